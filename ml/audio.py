@@ -1,0 +1,327 @@
+"""File → mono waveform. The format is told by the bytes, never by the name."""
+
+import io
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+import av
+import numpy as np
+import soundfile
+import soxr
+from numpy.typing import NDArray
+
+from ml.errors import AudioError
+
+Samples = NDArray[np.float32]
+
+BLOCK_FRAMES = 65_536
+SHORTEST_S = 0.1
+HIGHEST_RATE_HZ = 384_000
+MOST_CHANNELS = 64
+# A container's own word on its length is rounded, and encoders pad: less than this is no damage.
+MISSING_S = 0.25
+# Louder than any real file (float files scaled like 16-bit integers reach 32,768).
+LOUDEST = 1e6
+
+SNDFILE_ENCODINGS = (
+    ("PCM_", "FLOAT", "DOUBLE", "ULAW", "ALAW", "VORBIS", "OPUS", "MPEG_LAYER_")  # fmt: skip
+)
+FORMATS_READ = "WAV, FLAC, OGG, Opus, MP3, AIFF, M4A, MP4, AAC, WebM, WMA or AMR"
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """The most one file may hold."""
+
+    duration_s: float = 600.0
+    size_bytes: int = 100_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Sound:
+    """waveform: (samples,) float32, mono, nominally in [-1, 1], at `sample_rate` Hz.
+
+    source_rate_hz, channels and format describe the file it came from.
+    """
+
+    waveform: Samples
+    sample_rate: int
+    source_rate_hz: int
+    channels: int
+    format: str
+
+    @property
+    def duration_s(self) -> float:
+        return len(self.waveform) / self.sample_rate
+
+
+@dataclass(frozen=True, slots=True)
+class _Stream:
+    """A decoder about to run. `blocks` yields (frames, channels) float32."""
+
+    blocks: Iterator[Samples]
+    rate_hz: int
+    channels: int
+    declared_s: float | None
+
+
+def read(path: str | os.PathLike[str], sample_rate: int, limits: Limits | None = None) -> Sound:
+    """Decode, average the channels and resample to `sample_rate` Hz.
+
+    Raises AudioError; its codes are listed there.
+    """
+    limits = limits or Limits()
+    with Path(path).open("rb") as file:
+        size_bytes = os.fstat(file.fileno()).st_size
+        if size_bytes == 0:
+            raise AudioError("empty", "The file is empty.", "Choose a file that holds a sound.")
+        if size_bytes > limits.size_bytes:
+            raise AudioError(
+                "too_large",
+                f"The file has {size_bytes / 1e6:.0f} MB; the limit is "
+                f"{limits.size_bytes / 1e6:.0f} MB.",
+                "Cut it into parts, or save it in a compressed format such as FLAC.",
+            )
+        name = sniff(file)
+        stream = _open_av(file, name) if name in AV_FORMATS else _open_sndfile(file, name)
+        _check_shape(stream, limits)
+        waveform = _resample(stream, sample_rate, limits, name)
+    _check_waveform(waveform, stream, sample_rate, name)
+    return Sound(waveform, sample_rate, stream.rate_hz, stream.channels, name)
+
+
+# --- what is it ---------------------------------------------------------------------------
+
+AV_FORMATS = {
+    "MP4": "mov",
+    "WebM": "matroska",
+    "WMA": "asf",
+    "AMR": "amr",
+    "AAC": "aac",
+}
+
+
+def sniff(file: BinaryIO) -> str:
+    """The format's name by its first bytes. Leaves `file` at its start. Raises AudioError."""
+    head = file.read(16)
+    if head[:3] == b"ID3" and len(head) >= 10:
+        # A tag may stand before MP3, AAC or FLAC; its length is four 7-bit bytes.
+        length = sum((byte & 0x7F) << shift for byte, shift in zip(head[6:10], (21, 14, 7, 0)))
+        file.seek(10 + length)
+        after = _by_magic(file.read(16))
+        file.seek(0)
+        return after if after in ("AAC", "FLAC") else "MP3"
+    file.seek(0)
+    name = _by_magic(head)
+    if name is None:
+        raise AudioError(
+            "not_audio",
+            "This is not a sound file, whatever its name says.",
+            f"Choose a {FORMATS_READ} file.",
+        )
+    return name
+
+
+def _by_magic(head: bytes) -> str | None:
+    if head[:4] in (b"RIFF", b"RIFX", b"RF64") and head[8:12] == b"WAVE":
+        return "WAV"
+    if head[:4] == b"FORM" and head[8:12] in (b"AIFF", b"AIFC"):
+        return "AIFF"
+    if head[:4] == b"fLaC":
+        return "FLAC"
+    if head[:4] == b"OggS":
+        return "OGG"
+    if head[4:8] == b"ftyp":
+        return "MP4"
+    if head[:4] == b"\x1aE\xdf\xa3":
+        return "WebM"
+    if head[:4] == b"\x30\x26\xb2\x75":
+        return "WMA"
+    if head[:5] == b"#!AMR":
+        return "AMR"
+    if len(head) >= 2 and head[0] == 0xFF and head[1] & 0xE0 == 0xE0:
+        layer = head[1] & 0x06
+        if head[1] & 0xF6 == 0xF0:
+            return "AAC"
+        if layer in (0x02, 0x04):  # MPEG audio layer III or II
+            return "MP3"
+    return None
+
+
+# --- decoders -----------------------------------------------------------------------------
+
+
+def _open_sndfile(file: BinaryIO, name: str) -> _Stream:
+    declared_frames = _declared_frames(file, name)
+    try:
+        sound = soundfile.SoundFile(file)
+    except soundfile.LibsndfileError as error:
+        raise _damaged(name, "its header cannot be read") from error
+    if not sound.subtype.startswith(SNDFILE_ENCODINGS):
+        raise AudioError(
+            "unsupported",
+            f"This {name} file uses the encoding {sound.subtype_info}, which is not read here.",
+            "Save it as 16-bit WAV or FLAC.",
+        )
+    frames = declared_frames if declared_frames is not None else sound.frames
+    # An MP3 without a length of its own makes libsndfile answer with a very large number.
+    declared_s = frames / sound.samplerate if 0 < frames < 2**48 else None
+
+    def blocks() -> Iterator[Samples]:
+        with sound:
+            while True:
+                try:
+                    block = sound.read(BLOCK_FRAMES, dtype="float32", always_2d=True)
+                except soundfile.LibsndfileError as error:
+                    raise _damaged(name, "its sound cannot be decoded") from error
+                if not len(block):
+                    return
+                yield block
+
+    return _Stream(blocks(), sound.samplerate, sound.channels, declared_s)
+
+
+def _declared_frames(file: BinaryIO, name: str) -> int | None:
+    """Frames a WAV's own data chunk promises; libsndfile quietly trusts the file's length instead."""
+    if name != "WAV":
+        return None
+    head = file.read(12)
+    order = "big" if head[:4] == b"RIFX" else "little"
+    frame_bytes = 0
+    try:
+        while len(chunk := file.read(8)) == 8:
+            size = int.from_bytes(chunk[4:8], order)
+            if chunk[:4] == b"fmt ":
+                frame_bytes = int.from_bytes(file.read(size)[12:14], order)
+            elif chunk[:4] == b"data":
+                # Recorders that stream write 0 or all ones and never come back to correct it.
+                if head[:4] == b"RF64" or size in (0, 0xFFFFFFFF) or not frame_bytes:
+                    return None
+                return size // frame_bytes
+            else:
+                file.seek(size + size % 2, io.SEEK_CUR)
+        return None
+    finally:
+        file.seek(0)
+
+
+def _open_av(file: BinaryIO, name: str) -> _Stream:
+    # The format is explicit and the bytes come from our own handle: a playlist inside
+    # the file cannot make FFmpeg open anything else.
+    try:
+        container = av.open(
+            file, format=AV_FORMATS[name], options={"protocol_whitelist": "", "format_whitelist": ""}
+        )
+    except av.error.FFmpegError as error:
+        raise _damaged(name, "its header cannot be read") from error
+    if not container.streams.audio:
+        container.close()
+        raise AudioError(
+            "not_audio",
+            f"This {name} file has no sound in it.",
+            f"Choose a {FORMATS_READ} file that holds a sound.",
+        )
+    stream = container.streams.audio[0]
+    declared_s = None
+    if stream.duration and stream.time_base:
+        declared_s = float(stream.duration * stream.time_base)
+    elif container.duration:
+        declared_s = container.duration / av.time_base
+
+    def blocks() -> Iterator[Samples]:
+        resampler = av.AudioResampler(format="fltp")
+        with container:
+            try:
+                for frame in container.decode(stream):
+                    for planar in resampler.resample(frame):
+                        yield planar.to_ndarray().T
+            except av.error.FFmpegError as error:
+                raise _damaged(name, "its sound cannot be decoded") from error
+
+    if not stream.codec_context.sample_rate or not stream.codec_context.channels:
+        container.close()
+        raise _damaged(name, "it does not say how its sound is stored")
+    return _Stream(
+        blocks(), stream.codec_context.sample_rate, stream.codec_context.channels, declared_s
+    )
+
+
+# --- one way through ----------------------------------------------------------------------
+
+
+def _resample(stream: _Stream, sample_rate: int, limits: Limits, name: str) -> Samples:
+    resampler = soxr.ResampleStream(stream.rate_hz, sample_rate, 1, dtype="float32")
+    most_frames = int(limits.duration_s * stream.rate_hz)
+    frames = 0
+    parts: list[Samples] = []
+    for block in stream.blocks:
+        frames += len(block)
+        if frames > most_frames:
+            raise _too_long(frames / stream.rate_hz, limits)
+        parts.append(_resample_block(resampler, block.mean(axis=1, dtype=np.float32)))
+    parts.append(_resample_block(resampler, np.zeros(0, np.float32), last=True))
+    _check_complete(frames / stream.rate_hz, stream.declared_s, name)
+    return np.concatenate(parts)
+
+
+def _resample_block(resampler: soxr.ResampleStream, block: Samples, last: bool = False) -> Samples:
+    return resampler.resample_chunk(np.ascontiguousarray(block), last=last)
+
+
+def _check_shape(stream: _Stream, limits: Limits) -> None:
+    if not 0 < stream.rate_hz <= HIGHEST_RATE_HZ or not 0 < stream.channels <= MOST_CHANNELS:
+        raise AudioError(
+            "unsupported",
+            f"The file has {stream.channels} channels at {stream.rate_hz:,} Hz; at most "
+            f"{MOST_CHANNELS} channels and {HIGHEST_RATE_HZ:,} Hz are read.",
+            "Save it as mono or stereo at 44.1 kHz.",
+        )
+    if stream.declared_s is not None and stream.declared_s > limits.duration_s + MISSING_S:
+        raise _too_long(stream.declared_s, limits)
+
+
+def _check_complete(decoded_s: float, declared_s: float | None, name: str) -> None:
+    if declared_s is not None and decoded_s < declared_s * 0.99 - MISSING_S:
+        raise _damaged(name, f"it stops after {decoded_s:.1f} s of {declared_s:.1f} s")
+
+
+def _check_waveform(waveform: Samples, stream: _Stream, sample_rate: int, name: str) -> None:
+    if not len(waveform):
+        raise AudioError(
+            "empty",
+            f"This {name} file has a header but no samples.",
+            "Record or export it again.",
+        )
+    duration_s = len(waveform) / sample_rate
+    if duration_s < SHORTEST_S:
+        raise AudioError(
+            "too_short",
+            f"The sound lasts {duration_s:.3f} s; the shortest that can be heard is {SHORTEST_S} s.",
+            "Choose a longer recording.",
+        )
+    if not np.isfinite(waveform).all() or np.abs(waveform).max() > LOUDEST:
+        raise _damaged(name, "its samples are not numbers in any usable range")
+
+
+def _damaged(name: str, what: str) -> AudioError:
+    return AudioError(
+        "damaged",
+        f"The {name} file is damaged: {what}.",
+        "Copy it again from its source, or export it again as WAV or FLAC.",
+    )
+
+
+def _too_long(duration_s: float, limits: Limits) -> AudioError:
+    return AudioError(
+        "too_long",
+        f"The sound lasts {_minutes(duration_s)} or more; the limit is "
+        f"{_minutes(limits.duration_s)}.",
+        "Cut it into shorter parts.",
+    )
+
+
+def _minutes(duration_s: float) -> str:
+    return f"{duration_s / 60:.1f} minutes" if duration_s >= 90 else f"{duration_s:.0f} s"
