@@ -3,6 +3,7 @@
 import dataclasses
 import hashlib
 import json
+import os
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -16,6 +17,8 @@ from torch import Tensor
 from ml.features import FeatureConfig
 from ml.model import AudioCNN
 
+# What the project ships; `CHECKPOINT` in the environment names another.
+SHIPPED = Path(__file__).parent / "weights" / "esc50-folds123.safetensors"
 HEADER_KEY = "sonoscope"
 ARCHITECTURE = "AudioCNN"
 
@@ -37,6 +40,10 @@ class CheckpointInfo:
 
 class CheckpointError(Exception):
     """The file is not a checkpoint this version can use."""
+
+
+def default_path() -> Path:
+    return Path(os.environ.get("CHECKPOINT") or SHIPPED)
 
 
 def save(path: Path, weights: dict[str, Tensor], info: CheckpointInfo) -> None:

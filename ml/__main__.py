@@ -1,0 +1,115 @@
+"""Listen to files from the command line: `python -m ml FILE…`."""
+
+import argparse
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from ml import checkpoint
+from ml.audio import Sound, read
+from ml.checkpoint import CheckpointError
+from ml.errors import AudioError
+from ml.inference import Classifier, Prediction
+
+# Files decoded before the network runs on all of them.
+CHUNK_FILES = 16
+
+
+def parse(argv: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m ml",
+        description="Name the sound in each file. The exit status is 1 if any file failed.",
+    )
+    parser.add_argument("files", nargs="+", metavar="FILE")
+    parser.add_argument("--json", action="store_true", help="one JSON object a line and file")
+    parser.add_argument(
+        "--checkpoint",
+        type=Path,
+        default=checkpoint.default_path(),
+        help="default: CHECKPOINT, else the shipped one",
+    )
+    return parser.parse_args(argv)
+
+
+Outcome = tuple[Sound, list[Prediction]] | AudioError
+
+
+def outcomes(files: list[str], classifier: Classifier) -> Iterator[tuple[str, Outcome]]:
+    """Each file with what was heard, or why not, in the order given."""
+    for first in range(0, len(files), CHUNK_FILES):
+        chunk = files[first : first + CHUNK_FILES]
+        sounds: dict[str, Sound] = {}
+        failures: dict[str, AudioError] = {}
+        for file in chunk:
+            try:
+                sounds[file] = read(file, classifier.info.features.sample_rate)
+            except AudioError as error:
+                failures[file] = error
+            except OSError as error:
+                failures[file] = AudioError(
+                    "unreadable", f"The file cannot be opened: {error.strerror}.", "Check its name."
+                )
+        results = classifier.classify([sound.waveform for sound in sounds.values()])
+        heard = {
+            file: (sound, classifier.predictions(result.probabilities))
+            for (file, sound), result in zip(sounds.items(), results, strict=True)
+        }
+        for file in chunk:
+            yield file, heard[file] if file in heard else failures[file]
+
+
+def as_json(file: str, outcome: Outcome, identity: str) -> str:
+    if isinstance(outcome, AudioError):
+        error = {"code": outcome.code, "detail": outcome.detail, "hint": outcome.hint}
+        return json.dumps({"file": file, "error": error})
+    sound, predictions = outcome
+    return json.dumps(
+        {
+            "file": file,
+            "duration_s": round(sound.duration_s, 3),
+            "sample_rate": sound.source_rate_hz,
+            "predictions": [
+                {"class": p.label, "confidence": round(p.confidence, 6)} for p in predictions
+            ],
+            "checkpoint": identity,
+        }
+    )
+
+
+def as_text(outcome: tuple[Sound, list[Prediction]]) -> str:
+    sound, predictions = outcome
+    first = ", ".join(f"{value:.6f}" for value in sound.waveform[:10])
+    lines = [
+        f"First 10 values: [{first}]...",
+        f"Duration: {round(sound.duration_s, 3)}",
+        "Top predictions:",
+        *(f"  - {p.label} {p.confidence:.2%}" for p in predictions[:3]),
+    ]
+    return "\n".join(lines)
+
+
+def main(argv: list[str] | None = None) -> int:
+    options = parse(argv)
+    try:
+        classifier = Classifier.load(options.checkpoint)
+    except CheckpointError as error:
+        print(error, file=sys.stderr)
+        return 2
+    failed = False
+    for file, outcome in outcomes(options.files, classifier):
+        failed |= isinstance(outcome, AudioError)
+        if options.json:
+            print(as_json(file, outcome, classifier.identity), flush=True)
+            continue
+        if len(options.files) > 1:
+            print(file)
+        if isinstance(outcome, AudioError):
+            print(f"{file}: {outcome.detail} {outcome.hint}", file=sys.stderr)
+        else:
+            print(as_text(outcome), flush=True)
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

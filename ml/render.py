@@ -1,0 +1,73 @@
+"""Arrays → PNG. One palette, low frequencies at the bottom, one pixel per cell."""
+
+import io
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+# 33 anchors of matplotlib's magma (CC0); between them a straight line is off by at most 1 in 255.
+MAGMA = (
+    "000004 030312 0a0822 130d34 1d1147 29115a 36106b 440f76 51127c 5d177f 6a1c81 "
+    "762181 832681 902a81 9c2e7f aa337d b73779 c23b75 cf4070 db476a e55064 ee5b5e "
+    "f4695c f9785d fb8761 fd9668 fea571 feb47b fec287 fed194 fde0a1 fceeb0 fcfdbf"
+).split()
+
+
+def _palette() -> bytes:
+    anchors = np.array([list(bytes.fromhex(colour)) for colour in MAGMA], dtype=float)
+    places = np.linspace(0, 255, len(MAGMA))
+    columns = [np.interp(np.arange(256), places, anchors[:, channel]) for channel in range(3)]
+    return np.round(np.stack(columns, axis=1)).astype(np.uint8).tobytes()
+
+
+PALETTE = _palette()
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """A palette PNG. Palette index 0 stands for `low`, 255 for `high`, evenly between."""
+
+    png: bytes
+    low: float
+    high: float
+
+
+def to_index(values: NDArray[np.floating], low: float, high: float) -> NDArray[np.uint8]:
+    """Cells → palette index 0 to 255; values outside [low, high] are held at the ends."""
+    span = high - low if high > low else 1.0
+    return np.round(np.clip((values - low) / span, 0, 1) * 255).astype(np.uint8)
+
+
+def picture(
+    values: NDArray[np.floating], low: float | None = None, high: float | None = None
+) -> Picture:
+    """values: (H, W), row 0 the lowest frequency. It becomes the picture's bottom row."""
+    low = float(values.min()) if low is None else low
+    high = float(values.max()) if high is None else high
+    image = Image.fromarray(np.flipud(to_index(values, low, high)))
+    image.putpalette(PALETTE)
+    buffer = io.BytesIO()
+    image.save(buffer, "PNG", compress_level=6)
+    return Picture(buffer.getvalue(), low, high)
+
+
+def shrink(values: NDArray[np.floating], height: int, width: int) -> NDArray[np.floating]:
+    """Average neighbouring cells of (H, W) until it is at most (height, width)."""
+    for axis, most in ((0, height), (1, width)):
+        if values.shape[axis] > most:
+            edges = np.linspace(0, values.shape[axis], most, endpoint=False).astype(int)
+            counts = np.diff([*edges, values.shape[axis]])
+            total = np.add.reduceat(values, edges, axis=axis)
+            values = total / (counts[:, None] if axis == 0 else counts)
+    return values
+
+
+def peaks(waveform: NDArray[np.float32], columns: int) -> list[float]:
+    """[lowest, highest, lowest, …] of at most `columns` equal parts, for drawing a waveform."""
+    columns = min(columns, len(waveform))
+    edges = np.linspace(0, len(waveform), columns, endpoint=False).astype(int)
+    low = np.minimum.reduceat(waveform, edges)
+    high = np.maximum.reduceat(waveform, edges)
+    return np.round(np.stack([low, high], axis=1).ravel(), 3).tolist()
