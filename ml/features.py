@@ -58,6 +58,12 @@ class LogMel(nn.Module):
         mel = torch.matmul(self.power(waveform).transpose(-1, -2), self.bank).transpose(-1, -2)
         return 10.0 * torch.log10(mel.clamp_min(POWER_FLOOR)).unsqueeze(1)
 
+    def band_centres_hz(self) -> list[float]:
+        """The frequency at which each mel band listens most, lowest first."""
+        bins_hz = torch.linspace(0, self.config.sample_rate / 2, self.bank.shape[0])
+        bank = self.bank.cpu()
+        return ((bank * bins_hz[:, None]).sum(0) / bank.sum(0)).tolist()
+
     def normalise(self, decibels: Tensor) -> Tensor:
         return (decibels - self.config.mean_db) / self.config.deviation_db
 

@@ -1,0 +1,60 @@
+"""Where the bytes lie. Folders are sharded by the first two characters of a name.
+
+clips/ab/<file_key>            the uploaded bytes
+analyses/ab/<id>-<token>/      what one claim of one analysis made
+incoming/                      uploads still arriving
+"""
+
+import os
+import shutil
+import zipfile
+from pathlib import Path
+from uuid import UUID
+
+from django.conf import settings
+
+CLIPS, ANALYSES, INCOMING = "clips", "analyses", "incoming"
+SPECTROGRAM, STRIP, MAPS = "spectrogram.png", "strip.png", "maps.zip"
+PEAKS, PLAYABLE = "peaks.json", "playable.flac"
+
+
+def root() -> Path:
+    return Path(settings.MEDIA_ROOT)
+
+
+def clip_path(file_key: str) -> Path:
+    return root() / CLIPS / file_key[:2] / file_key
+
+
+def analysis_folder(analysis_id: UUID, token: str) -> Path:
+    return root() / ANALYSES / str(analysis_id)[:2] / f"{analysis_id}-{token}"
+
+
+def incoming_path(file_key: str) -> Path:
+    folder = root() / INCOMING
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder / file_key
+
+
+def write_all(folder: Path, contents: dict[str, bytes]) -> None:
+    """Write every file into a new folder, and onto the disk before returning."""
+    folder.mkdir(parents=True)
+    for name, data in contents.items():
+        with (folder / name).open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+
+
+def remove_folder(folder: Path) -> None:
+    if folder.exists():
+        shutil.rmtree(folder)
+
+
+def read_map(folder: Path, name: str) -> bytes | None:
+    """One PNG out of the pack, or None."""
+    try:
+        with zipfile.ZipFile(folder / MAPS) as pack:
+            return pack.read(f"{name}.png")
+    except (FileNotFoundError, KeyError):
+        return None

@@ -1,0 +1,30 @@
+"""What people fill in."""
+
+from django import forms
+from django.contrib.auth.forms import UserCreationForm
+from django.contrib.auth.models import User
+
+from classifier.models import Analysis, State
+from classifier.templatetags.sound import words
+
+
+class SignUpForm(UserCreationForm):
+    class Meta(UserCreationForm.Meta):
+        model = User
+        fields = ("username",)
+
+
+class HistoryForm(forms.Form):
+    """The filters of the history page; they live in the URL."""
+
+    name = forms.CharField(required=False, max_length=100, label="Name contains")
+    label = forms.ChoiceField(required=False, label="Heard as")
+    state = forms.ChoiceField(
+        required=False,
+        choices=[("", "any"), *((state.value, state.label) for state in State)],
+    )
+
+    def __init__(self, *args, user, **kwargs) -> None:
+        super().__init__(*args, **kwargs)
+        labels = Analysis.objects.labels_of(user)
+        self.fields["label"].choices = [("", "anything"), *((x, words(x)) for x in labels)]

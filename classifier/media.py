@@ -1,0 +1,180 @@
+"""Private files: only their owner is told that they exist."""
+
+import re
+from collections.abc import Callable, Iterator
+from functools import wraps
+from pathlib import Path
+from uuid import UUID
+
+from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, StreamingHttpResponse
+from django.utils.http import content_disposition_header
+from django.views.decorators.http import require_safe
+from knox.auth import TokenAuthentication
+from rest_framework.exceptions import AuthenticationFailed
+
+from classifier import files
+from classifier.models import Analysis, Clip, State
+
+AUDIO_TYPES = {
+    "WAV": "audio/wav",
+    "FLAC": "audio/flac",
+    "OGG": "audio/ogg",
+    "MP3": "audio/mpeg",
+    "AIFF": "audio/aiff",
+    "MP4": "audio/mp4",
+    "AAC": "audio/aac",
+    "WebM": "audio/webm",
+    "WMA": "audio/x-ms-wma",
+    "AMR": "audio/amr",
+}
+BLOCK_BYTES = 65_536
+_RANGE = re.compile(r"bytes=(\d*)-(\d*)")
+
+
+def caller(request: HttpRequest) -> AbstractBaseUser | AnonymousUser:
+    """The signed-in person, or the owner of the API token in the header."""
+    if request.user.is_authenticated:
+        return request.user
+    try:
+        found = TokenAuthentication().authenticate(request)
+    except AuthenticationFailed as error:
+        raise Http404 from error
+    if found is None:
+        raise Http404
+    return found[0]
+
+
+def private(view: Callable[..., HttpResponseBase]) -> Callable[..., HttpResponseBase]:
+    """For its owner's browser cache only; `view` gets the caller as its second argument."""
+
+    @wraps(view)
+    def guarded(request: HttpRequest, *args: object, **kwargs: object) -> HttpResponseBase:
+        response = view(request, caller(request), *args, **kwargs)
+        response["Cache-Control"] = "private, max-age=3600"
+        response["Vary"] = "Cookie, Authorization"
+        response["X-Content-Type-Options"] = "nosniff"
+        return response
+
+    return require_safe(guarded)
+
+
+@private
+def clip_audio(request: HttpRequest, user: AbstractBaseUser, clip_id: UUID) -> HttpResponseBase:
+    """The bytes as they were uploaded."""
+    clip = _one(Clip.objects.for_owner(user).filter(pk=clip_id))
+    content_type = AUDIO_TYPES.get(clip.format, "application/octet-stream")
+    response = ranged(request, files.clip_path(clip.file_key), content_type)
+    playable = clip.format in AUDIO_TYPES
+    response["Content-Disposition"] = content_disposition_header(not playable, clip.name) or ""
+    return response
+
+
+@private
+def analysis_audio(request: HttpRequest, user: AbstractBaseUser, pk: UUID) -> HttpResponseBase:
+    """What a browser can play: the upload, or the worker's FLAC of it."""
+    analysis = _done(user, pk)
+    playable = _folder(analysis) / files.PLAYABLE
+    if playable.exists():
+        return ranged(request, playable, "audio/flac")
+    clip = analysis.clip
+    return ranged(
+        request,
+        files.clip_path(clip.file_key),
+        AUDIO_TYPES.get(clip.format, "application/octet-stream"),
+    )
+
+
+@private
+def picture(
+    request: HttpRequest, user: AbstractBaseUser, pk: UUID, name: str
+) -> HttpResponseBase:
+    """spectrogram.png or strip.png."""
+    return ranged(request, _folder(_done(user, pk)) / name, "image/png")
+
+
+@private
+def peaks(request: HttpRequest, user: AbstractBaseUser, pk: UUID) -> HttpResponseBase:
+    return ranged(request, _folder(_done(user, pk)) / files.PEAKS, "application/json")
+
+
+@private
+def map_picture(
+    request: HttpRequest, user: AbstractBaseUser, pk: UUID, name: str
+) -> HttpResponseBase:
+    png = files.read_map(_folder(_done(user, pk)), name)
+    if png is None:
+        raise Http404
+    return HttpResponse(png, content_type="image/png")
+
+
+@private
+def map_pack(request: HttpRequest, user: AbstractBaseUser, pk: UUID) -> HttpResponseBase:
+    """All maps and their index as one ZIP."""
+    analysis = _done(user, pk)
+    response = ranged(request, _folder(analysis) / files.MAPS, "application/zip")
+    name = f"{Path(analysis.clip.name).stem}-maps.zip"
+    response["Content-Disposition"] = content_disposition_header(True, name) or ""
+    return response
+
+
+def ranged(request: HttpRequest, path: Path, content_type: str) -> HttpResponseBase:
+    """A file, or the one byte range of it that was asked for (RFC 9110, section 14)."""
+    try:
+        file = path.open("rb")
+    except FileNotFoundError as error:
+        raise Http404 from error
+    size = path.stat().st_size
+    wanted = request.headers.get("Range", "")
+    span = _span(wanted, size)
+    if wanted and span is None and _RANGE.fullmatch(wanted):
+        file.close()
+        return HttpResponse(status=416, headers={"Content-Range": f"bytes */{size}"})
+    first, last = span or (0, size - 1)
+    response = StreamingHttpResponse(
+        _blocks(file, first, last), status=206 if span else 200, content_type=content_type
+    )
+    # Django closes what it is told to, even when the caller hangs up early.
+    response._resource_closers.append(file.close)
+    response["Accept-Ranges"] = "bytes"
+    response["Content-Length"] = str(last - first + 1)
+    if span:
+        response["Content-Range"] = f"bytes {first}-{last}/{size}"
+    return response
+
+
+def _span(header: str, size: int) -> tuple[int, int] | None:
+    """First and last byte of a single satisfiable range, else None."""
+    match = _RANGE.fullmatch(header)
+    if not match or not size:
+        return None
+    first, last = match.groups()
+    if not first:
+        length = min(int(last or 0), size)
+        return (size - length, size - 1) if length else None
+    span = int(first), min(int(last or size - 1), size - 1)
+    return span if span[0] <= span[1] else None
+
+
+def _blocks(file, first: int, last: int) -> Iterator[bytes]:
+    with file:
+        file.seek(first)
+        left = last - first + 1
+        while left > 0 and (block := file.read(min(BLOCK_BYTES, left))):
+            left -= len(block)
+            yield block
+
+
+def _one(rows):
+    row = rows.first()
+    if row is None:
+        raise Http404
+    return row
+
+
+def _done(user: AbstractBaseUser, pk: UUID) -> Analysis:
+    return _one(Analysis.objects.for_owner(user).filter(pk=pk, state=State.DONE))
+
+
+def _folder(analysis: Analysis) -> Path:
+    return files.analysis_folder(analysis.pk, analysis.token)

@@ -1,0 +1,259 @@
+"""Clips and analyses. The rows here are the truth about every job; messages only wake workers."""
+
+import uuid
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Self
+
+from django.conf import settings
+from django.db import models, transaction
+from django.db.models import F, Q
+from django.utils import timezone
+
+MOST_ATTEMPTS = 3
+
+
+class Lane(models.IntegerChoices):
+    """Which queue an analysis waits in. Lower numbers go first, always."""
+
+    INTERACTIVE = 0, "interactive"
+    BULK = 1, "bulk"
+
+
+class State(models.TextChoices):
+    QUEUED = "queued", "waiting"
+    RUNNING = "running", "listening"
+    DONE = "done", "done"
+    FAILED = "failed", "failed"
+    CANCELLED = "cancelled", "cancelled"
+
+
+UNFINISHED = (State.QUEUED, State.RUNNING)
+
+
+class Step(models.TextChoices):
+    """Where a running analysis is."""
+
+    NONE = "", ""
+    DECODING = "decoding", "decoding the file"
+    LISTENING = "listening", "listening"
+    DRAWING = "drawing", "drawing the maps"
+    SAVING = "saving", "saving"
+
+
+STEPS = (Step.DECODING, Step.LISTENING, Step.DRAWING, Step.SAVING)
+
+
+class ClipQuerySet(models.QuerySet["Clip"]):
+    def for_owner(self, user) -> Self:
+        return self.filter(owner=user)
+
+
+class Clip(models.Model):
+    """An uploaded sound. `file_key` names its bytes; identical uploads of one owner share them."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    owner = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="clips")
+    name = models.CharField(max_length=255, help_text="As the person called it; only a label.")
+    file_key = models.CharField(max_length=32, db_index=True)
+    size_bytes = models.BigIntegerField()
+    sha256 = models.CharField(max_length=64)
+    created_at = models.DateTimeField(default=timezone.now)
+    # What the worker found in the file.
+    format = models.CharField(max_length=8, blank=True)
+    duration_s = models.FloatField(null=True)
+    source_rate_hz = models.PositiveIntegerField(null=True)
+    channels = models.PositiveSmallIntegerField(null=True)
+
+    objects = ClipQuerySet.as_manager()
+
+    class Meta:
+        indexes = [
+            models.Index(fields=["owner", "sha256"], name="clip_same_bytes"),
+            models.Index(fields=["-created_at"], name="clip_newest"),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class AnalysisQuerySet(models.QuerySet["Analysis"]):
+    def for_owner(self, user) -> Self:
+        """One user's analyses with their clips, newest first."""
+        return self.filter(owner=user).select_related("clip").order_by("-created_at", "-id")
+
+    def for_history(self, user, *, name: str = "", label: str = "", state: str = "") -> Self:
+        """Rows of the history page, without the heavy columns."""
+        rows = self.for_owner(user).defer("predictions", "scope", "maps")
+        if name:
+            rows = rows.filter(clip__name__icontains=name)
+        if label:
+            rows = rows.filter(label=label)
+        return rows.filter(state=state) if state else rows
+
+    def labels_of(self, user) -> list[str]:
+        """Every label this user has been given."""
+        rows = self.filter(owner=user).exclude(label="").order_by("label")
+        return list(rows.values_list("label", flat=True).distinct())
+
+    def waiting(self) -> Self:
+        """In the order in which they are to be heard."""
+        return self.filter(state=State.QUEUED).order_by("lane", "created_at")
+
+    # --- the queue ------------------------------------------------------------------------
+
+    def claim(self, most: int, most_bytes: int) -> list["Analysis"]:
+        """Take the next chunk: QUEUED → RUNNING, with one lease and one fresh token.
+
+        Rows of one lane only, so that nobody's single clip waits for bulk work; at most `most`
+        rows and about `most_bytes` of files. A row that was interrupted before goes alone, so
+        that a poisonous clip takes no other with it.
+        """
+        with transaction.atomic():
+            rows = list(
+                self.waiting()
+                .select_for_update(skip_locked=True, of=("self",))
+                .select_related("clip")[:most]
+            )
+            chunk = _first_chunk(rows, most_bytes)
+            if not chunk:
+                return []
+            token, now = uuid.uuid4().hex, timezone.now()
+            taken = {
+                "state": State.RUNNING,
+                "step": Step.DECODING,
+                "token": token,
+                "leased_until": now + timedelta(seconds=settings.LEASE_S),
+                "started_at": now,
+            }
+            self.filter(pk__in=[row.pk for row in chunk]).update(
+                **taken, attempts=F("attempts") + 1
+            )
+        for row in chunk:
+            for name, value in taken.items():
+                setattr(row, name, value)
+            row.attempts += 1
+        return chunk
+
+    def held(self, token: str) -> Self:
+        """The rows that a worker with this token still owns."""
+        return self.filter(token=token, state=State.RUNNING)
+
+    def renew(self, token: str) -> int:
+        """Prolong the lease of a chunk. Returns how many rows are still held."""
+        until = timezone.now() + timedelta(seconds=settings.LEASE_S)
+        return self.held(token).update(leased_until=until)
+
+    def give_back(self) -> int:
+        """RUNNING → QUEUED for these rows; one that has had its attempts fails instead."""
+        rows = self.filter(state=State.RUNNING)
+        ended = rows.filter(attempts__gte=MOST_ATTEMPTS).update(
+            state=State.FAILED,
+            step=Step.NONE,
+            leased_until=None,
+            finished_at=timezone.now(),
+            error_code="crashed",
+            error_detail=f"The analysis was interrupted {MOST_ATTEMPTS} times and given up.",
+            error_hint="Try once more; if it fails again, save the sound as 16-bit WAV first.",
+        )
+        freed = rows.filter(attempts__lt=MOST_ATTEMPTS).update(
+            state=State.QUEUED, step=Step.NONE, leased_until=None
+        )
+        return ended + freed
+
+    def expired(self) -> Self:
+        return self.filter(state=State.RUNNING, leased_until__lt=timezone.now())
+
+
+def _first_chunk(rows: Sequence["Analysis"], most_bytes: int) -> list["Analysis"]:
+    if not rows:
+        return []
+    first = rows[0]
+    if first.attempts:
+        return [first]
+    chunk, size_bytes = [], 0
+    for row in rows:
+        size_bytes += row.clip.size_bytes
+        if row.lane != first.lane or row.attempts or (chunk and size_bytes > most_bytes):
+            break
+        chunk.append(row)
+    return chunk
+
+
+class Analysis(models.Model):
+    """One run of one checkpoint on one clip.
+
+    QUEUED → RUNNING (claim) → DONE (save_result) | FAILED (save_failure).
+    RUNNING → QUEUED when a lease runs out or a worker gives up; → FAILED after three attempts.
+    QUEUED → CANCELLED.
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    clip = models.ForeignKey(Clip, models.CASCADE, related_name="analyses")
+    owner = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="analyses")
+    lane = models.PositiveSmallIntegerField(choices=Lane.choices, default=Lane.INTERACTIVE)
+    state = models.CharField(max_length=9, choices=State.choices, default=State.QUEUED)
+    step = models.CharField(max_length=9, choices=Step.choices, default=Step.NONE, blank=True)
+    created_at = models.DateTimeField(default=timezone.now)
+    started_at = models.DateTimeField(null=True)
+    finished_at = models.DateTimeField(null=True)
+
+    token = models.CharField(max_length=32, blank=True, help_text="Of the claim that holds it.")
+    leased_until = models.DateTimeField(null=True)
+    attempts = models.PositiveSmallIntegerField(default=0)
+
+    checkpoint = models.CharField(max_length=120, blank=True, help_text="name@sha256, once heard.")
+    label = models.CharField(max_length=80, blank=True)
+    confidence = models.FloatField(null=True)
+    predictions = models.JSONField(default=list, help_text="All classes, the best first.")
+    scope = models.JSONField(default=dict, help_text="Axes and ranges of the spectrogram.")
+    maps = models.JSONField(default=dict, help_text="Shape and range of each map picture.")
+    timings = models.JSONField(default=dict, help_text="Seconds spent in each step.")
+
+    error_code = models.CharField(max_length=40, blank=True)
+    error_detail = models.CharField(max_length=300, blank=True)
+    error_hint = models.CharField(max_length=300, blank=True)
+
+    objects = AnalysisQuerySet.as_manager()
+
+    class Meta:
+        verbose_name_plural = "analyses"
+        indexes = [
+            models.Index(fields=["owner", "-created_at", "-id"], name="analysis_history"),
+            models.Index(fields=["owner", "label", "-created_at"], name="analysis_by_label"),
+            models.Index(fields=["owner", "state", "-created_at"], name="analysis_by_state"),
+            models.Index(
+                fields=["state", "lane", "created_at"],
+                condition=Q(state__in=("queued", "running")),
+                name="analysis_queue",
+            ),
+            models.Index(fields=["token"], name="analysis_token"),
+            models.Index(fields=["-created_at"], name="analysis_newest"),
+        ]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["clip", "checkpoint"],
+                condition=Q(state__in=("queued", "running")),
+                name="one_active_per_clip_and_checkpoint",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.label or self.state} · {self.id}"
+
+    @property
+    def unfinished(self) -> bool:
+        return self.state in UNFINISHED
+
+    @property
+    def progress(self) -> float:
+        """Share of the steps behind it, 0 to 1."""
+        if self.state == State.RUNNING:
+            return STEPS.index(Step(self.step)) / len(STEPS)
+        return 0.0 if self.state == State.QUEUED else 1.0
+
+    @property
+    def error(self) -> dict[str, str] | None:
+        if self.state != State.FAILED:
+            return None
+        return {"code": self.error_code, "detail": self.error_detail, "hint": self.error_hint}

@@ -1,0 +1,22 @@
+"""Waking a worker. The web process knows the task by its name only."""
+
+from uuid import UUID
+
+from celery import Celery
+
+from classifier.models import Lane
+
+sender = Celery("sonoscope", set_as_current=False)
+sender.config_from_object("django.conf:settings", namespace="CELERY")
+
+
+def nudge(analysis_id: UUID, lane: int) -> None:
+    """Raises kombu.exceptions.OperationalError when the broker is away; the sweep will nudge then."""
+    sender.send_task("tasks.classify", [str(analysis_id)], queue=Lane(lane).label, retry=False)
+
+
+def queued_messages(lane: int) -> int:
+    """Messages that no worker has taken yet."""
+    with sender.connection_for_read() as connection:
+        connection.ensure_connection(max_retries=1, timeout=3)
+        return connection.default_channel.queue_declare(Lane(lane).label).message_count

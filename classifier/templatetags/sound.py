@@ -1,0 +1,41 @@
+"""Values as people read them."""
+
+from django import template
+
+register = template.Library()
+
+
+@register.filter
+def words(label: str) -> str:
+    """chirping_birds → Chirping birds"""
+    return label.replace("_", " ").capitalize()
+
+
+@register.filter
+def percent(share: float | None) -> str:
+    """0.924 → 92.4 %, 0.9996 → 99.9 %: never a false 100."""
+    if share is None:
+        return ""
+    value = min(share * 100, 99.9) if share < 1 else 100.0
+    return f"{value:.1f} %"
+
+
+@register.filter
+def seconds(duration_s: float | None) -> str:
+    """5.0 → 5.00 s, 95 → 1:35 min"""
+    if duration_s is None:
+        return ""
+    if duration_s < 60:
+        return f"{duration_s:.2f} s"
+    minutes, rest = divmod(round(duration_s), 60)
+    return f"{minutes}:{rest:02d} min"
+
+
+@register.filter
+def kilohertz(rate_hz: int | None) -> str:
+    return f"{rate_hz / 1000:g} kHz" if rate_hz else ""
+
+
+@register.filter
+def channels(count: int | None) -> str:
+    return {None: "", 1: "mono", 2: "stereo"}.get(count, f"{count} channels")

@@ -1,0 +1,137 @@
+"""The only way in: page, API, command and admin all come through here."""
+
+import hashlib
+import os
+import secrets
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from django.conf import settings
+from django.db import IntegrityError, transaction
+
+from classifier import files
+from classifier.models import UNFINISHED, Analysis, Clip, Lane
+from classifier.nudge import nudge
+
+
+class UploadRefused(Exception):
+    """Not accepted, nothing stored. `status` is the HTTP status that says so."""
+
+    def __init__(self, code: str, detail: str, hint: str, status: int = 400) -> None:
+        super().__init__(detail)
+        self.code, self.detail, self.hint, self.status = code, detail, hint, status
+
+
+@dataclass(frozen=True, slots=True)
+class _Stored:
+    file_key: str
+    size_bytes: int
+    sha256: str
+
+
+def accept(
+    chunks: Iterable[bytes], *, name: str, owner, lane: Lane = Lane.INTERACTIVE
+) -> Analysis:
+    """Store the bytes, then the rows, then wake a worker. Raises UploadRefused."""
+    stored = _store(chunks)
+    try:
+        with transaction.atomic():
+            # Locked, so that a deletion of the twin either sees us or is seen by us.
+            twin = (
+                Clip.objects.select_for_update()
+                .filter(owner=owner, sha256=stored.sha256)
+                .only("file_key")
+                .first()
+            )
+            clip = Clip.objects.create(
+                owner=owner,
+                name=label_of(name),
+                file_key=twin.file_key if twin else stored.file_key,
+                size_bytes=stored.size_bytes,
+                sha256=stored.sha256,
+            )
+            analysis = _queue(clip, lane)
+    except BaseException:
+        files.clip_path(stored.file_key).unlink(missing_ok=True)
+        raise
+    if twin:
+        files.clip_path(stored.file_key).unlink(missing_ok=True)
+    return analysis
+
+
+def analyse_again(clip: Clip, lane: Lane = Lane.INTERACTIVE) -> Analysis:
+    """A new analysis of a known clip, or the one that is already under way."""
+    try:
+        with transaction.atomic():
+            return _queue(clip, lane)
+    except IntegrityError:
+        return clip.analyses.filter(state__in=UNFINISHED).get()
+
+
+def delete_clip(clip: Clip) -> None:
+    """The clip, its analyses and their files; shared bytes stay for their other clips."""
+    with transaction.atomic():
+        Clip.objects.select_for_update().filter(owner_id=clip.owner_id, sha256=clip.sha256).count()
+        folders = [
+            files.analysis_folder(pk, token)
+            for pk, token in clip.analyses.exclude(token="").values_list("pk", "token")
+        ]
+        file_key = clip.file_key
+        clip.delete()
+        shared = Clip.objects.filter(file_key=file_key).exists()
+    for folder in folders:
+        files.remove_folder(folder)
+    if not shared:
+        files.clip_path(file_key).unlink(missing_ok=True)
+
+
+def label_of(name: str) -> str:
+    """A file name as a label: no folders, no control characters, at most 255 characters."""
+    last = name.replace("\\", "/").rsplit("/", 1)[-1]
+    return "".join(c for c in last if c.isprintable()).strip()[:255] or "unnamed"
+
+
+def _queue(clip: Clip, lane: Lane) -> Analysis:
+    analysis = Analysis.objects.create(clip=clip, owner_id=clip.owner_id, lane=lane)
+    # Robust: with the broker away the upload is accepted all the same, and the sweep nudges later.
+    transaction.on_commit(partial(nudge, analysis.pk, lane), robust=True)
+    return analysis
+
+
+def _store(chunks: Iterable[bytes]) -> _Stored:
+    file_key = secrets.token_hex(16)
+    incoming = files.incoming_path(file_key)
+    try:
+        size_bytes, sha256 = _write(chunks, incoming)
+        target = files.clip_path(file_key)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        incoming.replace(target)
+    except BaseException:
+        incoming.unlink(missing_ok=True)
+        raise
+    return _Stored(file_key, size_bytes, sha256)
+
+
+def _write(chunks: Iterable[bytes], path: Path) -> tuple[int, str]:
+    digest, size_bytes = hashlib.sha256(), 0
+    with path.open("wb") as file:
+        for chunk in chunks:
+            size_bytes += len(chunk)
+            if size_bytes > settings.MAX_UPLOAD_BYTES:
+                raise UploadRefused(
+                    "too_large",
+                    f"The file is larger than {settings.MAX_UPLOAD_BYTES / 1e6:.0f} MB.",
+                    "Cut it into parts, or save it in a compressed format such as FLAC.",
+                    status=413,
+                )
+            digest.update(chunk)
+            file.write(chunk)
+        if not size_bytes:
+            raise UploadRefused(
+                "empty", "The file is empty.", "Choose a file that holds a sound."
+            )
+        file.flush()
+        os.fsync(file.fileno())
+    return size_bytes, digest.hexdigest()

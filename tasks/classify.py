@@ -1,0 +1,116 @@
+"""What a worker does when it is woken: take the next chunk, listen, save."""
+
+import logging
+import time
+from dataclasses import dataclass, field
+
+from django.conf import settings
+
+from classifier import files
+from classifier.models import Analysis, Step
+from classifier.results import ClipFacts, Outcome, save_failure, save_result
+from ml.audio import Limits, Sound, read
+from ml.errors import AudioError
+from ml.inference import Classifier
+from tasks import listener
+from tasks.celery import app
+
+logger = logging.getLogger(__name__)
+
+CHUNK_CLIPS = 16
+# Decoded, a minute of compressed sound is about 8 MB: bounds a chunk's memory and time.
+CHUNK_BYTES = 50_000_000
+
+
+@app.task(name="tasks.classify")
+def classify(analysis_id: str) -> None:
+    """`analysis_id` says why this worker was woken; the database says what is next."""
+    classifier = listener.classifier()
+    chunk = Analysis.objects.claim(CHUNK_CLIPS, CHUNK_BYTES)
+    if not chunk:
+        return
+    logger.info("woken by %s, took %d", analysis_id, len(chunk))
+    try:
+        _Work(chunk, classifier).run()
+    except Exception:
+        # Ours, not the files': each row goes back and is tried again alone.
+        logger.exception("a chunk of %d could not be finished", len(chunk))
+        Analysis.objects.held(chunk[0].token).give_back()
+
+
+@dataclass(slots=True)
+class _Work:
+    """One chunk's way through the steps."""
+
+    chunk: list[Analysis]
+    classifier: Classifier
+    timings: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def token(self) -> str:
+        return self.chunk[0].token
+
+    def run(self) -> None:
+        started = time.monotonic()
+        sounds = [(row, sound) for row in self.chunk if (sound := self._decode(row)) is not None]
+        self.timings["decoding_s"] = self._per_clip(started, len(self.chunk))
+        if not sounds:
+            return
+        self._enter(Step.LISTENING)
+        started = time.monotonic()
+        results = self.classifier.classify([sound.waveform for _, sound in sounds], self._renew)
+        self.timings["listening_s"] = self._per_clip(started, len(sounds))
+        self._enter(Step.DRAWING)
+        for (row, sound), result in zip(sounds, results, strict=True):
+            self._draw_and_save(row, sound, result)
+            self._renew()
+
+    def _decode(self, row: Analysis) -> Sound | None:
+        self._renew()
+        limits = Limits(settings.MAX_DURATION_S, settings.MAX_UPLOAD_BYTES)
+        path = files.clip_path(row.clip.file_key)
+        try:
+            return read(path, self.classifier.info.features.sample_rate, limits)
+        except AudioError as error:
+            save_failure(row, error.code, error.detail, error.hint)
+        except FileNotFoundError:
+            save_failure(
+                row, "file_missing", "The stored file is gone.", "Upload the sound once more."
+            )
+        return None
+
+    def _draw_and_save(self, row: Analysis, sound: Sound, result) -> None:
+        started = time.monotonic()
+        spectrogram = self.classifier.spectrogram(sound.waveform)
+        contents, scope, maps = listener.contents(sound, result, spectrogram)
+        scope |= listener.windows(result, self.classifier.info.features.window_s)
+        scope["ticks"] = listener.frequency_ticks(self.classifier)
+        drawing_s = self._per_clip(started, 1)
+        predictions = [
+            {"class": p.label, "confidence": round(p.confidence, 6)}
+            for p in self.classifier.predictions(result.probabilities)
+        ]
+        facts = ClipFacts(
+            sound.format, round(sound.duration_s, 3), sound.source_rate_hz, sound.channels
+        )
+        outcome = Outcome(
+            checkpoint=self.classifier.identity,
+            predictions=predictions,
+            scope=scope,
+            maps=maps,
+            timings={**self.timings, "drawing_s": drawing_s, "chunk_clips": len(self.chunk)},
+            contents=contents,
+        )
+        Analysis.objects.held(self.token).filter(pk=row.pk).update(step=Step.SAVING)
+        if not save_result(row, facts, outcome):
+            logger.warning("%s was no longer ours; its result is dropped", row.pk)
+
+    def _enter(self, step: Step) -> None:
+        Analysis.objects.held(self.token).update(step=step)
+
+    def _renew(self) -> None:
+        Analysis.objects.renew(self.token)
+
+    @staticmethod
+    def _per_clip(started: float, clips: int) -> float:
+        return round((time.monotonic() - started) / clips, 4)

