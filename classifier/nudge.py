@@ -8,6 +8,14 @@ from classifier.models import Lane
 
 sender = Celery("sonoscope", set_as_current=False)
 sender.config_from_object("django.conf:settings", namespace="CELERY")
+# A person waits for this one: with the broker away it gives up at once, and the sweep nudges later.
+sender.conf.broker_transport_options = {
+    **sender.conf.broker_transport_options,
+    "max_retries": 1,
+    "interval_start": 0,
+    "interval_step": 0.1,
+    "interval_max": 0.1,
+}
 
 
 def nudge(analysis_id: UUID, lane: int) -> None:

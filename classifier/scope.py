@@ -6,6 +6,7 @@ from typing import Any
 STAGES = ("conv1", "layer1", "layer2", "layer3", "layer4")
 _STEPS_S = (0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120)
 MOST_TICKS = 10
+CLOSEST_TICKS = 0.06
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,12 +43,17 @@ def time_ticks(duration_s: float) -> list[Tick]:
 
 
 def frequency_ticks(ticks: list[dict[str, float]]) -> list[Tick]:
+    """From low to high, leaving out those whose labels would touch."""
+    kept: list[dict[str, float]] = []
+    for tick in ticks:
+        if not kept or tick["place"] - kept[-1]["place"] >= CLOSEST_TICKS:
+            kept.append(tick)
     return [
         Tick(
             round(100 - 100 * tick["place"], 3),
             f"{tick['hz'] / 1000:g}k" if tick["hz"] >= 1000 else f"{tick['hz']:g}",
         )
-        for tick in ticks
+        for tick in kept
     ]
 
 

@@ -1,6 +1,5 @@
 """File → mono waveform. The format is told by the bytes, never by the name."""
 
-import io
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -11,9 +10,12 @@ import av
 import numpy as np
 import soundfile
 import soxr
+from av import AudioStream, Packet
+from av.container import InputContainer
 from numpy.typing import NDArray
 
 from ml.errors import AudioError
+from ml.formats import AV_FORMATS, FORMATS_READ, declared_frames, sniff, stops_inside_a_page
 
 Samples = NDArray[np.float32]
 
@@ -27,9 +29,8 @@ MISSING_S = 0.25
 LOUDEST = 1e6
 
 SNDFILE_ENCODINGS = (
-    ("PCM_", "FLOAT", "DOUBLE", "ULAW", "ALAW", "VORBIS", "OPUS", "MPEG_LAYER_")  # fmt: skip
+    ("PCM_", "FLOAT", "DOUBLE", "ULAW", "ALAW", "VORBIS", "OPUS")  # fmt: skip
 )
-FORMATS_READ = "WAV, FLAC, OGG, Opus, MP3, AIFF, M4A, MP4, AAC, WebM, WMA or AMR"
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +87,12 @@ def read(path: str | os.PathLike[str], sample_rate: int, limits: Limits | None =
                 "Cut it into parts, or save it in a compressed format such as FLAC.",
             )
         name = sniff(file)
+        if name is None:
+            raise AudioError(
+                "not_audio",
+                "This is not a sound file, whatever its name says.",
+                f"Choose a {FORMATS_READ} file.",
+            )
         stream = _open_av(file, name) if name in AV_FORMATS else _open_sndfile(file, name)
         _check_shape(stream, limits)
         waveform = _resample(stream, sample_rate, limits, name)
@@ -93,69 +100,13 @@ def read(path: str | os.PathLike[str], sample_rate: int, limits: Limits | None =
     return Sound(waveform, sample_rate, stream.rate_hz, stream.channels, name)
 
 
-# --- what is it ---------------------------------------------------------------------------
-
-AV_FORMATS = {
-    "MP4": "mov",
-    "WebM": "matroska",
-    "WMA": "asf",
-    "AMR": "amr",
-    "AAC": "aac",
-}
-
-
-def sniff(file: BinaryIO) -> str:
-    """The format's name by its first bytes. Leaves `file` at its start. Raises AudioError."""
-    head = file.read(16)
-    if head[:3] == b"ID3" and len(head) >= 10:
-        # A tag may stand before MP3, AAC or FLAC; its length is four 7-bit bytes.
-        length = sum((byte & 0x7F) << shift for byte, shift in zip(head[6:10], (21, 14, 7, 0)))
-        file.seek(10 + length)
-        after = _by_magic(file.read(16))
-        file.seek(0)
-        return after if after in ("AAC", "FLAC") else "MP3"
-    file.seek(0)
-    name = _by_magic(head)
-    if name is None:
-        raise AudioError(
-            "not_audio",
-            "This is not a sound file, whatever its name says.",
-            f"Choose a {FORMATS_READ} file.",
-        )
-    return name
-
-
-def _by_magic(head: bytes) -> str | None:
-    if head[:4] in (b"RIFF", b"RIFX", b"RF64") and head[8:12] == b"WAVE":
-        return "WAV"
-    if head[:4] == b"FORM" and head[8:12] in (b"AIFF", b"AIFC"):
-        return "AIFF"
-    if head[:4] == b"fLaC":
-        return "FLAC"
-    if head[:4] == b"OggS":
-        return "OGG"
-    if head[4:8] == b"ftyp":
-        return "MP4"
-    if head[:4] == b"\x1aE\xdf\xa3":
-        return "WebM"
-    if head[:4] == b"\x30\x26\xb2\x75":
-        return "WMA"
-    if head[:5] == b"#!AMR":
-        return "AMR"
-    if len(head) >= 2 and head[0] == 0xFF and head[1] & 0xE0 == 0xE0:
-        layer = head[1] & 0x06
-        if head[1] & 0xF6 == 0xF0:
-            return "AAC"
-        if layer in (0x02, 0x04):  # MPEG audio layer III or II
-            return "MP3"
-    return None
-
-
 # --- decoders -----------------------------------------------------------------------------
 
 
 def _open_sndfile(file: BinaryIO, name: str) -> _Stream:
-    declared_frames = _declared_frames(file, name)
+    if name == "OGG" and stops_inside_a_page(file):
+        raise _damaged(name, "it stops in the middle of its sound")
+    declared = declared_frames(file, name)
     try:
         sound = soundfile.SoundFile(file)
     except soundfile.LibsndfileError as error:
@@ -166,8 +117,8 @@ def _open_sndfile(file: BinaryIO, name: str) -> _Stream:
             f"This {name} file uses the encoding {sound.subtype_info}, which is not read here.",
             "Save it as 16-bit WAV or FLAC.",
         )
-    frames = declared_frames if declared_frames is not None else sound.frames
-    # An MP3 without a length of its own makes libsndfile answer with a very large number.
+    frames = sound.frames if declared is None else declared
+    # A file without a length of its own makes libsndfile answer with a very large number.
     declared_s = frames / sound.samplerate if 0 < frames < 2**48 else None
 
     def blocks() -> Iterator[Samples]:
@@ -184,69 +135,64 @@ def _open_sndfile(file: BinaryIO, name: str) -> _Stream:
     return _Stream(blocks(), sound.samplerate, sound.channels, declared_s)
 
 
-def _declared_frames(file: BinaryIO, name: str) -> int | None:
-    """Frames a WAV's own data chunk promises; libsndfile quietly trusts the file's length instead."""
-    if name != "WAV":
-        return None
-    head = file.read(12)
-    order = "big" if head[:4] == b"RIFX" else "little"
-    frame_bytes = 0
-    try:
-        while len(chunk := file.read(8)) == 8:
-            size = int.from_bytes(chunk[4:8], order)
-            if chunk[:4] == b"fmt ":
-                frame_bytes = int.from_bytes(file.read(size)[12:14], order)
-            elif chunk[:4] == b"data":
-                # Recorders that stream write 0 or all ones and never come back to correct it.
-                if head[:4] == b"RF64" or size in (0, 0xFFFFFFFF) or not frame_bytes:
-                    return None
-                return size // frame_bytes
-            else:
-                file.seek(size + size % 2, io.SEEK_CUR)
-        return None
-    finally:
-        file.seek(0)
-
-
 def _open_av(file: BinaryIO, name: str) -> _Stream:
+    declared = declared_frames(file, name)
     # The format is explicit and the bytes come from our own handle: a playlist inside
     # the file cannot make FFmpeg open anything else.
     try:
         container = av.open(
-            file, format=AV_FORMATS[name], options={"protocol_whitelist": "", "format_whitelist": ""}
+            file,
+            format=AV_FORMATS[name],
+            options={"protocol_whitelist": "", "format_whitelist": AV_FORMATS[name]},
+            metadata_errors="replace",
         )
     except av.error.FFmpegError as error:
         raise _damaged(name, "its header cannot be read") from error
     if not container.streams.audio:
-        container.close()
+        if not container.streams:
+            raise _damaged(name, "its header cannot be read")
         raise AudioError(
             "not_audio",
             f"This {name} file has no sound in it.",
             f"Choose a {FORMATS_READ} file that holds a sound.",
         )
     stream = container.streams.audio[0]
-    declared_s = None
-    if stream.duration and stream.time_base:
-        declared_s = float(stream.duration * stream.time_base)
-    elif container.duration:
-        declared_s = container.duration / av.time_base
+    rate_hz, channels = stream.codec_context.sample_rate, stream.codec_context.channels
+    if not rate_hz or not channels:
+        raise _damaged(name, "it does not say how its sound is stored")
+    declared_s = declared / rate_hz if declared else _container_s(container, name)
 
     def blocks() -> Iterator[Samples]:
         resampler = av.AudioResampler(format="fltp")
         with container:
-            try:
-                for frame in container.decode(stream):
-                    for planar in resampler.resample(frame):
-                        yield planar.to_ndarray().T
-            except av.error.FFmpegError as error:
-                raise _damaged(name, "its sound cannot be decoded") from error
+            for packet in _packets(container, stream, name):
+                try:
+                    for frame in packet.decode():
+                        for planar in resampler.resample(frame):
+                            yield planar.to_ndarray().T
+                except (av.error.FFmpegError, ValueError) as error:
+                    raise _damaged(name, "its sound cannot be decoded") from error
 
-    if not stream.codec_context.sample_rate or not stream.codec_context.channels:
-        container.close()
-        raise _damaged(name, "it does not say how its sound is stored")
-    return _Stream(
-        blocks(), stream.codec_context.sample_rate, stream.codec_context.channels, declared_s
-    )
+    return _Stream(blocks(), rate_hz, channels, declared_s)
+
+
+def _container_s(container: InputContainer, name: str) -> float | None:
+    """How long the sound is, where that is written down: else FFmpeg guesses by the bit rate."""
+    stream = container.streams.audio[0]
+    if name == "MP4" and stream.duration and stream.time_base:
+        return float(stream.duration * stream.time_base)
+    if name == "WebM" and container.duration and len(container.streams) == 1:
+        return container.duration / av.time_base
+    return None
+
+
+def _packets(container: InputContainer, stream: AudioStream, name: str) -> Iterator[Packet]:
+    try:
+        yield from container.demux(stream)
+    except av.error.FFmpegError as error:
+        # These have no container that says where they end: a tag or padding may follow.
+        if name not in ("AAC", "MP3"):
+            raise _damaged(name, "its sound cannot be decoded") from error
 
 
 # --- one way through ----------------------------------------------------------------------
@@ -254,7 +200,7 @@ def _open_av(file: BinaryIO, name: str) -> _Stream:
 
 def _resample(stream: _Stream, sample_rate: int, limits: Limits, name: str) -> Samples:
     resampler = soxr.ResampleStream(stream.rate_hz, sample_rate, 1, dtype="float32")
-    most_frames = int(limits.duration_s * stream.rate_hz)
+    most_frames = int((limits.duration_s + MISSING_S) * stream.rate_hz)
     frames = 0
     parts: list[Samples] = []
     for block in stream.blocks:

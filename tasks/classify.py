@@ -60,6 +60,7 @@ class _Work:
         started = time.monotonic()
         results = self.classifier.classify([sound.waveform for _, sound in sounds], self._renew)
         self.timings["listening_s"] = self._per_clip(started, len(sounds))
+        self.timings["chunk_clips"] = len(sounds)
         self._enter(Step.DRAWING)
         for (row, sound), result in zip(sounds, results, strict=True):
             self._draw_and_save(row, sound, result)
@@ -98,7 +99,7 @@ class _Work:
             predictions=predictions,
             scope=scope,
             maps=maps,
-            timings={**self.timings, "drawing_s": drawing_s, "chunk_clips": len(self.chunk)},
+            timings={**self.timings, "drawing_s": drawing_s},
             contents=contents,
         )
         Analysis.objects.held(self.token).filter(pk=row.pk).update(step=Step.SAVING)

@@ -22,6 +22,7 @@ def web() -> list[str]:
     return [
         *_module("gunicorn", "webapp.wsgi", "--bind", f"{settings.HOST}:{settings.PORT}"),
         *("--worker-class", "gthread", "--workers", "2", "--threads", "8", "--timeout", "120"),
+        "--no-control-socket",
     ]
 
 

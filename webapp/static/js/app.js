@@ -1,4 +1,4 @@
-// Three things move on our pages: the drop area, the player and the theme switch.
+// What moves on our pages: the drop area, the player, local times and the theme switch.
 // htmx does the polling; it reads its own attributes.
 
 const MOST_UPLOADS_AT_ONCE = 3;
@@ -165,6 +165,18 @@ class SonoPlayer extends HTMLElement {
   }
 }
 
+// A moment in the reader's own time zone; without script it stands in UTC.
+class SonoTime extends HTMLElement {
+  connectedCallback() {
+    const time = this.querySelector("time");
+    const style = this.dataset.long === undefined
+      ? { day: "numeric", month: "short", hour: "2-digit", minute: "2-digit" }
+      : { dateStyle: "long", timeStyle: "short" };
+    time.textContent = new Intl.DateTimeFormat("en-GB", style).format(new Date(time.dateTime));
+  }
+}
+
+customElements.define("sono-time", SonoTime);
 customElements.define("sono-drop", SonoDrop);
 customElements.define("sono-player", SonoPlayer);
 

@@ -1,0 +1,248 @@
+"""A whole Sonoscope in real processes, for tests: broker, worker, sweep and web.
+
+Its own data folder, its own database, its own port. With `DATABASE_URL` and `REDIS_URL` set
+it lives on those servers (in a database of its own), else on the embedded default.
+"""
+
+import json
+import os
+import secrets
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import IO, Any
+from urllib.parse import urlsplit, urlunsplit
+
+import psycopg
+import redis
+import requests
+
+ROOT = Path(__file__).resolve().parent.parent
+PASSWORD = "gr4nular-ear"
+
+
+class House:
+    def __init__(self, data: Path, **settings: str) -> None:
+        self.data = data
+        self.port = _free_port()
+        self.url = f"http://localhost:{self.port}"
+        self.database_url = _own_database(os.environ.get("DATABASE_URL", ""))
+        self.redis_url = os.environ.get("REDIS_URL", "")
+        self.env = os.environ | {
+            "SONOSCOPE_DATA": str(data),
+            "PORT": str(self.port),
+            "ORIGIN": self.url,
+            "DATABASE_URL": self.database_url,
+            "REMAP_SIGTERM": "SIGQUIT",
+            "LEASE_S": "4",
+            "SWEEP_EVERY_S": "1",
+            **settings,
+        }
+        self.processes: dict[str, subprocess.Popen[bytes]] = {}
+        self.logs: list[IO[bytes]] = []
+
+    # --- life -----------------------------------------------------------------------------
+
+    def open(self) -> None:
+        self.data.mkdir(parents=True, exist_ok=True)
+        self.manage("migrate", "--verbosity", "0")
+        self.manage("collectstatic", "--no-input", "--verbosity", "0")
+        if not self.redis_url:
+            self.start("broker")
+            wait_for(self._broker_answers, 10, "the broker")
+        self.broker().flushall()
+        for name in ("sweep", "web", "worker"):
+            self.start(name)
+        wait_for(self._web_answers, 60, "the web process")
+
+    def close(self) -> None:
+        for name in ("worker", "sweep", "web", "broker"):
+            self.stop(name)
+        for log in self.logs:
+            log.close()
+        if self.database_url:
+            _drop_database(os.environ["DATABASE_URL"], self.database_url)
+
+    def manage(self, *arguments: str) -> str:
+        done = subprocess.run(
+            [sys.executable, "manage.py", *arguments],
+            cwd=ROOT, env=self.env, check=True, capture_output=True, text=True,
+        )  # fmt: skip
+        return done.stdout
+
+    def start(self, name: str) -> None:
+        log = (self.data / f"{name}.log").open("ab")
+        self.logs.append(log)
+        self.processes[name] = subprocess.Popen(
+            self.command(name),
+            cwd=ROOT, env=self.env, stdout=log, stderr=log, start_new_session=True,
+        )  # fmt: skip
+
+    def command(self, name: str) -> list[str]:
+        """The very command line that `make run` gives to its supervisor."""
+        asked = (
+            "import json, django; django.setup(); from django.conf import settings as s; "
+            "from webapp import processes as p; (s.DATA / 'broker').mkdir(exist_ok=True); "
+            "s.BROKER_SOCKET.parent.mkdir(parents=True, exist_ok=True); "
+            "print(json.dumps({'worker': p.worker(), 'sweep': p.sweep(), 'web': p.web(), "
+            "'broker': p.broker(s.BROKER_SOCKET, s.DATA / 'broker'), "
+            "'socket': str(s.BROKER_SOCKET)}))"
+        )
+        if not hasattr(self, "_commands"):
+            done = subprocess.run(
+                [sys.executable, "-c", asked], cwd=ROOT, check=True, capture_output=True, text=True,
+                env=self.env | {"DJANGO_SETTINGS_MODULE": "webapp.settings"},
+            )  # fmt: skip
+            self._commands: dict[str, Any] = json.loads(done.stdout)
+        return self._commands[name]
+
+    def stop(self, name: str) -> None:
+        process = self.processes.pop(name, None)
+        if process is None:
+            return
+        process.terminate()
+        try:
+            process.wait(45)
+        finally:
+            _kill_group(process)
+
+    def kill(self, name: str) -> None:
+        """`kill -9` of the process and all its children."""
+        process = self.processes.pop(name)
+        _kill_group(process)
+        process.wait(10)
+
+    def broker(self) -> redis.Redis:
+        if self.redis_url:
+            return redis.Redis.from_url(self.redis_url)
+        return redis.Redis(unix_socket_path=str(self.command("socket")))
+
+    def log(self, name: str) -> str:
+        return (self.data / f"{name}.log").read_text(errors="replace")
+
+    def result_folders(self) -> list[Path]:
+        return sorted((self.data / "media" / "analyses").glob("*/*"))
+
+    def _broker_answers(self) -> bool:
+        try:
+            return bool(self.broker().ping())
+        except redis.RedisError:
+            return False
+
+    def _web_answers(self) -> bool:
+        try:
+            return requests.get(f"{self.url}/account/sign-in/", timeout=5).ok
+        except requests.ConnectionError:
+            return False
+
+    # --- people ---------------------------------------------------------------------------
+
+    def person(self) -> "Person":
+        """A new user, signed in on the pages and holding an API token."""
+        return Person(self, f"user-{secrets.token_hex(4)}")
+
+
+class Person:
+    def __init__(self, house: House, name: str) -> None:
+        self.house, self.name = house, name
+        self.browser = requests.Session()
+        form = self.post_page(
+            "/account/sign-up/", username=name, password1=PASSWORD, password2=PASSWORD
+        )
+        assert form.url.endswith("/"), form.text
+        answer = requests.post(
+            f"{house.url}/api/v1/token/",
+            json={"username": name, "password": PASSWORD},
+            timeout=30,
+        )
+        self.token = answer.json()["token"]
+        self.headers = {"Authorization": f"Token {self.token}"}
+
+    def page(self, path: str) -> requests.Response:
+        return self.browser.get(self.house.url + path, timeout=30)
+
+    def post_page(self, path: str, files: Any = None, **fields: str) -> requests.Response:
+        if "csrftoken" not in self.browser.cookies:
+            self.browser.get(f"{self.house.url}/account/sign-in/", timeout=30)
+        fields["csrfmiddlewaretoken"] = self.browser.cookies["csrftoken"]
+        return self.browser.post(
+            self.house.url + path,
+            data=fields, files=files, timeout=60, headers={"Referer": self.house.url},
+        )  # fmt: skip
+
+    def get(self, path: str, **headers: str) -> requests.Response:
+        return requests.get(self.house.url + path, headers=self.headers | headers, timeout=30)
+
+    def upload(self, name: str, data: bytes) -> requests.Response:
+        return requests.post(
+            f"{self.house.url}/api/v1/clips/",
+            headers=self.headers,
+            files={"file": (name, data)},
+            timeout=60,
+        )
+
+    def submit(self, name: str, data: bytes) -> str:
+        """Upload over REST; the address of the analysis."""
+        answer = self.upload(name, data)
+        assert answer.status_code == 202, answer.text
+        return answer.headers["Location"]
+
+    def wait(self, location: str, limit_s: float = 90) -> dict[str, Any]:
+        """Poll as a client should, until it is done or failed."""
+        seen: dict[str, Any] = {}
+
+        def finished() -> bool:
+            answer = self.get(location)
+            assert answer.status_code == 200, answer.text
+            seen.update(answer.json())
+            return seen["state"] not in ("queued", "running")
+
+        wait_for(finished, limit_s, location)
+        return seen
+
+
+def wait_for(true: Callable[[], bool], limit_s: float, what: str, every_s: float = 0.2) -> None:
+    deadline = time.monotonic() + limit_s
+    while not true():
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"{what} did not come within {limit_s} s")
+        time.sleep(every_s)
+
+
+def _kill_group(process: subprocess.Popen[bytes]) -> None:
+    try:
+        os.killpg(process.pid, signal.SIGKILL)
+    except ProcessLookupError:
+        return
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def _own_database(server_url: str) -> str:
+    """A new, empty database on that server; the URL of it."""
+    if not server_url:
+        return ""
+    name = f"sonoscope_{secrets.token_hex(6)}"
+    with psycopg.connect(server_url, autocommit=True) as connection:
+        connection.execute(f'CREATE DATABASE "{name}"'.encode())
+    return urlunsplit(urlsplit(server_url)._replace(path=f"/{name}"))
+
+
+def _drop_database(server_url: str, database_url: str) -> None:
+    name = urlsplit(database_url).path[1:]
+    with psycopg.connect(server_url, autocommit=True) as connection:
+        connection.execute(f'DROP DATABASE "{name}" WITH (FORCE)'.encode())
+
+
+def chromium() -> str | None:
+    """The browser for tests: Debian's, or whatever `CHROMIUM` names."""
+    return os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")

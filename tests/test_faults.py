@@ -1,0 +1,115 @@
+"""What must not lose a clip: a worker killed while it works, a broker that forgets everything."""
+
+import random
+
+import requests
+
+from tests import cast
+from tests.house import House, Person, wait_for
+
+CLIPS = 40
+
+
+def submit_many(person: Person, seed: int) -> list[str]:
+    return [
+        person.submit(f"{seed}-{n}.wav", cast.encode(cast.noise(2.0, seed=seed * 1000 + n)))
+        for n in range(CLIPS)
+    ]
+
+
+def states(person: Person, locations: list[str]) -> list[str]:
+    return [person.get(location).json()["state"] for location in locations]
+
+
+def expect_all_done_once(house: House, person: Person, locations: list[str]) -> None:
+    wait_for(
+        lambda: not {"queued", "running"} & set(states(person, locations)), 180, "the end", 1.0
+    )
+    assert states(person, locations) == ["done"] * CLIPS
+    folders = [folder.name for folder in house.result_folders()]
+    for location in locations:
+        analysis_id = location.rstrip("/").rsplit("/", 1)[-1]
+        assert len([name for name in folders if name.startswith(analysis_id)]) == 1
+
+
+def some_done(person: Person, locations: list[str], count: int) -> None:
+    wait_for(lambda: states(person, locations).count("done") >= count, 90, f"{count} done")
+
+
+def test_a_killed_worker_loses_nothing(house: House) -> None:
+    person = house.person()
+    locations = submit_many(person, seed=1)
+    for _ in range(2):
+        some_done(person, locations, random.Random(1).randint(2, 6))
+        house.kill("worker")
+        house.start("worker")
+    expect_all_done_once(house, person, locations)
+
+
+def test_a_wiped_broker_loses_nothing(house: House) -> None:
+    person = house.person()
+    locations = submit_many(person, seed=2)
+    some_done(person, locations, 2)
+    house.broker().flushall()
+    house.kill("worker")
+    house.broker().flushall()
+    house.start("worker")
+    expect_all_done_once(house, person, locations)
+
+
+def test_uploads_are_accepted_while_the_broker_is_away(house: House) -> None:
+    if house.redis_url:
+        return  # the server is not ours to stop; the wipe above covers forgetting
+    person = house.person()
+    house.kill("broker")
+    answers = [
+        person.upload(f"away-{n}.wav", cast.encode(cast.noise(1.0, seed=3000 + n)))
+        for n in range(3)
+    ]
+    house.start("broker")
+    assert [answer.status_code for answer in answers] == [202] * 3
+    for answer in answers:
+        assert person.wait(answer.headers["Location"])["state"] == "done"
+
+
+def test_a_clip_that_kills_its_worker_fails_alone(house: House) -> None:
+    """The file of a waiting clip is replaced by a pipe that nobody writes to: decoding hangs,
+    and each time the worker is killed. Its neighbours are done, it is given up with a reason."""
+    import os
+
+    person = house.person()
+    house.kill("worker")
+    clips = house.data / "media" / "clips"
+    known = set(clips.glob("*/*"))
+    poison = person.submit("poison.wav", cast.encode(cast.noise(1.0, seed=4000)))
+    (stored,) = set(clips.glob("*/*")) - known
+    others = [
+        person.submit(f"beside-{n}.wav", cast.encode(cast.noise(1.0, seed=4001 + n)))
+        for n in range(4)
+    ]
+    stored.unlink()
+    os.mkfifo(stored)
+    for attempt in range(1, 4):
+        house.start("worker")
+        wait_for(lambda: person.get(poison).json()["state"] == "running", 60, "a claim")
+        house.kill("worker")
+        if attempt < 3:
+            wait_for(lambda: person.get(poison).json()["state"] == "queued", 30, "the sweep")
+    wait_for(lambda: person.get(poison).json()["state"] == "failed", 30, "giving up")
+    stored.unlink()
+    house.start("worker")
+    for location in others:
+        assert person.wait(location)["state"] == "done"
+    error = person.get(poison).json()["error"]
+    assert error["code"] == "crashed"
+    assert "3 times" in error["detail"]
+
+
+def test_the_health_of_the_pages_does_not_depend_on_the_worker(house: House, anna: Person) -> None:
+    house.kill("worker")
+    location = anna.submit("later.wav", cast.encode(cast.noise(1.0, seed=5000)))
+    page = anna.page(location.replace("/api/v1", ""))
+    assert page.status_code == requests.codes.ok
+    assert "Waiting" in page.text
+    house.start("worker")
+    assert anna.wait(location)["state"] == "done"

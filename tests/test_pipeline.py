@@ -1,0 +1,281 @@
+"""A sound goes in over HTTP, an answer with its maps comes out: real broker, worker, database."""
+
+import io
+import json
+import os
+import subprocess
+import sys
+import zipfile
+
+import numpy as np
+import pytest
+import requests
+from PIL import Image
+
+from ml import checkpoint, render
+from ml.audio import read
+from ml.inference import Classifier
+from ml.model import map_names
+from tests import cast
+from tests.house import ROOT, House, Person
+
+
+@pytest.fixture(scope="module")
+def sound() -> bytes:
+    return cast.encode(cast.chirp(300, 6000, 5.0, 44_100), 44_100, "FLAC")
+
+
+@pytest.fixture(scope="module")
+def heard(anna: Person, sound: bytes) -> dict:
+    return anna.wait(anna.submit("chirp.flac", sound))
+
+
+def test_it_answers_an_upload_with_where_to_ask(anna: Person, sound: bytes) -> None:
+    answer = anna.upload("chirp.flac", sound)
+    body = answer.json()
+    assert answer.status_code == 202
+    assert set(body) == {"clip", "analysis"}
+    assert answer.headers["Location"] == f"/api/v1/analyses/{body['analysis']}/"
+    asked = anna.get(answer.headers["Location"])
+    unfinished = asked.json()["state"] in ("queued", "running")
+    assert ("Retry-After" in asked.headers) == unfinished
+    anna.wait(answer.headers["Location"])
+
+
+def test_it_names_all_fifty_classes_best_first(heard: dict) -> None:
+    assert heard["state"] == "done"
+    assert heard["error"] is None
+    assert heard["progress"] == 1.0
+    confidences = [p["confidence"] for p in heard["predictions"]]
+    assert len(confidences) == 50
+    assert confidences == sorted(confidences, reverse=True)
+    assert sum(confidences) == pytest.approx(1, abs=1e-3)
+    assert set(heard["timings"]) >= {"decoding_s", "listening_s", "drawing_s"}
+
+
+def test_its_pictures_are_the_models_own_arrays(
+    anna: Person, heard: dict, sound: bytes, tmp_path
+) -> None:
+    path = tmp_path / "chirp.flac"
+    path.write_bytes(sound)
+    classifier = Classifier.load(checkpoint.default_path())
+    waveform = read(path, classifier.info.features.sample_rate).waveform
+    result = classifier.classify([waveform])[0]
+
+    assert tuple(heard["maps"]) == map_names()
+    for name, facts in heard["maps"].items():
+        mean = result.maps[name].mean
+        assert facts["shape"] == list(mean.shape)
+        answer = anna.get(facts["url"])
+        assert answer.headers["Content-Type"] == "image/png"
+        drawn = np.flipud(np.asarray(Image.open(io.BytesIO(answer.content))))
+        expected = render.to_index(mean, float(mean.min()), float(mean.max()))
+        assert np.abs(drawn.astype(int) - expected).max() <= 1, name
+
+    spectrogram = classifier.spectrogram(waveform)
+    high = float(spectrogram.max())
+    drawn = np.asarray(Image.open(io.BytesIO(anna.get(heard["spectrogram"]).content)))
+    expected = render.to_index(spectrogram, high - 80, high)
+    assert np.abs(np.flipud(drawn).astype(int) - expected).max() <= 1
+
+
+def test_all_maps_come_as_one_zip(anna: Person, heard: dict) -> None:
+    answer = anna.get(f"/media/analyses/{heard['id']}/maps.zip")
+    pack = zipfile.ZipFile(io.BytesIO(answer.content))
+    assert {f"{name}.png" for name in map_names()} < set(pack.namelist())
+    assert json.loads(pack.read("index.json"))["layer4"]["channels"] == 512
+
+
+def test_an_analysis_takes_few_files_and_little_room(house: House, heard: dict) -> None:
+    folder = next(f for f in house.result_folders() if f.name.startswith(heard["id"]))
+    sizes = [file.stat().st_size for file in folder.iterdir()]
+    assert len(sizes) <= 5
+    assert sum(sizes) < 150_000
+
+
+def test_command_line_page_and_rest_agree(
+    house: House, anna: Person, heard: dict, sound: bytes, tmp_path
+) -> None:
+    path = tmp_path / "chirp.flac"
+    path.write_bytes(sound)
+    done = subprocess.run(
+        [sys.executable, "-m", "ml", "--json", str(path)],
+        cwd=ROOT, env=house.env, check=True, capture_output=True, text=True,
+    )  # fmt: skip
+    told = json.loads(done.stdout)
+    assert told["checkpoint"] == heard["checkpoint"]
+    assert [p["class"] for p in told["predictions"][:3]] == [
+        p["class"] for p in heard["predictions"][:3]
+    ]
+    for one, other in zip(told["predictions"], heard["predictions"], strict=True):
+        assert one["confidence"] == pytest.approx(other["confidence"], abs=2e-3)
+    best = heard["predictions"][0]
+    page = anna.page(f"/analyses/{heard['id']}/").text
+    assert f"<h1>{best['class'].replace('_', ' ').capitalize()}</h1>" in page
+    assert f"{best['confidence'] * 100:.1f} %" in page
+
+
+def test_the_history_shows_it(anna: Person, heard: dict) -> None:
+    page = anna.page("/history/?name=chirp").text
+    assert f"/analyses/{heard['id']}/" in page
+    assert "chirp.flac" in page
+    assert f"/analyses/{heard['id']}/" not in anna.page("/history/?name=somethingelse").text
+    assert f"/analyses/{heard['id']}/" not in anna.page("/history/?state=failed").text
+    label = heard["predictions"][0]["class"]
+    assert f"/analyses/{heard['id']}/" in anna.page(f"/history/?label={label}&state=done").text
+
+
+def test_for_another_user_it_does_not_exist(ben: Person, house: House, heard: dict) -> None:
+    addresses = [
+        f"/analyses/{heard['id']}/",
+        f"/analyses/{heard['id']}/row/",
+        f"/api/v1/analyses/{heard['id']}/",
+        heard["audio"],
+        heard["spectrogram"],
+        heard["maps"]["layer4"]["url"],
+        f"/media/analyses/{heard['id']}/strip.png",
+        f"/media/analyses/{heard['id']}/maps.zip",
+        f"/media/analyses/{heard['id']}/peaks.json",
+        f"/media/analyses/{heard['id']}/audio",
+    ]
+    for address in addresses:
+        assert ben.page(address).status_code == 404, address
+        if not address.startswith("/analyses/"):  # pages know no tokens
+            assert ben.get(address).status_code == 404, address
+        nobody = requests.get(house.url + address, timeout=30, allow_redirects=False)
+        assert nobody.status_code in (302, 401, 404), address
+    for address in (f"/analyses/{heard['id']}/again/", f"/clips/{heard['clip']}/delete/"):
+        assert ben.post_page(address).status_code == 404, address
+    assert heard["id"] not in ben.page("/history/").text
+
+
+def test_the_sound_is_served_in_ranges(anna: Person, heard: dict, sound: bytes) -> None:
+    whole = anna.get(heard["audio"])
+    assert whole.content == sound
+    assert whole.headers["Content-Type"] == "audio/flac"
+    assert "private" in whole.headers["Cache-Control"]
+    part = anna.get(heard["audio"], Range="bytes=100-199")
+    assert part.status_code == 206
+    assert part.content == sound[100:200]
+    assert part.headers["Content-Range"] == f"bytes 100-199/{len(sound)}"
+    assert anna.get(heard["audio"], Range="bytes=-5").content == sound[-5:]
+    assert anna.get(heard["audio"], Range="bytes=999999999-").status_code == 416
+
+
+def test_a_format_browsers_cannot_play_gets_one_they_can(anna: Person) -> None:
+    aiff = cast.encode(cast.tone(440, 1.0, 22_050), 22_050, "AIFF")
+    done = anna.wait(anna.submit("tone.aiff", aiff))
+    answer = anna.get(f"/media/analyses/{done['id']}/audio")
+    assert answer.headers["Content-Type"] == "audio/flac"
+    assert answer.content[:4] == b"fLaC"
+
+
+def test_bad_files_fail_clearly_and_harm_nobody(
+    anna: Person, sound: bytes, tmp_path
+) -> None:
+    mp3 = cast.encode(cast.noise(4.0, 44_100), 44_100, "MP3")
+    other = tmp_path / "other.wav"
+    other.write_bytes(cast.encode(cast.tone()))
+    bad = {
+        "notes.wav": (b"Monday: buy milk\n" * 50, "not_audio"),
+        "cut.mp3": (mp3[: len(mp3) // 2], "damaged"),
+        "blink.wav": (cast.encode(cast.tone(duration_s=0.05)), "too_short"),
+        "list.wav": (f"ffconcat version 1.0\nfile {other}\n".encode(), "not_audio"),
+    }
+    sent = {name: anna.submit(name, data) for name, (data, _) in bad.items()}
+    good = anna.submit("good.flac", sound)
+
+    empty = anna.upload("nothing.wav", b"")
+    assert empty.status_code == 400
+    assert set(empty.json()) == {"code", "detail", "hint"}
+    assert empty.json()["code"] == "empty"
+
+    for name, location in sent.items():
+        answer = anna.wait(location)
+        assert answer["state"] == "failed", name
+        assert answer["error"]["code"] == bad[name][1], name
+        assert answer["error"]["hint"], name
+        page = anna.page(f"/analyses/{answer['id']}/")
+        assert page.status_code == 200
+        assert requests_text(answer["error"]["detail"]) in page.text, name
+    assert anna.wait(good)["state"] == "done"
+
+
+def test_analyse_again_and_delete(anna: Person, house: House) -> None:
+    first = anna.wait(anna.submit("short.wav", cast.encode(cast.noise(1.0, seed=7))))
+    page = anna.post_page(f"/analyses/{first['id']}/again/")
+    second_id = page.url.rstrip("/").rsplit("/", 1)[-1]
+    second = anna.wait(f"/api/v1/analyses/{second_id}/")
+    assert second["id"] != first["id"]
+    assert second["clip"] == first["clip"]
+    assert second["predictions"][0]["class"] == first["predictions"][0]["class"]
+
+    assert anna.post_page(f"/clips/{first['clip']}/delete/").status_code == 200
+    for analysis in (first, second):
+        assert anna.get(f"/api/v1/analyses/{analysis['id']}/").status_code == 404
+        assert not [f for f in house.result_folders() if f.name.startswith(analysis["id"])]
+
+
+def test_identical_uploads_of_one_owner_share_their_bytes(anna: Person, house: House) -> None:
+    clips = house.data / "media" / "clips"
+    data = cast.encode(cast.noise(0.5, seed=8))
+    before = len(list(clips.glob("*/*")))
+    first, second = (anna.wait(anna.submit(f"{n}.wav", data)) for n in "ab")
+    assert len(list(clips.glob("*/*"))) == before + 1
+    anna.post_page(f"/clips/{first['clip']}/delete/")
+    assert anna.get(second["audio"]).content == data
+    anna.post_page(f"/clips/{second['clip']}/delete/")
+    assert len(list(clips.glob("*/*"))) == before
+
+
+def test_a_long_clip_is_cut_into_windows(anna: Person) -> None:
+    data = cast.encode(cast.noise(12.0, 16_000), 16_000)
+    done = anna.wait(anna.submit("long.wav", data))
+    assert done["duration_s"] == pytest.approx(12, abs=0.01)
+    assert "4 windows in all" in anna.page(f"/analyses/{done['id']}/").text
+
+
+def test_every_refusal_of_the_api_has_code_detail_and_hint(house: House, anna: Person) -> None:
+    api = f"{house.url}/api/v1"
+    answers = [
+        requests.post(f"{api}/token/", json={"username": anna.name, "password": "no"}, timeout=30),
+        requests.post(f"{api}/token/", json={}, timeout=30),
+        requests.post(f"{api}/token/", data="{", timeout=30),
+        requests.post(f"{api}/clips/", timeout=30),
+        requests.post(f"{api}/clips/", headers={"Authorization": "Token no"}, timeout=30),
+        requests.post(f"{api}/clips/", headers=anna.headers, timeout=30),
+        requests.post(f"{api}/clips/", headers=anna.headers, json={}, timeout=30),
+        requests.get(f"{api}/clips/", headers=anna.headers, timeout=30),
+        requests.get(f"{api}/nothing/", headers=anna.headers, timeout=30),
+        anna.get("/api/v1/analyses/00000000-0000-4000-8000-000000000000/"),
+    ]
+    for answer in answers:
+        assert 400 <= answer.status_code < 500, answer.url
+        assert set(answer.json()) == {"code", "detail", "hint"}, answer.text
+        assert all(answer.json().values()), answer.text
+
+
+def test_the_web_process_never_loads_torch(house: House) -> None:
+    loaded = "import sys, webapp.wsgi, classifier.urls, classifier.admin; print('torch' in sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-c", loaded],
+        cwd=ROOT, env=house.env, check=True, capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.stdout.strip() == "False"
+    if os.path.isdir("/proc"):
+        web = house.processes["web"].pid
+        tree = [web, *_children(web)]
+        assert len(tree) == 3
+        for pid in tree:
+            with open(f"/proc/{pid}/maps") as maps:
+                assert "libtorch" not in maps.read()
+
+
+def _children(pid: int) -> list[int]:
+    with open(f"/proc/{pid}/task/{pid}/children") as children:
+        return [int(child) for child in children.read().split()]
+
+
+def requests_text(sentence: str) -> str:
+    """As it stands in HTML."""
+    return sentence.replace("'", "&#x27;")
