@@ -11,6 +11,7 @@ sender.config_from_object("django.conf:settings", namespace="CELERY")
 # A person waits for this one: with the broker away it gives up at once, and the sweep nudges later.
 sender.conf.broker_transport_options = {
     **sender.conf.broker_transport_options,
+    "socket_timeout": 3,
     "max_retries": 1,
     "interval_start": 0,
     "interval_step": 0.1,

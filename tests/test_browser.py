@@ -1,0 +1,157 @@
+"""The main job, done by a person in a real browser, under the strict policy of the pages."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
+
+from tests import cast
+from tests.house import PASSWORD, House, chromium
+
+QUIET = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--no-first-run",
+    "--autoplay-policy=no-user-gesture-required",
+]
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    path = chromium()
+    if path is None:
+        pytest.skip("no Chromium here: install it, or name it in CHROMIUM")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=QUIET)
+        yield browser
+        browser.close()
+
+
+class Watch:
+    """What a page did that it must not."""
+
+    def __init__(self, page: Page, host: str) -> None:
+        self.faults: list[str] = []
+        page.on("console", self._console)
+        page.on("pageerror", lambda error: self.faults.append(f"error: {error}"))
+        page.on("request", lambda request: self._request(request.url, host))
+
+    def _console(self, message) -> None:
+        if message.type in ("error", "warning"):
+            self.faults.append(f"console: {message.text}")
+
+    def _request(self, url: str, host: str) -> None:
+        if urlsplit(url).scheme in ("http", "https") and urlsplit(url).netloc != host:
+            self.faults.append(f"off the machine: {url}")
+
+
+@pytest.fixture
+def context(browser: Browser) -> Iterator[BrowserContext]:
+    context = browser.new_context(viewport={"width": 1280, "height": 900})
+    yield context
+    context.close()
+
+
+@pytest.fixture
+def sounds(tmp_path: Path) -> list[Path]:
+    made = []
+    for name, samples in (("rising.wav", cast.chirp(300, 5000, 3.0)), ("hiss.wav", cast.noise(6.0))):
+        path = tmp_path / name
+        path.write_bytes(cast.encode(samples))
+        made.append(path)
+    return made
+
+
+def sign_up(page: Page, house: House, name: str) -> None:
+    page.goto(f"{house.url}/account/sign-up/")
+    page.get_by_label("Username").fill(name)
+    page.get_by_label("Password", exact=False).first.fill(PASSWORD)
+    page.get_by_label("Password confirmation").fill(PASSWORD)
+    page.get_by_role("button", name="Make account").click()
+
+
+def test_two_files_are_heard_live_and_one_is_played(
+    house: House, context: BrowserContext, sounds: list[Path]
+) -> None:
+    page = context.new_page()
+    watch = Watch(page, urlsplit(house.url).netloc)
+    sign_up(page, house, "carla")
+    page.set_input_files("#file", sounds)
+
+    expect(page.locator(".row")).to_have_count(2)
+    expect(page.locator(".row.done")).to_have_count(2, timeout=60_000)
+    assert sorted(page.locator(".row .name").all_inner_texts()) == ["hiss.wav", "rising.wav"]
+
+    page.locator(".row", has_text="rising.wav").locator("a.what").click()
+    expect(page.locator(".predictions").first.locator("li")).to_have_count(5)
+    expect(page.locator(".stages figure")).to_have_count(5)
+    page.get_by_text("layer3: its blocks").click()
+    expect(page.locator("details[open] .small-maps figure")).to_have_count(12)
+    broken = "Array.from(document.images).filter(i => i.loading != 'lazy' && !i.naturalWidth).length"
+    assert page.evaluate(broken) == 0
+
+    page.get_by_role("button", name="Play").click()
+    expect(page.get_by_role("button", name="Pause")).to_be_visible()
+    expect(page.locator("[data-clock]")).not_to_have_text("0.00 s")
+    page.get_by_role("button", name="Pause").click()
+    page.locator("[data-picture]").click(position={"x": 2, "y": 50})
+    at_start = float(page.locator("[data-clock]").inner_text().removesuffix(" s"))
+    page.keyboard.press("ArrowRight")
+    page.wait_for_function(
+        "before => parseFloat(document.querySelector('[data-clock]').textContent) > before",
+        arg=at_start,
+    )
+    assert watch.faults == []
+
+
+def test_a_result_page_fills_itself_without_reload(
+    house: House, context: BrowserContext, sounds: list[Path]
+) -> None:
+    page = context.new_page()
+    watch = Watch(page, urlsplit(house.url).netloc)
+    sign_up(page, house, "dora")
+    house.kill("worker")
+    page.set_input_files("#file", sounds[:1])
+    page.locator(".row.queued a.what").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("Waiting")
+    page.evaluate("window.untouched = true")
+    house.start("worker")
+    expect(page.locator("#result")).to_have_attribute("data-state", "done", timeout=60_000)
+    expect(page.get_by_role("button", name="Play")).to_be_enabled()
+    assert page.evaluate("window.untouched") is True
+    page.reload()
+    expect(page.locator("#result")).to_have_attribute("data-state", "done")
+    assert watch.faults == []
+
+
+def test_refusals_and_failures_are_said_beside_the_file(
+    house: House, context: BrowserContext, tmp_path: Path
+) -> None:
+    page = context.new_page()
+    sign_up(page, house, "ella")
+    for name, data in (("nothing.wav", b""), ("notes.wav", b"buy milk\n" * 99)):
+        (tmp_path / name).write_bytes(data)
+        page.set_input_files("#file", tmp_path / name)
+    expect(page.locator(".row", has_text="nothing.wav")).to_contain_text("The file is empty.")
+    failed = page.locator(".row.failed", has_text="notes.wav")
+    expect(failed).to_contain_text("not a sound file", timeout=60_000)
+    failed.locator("a.what").click()
+    expect(page.get_by_role("alert")).to_contain_text("Choose a WAV")
+
+
+def test_the_theme_is_remembered_and_pages_fit_a_phone(
+    house: House, context: BrowserContext
+) -> None:
+    page = context.new_page()
+    sign_up(page, house, "fritz")
+    page.get_by_role("button", name="Dark").click()
+    page.goto(f"{house.url}/history/")
+    assert page.evaluate("document.documentElement.dataset.theme") == "dark"
+    expect(page.get_by_role("button", name="Light")).to_be_visible()
+    page.set_viewport_size({"width": 360, "height": 800})
+    for path in ("/", "/history/", "/account/password/"):
+        page.goto(house.url + path)
+        assert page.evaluate("document.documentElement.scrollWidth") <= 360, path
