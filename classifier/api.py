@@ -56,9 +56,10 @@ def on_error(error: Exception, context: dict[str, Any]) -> Response | None:
         code, detail = "invalid", _sentence(error.detail)
     else:
         assert isinstance(error, APIException)
-        code, detail = error.get_codes(), str(error.detail)
-        if not isinstance(code, str) or "detail" in getattr(error, "detail", {}):
-            code, detail = error.default_code, _sentence(error.detail)
+        # A token's refusal comes as a dict; everything else as one sentence with a code.
+        codes = error.get_codes()
+        code = codes if isinstance(codes, str) else error.default_code
+        detail = _sentence(error.detail)
     return _error(
         code, detail, HINTS.get(code, "See the documentation."), response.status_code, response
     )

@@ -27,4 +27,6 @@ class HistoryForm(forms.Form):
     def __init__(self, *args, user, **kwargs) -> None:
         super().__init__(*args, **kwargs)
         labels = Analysis.objects.labels_of(user)
-        self.fields["label"].choices = [("", "anything"), *((x, words(x)) for x in labels)]
+        choice = self.fields["label"]
+        assert isinstance(choice, forms.ChoiceField)
+        choice.choices = [("", "anything"), *((label, words(label)) for label in labels)]

@@ -171,7 +171,8 @@ def _first_chunk(rows: Sequence["Analysis"], most_bytes: int) -> list["Analysis"
     first = rows[0]
     if first.attempts:
         return [first]
-    chunk, size_bytes = [], 0
+    chunk: list[Analysis] = []
+    size_bytes = 0
     for row in rows:
         size_bytes += row.clip.size_bytes
         if row.lane != first.lane or row.attempts or (chunk and size_bytes > most_bytes):

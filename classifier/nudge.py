@@ -1,5 +1,6 @@
 """Waking a worker. The web process knows the task by its name only."""
 
+from typing import Any
 from uuid import UUID
 
 from celery import Celery
@@ -8,7 +9,7 @@ from classifier.models import Lane
 
 sender = Celery("sonoscope", set_as_current=False)
 sender.config_from_object("django.conf:settings", namespace="CELERY")
-# A person waits for this one: with the broker away it gives up at once, and the sweep nudges later.
+# A person waits for this: with the broker away it gives up at once, and the sweep nudges later.
 sender.conf.broker_transport_options = {
     **sender.conf.broker_transport_options,
     "socket_timeout": 3,
@@ -20,7 +21,7 @@ sender.conf.broker_transport_options = {
 
 
 def nudge(analysis_id: UUID, lane: int) -> None:
-    """Raises kombu.exceptions.OperationalError when the broker is away; the sweep will nudge then."""
+    """Raises kombu.exceptions.OperationalError when the broker is away."""
     sender.send_task("tasks.classify", [str(analysis_id)], queue=Lane(lane).label, retry=False)
 
 
@@ -28,4 +29,5 @@ def queued_messages(lane: int) -> int:
     """Messages that no worker has taken yet."""
     with sender.connection_for_read() as connection:
         connection.ensure_connection(max_retries=1, timeout=3)
-        return connection.default_channel.queue_declare(Lane(lane).label).message_count
+        channel: Any = connection.default_channel
+        return channel.queue_declare(Lane(lane).label).message_count

@@ -30,9 +30,7 @@ class _Stored:
     sha256: str
 
 
-def accept(
-    chunks: Iterable[bytes], *, name: str, owner, lane: Lane = Lane.INTERACTIVE
-) -> Analysis:
+def accept(chunks: Iterable[bytes], *, name: str, owner, lane: Lane = Lane.INTERACTIVE) -> Analysis:
     """Store the bytes, then the rows, then wake a worker. Raises UploadRefused."""
     stored = _store(chunks)
     try:
@@ -129,9 +127,7 @@ def _write(chunks: Iterable[bytes], path: Path) -> tuple[int, str]:
             digest.update(chunk)
             file.write(chunk)
         if not size_bytes:
-            raise UploadRefused(
-                "empty", "The file is empty.", "Choose a file that holds a sound."
-            )
+            raise UploadRefused("empty", "The file is empty.", "Choose a file that holds a sound.")
         file.flush()
         os.fsync(file.fileno())
     return size_bytes, digest.hexdigest()

@@ -15,7 +15,7 @@ pages = [
 ]
 account = [
     path("account/sign-up/", views.sign_up, name="sign_up"),
-    path("account/sign-in/", auth.LoginView.as_view(redirect_authenticated_user=True), name="login"),
+    path("account/sign-in/", views.SignIn.as_view(), name="login"),
     path("account/sign-out/", auth.LogoutView.as_view(), name="logout"),
     path("account/password/", auth.PasswordChangeView.as_view(), name="password_change"),
     path(

@@ -1,11 +1,13 @@
 """Pages. Each: validate, one call, respond."""
 
 from pathlib import Path
+from typing import Any
 from uuid import UUID
 
 from django.conf import settings
 from django.contrib.auth import login
 from django.contrib.auth.decorators import login_required
+from django.contrib.auth.views import LoginView
 from django.core.paginator import Paginator
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import get_object_or_404, redirect, render
@@ -34,6 +36,13 @@ def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
     return render(request, "404.html", status=404)
 
 
+class SignIn(LoginView):
+    redirect_authenticated_user = True
+
+    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        return super().get_context_data(sign_up_open=settings.SIGN_UP_OPEN, **kwargs)
+
+
 def sign_up(request: HttpRequest) -> HttpResponse:
     if not settings.SIGN_UP_OPEN:
         raise Http404
@@ -51,7 +60,11 @@ def listen(request: HttpRequest) -> HttpResponse:
     return render(
         request,
         "classifier/listen.html",
-        {"latest": latest, "samples": sample_names(), "most_mb": settings.MAX_UPLOAD_BYTES // 10**6},
+        {
+            "latest": latest,
+            "samples": sample_names(),
+            "most_mb": settings.MAX_UPLOAD_BYTES // 10**6,
+        },
     )
 
 
@@ -67,9 +80,7 @@ def upload(request: HttpRequest) -> HttpResponse:
     accepted, refusals = [], []
     for file in sent:
         try:
-            accepted.append(
-                uploads.accept(file.chunks(), name=file.name or "", owner=request.user)
-            )
+            accepted.append(uploads.accept(file.chunks(), name=file.name or "", owner=request.user))
         except UploadRefused as error:
             refusals.append((file.name, error))
     if refusals:
@@ -143,9 +154,7 @@ def sample_names() -> list[str]:
     return sorted(path.stem for path in SAMPLES.glob("*.flac"))
 
 
-def _accepted(
-    request: HttpRequest, analyses: list[Analysis], from_script: bool
-) -> HttpResponse:
+def _accepted(request: HttpRequest, analyses: list[Analysis], from_script: bool) -> HttpResponse:
     if from_script:
         return render(request, "classifier/_row.html", {"analysis": analyses[0]}, status=202)
     if len(analyses) == 1:
@@ -160,8 +169,8 @@ def _refused(
     return render(request, template, {"refusals": refusals}, status=refusals[0][1].status)
 
 
-def _result_context(analysis: Analysis) -> dict[str, object]:
-    context: dict[str, object] = {"analysis": analysis, "clip": analysis.clip}
+def _result_context(analysis: Analysis) -> dict[str, Any]:
+    context: dict[str, Any] = {"analysis": analysis, "clip": analysis.clip}
     if analysis.state == State.DONE:
         duration_s = analysis.clip.duration_s or 0.0
 
@@ -175,6 +184,5 @@ def _result_context(analysis: Analysis) -> dict[str, object]:
             "frequency_ticks": scope.frequency_ticks(analysis.scope["ticks"]),
             "stages": scope.stages(analysis.maps, map_url),
             "shown_to_s": analysis.scope["shown_from_s"] + analysis.scope["window_s"],
-            "again_allowed": True,
         }
     return context

@@ -39,6 +39,8 @@ class FeatureConfig:
 class LogMel(nn.Module):
     """waveform (batch, samples) float32 → (batch, 1, mels, frames)."""
 
+    bank: Tensor
+
     def __init__(self, config: FeatureConfig) -> None:
         super().__init__()
         self.config = config

@@ -112,7 +112,7 @@ class Classifier:
         self.identity = identity
         self.device = device or pick_device()
         self.precision = precision or pick_precision(self.device)
-        self.model = model.to(self.device, memory_format=torch.channels_last).eval()
+        self.model = model.to(self.device).to(memory_format=torch.channels_last).eval()
         self.log_mel = LogMel(info.features).to(self.device)
         self.chunk_windows = CHUNK_WINDOWS[self.device.type]
 

@@ -29,7 +29,7 @@ PASSWORD = "gr4nular-ear"
 class House:
     def __init__(self, data: Path, **settings: str) -> None:
         self.data = data
-        self.port = _free_port()
+        self.port = free_port()
         self.url = f"http://localhost:{self.port}"
         self.database_url = _own_database(os.environ.get("DATABASE_URL", ""))
         self.redis_url = os.environ.get("REDIS_URL", "")
@@ -221,7 +221,7 @@ def _kill_group(process: subprocess.Popen[bytes]) -> None:
         return
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return probe.getsockname()[1]

@@ -58,7 +58,10 @@ def context(browser: Browser) -> Iterator[BrowserContext]:
 @pytest.fixture
 def sounds(tmp_path: Path) -> list[Path]:
     made = []
-    for name, samples in (("rising.wav", cast.chirp(300, 5000, 3.0)), ("hiss.wav", cast.noise(6.0))):
+    for name, samples in (
+        ("rising.wav", cast.chirp(300, 5000, 3.0)),
+        ("hiss.wav", cast.noise(6.0)),
+    ):
         path = tmp_path / name
         path.write_bytes(cast.encode(samples))
         made.append(path)
@@ -90,7 +93,9 @@ def test_two_files_are_heard_live_and_one_is_played(
     expect(page.locator(".stages figure")).to_have_count(5)
     page.get_by_text("layer3: its blocks").click()
     expect(page.locator("details[open] .small-maps figure")).to_have_count(12)
-    broken = "Array.from(document.images).filter(i => i.loading != 'lazy' && !i.naturalWidth).length"
+    broken = (
+        "Array.from(document.images).filter(i => i.loading != 'lazy' && !i.naturalWidth).length"
+    )
     assert page.evaluate(broken) == 0
 
     page.get_by_role("button", name="Play").click()

@@ -2,10 +2,10 @@
 
 import io
 import json
-import os
 import subprocess
 import sys
 import zipfile
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -170,9 +170,7 @@ def test_a_format_browsers_cannot_play_gets_one_they_can(anna: Person) -> None:
     assert answer.content[:4] == b"fLaC"
 
 
-def test_bad_files_fail_clearly_and_harm_nobody(
-    anna: Person, sound: bytes, tmp_path
-) -> None:
+def test_bad_files_fail_clearly_and_harm_nobody(anna: Person, sound: bytes, tmp_path) -> None:
     mp3 = cast.encode(cast.noise(4.0, 44_100), 44_100, "MP3")
     other = tmp_path / "other.wav"
     other.write_bytes(cast.encode(cast.tone()))
@@ -256,24 +254,24 @@ def test_every_refusal_of_the_api_has_code_detail_and_hint(house: House, anna: P
 
 
 def test_the_web_process_never_loads_torch(house: House) -> None:
-    loaded = "import sys, webapp.wsgi, classifier.urls, classifier.admin; print('torch' in sys.modules)"
+    loaded = (
+        "import sys, webapp.wsgi, classifier.urls, classifier.admin; print('torch' in sys.modules)"
+    )
     done = subprocess.run(
         [sys.executable, "-c", loaded],
         cwd=ROOT, env=house.env, check=True, capture_output=True, text=True,
     )  # fmt: skip
     assert done.stdout.strip() == "False"
-    if os.path.isdir("/proc"):
+    if Path("/proc/self").exists():
         web = house.processes["web"].pid
         tree = [web, *_children(web)]
         assert len(tree) == 3
         for pid in tree:
-            with open(f"/proc/{pid}/maps") as maps:
-                assert "libtorch" not in maps.read()
+            assert "libtorch" not in Path(f"/proc/{pid}/maps").read_text()
 
 
 def _children(pid: int) -> list[int]:
-    with open(f"/proc/{pid}/task/{pid}/children") as children:
-        return [int(child) for child in children.read().split()]
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
 def requests_text(sentence: str) -> str:

@@ -14,7 +14,7 @@ def shift_and_gain(waveform: Tensor, gain_db: float, generator: torch.Generator)
     """waveform: (batch, samples). A circular shift by any amount, and up to ± `gain_db`."""
     batch, samples = waveform.shape
     shifts = torch.randint(samples, (batch,), generator=generator).tolist()
-    shifted = torch.stack([row.roll(shift) for row, shift in zip(waveform, shifts)])
+    shifted = torch.stack([row.roll(shift) for row, shift in zip(waveform, shifts, strict=True)])
     gains = 10 ** (_uniform(-gain_db, gain_db, batch, generator) / 20)
     return shifted * gains[:, None]
 
@@ -50,7 +50,7 @@ def _beta(b: float, count: int, generator: torch.Generator) -> Tensor:
 
 
 def mask(log_mel: Tensor, recipe: Recipe, generator: torch.Generator) -> Tensor:
-    """SpecAugment on normalised log-mel (batch, 1, mels, frames): hidden parts become the mean, 0."""
+    """SpecAugment on normalised log-mel (batch, 1, mels, frames): what is hidden becomes the mean, 0."""
     batch, _, mels, frames = log_mel.shape
     hidden = torch.zeros(batch, mels, frames, dtype=torch.bool)
     for _ in range(recipe.masks):

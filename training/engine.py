@@ -49,7 +49,7 @@ class Run:
 
 def start(recipe: Recipe, classes: int, steps_per_epoch: int, device: torch.device) -> Run:
     torch.manual_seed(recipe.seed)
-    model = AudioCNN(classes).to(device, memory_format=torch.channels_last)
+    model = AudioCNN(classes).to(device).to(memory_format=torch.channels_last)
     matrices = [p for p in model.parameters() if p.ndim > 1]
     vectors = [p for p in model.parameters() if p.ndim <= 1]
     optimiser = torch.optim.AdamW(
@@ -72,10 +72,10 @@ def start(recipe: Recipe, classes: int, steps_per_epoch: int, device: torch.devi
 @torch.no_grad()
 def follow(average: nn.Module, model: nn.Module, decay: float) -> None:
     """Move the average's weights towards the model's; its buffers are copied."""
-    for mean, new in zip(average.parameters(), model.parameters()):
+    for mean, new in zip(average.parameters(), model.parameters(), strict=True):
         mean.lerp_(new, 1 - decay)
-    for mean, new in zip(average.buffers(), model.buffers()):
-        mean.copy_(new)
+    for kept, latest in zip(average.buffers(), model.buffers(), strict=True):
+        kept.copy_(latest)
 
 
 def train_epoch(

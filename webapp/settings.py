@@ -1,5 +1,6 @@
 """All settings, from the environment. `.env.example` lists what can be set."""
 
+from datetime import timedelta
 from pathlib import Path
 from urllib.parse import quote, urlsplit
 
@@ -138,7 +139,7 @@ else:
     DATABASES = {
         "default": {
             "ENGINE": "django.db.backends.sqlite3",
-            "NAME": DATA / "sonoscope.sqlite3",
+            "NAME": str(DATA / "sonoscope.sqlite3"),
             "OPTIONS": {
                 "timeout": 20,
                 "transaction_mode": "IMMEDIATE",
@@ -201,3 +202,4 @@ REST_FRAMEWORK = {
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
     "EXCEPTION_HANDLER": "classifier.api.on_error",
 }
+REST_KNOX = {"TOKEN_TTL": timedelta(days=30)}

@@ -1,0 +1,159 @@
+"""The whole path against a plain loop, in one run: `make bench`.
+
+Plain loop: decode, log-mel, forward with maps, pictures, in this process, in chunks of the
+same size. Whole path: the same clips uploaded over HTTP to a running Sonoscope, until the last
+one is done. Also: what a result page weighs, and how long starting takes.
+"""
+
+import argparse
+import json
+import os
+import platform
+import re
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from urllib.parse import urljoin
+
+from tests import cast
+from tests.house import ROOT, House, Person, free_port, wait_for
+
+UPLOADERS = 4
+
+
+def clips(count: int, folder: Path) -> list[Path]:
+    """Different five-second sounds, as Ogg Vorbis."""
+    made = []
+    for number in range(count):
+        path = folder / f"{number}.ogg"
+        samples = 0.5 * cast.noise(5.0, 44_100, seed=number) + cast.chirp(
+            200 + 20 * number, 6000, 5.0, 44_100
+        )
+        path.write_bytes(cast.encode(samples, 44_100, "OGG"))
+        made.append(path)
+    return made
+
+
+def plain_loop(paths: list[Path]) -> float:
+    """Seconds for all clips."""
+    from ml.audio import read
+    from tasks.classify import CHUNK_CLIPS
+    from tasks.listener import classifier, contents
+
+    listener = classifier()
+    rate = listener.info.features.sample_rate
+
+    def chunk(part: list[Path]) -> None:
+        sounds = [read(path, rate) for path in part]
+        results = listener.classify([sound.waveform for sound in sounds])
+        for sound, result in zip(sounds, results, strict=True):
+            contents(sound, result, listener.spectrogram(sound.waveform))
+
+    chunk(paths[:CHUNK_CLIPS])
+    started = time.monotonic()
+    for first in range(0, len(paths), CHUNK_CLIPS):
+        chunk(paths[first : first + CHUNK_CLIPS])
+    return time.monotonic() - started
+
+
+def whole_path(person: Person, paths: list[Path]) -> tuple[float, float]:
+    """Seconds until all are accepted, and until all are done."""
+    person.wait(person.submit("warm-up.ogg", paths[0].read_bytes()))
+    started = time.monotonic()
+    with ThreadPoolExecutor(UPLOADERS) as pool:
+        locations = list(pool.map(lambda p: person.submit(p.name, p.read_bytes()), paths))
+    accepted_s = time.monotonic() - started
+    for location in reversed(locations):
+        done = person.wait(location, 600)
+        assert done["state"] == "done", done["error"]
+    return accepted_s, time.monotonic() - started
+
+
+def page_weight(person: Person, path: Path) -> dict[str, int]:
+    """Bytes over the wire for the first view of a result, the sound itself not counted."""
+    location = person.submit(path.name, path.read_bytes())
+    person.wait(location)
+    address = location.replace("/api/v1", "")
+    page = person.page(address)
+    wanted = set(re.findall(r'(?:src|href)="(/static/[^"]+|/media/[^"]+\.png)"', page.text))
+    small = {u for u in wanted if "/maps/" in u and "." in u.rsplit("/", 1)[1].removesuffix(".png")}
+    wanted = (wanted - small) | set(re.findall(r'data-peaks="([^"]+)"', page.text))
+    style = next(url for url in wanted if url.endswith(".css"))
+    wanted |= {
+        urljoin(style, found) for found in re.findall(r'url\("([^"]+)"\)', person.page(style).text)
+    }
+    weights = {url: _wire_bytes(person, url) for url in wanted}
+    return {
+        "html": _wire_bytes(person, address),
+        "static (cached for good)": sum(v for url, v in weights.items() if "/static/" in url),
+        "pictures and peaks": sum(v for url, v in weights.items() if "/media/" in url),
+        "requests": 1 + len(wanted),
+    }
+
+
+def _wire_bytes(person: Person, url: str) -> int:
+    answer = person.browser.get(
+        person.house.url + url, stream=True, headers={"Accept-Encoding": "gzip"}, timeout=30
+    )
+    answer.raise_for_status()
+    return len(answer.raw.read(decode_content=False))
+
+
+def start_times(data: Path) -> dict[str, float]:
+    """Seconds from the command to the printed address: an empty data folder, then a used one."""
+    env = os.environ | {"SONOSCOPE_DATA": str(data), "PORT": str(free_port())}
+    taken = {}
+    for name in ("first start", "second start"):
+        started = time.monotonic()
+        with subprocess.Popen(
+            [sys.executable, "-m", "webapp.serve"],
+            cwd=ROOT, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        ) as process:  # fmt: skip
+            assert process.stdout
+            for line in process.stdout:
+                if "listens at" in line:
+                    taken[name] = round(time.monotonic() - started, 1)
+                    process.send_signal(signal.SIGINT)
+    return taken
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m bench.path", description=__doc__)
+    parser.add_argument("--clips", type=int, default=200)
+    count = parser.parse_args().clips
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
+        paths = clips(count, folder)
+        house = House(folder / "house")
+        house.open()
+        try:
+            wait_for(lambda: "ready" in house.log("worker"), 60, "the worker")
+            accepted_s, done_s = whole_path(house.person(), paths)
+            weight = page_weight(house.person(), paths[0])
+        finally:
+            house.close()
+        loop_s = plain_loop(paths)
+        starts = start_times(folder / "fresh")
+    print(
+        json.dumps(
+            {
+                "machine": f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores",
+                "clips": count,
+                "plain loop, clips/s": round(count / loop_s, 2),
+                "whole path, clips/s": round(count / done_s, 2),
+                "share of the plain loop": round(loop_s / done_s, 3),
+                "uploads accepted, clips/s": round(count / accepted_s, 1),
+                "bytes of a result page": weight,
+                "start, s": starts,
+            },
+            indent=2,
+        )
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,161 @@
+"""Pages and admin: what they show, and how few questions they ask the database."""
+
+import pytest
+from django.contrib.auth.models import User
+from django.test import Client
+from pytest_django import DjangoAssertNumQueries, Settings
+from pytest_django.asserts import assertContains, assertNotContains
+
+from classifier.models import Analysis
+from classifier.scope import frequency_ticks, time_ticks
+from classifier.templatetags.sound import channels, percent, seconds, words
+from classifier.tests.conftest import done, queued
+
+
+@pytest.fixture
+def visitor(anna: User) -> Client:
+    client = Client()
+    client.force_login(anna)
+    return client
+
+
+def test_history_filters_by_name_label_and_state(visitor: Client, anna: User) -> None:
+    dog, rain = done(anna, "dog"), done(anna, "rain")
+    waiting = queued(anna)
+    everything = visitor.get("/history/")
+    for row in (dog, rain, waiting):
+        assertContains(everything, row.pk)
+    only = visitor.get("/history/?label=rain")
+    assertContains(only, rain.pk)
+    assertNotContains(only, dog.pk)
+    assertContains(visitor.get("/history/?state=queued"), waiting.pk)
+    assertNotContains(visitor.get("/history/?state=queued"), dog.pk)
+    assertContains(visitor.get("/history/?name=nothing-like-it"), "Nothing in your history fits")
+
+
+def test_a_wrong_filter_shows_everything_rather_than_an_error(visitor: Client, anna: User) -> None:
+    row = done(anna)
+    assertContains(visitor.get("/history/?state=nonsense&page=999"), row.pk)
+
+
+def test_history_asks_as_much_for_fifty_rows_as_for_one(
+    visitor: Client, anna: User, django_assert_max_num_queries: DjangoAssertNumQueries
+) -> None:
+    for _ in range(60):
+        done(anna)
+    with django_assert_max_num_queries(6):
+        page = visitor.get("/history/")
+    assert page.content.count(b"data-analysis=") == 50
+    assertContains(visitor.get("/history/?page=2"), "Page 2 of 2")
+
+
+def test_nobody_sees_the_history_of_another(visitor: Client, ben: User) -> None:
+    row = done(ben)
+    assertNotContains(visitor.get("/history/"), row.pk)
+    assert visitor.get(f"/analyses/{row.pk}/").status_code == 404
+
+
+def test_pages_ask_strangers_to_sign_in(db: None) -> None:
+    for address in ("/", "/history/"):
+        answer = Client().get(address)
+        assert answer.status_code == 302
+        assert answer["Location"].startswith("/account/sign-in/")
+
+
+def test_sign_up_can_be_switched_off(db: None, settings: Settings) -> None:
+    assert Client().get("/account/sign-up/").status_code == 200
+    settings.SIGN_UP_OPEN = False
+    assert Client().get("/account/sign-up/").status_code == 404
+    assertNotContains(Client().get("/account/sign-in/"), "Make an account")
+
+
+def test_every_page_carries_the_strict_policy(visitor: Client) -> None:
+    for address in ("/", "/history/", "/account/password/", "/nothing-here/"):
+        policy = visitor.get(address)["Content-Security-Policy"]
+        assert "default-src 'self'" in policy
+        assert "unsafe" not in policy
+        assert "frame-ancestors 'none'" in policy
+
+
+def test_a_form_without_its_token_is_refused(anna: User) -> None:
+    client = Client(enforce_csrf_checks=True)
+    client.force_login(anna)
+    assert client.post("/clips/").status_code == 403
+
+
+def test_a_failure_is_told_with_its_hint(visitor: Client, anna: User) -> None:
+    row = queued(
+        anna,
+        state="failed",
+        error_code="damaged",
+        error_detail="It stops after 0.4 s.",
+        error_hint="Copy it again.",
+    )
+    page = visitor.get(f"/analyses/{row.pk}/")
+    assertContains(page, "It stops after 0.4 s.")
+    assertContains(page, "Copy it again.")
+
+
+def test_names_are_shown_as_text(visitor: Client, anna: User) -> None:
+    row = done(anna)
+    row.clip.name = "<script>alert(1)</script>.wav"
+    row.clip.save()
+    assertNotContains(visitor.get("/history/"), "<script>alert")
+
+
+def test_admin_lists_with_a_bounded_number_of_queries(
+    admin_client: Client,
+    anna: User,
+    django_assert_max_num_queries: DjangoAssertNumQueries,
+) -> None:
+    for _ in range(40):
+        done(anna)
+    with django_assert_max_num_queries(16):
+        page = admin_client.get("/admin/classifier/analysis/")
+    assertContains(page, "strip.png", count=40)
+    with django_assert_max_num_queries(14):
+        admin_client.get("/admin/classifier/clip/")
+
+
+def test_admin_searches_filters_and_analyses_again(admin_client: Client, anna: User) -> None:
+    dog, rain = done(anna, "dog"), done(anna, "rain")
+    page = admin_client.get("/admin/classifier/analysis/?q=rain")
+    assertContains(page, rain.pk)
+    assertNotContains(page, dog.pk)
+    assertContains(admin_client.get("/admin/classifier/analysis/?label=dog"), dog.pk)
+    admin_client.post(
+        "/admin/classifier/analysis/",
+        {"action": "analyse_again", "_selected_action": [str(dog.pk), str(rain.pk)]},
+    )
+    assert Analysis.objects.filter(state="queued").count() == 2
+    detail = admin_client.get(f"/admin/classifier/analysis/{dog.pk}/change/")
+    assertNotContains(detail, "_save")
+
+
+def test_the_strip_of_another_is_for_staff_only(visitor: Client, ben: User) -> None:
+    row = done(ben)
+    answer = visitor.get(f"/admin/classifier/analysis/{row.pk}/strip.png")
+    assert answer.status_code == 302
+    assert "/admin/login/" in answer["Location"]
+
+
+def test_numbers_read_as_people_write_them() -> None:
+    assert words("chirping_birds") == "Chirping birds"
+    assert [percent(x) for x in (0.924, 0.99996, 1.0, 0, None)] == [
+        "92.4 %", "99.9 %", "100.0 %", "0.0 %", "",
+    ]  # fmt: skip
+    assert [seconds(x) for x in (5.0, 95, 600, None)] == ["5.00 s", "1:35 min", "10:00 min", ""]
+    assert [channels(x) for x in (1, 2, 6, None)] == ["mono", "stereo", "6 channels", ""]
+
+
+def test_ticks_are_round_and_do_not_touch() -> None:
+    assert [tick.text for tick in time_ticks(5.0)] == ["0", "0.5", "1", "1.5", "2", "2.5", "3",
+                                                        "3.5", "4", "4.5", "5"]  # fmt: skip
+    for duration_s in (0.1, 1, 7.3, 61, 600):
+        ticks = time_ticks(duration_s)
+        assert 2 <= len(ticks) <= 11
+        assert ticks[-1].place <= 100
+    raw = [{"hz": 100, "place": 0.02}, {"hz": 250, "place": 0.05}, {"hz": 4000, "place": 0.6}]
+    ticks = frequency_ticks(raw)
+    assert [tick.text for tick in ticks] == ["100", "4k"]
+    assert ticks[0].place > ticks[1].place  # from the top

@@ -1,0 +1,111 @@
+"""Claim, lease, fence: who gets which rows, and who may still write."""
+
+from datetime import timedelta
+
+from django.contrib.auth.models import User
+from django.utils import timezone
+
+from classifier import files
+from classifier.models import MOST_ATTEMPTS, Analysis, Lane, State
+from classifier.results import ClipFacts, Outcome, save_failure, save_result
+from classifier.tests.conftest import queued
+
+FACTS = ClipFacts("WAV", 5.0, 44_100, 1)
+
+
+def claim(most: int = 16, most_bytes: int = 10**9) -> list[Analysis]:
+    return Analysis.objects.claim(most, most_bytes)
+
+
+def outcome() -> Outcome:
+    best = {"class": "dog", "confidence": 0.9}
+    return Outcome("tiny@abc", [best], {}, {}, {}, {"strip.png": b"png"})
+
+
+def test_single_clips_go_before_bulk_and_never_share_a_chunk_with_it(anna: User) -> None:
+    bulk = [queued(anna, Lane.BULK) for _ in range(3)]
+    single = queued(anna)
+    assert [row.pk for row in claim()] == [single.pk]
+    assert [row.pk for row in claim()] == [row.pk for row in bulk]
+
+
+def test_a_chunk_is_oldest_first_and_bounded_in_rows_and_bytes(anna: User) -> None:
+    rows = [queued(anna, size_bytes=400) for _ in range(5)]
+    assert [row.pk for row in claim(most=2)] == [row.pk for row in rows[:2]]
+    assert [row.pk for row in claim(most_bytes=900)] == [row.pk for row in rows[2:4]]
+    huge = claim(most_bytes=1)
+    assert [row.pk for row in huge] == [rows[4].pk]
+
+
+def test_nobody_gets_a_row_twice(anna: User) -> None:
+    queued(anna)
+    assert len(claim()) == 1
+    assert claim() == []
+
+
+def test_an_interrupted_row_is_tried_again_alone(anna: User) -> None:
+    rows = [queued(anna) for _ in range(3)]
+    claim(most=1)
+    Analysis.objects.held(Analysis.objects.get(pk=rows[0].pk).token).give_back()
+    assert [row.pk for row in claim()] == [rows[0].pk]
+    assert len(claim()) == 2
+
+
+def test_a_row_interrupted_three_times_fails_with_a_reason(anna: User) -> None:
+    row = queued(anna)
+    for attempt in range(1, MOST_ATTEMPTS + 1):
+        (mine,) = claim()
+        assert mine.attempts == attempt
+        Analysis.objects.held(mine.token).give_back()
+    row.refresh_from_db()
+    assert row.state == State.FAILED
+    assert row.error is not None
+    assert row.error["code"] == "crashed"
+    assert row.error["hint"]
+    assert row.finished_at is not None
+
+
+def test_only_a_lease_that_ran_out_expires(anna: User) -> None:
+    row = queued(anna)
+    claim()
+    assert not Analysis.objects.expired()
+    Analysis.objects.filter(pk=row.pk).update(leased_until=timezone.now() - timedelta(seconds=1))
+    assert Analysis.objects.expired().give_back() == 1
+    row.refresh_from_db()
+    assert row.state == State.QUEUED
+
+
+def test_a_result_is_saved_once_and_a_late_worker_changes_nothing(anna: User) -> None:
+    queued(anna)
+    (late,) = claim()
+    Analysis.objects.held(late.token).give_back()
+    (winner,) = claim()
+
+    assert save_result(winner, FACTS, outcome())
+    assert not save_result(late, FACTS, outcome())
+    assert not save_failure(late, "x", "x", "x")
+
+    row = Analysis.objects.get()
+    assert (row.state, row.label) == (State.DONE, "dog")
+    assert files.analysis_folder(row.pk, winner.token).is_dir()
+    assert not files.analysis_folder(row.pk, late.token).exists()
+
+
+def test_a_clip_deleted_meanwhile_leaves_no_files(anna: User) -> None:
+    queued(anna)
+    (row,) = claim()
+    row.clip.delete()
+    assert not save_result(row, FACTS, outcome())
+    assert not files.analysis_folder(row.pk, row.token).exists()
+
+
+def test_progress_follows_the_steps(anna: User) -> None:
+    row = queued(anna)
+    assert row.progress == 0
+    seen = []
+    for step in ("decoding", "listening", "drawing", "saving"):
+        row.state, row.step = State.RUNNING, step
+        seen.append(row.progress)
+    row.state, row.step = State.DONE, ""
+    assert seen == [0, 0.25, 0.5, 0.75]
+    assert row.progress == 1

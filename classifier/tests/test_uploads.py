@@ -1,0 +1,89 @@
+"""The only way in."""
+
+import hashlib
+from pathlib import Path
+
+import pytest
+from django.contrib.auth.models import User
+from pytest_django import Settings
+
+from classifier import files, uploads
+from classifier.models import Analysis, Clip
+from classifier.uploads import UploadRefused
+
+
+def stored_files(media: Path) -> list[Path]:
+    return [path for path in media.rglob("*") if path.is_file()]
+
+
+def test_it_keeps_the_bytes_under_a_name_that_says_nothing(anna: User, own_media: Path) -> None:
+    analysis = uploads.accept([b"abc", b"def"], name="C:\\me\\dog bark.wav", owner=anna)
+    clip = analysis.clip
+    assert clip.name == "dog bark.wav"
+    assert clip.sha256 == hashlib.sha256(b"abcdef").hexdigest()
+    assert files.clip_path(clip.file_key).read_bytes() == b"abcdef"
+    assert "dog" not in str(stored_files(own_media))
+
+
+@pytest.mark.parametrize(
+    ("chunks", "code", "status"), [([b""], "empty", 400), ([b"x" * 600] * 2, "too_large", 413)]
+)
+def test_what_is_refused_leaves_nothing(
+    anna: User,
+    own_media: Path,
+    settings: Settings,
+    chunks: list[bytes],
+    code: str,
+    status: int,
+) -> None:
+    settings.MAX_UPLOAD_BYTES = 1000
+    with pytest.raises(UploadRefused) as refused:
+        uploads.accept(chunks, name="x.wav", owner=anna)
+    assert (refused.value.code, refused.value.status) == (code, status)
+    assert refused.value.hint
+    assert stored_files(own_media) == []
+    assert not Clip.objects.exists()
+
+
+def test_a_stream_that_breaks_off_leaves_nothing(anna: User, own_media: Path) -> None:
+    def broken():
+        yield b"abc"
+        raise ConnectionResetError
+
+    with pytest.raises(ConnectionResetError):
+        uploads.accept(broken(), name="x.wav", owner=anna)
+    assert stored_files(own_media) == []
+
+
+def test_the_same_bytes_are_kept_once_per_owner(anna: User, ben: User, own_media: Path) -> None:
+    first, second = (uploads.accept([b"same"], name=n, owner=anna) for n in ("a", "b"))
+    theirs = uploads.accept([b"same"], name="c", owner=ben)
+    assert first.clip.file_key == second.clip.file_key != theirs.clip.file_key
+    assert len(stored_files(own_media)) == 2
+    uploads.delete_clip(first.clip)
+    assert len(stored_files(own_media)) == 2
+    uploads.delete_clip(second.clip)
+    assert len(stored_files(own_media)) == 1
+
+
+def test_analyse_again_twice_is_one_analysis_while_it_waits(anna: User) -> None:
+    clip = uploads.accept([b"x"], name="x", owner=anna).clip
+    Analysis.objects.update(state="done")
+    assert uploads.analyse_again(clip).pk == uploads.analyse_again(clip).pk
+    assert clip.analyses.count() == 2
+
+
+@pytest.mark.parametrize(
+    ("name", "label"),
+    [
+        ("../../etc/passwd", "passwd"),
+        ("a/b\\c.wav", "c.wav"),
+        ("\x00\x1b[31mred.wav", "[31mred.wav"),
+        ("", "unnamed"),
+        ("…/", "unnamed"),
+        ("Vögel ☂.flac", "Vögel ☂.flac"),
+        ("x" * 300, "x" * 255),
+    ],
+)
+def test_a_file_name_is_only_a_label(name: str, label: str) -> None:
+    assert uploads.label_of(name) == label

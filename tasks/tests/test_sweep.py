@@ -1,0 +1,66 @@
+"""What the sweep returns, and what it clears away."""
+
+import os
+import time
+from pathlib import Path
+
+import pytest
+from django.contrib.auth.models import User
+from pytest_django import Settings
+
+from classifier import files, uploads
+from classifier.models import Analysis, State
+from tasks.sweep import ORPHAN_AGE_S, remove_orphans, return_expired
+
+
+@pytest.fixture(autouse=True)
+def own_media(settings: Settings, tmp_path: Path) -> None:
+    settings.MEDIA_ROOT = tmp_path
+
+
+def age(path: Path) -> Path:
+    old = time.time() - ORPHAN_AGE_S - 60
+    os.utime(path, (old, old))
+    return path
+
+
+def test_it_returns_what_an_old_lease_holds(db: None) -> None:
+    owner = User.objects.create_user("anna")
+    uploads.accept([b"x"], name="x", owner=owner)
+    Analysis.objects.claim(1, 10**9)
+    assert return_expired() == 0
+    Analysis.objects.update(leased_until="2020-01-01T00:00Z")
+    assert return_expired() == 1
+    assert Analysis.objects.get().state == State.QUEUED
+
+
+def test_it_removes_old_files_that_no_row_knows_and_nothing_else(db: None) -> None:
+    owner = User.objects.create_user("anna")
+    analysis = uploads.accept([b"kept"], name="kept", owner=owner)
+    (mine,) = Analysis.objects.claim(1, 10**9)
+    known = age(files.clip_path(analysis.clip.file_key))
+    result = files.analysis_folder(mine.pk, mine.token)
+    files.write_all(result, {"strip.png": b""})
+    age(result)
+
+    stale = files.analysis_folder(mine.pk, "0" * 32)
+    files.write_all(stale, {"strip.png": b""})
+    age(stale)
+    orphan = files.clip_path("00" * 16)
+    orphan.parent.mkdir(parents=True, exist_ok=True)
+    orphan.touch()
+    age(orphan)
+    young = files.clip_path("00" + "11" * 15)
+    young.touch()
+    half = files.incoming_path("22" * 16)
+    half.touch()
+    age(half)
+
+    for shard in {"00", known.parent.name, result.parent.name}:
+        remove_orphans(shard)
+    assert known.exists()
+    assert result.exists()
+    assert young.exists()
+    assert not stale.exists()
+    assert not orphan.exists()
+    assert not half.exists()

@@ -1,0 +1,50 @@
+"""Settings from the environment: right or refused."""
+
+import stat
+from pathlib import Path
+
+import pytest
+from django.core.exceptions import ImproperlyConfigured
+
+from webapp import env
+
+
+def test_a_number_must_be_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert env.whole("SOME_NUMBER", 7) == 7
+    monkeypatch.setenv("SOME_NUMBER", "12")
+    assert env.whole("SOME_NUMBER", 7) == 12
+    for wrong in ("0", "-1", "a lot", "1.5"):
+        monkeypatch.setenv("SOME_NUMBER", wrong)
+        with pytest.raises(ImproperlyConfigured, match="SOME_NUMBER must be a whole number"):
+            env.whole("SOME_NUMBER", 7)
+
+
+def test_a_flag_must_be_yes_or_no(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert env.flag("SOME_FLAG", default=True) is True
+    for value, meant in (("no", False), ("0", False), ("Yes", True), ("on", True)):
+        monkeypatch.setenv("SOME_FLAG", value)
+        assert env.flag("SOME_FLAG", default=True) is meant
+    monkeypatch.setenv("SOME_FLAG", "perhaps")
+    with pytest.raises(ImproperlyConfigured, match="yes or no"):
+        env.flag("SOME_FLAG", default=True)
+
+
+def test_a_secret_is_made_once_for_its_owner_only(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "deep" / "secret_key"
+    made = env.secret("SOME_SECRET", file)
+    assert len(made) >= 50
+    assert env.secret("SOME_SECRET", file) == made
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    assert list(file.parent.iterdir()) == [file]
+    monkeypatch.setenv("SOME_SECRET", "given")
+    assert env.secret("SOME_SECRET", file) == "given"
+
+
+def test_the_socket_path_always_fits(tmp_path: Path) -> None:
+    assert env.socket_path(Path("/data")) == Path("/data/run/broker.sock")
+    deep = tmp_path / ("long" * 40)
+    assert len(str(env.socket_path(deep))) < 104
+    assert env.socket_path(deep) == env.socket_path(deep)
+    assert env.socket_path(deep) != env.socket_path(deep / "other")
