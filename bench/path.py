@@ -41,17 +41,17 @@ def clips(count: int, folder: Path) -> list[Path]:
 def plain_loop(paths: list[Path]) -> float:
     """Seconds for all clips."""
     from ml.audio import read
-    from tasks.classify import CHUNK_CLIPS
-    from tasks.listener import classifier, contents
+    from tasks.classify import CHUNK_CLIPS, loaded_classifier
+    from tasks.drawing import draw
 
-    listener = classifier()
-    rate = listener.info.features.sample_rate
+    classifier = loaded_classifier()
+    rate = classifier.info.features.sample_rate
 
     def chunk(part: list[Path]) -> None:
         sounds = [read(path, rate) for path in part]
-        results = listener.classify([sound.waveform for sound in sounds])
+        results = classifier.classify([sound.waveform for sound in sounds])
         for sound, result in zip(sounds, results, strict=True):
-            contents(sound, result, listener.spectrogram(sound.waveform))
+            draw(classifier, sound, result)
 
     chunk(paths[:CHUNK_CLIPS])
     started = time.monotonic()

@@ -208,7 +208,7 @@ class Analysis(models.Model):
     confidence = models.FloatField(null=True)
     predictions = models.JSONField(default=list, help_text="All classes, the best first.")
     scope = models.JSONField(default=dict, help_text="Axes and ranges of the spectrogram.")
-    maps = models.JSONField(default=dict, help_text="Shape and range of each map picture.")
+    maps = models.JSONField(default=list, help_text="Each map's name, shape and range, in order.")
     timings = models.JSONField(default=dict, help_text="Seconds spent in each step.")
 
     error_code = models.CharField(max_length=40, blank=True)

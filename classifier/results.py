@@ -27,7 +27,7 @@ class Outcome:
     checkpoint: str
     predictions: list[dict[str, Any]]
     scope: dict[str, Any]
-    maps: dict[str, Any]
+    maps: list[dict[str, Any]]
     timings: dict[str, float]
     contents: dict[str, bytes]
 

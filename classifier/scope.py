@@ -1,5 +1,6 @@
 """Where things lie on the result page's pictures: plain numbers for the template."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -57,11 +58,12 @@ def frequency_ticks(ticks: list[dict[str, float]]) -> list[Tick]:
     ]
 
 
-def stages(maps: dict[str, Any], url_of) -> list[StageView]:
+def stages(maps: list[dict[str, Any]], url_of: Callable[[str], str]) -> list[StageView]:
     """The network's stages in the order data flows, each with its blocks' maps."""
+    by_name = {facts["name"]: facts for facts in maps}
 
     def view(name: str, title: str) -> MapView:
-        facts = maps[name]
+        facts = by_name[name]
         height, width = facts["shape"]
         return MapView(
             name, title, url_of(name), height, width,
@@ -71,19 +73,15 @@ def stages(maps: dict[str, Any], url_of) -> list[StageView]:
     return [
         StageView(
             view(stage, stage),
-            [
-                view(name, _block_title(name))
-                for name in maps
-                if name.startswith(f"{stage}.") and name != stage
-            ],
+            [view(name, _block_title(name)) for name in by_name if name.startswith(f"{stage}.")],
         )
         for stage in STAGES
-        if stage in maps
+        if stage in by_name
     ]
 
 
 def _block_title(name: str) -> str:
-    """layer1.block0.conv → block 1, sum"""
+    """layer1.block0.conv → block 1, before ReLU"""
     _, block, part = name.split(".")
     number = int(block.removeprefix("block")) + 1
     return f"block {number}, {'before ReLU' if part == 'conv' else 'after ReLU'}"

@@ -21,8 +21,14 @@ def analysis_json(analysis: Analysis) -> dict[str, Any]:
         "sample_rate": analysis.clip.source_rate_hz,
         "predictions": analysis.predictions,
         "maps": {
-            name: {"url": reverse("map", args=[analysis.pk, name]), **facts}
-            for name, facts in analysis.maps.items()
+            facts["name"]: {
+                "url": reverse("map", args=[analysis.pk, facts["name"]]),
+                "shape": facts["shape"],
+                "channels": facts["channels"],
+                "low": facts["low"],
+                "high": facts["high"],
+            }
+            for facts in analysis.maps
         },
         "spectrogram": reverse("spectrogram", args=[analysis.pk]) if done else None,
         "audio": reverse("clip_audio", args=[analysis.clip_id]),

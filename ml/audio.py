@@ -1,9 +1,9 @@
 """File → mono waveform. The format is told by the bytes, never by the name."""
 
+import io
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import BinaryIO
 
 import av
@@ -15,7 +15,15 @@ from av.container import InputContainer
 from numpy.typing import NDArray
 
 from ml.errors import AudioError
-from ml.formats import AV_FORMATS, FORMATS_READ, declared_frames, sniff, stops_inside_a_page
+from ml.formats import (
+    AV_FORMATS,
+    FORMATS_READ,
+    Bytes,
+    declared_frames,
+    sealed,
+    sniff,
+    stops_inside_a_page,
+)
 
 Samples = NDArray[np.float32]
 
@@ -28,9 +36,7 @@ MISSING_S = 0.25
 # Louder than any real file (float files scaled like 16-bit integers reach 32,768).
 LOUDEST = 1e6
 
-SNDFILE_ENCODINGS = (
-    ("PCM_", "FLOAT", "DOUBLE", "ULAW", "ALAW", "VORBIS", "OPUS")  # fmt: skip
-)
+SNDFILE_ENCODINGS = ("PCM_", "FLOAT", "DOUBLE", "ULAW", "ALAW", "VORBIS", "OPUS")
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +81,7 @@ def read(path: str | os.PathLike[str], sample_rate: int, limits: Limits | None =
     Raises AudioError; its codes are listed there.
     """
     limits = limits or Limits()
-    with Path(path).open("rb") as file:
+    with Bytes(io.FileIO(path)) as file:
         size_bytes = os.fstat(file.fileno()).st_size
         if size_bytes == 0:
             raise AudioError("empty", "The file is empty.", "Choose a file that holds a sound.")
@@ -103,12 +109,19 @@ def read(path: str | os.PathLike[str], sample_rate: int, limits: Limits | None =
 # --- decoders -----------------------------------------------------------------------------
 
 
+class _Forward(soundfile.SoundFile):
+    """Never seeks: that fails at the end of a FLAC whose header does not know its length."""
+
+    def seekable(self) -> bool:
+        return False
+
+
 def _open_sndfile(file: BinaryIO, name: str) -> _Stream:
     if name == "OGG" and stops_inside_a_page(file):
         raise _damaged(name, "it stops in the middle of its sound")
     declared = declared_frames(file, name)
     try:
-        sound = soundfile.SoundFile(file)
+        sound = _Forward(sealed(file) if name == "WAV" else file)
     except soundfile.LibsndfileError as error:
         raise _damaged(name, "its header cannot be read") from error
     if not sound.subtype.startswith(SNDFILE_ENCODINGS):
@@ -142,6 +155,7 @@ def _open_av(file: BinaryIO, name: str) -> _Stream:
     try:
         container = av.open(
             file,
+            "r",
             format=AV_FORMATS[name],
             options={"protocol_whitelist": "", "format_whitelist": AV_FORMATS[name]},
             metadata_errors="replace",
@@ -157,6 +171,12 @@ def _open_av(file: BinaryIO, name: str) -> _Stream:
             f"Choose a {FORMATS_READ} file that holds a sound.",
         )
     stream = container.streams.audio[0]
+    if stream.codec_context is None:
+        raise AudioError(
+            "unsupported",
+            f"This {name} file uses an encoding that is not read here.",
+            "Save it as 16-bit WAV or FLAC.",
+        )
     rate_hz, channels = stream.codec_context.sample_rate, stream.codec_context.channels
     if not rate_hz or not channels:
         raise _damaged(name, "it does not say how its sound is stored")
@@ -164,14 +184,25 @@ def _open_av(file: BinaryIO, name: str) -> _Stream:
 
     def blocks() -> Iterator[Samples]:
         resampler = av.AudioResampler(format="fltp")
+        refused: Exception | None = None
+        heard = False
         with container:
             for packet in _packets(container, stream, name):
                 try:
-                    for frame in packet.decode():
-                        for planar in resampler.resample(frame):
-                            yield planar.to_ndarray().T
+                    frames = [
+                        f for frame in stream.decode(packet) for f in resampler.resample(frame)
+                    ]
                 except (av.error.FFmpegError, ValueError) as error:
-                    raise _damaged(name, "its sound cannot be decoded") from error
+                    # Tags and padding may stand between or after the frames of an MP3.
+                    if name != "MP3":
+                        raise _damaged(name, "its sound cannot be decoded") from error
+                    refused = error
+                    continue
+                for frame in frames:
+                    heard = True
+                    yield frame.to_ndarray().T.astype(np.float32, copy=False)
+            if refused and not heard:
+                raise _damaged(name, "its sound cannot be decoded") from refused
 
     return _Stream(blocks(), rate_hz, channels, declared_s)
 
@@ -181,8 +212,9 @@ def _container_s(container: InputContainer, name: str) -> float | None:
     stream = container.streams.audio[0]
     if name == "MP4" and stream.duration and stream.time_base:
         return float(stream.duration * stream.time_base)
-    if name == "WebM" and container.duration and len(container.streams) == 1:
-        return container.duration / av.time_base
+    alone = len(container.streams) == 1
+    if name == "WebM" and container.duration and alone and not stream.bit_rate:
+        return (container.duration - (container.start_time or 0)) / av.time_base
     return None
 
 
@@ -245,7 +277,7 @@ def _check_waveform(waveform: Samples, stream: _Stream, sample_rate: int, name: 
     if duration_s < SHORTEST_S:
         raise AudioError(
             "too_short",
-            f"The sound lasts {duration_s:.3f} s; the shortest that can be heard is {SHORTEST_S} s.",
+            f"The sound lasts {duration_s:.3f} s; at least {SHORTEST_S} s are needed.",
             "Choose a longer recording.",
         )
     if not np.isfinite(waveform).all() or np.abs(waveform).max() > LOUDEST:

@@ -2,7 +2,8 @@
 
 import io
 import os
-from typing import BinaryIO
+from dataclasses import dataclass
+from typing import BinaryIO, Literal
 
 FORMATS_READ = "WAV, FLAC, OGG, Opus, MP3, AIFF, M4A, MP4, AAC, WebM, WMA or AMR"
 
@@ -16,6 +17,19 @@ AV_FORMATS = {
     "AMR": "amr",
     "AAC": "aac",
 }
+
+# A WAV that says it is longer than this was streamed: SoX writes this, others all ones.
+HUGE = 0x7FFFF000
+
+
+class Bytes(io.BufferedReader):
+    """A file for decoders, which ask a damaged one for impossible places and expect -1."""
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
+        try:
+            return super().seek(offset, whence)
+        except (OSError, ValueError):
+            return -1
 
 
 def sniff(file: BinaryIO) -> str | None:
@@ -31,12 +45,12 @@ def sniff(file: BinaryIO) -> str | None:
 
 def _after_id3(file: BinaryIO) -> int:
     """Where the sound starts. Leaves `file` there."""
-    head = file.read(10)
     start = 0
-    if head[:3] == b"ID3" and len(head) == 10:
-        # The tag's length is four 7-bit bytes.
-        length = sum((byte & 0x7F) << shift for byte, shift in zip(head[6:10], (21, 14, 7, 0)))
-        start = 10 + length
+    while (head := file.read(10))[:3] == b"ID3" and len(head) == 10:
+        # A tag's length is four 7-bit bytes.
+        shifts = zip(head[6:], (21, 14, 7, 0), strict=True)
+        length = sum((byte & 0x7F) << shift for byte, shift in shifts)
+        start = file.seek(start + 10 + length)
     return file.seek(start)
 
 
@@ -82,21 +96,48 @@ def declared_frames(file: BinaryIO, name: str) -> int | None:
 
 
 def _wav_frames(file: BinaryIO) -> int | None:
+    data = _wav_data(file)
+    if data is None or not data.frame_bytes or data.is_open:
+        return None
+    return data.size // data.frame_bytes
+
+
+@dataclass(frozen=True, slots=True)
+class _WavData:
+    """The data chunk. is_open: whoever streamed it never came back to write its size."""
+
+    start: int
+    size: int
+    frame_bytes: int
+    is_open: bool
+
+
+def _wav_data(file: BinaryIO) -> _WavData | None:
     head = file.read(12)
-    order = "big" if head[:4] == b"RIFX" else "little"
+    order: Literal["big", "little"] = "big" if head[:4] == b"RIFX" else "little"
+    riff_end = 8 + int.from_bytes(head[4:8], order)
     frame_bytes = 0
     while len(chunk := file.read(8)) == 8:
-        size = int.from_bytes(chunk[4:8], order)
+        start, size = file.tell(), int.from_bytes(chunk[4:8], order)
         if chunk[:4] == b"data":
-            # Recorders that stream write 0 or all ones and never come back to correct it.
-            if head[:4] == b"RF64" or size in (0, 0xFFFFFFFF) or not frame_bytes:
-                return None
-            return size // frame_bytes
-        after = file.tell() + size + size % 2
+            never_written = size == 0 and not start < riff_end < HUGE
+            is_open = never_written or size >= HUGE or head[:4] == b"RF64"
+            return _WavData(start, size, frame_bytes, is_open)
         if chunk[:4] == b"fmt ":
             frame_bytes = int.from_bytes(file.read(14)[12:14], order)
-        file.seek(after)
+        file.seek(start + size + size % 2)
     return None
+
+
+def sealed(file: BinaryIO) -> BinaryIO:
+    """A WAV with the size of its data filled in, where a recorder left it at 0."""
+    data = _wav_data(file)
+    file.seek(0)
+    if data is None or data.size or not data.is_open:
+        return file
+    whole = bytearray(file.read())
+    whole[data.start - 4 : data.start] = (len(whole) - data.start).to_bytes(4, "little")
+    return Bytes(io.BytesIO(whole))
 
 
 def _aiff_frames(file: BinaryIO) -> int | None:

@@ -3,17 +3,19 @@
 import logging
 import time
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from django.conf import settings
 
 from classifier import files
 from classifier.models import Analysis, Step
 from classifier.results import ClipFacts, Outcome, save_failure, save_result
+from ml import checkpoint
 from ml.audio import Limits, Sound, read
 from ml.errors import AudioError
-from ml.inference import Classifier
-from tasks import listener
+from ml.inference import Classifier, Result
 from tasks.celery import app
+from tasks.drawing import draw
 
 logger = logging.getLogger(__name__)
 
@@ -22,10 +24,16 @@ CHUNK_CLIPS = 16
 CHUNK_BYTES = 50_000_000
 
 
+@lru_cache(maxsize=1)
+def loaded_classifier() -> Classifier:
+    """Loaded at the first chunk, once per process."""
+    return Classifier.load(checkpoint.default_path())
+
+
 @app.task(name="tasks.classify")
 def classify(analysis_id: str) -> None:
     """`analysis_id` says why this worker was woken; the database says what is next."""
-    classifier = listener.classifier()
+    classifier = loaded_classifier()
     chunk = Analysis.objects.claim(CHUNK_CLIPS, CHUNK_BYTES)
     if not chunk:
         return
@@ -53,13 +61,13 @@ class _Work:
     def run(self) -> None:
         started = time.monotonic()
         sounds = [(row, sound) for row in self.chunk if (sound := self._decode(row)) is not None]
-        self.timings["decoding_s"] = self._per_clip(started, len(self.chunk))
+        self.timings["decoding_s"] = _per_clip(started, len(self.chunk))
         if not sounds:
             return
         self._enter(Step.LISTENING)
         started = time.monotonic()
         results = self.classifier.classify([sound.waveform for _, sound in sounds], self._renew)
-        self.timings["listening_s"] = self._per_clip(started, len(sounds))
+        self.timings["listening_s"] = _per_clip(started, len(sounds))
         self.timings["chunk_clips"] = len(sounds)
         self._enter(Step.DRAWING)
         for (row, sound), result in zip(sounds, results, strict=True):
@@ -80,29 +88,25 @@ class _Work:
             )
         return None
 
-    def _draw_and_save(self, row: Analysis, sound: Sound, result) -> None:
+    def _draw_and_save(self, row: Analysis, sound: Sound, result: Result) -> None:
         started = time.monotonic()
-        spectrogram = self.classifier.spectrogram(sound.waveform)
-        contents, scope, maps = listener.contents(sound, result, spectrogram)
-        scope |= listener.windows(result, self.classifier.info.features.window_s)
-        scope["ticks"] = listener.frequency_ticks(self.classifier)
-        drawing_s = self._per_clip(started, 1)
-        predictions = [
-            {"class": p.label, "confidence": round(p.confidence, 6)}
-            for p in self.classifier.predictions(result.probabilities)
-        ]
+        drawing = draw(self.classifier, sound, result)
+        drawing_s = _per_clip(started, 1)
+        Analysis.objects.held(self.token).filter(pk=row.pk).update(step=Step.SAVING)
         facts = ClipFacts(
             sound.format, round(sound.duration_s, 3), sound.source_rate_hz, sound.channels
         )
         outcome = Outcome(
             checkpoint=self.classifier.identity,
-            predictions=predictions,
-            scope=scope,
-            maps=maps,
+            predictions=[
+                {"class": p.label, "confidence": round(p.confidence, 6)}
+                for p in self.classifier.predictions(result.probabilities)
+            ],
+            scope=drawing.scope,
+            maps=drawing.maps,
             timings={**self.timings, "drawing_s": drawing_s},
-            contents=contents,
+            contents=drawing.contents,
         )
-        Analysis.objects.held(self.token).filter(pk=row.pk).update(step=Step.SAVING)
         if not save_result(row, facts, outcome):
             logger.warning("%s was no longer ours; its result is dropped", row.pk)
 
@@ -112,6 +116,7 @@ class _Work:
     def _renew(self) -> None:
         Analysis.objects.renew(self.token)
 
-    @staticmethod
-    def _per_clip(started: float, clips: int) -> float:
-        return round((time.monotonic() - started) / clips, 4)
+
+def _per_clip(started: float, clips: int) -> float:
+    """Seconds since `started`, shared among the clips."""
+    return round((time.monotonic() - started) / clips, 4)

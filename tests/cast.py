@@ -4,14 +4,30 @@ Samples are float32 in [-1, 1], shaped (samples,) for mono and (samples, channel
 """
 
 import io
-import struct
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
 import soundfile
+from av.codec.context import Flags
 from numpy.typing import NDArray
 
 Samples = NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class ByAv:
+    """How FFmpeg is asked to write a file. quality: variable bit rate, instead of 64 kbit/s."""
+
+    container: str
+    codec: str
+    options: Mapping[str, str] = field(default_factory=dict)
+    quality: int | None = None
+
 
 # What `encode` can write: name → the libsndfile format and subtype.
 BY_SNDFILE = {
@@ -22,17 +38,22 @@ BY_SNDFILE = {
     "MP3": ("MP3", "MPEG_LAYER_III"),
     "AIFF": ("AIFF", "PCM_16"),
 }
-# name → FFmpeg's container, codec, and the container's options.
+BARE_MP3 = {"write_xing": "0", "id3v2_version": "0"}
 BY_AV = {
-    "M4A": ("ipod", "aac", {}),
-    "M4A streamed": ("ipod", "aac", {"movflags": "+faststart"}),
-    "MP4": ("mp4", "aac", {}),
-    "AAC": ("adts", "aac", {}),
-    "WebM": ("webm", "libopus", {}),
-    "WMA": ("asf", "wmav2", {}),
-    "AMR": ("amr", "libopencore_amrnb", {}),
+    "M4A": ByAv("ipod", "aac"),
+    "M4A streamed": ByAv("ipod", "aac", {"movflags": "+faststart"}),
+    "MP4": ByAv("mp4", "aac"),
+    "AAC": ByAv("adts", "aac"),
+    "WebM": ByAv("webm", "libopus"),
+    "WMA": ByAv("asf", "wmav2"),
+    "AMR": ByAv("amr", "libopencore_amrnb"),
+    "MP3 VBR": ByAv("mp3", "libmp3lame", quality=2),
+    "MP3 bare": ByAv("mp3", "libmp3lame", BARE_MP3),
+    "MP3 bare VBR": ByAv("mp3", "libmp3lame", BARE_MP3, quality=2),
 }
 FORMATS = (*BY_SNDFILE, *BY_AV)
+# The rate a format insists on; the others take 44.1 kHz and more.
+RATES_HZ = {"Opus": 48_000, "WebM": 48_000, "AMR": 8_000}
 
 
 # --- sounds -------------------------------------------------------------------------------
@@ -82,34 +103,56 @@ def stereo(left: Samples, right: Samples) -> Samples:
 # --- files --------------------------------------------------------------------------------
 
 
-def encode(samples: Samples, rate_hz: int = 32_000, form: str = "WAV", **options) -> bytes:
-    """The bytes of a file. `options` go to soundfile, or to FFmpeg's encoder as `bit_rate`."""
+def encode(samples: Samples, rate_hz: int = 32_000, form: str = "WAV", **options: Any) -> bytes:
+    """The bytes of a file in one of `FORMATS`. `options` go to soundfile (`subtype`, `endian`)."""
     if form in BY_SNDFILE:
-        return _encode_sndfile(samples, rate_hz, form, **options)
-    return _encode_av(samples, rate_hz, *BY_AV[form], **options)
+        container, subtype = BY_SNDFILE[form]
+        buffer = io.BytesIO()
+        settings = {"format": container, "subtype": subtype, **options}
+        soundfile.write(buffer, samples, rate_hz, **settings)
+        return buffer.getvalue()
+    return _by_av(samples, rate_hz, BY_AV[form])
 
 
-def _encode_sndfile(samples, rate_hz, form, **options):
-    container, subtype = BY_SNDFILE[form]
-    buffer = io.BytesIO()
-    soundfile.write(buffer, samples, rate_hz, **{"format": container, "subtype": subtype, **options})
-    return buffer.getvalue()
-
-
-def _encode_av(samples, rate_hz, container, codec, options, bit_rate=64_000, **more):
-    buffer = io.BytesIO()
-    planes = np.atleast_2d(samples.T)
+def _by_av(samples: Samples, rate_hz: int, how: ByAv) -> bytes:
+    planes = np.ascontiguousarray(np.atleast_2d(samples.T))
     layout = "mono" if len(planes) == 1 else "stereo"
-    with av.open(buffer, "w", format=container, container_options={**options, **more}) as output:
-        stream = output.add_stream(codec, rate=rate_hz, layout=layout)
-        if codec != "libopencore_amrnb":
-            stream.bit_rate = bit_rate
-        frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(planes), "fltp", layout)
-        frame.sample_rate = rate_hz
-        frame.pts = 0
-        stream.codec_context.open()
-        resampler = av.AudioResampler(stream.format, layout, rate_hz, stream.codec_context.frame_size or None)
-        for piece in [*resampler.resample(frame), *resampler.resample(None)]:
-            output.mux(stream.encode(piece))
+    whole = av.AudioFrame.from_ndarray(planes, "fltp", layout)
+    whole.sample_rate, whole.pts = rate_hz, 0
+    # Some of what FFmpeg writes it opens a second time, so there has to be a real file.
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "sound"
+        settings = dict(how.options)
+        with av.open(str(path), "w", format=how.container, container_options=settings) as output:
+            stream: Any = output.add_stream(how.codec, rate=rate_hz, layout=layout)
+            encoder = stream.codec_context
+            if how.quality is not None:
+                encoder.flags |= Flags.qscale
+                encoder.global_quality = how.quality * 118
+            elif how.container != "amr":
+                encoder.bit_rate = 64_000
+            encoder.open()
+            pieces = av.AudioResampler(encoder.format, layout, rate_hz, encoder.frame_size or None)
+            for piece in [*pieces.resample(whole), *pieces.resample(None), None]:
+                output.mux(stream.encode(piece))
+        return path.read_bytes()
+
+
+def video_without_sound(container: str = "mp4", codec: str = "mpeg4") -> bytes:
+    buffer = io.BytesIO()
+    with av.open(buffer, "w", format=container) as output:
+        stream: Any = output.add_stream(codec, rate=10)
+        stream.width = stream.height = 32
+        stream.pix_fmt = "yuv420p"
+        for number in range(10):
+            picture = av.VideoFrame.from_ndarray(np.full((32, 32, 3), number * 20, np.uint8))
+            picture.pts = number
+            output.mux(stream.encode(picture))
         output.mux(stream.encode(None))
     return buffer.getvalue()
+
+
+def id3_tag(length: int = 200) -> bytes:
+    """An empty ID3v2 tag that takes `length` bytes after its header."""
+    size = bytes(length >> shift & 0x7F for shift in (21, 14, 7, 0))
+    return b"ID3\x03\x00\x00" + size + bytes(length)

@@ -1,5 +1,6 @@
 """The main job, done by a person in a real browser, under the strict policy of the pages."""
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -103,12 +104,9 @@ def test_two_files_are_heard_live_and_one_is_played(
     expect(page.locator("[data-clock]")).not_to_have_text("0.00 s")
     page.get_by_role("button", name="Pause").click()
     page.locator("[data-picture]").click(position={"x": 2, "y": 50})
-    at_start = float(page.locator("[data-clock]").inner_text().removesuffix(" s"))
+    expect(page.locator("[data-clock]")).to_have_text(re.compile(r"^0\.0\d s$"))
     page.keyboard.press("ArrowRight")
-    page.wait_for_function(
-        "before => parseFloat(document.querySelector('[data-clock]').textContent) > before",
-        arg=at_start,
-    )
+    expect(page.locator("[data-clock]")).not_to_have_text(re.compile(r"^0\.0[0-5] s$"))
     assert watch.faults == []
 
 

@@ -19,7 +19,7 @@ def claim(most: int = 16, most_bytes: int = 10**9) -> list[Analysis]:
 
 def outcome() -> Outcome:
     best = {"class": "dog", "confidence": 0.9}
-    return Outcome("tiny@abc", [best], {}, {}, {}, {"strip.png": b"png"})
+    return Outcome("tiny@abc", [best], {}, [], {}, {"strip.png": b"png"})
 
 
 def test_single_clips_go_before_bulk_and_never_share_a_chunk_with_it(anna: User) -> None:
