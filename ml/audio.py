@@ -135,14 +135,17 @@ def _open_sndfile(file: BinaryIO, name: str) -> _Stream:
     declared_s = frames / sound.samplerate if 0 < frames < 2**48 else None
 
     def blocks() -> Iterator[Samples]:
+        # Past the last frame there may be a tag, which is no sound and would not decode.
+        left = sound.frames
         with sound:
-            while True:
+            while left > 0:
                 try:
-                    block = sound.read(BLOCK_FRAMES, dtype="float32", always_2d=True)
+                    block = sound.read(min(BLOCK_FRAMES, left), dtype="float32", always_2d=True)
                 except soundfile.LibsndfileError as error:
                     raise _damaged(name, "its sound cannot be decoded") from error
                 if not len(block):
                     return
+                left -= len(block)
                 yield block
 
     return _Stream(blocks(), sound.samplerate, sound.channels, declared_s)

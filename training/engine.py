@@ -1,4 +1,4 @@
-"""The loop: one epoch of training, and a look at a set without learning from it."""
+"""The loop: what one epoch of training does, and what must survive between two."""
 
 import copy
 from collections.abc import Callable
@@ -111,19 +111,6 @@ def train_epoch(
         on_step(step, losses[-1])
     run.epoch += 1
     return sum(losses) / len(losses)
-
-
-@torch.inference_mode()
-def predict(model: AudioCNN, log_mel: LogMel, samples: Tensor, batch: int) -> Tensor:
-    """(examples, classes) logits in fp32."""
-    device = next(model.parameters()).device
-    model.eval()
-    logits = []
-    for part in samples.split(batch):
-        picture = log_mel(to_float(part).to(device)).contiguous(memory_format=torch.channels_last)
-        with torch.autocast(device.type, dtype=torch.bfloat16):
-            logits.append(model(picture).logits.float().cpu())
-    return torch.cat(logits)
 
 
 @torch.inference_mode()

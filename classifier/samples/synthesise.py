@@ -1,0 +1,80 @@
+"""The three sample sounds of the Listen page, made from nothing: no recording, no licence.
+
+`python classifier/samples/synthesise.py` writes them beside this file. They were chosen because
+the shipped checkpoint names them rightly; a test holds it to that.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import soundfile
+from numpy.typing import NDArray
+
+RATE_HZ = 32_000
+DURATION_S = 5.0
+SAMPLES = round(RATE_HZ * DURATION_S)
+Wave = NDArray[np.float64]
+
+
+def church_bells(random: np.random.Generator) -> Wave:
+    """Five strokes on three bells; each partial rings at its own rate."""
+    wave = 0.002 * random.standard_normal(SAMPLES)
+    # (ratio to the strike note, level, seconds until it has fallen to 1/e)
+    partials = (
+        (0.5, 0.6, 3.0), (1.0, 1.0, 2.0), (1.19, 0.7, 1.6), (1.5, 0.5, 1.2), (2.0, 0.8, 1.0),
+        (2.51, 0.4, 0.7), (3.01, 0.3, 0.5), (4.1, 0.25, 0.35), (5.4, 0.15, 0.25),
+    )  # fmt: skip
+    for start_s, strike_hz in ((0.0, 440), (0.9, 370), (1.8, 330), (2.7, 440), (3.6, 370)):
+        first = round(start_s * RATE_HZ)
+        t = np.arange(SAMPLES - first) / RATE_HZ
+        for ratio, level, decay_s in partials:
+            phase = random.uniform(0, 2 * np.pi)
+            ring = np.sin(2 * np.pi * strike_hz * ratio * t + phase)
+            wave[first:] += level * np.exp(-t / decay_s) * ring
+    return wave
+
+
+def crickets(random: np.random.Generator) -> Wave:
+    """Three pulses of 4.6 kHz, three times a second."""
+    wave = 0.01 * random.standard_normal(SAMPLES)
+    length = round(0.025 * RATE_HZ)
+    pulse = np.hanning(length) * np.sin(2 * np.pi * 4600 * np.arange(length) / RATE_HZ)
+    for start_s in np.arange(0.1, DURATION_S - 0.15, 0.33):
+        for number in range(3):
+            first = round((start_s + 0.04 * number) * RATE_HZ)
+            wave[first : first + length] += pulse
+    return wave
+
+
+def door_wood_knock(random: np.random.Generator) -> Wave:
+    """Three times three knocks: a short click and the panel's damped modes."""
+    wave = 0.0005 * random.standard_normal(SAMPLES)
+    length = round(0.12 * RATE_HZ)
+    t = np.arange(length) / RATE_HZ
+    modes = sum(
+        level * np.sin(2 * np.pi * hz * t) for hz, level in ((160, 1), (310, 0.7), (620, 0.4))
+    )
+    for start_s in (0.3, 0.5, 0.7, 2.2, 2.4, 2.6, 4.0, 4.2, 4.4):
+        first = round(start_s * RATE_HZ)
+        click = 0.5 * np.exp(-t / 0.002) * random.standard_normal(length)
+        wave[first : first + length] += np.exp(-t / 0.018) * modes + click
+    return wave
+
+
+SOUNDS: tuple[Callable[[np.random.Generator], Wave], ...] = (
+    church_bells,
+    crickets,
+    door_wood_knock,
+)
+
+
+def main() -> None:
+    for sound in SOUNDS:
+        wave = sound(np.random.default_rng(3))
+        path = Path(__file__).with_name(f"{sound.__name__}.flac")
+        soundfile.write(path, 0.5 * wave / np.abs(wave).max(), RATE_HZ, subtype="PCM_16")
+
+
+if __name__ == "__main__":
+    main()
