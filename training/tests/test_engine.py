@@ -1,0 +1,131 @@
+import io
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from ml.features import FeatureConfig, LogMel
+from tests import cast
+from training import engine
+from training.config import Recipe
+from training.engine import Run
+
+CPU = torch.device("cpu")
+FEATURES = FeatureConfig(window_s=0.5, mean_db=-50.0, deviation_db=25.0)
+RECIPE = Recipe(epochs=2, batch=4, mixup_share=1.0)
+
+
+@pytest.fixture(scope="module")
+def log_mel() -> LogMel:
+    return LogMel(FEATURES)
+
+
+@pytest.fixture(scope="module")
+def samples() -> Tensor:
+    """Four tones, then four hisses."""
+    tones = [cast.tone(400 * (n + 1), 0.5) for n in range(4)]
+    hisses = [cast.noise(0.5, seed=n) for n in range(4)]
+    return torch.from_numpy(np.stack([*tones, *hisses]) * 32767).to(torch.int16)
+
+
+LABELS = torch.tensor([0, 0, 0, 0, 1, 1, 1, 1])
+
+
+def train(run: Run, recipe: Recipe, log_mel: LogMel, samples: Tensor, epochs: int) -> list[float]:
+    return [
+        engine.train_epoch(run, recipe, log_mel, samples, LABELS, lambda step, loss: None)
+        for _ in range(epochs)
+    ]
+
+
+def assert_same_weights(one: torch.nn.Module, other: torch.nn.Module) -> None:
+    for name, value in one.state_dict().items():
+        assert torch.equal(value, other.state_dict()[name]), name
+
+
+def test_stopped_and_taken_up_again_it_ends_as_if_never_stopped(
+    log_mel: LogMel, samples: Tensor
+) -> None:
+    straight = engine.start(RECIPE, 2, 2, CPU)
+    straight_losses = train(straight, RECIPE, log_mel, samples, 2)
+
+    stopped = engine.start(RECIPE, 2, 2, CPU)
+    first = train(stopped, RECIPE, log_mel, samples, 1)
+    disk = io.BytesIO()
+    torch.save(stopped.state(), disk)
+    disk.seek(0)
+    torch.manual_seed(99)  # a new process knows nothing of the old one's chance
+    resumed = engine.start(Recipe(epochs=2, batch=4, seed=77), 2, 2, CPU)
+    resumed.restore(torch.load(disk, weights_only=True))
+    assert resumed.epoch == 1
+    second = train(resumed, RECIPE, log_mel, samples, 1)
+
+    assert [*first, *second] == straight_losses
+    assert resumed.epoch == straight.epoch == 2
+    assert_same_weights(resumed.model, straight.model)
+    assert_same_weights(resumed.average, straight.average)
+
+
+def test_the_seed_decides_the_run(log_mel: LogMel, samples: Tensor) -> None:
+    losses = []
+    for seed in (1, 1, 2):
+        recipe = Recipe(epochs=1, batch=4, seed=seed)
+        losses += train(engine.start(recipe, 2, 2, CPU), recipe, log_mel, samples, 1)
+    assert losses[0] == losses[1] != losses[2]
+
+
+def test_it_learns_to_tell_a_tone_from_a_hiss(log_mel: LogMel, samples: Tensor) -> None:
+    recipe = Recipe(
+        epochs=8, batch=8, learning_rate=3e-4, mixup_share=0.0, masks=0, label_smoothing=0.0
+    )
+    losses = train(engine.start(recipe, 2, 1, CPU), recipe, log_mel, samples, recipe.epochs)
+    assert losses[0] > 0.5
+    assert losses[-1] < 0.2
+
+
+def test_it_reports_every_step_and_the_mean_of_their_losses(
+    log_mel: LogMel, samples: Tensor
+) -> None:
+    run = engine.start(Recipe(epochs=1, batch=3), 2, 3, CPU)
+    steps: list[tuple[int, float]] = []
+    mean = engine.train_epoch(
+        run, Recipe(batch=3), log_mel, samples, LABELS, lambda *step: steps.append(step)
+    )
+    assert [step for step, _ in steps] == [0, 1, 2]
+    assert mean == pytest.approx(np.mean([loss for _, loss in steps]))
+    assert run.epoch == 1
+
+
+def test_the_average_follows_slowly_and_its_statistics_at_once() -> None:
+    run = engine.start(RECIPE, 2, 1, CPU)
+    with torch.no_grad():
+        run.model.fc.weight.add_(1.0)
+        run.model.get_buffer("conv1.1.running_mean").add_(1.0)
+    before = run.average.fc.weight.clone()
+    engine.follow(run.average, run.model, 0.9)
+    assert torch.allclose(run.average.fc.weight, before + 0.1, atol=1e-6)
+    statistics = [net.get_buffer("conv1.1.running_mean") for net in (run.average, run.model)]
+    assert torch.equal(*statistics)
+
+
+def test_only_matrices_are_decayed() -> None:
+    run = engine.start(RECIPE, 2, 1, CPU)
+    groups = {group["weight_decay"]: group["params"] for group in run.optimiser.param_groups}
+    assert set(groups) == {0.0, RECIPE.weight_decay}
+    assert all(p.ndim > 1 for p in groups[RECIPE.weight_decay])
+    assert all(p.ndim == 1 for p in groups[0.0])
+    assert sum(map(len, groups.values())) == len(list(run.model.parameters()))
+
+
+@pytest.mark.parametrize("batch", [3, 8])
+def test_decibel_statistics_make_the_training_set_zero_mean_and_unit_deviation(
+    samples: Tensor, batch: int
+) -> None:
+    plain = LogMel(FeatureConfig(window_s=0.5))
+    mean_db, deviation_db = engine.decibel_statistics(plain, samples, batch)
+    normalised = LogMel(FeatureConfig(window_s=0.5, mean_db=mean_db, deviation_db=deviation_db))(
+        engine.to_float(samples)
+    )
+    assert float(normalised.mean()) == pytest.approx(0.0, abs=1e-3)
+    assert float(normalised.std()) == pytest.approx(1.0, abs=1e-3)
