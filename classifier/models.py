@@ -223,11 +223,9 @@ class Analysis(models.Model):
             models.Index(fields=["owner", "-created_at", "-id"], name="analysis_history"),
             models.Index(fields=["owner", "label", "-created_at"], name="analysis_by_label"),
             models.Index(fields=["owner", "state", "-created_at"], name="analysis_by_state"),
-            models.Index(
-                fields=["state", "lane", "created_at"],
-                condition=Q(state__in=("queued", "running")),
-                name="analysis_queue",
-            ),
+            # Not partial: SQLite would not see that `state = ?` falls under its condition.
+            models.Index(fields=["state", "lane", "created_at"], name="analysis_queue"),
+            models.Index(fields=["state", "leased_until"], name="analysis_leases"),
             models.Index(fields=["token"], name="analysis_token"),
             models.Index(fields=["-created_at"], name="analysis_newest"),
         ]
@@ -245,6 +243,11 @@ class Analysis(models.Model):
     @property
     def unfinished(self) -> bool:
         return self.state in UNFINISHED
+
+    @property
+    def stage(self) -> str:
+        """Changes whenever a page would show it otherwise."""
+        return f"{self.state}.{self.step}"
 
     @property
     def progress(self) -> float:

@@ -36,30 +36,27 @@ def save_result(analysis: Analysis, facts: ClipFacts, outcome: Outcome) -> bool:
     """RUNNING → DONE, if `analysis.token` still holds it. Returns whether it did."""
     folder = files.analysis_folder(analysis.pk, analysis.token)
     best = outcome.predictions[0]
-    try:
-        files.write_all(folder, outcome.contents)
-        with transaction.atomic():
-            won = _finish(
-                analysis,
-                State.DONE,
-                checkpoint=outcome.checkpoint,
-                label=best["class"],
-                confidence=best["confidence"],
-                predictions=outcome.predictions,
-                scope=outcome.scope,
-                maps=outcome.maps,
-                timings=outcome.timings,
+    # Should this fail, the files stay for the sweep: a commit whose answer was lost may have held.
+    files.write_all(folder, outcome.contents)
+    with transaction.atomic():
+        won = _finish(
+            analysis,
+            State.DONE,
+            checkpoint=outcome.checkpoint,
+            label=best["class"],
+            confidence=best["confidence"],
+            predictions=outcome.predictions,
+            scope=outcome.scope,
+            maps=outcome.maps,
+            timings=outcome.timings,
+        )
+        if won:
+            Clip.objects.filter(pk=analysis.clip_id).update(
+                format=facts.format,
+                duration_s=facts.duration_s,
+                source_rate_hz=facts.source_rate_hz,
+                channels=facts.channels,
             )
-            if won:
-                Clip.objects.filter(pk=analysis.clip_id).update(
-                    format=facts.format,
-                    duration_s=facts.duration_s,
-                    source_rate_hz=facts.source_rate_hz,
-                    channels=facts.channels,
-                )
-    except BaseException:
-        files.remove_folder(folder)
-        raise
     if not won:
         files.remove_folder(folder)
     return won

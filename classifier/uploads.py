@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from django.conf import settings
-from django.db import IntegrityError, transaction
+from django.db import transaction
 
 from classifier import files
 from classifier.models import UNFINISHED, Analysis, Clip, Lane
@@ -33,26 +33,23 @@ class _Stored:
 def accept(chunks: Iterable[bytes], *, name: str, owner, lane: Lane = Lane.INTERACTIVE) -> Analysis:
     """Store the bytes, then the rows, then wake a worker. Raises UploadRefused."""
     stored = _store(chunks)
-    try:
-        with transaction.atomic():
-            # Locked, so that a deletion of the twin either sees us or is seen by us.
-            twin = (
-                Clip.objects.select_for_update()
-                .filter(owner=owner, sha256=stored.sha256)
-                .only("file_key")
-                .first()
-            )
-            clip = Clip.objects.create(
-                owner=owner,
-                name=label_of(name),
-                file_key=twin.file_key if twin else stored.file_key,
-                size_bytes=stored.size_bytes,
-                sha256=stored.sha256,
-            )
-            analysis = _queue(clip, lane)
-    except BaseException:
-        files.clip_path(stored.file_key).unlink(missing_ok=True)
-        raise
+    # Should this fail, the bytes stay for the sweep: a commit whose answer was lost may have held.
+    with transaction.atomic():
+        # Locked, so that a deletion of the twin either sees us or is seen by us.
+        twin = (
+            Clip.objects.select_for_update()
+            .filter(owner=owner, sha256=stored.sha256)
+            .only("file_key")
+            .first()
+        )
+        clip = Clip.objects.create(
+            owner=owner,
+            name=label_of(name),
+            file_key=twin.file_key if twin else stored.file_key,
+            size_bytes=stored.size_bytes,
+            sha256=stored.sha256,
+        )
+        analysis = _queue(clip, lane)
     if twin:
         files.clip_path(stored.file_key).unlink(missing_ok=True)
     return analysis
@@ -60,17 +57,18 @@ def accept(chunks: Iterable[bytes], *, name: str, owner, lane: Lane = Lane.INTER
 
 def analyse_again(clip: Clip, lane: Lane = Lane.INTERACTIVE) -> Analysis:
     """A new analysis of a known clip, or the one that is already under way."""
-    try:
-        with transaction.atomic():
-            return _queue(clip, lane)
-    except IntegrityError:
-        return clip.analyses.filter(state__in=UNFINISHED).get()
+    with transaction.atomic():
+        # One at a time per clip, so that a second request finds the first one's analysis.
+        Clip.objects.select_for_update().get(pk=clip.pk)
+        active = clip.analyses.filter(state__in=UNFINISHED).first()
+        return active or _queue(clip, lane)
 
 
 def delete_clip(clip: Clip) -> None:
     """The clip, its analyses and their files; shared bytes stay for their other clips."""
     with transaction.atomic():
-        Clip.objects.select_for_update().filter(owner_id=clip.owner_id, sha256=clip.sha256).count()
+        twins = Clip.objects.select_for_update().filter(file_key=clip.file_key)
+        list(twins.values_list("pk"))  # locks them: of two deletions the last one takes the bytes
         folders = [
             files.analysis_folder(pk, token)
             for pk, token in clip.analyses.exclude(token="").values_list("pk", "token")
@@ -82,6 +80,13 @@ def delete_clip(clip: Clip) -> None:
         files.remove_folder(folder)
     if not shared:
         files.clip_path(file_key).unlink(missing_ok=True)
+
+
+def delete_analysis(analysis: Analysis) -> None:
+    """One run and its files; the clip stays."""
+    folder = files.analysis_folder(analysis.pk, analysis.token)
+    analysis.delete()
+    files.remove_folder(folder)
 
 
 def label_of(name: str) -> str:

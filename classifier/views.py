@@ -1,5 +1,7 @@
 """Pages. Each: validate, one call, respond."""
 
+from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -11,6 +13,7 @@ from django.contrib.auth.views import LoginView
 from django.core.paginator import Paginator
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import get_object_or_404, redirect, render
+from django.template.loader import render_to_string
 from django.urls import reverse
 from django.views.decorators.http import require_GET, require_POST
 
@@ -22,18 +25,49 @@ from classifier.uploads import UploadRefused
 SAMPLES = Path(__file__).parent / "samples"
 PAGE_ROWS = 50
 LATEST_ROWS = 8
+# Rows one question of a page may be about.
+MOST_ROWS = 60
 
 
 def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
-    """In the words of whoever asks."""
+    return _fault(
+        request,
+        404,
+        "not_found",
+        "There is nothing here.",
+        "Check the address, and that the token belongs to the owner.",
+    )
+
+
+def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
+    return _fault(
+        request,
+        400,
+        "bad_request",
+        "The request could not be understood.",
+        "Send fewer fields or files at once, under the address that this Sonoscope is known by.",
+    )
+
+
+def server_error(request: HttpRequest) -> HttpResponse:
+    return _fault(
+        request,
+        500,
+        "internal",
+        "Something broke on our side; it was written to the log.",
+        "Try again in a minute.",
+    )
+
+
+def _fault(request: HttpRequest, status: int, code: str, detail: str, hint: str) -> HttpResponse:
+    """In the words of whoever asks: a client gets JSON, a person a page that needs no database."""
     if request.path.startswith("/api/"):
-        body = {
-            "code": "not_found",
-            "detail": "There is nothing here.",
-            "hint": "Check the address, and that the token belongs to the owner.",
-        }
-        return JsonResponse(body, status=404)
-    return render(request, "404.html", status=404)
+        return JsonResponse({"code": code, "detail": detail, "hint": hint}, status=status)
+    if status == 404:
+        return render(request, "404.html", status=404)
+    return HttpResponse(
+        render_to_string("fault.html", {"detail": detail, "hint": hint}), status=status
+    )
 
 
 class SignIn(LoginView):
@@ -84,7 +118,7 @@ def upload(request: HttpRequest) -> HttpResponse:
         except UploadRefused as error:
             refusals.append((file.name, error))
     if refusals:
-        return _refused(request, refusals, from_script)
+        return _refused(request, refusals, from_script, len(accepted))
     return _accepted(request, accepted, from_script)
 
 
@@ -103,17 +137,48 @@ def sample(request: HttpRequest, name: str) -> HttpResponse:
 @require_GET
 def result(request: HttpRequest, pk: UUID) -> HttpResponse:
     analysis = get_object_or_404(Analysis.objects.for_owner(request.user), pk=pk)
-    # htmx asks again while the page says that the analysis goes on: only the changing part.
-    partial = "HX-Request" in request.headers
-    template = "classifier/_result.html" if partial else "classifier/result.html"
-    return render(request, template, _result_context(analysis))
+    return render(request, "classifier/result.html", _result_context(analysis))
 
 
-@login_required
 @require_GET
-def row(request: HttpRequest, pk: UUID) -> HttpResponse:
-    analysis = get_object_or_404(Analysis.objects.for_history(request.user), pk=pk)
-    return render(request, "classifier/_row.html", {"analysis": analysis})
+def part(request: HttpRequest, pk: UUID) -> HttpResponse:
+    """The changing part of a result page, for htmx; 204 while it is as `seen` says."""
+    if not request.user.is_authenticated:
+        return HttpResponse(headers={"HX-Redirect": reverse("login")})
+    analysis = Analysis.objects.for_owner(request.user).filter(pk=pk).first()
+    if analysis is None:
+        return HttpResponse(headers={"HX-Redirect": reverse("history")})
+    if request.GET.get("seen") == analysis.stage:
+        return HttpResponse(status=204)
+    response = render(request, "classifier/_result.html", _result_context(analysis))
+    response["Cache-Control"] = "no-store"
+    return response
+
+
+@require_GET
+def rows(request: HttpRequest) -> HttpResponse:
+    """`?row=ID:seen&…` → {"rows": {ID: html of those that look otherwise now}, "gone": [ID]}."""
+    if not request.user.is_authenticated:
+        return JsonResponse({}, status=401)
+    seen = dict(asked.partition(":")[::2] for asked in request.GET.getlist("row")[:MOST_ROWS])
+    known = {
+        str(a.pk): a for a in Analysis.objects.for_history(request.user).filter(pk__in=_ids(seen))
+    }
+    changed = {
+        pk: render_to_string("classifier/_row.html", {"analysis": analysis}, request)
+        for pk, analysis in known.items()
+        if analysis.stage != seen[pk]
+    }
+    gone = [pk for pk in seen if pk not in known]
+    return JsonResponse({"rows": changed, "gone": gone}, headers={"Cache-Control": "no-store"})
+
+
+def _ids(texts: Iterable[str]) -> list[UUID]:
+    ids = []
+    for text in texts:
+        with suppress(ValueError):
+            ids.append(UUID(text))
+    return ids
 
 
 @login_required
@@ -163,10 +228,14 @@ def _accepted(request: HttpRequest, analyses: list[Analysis], from_script: bool)
 
 
 def _refused(
-    request: HttpRequest, refusals: list[tuple[str | None, UploadRefused]], from_script: bool
+    request: HttpRequest,
+    refusals: list[tuple[str | None, UploadRefused]],
+    from_script: bool,
+    accepted: int = 0,
 ) -> HttpResponse:
     template = "classifier/_refused.html" if from_script else "classifier/refused.html"
-    return render(request, template, {"refusals": refusals}, status=refusals[0][1].status)
+    context = {"refusals": refusals, "accepted": accepted}
+    return render(request, template, context, status=refusals[0][1].status)
 
 
 def _result_context(analysis: Analysis) -> dict[str, Any]:

@@ -20,9 +20,9 @@ from ml.formats import (
     FORMATS_READ,
     Bytes,
     declared_frames,
+    is_cut,
     sealed,
     sniff,
-    stops_inside_a_page,
 )
 
 Samples = NDArray[np.float32]
@@ -99,6 +99,8 @@ def read(path: str | os.PathLike[str], sample_rate: int, limits: Limits | None =
                 "This is not a sound file, whatever its name says.",
                 f"Choose a {FORMATS_READ} file.",
             )
+        if is_cut(file, name):
+            raise _damaged(name, "it stops before its end")
         stream = _open_av(file, name) if name in AV_FORMATS else _open_sndfile(file, name)
         _check_shape(stream, limits)
         waveform = _resample(stream, sample_rate, limits, name)
@@ -117,8 +119,6 @@ class _Forward(soundfile.SoundFile):
 
 
 def _open_sndfile(file: BinaryIO, name: str) -> _Stream:
-    if name == "OGG" and stops_inside_a_page(file):
-        raise _damaged(name, "it stops in the middle of its sound")
     declared = declared_frames(file, name)
     try:
         sound = _Forward(sealed(file) if name == "WAV" else file)
@@ -166,8 +166,6 @@ def _open_av(file: BinaryIO, name: str) -> _Stream:
     except av.error.FFmpegError as error:
         raise _damaged(name, "its header cannot be read") from error
     if not container.streams.audio:
-        if not container.streams:
-            raise _damaged(name, "its header cannot be read")
         raise AudioError(
             "not_audio",
             f"This {name} file has no sound in it.",
@@ -187,8 +185,6 @@ def _open_av(file: BinaryIO, name: str) -> _Stream:
 
     def blocks() -> Iterator[Samples]:
         resampler = av.AudioResampler(format="fltp")
-        refused: Exception | None = None
-        heard = False
         with container:
             for packet in _packets(container, stream, name):
                 try:
@@ -199,13 +195,9 @@ def _open_av(file: BinaryIO, name: str) -> _Stream:
                     # Tags and padding may stand between or after the frames of an MP3.
                     if name != "MP3":
                         raise _damaged(name, "its sound cannot be decoded") from error
-                    refused = error
                     continue
                 for frame in frames:
-                    heard = True
                     yield frame.to_ndarray().T.astype(np.float32, copy=False)
-            if refused and not heard:
-                raise _damaged(name, "its sound cannot be decoded") from refused
 
     return _Stream(blocks(), rate_hz, channels, declared_s)
 

@@ -4,6 +4,7 @@ import dataclasses
 import hashlib
 import json
 import os
+import sys
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -25,7 +26,7 @@ ARCHITECTURE = "AudioCNN"
 
 @dataclass(frozen=True, slots=True)
 class CheckpointInfo:
-    """The header. `accuracy` maps the name of a measurement to its share of right answers (0 to 1)."""
+    """The header. `accuracy` maps a measurement's name to its share of right answers (0 to 1)."""
 
     classes: tuple[str, ...]
     features: FeatureConfig
@@ -94,8 +95,23 @@ def load_model(path: Path, info: CheckpointInfo) -> AudioCNN:
     return model.eval().requires_grad_(False)
 
 
+def main() -> int:
+    """`python -m ml.checkpoint`: whether the default checkpoint can be used, and what it is."""
+    path = default_path()
+    try:
+        print(identity(path), json.dumps(dataclasses.asdict(read_info(path)), indent=2))
+    except (CheckpointError, OSError) as error:
+        print(error, file=sys.stderr)
+        return 1
+    return 0
+
+
 @lru_cache(maxsize=8)
 def identity(path: Path) -> str:
-    """`name@` and the first 12 hex digits of the file's SHA-256: names a checkpoint beyond doubt."""
+    """`name@` and 12 hex digits of the file's SHA-256: names a checkpoint beyond doubt."""
     with path.open("rb") as file:
         return f"{path.stem}@{hashlib.file_digest(file, 'sha256').hexdigest()[:12]}"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

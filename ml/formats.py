@@ -1,7 +1,6 @@
 """Bytes → what a file is and how long it promises to be. Names are never asked."""
 
 import io
-import os
 from dataclasses import dataclass
 from typing import BinaryIO, Literal
 
@@ -28,7 +27,7 @@ class Bytes(io.BufferedReader):
     def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
         try:
             return super().seek(offset, whence)
-        except (OSError, ValueError):
+        except (OSError, ValueError, OverflowError):
             return -1
 
 
@@ -163,12 +162,39 @@ def _mp3_frames(file: BinaryIO) -> int | None:
     return int.from_bytes(header[8:12], "big") * (1152 if mpeg1 else 576) or None
 
 
-def stops_inside_a_page(file: BinaryIO) -> bool:
-    """Whether an Ogg file was cut. Leaves `file` at its start."""
-    size = os.fstat(file.fileno()).st_size
+# --- is all of it there -------------------------------------------------------------------
+
+BOXES = frozenset(b"ftyp moov mdat moof sidx styp mfra free skip wide udta meta uuid".split())
+
+
+def is_cut(file: BinaryIO, name: str) -> bool:
+    """Whether the file ends inside one of the parts it is made of. Leaves `file` at its start."""
+    ends = {"OGG": _ogg_end, "MP4": _mp4_end}
+    end = ends[name](file) if name in ends else 0
+    size = file.seek(0, io.SEEK_END)
+    file.seek(0)
+    return end > size
+
+
+def _ogg_end(file: BinaryIO) -> int:
+    """Where the last page ought to end."""
     end = 0
     while len(head := file.read(27)) == 27 and head[:4] == b"OggS":
         end = file.tell() + head[26] + sum(file.read(head[26]))
         file.seek(end)
-    file.seek(0)
-    return end > size
+    return end
+
+
+def _mp4_end(file: BinaryIO) -> int:
+    """Where the last box ought to end."""
+    end = 0
+    while len(head := file.read(16)) >= 8 and head[4:8] in BOXES:
+        size = int.from_bytes(head[:4], "big")
+        if size == 1:  # the true one follows, in eight bytes
+            size = int.from_bytes(head[8:], "big")
+        if size < 8:  # 0: up to the end of the file, whatever that is
+            break
+        end += size
+        if file.seek(end) < 0:
+            break
+    return end

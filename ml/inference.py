@@ -148,7 +148,7 @@ class Classifier:
         ]
         places = [(clip, start) for clip, clip_starts in enumerate(starts) for start in clip_starts]
         # A clip of one window is understood in one pass. Of a longer one only the answers are
-        # kept, and the window that turns out to matter is looked into afterwards: memory stays flat.
+        # kept, and the window that turns out to matter is looked into afterwards: flat memory.
         single = {clip for clip, clip_starts in enumerate(starts) if len(clip_starts) == 1}
         answers: list[list[Array]] = [[] for _ in waveforms]
         insides: dict[int, _Inside] = {}

@@ -12,12 +12,12 @@ MAGMA = (
     "000004 030312 0a0822 130d34 1d1147 29115a 36106b 440f76 51127c 5d177f 6a1c81 "
     "762181 832681 902a81 9c2e7f aa337d b73779 c23b75 cf4070 db476a e55064 ee5b5e "
     "f4695c f9785d fb8761 fd9668 fea571 feb47b fec287 fed194 fde0a1 fceeb0 fcfdbf"
-).split()
+)
 
 
 def _palette() -> bytes:
-    anchors = np.array([list(bytes.fromhex(colour)) for colour in MAGMA], dtype=float)
-    places = np.linspace(0, 255, len(MAGMA))
+    anchors = np.array([list(bytes.fromhex(colour)) for colour in MAGMA.split()], dtype=float)
+    places = np.linspace(0, 255, len(anchors))
     columns = [np.interp(np.arange(256), places, anchors[:, channel]) for channel in range(3)]
     return np.round(np.stack(columns, axis=1)).astype(np.uint8).tobytes()
 
@@ -70,4 +70,4 @@ def peaks(waveform: NDArray[np.float32], columns: int) -> list[float]:
     edges = np.linspace(0, len(waveform), columns, endpoint=False).astype(int)
     low = np.minimum.reduceat(waveform, edges)
     high = np.maximum.reduceat(waveform, edges)
-    return np.round(np.stack([low, high], axis=1).ravel(), 3).tolist()
+    return np.round(np.stack([low, high], axis=1, dtype=float).ravel(), 3).tolist()

@@ -1,4 +1,4 @@
-"""The loop that lets nothing be forgotten: `python -m tasks.sweep`.
+"""The loop that lets nothing be forgotten: `python -m tasks`.
 
 Expired leases go back to the queue, waiting rows get a nudge when the queue is empty,
 files that no row knows are removed.
@@ -7,20 +7,25 @@ files that no row knows are removed.
 import logging
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable
 from itertools import cycle
 from pathlib import Path
 
-import django
 from django.conf import settings
 from django.db import DatabaseError, close_old_connections
 from kombu.exceptions import OperationalError
+
+from classifier import files
+from classifier.models import Analysis, Clip, Lane
+from classifier.nudge import nudge, queued_messages
 
 logger = logging.getLogger(__name__)
 
 # More nudges than workers could use at once would only pile up.
 MOST_NUDGES = 16
 ORPHAN_AGE_S = 3600
+# Names in one query; SQLite takes a limited number of parameters.
+QUERY_NAMES = 500
 
 
 def sweep(shard: str) -> None:
@@ -33,16 +38,11 @@ def sweep(shard: str) -> None:
 
 
 def return_expired() -> int:
-    from classifier.models import Analysis
-
     return Analysis.objects.expired().give_back()
 
 
 def nudge_waiting() -> int:
     """Wake workers for rows that wait while their queue is empty. Returns how many nudges."""
-    from classifier.models import Analysis, Lane
-    from classifier.nudge import nudge, queued_messages
-
     sent = 0
     for lane in Lane:
         waiting = Analysis.objects.waiting().filter(lane=lane).values_list("pk", flat=True)
@@ -56,36 +56,47 @@ def nudge_waiting() -> int:
 
 def remove_orphans(shard: str) -> int:
     """Remove files and folders over an hour old that no row knows. Returns how many."""
-    from classifier import files
-    from classifier.models import Analysis, Clip
-
-    removed = 0
-    for path in _aged(files.root() / files.CLIPS / shard):
-        if not Clip.objects.filter(file_key=path.name).exists():
-            path.unlink(missing_ok=True)
-            removed += 1
-    for path in _aged(files.root() / files.ANALYSES / shard):
-        pk, _, token = path.name.rpartition("-")
-        if not Analysis.objects.filter(pk=pk, token=token).exists():
+    orphans = [
+        *_unknown(_aged(files.root() / files.CLIPS / shard), _known_clips),
+        *_unknown(_aged(files.root() / files.ANALYSES / shard), _known_analyses),
+        *_aged(files.root() / files.INCOMING),
+    ]
+    for path in orphans:
+        if path.is_dir():
             files.remove_folder(path)
-            removed += 1
-    for path in _aged(files.root() / files.INCOMING):
-        path.unlink(missing_ok=True)
-        removed += 1
-    return removed
+        else:
+            path.unlink(missing_ok=True)
+    return len(orphans)
 
 
-def _aged(folder: Path) -> Iterator[Path]:
+def _unknown(paths: list[Path], known: Callable[[list[str]], set[str]]) -> list[Path]:
+    """Those whose names `known` does not give back, asked in batches."""
+    names = {path.name: path for path in paths}
+    for first in range(0, len(paths), QUERY_NAMES):
+        for name in known([path.name for path in paths[first : first + QUERY_NAMES]]):
+            del names[name]
+    return list(names.values())
+
+
+def _known_clips(names: list[str]) -> set[str]:
+    return set(Clip.objects.filter(file_key__in=names).values_list("file_key", flat=True))
+
+
+def _known_analyses(names: list[str]) -> set[str]:
+    """A folder is `<id>-<token>`; the token alone finds its few rows."""
+    tokens = {name.rpartition("-")[2] for name in names}
+    rows = Analysis.objects.filter(token__in=tokens).values_list("pk", "token")
+    return {f"{pk}-{token}" for pk, token in rows} & set(names)
+
+
+def _aged(folder: Path) -> list[Path]:
     if not folder.is_dir():
-        return
-    for entry in list(os.scandir(folder)):
-        if time.time() - entry.stat().st_mtime > ORPHAN_AGE_S:
-            yield Path(entry.path)
+        return []
+    oldest = time.time() - ORPHAN_AGE_S
+    return [Path(entry.path) for entry in os.scandir(folder) if entry.stat().st_mtime < oldest]
 
 
-def main() -> None:
-    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "webapp.settings")
-    django.setup()
+def loop() -> None:
     # Should whoever started it die without a word, it ends as well.
     parent = os.getppid()
     for number in cycle(range(256)):
@@ -97,7 +108,3 @@ def main() -> None:
         except (OperationalError, DatabaseError, OSError) as error:
             logger.warning("this pass was cut short, the next one will do: %s", error)
         time.sleep(settings.SWEEP_EVERY_S)
-
-
-if __name__ == "__main__":
-    main()

@@ -21,12 +21,18 @@ Samples = NDArray[np.float32]
 
 @dataclass(frozen=True, slots=True)
 class ByAv:
-    """How FFmpeg is asked to write a file. quality: variable bit rate, instead of 64 kbit/s."""
+    """How FFmpeg is asked to write a file.
+
+    quality: variable bit rate, instead of 64 kbit/s · start_s: when the sound sets in, by the
+    file's clock · film_s: how long the pictures last that are shown with it.
+    """
 
     container: str
     codec: str
     options: Mapping[str, str] = field(default_factory=dict)
     quality: int | None = None
+    start_s: float = 0.0
+    film_s: float = 0.0
 
 
 # What `encode` can write: name → the libsndfile format and subtype.
@@ -44,7 +50,14 @@ BY_AV = {
     "M4A streamed": ByAv("ipod", "aac", {"movflags": "+faststart"}),
     "MP4": ByAv("mp4", "aac"),
     "AAC": ByAv("adts", "aac"),
+    "MP4 film": ByAv("mp4", "aac", film_s=4.0),
+    "MP4 late": ByAv("mp4", "aac", start_s=4.0),
     "WebM": ByAv("webm", "libopus"),
+    "WebM live": ByAv("webm", "libopus", {"live": "1"}),
+    "WebM late": ByAv("webm", "libopus", start_s=4.0),
+    "WebM film": ByAv("webm", "libopus", film_s=4.0),
+    "MKV": ByAv("matroska", "flac"),
+    "MKV live": ByAv("matroska", "libmp3lame", {"live": "1"}),
     "WMA": ByAv("asf", "wmav2"),
     "AMR": ByAv("amr", "libopencore_amrnb"),
     "MP3 VBR": ByAv("mp3", "libmp3lame", quality=2),
@@ -53,7 +66,9 @@ BY_AV = {
 }
 FORMATS = (*BY_SNDFILE, *BY_AV)
 # The rate a format insists on; the others take 44.1 kHz and more.
-RATES_HZ = {"Opus": 48_000, "WebM": 48_000, "AMR": 8_000}
+RATES_HZ = {"AMR": 8_000, "Opus": 48_000} | {
+    form: 48_000 for form, how in BY_AV.items() if how.codec == "libopus"
+}
 
 
 # --- sounds -------------------------------------------------------------------------------
@@ -118,7 +133,7 @@ def _by_av(samples: Samples, rate_hz: int, how: ByAv) -> bytes:
     planes = np.ascontiguousarray(np.atleast_2d(samples.T))
     layout = "mono" if len(planes) == 1 else "stereo"
     whole = av.AudioFrame.from_ndarray(planes, "fltp", layout)
-    whole.sample_rate, whole.pts = rate_hz, 0
+    whole.sample_rate, whole.pts = rate_hz, round(how.start_s * rate_hz)
     # Some of what FFmpeg writes it opens a second time, so there has to be a real file.
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "sound"
@@ -133,22 +148,30 @@ def _by_av(samples: Samples, rate_hz: int, how: ByAv) -> bytes:
                 encoder.bit_rate = 64_000
             encoder.open()
             pieces = av.AudioResampler(encoder.format, layout, rate_hz, encoder.frame_size or None)
+            if how.film_s:
+                _show_pictures(output, how.film_s)
             for piece in [*pieces.resample(whole), *pieces.resample(None), None]:
                 output.mux(stream.encode(piece))
         return path.read_bytes()
 
 
-def video_without_sound(container: str = "mp4", codec: str = "mpeg4") -> bytes:
+def _show_pictures(output: Any, duration_s: float) -> None:
+    stream = output.add_stream("libvpx" if output.format.name == "webm" else "mpeg4", rate=10)
+    stream.width = stream.height = 32
+    stream.pix_fmt = "yuv420p"
+    for number in range(round(duration_s * 10)):
+        grey = np.full((32, 32, 3), number % 256, np.uint8)
+        picture = av.VideoFrame.from_ndarray(grey)
+        picture.pts = number
+        output.mux(stream.encode(picture))
+    output.mux(stream.encode(None))
+
+
+def silent_film(container: str) -> bytes:
+    """Pictures, and no sound at all, as "mp4" or "webm"."""
     buffer = io.BytesIO()
     with av.open(buffer, "w", format=container) as output:
-        stream: Any = output.add_stream(codec, rate=10)
-        stream.width = stream.height = 32
-        stream.pix_fmt = "yuv420p"
-        for number in range(10):
-            picture = av.VideoFrame.from_ndarray(np.full((32, 32, 3), number * 20, np.uint8))
-            picture.pts = number
-            output.mux(stream.encode(picture))
-        output.mux(stream.encode(None))
+        _show_pictures(output, 1.0)
     return buffer.getvalue()
 
 

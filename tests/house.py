@@ -75,10 +75,12 @@ class House:
         )  # fmt: skip
         return done.stdout
 
-    def start(self, name: str) -> None:
-        log = (self.data / f"{name}.log").open("ab")
+    def start(self, name: str, alias: str = "") -> None:
+        """Start a process; a second one of its kind under an alias."""
+        alias = alias or name
+        log = (self.data / f"{alias}.log").open("ab")
         self.logs.append(log)
-        self.processes[name] = subprocess.Popen(
+        self.processes[alias] = subprocess.Popen(
             self.command(name),
             cwd=ROOT, env=self.env, stdout=log, stderr=log, start_new_session=True,
         )  # fmt: skip
@@ -124,6 +126,18 @@ class House:
 
     def log(self, name: str) -> str:
         return (self.data / f"{name}.log").read_text(errors="replace")
+
+    def results_of(self, person: "Person") -> dict[str, Path]:
+        """Each finished analysis of a person, as the database has it, and the folder it names."""
+        asked = (
+            "from classifier.models import Analysis; from classifier import files; import json; "
+            f"rows = Analysis.objects.filter(owner__username='{person.name}', state='done'); "
+            "found = [[str(r.pk), str(files.analysis_folder(r.pk, r.token))] for r in rows]; "
+            "print(json.dumps(found))"
+        )
+        rows = json.loads(self.manage("shell", "--no-imports", "-c", asked).splitlines()[-1])
+        assert len({pk for pk, _ in rows}) == len(rows)
+        return {pk: Path(folder) for pk, folder in rows}
 
     def result_folders(self) -> list[Path]:
         return sorted((self.data / "media" / "analyses").glob("*/*"))

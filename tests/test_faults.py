@@ -28,21 +28,24 @@ def expect_all_done_once(house: House, person: Person, locations: list[str]) -> 
         lambda: not {"queued", "running"} & set(states(person, locations)), 180, "the end", 1.0
     )
     assert states(person, locations) == ["done"] * CLIPS
-    folders = [folder.name for folder in house.result_folders()]
+    kept = house.results_of(person)
+    assert len(kept) == CLIPS
     for location in locations:
-        analysis_id = location.rstrip("/").rsplit("/", 1)[-1]
-        assert len([name for name in folders if name.startswith(analysis_id)]) == 1
+        assert kept[location.rstrip("/").rsplit("/", 1)[-1]].is_dir()
 
 
-def some_done(person: Person, locations: list[str], count: int) -> None:
-    wait_for(lambda: states(person, locations).count("done") >= count, 90, f"{count} done")
+def some_more_done(person: Person, locations: list[str], more: int) -> None:
+    wanted = min(CLIPS, states(person, locations).count("done") + more)
+    wait_for(lambda: states(person, locations).count("done") >= wanted, 90, f"{wanted} done")
 
 
 def test_a_killed_worker_loses_nothing(house: House) -> None:
     person = house.person()
     locations = submit_many(person, seed=1)
-    for _ in range(2):
-        some_done(person, locations, random.Random(1).randint(2, 6))
+    random_count = random.Random(1)
+    for _ in range(3):
+        some_more_done(person, locations, random_count.randint(2, 6))
+        assert "queued" in states(person, locations)
         house.kill("worker")
         house.start("worker")
     expect_all_done_once(house, person, locations)
@@ -51,12 +54,22 @@ def test_a_killed_worker_loses_nothing(house: House) -> None:
 def test_a_wiped_broker_loses_nothing(house: House) -> None:
     person = house.person()
     locations = submit_many(person, seed=2)
-    some_done(person, locations, 2)
+    some_more_done(person, locations, 2)
     house.broker().flushall()
     house.kill("worker")
     house.broker().flushall()
     house.start("worker")
     expect_all_done_once(house, person, locations)
+
+
+def test_two_workers_never_share_a_clip(house: House) -> None:
+    person = house.person()
+    house.start("worker", "second worker")
+    locations = submit_many(person, seed=6)
+    expect_all_done_once(house, person, locations)
+    house.stop("second worker")
+    log = house.log("worker") + house.log("second worker")
+    assert "no longer ours" not in log
 
 
 def test_uploads_are_accepted_while_the_broker_is_away(house: House) -> None:

@@ -26,8 +26,7 @@ def start(env: dict[str, str], out: Path) -> subprocess.Popen[bytes]:
 def env(tmp_path: Path) -> dict[str, str]:
     port = str(free_port())
     own = {"SONOSCOPE_DATA": str(tmp_path / "a data folder"), "PORT": port}
-    clean = {k: v for k, v in os.environ.items() if k not in ("DATABASE_URL", "REDIS_URL")}
-    return clean | own
+    return os.environ | own | {"DATABASE_URL": "", "REDIS_URL": ""}
 
 
 @pytest.fixture
@@ -68,7 +67,7 @@ def test_it_starts_says_where_and_stops(
         [sys.executable, "-m", "webapp.serve"], cwd=ROOT, env=env, capture_output=True, text=True
     )
     assert beside.returncode == 1
-    assert f"already running at {url}" in beside.stdout
+    assert f"already running at {url}" in beside.stderr
 
     elsewhere = env | {"SONOSCOPE_DATA": str(tmp_path / "other")}
     taken = subprocess.run(
@@ -76,14 +75,14 @@ def test_it_starts_says_where_and_stops(
         cwd=ROOT, env=elsewhere, capture_output=True, text=True,
     )  # fmt: skip
     assert taken.returncode == 1
-    assert f"Port {env['PORT']} is used" in taken.stdout
+    assert f"Port {env['PORT']} is used" in taken.stderr
 
     running.send_signal(signal.SIGINT)
     assert running.wait(60) == 0
     with pytest.raises(requests.ConnectionError):
         requests.get(url, timeout=5)
-    left = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True).stdout
-    assert env["SONOSCOPE_DATA"] not in left
+    lock_and_socket = Path(env["SONOSCOPE_DATA"]) / "run" / "broker.sock"
+    assert not lock_and_socket.exists()
 
     again = start(env, out)
     try:
@@ -92,3 +91,32 @@ def test_it_starts_says_where_and_stops(
     finally:
         again.send_signal(signal.SIGINT)
         again.wait(60)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"PORT": "99999"}, "PORT must be a whole number from 1 to 65535, not '99999'."),
+        ({"HOST": "203.0.113.7"}, "It cannot listen on 203.0.113.7"),
+        ({"CHECKPOINT": "nowhere.safetensors"}, "There is no checkpoint at nowhere.safetensors."),
+    ],
+)
+def test_a_wrong_setting_stops_the_start_with_a_sentence(
+    env: dict[str, str], wrong: dict[str, str], said: str
+) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "webapp.serve"],
+        cwd=ROOT, env=env | wrong, capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert said in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_what_is_kept_is_for_its_owner_only(
+    env: dict[str, str], running: subprocess.Popen[bytes], tmp_path: Path
+) -> None:
+    wait_for(lambda: "Ctrl-C" in (tmp_path / "out").read_text(), 60, "the address")
+    data = Path(env["SONOSCOPE_DATA"])
+    for path in (data / "sonoscope.sqlite3", data / "log" / "web.log", data / "secret_key"):
+        assert path.stat().st_mode & 0o077 == 0, path

@@ -50,7 +50,7 @@ def _beta(b: float, count: int, generator: torch.Generator) -> Tensor:
 
 
 def mask(log_mel: Tensor, recipe: Recipe, generator: torch.Generator) -> Tensor:
-    """SpecAugment on normalised log-mel (batch, 1, mels, frames): hidden cells become the mean, 0."""
+    """SpecAugment on normalised log-mel (batch, 1, mels, frames): hidden is the mean, 0."""
     batch, _, mels, frames = log_mel.shape
     hidden = torch.zeros(batch, mels, frames, dtype=torch.bool)
     for _ in range(recipe.masks):

@@ -25,11 +25,13 @@ def flag(name: str, default: bool) -> bool:
     return value in TRUE
 
 
-def whole(name: str, default: int) -> int:
+def whole(name: str, default: int, most: int = 10**12) -> int:
     """A whole number above zero."""
     value = text(name, str(default))
-    if not value.isdecimal() or int(value) == 0:
-        raise ImproperlyConfigured(f"{name} must be a whole number above zero, not {value!r}.")
+    if not value.isdecimal() or not 0 < int(value) <= most:
+        raise ImproperlyConfigured(
+            f"{name} must be a whole number from 1 to {most}, not {value!r}."
+        )
     return int(value)
 
 

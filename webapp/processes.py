@@ -15,7 +15,7 @@ def worker() -> list[str]:
 
 
 def sweep() -> list[str]:
-    return _module("tasks.sweep")
+    return _module("tasks")
 
 
 def web() -> list[str]:

@@ -4,6 +4,7 @@ Prepares the data folder, then starts broker, worker, sweep and web under superv
 and stops them all on Ctrl-C.
 """
 
+import errno
 import fcntl
 import json
 import os
@@ -13,120 +14,159 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 import urllib.error
 import urllib.request
 from pathlib import Path
 from typing import TextIO
 
+import django
+import redis
+from django.conf import settings
+from django.contrib.auth import get_user_model
+from django.core.exceptions import ImproperlyConfigured
+from django.core.management import call_command
+
+from webapp import processes
+
 START_LIMIT_S = 90
 STOP_LIMIT_S = 60
 
 
 def main() -> int:
+    # What people upload is theirs: nothing made from here on is readable by other accounts.
+    os.umask(0o077)
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "webapp.settings")
-    import django
+    try:
+        django.setup()
+        run()
+    except (Refused, ImproperlyConfigured) as error:
+        print(error, file=sys.stderr)
+        return 1
+    return 0
 
-    django.setup()
-    from django.conf import settings
 
+class Refused(Exception):
+    """Why it does not start, or ended, in one sentence for a person."""
+
+
+def run() -> None:
     run_folder = Path(settings.DATA) / "run"
     run_folder.mkdir(parents=True, exist_ok=True)
     lock = take_lock(run_folder / "lock")
-    if lock is None:
-        running = json.loads((run_folder / "lock").read_text() or "{}")
-        print(f"Sonoscope is already running at {running.get('url', settings.ORIGIN)}")
-        print(f"To stop it: Ctrl-C where it runs, or kill {running.get('pid', '…')}")
-        return 1
-    if in_use(settings.HOST, settings.PORT):
-        print(f"Port {settings.PORT} is used by another program. Choose one: make run PORT=8001")
-        return 1
-    password = prepare(settings)
+    check_port(settings.HOST, settings.PORT)
+    checkpoint = start_checkpoint_check()
+    prepare()
+    finish_checkpoint_check(checkpoint)
     log_folder = Path(settings.DATA) / "log"
     configuration = run_folder / "supervisord.conf"
-    configuration.write_text(supervisor_configuration(settings, run_folder, log_folder))
+    configuration.write_text(supervisor_configuration(run_folder, log_folder))
 
+    stopping = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, lambda *_: stopping.set())
     supervisor = subprocess.Popen(
         [sys.executable, "-m", "supervisor.supervisord", "-n", "-c", str(configuration)],
         cwd=settings.BASE_DIR,
         env=os.environ | {"REMAP_SIGTERM": "SIGQUIT"},
         stdout=subprocess.DEVNULL,
         start_new_session=True,
-        # While anything of this start lives, the lock is held.
+        # Should this process be killed, the supervisor works on and so must hold the lock.
         pass_fds=[lock.fileno()],
     )
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, lambda *_: supervisor.terminate())
     lock.write(json.dumps({"pid": supervisor.pid, "url": settings.ORIGIN}))
     lock.flush()
 
-    if answers(settings.PORT, supervisor):
+    answered = wait_for_answer(supervisor, stopping)
+    if answered:
         print(f"\nSonoscope listens at {settings.ORIGIN}\n")
-        if password:
-            print(f"First admin: {password[0]}\nPassword:    {password[1]}  (shown this once)\n")
         print(f"Logs are in {log_folder}. Ctrl-C stops everything.", flush=True)
-    elif supervisor.poll() is None:
-        print(f"The web process does not answer. See {log_folder / 'web.log'}", file=sys.stderr)
-        supervisor.terminate()
-        supervisor.wait(STOP_LIMIT_S)
-        return 1
-    supervisor.wait()
+        while supervisor.poll() is None and not stopping.wait(0.5):
+            pass
+    ended_itself = supervisor.poll() is not None
+    supervisor.terminate()
+    supervisor.wait(STOP_LIMIT_S)
+    if ended_itself:
+        raise Refused(f"The supervisor ended by itself. See {log_folder / 'supervisord.log'}")
+    if not answered and not stopping.is_set():
+        raise Refused(f"The web process does not answer. See {log_folder / 'web.log'}")
     print("Stopped.")
-    return 0
 
 
-def take_lock(path: Path) -> TextIO | None:
-    """The open, locked file, emptied; None if somebody holds it."""
+def take_lock(path: Path) -> TextIO:
+    """The open, locked file, emptied."""
     file = path.open("a+")
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        file.close()
-        return None
+        holder = json.loads(path.read_text() or "{}")
+        raise Refused(
+            f"Sonoscope is already running at {holder.get('url', settings.ORIGIN)}\n"
+            f"To stop it: Ctrl-C where it runs, or kill {holder.get('pid', '…')}"
+        ) from None
     file.truncate(0)
     return file
 
 
-def in_use(host: str, port: int) -> bool:
-    with socket.socket() as probe:
+def check_port(host: str, port: int) -> None:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((host, port))
-        except OSError:
-            return True
-    return False
+        except OSError as error:
+            if error.errno != errno.EADDRINUSE:
+                raise Refused(f"It cannot listen on {host}:{port}: {error.strerror}.") from error
+            raise Refused(
+                f"Port {port} is used by another program. Choose one: make run PORT=8001\n"
+                "(Was an earlier Sonoscope killed? Its parts may live on: pkill -f webapp.wsgi)"
+            ) from error
 
 
-def prepare(settings) -> tuple[str, str] | None:
-    """Database, static files, first admin. Returns the admin's name and password if just made."""
-    from django.contrib.auth.models import User
-    from django.core.management import call_command
+def start_checkpoint_check() -> subprocess.Popen[str]:
+    """Beside the other preparations, and in a process of its own: it loads torch."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "ml.checkpoint"],
+        cwd=settings.BASE_DIR, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
 
+
+def finish_checkpoint_check(check: subprocess.Popen[str]) -> None:
+    _, said = check.communicate()
+    if check.returncode:
+        reason = said.strip().splitlines()[-1] if said.strip() else "unknown"
+        raise Refused(f"The checkpoint cannot be used: {reason}")
+
+
+def prepare() -> None:
+    """Database, static files, and the first admin, whose password is told at once."""
     call_command("migrate", verbosity=0)
     call_command("collectstatic", verbosity=0, interactive=False)
-    if User.objects.filter(is_superuser=True).exists():
-        return None
+    users = get_user_model().objects
+    if users.filter(is_superuser=True).exists():
+        return
     name = os.environ.get("ADMIN_USER") or "admin"
-    password = os.environ.get("ADMIN_PASSWORD") or secrets.token_urlsafe(12)
-    User.objects.create_superuser(name, password=password)
-    return name, password
+    given = os.environ.get("ADMIN_PASSWORD")
+    password = given or secrets.token_urlsafe(12)
+    users.create_superuser(name, password=password)
+    shown = "as ADMIN_PASSWORD says" if given else f"{password}  (shown this once)"
+    print(f"First admin: {name}\nPassword:    {shown}", flush=True)
 
 
 def stop_leftover_broker(path: Path) -> None:
     """A supervisor that was killed leaves its broker behind; its data is on disk."""
-    import redis
-
     if not path.exists():
         return
     try:
-        redis.Redis(unix_socket_path=str(path), socket_timeout=5).shutdown()
+        redis.Redis(unix_socket_path=str(path), socket_timeout=10).shutdown()
+    except (redis.TimeoutError, redis.BusyLoadingError) as error:
+        raise Refused(f"An earlier broker still holds {path}: {error}") from error
     except redis.ConnectionError:
-        path.unlink()
+        path.unlink()  # nobody listens there any more
 
 
-def supervisor_configuration(settings, run_folder: Path, log_folder: Path) -> str:
-    from webapp import processes
-
+def supervisor_configuration(run_folder: Path, log_folder: Path) -> str:
     log_folder.mkdir(parents=True, exist_ok=True)
     programs = {
         "worker": processes.worker(),
@@ -144,6 +184,7 @@ def supervisor_configuration(settings, run_folder: Path, log_folder: Path) -> st
         f"logfile={_escape(log_folder / 'supervisord.log')}",
         f"pidfile={_escape(run_folder / 'supervisord.pid')}",
         "nodaemon=true",
+        "umask=077",
     ]
     for priority, (name, command) in enumerate(programs.items()):
         lines += [
@@ -167,15 +208,20 @@ def _escape(value: object) -> str:
     return str(value).replace("%", "%%")
 
 
-def answers(port: int, supervisor: subprocess.Popen) -> bool:
-    """Whether the web process comes to life before the limit, or before the supervisor ends."""
+def wait_for_answer(supervisor: subprocess.Popen[bytes], stopping: threading.Event) -> bool:
+    """Whether the web process comes to life in time, before anything ends."""
+    host = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(settings.HOST, settings.HOST)
+    url = f"http://{host}:{settings.PORT}/account/sign-in/"
+    direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     deadline = time.monotonic() + START_LIMIT_S
-    while time.monotonic() < deadline and supervisor.poll() is None:
+    while time.monotonic() < deadline and supervisor.poll() is None and not stopping.is_set():
         try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{port}/account/sign-in/", timeout=5):
-                return True
+            direct.open(url, timeout=5).close()
+            return True
+        except urllib.error.HTTPError:
+            return True
         except (urllib.error.URLError, TimeoutError, ConnectionError):
-            time.sleep(0.2)
+            stopping.wait(0.2)
     return False
 
 

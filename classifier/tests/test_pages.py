@@ -49,6 +49,39 @@ def test_history_asks_as_much_for_fifty_rows_as_for_one(
     assertContains(visitor.get("/history/?page=2"), "Page 2 of 2")
 
 
+def test_a_page_asks_once_for_many_rows_and_is_told_only_what_changed(
+    visitor: Client, anna: User, ben: User, django_assert_max_num_queries: DjangoAssertNumQueries
+) -> None:
+    waiting, heard, theirs = queued(anna), done(anna), done(ben)
+    gone = "00000000-0000-4000-8000-000000000000"
+    asked = [
+        f"{waiting.pk}:queued.",
+        f"{heard.pk}:running.saving",
+        f"{theirs.pk}:x",
+        f"{gone}:x",
+        "junk",
+    ]
+    with django_assert_max_num_queries(4):
+        answer = visitor.get("/rows/", {"row": asked}).json()
+    assert list(answer["rows"]) == [str(heard.pk)]
+    assert "Dog" in answer["rows"][str(heard.pk)]
+    assert set(answer["gone"]) == {str(theirs.pk), gone, "junk"}
+    assert Client().get("/rows/").status_code == 401
+
+
+def test_the_changing_part_of_a_result_says_nothing_until_it_changes(
+    visitor: Client, anna: User, ben: User
+) -> None:
+    row = queued(anna)
+    assert visitor.get(f"/analyses/{row.pk}/part/?seen=queued.").status_code == 204
+    part = visitor.get(f"/analyses/{row.pk}/part/?seen=running.saving")
+    assertContains(part, "Waiting")
+    assertNotContains(part, "<html")
+    assert part["Cache-Control"] == "no-store"
+    assert visitor.get(f"/analyses/{queued(ben).pk}/part/")["HX-Redirect"] == "/history/"
+    assert Client().get(f"/analyses/{row.pk}/part/")["HX-Redirect"] == "/account/sign-in/"
+
+
 def test_nobody_sees_the_history_of_another(visitor: Client, ben: User) -> None:
     row = done(ben)
     assertNotContains(visitor.get("/history/"), row.pk)
@@ -130,6 +163,16 @@ def test_admin_searches_filters_and_analyses_again(admin_client: Client, anna: U
     assert Analysis.objects.filter(state="queued").count() == 2
     detail = admin_client.get(f"/admin/classifier/analysis/{dog.pk}/change/")
     assertNotContains(detail, "_save")
+
+
+def test_admin_deletes_analyses_clips_and_users(admin_client: Client, anna: User) -> None:
+    for address in ("analysis", "clip"):
+        row = done(anna)
+        pk = row.pk if address == "analysis" else row.clip_id
+        admin_client.post(f"/admin/classifier/{address}/{pk}/delete/", {"post": "yes"})
+        assert not Analysis.objects.filter(pk=row.pk).exists()
+    admin_client.post(f"/admin/auth/user/{anna.pk}/delete/", {"post": "yes"})
+    assert not User.objects.filter(pk=anna.pk).exists()
 
 
 def test_the_strip_of_another_is_for_staff_only(visitor: Client, ben: User) -> None:

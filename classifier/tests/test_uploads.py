@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 from django.contrib.auth.models import User
+from django.test import Client
 from pytest_django import Settings
 
 from classifier import files, uploads
@@ -64,6 +65,18 @@ def test_the_same_bytes_are_kept_once_per_owner(anna: User, ben: User, own_media
     assert len(stored_files(own_media)) == 2
     uploads.delete_clip(second.clip)
     assert len(stored_files(own_media)) == 1
+
+
+def test_a_body_far_over_the_limit_is_refused_unread(
+    anna: User, settings: Settings, client: Client
+) -> None:
+    settings.MAX_UPLOAD_BYTES = 1000
+    client.force_login(anna)
+    answer = client.post(
+        "/api/v1/clips/", b"x", content_type="multipart/form-data", CONTENT_LENGTH="1002001"
+    )
+    assert answer.status_code == 413
+    assert set(answer.json()) == {"code", "detail", "hint"}
 
 
 def test_analyse_again_twice_is_one_analysis_while_it_waits(anna: User) -> None:

@@ -116,7 +116,10 @@ def test_a_tag_or_padding_behind_does_no_harm(listen: Listen, form: str) -> None
         assert_is_tone(listen(data + behind), 1000, 1.0)
 
 
-@pytest.mark.parametrize("form", ["MP3 VBR", "MP3 bare", "MP3 bare VBR", "AAC", "M4A", "WMA"])
+@pytest.mark.parametrize(
+    "form",
+    ["MP3 VBR", "MP3 bare", "MP3 bare VBR", "AAC", "M4A", "WMA", "MKV live", "MP4 film"],
+)
 def test_a_quiet_start_or_end_does_not_mislead_about_the_length(listen: Listen, form: str) -> None:
     # Where nothing states the length, a guess from the first frames' bit rate is far off.
     silence, noise = cast.silence(2.0, 44_100), cast.noise(2.0, 44_100)

@@ -52,6 +52,9 @@ def test_it_removes_old_files_that_no_row_knows_and_nothing_else(db: None) -> No
     age(orphan)
     young = files.clip_path("00" + "11" * 15)
     young.touch()
+    stray = stale.parent / ".DS_Store"
+    stray.touch()
+    age(stray)
     half = files.incoming_path("22" * 16)
     half.touch()
     age(half)
@@ -64,3 +67,4 @@ def test_it_removes_old_files_that_no_row_knows_and_nothing_else(db: None) -> No
     assert not stale.exists()
     assert not orphan.exists()
     assert not half.exists()
+    assert not stray.exists()

@@ -1,5 +1,5 @@
-// What moves on our pages: the drop area, the player, local times and the theme switch.
-// htmx does the polling; it reads its own attributes.
+// What moves on our pages: the drop area, the rows, the player, local times, the theme switch.
+// A result page fills itself by htmx, which reads its own attributes.
 
 const MOST_UPLOADS_AT_ONCE = 3;
 
@@ -69,17 +69,12 @@ class SonoDrop extends HTMLElement {
       if (event.lengthComputable) progress.value = event.loaded / event.total;
     });
     request.addEventListener("loadend", () => {
-      const answer = (request.getResponseHeader("Content-Type") ?? "").startsWith("text/html");
-      const known = request.status === 202 || (request.status >= 400 && request.status < 500);
-      if (answer && known && request.responseText.includes("<li")) {
-        const holder = document.createElement("ul");
-        holder.innerHTML = request.responseText;
-        const fresh = holder.firstElementChild;
-        row.querySelector(".name").textContent ||= "";
-        const name = row.querySelector(".name").textContent;
-        if (!fresh.querySelector(".name").textContent.trim()) fresh.querySelector(".name").textContent = name;
+      // A row, accepted or refused; anything else is a sign-in page or a broken server.
+      const fresh = rowOf(request.responseText);
+      if (fresh && request.status >= 202 && request.status < 500) {
         row.replaceWith(fresh);
-        htmx.process(fresh);
+      } else if (request.responseURL.includes("/account/")) {
+        location.reload();
       } else {
         this.offerAgain(row, url, body, request.status);
       }
@@ -102,10 +97,59 @@ class SonoDrop extends HTMLElement {
   }
 }
 
+const rowOf = (html) => {
+  const holder = document.createElement("template");
+  holder.innerHTML = html.trim();
+  return holder.content.firstElementChild?.matches("li.row") ? holder.content.firstElementChild : null;
+};
+
+// Asks once for all unfinished rows, and touches only those that changed.
+class SonoRows extends HTMLElement {
+  connectedCallback() {
+    this.timer = setInterval(() => this.ask(), 1000);
+  }
+
+  disconnectedCallback() {
+    clearInterval(this.timer);
+  }
+
+  async ask() {
+    const unfinished = [...this.querySelectorAll("[data-seen]")].slice(0, 50);
+    if (!unfinished.length || this.asking || document.hidden) return;
+    this.asking = true;
+    try {
+      const query = unfinished.map((row) => `row=${row.dataset.analysis}:${row.dataset.seen}`).join("&");
+      const response = await fetch(`${this.dataset.url}?${query}`);
+      if (response.status === 401) return location.reload();
+      if (response.ok) this.update(await response.json());
+    } catch (error) {
+      if (!(error instanceof TypeError)) throw error; // no connection: the next second will do
+    } finally {
+      this.asking = false;
+    }
+  }
+
+  update({ rows, gone }) {
+    for (const id of gone) this.querySelector(`[data-analysis="${id}"]`)?.remove();
+    for (const [id, html] of Object.entries(rows)) {
+      const old = this.querySelector(`[data-analysis="${id}"]`);
+      if (!old) continue;
+      const focused = old.contains(document.activeElement);
+      const fresh = rowOf(html);
+      old.replaceWith(fresh);
+      if (focused) fresh.querySelector("a.what").focus();
+      if (!fresh.dataset.seen) {
+        const what = fresh.querySelector(".what").textContent.trim();
+        this.querySelector("[role=status]").textContent = `${fresh.querySelector(".name").textContent}: ${what}`;
+      }
+    }
+  }
+}
+
 class SonoPlayer extends HTMLElement {
   async connectedCallback() {
-    const response = await fetch(this.dataset.peaks);
-    if (!response.ok) return this.cannot(`The waveform could not be fetched (${response.status}).`);
+    const response = await fetch(this.dataset.peaks).catch(() => null);
+    if (!response?.ok) return this.cannot("The waveform could not be fetched; reload to try again.");
     const flat = await response.json();
     const low = flat.filter((_, index) => index % 2 === 0);
     const high = flat.filter((_, index) => index % 2 === 1);
@@ -177,6 +221,7 @@ class SonoTime extends HTMLElement {
 }
 
 customElements.define("sono-time", SonoTime);
+customElements.define("sono-rows", SonoRows);
 customElements.define("sono-drop", SonoDrop);
 customElements.define("sono-player", SonoPlayer);
 
@@ -193,6 +238,15 @@ themeSwitch.addEventListener("click", () => {
   label();
 });
 label();
+
+// When a result has filled itself: the tab's title, and a word to those who do not see it.
+document.addEventListener("htmx:after:swap", () => {
+  const announce = document.querySelector("[data-announce]");
+  const heading = announce && document.querySelector(announce.dataset.announce);
+  if (!heading) return;
+  announce.textContent = heading.textContent;
+  document.title = `${heading.textContent} · Sonoscope`;
+});
 
 document.addEventListener("submit", (event) => {
   const question = event.target.dataset.confirm;

@@ -1,0 +1,49 @@
+"""Whatever happens to a file on its way, the answer is a sound or a reason: never a crash."""
+
+from collections import Counter
+
+import numpy as np
+import pytest
+
+from ml.errors import AudioError
+from ml.tests.conftest import Listen
+from tests import cast
+
+MUTATIONS = 60
+CODES = {"not_audio", "unsupported", "damaged", "empty", "too_short", "too_long"}
+
+
+def mutate(data: bytes, draw: np.random.Generator) -> bytes:
+    """One of: some wrong bytes near the header, or anywhere; an end cut off; a hole or noise."""
+    mutant = bytearray(data)
+    kind = draw.integers(4)
+    if kind < 2:
+        reach = min(len(mutant), 400) if kind == 0 else len(mutant)
+        for place in draw.integers(0, reach, draw.integers(1, 20)):
+            mutant[place] = draw.integers(256)
+        return bytes(mutant)
+    place = int(draw.integers(4, len(mutant)))
+    if kind == 2:
+        return data[:place]
+    size = int(draw.integers(1, 400))
+    return data[:place] + (draw.bytes(size) if draw.random() < 0.5 else b"") + data[place + size :]
+
+
+@pytest.mark.parametrize("form", cast.FORMATS)
+def test_it_answers_any_damage_with_a_sound_or_a_reason(listen: Listen, form: str) -> None:
+    rate_hz = cast.RATES_HZ.get(form, 44_100)
+    data = cast.encode(cast.tone(1000, 0.6, rate_hz), rate_hz, form)
+    seen: Counter[str] = Counter()
+    for seed in range(MUTATIONS):
+        try:
+            sound = listen(mutate(data, np.random.default_rng(seed)))
+        except AudioError as error:
+            assert error.code in CODES
+            assert error.detail
+            assert error.hint
+            seen[error.code] += 1
+        else:
+            assert np.isfinite(sound.waveform).all()
+            seen["sound"] += 1
+    # The mutations do reach something.
+    assert seen["sound"] < MUTATIONS

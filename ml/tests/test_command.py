@@ -1,0 +1,146 @@
+"""`python -m ml FILE…`, as a person runs it."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from ml import checkpoint
+from ml.__main__ import main
+from ml.checkpoint import CheckpointInfo
+from ml.model import AudioCNN
+from ml.tests.conftest import CLASSES
+from tests import cast
+
+ROOT = Path(__file__).resolve().parents[2]
+PREDICTION = re.compile(r"  - (\w+) (\d+\.\d\d)%")
+
+
+@pytest.fixture(scope="module")
+def folder(
+    tmp_path_factory: pytest.TempPathFactory, network: AudioCNN, info: CheckpointInfo
+) -> Path:
+    """A checkpoint, two sounds and a letter."""
+    folder = tmp_path_factory.mktemp("command")
+    checkpoint.save(folder / "tiny.safetensors", network.state_dict(), info)
+    (folder / "five.wav").write_bytes(cast.encode(cast.tone(440, 5.0, 44_100), 44_100))
+    (folder / "short.flac").write_bytes(cast.encode(cast.noise(0.75), form="FLAC"))
+    (folder / "letter.wav").write_text("Dear reader")
+    return folder
+
+
+def run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    environment = os.environ | {
+        "CHECKPOINT": str(folder / "tiny.safetensors"),
+        "PYTHONPATH": str(ROOT),
+        "OMP_NUM_THREADS": "1",
+    }
+    return subprocess.run(
+        [sys.executable, "-m", "ml", *arguments],
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+
+def assert_is_report(lines: list[str], duration: str) -> None:
+    """The six lines people know from the original's local test."""
+    assert len(lines) == 6
+    values = re.fullmatch(r"First 10 values: \[(.*)\]\.\.\.", lines[0])
+    assert values
+    assert len([float(value) for value in values[1].split(", ")]) == 10
+    assert lines[1] == f"Duration: {duration}"
+    assert lines[2] == "Top predictions:"
+    found = [PREDICTION.fullmatch(line) for line in lines[3:]]
+    confidences = [float(match[2]) for match in found if match]
+    assert {match[1] for match in found if match} <= set(CLASSES)
+    assert len(confidences) == 3
+    assert confidences == sorted(confidences, reverse=True)
+
+
+def test_it_prints_what_the_originals_local_test_printed(folder: Path) -> None:
+    done = run(folder, "five.wav")
+    assert done.returncode == 0, done.stderr
+    assert_is_report(done.stdout.splitlines(), "5.0")
+    assert done.stderr == ""
+
+
+def test_it_goes_on_after_a_bad_file_and_keeps_the_order(folder: Path) -> None:
+    done = run(folder, "--json", "short.flac", "letter.wav", "nowhere.wav", "five.wav")
+    assert done.returncode == 1
+    short, letter, nowhere, five = (json.loads(line) for line in done.stdout.splitlines())
+
+    assert short["file"] == "short.flac"
+    assert short["duration_s"] == 0.75
+    assert short["sample_rate"] == 32_000
+    assert short["checkpoint"] == checkpoint.identity(folder / "tiny.safetensors")
+    assert five["file"] == "five.wav"
+    assert five["duration_s"] == 5.0
+    assert five["sample_rate"] == 44_100
+    for heard in (short, five):
+        assert set(heard) == {"file", "duration_s", "sample_rate", "predictions", "checkpoint"}
+        assert [set(p) for p in heard["predictions"]] == [{"class", "confidence"}] * len(CLASSES)
+        assert sum(p["confidence"] for p in heard["predictions"]) == pytest.approx(1, abs=1e-4)
+
+    assert letter["file"] == "letter.wav"
+    assert letter["error"]["code"] == "not_audio"
+    assert nowhere["file"] == "nowhere.wav"
+    assert nowhere["error"]["code"] == "unreadable"
+    for failed in (letter, nowhere):
+        assert set(failed) == {"file", "error"}
+        assert set(failed["error"]) == {"code", "detail", "hint"}
+        assert all(failed["error"].values())
+
+
+# --- the same, without a new process ------------------------------------------------------
+
+
+def call(folder: Path, *names: str) -> int:
+    options = ["--checkpoint", str(folder / "tiny.safetensors")]
+    return main([*options, *(str(folder / name) for name in names)])
+
+
+def test_of_several_files_each_is_named(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert call(folder, "five.wav", "letter.wav", "short.flac") == 1
+    out, err = capsys.readouterr()
+    lines = out.splitlines()
+    assert lines[0].endswith("five.wav")
+    assert_is_report(lines[1:7], "5.0")
+    assert lines[7].endswith("letter.wav")
+    assert lines[8].endswith("short.flac")
+    assert_is_report(lines[9:], "0.75")
+    assert "letter.wav: This is not a sound file" in err
+
+
+def test_a_file_named_twice_is_answered_twice(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert call(folder, "short.flac", "short.flac") == 0
+    assert capsys.readouterr().out.count("Duration: 0.75") == 2
+
+
+def test_more_files_than_are_decoded_at_once_keep_their_order(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    names = [f"{number}.wav" for number in range(20)]
+    for number, name in enumerate(names):
+        duration_s = 0.2 + number / 100
+        (folder / name).write_bytes(cast.encode(cast.noise(duration_s)))
+    assert call(folder, *names) == 0
+    durations = re.findall(r"Duration: (.*)", capsys.readouterr().out)
+    assert [float(d) for d in durations] == pytest.approx([0.2 + n / 100 for n in range(20)])
+
+
+def test_without_a_checkpoint_it_says_what_is_missing(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    missing = str(folder / "gone.safetensors")
+    assert main(["--checkpoint", missing, str(folder / "five.wav")]) == 2
+    assert capsys.readouterr().err == f"There is no checkpoint at {missing}.\n"

@@ -1,0 +1,229 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from ml.checkpoint import CheckpointInfo
+from ml.inference import Array, Classifier, Result
+from ml.model import AudioCNN, Heard, map_names
+from ml.tests.conftest import CLASSES, RATE_HZ, SHORT
+from tests import cast
+
+CPU = torch.device("cpu")
+WINDOW = SHORT.window_samples
+
+
+def make(network: AudioCNN, info: CheckpointInfo, precision: torch.dtype) -> Classifier:
+    return Classifier(network, info, "tiny@0123456789ab", CPU, precision)
+
+
+@pytest.fixture
+def classifier(network: AudioCNN, info: CheckpointInfo) -> Classifier:
+    return make(network, info, torch.float32)
+
+
+def many_sounds(count: int) -> list[Array]:
+    """Every length from a tenth of a second to three windows, in no order."""
+    draw = np.random.default_rng(8)
+    sounds = []
+    for number in range(count):
+        duration_s = float(draw.uniform(0.1, 1.5)) if number % 3 else 0.5
+        kind = number % 4
+        if kind == 0:
+            sounds.append(
+                cast.noise(duration_s, level=float(draw.uniform(0.001, 0.5)), seed=number)
+            )
+        elif kind == 1:
+            sounds.append(cast.chirp(float(draw.uniform(100, 9000)), 5000, duration_s))
+        elif kind == 2:
+            sounds.append(cast.clicks(float(draw.uniform(3, 30)), duration_s))
+        else:
+            sounds.append(cast.tone(float(draw.uniform(100, 9000)), duration_s))
+    return sounds
+
+
+def assert_same(one: Result, other: Result, tolerance: float = 1e-4) -> None:
+    for part in ("probabilities", "window_probabilities", "logits", "pooled", "evidence"):
+        a, b = getattr(one, part), getattr(other, part)
+        assert np.allclose(a, b, atol=tolerance * max(1.0, float(np.abs(a).max()))), part
+    assert one.window_starts_s == other.window_starts_s
+    assert one.shown_window == other.shown_window
+    assert one.maps.keys() == other.maps.keys()
+    for name, map_ in one.maps.items():
+        assert map_.channels == other.maps[name].channels
+        assert np.allclose(map_.mean, other.maps[name].mean, atol=tolerance), name
+
+
+# --- one clip, many clips -----------------------------------------------------------------
+
+
+def test_a_clip_is_answered_alike_alone_and_among_others(classifier: Classifier) -> None:
+    sounds = many_sounds(32)
+    together = classifier.classify(sounds)
+    assert len(together) == 32
+    assert len({result.answer for result in together}) > 1, "the network tells sounds apart"
+    for sound, among in zip(sounds, together, strict=True):
+        (alone,) = classifier.classify([sound])
+        assert_same(alone, among)
+
+
+def test_half_precision_gives_the_same_answer_unless_it_was_a_tie(
+    network: AudioCNN, info: CheckpointInfo
+) -> None:
+    if not torch.cpu.get_capabilities().get("avx512_bf16", False):
+        pytest.skip("this processor does not compute in bfloat16")
+    sounds = many_sounds(16)
+    exact = make(network, info, torch.float32).classify(sounds)
+    coarse = make(network, info, torch.bfloat16).classify(sounds)
+    for one, other in zip(exact, coarse, strict=True):
+        best, second = np.sort(one.probabilities)[::-1][:2]
+        assert one.answer == other.answer or best - second < 0.02
+
+
+def test_nothing_in_nothing_out(classifier: Classifier) -> None:
+    assert classifier.classify([]) == []
+
+
+def test_it_reports_each_pass(classifier: Classifier) -> None:
+    classifier.chunk_windows = 4
+    passes: list[int] = []
+    classifier.classify([cast.noise(0.5, seed=n) for n in range(10)], lambda: passes.append(1))
+    assert len(passes) == 3
+
+
+# --- predictions --------------------------------------------------------------------------
+
+
+def test_predictions_are_all_classes_from_most_to_least_probable(classifier: Classifier) -> None:
+    (result,) = classifier.classify([cast.chirp(duration_s=0.5)])
+    predictions = classifier.predictions(result.probabilities)
+    confidences = [p.confidence for p in predictions]
+    assert sorted(p.label for p in predictions) == sorted(CLASSES)
+    assert confidences == sorted(confidences, reverse=True)
+    assert sum(confidences) == pytest.approx(1.0, abs=1e-5)
+    assert predictions[0].label == CLASSES[result.answer]
+
+
+def test_a_higher_temperature_makes_it_less_sure(network: AudioCNN, info: CheckpointInfo) -> None:
+    sound = [cast.noise(0.5)]
+    (sure,) = make(network, info, torch.float32).classify(sound)
+    (modest,) = make(network, replace(info, temperature=3.0), torch.float32).classify(sound)
+    assert modest.probabilities.max() < sure.probabilities.max()
+    assert modest.answer == sure.answer
+    expected = torch.softmax(torch.from_numpy(sure.logits) / 3.0, dim=0).numpy()
+    assert np.allclose(modest.probabilities, expected, atol=1e-4)
+
+
+# --- long clips ---------------------------------------------------------------------------
+
+
+@pytest.fixture
+def long_clip() -> Array:
+    parts = [cast.noise(0.7, level=0.3), cast.tone(600, 0.6), cast.chirp(300, 9000, 0.55)]
+    return np.concatenate(parts)
+
+
+def test_a_long_clip_is_the_mean_of_its_windows(classifier: Classifier, long_clip: Array) -> None:
+    (result,) = classifier.classify([long_clip])
+    assert result.window_starts_s == (0.0, 0.25, 0.5, 0.75, 1.0, 1.25, 1.35)
+    assert result.window_probabilities.shape == (7, len(CLASSES))
+    assert np.allclose(result.probabilities, result.window_probabilities.mean(axis=0), atol=1e-6)
+    for start_s, row in zip(result.window_starts_s, result.window_probabilities, strict=True):
+        start = round(start_s * RATE_HZ)
+        (window,) = classifier.classify([long_clip[start : start + WINDOW]])
+        assert np.allclose(row, window.probabilities, atol=1e-4)
+
+
+def test_of_a_long_clip_the_window_is_shown_that_speaks_most_for_the_answer(
+    classifier: Classifier, long_clip: Array
+) -> None:
+    (result,) = classifier.classify([long_clip])
+    for_answer = result.window_probabilities[:, result.answer]
+    assert result.shown_window == for_answer.argmax()
+    assert for_answer.max() > for_answer.min() + 0.01, "the windows differ"
+    start = round(result.window_starts_s[result.shown_window] * RATE_HZ)
+    (window,) = classifier.classify([long_clip[start : start + WINDOW]])
+    assert np.allclose(result.logits, window.logits, atol=1e-3)
+    assert np.allclose(result.pooled, window.pooled, atol=1e-4)
+    assert np.allclose(result.evidence, window.evidence, atol=1e-3)
+    for name in map_names():
+        assert np.allclose(result.maps[name].mean, window.maps[name].mean, atol=1e-4), name
+
+
+# --- what is shown ------------------------------------------------------------------------
+
+
+def test_evidence_adds_up_to_the_logits(
+    classifier: Classifier, network: AudioCNN, long_clip: Array
+) -> None:
+    for result in classifier.classify([cast.clicks(duration_s=0.5), long_clip]):
+        assert result.evidence.shape == (len(CLASSES), 4, 1)
+        mean = result.evidence.mean(axis=(1, 2)) + network.fc.bias.numpy()
+        assert np.allclose(mean, result.logits, atol=1e-3)
+
+
+def test_maps_are_the_means_over_the_channels(classifier: Classifier, network: AudioCNN) -> None:
+    sound = cast.chirp(duration_s=0.5)
+    (result,) = classifier.classify([sound])
+    with torch.inference_mode():
+        heard = network(classifier.log_mel(torch.from_numpy(sound)[None]))
+    assert tuple(result.maps) == map_names()
+    for name, value in heard.maps.items():
+        assert result.maps[name].channels == value.shape[1]
+        assert result.maps[name].mean.dtype == np.float32
+        assert np.allclose(result.maps[name].mean, value[0].mean(dim=0).numpy(), atol=1e-4)
+
+
+@pytest.mark.parametrize("duration_s", [0.1, 3.0, 60.0, 61.234, 120.001, 150.0])
+def test_the_spectrogram_of_a_long_clip_has_no_seams(
+    classifier: Classifier, duration_s: float
+) -> None:
+    waveform = cast.chirp(50, 15_000, duration_s) + cast.noise(duration_s, level=0.01)
+    whole = classifier.log_mel.decibels(torch.from_numpy(waveform)[None])[0, 0].numpy()
+    pieced = classifier.spectrogram(waveform)
+    assert pieced.shape == whole.shape == (128, 1 + len(waveform) // SHORT.hop_samples)
+    assert np.abs(pieced - whole).max() < 0.01
+
+
+# --- memory -------------------------------------------------------------------------------
+
+
+class Cramped(AudioCNN):
+    """A network on a device with room for `room` windows."""
+
+    room = 3
+    largest = 0
+
+    def forward(self, log_mel: Tensor) -> Heard:
+        if len(log_mel) > self.room:
+            raise torch.OutOfMemoryError("no room")
+        self.largest = max(self.largest, len(log_mel))
+        return super().forward(log_mel)
+
+
+@pytest.fixture
+def cramped(network: AudioCNN) -> Cramped:
+    model = Cramped(len(CLASSES)).eval().requires_grad_(False)
+    model.load_state_dict(network.state_dict())
+    return model
+
+
+def test_when_memory_is_short_it_takes_fewer_at_once_and_answers_the_same(
+    classifier: Classifier, cramped: Cramped, info: CheckpointInfo
+) -> None:
+    sounds = many_sounds(14)
+    roomy = classifier.classify(sounds)
+    small = make(cramped, info, torch.float32)
+    assert small.chunk_windows > cramped.room
+    for one, other in zip(roomy, small.classify(sounds), strict=True):
+        assert_same(one, other)
+    assert 1 < cramped.largest <= cramped.room
+    assert small.chunk_windows <= cramped.room, "it remembers for the next chunk"
+
+
+def test_when_not_even_one_window_fits_it_says_so(cramped: Cramped, info: CheckpointInfo) -> None:
+    cramped.room = 0
+    with pytest.raises(torch.OutOfMemoryError):
+        make(cramped, info, torch.float32).classify([cast.noise(0.5)])

@@ -1,0 +1,92 @@
+import pytest
+import torch
+from torch.nn import functional as F
+
+from ml.model import BLOCKS, STAGES, AudioCNN, Heard, map_names
+
+
+def original_parameters(classes: int) -> dict[str, tuple[int, ...]]:
+    """Every parameter and buffer of the Audio CNN Visualizer's network, with its shape."""
+
+    def norm(name: str, channels: int) -> dict[str, tuple[int, ...]]:
+        parts = ("weight", "bias", "running_mean", "running_var")
+        return {f"{name}.{part}": (channels,) for part in parts} | {
+            f"{name}.num_batches_tracked": ()
+        }
+
+    shapes: dict[str, tuple[int, ...]] = {"conv1.0.weight": (64, 1, 7, 7)} | norm("conv1.1", 64)
+    before = 64
+    for layer, blocks, channels in (
+        ("layer1", 3, 64),
+        ("layer2", 4, 128),
+        ("layer3", 6, 256),
+        ("layer4", 3, 512),
+    ):
+        for number in range(blocks):
+            name = f"{layer}.{number}"
+            shapes[f"{name}.conv1.weight"] = (channels, before, 3, 3)
+            shapes |= norm(f"{name}.bn1", channels)
+            shapes[f"{name}.conv2.weight"] = (channels, channels, 3, 3)
+            shapes |= norm(f"{name}.bn2", channels)
+            if before != channels:
+                shapes[f"{name}.shortcut.0.weight"] = (channels, before, 1, 1)
+                shapes |= norm(f"{name}.shortcut.1", channels)
+            before = channels
+    return shapes | {"fc.weight": (classes, 512), "fc.bias": (classes,)}
+
+
+@pytest.fixture(scope="module")
+def heard() -> Heard:
+    torch.manual_seed(1)
+    model = AudioCNN(7).eval()
+    with torch.inference_mode():
+        return model(torch.randn(2, 1, 128, 313))
+
+
+def test_the_originals_weights_fit_by_name_and_shape() -> None:
+    ours = {name: tuple(value.shape) for name, value in AudioCNN(50).state_dict().items()}
+    assert ours == original_parameters(50)
+
+
+def test_weights_carried_over_give_the_same_answers() -> None:
+    torch.manual_seed(1)
+    one, other = AudioCNN(7).eval(), AudioCNN(7).eval()
+    picture = torch.randn(1, 1, 64, 40)
+    with torch.inference_mode():
+        assert not torch.allclose(one(picture).logits, other(picture).logits)
+        other.load_state_dict(one.state_dict())
+        assert torch.equal(one(picture).logits, other(picture).logits)
+
+
+def test_all_37_maps_come_out_in_order(heard: Heard) -> None:
+    assert tuple(heard.maps) == map_names()
+    assert len(map_names()) == 37
+    assert map_names()[:4] == ("conv1", "layer1.block0.conv", "layer1.block0.relu",
+                               "layer1.block1.conv")  # fmt: skip
+    assert map_names()[-1] == "layer4"
+    assert [name for name in map_names() if "." not in name] == list(STAGES)
+
+
+def test_the_stages_have_the_originals_shapes(heard: Heard) -> None:
+    assert {stage: tuple(heard.maps[stage].shape) for stage in STAGES} == {
+        "conv1": (2, 64, 32, 79),
+        "layer1": (2, 64, 32, 79),
+        "layer2": (2, 128, 16, 40),
+        "layer3": (2, 256, 8, 20),
+        "layer4": (2, 512, 4, 10),
+    }
+    assert heard.logits.shape == (2, 7)
+    assert heard.pooled.shape == (2, 512)
+
+
+def test_each_layer_is_what_its_last_block_gave(heard: Heard) -> None:
+    for layer, blocks in BLOCKS.items():
+        assert torch.equal(heard.maps[layer], heard.maps[f"{layer}.block{blocks - 1}.relu"])
+        for block in range(blocks):
+            before = heard.maps[f"{layer}.block{block}.conv"]
+            assert float(before.min()) < 0
+            assert torch.equal(heard.maps[f"{layer}.block{block}.relu"], F.relu(before))
+
+
+def test_pooled_is_the_mean_of_the_last_stage(heard: Heard) -> None:
+    assert torch.allclose(heard.pooled, heard.maps["layer4"].mean(dim=(2, 3)), atol=1e-5)
