@@ -217,8 +217,8 @@ def _packets(container: InputContainer, stream: AudioStream, name: str) -> Itera
     try:
         yield from container.demux(stream)
     except av.error.FFmpegError as error:
-        # These have no container that says where they end: a tag or padding may follow.
-        if name not in ("AAC", "MP3"):
+        # Bare AAC does not say where it ends: a tag or padding may follow.
+        if name != "AAC":
             raise _damaged(name, "its sound cannot be decoded") from error
 
 

@@ -99,7 +99,8 @@ def main() -> int:
     """`python -m ml.checkpoint`: whether the default checkpoint can be used, and what it is."""
     path = default_path()
     try:
-        print(identity(path), json.dumps(dataclasses.asdict(read_info(path)), indent=2))
+        info = read_info(path)
+        print(identity(path), json.dumps(dataclasses.asdict(info), indent=2))
     except (CheckpointError, OSError) as error:
         print(error, file=sys.stderr)
         return 1

@@ -125,9 +125,30 @@ def test_a_result_page_fills_itself_without_reload(
     expect(page.locator("#result")).to_have_attribute("data-state", "done", timeout=60_000)
     expect(page.get_by_role("button", name="Play")).to_be_enabled()
     assert page.evaluate("window.untouched") is True
+    heading = page.get_by_role("heading", level=1).inner_text()
+    expect(page).to_have_title(f"{heading} · Sonoscope")
+    expect(page.locator("main [role=status]")).to_have_text(heading)
+    page.goto(f"{house.url}/history/")
+    page.go_back()
+    expect(page.get_by_role("heading", level=1)).to_have_text(heading)
+    expect(page.locator("header.bar")).to_be_visible()
     page.reload()
     expect(page.locator("#result")).to_have_attribute("data-state", "done")
     assert watch.faults == []
+
+
+def test_signing_out_elsewhere_leads_to_the_sign_in_page(
+    house: House, context: BrowserContext, sounds: list[Path]
+) -> None:
+    page = context.new_page()
+    sign_up(page, house, "gerd")
+    house.kill("worker")
+    page.set_input_files("#file", sounds[:1])
+    expect(page.locator(".row.queued")).to_have_count(1)
+    context.clear_cookies()
+    expect(page.get_by_role("heading", level=1)).to_have_text("Sign in")
+    expect(page.locator("header.bar")).to_have_count(1)
+    house.start("worker")
 
 
 def test_refusals_and_failures_are_said_beside_the_file(

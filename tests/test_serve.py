@@ -81,8 +81,7 @@ def test_it_starts_says_where_and_stops(
     assert running.wait(60) == 0
     with pytest.raises(requests.ConnectionError):
         requests.get(url, timeout=5)
-    lock_and_socket = Path(env["SONOSCOPE_DATA"]) / "run" / "broker.sock"
-    assert not lock_and_socket.exists()
+    assert not (Path(env["SONOSCOPE_DATA"]) / "run" / "broker.sock").exists()
 
     again = start(env, out)
     try:

@@ -161,6 +161,15 @@ def test_wherever_it_is_cut_it_is_damaged_and_nothing_else(refuse: Refuse, form:
         assert refuse(whole[:kept]).code == "damaged"
 
 
+def test_an_m4a_with_a_box_of_64_bit_length_is_read_whole_and_refused_cut(
+    refuse: Refuse, listen: Listen
+) -> None:
+    box = b"\x00\x00\x00\x01free" + (1000).to_bytes(8, "big") + bytes(984)
+    m4a = cut("M4A", 1.0, 0.5)
+    listen(m4a + box)
+    assert refuse(m4a + box[:500]).code == "damaged"
+
+
 def test_an_m4a_whose_last_box_has_no_end_of_its_own_is_known_by_its_length(
     refuse: Refuse, listen: Listen
 ) -> None:
