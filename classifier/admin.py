@@ -15,6 +15,9 @@ from classifier.templatetags.sound import percent, seconds, words
 
 PAGE_ROWS = 50
 
+admin.site.site_header = admin.site.site_title = "Sonoscope"
+admin.site.index_title = "Administration"
+
 
 class ReadOnly(admin.ModelAdmin):
     """Rows come from uploads and workers only; here they can be looked at and deleted."""
@@ -33,9 +36,16 @@ class ReadOnly(admin.ModelAdmin):
 @admin.register(Analysis)
 class AnalysisAdmin(ReadOnly):
     list_display = (
-        "strip", "heard", "confidence_percent", "clip_name", "owner", "state", "lane",
-        "created_at", "checkpoint",
-    )  # fmt: skip
+        "strip",
+        "heard",
+        "confidence_percent",
+        "clip_name",
+        "owner",
+        "state",
+        "created_at",
+        "lane",
+        "checkpoint",
+    )
     list_display_links = ("strip", "heard")
     list_filter = (
         "state",
@@ -49,7 +59,8 @@ class AnalysisAdmin(ReadOnly):
     search_fields = ("clip__name", "clip__sha256", "owner__username", "label")
     search_help_text = "File name, SHA-256, user or label"
     actions = ("analyse_again",)
-    exclude = ("token",)
+    exclude = ("token", "predictions", "scope", "maps")
+    readonly_fields = ("strip", "best_five")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Analysis]:
         rows = super().get_queryset(request)
@@ -76,6 +87,12 @@ class AnalysisAdmin(ReadOnly):
     @admin.display(description="clip", ordering="clip__name")
     def clip_name(self, row: Analysis) -> str:
         return row.clip.name
+
+    @admin.display(description="best five")
+    def best_five(self, row: Analysis) -> str:
+        return ", ".join(
+            f"{words(p['class'])} {percent(p['confidence'])}" for p in row.predictions[:5]
+        )
 
     @admin.action(description="Analyse again")
     def analyse_again(self, request: HttpRequest, rows: QuerySet[Analysis]) -> None:

@@ -157,7 +157,7 @@ def _mp3_frames(file: BinaryIO) -> int | None:
         return None
     mpeg1, mono = head[1] & 0x08, head[3:4] >= b"\xc0"
     header = head[4 + ((17 if mono else 32) if mpeg1 else (9 if mono else 17)) :]
-    if header[:4] not in (b"Xing", b"Info") or not header[7] & 1:
+    if header[:4] not in (b"Xing", b"Info") or len(header) < 12 or not header[7] & 1:
         return None
     return int.from_bytes(header[8:12], "big") * (1152 if mpeg1 else 576) or None
 

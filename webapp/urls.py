@@ -1,11 +1,21 @@
 from django.contrib import admin
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.templatetags.static import static
 from django.urls import include, path
 
 handler400 = "classifier.views.bad_request"
 handler404 = "classifier.views.not_found"
 handler500 = "classifier.views.server_error"
 
+
+def favicon(request: HttpRequest) -> HttpResponse:
+    """For pages that name no icon of their own: the admin's."""
+    return redirect(static("icon.svg"))
+
+
 urlpatterns = [
+    path("favicon.ico", favicon),
     path("admin/", admin.site.urls),
     path("", include("classifier.urls")),
 ]
