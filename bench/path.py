@@ -19,6 +19,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from urllib.parse import urljoin
 
+import django
+
 from tests import cast
 from tests.house import ROOT, House, Person, free_port, wait_for
 
@@ -40,6 +42,9 @@ def clips(count: int, folder: Path) -> list[Path]:
 
 def plain_loop(paths: list[Path]) -> float:
     """Seconds for all clips."""
+    os.environ["DJANGO_SETTINGS_MODULE"] = "webapp.settings"
+    django.setup()
+
     from ml.audio import read
     from tasks.classify import CHUNK_CLIPS, loaded_classifier
     from tasks.drawing import draw

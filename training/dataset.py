@@ -1,6 +1,7 @@
 """ESC-50 on disk → waveforms in memory, decoded by the same code that serves users."""
 
 import csv
+import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -37,11 +38,17 @@ def fit(waveform: np.ndarray, samples: int) -> np.ndarray:
     return np.pad(waveform[:samples], (0, max(0, samples - len(waveform))))
 
 
-def load_waveforms(examples: list[Example], features: FeatureConfig, cache: Path) -> Tensor:
-    """(examples, samples) int16, decoded once into `cache` and memory-mapped from there."""
+def load_waveforms(examples: list[Example], features: FeatureConfig, folder: Path) -> Tensor:
+    """(examples, samples) int16, decoded once into `folder` and memory-mapped from there.
+
+    The cache is named after the files, their sizes and the features: other data, another cache.
+    """
     shape = (len(examples), features.window_samples)
+    listed = [f"{e.path.resolve()} {e.path.stat().st_size}" for e in examples]
+    digest = hashlib.sha256("\n".join([str(features), *listed]).encode())
+    cache = folder / f"waveforms-{digest.hexdigest()[:12]}.npy"
     if not cache.is_file():
-        cache.parent.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(parents=True, exist_ok=True)
         partial = cache.with_suffix(".partial")
         store = np.lib.format.open_memmap(partial, mode="w+", dtype=np.int16, shape=shape)
         for row, example in enumerate(examples):
@@ -50,8 +57,6 @@ def load_waveforms(examples: list[Example], features: FeatureConfig, cache: Path
         store.flush()
         partial.replace(cache)
     store = np.load(cache, mmap_mode="c")
-    if store.shape != shape:
-        raise ValueError(f"{cache} holds {store.shape}, not {shape}: delete it and start again.")
     return torch.from_numpy(store)
 
 

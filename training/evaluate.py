@@ -37,7 +37,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--data", type=Path, default=esc50_dir(), help="default: ESC50_DIR")
     parser.add_argument("--fold", type=int, default=4)
     options = parser.parse_args(argv)
-    if options.data is None:
+    if options.data is None or not (options.data / "meta" / "esc50.csv").is_file():
         parser.error("no ESC-50 here: set ESC50_DIR or --data to a folder with meta/esc50.csv")
     classifier = Classifier.load(options.checkpoint)
     examples = [e for e in read_index(options.data) if e.fold == options.fold]

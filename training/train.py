@@ -6,6 +6,7 @@ Start it again after a crash or a kill and it goes on where it stopped.
 import argparse
 import dataclasses
 import json
+import sys
 import time
 from pathlib import Path
 
@@ -49,7 +50,7 @@ def main(argv: list[str] | None = None) -> None:
     examples = read_index(options.data)
     classes = class_names(examples)
     features = FeatureConfig()
-    samples = load_waveforms(examples, features, options.out.parent / "esc50.npy")
+    samples = load_waveforms(examples, features, options.out.parent)
     labels = torch.tensor([classes.index(example.label) for example in examples])
     folds = torch.tensor([example.fold for example in examples])
     learned = torch.isin(folds, torch.tensor(options.folds)).nonzero().flatten()
@@ -61,8 +62,12 @@ def main(argv: list[str] | None = None) -> None:
     run = engine.start(recipe, len(classes), steps, device)
     options.out.mkdir(parents=True, exist_ok=True)
     last = options.out / "last.pt"
+    settings = {"recipe": dataclasses.asdict(recipe), "folds": options.folds}
     if last.is_file():
-        run.restore(torch.load(last, weights_only=True))
+        state = torch.load(last, weights_only=True)
+        if state["settings"] != settings:
+            sys.exit(f"{options.out} holds a run with other settings: choose another --out.")
+        run.restore(state)
         print(f"going on after epoch {run.epoch}")
 
     while run.epoch < recipe.epochs:
@@ -71,7 +76,7 @@ def main(argv: list[str] | None = None) -> None:
             run, recipe, log_mel, samples[learned], labels[learned], lambda step, loss: None
         )
         epoch_s = time.monotonic() - started
-        torch.save(run.state(), last.with_suffix(".partial"))
+        torch.save(run.state() | {"settings": settings}, last.with_suffix(".partial"))
         last.with_suffix(".partial").replace(last)
         left_min = epoch_s * (recipe.epochs - run.epoch) / 60
         print(

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from ml.audio import read
+from ml.errors import AudioError
 from ml.features import FeatureConfig
 from training.config import esc50_dir
 from training.dataset import Example, class_names, fit, load_waveforms, read_index, to_float
@@ -33,7 +34,7 @@ def test_a_waveform_is_cut_or_filled_up_at_its_end() -> None:
 
 def test_waveforms_are_those_that_users_files_decode_to(esc50: Path, tmp_path: Path) -> None:
     examples = read_index(esc50)
-    samples = load_waveforms(examples, HALF, tmp_path / "cache.npy")
+    samples = load_waveforms(examples, HALF, tmp_path)
     assert samples.shape == (8, HALF.window_samples)
     assert samples.dtype == torch.int16
     for row, example in zip(to_float(samples), examples, strict=True):
@@ -47,40 +48,44 @@ def test_full_scale_comes_back_as_one() -> None:
 
 
 def test_files_are_decoded_only_once(esc50: Path, tmp_path: Path) -> None:
-    copy = shutil.copytree(esc50, tmp_path / "copy")
-    examples = read_index(copy)
-    cache = tmp_path / "runs" / "cache.npy"
-    first = load_waveforms(examples, HALF, cache).clone()
-    assert [path.name for path in cache.parent.iterdir()] == ["cache.npy"]
-    shutil.rmtree(copy)
-    assert torch.equal(load_waveforms(examples, HALF, cache), first)
+    examples = read_index(esc50)
+    folder = tmp_path / "runs"
+    first = load_waveforms(examples, HALF, folder).clone()
+    (cache,) = folder.iterdir()
+    decoded_at = cache.stat().st_mtime_ns
+    assert torch.equal(load_waveforms(examples, HALF, folder), first)
+    assert cache.stat().st_mtime_ns == decoded_at
 
 
 def test_changing_what_was_loaded_does_not_reach_the_cache(esc50: Path, tmp_path: Path) -> None:
     examples = read_index(esc50)
-    cache = tmp_path / "cache.npy"
-    before = load_waveforms(examples, HALF, cache).clone()
-    load_waveforms(examples, HALF, cache).zero_()
-    assert torch.equal(load_waveforms(examples, HALF, cache), before)
+    before = load_waveforms(examples, HALF, tmp_path).clone()
+    load_waveforms(examples, HALF, tmp_path).zero_()
+    assert torch.equal(load_waveforms(examples, HALF, tmp_path), before)
 
 
-def test_a_cache_of_other_sounds_is_refused(esc50: Path, tmp_path: Path) -> None:
+def test_other_sounds_or_another_window_get_a_cache_of_their_own(
+    esc50: Path, tmp_path: Path
+) -> None:
     examples = read_index(esc50)
-    cache = tmp_path / "cache.npy"
-    load_waveforms(examples, HALF, cache)
-    with pytest.raises(ValueError, match=r"cache\.npy holds .* delete it"):
-        load_waveforms(examples[:3], HALF, cache)
-    with pytest.raises(ValueError, match="delete it"):
-        load_waveforms(examples, FeatureConfig(window_s=0.25), cache)
+    assert len(load_waveforms(examples, HALF, tmp_path)) == 8
+    assert len(load_waveforms(examples[:3], HALF, tmp_path)) == 3
+    shorter = FeatureConfig(window_s=0.25)
+    assert load_waveforms(examples, shorter, tmp_path).shape == (8, shorter.window_samples)
+    changed = shutil.copytree(esc50, tmp_path / "copy")
+    other = read_index(changed)
+    other[0].path.write_bytes(other[1].path.read_bytes())
+    assert torch.equal(*load_waveforms(other, HALF, tmp_path)[:2])
 
 
 def test_a_broken_off_decoding_leaves_no_cache(esc50: Path, tmp_path: Path) -> None:
-    missing = Example(esc50 / "audio" / "gone.wav", 1, "rain")
-    cache = tmp_path / "cache.npy"
-    with pytest.raises(FileNotFoundError):
-        load_waveforms([*read_index(esc50), missing], HALF, cache)
-    assert not cache.exists()
-    assert len(load_waveforms(read_index(esc50), HALF, cache)) == 8
+    broken = esc50 / "audio" / "broken.wav"
+    broken.write_bytes(b"RIFF")
+    with pytest.raises(AudioError):
+        load_waveforms([*read_index(esc50), Example(broken, 1, "rain")], HALF, tmp_path / "runs")
+    assert not list((tmp_path / "runs").glob("*.npy"))
+    broken.unlink()
+    assert len(load_waveforms(read_index(esc50), HALF, tmp_path / "runs")) == 8
 
 
 def test_the_environment_names_the_folder(monkeypatch: pytest.MonkeyPatch, esc50: Path) -> None:

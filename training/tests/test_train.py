@@ -106,3 +106,10 @@ def test_without_esc50_it_says_how_to_name_it(
         message = refusal(capsys, *arguments)
         assert "no ESC-50 here" in message
         assert "ESC50_DIR" in message
+
+
+def test_a_folder_with_another_run_is_not_gone_on_with(esc50: Path, tmp_path: Path) -> None:
+    arguments = ["--data", str(esc50), "--epochs", "1", "--out", str(tmp_path / "run")]
+    train.main(arguments)
+    with pytest.raises(SystemExit, match="other settings"):
+        train.main([*arguments, "--seed", "2"])
