@@ -126,13 +126,15 @@ class AnalysisQuerySet(models.QuerySet["Analysis"]):
                 "leased_until": now + timedelta(seconds=settings.LEASE_S),
                 "started_at": now,
             }
+            # Only alone can a clip be blamed for what happens to its worker.
+            blamed = int(len(chunk) == 1)
             self.filter(pk__in=[row.pk for row in chunk]).update(
-                **taken, attempts=F("attempts") + 1
+                **taken, attempts=F("attempts") + blamed
             )
         for row in chunk:
             for name, value in taken.items():
                 setattr(row, name, value)
-            row.attempts += 1
+            row.attempts += blamed
         return chunk
 
     def held(self, token: str) -> Self:
@@ -157,7 +159,7 @@ class AnalysisQuerySet(models.QuerySet["Analysis"]):
             error_hint="Try once more; if it fails again, save the sound as 16-bit WAV first.",
         )
         freed = rows.filter(attempts__lt=MOST_ATTEMPTS).update(
-            state=State.QUEUED, step=Step.NONE, leased_until=None
+            state=State.QUEUED, step=Step.NONE, leased_until=None, alone=True
         )
         return ended + freed
 
@@ -169,13 +171,13 @@ def _first_chunk(rows: Sequence["Analysis"], most_bytes: int) -> list["Analysis"
     if not rows:
         return []
     first = rows[0]
-    if first.attempts:
+    if first.alone:
         return [first]
     chunk: list[Analysis] = []
     size_bytes = 0
     for row in rows:
         size_bytes += row.clip.size_bytes
-        if row.lane != first.lane or row.attempts or (chunk and size_bytes > most_bytes):
+        if row.lane != first.lane or row.alone or (chunk and size_bytes > most_bytes):
             break
         chunk.append(row)
     return chunk
@@ -185,7 +187,7 @@ class Analysis(models.Model):
     """One run of one checkpoint on one clip.
 
     QUEUED → RUNNING (claim) → DONE (save_result) | FAILED (save_failure).
-    RUNNING → QUEUED when a lease runs out or a worker gives up; → FAILED after three attempts.
+    RUNNING → QUEUED when a lease runs out or a worker gives up; the third time alone → FAILED.
     QUEUED → CANCELLED.
     """
 
@@ -201,7 +203,8 @@ class Analysis(models.Model):
 
     token = models.CharField(max_length=32, blank=True, help_text="Of the claim that holds it.")
     leased_until = models.DateTimeField(null=True)
-    attempts = models.PositiveSmallIntegerField(default=0)
+    alone = models.BooleanField(default=False, help_text="Interrupted before: shares no chunk.")
+    attempts = models.PositiveSmallIntegerField(default=0, help_text="Claims without company.")
 
     checkpoint = models.CharField(max_length=120, blank=True, help_text="name@sha256, once heard.")
     label = models.CharField(max_length=80, blank=True)

@@ -65,6 +65,18 @@ def test_a_row_interrupted_three_times_fails_with_a_reason(anna: User) -> None:
     assert row.finished_at is not None
 
 
+def test_what_happens_in_company_is_not_held_against_a_row(anna: User) -> None:
+    rows = [queued(anna) for _ in range(2)]
+    Analysis.objects.held(claim()[0].token).give_back()
+    for _ in range(MOST_ATTEMPTS - 1):
+        (mine,) = claim(most=1)
+        Analysis.objects.held(mine.token).give_back()
+    rows[0].refresh_from_db()
+    assert rows[0].state == State.QUEUED
+    (mine,) = claim(most=1)
+    assert save_result(mine, FACTS, outcome())
+
+
 def test_only_a_lease_that_ran_out_expires(anna: User) -> None:
     row = queued(anna)
     claim()
