@@ -1,10 +1,15 @@
 """Browsing for those who keep the house: everything to see, nothing to falsify."""
 
+import csv
+from collections.abc import Iterator
+from functools import cached_property
 from uuid import UUID
 
 from django.contrib import admin, messages
-from django.db.models import QuerySet
-from django.http import Http404, HttpRequest, HttpResponseBase
+from django.contrib.auth import get_user_model
+from django.core.paginator import Paginator
+from django.db.models import Q, QuerySet
+from django.http import Http404, HttpRequest, HttpResponseBase, StreamingHttpResponse
 from django.urls import path, reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
@@ -14,9 +19,54 @@ from classifier.models import Analysis, Clip, State
 from classifier.templatetags.sound import percent, seconds, words
 
 PAGE_ROWS = 50
+# Further than this nobody pages; counting all rows would cost more than showing them.
+MOST_COUNTED = 10_000
+# Labels and checkpoints to filter by are those of this many latest rows.
+LATELY_ROWS = 2_000
+# Clips and users that one search finds.
+MOST_FOUND = 500
 
 admin.site.site_header = admin.site.site_title = "Sonoscope"
 admin.site.index_title = "Administration"
+admin.site.index_template = "classifier/admin_index.html"
+
+
+class CappedPaginator(Paginator):
+    """Counts no further than MOST_COUNTED."""
+
+    @cached_property
+    def count(self) -> int:
+        rows = self.object_list
+        assert isinstance(rows, QuerySet)
+        return rows.order_by()[:MOST_COUNTED].count()
+
+
+class Lately(admin.SimpleListFilter):
+    """Choices are the values lately seen: finding all of them would read the whole table."""
+
+    parameter_name: str
+
+    def lookups(self, request: HttpRequest, model_admin: admin.ModelAdmin) -> list[tuple[str, str]]:
+        latest = Analysis.objects.order_by("-created_at", "-id").values_list(
+            self.parameter_name, flat=True
+        )
+        return [(value, value) for value in sorted(set(latest[:LATELY_ROWS]) - {""})]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet) -> QuerySet:
+        value = self.value()
+        return queryset.filter(**{self.parameter_name: value}) if value else queryset
+
+
+class LabelFilter(Lately):
+    title = parameter_name = "label"
+
+
+class CheckpointFilter(Lately):
+    title = parameter_name = "checkpoint"
+
+
+class FailureFilter(Lately):
+    title, parameter_name = "failure", "error_code"
 
 
 class ReadOnly(admin.ModelAdmin):
@@ -24,6 +74,8 @@ class ReadOnly(admin.ModelAdmin):
 
     list_per_page = PAGE_ROWS
     show_full_result_count = False
+    paginator = CappedPaginator
+    ordering = ("-created_at", "-id")
     date_hierarchy = "created_at"
 
     def has_add_permission(self, request: HttpRequest) -> bool:
@@ -42,6 +94,7 @@ class AnalysisAdmin(ReadOnly):
         "clip_name",
         "owner",
         "state",
+        "taken_s",
         "created_at",
         "lane",
         "checkpoint",
@@ -50,15 +103,16 @@ class AnalysisAdmin(ReadOnly):
     list_filter = (
         "state",
         "lane",
-        ("owner", admin.RelatedOnlyFieldListFilter),
-        ("label", admin.AllValuesFieldListFilter),
-        ("checkpoint", admin.AllValuesFieldListFilter),
+        LabelFilter,
+        FailureFilter,
+        CheckpointFilter,
         "created_at",
     )
     list_select_related = ("clip", "owner")
-    search_fields = ("clip__name", "clip__sha256", "owner__username", "label")
-    search_help_text = "File name, SHA-256, user or label"
-    actions = ("analyse_again",)
+    # Named here for the box to appear; `get_search_results` searches, one index at a time.
+    search_fields = ("clip__name",)
+    search_help_text = "File name, SHA-256 or user"
+    actions = ("analyse_again", "mark_as_failed", "export_csv")
     exclude = ("token", "predictions", "scope", "maps")
     readonly_fields = ("strip", "best_five")
 
@@ -68,6 +122,19 @@ class AnalysisAdmin(ReadOnly):
         if match and match.url_name == "classifier_analysis_changelist":
             return rows.defer("predictions", "scope", "maps", "timings")
         return rows
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Analysis], search_term: str
+    ) -> tuple[QuerySet[Analysis], bool]:
+        term = search_term.strip()
+        if not term:
+            return queryset, False
+        clips = Clip.objects.filter(Q(name__icontains=term) | Q(sha256__startswith=term))
+        owners = get_user_model().objects.filter(username__icontains=term)
+        found = Q(
+            clip__in=list(clips.order_by("-created_at").values_list("pk", flat=True)[:MOST_FOUND])
+        ) | Q(owner__in=list(owners.values_list("pk", flat=True)[:MOST_FOUND]))
+        return queryset.filter(found), False
 
     @admin.display(description="spectrogram")
     def strip(self, row: Analysis) -> SafeString | str:
@@ -84,7 +151,13 @@ class AnalysisAdmin(ReadOnly):
     def confidence_percent(self, row: Analysis) -> str:
         return percent(row.confidence)
 
-    @admin.display(description="clip", ordering="clip__name")
+    @admin.display(description="time taken")
+    def taken_s(self, row: Analysis) -> str:
+        if row.started_at is None or row.finished_at is None:
+            return "–"
+        return seconds((row.finished_at - row.started_at).total_seconds())
+
+    @admin.display(description="clip")
     def clip_name(self, row: Analysis) -> str:
         return row.clip.name
 
@@ -100,6 +173,21 @@ class AnalysisAdmin(ReadOnly):
         for clip in clips.values():
             uploads.analyse_again(clip)
         self.message_user(request, f"{len(clips)} clips wait to be heard again.", messages.SUCCESS)
+
+    @admin.action(description="Mark as failed")
+    def mark_as_failed(self, request: HttpRequest, rows: QuerySet[Analysis]) -> None:
+        stopped = Analysis.objects.filter(pk__in=rows.values("pk")).stop(
+            "stopped", "Somebody who keeps this Sonoscope stopped it.", "Ask them, or try again."
+        )
+        self.message_user(request, f"{stopped} unfinished analyses were stopped.", messages.SUCCESS)
+
+    @admin.action(description="Export as CSV")
+    def export_csv(self, request: HttpRequest, rows: QuerySet[Analysis]) -> StreamingHttpResponse:
+        return StreamingHttpResponse(
+            _csv_lines(rows.select_related("clip", "owner")),
+            content_type="text/csv; charset=utf-8",
+            headers={"Content-Disposition": 'attachment; filename="analyses.csv"'},
+        )
 
     def delete_model(self, request: HttpRequest, obj: Analysis) -> None:
         uploads.delete_analysis(obj)
@@ -122,12 +210,44 @@ class AnalysisAdmin(ReadOnly):
         return media.ranged(request, path, "image/png")
 
 
+CSV_COLUMNS = (
+    "analysis", "clip", "owner", "state", "label", "confidence", "duration_s", "checkpoint",
+    "created_at", "finished_at", "error_code", "error_detail",
+)  # fmt: skip
+
+
+class _Echo:
+    """A file that hands back what is written to it: csv's lines, one by one."""
+
+    def write(self, line: str) -> str:
+        return line
+
+
+def _csv_lines(rows: QuerySet[Analysis]) -> Iterator[str]:
+    writer = csv.writer(_Echo())
+    yield writer.writerow(CSV_COLUMNS)
+    for row in rows.iterator(chunk_size=500):
+        values = (
+            row.pk, row.clip.name, row.owner.get_username(), row.state, row.label, row.confidence,
+            row.clip.duration_s, row.checkpoint, row.created_at, row.finished_at,
+            row.error_code, row.error_detail,
+        )  # fmt: skip
+        yield writer.writerow([plain_cell(value) for value in values])
+
+
+def plain_cell(value: object) -> object:
+    """Text that a spreadsheet would run as a formula gets an apostrophe in front."""
+    if isinstance(value, str) and value[:1] in ("=", "+", "-", "@", "\t", "\r"):
+        return f"'{value}"
+    return "" if value is None else value
+
+
 @admin.register(Clip)
 class ClipAdmin(ReadOnly):
     list_display = ("name", "owner", "format", "length", "megabytes", "created_at")
-    list_filter = (("owner", admin.RelatedOnlyFieldListFilter), "format", "created_at")
+    list_filter = ("created_at",)
     list_select_related = ("owner",)
-    search_fields = ("name", "sha256", "owner__username")
+    search_fields = ("name", "sha256__startswith", "owner__username")
     search_help_text = "File name, SHA-256 or user"
 
     @admin.display(ordering="duration_s")

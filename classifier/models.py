@@ -70,7 +70,7 @@ class Clip(models.Model):
     class Meta:
         indexes = [
             models.Index(fields=["owner", "sha256"], name="clip_same_bytes"),
-            models.Index(fields=["-created_at"], name="clip_newest"),
+            models.Index(fields=["-created_at", "-id"], name="clip_newest"),
         ]
 
     def __str__(self) -> str:
@@ -145,6 +145,18 @@ class AnalysisQuerySet(models.QuerySet["Analysis"]):
         """Prolong the lease of a chunk. Returns how many rows are still held."""
         until = timezone.now() + timedelta(seconds=settings.LEASE_S)
         return self.held(token).update(leased_until=until)
+
+    def stop(self, code: str, detail: str, hint: str) -> int:
+        """Unfinished rows → FAILED, by somebody's decision; a worker's late result is dropped."""
+        return self.filter(state__in=UNFINISHED).update(
+            state=State.FAILED,
+            step=Step.NONE,
+            leased_until=None,
+            finished_at=timezone.now(),
+            error_code=code,
+            error_detail=detail,
+            error_hint=hint,
+        )
 
     def give_back(self) -> int:
         """RUNNING → QUEUED for these rows; one that has had its attempts fails instead."""
@@ -230,7 +242,7 @@ class Analysis(models.Model):
             models.Index(fields=["state", "lane", "created_at"], name="analysis_queue"),
             models.Index(fields=["state", "leased_until"], name="analysis_leases"),
             models.Index(fields=["token"], name="analysis_token"),
-            models.Index(fields=["-created_at"], name="analysis_newest"),
+            models.Index(fields=["-created_at", "-id"], name="analysis_newest"),
         ]
         constraints = [
             models.UniqueConstraint(

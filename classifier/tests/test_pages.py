@@ -2,11 +2,13 @@
 
 import pytest
 from django.contrib.auth.models import User
+from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 from pytest_django import DjangoAssertNumQueries, Settings
 from pytest_django.asserts import assertContains, assertNotContains
 
-from classifier.models import Analysis
+from classifier.models import Analysis, Clip
 from classifier.scope import frequency_ticks, time_ticks
 from classifier.templatetags.sound import channels, percent, seconds, words
 from classifier.tests.conftest import done, queued
@@ -152,9 +154,13 @@ def test_admin_lists_with_a_bounded_number_of_queries(
 
 def test_admin_searches_filters_and_analyses_again(admin_client: Client, anna: User) -> None:
     dog, rain = done(anna, "dog"), done(anna, "rain")
-    page = admin_client.get("/admin/classifier/analysis/?q=rain")
-    assertContains(page, rain.pk)
-    assertNotContains(page, dog.pk)
+    Clip.objects.filter(pk=rain.clip_id).update(name="roof.wav", sha256="5" * 64)
+    for term in ("ROOF", "5555"):
+        page = admin_client.get(f"/admin/classifier/analysis/?q={term}")
+        assertContains(page, rain.pk)
+        assertNotContains(page, dog.pk)
+    assertContains(admin_client.get("/admin/classifier/analysis/?q=anna"), dog.pk)
+    assertNotContains(admin_client.get("/admin/classifier/analysis/?q=nobody"), dog.pk)
     assertContains(admin_client.get("/admin/classifier/analysis/?label=dog"), dog.pk)
     admin_client.post(
         "/admin/classifier/analysis/",
@@ -163,6 +169,68 @@ def test_admin_searches_filters_and_analyses_again(admin_client: Client, anna: U
     assert Analysis.objects.filter(state="queued").count() == 2
     detail = admin_client.get(f"/admin/classifier/analysis/{dog.pk}/change/")
     assertNotContains(detail, "_save")
+
+
+def test_admin_pages_ask_as_much_for_many_rows_as_for_few(admin_client: Client, anna: User) -> None:
+    addresses = ("/admin/", "/admin/classifier/analysis/", "/admin/classifier/clip/")
+
+    def asked() -> list[int]:
+        counts = []
+        for address in addresses:
+            with CaptureQueriesContext(connection) as queries:
+                assert admin_client.get(address).status_code == 200
+            counts.append(len(queries))
+        return counts
+
+    for _ in range(60):
+        done(anna)
+    few = asked()
+    clips = [
+        Clip(owner=anna, name=f"{n}.wav", file_key="ab" * 16, size_bytes=1, sha256="0" * 64)
+        for n in range(2000)
+    ]
+    Clip.objects.bulk_create(clips)
+    Analysis.objects.bulk_create(
+        [Analysis(clip=c, owner=anna, state="done", label="dog", token="t" * 32) for c in clips]
+    )
+    assert asked() == few
+
+
+def test_admin_first_page_tells_how_the_house_is(admin_client: Client, anna: User) -> None:
+    queued(anna)
+    queued(anna, state="failed", error_code="damaged")
+    page = admin_client.get("/admin/")
+    assertContains(page, "interactive")
+    assertContains(page, "damaged")
+    assertContains(page, "the broker is away")
+    assertContains(page, "anna")
+
+
+def test_admin_marks_unfinished_analyses_as_failed_and_no_others(
+    admin_client: Client, anna: User
+) -> None:
+    waiting, heard = queued(anna), done(anna)
+    admin_client.post(
+        "/admin/classifier/analysis/",
+        {"action": "mark_as_failed", "_selected_action": [str(waiting.pk), str(heard.pk)]},
+    )
+    waiting.refresh_from_db()
+    heard.refresh_from_db()
+    assert (waiting.state, heard.state) == ("failed", "done")
+    assert waiting.error_detail
+
+
+def test_admin_exports_what_is_selected_without_formulas(admin_client: Client, anna: User) -> None:
+    row = done(anna)
+    Clip.objects.filter(pk=row.clip_id).update(name="=1+1.wav")
+    answer = admin_client.post(
+        "/admin/classifier/analysis/",
+        {"action": "export_csv", "_selected_action": [str(row.pk)]},
+    )
+    header, line = answer.getvalue().decode().splitlines()
+    assert header.startswith("analysis,clip,owner,state,label")
+    assert "'=1+1.wav" in line
+    assert ",dog,0.9," in line
 
 
 def test_admin_deletes_analyses_clips_and_users(admin_client: Client, anna: User) -> None:
