@@ -94,10 +94,9 @@ def test_two_files_are_heard_live_and_one_is_played(
     expect(page.locator(".stages figure")).to_have_count(5)
     page.get_by_text("layer3: its blocks").click()
     expect(page.locator("details[open] .small-maps figure")).to_have_count(12)
-    broken = (
-        "Array.from(document.images).filter(i => i.loading != 'lazy' && !i.naturalWidth).length"
-    )
-    assert page.evaluate(broken) == 0
+    eager = "Array.from(document.images).filter(i => i.loading != 'lazy')"
+    page.wait_for_function(f"{eager}.every(i => i.complete)")
+    assert page.evaluate(f"{eager}.filter(i => !i.naturalWidth).length") == 0
 
     page.get_by_role("button", name="Play").click()
     expect(page.get_by_role("button", name="Pause")).to_be_visible()
