@@ -193,6 +193,14 @@ class ComposedHouse(House):
         )
         return done.returncode == 0
 
+    def doctor(self) -> str:
+        """What it says inside the web service."""
+        done = subprocess.run(
+            [sys.executable, "manage.py", "doctor", "--json"],
+            cwd=self.app, env=self.environment("web"), capture_output=True, text=True,
+        )  # fmt: skip
+        return "ok" if done.returncode == 0 else done.stdout
+
     def stop(self, name: str) -> None:
         """As Compose does: SIGTERM, then the grace period."""
         process = self.processes.pop(name, None)
@@ -273,6 +281,7 @@ def test_every_service_runs_and_clips_go_through(stack: ComposedHouse) -> None:
     style = re.search(r'href="(/static/css/[^"]+)"', page)
     assert style and requests.get(stack.url + style[1], timeout=30).ok
     assert stack.healthy("worker-gpu")
+    assert stack.doctor() == "ok"
     print(f"\n{CLIPS} clips through the Compose services in {took_s:.1f} s")
 
     for name in ("worker-gpu", "sweep", "web", "tensorboard", "broker"):
