@@ -91,3 +91,13 @@ def test_a_setting_that_cannot_be_read_stops_it_with_one_sentence(
     assert done.stderr.splitlines()[-1].startswith(
         f"django.core.exceptions.ImproperlyConfigured: {variable}"
     )
+
+
+def test_no_worker_answers(house: House) -> None:
+    """On an empty broker of its own: the house's worker listens elsewhere."""
+    if house.redis_url:
+        other = f"{house.redis_url.rpartition('/')[0]}/7"
+    else:
+        other = f"redis+socket://{house.command('socket')}?virtual_host=7"
+    found = wrong(house, REDIS_URL=other)
+    assert set(found) == {"worker"}
