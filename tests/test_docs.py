@@ -3,8 +3,10 @@
 import json
 import os
 import re
+import sqlite3
 import subprocess
 import sys
+import tarfile
 from pathlib import Path
 
 import pytest
@@ -89,6 +91,25 @@ def test_the_python_examples_work(shell: str, house: House, anna: Person, folder
     told = run([sys.executable, "-"], script, house, anna, folder)
     assert len(told.splitlines()) == 3
     assert (folder / "layer1.0.png").exists() or len(list(folder.glob("layer1*.png"))) > 1
+
+
+def test_the_backup_of_sqlite_holds_rows_and_files(
+    shell: str, house: House, anna: Person, tmp_path: Path
+) -> None:
+    if house.database_url:
+        pytest.skip("this house lives on PostgreSQL")
+    script = blocks("docs/operations.md", "sh")[0]
+    script = script.replace("DATA=var", f"DATA='{house.data}'").replace(
+        ".venv/bin/python", sys.executable
+    )
+    run(["bash", "-euo", "pipefail", "-s"], script, house, anna, tmp_path)
+    with sqlite3.connect(tmp_path / "backup" / "sonoscope.sqlite3") as backup:
+        keys = [row[0] for row in backup.execute("SELECT file_key FROM classifier_clip")]
+    with tarfile.open(tmp_path / "backup" / "files.tar") as files:
+        names = files.getnames()
+    assert keys
+    assert {f"media/clips/{key[:2]}/{key}" for key in keys} <= set(names)
+    assert "secret_key" in names
 
 
 # --- settings -----------------------------------------------------------------------------
