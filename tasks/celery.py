@@ -16,5 +16,6 @@ app.conf.include = ["tasks.classify"]
 def cap_threads(**_: object) -> None:
     """A forked child hangs in its first parallel operator unless it sets its own thread count."""
     import torch
+    from django.conf import settings
 
-    torch.set_num_threads(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1)
+    torch.set_num_threads(settings.WORKER_THREADS)

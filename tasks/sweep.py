@@ -96,6 +96,12 @@ def _aged(folder: Path) -> list[Path]:
     return [Path(entry.path) for entry in os.scandir(folder) if entry.stat().st_mtime < oldest]
 
 
+def note_pass() -> None:
+    """`manage.py doctor` looks at how old this file is."""
+    settings.SWEEP_MARK.parent.mkdir(parents=True, exist_ok=True)
+    settings.SWEEP_MARK.touch()
+
+
 def loop() -> None:
     # Should whoever started it die without a word, it ends as well.
     parent = os.getppid()
@@ -105,6 +111,7 @@ def loop() -> None:
         close_old_connections()
         try:
             sweep(f"{number:02x}")
+            note_pass()
         except (OperationalError, DatabaseError, OSError) as error:
             logger.warning("this pass was cut short, the next one will do: %s", error)
         time.sleep(settings.SWEEP_EVERY_S)

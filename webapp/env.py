@@ -4,6 +4,7 @@ import hashlib
 import os
 import secrets
 import tempfile
+from dataclasses import dataclass
 from pathlib import Path
 
 from django.core.exceptions import ImproperlyConfigured
@@ -14,20 +15,37 @@ FALSE = {"0", "false", "no", "off"}
 LONGEST_SOCKET_PATH = 100
 
 
-def text(name: str, default: str = "") -> str:
-    return os.environ.get(name) or default
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One line of docs/configuration.md. `from_file`: NAME_FILE may name a file that holds it."""
+
+    name: str
+    default: str
+    meaning: str
+    from_file: bool
 
 
-def flag(name: str, default: bool) -> bool:
-    value = text(name, "yes" if default else "no").lower()
+# Everything that was asked for with a meaning, in the order of asking.
+KNOWN: dict[str, Setting] = {}
+
+
+def text(name: str, default: str = "", *, meaning: str = "", shown: str | None = None) -> str:
+    """`meaning` is what the papers say about it, `shown` its default there if not `default`."""
+    return _note(name, default if shown is None else shown, meaning) or default
+
+
+def flag(name: str, default: bool, *, meaning: str = "") -> bool:
+    value = text(name, "yes" if default else "no", meaning=meaning).lower()
     if value not in TRUE | FALSE:
         raise ImproperlyConfigured(f"{name} must be yes or no, not {value!r}.")
     return value in TRUE
 
 
-def whole(name: str, default: int, most: int = 10**12) -> int:
+def whole(
+    name: str, default: int, most: int = 10**12, *, meaning: str = "", shown: str | None = None
+) -> int:
     """A whole number above zero."""
-    value = text(name, str(default))
+    value = text(name, str(default), meaning=meaning, shown=shown)
     if not value.isdecimal() or not 0 < int(value) <= most:
         raise ImproperlyConfigured(
             f"{name} must be a whole number from 1 to {most}, not {value!r}."
@@ -35,9 +53,27 @@ def whole(name: str, default: int, most: int = 10**12) -> int:
     return int(value)
 
 
-def secret(name: str, file: Path) -> str:
-    """From the environment, else from `file`, which is made, for its owner only, if missing."""
-    if value := text(name):
+def confided(name: str, default: str = "", *, meaning: str = "", shown: str | None = None) -> str:
+    """A text that may be secret: from NAME, or from the file that NAME_FILE names."""
+    value = _note(name, default if shown is None else shown, meaning, from_file=True)
+    path = os.environ.get(f"{name}_FILE")
+    if not path:
+        return value or default
+    if value:
+        raise ImproperlyConfigured(f"Set {name} or {name}_FILE, not both.")
+    try:
+        value = Path(path).read_text().strip()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "it is no text"
+        raise ImproperlyConfigured(f"{name}_FILE: {path} cannot be read: {reason}.") from error
+    if not value:
+        raise ImproperlyConfigured(f"{name}_FILE: {path} is empty.")
+    return value
+
+
+def secret(name: str, file: Path, *, meaning: str = "", shown: str | None = None) -> str:
+    """As `confided`, else from `file`, which is made, for its owner only, if missing."""
+    if value := confided(name, meaning=meaning, shown=shown):
         return value
     file.parent.mkdir(parents=True, exist_ok=True)
     # Written whole and then linked into place: of two processes that start together, one wins.
@@ -52,6 +88,18 @@ def secret(name: str, file: Path) -> str:
         finally:
             made.unlink()
     return file.read_text().strip()
+
+
+def _note(name: str, default: str, meaning: str, from_file: bool = False) -> str:
+    """What the environment says; the setting is remembered for the papers."""
+    if meaning:
+        KNOWN[name] = Setting(name, default, meaning, from_file)
+    return os.environ.get(name, "")
+
+
+def cores() -> int:
+    """How many this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1
 
 
 def socket_path(data: Path) -> Path:

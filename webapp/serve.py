@@ -8,7 +8,6 @@ import errno
 import fcntl
 import json
 import os
-import secrets
 import shlex
 import signal
 import socket
@@ -24,11 +23,10 @@ from typing import TextIO
 import django
 import redis
 from django.conf import settings
-from django.contrib.auth import get_user_model
 from django.core.exceptions import ImproperlyConfigured
-from django.core.management import call_command
 
 from webapp import processes
+from webapp.prepare import prepare
 
 START_LIMIT_S = 90
 STOP_LIMIT_S = 60
@@ -137,21 +135,6 @@ def finish_checkpoint_check(check: subprocess.Popen[str]) -> None:
     if check.returncode:
         reason = said.strip().splitlines()[-1] if said.strip() else "unknown"
         raise Refused(f"The checkpoint cannot be used: {reason}")
-
-
-def prepare() -> None:
-    """Database, static files, and the first admin, whose password is told at once."""
-    call_command("migrate", verbosity=0)
-    call_command("collectstatic", verbosity=0, interactive=False)
-    users = get_user_model().objects
-    if users.filter(is_superuser=True).exists():
-        return
-    name = os.environ.get("ADMIN_USER") or "admin"
-    given = os.environ.get("ADMIN_PASSWORD")
-    password = given or secrets.token_urlsafe(12)
-    users.create_superuser(name, password=password)
-    shown = "as ADMIN_PASSWORD says" if given else f"{password}  (shown this once)"
-    print(f"First admin: {name}\nPassword:    {shown}", flush=True)
 
 
 def stop_leftover_broker(path: Path) -> None:

@@ -1,4 +1,4 @@
-"""All settings, from the environment. `.env.example` lists what can be set."""
+"""All settings, from the environment. `docs/configuration.md` is made of what is read here."""
 
 from datetime import timedelta
 from pathlib import Path
@@ -13,15 +13,41 @@ from webapp import env
 BASE_DIR = Path(__file__).resolve().parent.parent
 load_dotenv(env.text("ENV_FILE", str(BASE_DIR / ".env")))
 
-DATA = Path(env.text("SONOSCOPE_DATA", str(BASE_DIR / "var"))).resolve()
+PORT = env.whole("PORT", 8000, most=65_535, meaning="Where the web process listens.")
+HOST = env.text("HOST", "127.0.0.1", meaning="On which address it listens; `0.0.0.0` is all.")
+ORIGIN = env.text(
+    "ORIGIN",
+    f"http://localhost:{PORT}",
+    shown="http://localhost:8000",
+    meaning="The address people use. With `https://` the cookies become secure-only and a proxy's "
+    "`X-Forwarded-Proto` is believed.",
+)
+DATA = Path(
+    env.text(
+        "SONOSCOPE_DATA",
+        str(BASE_DIR / "var"),
+        shown="var",
+        meaning="The folder of everything that is kept: database, uploads, results, broker data, "
+        "logs, secret key.",
+    )
+).resolve()
 MEDIA_ROOT = DATA / "media"
-PORT = env.whole("PORT", 8000, most=65_535)
-HOST = env.text("HOST", "127.0.0.1")
-ORIGIN = env.text("ORIGIN", f"http://localhost:{PORT}")
 
 # --- who may come in ----------------------------------------------------------------------
 
-SECRET_KEY = env.secret("SECRET_KEY", DATA / "secret_key")
+ADMIN_USER = env.text(
+    "ADMIN_USER", "admin", meaning="Name of the first admin, who is made at the first start."
+)
+ADMIN_PASSWORD = env.confided(
+    "ADMIN_PASSWORD",
+    meaning="The first admin's password; without one it is generated and shown once.",
+)
+SECRET_KEY_FILE = DATA / "secret_key"
+SECRET_KEY = env.secret(
+    "SECRET_KEY",
+    SECRET_KEY_FILE,
+    meaning="Signs sessions. When not set it is generated, once, into `SONOSCOPE_DATA/secret_key`.",
+)
 DEBUG = False
 _SECURE = ORIGIN.startswith("https://")
 ALLOWED_HOSTS = sorted({urlsplit(ORIGIN).hostname or "localhost", "localhost", "127.0.0.1"})
@@ -47,7 +73,7 @@ CONTENT_SECURITY_POLICY = {
         "frame-ancestors": [NONE],
     }
 }
-SIGN_UP_OPEN = env.flag("SIGN_UP_OPEN", True)
+SIGN_UP_OPEN = env.flag("SIGN_UP_OPEN", True, meaning="May strangers make an account?")
 LOGIN_URL = "login"
 LOGIN_REDIRECT_URL = "listen"
 LOGOUT_REDIRECT_URL = "login"
@@ -63,8 +89,13 @@ AUTH_PASSWORD_VALIDATORS = [
 
 # --- limits of one upload -----------------------------------------------------------------
 
-MAX_UPLOAD_BYTES = env.whole("MAX_UPLOAD_MB", 100) * 1_000_000
-MAX_DURATION_S = env.whole("MAX_DURATION_S", 600)
+MAX_UPLOAD_BYTES = (
+    env.whole("MAX_UPLOAD_MB", 100, meaning="Largest file that is accepted, in megabytes.")
+    * 1_000_000
+)
+MAX_DURATION_S = env.whole(
+    "MAX_DURATION_S", 600, meaning="Longest sound that is listened to, in seconds."
+)
 
 # --- the house ----------------------------------------------------------------------------
 
@@ -130,10 +161,18 @@ LOGGING = {
 
 # --- database -----------------------------------------------------------------------------
 
-_DATABASE_URL = env.text("DATABASE_URL")
+_DATABASE_URL = env.confided(
+    "DATABASE_URL",
+    meaning="PostgreSQL instead of SQLite: `postgres://user:password@localhost:5432/sonoscope`.",
+)
+_DATABASE_PASSWORD = env.confided(
+    "DATABASE_PASSWORD", meaning="The password, where `DATABASE_URL` holds none."
+)
 if _DATABASE_URL:
     DATABASES = {"default": dj_database_url.parse(_DATABASE_URL, conn_health_checks=True)}
     DATABASES["default"]["CONN_MAX_AGE"] = 60
+    if _DATABASE_PASSWORD:
+        DATABASES["default"]["PASSWORD"] = _DATABASE_PASSWORD
 else:
     DATABASES = {
         "default": {
@@ -153,11 +192,35 @@ else:
 
 # --- queue: a message is only a nudge, the row is the truth --------------------------------
 
-REDIS_URL = env.text("REDIS_URL")
+REDIS_URL = env.confided(
+    "REDIS_URL",
+    meaning="A Redis or Valkey instead of the embedded one: `redis://localhost:6379/0`.",
+)
 BROKER_SOCKET = env.socket_path(DATA)
 CELERY_BROKER_URL = REDIS_URL or f"redis+socket://{quote(str(BROKER_SOCKET))}?virtual_host=0"
-LEASE_S = env.whole("LEASE_S", 60)
-SWEEP_EVERY_S = env.whole("SWEEP_EVERY_S", 5)
+LEASE_S = env.whole(
+    "LEASE_S",
+    60,
+    meaning="Seconds a worker may be silent before its clips are given to another.",
+)
+SWEEP_EVERY_S = env.whole("SWEEP_EVERY_S", 5, meaning="Seconds between two passes of the sweep.")
+SWEEP_MARK = DATA / "run" / "last_sweep"
+CHECKPOINT = Path(
+    env.text(
+        "CHECKPOINT",
+        str(BASE_DIR / "ml" / "weights" / "esc50-folds123.safetensors"),
+        shown="the shipped one",
+        meaning="The weights to listen with, a `.safetensors` file.",
+    )
+)
+WORKER_THREADS = env.whole(
+    "WORKER_THREADS",
+    env.cores(),
+    most=1024,
+    shown="every core it may use",
+    meaning="Threads that one worker computes with. Set it where a container's CPU limit is "
+    "below the machine's cores.",
+)
 
 CELERY_TASK_ACKS_LATE = True
 CELERY_TASK_REJECT_ON_WORKER_LOST = False

@@ -48,3 +48,32 @@ def test_the_socket_path_always_fits(tmp_path: Path) -> None:
     assert len(str(env.socket_path(deep))) < 104
     assert env.socket_path(deep) == env.socket_path(deep)
     assert env.socket_path(deep) != env.socket_path(deep / "other")
+
+
+def test_a_secret_may_come_from_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "key"
+    monkeypatch.setenv("SOME_SECRET_FILE", str(file))
+    for contents, complaint in ((None, "cannot be read"), ("\n", "is empty")):
+        if contents is not None:
+            file.write_text(contents)
+        with pytest.raises(ImproperlyConfigured, match=rf"SOME_SECRET_FILE: .* {complaint}"):
+            env.confided("SOME_SECRET")
+    file.write_text("from the file\n")
+    assert env.confided("SOME_SECRET") == "from the file"
+    assert env.secret("SOME_SECRET", tmp_path / "never made") == "from the file"
+    assert not (tmp_path / "never made").exists()
+    monkeypatch.setenv("SOME_SECRET", "and here")
+    with pytest.raises(ImproperlyConfigured, match="not both"):
+        env.confided("SOME_SECRET")
+
+
+def test_a_setting_with_a_meaning_is_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(env, "KNOWN", {})
+    monkeypatch.setenv("SOME_NUMBER", "12")
+    env.text("UNTOLD", "x")
+    env.whole("SOME_NUMBER", 7, meaning="How many.")
+    env.confided("SOME_SECRET", shown="generated", meaning="Whose.")
+    assert list(env.KNOWN.values()) == [
+        env.Setting("SOME_NUMBER", "7", "How many.", from_file=False),
+        env.Setting("SOME_SECRET", "generated", "Whose.", from_file=True),
+    ]

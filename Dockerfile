@@ -1,0 +1,52 @@
+# One image for every Sonoscope process; docker-compose.yml says which.
+#
+#   docker build -t sonoscope .
+#
+# PyTorch's default wheels carry CUDA (about 5 GB). For machines without an NVIDIA card give the
+# address that PyTorch's own start page shows after `--index-url` for "CPU":
+#
+#   docker build -t sonoscope --build-arg TORCH_INDEX=… .
+
+FROM node:24-slim AS pages
+WORKDIR /build
+COPY package.json package-lock.json .npmrc ./
+RUN npm ci
+COPY webapp/vendor.mjs webapp/
+RUN npm run vendor
+
+FROM python:3.11-slim AS packages
+ARG TORCH_INDEX=""
+ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1
+RUN python -m venv --without-pip /opt/venv
+WORKDIR /build
+COPY requirements.txt constraints.txt ./
+RUN if [ -n "$TORCH_INDEX" ]; then \
+      pip --python /opt/venv/bin/python install -c constraints.txt \
+        --index-url "$TORCH_INDEX" torch torchaudio; \
+    fi \
+ && pip --python /opt/venv/bin/python install -c constraints.txt -r requirements.txt
+
+FROM python:3.11-slim
+RUN useradd --uid 10001 --no-create-home --shell /usr/sbin/nologin sonoscope \
+ && install -d -o sonoscope -g sonoscope -m 700 /data
+COPY --from=packages /opt/venv /opt/venv
+WORKDIR /app
+COPY manage.py LICENSE ./
+COPY webapp webapp
+COPY classifier classifier
+COPY tasks tasks
+COPY ml ml
+COPY training training
+COPY --from=pages /build/webapp/static/vendor webapp/static/vendor
+ENV PATH=/opt/venv/bin:$PATH \
+    PYTHONUNBUFFERED=1 \
+    PYTHONDONTWRITEBYTECODE=1 \
+    SONOSCOPE_DATA=/data \
+    HOST=0.0.0.0 \
+    HOME=/tmp
+USER sonoscope
+VOLUME /data
+EXPOSE 8000
+CMD ["python", "-m", "gunicorn", "webapp.wsgi", "--bind", "0.0.0.0:8000", \
+     "--worker-class", "gthread", "--workers", "2", "--threads", "8", "--timeout", "120", \
+     "--no-control-socket"]

@@ -1,0 +1,52 @@
+"""`manage.py doctor`: what is wrong with this installation, and what to do."""
+
+import json
+import sys
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandParser
+
+from classifier import checks
+
+MARKS = {"ok": "ok     ", "warning": "warning", "wrong": "WRONG  "}
+
+
+class Command(BaseCommand):
+    help = "Checks everything that can be wrong; exit status 1 if anything is."
+    # It is asked when something is wrong: nothing else may stop it before it has spoken.
+    requires_system_checks: list[str] = []
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("--json", action="store_true", help="one object, for programs")
+        parser.add_argument(
+            "--only", nargs="+", choices=list(checks.RULES), metavar="CHECK", help="only these"
+        )
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        found = {}
+        for name, finding in checks.examine(set(options["only"]) if options["only"] else None):
+            found[name] = finding
+            if not options["json"]:
+                self.tell(name, finding)
+        verdicts = {finding.verdict for finding in found.values()}
+        if options["json"]:
+            worst = next(v for v in ("wrong", "warning", "ok") if v in verdicts)
+            self.stdout.write(json.dumps({"verdict": worst, "checks": _plain(found)}))
+        if "wrong" in verdicts:
+            sys.exit(1)
+
+    def tell(self, name: str, finding: checks.Finding) -> None:
+        mark = MARKS[finding.verdict]
+        if finding.verdict != "ok":
+            loud = self.style.ERROR if finding.verdict == "wrong" else self.style.WARNING
+            mark = loud(mark)
+        self.stdout.write(f"{mark}  {name:<10}  {finding.seen}")
+        if finding.hint:
+            self.stdout.write(f"{'':21}→ {finding.hint}")
+
+
+def _plain(found: dict[str, checks.Finding]) -> dict[str, dict[str, str]]:
+    return {
+        name: {"verdict": finding.verdict, "seen": finding.seen, "hint": finding.hint}
+        for name, finding in found.items()
+    }

@@ -1,0 +1,112 @@
+"""The doctor's rules, each in the situation it is for."""
+
+import os
+import time
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from django.contrib.auth.models import User
+from django.utils import timezone
+from pytest_django import Settings
+
+from classifier import checks
+from classifier.models import State
+from classifier.tests.conftest import queued
+
+
+def test_a_checkpoint_must_be_there_and_whole(settings: Settings, tmp_path: Path) -> None:
+    shipped = Path(settings.CHECKPOINT)
+    assert checks.checkpoint() == checks.ok(f"{shipped.name}: 50 classes")
+    settings.CHECKPOINT = tmp_path / "weights.safetensors"
+    assert "No such file" in checks.checkpoint().seen
+    whole = shipped.read_bytes()
+    no_tensors = b"\x02" + b"\0" * 7 + b"{}"
+    for broken in (b"", b"short", b"\xff" * 100, whole[:-1], whole[:5000], no_tensors):
+        settings.CHECKPOINT.write_bytes(broken)
+        assert checks.checkpoint().verdict == "wrong", broken[:20]
+        assert "no checkpoint of ours" in checks.checkpoint().seen
+
+
+def test_sqlite_does_not_belong_on_a_network_disk(tmp_path: Path) -> None:
+    mounts = tmp_path / "mounts"
+    mounts.write_text(
+        "/dev/sda1 / ext4 rw 0 0\nserver:/export /srv/my\\040data nfs4 rw 0 0\n"
+        "/dev/sdb1 /srv/my\\040data/fast xfs rw 0 0\n"
+    )
+    for place, kind in (("/srv", "ext4"), ("/srv/my data/x", "nfs4"), ("/srv/my data/fast", "xfs")):
+        assert checks.file_system_of(Path(place), mounts) == kind
+    assert checks.file_system_of(Path("/srv"), tmp_path / "none") == ""
+
+
+def test_the_secret_key_is_for_its_owner_only(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("SECRET_KEY", raising=False)
+    settings.SECRET_KEY_FILE = tmp_path / "key"
+    assert checks.secret_key().verdict == "wrong"
+    settings.SECRET_KEY_FILE.write_text("x")
+    settings.SECRET_KEY_FILE.chmod(0o644)
+    assert checks.secret_key().hint == f"chmod 600 {settings.SECRET_KEY_FILE}"
+    settings.SECRET_KEY_FILE.chmod(0o600)
+    assert checks.secret_key().verdict == "ok"
+    mounted = tmp_path / "mounted"
+    mounted.write_text("x")
+    mounted.chmod(0o444)
+    monkeypatch.setenv("SECRET_KEY_FILE", str(mounted))
+    assert checks.secret_key().verdict == "ok"
+    mounted.chmod(0o666)
+    assert checks.secret_key().verdict == "wrong"
+
+
+@pytest.mark.parametrize(
+    ("address", "verdict"),
+    [
+        ("http://localhost:8000", "ok"),
+        ("https://sounds.example.org", "ok"),
+        ("http://sounds.example.org", "warning"),
+        ("sounds.example.org", "wrong"),
+        ("ftp://sounds.example.org", "wrong"),
+        ("https://sounds.example.org/here", "wrong"),
+        ("https://elsewhere.example.org", "wrong"),
+    ],
+)
+def test_the_origin_makes_sense(settings: Settings, address: str, verdict: str) -> None:
+    settings.ALLOWED_HOSTS = ["localhost", "sounds.example.org"]
+    settings.ORIGIN = address
+    assert checks.origin().verdict == verdict
+
+
+def test_the_sweep_must_have_run_lately(settings: Settings, tmp_path: Path) -> None:
+    settings.SWEEP_MARK = tmp_path / "mark"
+    assert checks.sweep().verdict == "wrong"
+    settings.SWEEP_MARK.touch()
+    assert checks.sweep().verdict == "ok"
+    long_ago = time.time() - 600
+    os.utime(settings.SWEEP_MARK, (long_ago, long_ago))
+    assert checks.sweep().verdict == "wrong"
+
+
+def test_rows_that_should_have_moved_on(anna: User) -> None:
+    assert checks.queue() == checks.ok("nothing waits")
+    waiting = queued(anna)
+    assert checks.queue().verdict == "ok"
+    long_ago = timezone.now() - timedelta(hours=1)
+    waiting.created_at = long_ago
+    waiting.save()
+    assert "nothing runs" in checks.queue().seen
+    held = queued(anna, state=State.RUNNING, leased_until=timezone.now())
+    assert checks.queue().verdict == "ok"
+    held.leased_until = long_ago
+    held.save()
+    assert "a worker that is gone" in checks.queue().seen
+
+
+def test_a_full_disk(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert checks.disk().verdict in ("ok", "warning")
+    monkeypatch.setattr(checks, "LEAST_FREE_BYTES", 10**18)
+    assert checks.disk().verdict == "wrong"
+
+
+def test_the_clock_agrees_with_the_database(db: None) -> None:
+    assert checks.clock().verdict == "ok"

@@ -1,0 +1,154 @@
+"""The papers are true: examples run, the settings are all there, links lead somewhere."""
+
+import json
+import os
+import re
+import sqlite3
+import subprocess
+import sys
+import tarfile
+from pathlib import Path
+
+import pytest
+
+from tests.house import PASSWORD, ROOT, House, Person
+from webapp import env
+from webapp.configuration import PAPER, paper
+
+PAPERS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
+
+
+def blocks(path: str, language: str) -> list[str]:
+    found = re.findall(rf"^```{language}\n(.*?)^```$", (ROOT / path).read_text(), re.M | re.S)
+    assert found, f"{path} has no {language} examples"
+    return found
+
+
+def run(command: list[str], script: str, house: House, person: Person, folder: Path) -> str:
+    """One script, with this house and this person in place of the examples'."""
+    for example, mine in {
+        "http://localhost:8000": house.url,
+        "NAME='you'": f"NAME='{person.name}'",
+        '"username": "you"': f'"username": "{person.name}"',
+        "your password": PASSWORD,
+    }.items():
+        script = script.replace(example, mine)
+    done = subprocess.run(
+        command,
+        cwd=folder, input=script, capture_output=True, text=True, timeout=180,
+        env={"PATH": os.environ["PATH"], "NO_PROXY": "localhost"},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("reader")
+
+
+@pytest.fixture(scope="module")
+def shell(house: House, anna: Person, folder: Path) -> str:
+    script = "\n".join(["set -euo pipefail", *blocks("docs/api.md", "sh")])
+    return run(["bash", "-s"], script, house, anna, folder)
+
+
+def test_the_shell_examples_work(shell: str, folder: Path, anna: Person) -> None:
+    sent = json.loads(shell.splitlines()[0].partition("}")[0] + "}")
+    answer = json.loads((folder / "answer.json").read_text())
+    assert (answer["id"], answer["clip"]) == (sent["analysis"], sent["clip"])
+    assert answer["state"] == "done"
+    for picture in ("spectrogram.png", "layer4.png"):
+        assert (folder / picture).read_bytes()[:4] == b"\x89PNG"
+    assert (folder / "maps.zip").read_bytes()[:2] == b"PK"
+    assert (folder / "start.bin").read_bytes() == (folder / "sound.wav").read_bytes()[:100]
+
+
+def test_the_answers_look_as_they_are_shown(shell: str, folder: Path) -> None:
+    sent, analysis, refusal = (json.loads(block) for block in blocks("docs/api.md", "json"))
+    assert set(sent) == {"clip", "analysis"}
+    answer = json.loads((folder / "answer.json").read_text())
+    _same_shape(analysis, answer)
+    assert len(answer["predictions"]) == 50
+    assert len(answer["maps"]) == 37
+    assert json.loads((folder / "refusal.json").read_text()) == refusal
+
+
+def _same_shape(shown: object, real: object, where: str = "the answer") -> None:
+    """Everything that is shown is there, as the same kind of value."""
+    assert isinstance(real, type(shown)), where
+    if isinstance(shown, dict):
+        assert isinstance(real, dict)
+        for key, value in shown.items():
+            assert key in real, f"{where}: {key}"
+            _same_shape(value, real[key], f"{where}: {key}")
+    if isinstance(shown, list) and shown and isinstance(real, list):
+        _same_shape(shown[0], real[0], where)
+
+
+def test_the_python_examples_work(shell: str, house: House, anna: Person, folder: Path) -> None:
+    script = "\n".join(blocks("docs/api.md", "python"))
+    told = run([sys.executable, "-"], script, house, anna, folder)
+    assert len(told.splitlines()) == 3
+    assert (folder / "layer1.0.png").exists() or len(list(folder.glob("layer1*.png"))) > 1
+
+
+def test_the_backup_of_sqlite_holds_rows_and_files(
+    shell: str, house: House, anna: Person, tmp_path: Path
+) -> None:
+    if house.database_url:
+        pytest.skip("this house lives on PostgreSQL")
+    script = blocks("docs/operations.md", "sh")[0]
+    script = script.replace("DATA=var", f"DATA='{house.data}'").replace(
+        ".venv/bin/python", sys.executable
+    )
+    run(["bash", "-euo", "pipefail", "-s"], script, house, anna, tmp_path)
+    with sqlite3.connect(tmp_path / "backup" / "sonoscope.sqlite3") as backup:
+        keys = [row[0] for row in backup.execute("SELECT file_key FROM classifier_clip")]
+    with tarfile.open(tmp_path / "backup" / "files.tar") as files:
+        names = files.getnames()
+    assert keys
+    assert {f"media/clips/{key[:2]}/{key}" for key in keys} <= set(names)
+    assert "secret_key" in names
+
+
+# --- settings -----------------------------------------------------------------------------
+
+
+def test_the_configuration_is_what_the_settings_say() -> None:
+    assert PAPER.read_text() == paper(), "run: python -m webapp.configuration"
+
+
+def test_every_setting_has_a_meaning() -> None:
+    asked = re.findall(r'env\.\w+\(\s*"([A-Z_]+)"', (ROOT / "webapp" / "settings.py").read_text())
+    assert set(asked) - {"ENV_FILE"} == set(env.KNOWN)
+
+
+def test_the_example_file_names_the_same_settings() -> None:
+    example = (ROOT / ".env.example").read_text()
+    assert set(re.findall(r"^#?([A-Z_]+)=", example, re.M)) == set(env.KNOWN)
+
+
+# --- links --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("path", PAPERS, ids=lambda path: path.name)
+def test_links_between_papers_lead_somewhere(path: Path) -> None:
+    for target in re.findall(r"\]\((?!https?://)([^)#]+)", path.read_text()):
+        assert (path.parent / target).exists(), target
+
+
+@pytest.mark.parametrize("path", PAPERS, ids=lambda path: path.name)
+def test_named_commands_exist(path: Path) -> None:
+    """`manage.py something`, `python -m something` and `make something` are really there."""
+    text = path.read_text()
+    for command in set(re.findall(r"manage\.py ([a-z_]+)", text)):
+        known = ("migrate", "collectstatic", "createsuperuser", "check", "shell", "dbshell")
+        ours = ROOT / "classifier" / "management" / "commands" / f"{command}.py"
+        assert command in (*known, "changepassword") or ours.exists(), command
+    for module in set(re.findall(r"python -m ((?:ml|tasks|training|webapp|bench)[a-z_.]*)", text)):
+        place = ROOT / module.rstrip(".").replace(".", "/")
+        assert place.is_dir() or place.with_suffix(".py").exists(), module
+    targets = re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.M)
+    for target in set(re.findall(r"`make ([a-z]+)", text)):
+        assert target in targets, target

@@ -1,0 +1,45 @@
+"""What has to be done once before the rest starts: `python -m webapp.prepare`.
+
+`make run` does it by itself; in Compose it is a service of its own that the others wait for.
+"""
+
+import os
+import secrets
+import sys
+
+import django
+from django.conf import settings
+from django.contrib.auth import get_user_model
+from django.core.exceptions import ImproperlyConfigured
+from django.core.management import call_command
+
+
+def prepare() -> None:
+    """Database, static files, and the first admin, whose password is told at once."""
+    call_command("migrate", verbosity=0)
+    call_command("collectstatic", verbosity=0, interactive=False)
+    users = get_user_model().objects
+    if users.filter(is_superuser=True).exists():
+        return
+    password = settings.ADMIN_PASSWORD or secrets.token_urlsafe(12)
+    users.create_superuser(settings.ADMIN_USER, password=password)
+    shown = (
+        "as ADMIN_PASSWORD says" if settings.ADMIN_PASSWORD else f"{password}  (shown this once)"
+    )
+    print(f"First admin: {settings.ADMIN_USER}\nPassword:    {shown}", flush=True)
+
+
+def main() -> int:
+    os.umask(0o077)
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "webapp.settings")
+    try:
+        django.setup()
+        prepare()
+    except ImproperlyConfigured as error:
+        print(error, file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
