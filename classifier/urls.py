@@ -1,7 +1,7 @@
 from django.contrib.auth import views as auth
-from django.urls import path
+from django.urls import include, path
 
-from classifier import api, media, views
+from classifier import media, views
 
 pages = [
     path("", views.listen, name="listen"),
@@ -39,9 +39,4 @@ files = [
     path("media/analyses/<uuid:pk>/strip.png", media.picture, {"name": "strip.png"}, name="strip"),
     path("media/analyses/<uuid:pk>/maps/<str:name>.png", media.map_picture, name="map"),
 ]
-rest = [
-    path("api/v1/token/", api.TokenView.as_view(), name="api_token"),
-    path("api/v1/clips/", api.ClipsView.as_view(), name="api_clips"),
-    path("api/v1/analyses/<uuid:pk>/", api.AnalysisView.as_view(), name="api_analysis"),
-]
-urlpatterns = pages + account + files + rest
+urlpatterns = [*pages, *account, *files, path("api/", include("classifier.api.urls"))]

@@ -31,10 +31,11 @@ def heard(anna: Person, sound: bytes) -> dict:
 
 
 def test_it_answers_an_upload_with_where_to_ask(anna: Person, sound: bytes) -> None:
-    answer = anna.upload("chirp.flac", sound)
+    answer = anna.upload("chirp.flac", sound, again=True)
     body = answer.json()
     assert answer.status_code == 202
-    assert set(body) == {"clip", "analysis"}
+    assert set(body) == {"clip", "analysis", "duplicate"}
+    assert body["duplicate"] is False
     assert answer.headers["Location"] == f"/api/v1/analyses/{body['analysis']}/"
     asked = anna.get(answer.headers["Location"])
     unfinished = asked.json()["state"] in ("queued", "running")
@@ -182,7 +183,7 @@ def test_bad_files_fail_clearly_and_harm_nobody(anna: Person, sound: bytes, tmp_
         "list.wav": (f"ffconcat version 1.0\nfile {other}\n".encode(), "not_audio"),
     }
     sent = {name: anna.submit(name, data) for name, (data, _) in bad.items()}
-    good = anna.submit("good.flac", sound)
+    good = anna.submit("good.flac", sound, again=True)
 
     empty = anna.upload("nothing.wav", b"")
     assert empty.status_code == 400
@@ -219,7 +220,7 @@ def test_identical_uploads_of_one_owner_share_their_bytes(anna: Person, house: H
     clips = house.data / "media" / "clips"
     data = cast.encode(cast.noise(0.5, seed=8))
     before = len(list(clips.glob("*/*")))
-    first, second = (anna.wait(anna.submit(f"{n}.wav", data)) for n in "ab")
+    first, second = (anna.wait(anna.submit(f"{n}.wav", data, again=True)) for n in "ab")
     assert len(list(clips.glob("*/*"))) == before + 1
     anna.post_page(f"/clips/{first['clip']}/delete/")
     assert anna.get(second["audio"]).content == data
@@ -244,7 +245,7 @@ def test_every_refusal_of_the_api_has_code_detail_and_hint(house: House, anna: P
         requests.post(f"{api}/clips/", headers={"Authorization": "Token no"}, timeout=30),
         requests.post(f"{api}/clips/", headers=anna.headers, timeout=30),
         requests.post(f"{api}/clips/", headers=anna.headers, json={}, timeout=30),
-        requests.get(f"{api}/clips/", headers=anna.headers, timeout=30),
+        requests.put(f"{api}/clips/", headers=anna.headers, timeout=30),
         requests.get(f"{api}/nothing/", headers=anna.headers, timeout=30),
         anna.get("/api/v1/analyses/00000000-0000-4000-8000-000000000000/"),
         requests.get(f"{api}/clips/", headers={"Authorization": b"Token \xff\xfe"}, timeout=30),

@@ -192,6 +192,22 @@ CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 
 # --- API ----------------------------------------------------------------------------------
 
+# Counts of requests, shared by the web processes. With it away requests are not counted.
+_CACHE_URL = REDIS_URL or f"unix://{quote(str(BROKER_SOCKET))}?db=1"
+CACHES = {
+    "default": {
+        "BACKEND": "django.core.cache.backends.redis.RedisCache",
+        "LOCATION": _CACHE_URL,
+        "KEY_PREFIX": "sonoscope",
+        "OPTIONS": {"socket_timeout": 0.5, "socket_connect_timeout": 0.5},
+    }
+}
+THROTTLE_RATES = {
+    "uploads": f"{env.whole('UPLOADS_PER_MINUTE', 600)}/min",
+    "reads": f"{env.whole('READS_PER_MINUTE', 6000)}/min",
+    "token": f"{env.whole('TOKENS_PER_MINUTE', 20)}/min",
+}
+
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": [
         "classifier.tokens.TokenAuthentication",
@@ -200,5 +216,10 @@ REST_FRAMEWORK = {
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
     "EXCEPTION_HANDLER": "classifier.api.on_error",
+    # `format` is a filter of clips here.
+    "URL_FORMAT_OVERRIDE": None,
+    # Whose address counts: the one a proxy saw, where there is one, else the caller's own.
+    "NUM_PROXIES": 1 if _SECURE else 0,
 }
+KNOX_TOKEN_MODEL = "classifier.ApiToken"
 REST_KNOX = {"TOKEN_TTL": timedelta(days=30)}

@@ -1,0 +1,66 @@
+"""Analyses: list, look at, delete, cancel; and the checkpoints that listened."""
+
+from uuid import UUID
+
+from django.http import Http404
+from rest_framework import status
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from classifier import uploads
+from classifier.api.base import ApiView
+from classifier.api.errors import Refused
+from classifier.api.filters import AnalysisFilters
+from classifier.api.paging import NewestFirst
+from classifier.models import Analysis, State
+from classifier.serializers import AnalysisDetail, AnalysisRow, CheckpointRow
+
+# Seconds until asking again makes sense.
+RETRY_AFTER_S = {State.QUEUED: 2, State.RUNNING: 1}
+
+
+class AnalysesView(ApiView):
+    def get(self, request: Request) -> Response:
+        rows = Analysis.objects.for_list(request.user).filter(**AnalysisFilters.of(request))
+        pages = NewestFirst()
+        page = pages.paginate_queryset(rows, request, self)
+        return pages.get_paginated_response(AnalysisRow(page, many=True).data)
+
+
+class AnalysisView(ApiView):
+    def get(self, request: Request, pk: UUID) -> Response:
+        analysis = one_analysis(request, pk)
+        response = Response(AnalysisDetail(analysis).data)
+        if analysis.unfinished:
+            response["Retry-After"] = str(RETRY_AFTER_S[State(analysis.state)])
+        return response
+
+    def delete(self, request: Request, pk: UUID) -> Response:
+        uploads.delete_analysis(one_analysis(request, pk))
+        return Response(status=status.HTTP_204_NO_CONTENT)
+
+
+class CancelView(ApiView):
+    def post(self, request: Request, pk: UUID) -> Response:
+        analysis = one_analysis(request, pk)
+        if not Analysis.objects.filter(pk=analysis.pk).cancel():
+            raise Refused(
+                "not_waiting",
+                "Only an analysis that still waits can be cancelled.",
+                "Ask for it to see how it ended; delete it if you no longer want it.",
+                status=status.HTTP_409_CONFLICT,
+            )
+        return Response(AnalysisDetail(one_analysis(request, pk)).data)
+
+
+class CheckpointsView(ApiView):
+    def get(self, request: Request) -> Response:
+        rows = Analysis.objects.checkpoints_of(request.user)
+        return Response({"results": CheckpointRow(rows, many=True).data})
+
+
+def one_analysis(request: Request, pk: UUID) -> Analysis:
+    analysis = Analysis.objects.for_owner(request.user).filter(pk=pk).first()
+    if analysis is None:
+        raise Http404
+    return analysis
