@@ -3,6 +3,7 @@
 from typing import Any
 
 from django.urls import reverse
+from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from classifier.models import Analysis, Clip, State
@@ -11,9 +12,15 @@ from classifier.tokens import DEFAULT_DAYS, MOST_DAYS
 # --- what is sent -------------------------------------------------------------------------
 
 
+# A file of no bytes is described as wrong, so that nobody has to find out.
+@extend_schema_field({"type": "string", "format": "binary", "minLength": 1})
+class SoundField(serializers.FileField):
+    pass
+
+
 class UploadForm(serializers.Serializer):
     # An empty file is the doorkeeper's business: it has a better sentence for it.
-    file = serializers.FileField(
+    file = SoundField(
         allow_empty_file=True, max_length=None, help_text="The sound file's bytes, in any format."
     )
 
@@ -50,6 +57,12 @@ class TokenRequest(TokenOptions):
 
 class TokenForm(TokenOptions):
     pass
+
+
+class ClassifyForm(serializers.Serializer):
+    audio_data = serializers.CharField(
+        trim_whitespace=False, help_text="The sound file's bytes as base64."
+    )
 
 
 # --- what is answered ---------------------------------------------------------------------
@@ -237,6 +250,7 @@ class AnalysisDetail(AnalysisRow):
             "timings",
         )
 
+    @extend_schema_field(serializers.DictField(child=FeatureMap()))
     def get_maps(self, analysis: Analysis) -> dict[str, Any]:
         return {
             facts["name"]: {
@@ -270,6 +284,7 @@ class ClipDetail(ClipRow):
     class Meta(ClipRow.Meta):
         fields = (*ClipRow.Meta.fields, "analyses")  # type: ignore[assignment]
 
+    @extend_schema_field(AnalysisRow(many=True))
     def get_analyses(self, clip: Clip) -> list[dict[str, Any]]:
         return list(AnalysisRow(self.context["latest"], many=True).data)
 
@@ -306,3 +321,34 @@ class NewToken(TokenRow):
 
     def get_token(self, token: Any) -> str:
         return self.context["token"]
+
+
+# --- the original's answer ----------------------------------------------------------------
+
+
+class Grid(serializers.Serializer):
+    shape = serializers.ListField(
+        child=serializers.IntegerField(), help_text="Height (frequency) and width (time), in cells."
+    )
+    values = serializers.ListField(
+        child=serializers.ListField(child=serializers.FloatField()),
+        help_text="Rows of cells, row 0 the lowest frequency.",
+    )
+
+
+class Waveform(serializers.Serializer):
+    values = serializers.ListField(
+        child=serializers.FloatField(),
+        help_text="Lowest and highest sample of each of up to 1,000 equal parts, −1 to 1.",
+    )
+    sample_rate = serializers.IntegerField(help_text="Always 44100, in Hz, as the original says.")
+    duration = serializers.FloatField(help_text="Length in seconds.")
+
+
+class ClassifyAnswer(serializers.Serializer):
+    predictions = Prediction(many=True, help_text="The three most confident, best first.")
+    visualization = serializers.DictField(
+        child=Grid(), help_text="The 37 mean feature maps by name; activations have no unit."
+    )
+    input_spectrogram = Grid(help_text="The log-mel spectrogram in dB.")
+    waveform = Waveform(help_text="The waveform, for drawing it.")

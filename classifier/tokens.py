@@ -2,7 +2,7 @@
 
 from datetime import timedelta
 
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 from django.utils import timezone
 from knox.auth import TokenAuthentication as KnoxAuthentication
 from rest_framework.exceptions import AuthenticationFailed
@@ -28,6 +28,12 @@ class TokenAuthentication(KnoxAuthentication):
 def create(user, name: str = "", days: int = DEFAULT_DAYS) -> tuple[ApiToken, str]:
     """A new token and its secret, which is not kept and so can be shown only now."""
     return ApiToken.objects.create(user=user, expiry=timedelta(days=days), name=name)
+
+
+def of(user) -> QuerySet[ApiToken]:
+    """A user's tokens that still work, newest first."""
+    living = Q(expiry=None) | Q(expiry__gt=timezone.now())
+    return ApiToken.objects.filter(living, user=user).order_by("-created", "-public_id")
 
 
 def _note_use(token: ApiToken) -> None:

@@ -1,7 +1,8 @@
 from django.contrib.auth import views as auth
 from django.urls import include, path
 
-from classifier import media, views
+from classifier import account as accounts
+from classifier import health, media, views
 
 pages = [
     path("", views.listen, name="listen"),
@@ -15,6 +16,8 @@ pages = [
     path("history/", views.history, name="history"),
 ]
 account = [
+    path("account/", accounts.account, name="account"),
+    path("account/tokens/<uuid:pk>/revoke/", accounts.revoke, name="token_revoke"),
     path("account/sign-up/", views.sign_up, name="sign_up"),
     path("account/sign-in/", views.SignIn.as_view(), name="login"),
     path("account/sign-out/", auth.LogoutView.as_view(), name="logout"),
@@ -39,4 +42,9 @@ files = [
     path("media/analyses/<uuid:pk>/strip.png", media.picture, {"name": "strip.png"}, name="strip"),
     path("media/analyses/<uuid:pk>/maps/<str:name>.png", media.map_picture, name="map"),
 ]
-urlpatterns = [*pages, *account, *files, path("api/", include("classifier.api.urls"))]
+health_checks = [
+    path("healthz", health.alive, name="alive"),
+    path("readyz", health.ready, name="ready"),
+]
+rest = [path("api/", include("classifier.api.urls"))]
+urlpatterns = pages + account + files + health_checks + rest

@@ -77,6 +77,8 @@ INSTALLED_APPS = [
     "django.contrib.staticfiles",
     "csp",
     "rest_framework",
+    "drf_spectacular",
+    "drf_spectacular_sidecar",
     "knox",
     "classifier",
 ]
@@ -215,11 +217,40 @@ REST_FRAMEWORK = {
     ],
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
     "EXCEPTION_HANDLER": "classifier.api.on_error",
     # `format` is a filter of clips here.
     "URL_FORMAT_OVERRIDE": None,
     # Whose address counts: the one a proxy saw, where there is one, else the caller's own.
     "NUM_PROXIES": 1 if _SECURE else 0,
 }
+API_DESCRIPTION = """\
+A sound goes in, one of 50 labels and pictures of the feature maps come out.
+
+1. `POST /api/v1/token/` with your name and password gives a token.
+2. `POST /api/v1/clips/` with a sound file answers 202 and `Location`.
+3. `GET` that address as `Retry-After` says, until `state` is `done` or `failed`.
+
+Send the token as `Authorization: Token …`. Every refusal is `{"code", "detail", "hint"}`.
+Requests are counted by the minute: `X-RateLimit-Limit`, `X-RateLimit-Remaining` and
+`X-RateLimit-Reset` (seconds) say where you are, and a 429 says when in `Retry-After`.
+Lists come newest first, with `next` and `previous` as whole addresses to follow.
+"""
+SPECTACULAR_SETTINGS = {
+    "TITLE": "Sonoscope",
+    "VERSION": "1.0.0",
+    "DESCRIPTION": API_DESCRIPTION,
+    "OAS_VERSION": "3.1.0",
+    "COMPONENT_SPLIT_REQUEST": True,
+    "SCHEMA_PATH_PREFIX": "/api/v1",
+    "ENUM_GENERATE_CHOICE_DESCRIPTION": False,
+    "SERVE_INCLUDE_SCHEMA": False,
+    "POSTPROCESSING_HOOKS": [
+        "drf_spectacular.hooks.postprocess_schema_enums",
+        "classifier.api.schema.complete",
+    ],
+}
+# How long POST /api/v1/classify/ waits for the answer.
+CLASSIFY_WAIT_S = env.whole("CLASSIFY_WAIT_S", 30, most=100)
 KNOX_TOKEN_MODEL = "classifier.ApiToken"
 REST_KNOX = {"TOKEN_TTL": timedelta(days=30)}

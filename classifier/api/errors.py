@@ -19,6 +19,7 @@ HINTS = {
     "parse_error": "The body could not be read; send it as its Content-Type says.",
     "invalid": "Send the fields named in `detail`.",
     "throttled": "Wait as long as the header Retry-After says, in seconds.",
+    "no_such_page": "Start again without `cursor`.",
     "not_found": "Check the address, and that the token belongs to the owner.",
 }
 

@@ -4,7 +4,7 @@ from datetime import UTC
 from typing import Any
 
 from django.utils.dateparse import parse_datetime
-from rest_framework.exceptions import NotFound, ValidationError
+from rest_framework.exceptions import NotFound
 from rest_framework.pagination import Cursor, CursorPagination
 from rest_framework.request import Request
 
@@ -43,5 +43,5 @@ def _check_time(position: str) -> None:
         raise _not_ours() from error
 
 
-def _not_ours() -> ValidationError:
-    return ValidationError({"cursor": "Not a cursor of ours; follow `next` and `previous`."})
+def _not_ours() -> NotFound:
+    return NotFound("This cursor leads nowhere; follow `next` and `previous`.", "no_such_page")

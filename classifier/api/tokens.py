@@ -15,9 +15,10 @@ from classifier.api.base import ApiView
 from classifier.api.errors import BadCredentials
 from classifier.api.filters import Filters
 from classifier.api.paging import NewestTokensFirst
+from classifier.api.schema import operation
 from classifier.api.throttles import TokenThrottle
 from classifier.models import ApiToken
-from classifier.serializers import NewToken, TokenForm, TokenRequest, TokenRow
+from classifier.serializers import NewToken, TokenAnswer, TokenForm, TokenRequest, TokenRow
 
 
 class TokenView(ApiView):
@@ -27,6 +28,14 @@ class TokenView(ApiView):
     permission_classes = (AllowAny,)
     throttle_classes = (TokenThrottle,)
 
+    @operation(
+        "get_token",
+        "A token for your name and password",
+        {200: TokenAnswer},
+        tag="tokens",
+        words="The token is stored hashed and shown only this once.",
+        body=TokenRequest,
+    )
     def post(self, request: Request) -> Response:
         form = TokenRequest(data=request.data)
         form.is_valid(raise_exception=True)
@@ -39,13 +48,30 @@ class TokenView(ApiView):
 
 
 class TokensView(ApiView):
+    pagination_class = NewestTokensFirst
+
+    @operation(
+        "list_tokens",
+        "List your tokens",
+        {200: TokenRow(many=True)},
+        tag="tokens",
+        words="Those that still work, newest first. The secrets themselves are never shown.",
+        parameters=(Filters,),
+    )
     def get(self, request: Request) -> Response:
         Filters.of(request)
-        pages = NewestTokensFirst()
-        rows = ApiToken.objects.filter(user=request.user)
-        page: Any = pages.paginate_queryset(rows, request, self)
+        pages = self.pagination_class()
+        page: Any = pages.paginate_queryset(tokens.of(request.user), request, self)
         return pages.get_paginated_response(TokenRow(page, many=True).data)
 
+    @operation(
+        "create_token",
+        "Make a token",
+        {201: NewToken},
+        tag="tokens",
+        words="The token is stored hashed and shown only this once.",
+        body=TokenForm,
+    )
     def post(self, request: Request) -> Response:
         form = TokenForm(data=request.data)
         form.is_valid(raise_exception=True)
@@ -55,6 +81,7 @@ class TokensView(ApiView):
 
 
 class OneTokenView(ApiView):
+    @operation("revoke_token", "Revoke a token", {204: None}, tag="tokens")
     def delete(self, request: Request, pk: UUID) -> Response:
         deleted, _ = ApiToken.objects.filter(user=request.user, public_id=pk).delete()
         if not deleted:

@@ -1,8 +1,12 @@
 from django.urls import path
 
-from classifier.api import analyses, clips, tokens
+from classifier.api import analyses, classify, clips, docs, schema, tokens
 
 urlpatterns = [
+    path("schema/", schema.SchemaView.as_view(), name="api_schema"),
+    path("docs/", docs.swagger, name="api_docs"),
+    path("docs/redoc/", docs.redoc, name="api_redoc"),
+    path("v1/classify/", classify.ClassifyView.as_view(), name="api_classify"),
     path("v1/token/", tokens.TokenView.as_view(), name="api_token"),
     path("v1/tokens/", tokens.TokensView.as_view(), name="api_tokens"),
     path("v1/tokens/<uuid:pk>/", tokens.OneTokenView.as_view(), name="api_one_token"),
