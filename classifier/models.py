@@ -116,8 +116,12 @@ class AnalysisQuerySet(models.QuerySet["Analysis"]):
         )
 
     def known(self, user, sha256: str) -> "Analysis | None":
-        """What this user's same bytes were heard as before, or are being heard as now."""
+        """What this user's same bytes were heard as before, or are being heard as now.
+
+        Locked until the transaction ends, so that nobody deletes it before it is answered.
+        """
         rows = self.for_owner(user).filter(clip__sha256=sha256, clip__owner=user)
+        rows = rows.select_for_update(of=("self",))
         return rows.filter(state__in=(State.DONE, *UNFINISHED)).first()
 
     def cancel(self) -> int:
@@ -256,10 +260,12 @@ class Analysis(models.Model):
         verbose_name_plural = "analyses"
         indexes = [
             models.Index(fields=["owner", "-created_at", "-id"], name="analysis_history"),
-            models.Index(fields=["owner", "label", "-created_at"], name="analysis_by_label"),
-            models.Index(fields=["owner", "state", "-created_at"], name="analysis_by_state"),
-            models.Index(
-                fields=["owner", "checkpoint", "-created_at"], name="analysis_by_checkpoint"
+            # To the last column of the order, or SQLite would rather walk through the history.
+            *(
+                models.Index(
+                    fields=["owner", what, "-created_at", "-id"], name=f"analysis_by_{what}"
+                )
+                for what in ("label", "state", "checkpoint")
             ),
             # Not partial: SQLite would not see that `state = ?` falls under its condition.
             models.Index(fields=["state", "lane", "created_at"], name="analysis_queue"),

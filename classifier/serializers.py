@@ -12,6 +12,15 @@ from classifier.tokens import DEFAULT_DAYS, MOST_DAYS
 # --- what is sent -------------------------------------------------------------------------
 
 
+class Text(serializers.CharField):
+    """A number is no text."""
+
+    def to_internal_value(self, data: Any) -> str:
+        if not isinstance(data, str):
+            self.fail("invalid")
+        return super().to_internal_value(data)
+
+
 # A file of no bytes is described as wrong, so that nobody has to find out.
 @extend_schema_field({"type": "string", "format": "binary", "minLength": 1})
 class SoundField(serializers.FileField):
@@ -33,7 +42,7 @@ class UploadQuery(serializers.Serializer):
 
 
 class TokenOptions(serializers.Serializer):
-    name = serializers.CharField(
+    name = Text(
         default="",
         allow_blank=True,
         max_length=100,
@@ -49,10 +58,8 @@ class TokenOptions(serializers.Serializer):
 
 
 class TokenRequest(TokenOptions):
-    username = serializers.CharField(max_length=150, help_text="As on the sign-in page.")
-    password = serializers.CharField(
-        trim_whitespace=False, max_length=1000, help_text="As on the sign-in page."
-    )
+    username = Text(max_length=150, help_text="As on the sign-in page.")
+    password = Text(trim_whitespace=False, max_length=1000, help_text="As on the sign-in page.")
 
 
 class TokenForm(TokenOptions):
@@ -60,9 +67,7 @@ class TokenForm(TokenOptions):
 
 
 class ClassifyForm(serializers.Serializer):
-    audio_data = serializers.CharField(
-        trim_whitespace=False, help_text="The sound file's bytes as base64."
-    )
+    audio_data = Text(trim_whitespace=False, help_text="The sound file's bytes as base64.")
 
 
 # --- what is answered ---------------------------------------------------------------------

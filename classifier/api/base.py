@@ -1,6 +1,5 @@
 """What every view of the API shares."""
 
-import math
 from typing import Any
 
 from rest_framework.request import Request
@@ -8,7 +7,7 @@ from rest_framework.response import Response
 from rest_framework.throttling import BaseThrottle
 from rest_framework.views import APIView
 
-from classifier.api.throttles import ReadThrottle, UploadThrottle, _Counted
+from classifier.api.throttles import Counted, ReadThrottle, UploadThrottle
 
 
 class ApiView(APIView):
@@ -27,10 +26,10 @@ class ApiView(APIView):
     def finalize_response(self, request: Request, response: Any, *args: Any, **kwargs: Any) -> Any:
         response = super().finalize_response(request, response, *args, **kwargs)
         for throttle in getattr(self, "counted", ()):
-            if isinstance(throttle, _Counted) and throttle.count is not None:
+            if isinstance(throttle, Counted) and throttle.count is not None:
                 response["X-RateLimit-Limit"] = str(throttle.num_requests)
                 response["X-RateLimit-Remaining"] = str(throttle.left)
-                response["X-RateLimit-Reset"] = str(math.ceil(throttle.wait()))
+                response["X-RateLimit-Reset"] = str(throttle.wait())
         return response
 
 

@@ -17,6 +17,7 @@ from uuid import UUID
 
 import numpy as np
 from django.conf import settings
+from django.http import Http404
 from django.urls import reverse
 from PIL import Image
 from rest_framework.parsers import JSONParser
@@ -60,7 +61,7 @@ class ClassifyView(ApiView):
         "that result.",
         body=ClassifyForm,
         parameters=(header("Location", "Address of the analysis.", (202,)),),
-        refusals=(409, 500),
+        refusals=(404, 409, 500),
     )
     def post(self, request: Request) -> Response:
         form = ClassifyForm(data=request.data)
@@ -88,16 +89,23 @@ def _decoded(audio_data: str) -> bytes:
 
 
 def _waited_for(pk: UUID) -> Analysis:
-    """The analysis when it has ended, or as it is when waiting has."""
-    rows = Analysis.objects.select_related("clip")
+    """The analysis when it has ended, or as it is when waiting has. Raises Http404 once deleted."""
+    state = Analysis.objects.filter(pk=pk).only("state")
     ends = time.monotonic() + settings.CLASSIFY_WAIT_S
     if _waiting.acquire(blocking=False):
         try:
-            while time.monotonic() < ends and rows.only("state").get(pk=pk).unfinished:
+            while time.monotonic() < ends and _goes_on(state.first()):
                 time.sleep(LOOK_EVERY_S)
         finally:
             _waiting.release()
-    return rows.get(pk=pk)
+    analysis = Analysis.objects.select_related("clip").filter(pk=pk).first()
+    if analysis is None:
+        raise Http404
+    return analysis
+
+
+def _goes_on(analysis: Analysis | None) -> bool:
+    return analysis is not None and analysis.unfinished
 
 
 def _answer(analysis: Analysis) -> dict[str, Any]:

@@ -14,8 +14,20 @@ def swagger(request: HttpRequest) -> HttpResponse:
     return render(request, "classifier/api_docs.html")
 
 
-# It makes its style elements itself, and searches in a worker that it writes itself.
-@csp_update({"img-src": [SELF, "data:"], "style-src": [SELF, NONCE], "worker-src": [SELF, "blob:"]})
+# It makes its style elements itself: one that starts empty, one for scroll bars. And it searches
+# in a worker that it writes itself.
+@csp_update(
+    {
+        "img-src": [SELF, "data:"],
+        "style-src": [
+            SELF,
+            NONCE,
+            "'sha256-47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU='",
+            "'sha256-QMIg+bpjm3JdElJ388KYke01izlUW0UoNOeKjpMxdgc='",
+        ],
+        "worker-src": [SELF, "blob:"],
+    }
+)
 @require_safe
 def redoc(request: HttpRequest) -> HttpResponse:
     return render(request, "classifier/api_redoc.html")

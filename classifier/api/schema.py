@@ -48,7 +48,7 @@ EXAMPLES: dict[str, Any] = {
     "analyses": [ROW],
     "analysis": UUID,
     "audio": f"/media/clips/{UUID}/audio",
-    "audio_data": "UklGRiQAAABXQVZFZm10IBAAAAABAAEA…",
+    "audio_data": "UklGRiQAAABXQVZFZm10IBAAAAABAAEA",
     "channels": 1,
     "chunk_clips": 1,
     "class": "chirping_birds",

@@ -1,6 +1,7 @@
 """How much one person may ask for in a minute: for fairness between people, not as a lock."""
 
 import logging
+import math
 import time
 
 from django.conf import settings
@@ -17,7 +18,7 @@ CACHE_REST_S = 10
 _asked_again_at = 0.0
 
 
-class _Counted(SimpleRateThrottle):
+class Counted(SimpleRateThrottle):
     """A counter for each whole window, instead of DRF's list of every request's time.
 
     Counting is one atomic step in the cache that all web processes share.
@@ -44,23 +45,23 @@ class _Counted(SimpleRateThrottle):
         return self.count <= self.num_requests
 
     def wait(self) -> float:
-        """Seconds until the window ends."""
-        return self.duration - time.time() % self.duration
+        """Whole seconds until the window ends."""
+        return math.ceil(self.duration - time.time() % self.duration)
 
 
-class ReadThrottle(_Counted, UserRateThrottle):
+class ReadThrottle(Counted, UserRateThrottle):
     """Everything a person asks for."""
 
     scope = "reads"
 
 
-class UploadThrottle(_Counted, UserRateThrottle):
+class UploadThrottle(Counted, UserRateThrottle):
     """What gives a worker something to do."""
 
     scope = "uploads"
 
 
-class TokenThrottle(_Counted, AnonRateThrottle):
+class TokenThrottle(Counted, AnonRateThrottle):
     """Passwords tried from one address."""
 
     scope = "token"

@@ -1,18 +1,27 @@
 """REST: lists, filters, paging, deleting, cancelling, keys and duplicates."""
 
+import base64
+import re
+import time
 from datetime import timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
+from django.core.cache import caches
 from django.core.files.uploadedfile import SimpleUploadedFile
+from django.core.management import call_command
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
+from kombu.exceptions import OperationalError
+from pytest_django import DjangoAssertNumQueries, Settings
 
-from classifier import tokens, uploads
+from classifier import health, tokens, uploads
+from classifier.api import classify, throttles
 from classifier.models import Analysis, ApiToken, Clip, IdempotencyKey
 from classifier.tests.conftest import done, queued
 
@@ -330,3 +339,158 @@ def test_a_token_for_name_and_password(anna: User) -> None:
     refused(ask(password="no"), 400, "bad_credentials")
     refused(ask(expires_in_days=0), 400, "invalid")
     refused(ask(name="\x00"), 400, "invalid")
+
+
+# --- fairness, health, description --------------------------------------------------------
+
+
+@pytest.fixture
+def counting(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Settings:
+    """Few requests a minute, all of them in one minute."""
+    clock = SimpleNamespace(time=lambda: 1_800_000_010.0, monotonic=time.monotonic)
+    monkeypatch.setattr(throttles, "time", clock)
+    settings.CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
+    caches["default"].clear()
+    settings.THROTTLE_RATES = {"reads": "3/min", "uploads": "1/min", "token": "2/min"}
+    throttles._asked_again_at = 0.0
+    return settings
+
+
+def test_a_person_who_asks_too_much_is_told_when_to_come_back(
+    caller: Caller, ben: User, counting: Settings
+) -> None:
+    left = [caller.get("clips/")["X-RateLimit-Remaining"] for _ in range(3)]
+    assert left == ["2", "1", "0"]
+    answer = caller.get("clips/")
+    refused(answer, 429, "throttled")
+    assert 0 < int(answer["Retry-After"]) <= 60
+    assert (answer["X-RateLimit-Limit"], answer["X-RateLimit-Remaining"]) == ("3", "0")
+    assert 0 < int(answer["X-RateLimit-Reset"]) <= 60
+    assert Caller(ben).get("clips/").status_code == 200
+    assert caller.upload(b"one").status_code == 202  # uploads are counted on their own
+    refused(caller.upload(b"two"), 429, "throttled")
+
+
+def test_passwords_cannot_be_tried_without_end(anna: User, counting: Settings) -> None:
+    for status in (400, 400, 429):
+        body = {"username": "anna", "password": "guess"}
+        answer = Client().post("/api/v1/token/", body, headers={"X-Forwarded-For": f"{status}"})
+        refused(answer, status)
+
+
+def test_with_the_cache_away_requests_are_not_counted_but_answered(
+    caller: Caller, settings: Settings, tmp_path: Path
+) -> None:
+    settings.CACHES = {
+        "default": {
+            "BACKEND": "django.core.cache.backends.redis.RedisCache",
+            "LOCATION": f"unix://{tmp_path}/nobody.sock",
+        }
+    }
+    throttles._asked_again_at = 0.0
+    for _ in range(2):
+        answer = caller.get("clips/")
+        assert answer.status_code == 200
+        assert "X-RateLimit-Limit" not in answer
+    throttles._asked_again_at = 0.0
+
+
+def test_it_is_alive_without_a_database_and_not_ready_without_a_broker(
+    db: None, monkeypatch: pytest.MonkeyPatch, django_assert_num_queries: DjangoAssertNumQueries
+) -> None:
+    with django_assert_num_queries(0):
+        assert Client().get("/healthz").json() == {"status": "alive"}
+
+    def gone(lane: int) -> int:
+        raise OperationalError("redis://user:password@somewhere")
+
+    monkeypatch.setattr(health, "_last", None)
+    monkeypatch.setattr(health, "queued_messages", gone)
+    answer = Client().get("/readyz")
+    assert answer.status_code == 503
+    assert answer.json()["checks"]["database"]["ok"]
+    assert answer.json()["checks"]["broker"] == {"ok": False, "detail": "OperationalError"}
+    assert not answer.json()["checks"]["worker"]["ok"]
+    monkeypatch.setattr(health, "_last", None)
+
+
+def test_the_description_is_valid_and_complete(db: None, tmp_path: Path) -> None:
+    call_command(
+        "spectacular", "--validate", "--fail-on-warn", "--file", str(tmp_path / "schema.yml")
+    )
+    described = Client().get("/api/schema/").json()
+    assert described["openapi"] == "3.1.0"
+    for path, methods in described["paths"].items():
+        for method, operation in methods.items():
+            where = f"{method} {path}"
+            assert operation["summary"] and operation["description"], where
+            assert all(a["description"] for a in operation["responses"].values()), where
+            assert "400" in operation["responses"] and "429" in operation["responses"], where
+            for parameter in operation.get("parameters", ()):
+                assert parameter["description"], where
+    for name, schema in described["components"]["schemas"].items():
+        for field, facts in schema.get("properties", {}).items():
+            assert facts["description"], f"{name}.{field}"
+            assert facts["examples"], f"{name}.{field}"
+
+
+def test_the_documentation_loosens_the_policy_of_no_other_page(anna: User) -> None:
+    client = Client()
+    client.force_login(anna)
+    for path in ("/api/docs/", "/api/docs/redoc/"):
+        policy = client.get(path)["Content-Security-Policy"]
+        assert "unsafe" not in policy
+        assert "img-src 'self' data:" in policy
+    assert "data:" not in client.get("/account/")["Content-Security-Policy"]
+
+
+# --- classify, without a worker -----------------------------------------------------------
+
+
+def test_classify_answers_with_where_to_ask_when_it_takes_too_long(
+    caller: Caller, settings: Settings
+) -> None:
+    settings.CLASSIFY_WAIT_S = 0
+    answer = caller.post("classify/", {"audio_data": base64.b64encode(b"sound").decode()})
+    assert answer.status_code == 202
+    assert answer["Location"] == f"/api/v1/analyses/{answer.json()['analysis']}/"
+
+
+@pytest.mark.parametrize(("code", "status"), [("damaged", 400), ("crashed", 500)])
+def test_classify_tells_bad_sounds_from_our_faults(
+    caller: Caller, monkeypatch: pytest.MonkeyPatch, code: str, status: int
+) -> None:
+    row = queued(
+        caller.user, state="failed", error_code=code, error_detail="It broke.", error_hint="Mend."
+    )
+    monkeypatch.setattr(classify, "_waited_for", lambda pk: row)
+    refused(caller.post("classify/", {"audio_data": "c291bmQ="}), status, code)
+
+
+# --- the account page ---------------------------------------------------------------------
+
+
+def test_the_account_page_makes_shows_once_and_revokes(anna: User) -> None:
+    client = Client()
+    client.force_login(anna)
+    made = client.post("/account/", {"name": "garden box", "expires_in_days": 7})
+    token = ApiToken.objects.get()
+    secret = re.search(r"data-secret>([0-9a-f]+)<", made.content.decode())
+    assert secret
+    assert made["Cache-Control"] == "no-store"
+    again = client.get("/account/").content.decode()
+    assert secret[1] not in again
+    assert "garden box" in again and "/account/password/" in again
+    box = Client(headers={"Authorization": f"Token {secret[1]}"})
+    assert box.get("/api/v1/clips/").status_code == 200
+    assert client.post(f"/account/tokens/{token.public_id}/revoke/").status_code == 302
+    assert box.get("/api/v1/clips/").status_code == 401
+    assert client.post("/account/", {"expires_in_days": 0}).status_code == 400
+
+
+def test_nobody_revokes_the_token_of_another(anna: User, ben: User) -> None:
+    theirs, _ = tokens.create(ben)
+    client = Client()
+    client.force_login(anna)
+    assert client.post(f"/account/tokens/{theirs.public_id}/revoke/").status_code == 404
+    assert ApiToken.objects.count() == 1

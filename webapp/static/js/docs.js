@@ -20,6 +20,13 @@ if (swagger) {
 
 const redoc = document.getElementById("redoc");
 if (redoc) {
+  // It would fetch its maker's logo from another machine.
+  const set = Element.prototype.setAttribute;
+  Element.prototype.setAttribute = function (name, value) {
+    if (name !== "src" || new URL(value, location.href).origin === location.origin) {
+      set.call(this, name, value);
+    }
+  };
   const nonce = document.querySelector("meta[name=style-nonce]").content;
   Redoc.init(redoc.dataset.schema, { nonce, nativeScrollbars: true }, redoc);
 }
