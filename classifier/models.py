@@ -3,12 +3,13 @@
 import uuid
 from collections.abc import Sequence
 from datetime import timedelta
-from typing import Self
+from typing import Any, Self
 
 from django.conf import settings
 from django.db import models, transaction
-from django.db.models import F, Q
+from django.db.models import Count, F, Max, Min, Q
 from django.utils import timezone
+from knox.models import AbstractAuthToken
 
 MOST_ATTEMPTS = 3
 
@@ -48,6 +49,10 @@ class ClipQuerySet(models.QuerySet["Clip"]):
     def for_owner(self, user) -> Self:
         return self.filter(owner=user)
 
+    def with_bytes(self, user, sha256: str) -> Self:
+        """This user's clips of exactly these bytes."""
+        return self.filter(owner=user, sha256=sha256)
+
 
 class Clip(models.Model):
     """An uploaded sound. `file_key` names its bytes; identical uploads of one owner share them."""
@@ -70,6 +75,7 @@ class Clip(models.Model):
     class Meta:
         indexes = [
             models.Index(fields=["owner", "sha256"], name="clip_same_bytes"),
+            models.Index(fields=["owner", "-created_at", "-id"], name="clip_history"),
             models.Index(fields=["-created_at", "-id"], name="clip_newest"),
         ]
 
@@ -90,6 +96,39 @@ class AnalysisQuerySet(models.QuerySet["Analysis"]):
         if label:
             rows = rows.filter(label=label)
         return rows.filter(state=state) if state else rows
+
+    def for_list(self, user) -> Self:
+        """Rows of a list of the API: everything but what is heavy."""
+        return self.for_owner(user).defer("predictions", "scope", "maps", "timings")
+
+    def checkpoints_of(self, user) -> models.QuerySet[Any, dict[str, Any]]:
+        """{checkpoint, analyses, first_used_at, last_used_at} of each that heard something."""
+        return (
+            self.filter(owner=user)
+            .exclude(checkpoint="")
+            .values("checkpoint")
+            .annotate(
+                analyses=Count("id"),
+                first_used_at=Min("created_at"),
+                last_used_at=Max("created_at"),
+            )
+            .order_by("-last_used_at", "checkpoint")
+        )
+
+    def known(self, user, sha256: str) -> "Analysis | None":
+        """What this user's same bytes were heard as before, or are being heard as now.
+
+        Locked until the transaction ends, so that nobody deletes it before it is answered.
+        """
+        rows = self.for_owner(user).filter(clip__sha256=sha256, clip__owner=user)
+        rows = rows.select_for_update(of=("self",))
+        return rows.filter(state__in=(State.DONE, *UNFINISHED)).first()
+
+    def cancel(self) -> int:
+        """QUEUED → CANCELLED. Returns how many; whatever a worker has taken stays."""
+        return self.filter(state=State.QUEUED).update(
+            state=State.CANCELLED, finished_at=timezone.now()
+        )
 
     def labels_of(self, user) -> list[str]:
         """Every label this user has been given."""
@@ -236,8 +275,13 @@ class Analysis(models.Model):
         verbose_name_plural = "analyses"
         indexes = [
             models.Index(fields=["owner", "-created_at", "-id"], name="analysis_history"),
-            models.Index(fields=["owner", "label", "-created_at"], name="analysis_by_label"),
-            models.Index(fields=["owner", "state", "-created_at"], name="analysis_by_state"),
+            # To the last column of the order, or SQLite would rather walk through the history.
+            *(
+                models.Index(
+                    fields=["owner", what, "-created_at", "-id"], name=f"analysis_by_{what}"
+                )
+                for what in ("label", "state", "checkpoint")
+            ),
             # Not partial: SQLite would not see that `state = ?` falls under its condition.
             models.Index(fields=["state", "lane", "created_at"], name="analysis_queue"),
             models.Index(fields=["state", "leased_until"], name="analysis_leases"),
@@ -276,3 +320,36 @@ class Analysis(models.Model):
         if self.state != State.FAILED:
             return None
         return {"code": self.error_code, "detail": self.error_detail, "hint": self.error_hint}
+
+
+class IdempotencyKey(models.Model):
+    """What was answered to an upload that carried this key; kept as long as its analysis."""
+
+    owner = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="+")
+    key = models.CharField(max_length=200)
+    sha256 = models.CharField(max_length=64)
+    analysis = models.ForeignKey(Analysis, models.CASCADE, related_name="+")
+    duplicate = models.BooleanField(help_text="Whether the answer was an earlier result.")
+    created_at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["owner", "key"], name="one_answer_per_owner_and_key")
+        ]
+
+    def __str__(self) -> str:
+        return self.key
+
+
+class ApiToken(AbstractAuthToken):
+    """An API token; only its hash is kept. `public_id` is what people revoke it by."""
+
+    public_id = models.UUIDField(default=uuid.uuid4, editable=False, unique=True)
+    name = models.CharField(max_length=100, blank=True)
+    last_used_at = models.DateTimeField(null=True)
+
+    class Meta:
+        indexes = [models.Index(fields=["user", "-created"], name="token_newest")]
+
+    def __str__(self) -> str:
+        return self.name or f"token of {self.created:%Y-%m-%d}"

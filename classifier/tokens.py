@@ -1,7 +1,17 @@
-"""API tokens: knox, with one refusal of its own."""
+"""API tokens: knox, with a name, a last use, and one refusal of its own."""
 
+from datetime import timedelta
+
+from django.db.models import Q, QuerySet
+from django.utils import timezone
 from knox.auth import TokenAuthentication as KnoxAuthentication
 from rest_framework.exceptions import AuthenticationFailed
+
+from classifier.models import ApiToken
+
+DEFAULT_DAYS, MOST_DAYS = 30, 3650
+# A busy client writes its last use once in this time, not with each request.
+USE_NOTED_EVERY = timedelta(minutes=1)
 
 
 class TokenAuthentication(KnoxAuthentication):
@@ -10,4 +20,25 @@ class TokenAuthentication(KnoxAuthentication):
     def authenticate_credentials(self, token: bytes):
         if not token.isascii():
             raise AuthenticationFailed("Invalid token.")
-        return super().authenticate_credentials(token)
+        user, found = super().authenticate_credentials(token)
+        _note_use(found)
+        return user, found
+
+
+def create(user, name: str = "", days: int = DEFAULT_DAYS) -> tuple[ApiToken, str]:
+    """A new token and its secret, which is not kept and so can be shown only now."""
+    return ApiToken.objects.create(user=user, expiry=timedelta(days=days), name=name)
+
+
+def of(user) -> QuerySet[ApiToken]:
+    """A user's tokens that still work, newest first."""
+    living = Q(expiry=None) | Q(expiry__gt=timezone.now())
+    return ApiToken.objects.filter(living, user=user).order_by("-created", "-public_id")
+
+
+def _note_use(token: ApiToken) -> None:
+    now = timezone.now()
+    if token.last_used_at and now - token.last_used_at < USE_NOTED_EVERY:
+        return
+    unnoted = Q(last_used_at=None) | Q(last_used_at__lt=now - USE_NOTED_EVERY)
+    ApiToken.objects.filter(unnoted, pk=token.pk).update(last_used_at=now)

@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from django.conf import settings
+from django.contrib.auth import get_user_model
 from django.db import transaction
 
 from classifier import files
-from classifier.models import UNFINISHED, Analysis, Clip, Lane
+from classifier.models import UNFINISHED, Analysis, Clip, IdempotencyKey, Lane
 from classifier.nudge import nudge
 
 
@@ -30,29 +31,73 @@ class _Stored:
     sha256: str
 
 
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """`duplicate`: the analysis is an earlier one of the same bytes. `replayed`: the key's."""
+
+    analysis: Analysis
+    duplicate: bool
+    replayed: bool
+
+
 def accept(chunks: Iterable[bytes], *, name: str, owner, lane: Lane = Lane.INTERACTIVE) -> Analysis:
     """Store the bytes, then the rows, then wake a worker. Raises UploadRefused."""
     stored = _store(chunks)
     # Should this fail, the bytes stay for the sweep: a commit whose answer was lost may have held.
     with transaction.atomic():
-        # Locked, so that a deletion of the twin either sees us or is seen by us.
-        twin = (
-            Clip.objects.select_for_update()
-            .filter(owner=owner, sha256=stored.sha256)
-            .only("file_key")
-            .first()
-        )
-        clip = Clip.objects.create(
-            owner=owner,
-            name=label_of(name),
-            file_key=twin.file_key if twin else stored.file_key,
-            size_bytes=stored.size_bytes,
-            sha256=stored.sha256,
-        )
-        analysis = _queue(clip, lane)
-    if twin:
-        files.clip_path(stored.file_key).unlink(missing_ok=True)
+        analysis = _record(stored, name, owner, lane)
+    _drop_unused(stored, analysis)
     return analysis
+
+
+def accept_once(
+    chunks: Iterable[bytes], *, name: str, owner, key: str = "", again: bool = False
+) -> Accepted:
+    """As `accept`, but the same bytes, or the same key, get the same answer as before.
+
+    `again` asks for a new analysis of bytes already known. Raises UploadRefused, also for a key
+    that came with other bytes before.
+    """
+    stored = _store(chunks)
+    with transaction.atomic():
+        # One upload of an owner at a time: of two equal ones the second finds the first.
+        # (Without the key's lock, so that rows that name this owner may still be made.)
+        get_user_model().objects.select_for_update(no_key=True).get(pk=owner.pk)
+        accepted = _answered(stored, owner, key) or _answer(stored, name, owner, key, again)
+    _drop_unused(stored, accepted.analysis)
+    return accepted
+
+
+def _answered(stored: _Stored, owner, key: str) -> Accepted | None:
+    """What this key was answered before."""
+    rows = IdempotencyKey.objects.filter(owner=owner, key=key).select_related("analysis__clip")
+    past = rows.first() if key else None
+    if past is None:
+        return None
+    if past.sha256 != stored.sha256:
+        files.clip_path(stored.file_key).unlink(missing_ok=True)
+        raise UploadRefused(
+            "key_reused",
+            "This Idempotency-Key came with another file before.",
+            "Use a new key for a new file.",
+            status=409,
+        )
+    return Accepted(past.analysis, past.duplicate, replayed=True)
+
+
+def _answer(stored: _Stored, name: str, owner, key: str, again: bool) -> Accepted:
+    known = None if again else Analysis.objects.known(owner, stored.sha256)
+    analysis = known or _record(stored, name, owner, Lane.INTERACTIVE)
+    accepted = Accepted(analysis, duplicate=known is not None, replayed=False)
+    if key:
+        IdempotencyKey.objects.create(
+            owner=owner,
+            key=key,
+            sha256=stored.sha256,
+            analysis=analysis,
+            duplicate=accepted.duplicate,
+        )
+    return accepted
 
 
 def analyse_again(clip: Clip, lane: Lane = Lane.INTERACTIVE) -> Analysis:
@@ -93,6 +138,26 @@ def label_of(name: str) -> str:
     """A file name as a label: no folders, no control characters, at most 255 characters."""
     last = name.replace("\\", "/").rsplit("/", 1)[-1]
     return "".join(c for c in last if c.isprintable()).strip()[:255] or "unnamed"
+
+
+def _record(stored: _Stored, name: str, owner, lane: Lane) -> Analysis:
+    # Locked, so that a deletion of the twin either sees us or is seen by us.
+    twins = Clip.objects.with_bytes(owner, stored.sha256)
+    twin = twins.select_for_update().only("file_key").first()
+    clip = Clip.objects.create(
+        owner=owner,
+        name=label_of(name),
+        file_key=twin.file_key if twin else stored.file_key,
+        size_bytes=stored.size_bytes,
+        sha256=stored.sha256,
+    )
+    return _queue(clip, lane)
+
+
+def _drop_unused(stored: _Stored, analysis: Analysis) -> None:
+    """The bytes just stored, where the same ones lay there already."""
+    if analysis.clip.file_key != stored.file_key:
+        files.clip_path(stored.file_key).unlink(missing_ok=True)
 
 
 def _queue(clip: Clip, lane: Lane) -> Analysis:

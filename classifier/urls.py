@@ -1,7 +1,8 @@
 from django.contrib.auth import views as auth
-from django.urls import path
+from django.urls import include, path
 
-from classifier import api, media, views
+from classifier import account as accounts
+from classifier import health, media, views
 
 pages = [
     path("", views.listen, name="listen"),
@@ -15,6 +16,8 @@ pages = [
     path("history/", views.history, name="history"),
 ]
 account = [
+    path("account/", accounts.account, name="account"),
+    path("account/tokens/<uuid:pk>/revoke/", accounts.revoke, name="token_revoke"),
     path("account/sign-up/", views.sign_up, name="sign_up"),
     path("account/sign-in/", views.SignIn.as_view(), name="login"),
     path("account/sign-out/", auth.LogoutView.as_view(), name="logout"),
@@ -39,9 +42,9 @@ files = [
     path("media/analyses/<uuid:pk>/strip.png", media.picture, {"name": "strip.png"}, name="strip"),
     path("media/analyses/<uuid:pk>/maps/<str:name>.png", media.map_picture, name="map"),
 ]
-rest = [
-    path("api/v1/token/", api.TokenView.as_view(), name="api_token"),
-    path("api/v1/clips/", api.ClipsView.as_view(), name="api_clips"),
-    path("api/v1/analyses/<uuid:pk>/", api.AnalysisView.as_view(), name="api_analysis"),
+health_checks = [
+    path("healthz", health.alive, name="alive"),
+    path("readyz", health.ready, name="ready"),
 ]
-urlpatterns = pages + account + files + rest
+rest = [path("api/", include("classifier.api.urls"))]
+urlpatterns = pages + account + files + health_checks + rest

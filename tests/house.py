@@ -41,6 +41,9 @@ class House:
             "REMAP_SIGTERM": "SIGQUIT",
             "LEASE_S": "4",
             "SWEEP_EVERY_S": "1",
+            "TOKENS_PER_MINUTE": "100000",
+            "UPLOADS_PER_MINUTE": "100000",
+            "READS_PER_MINUTE": "1000000",
             **settings,
         }
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
@@ -192,17 +195,20 @@ class Person:
     def get(self, path: str, **headers: str) -> requests.Response:
         return requests.get(self.house.url + path, headers=self.headers | headers, timeout=30)
 
-    def upload(self, name: str, data: bytes) -> requests.Response:
+    def upload(
+        self, name: str, data: bytes, again: bool = False, **headers: str
+    ) -> requests.Response:
         return requests.post(
             f"{self.house.url}/api/v1/clips/",
-            headers=self.headers,
+            params={"again": "true"} if again else {},
+            headers=self.headers | headers,
             files={"file": (name, data)},
             timeout=60,
         )
 
-    def submit(self, name: str, data: bytes) -> str:
+    def submit(self, name: str, data: bytes, again: bool = False) -> str:
         """Upload over REST; the address of the analysis."""
-        answer = self.upload(name, data)
+        answer = self.upload(name, data, again)
         assert answer.status_code == 202, answer.text
         return answer.headers["Location"]
 

@@ -178,3 +178,36 @@ def test_the_theme_is_remembered_and_pages_fit_a_phone(
     for path in ("/", "/history/", "/account/password/"):
         page.goto(house.url + path)
         assert page.evaluate("document.documentElement.scrollWidth") <= 360, path
+
+
+def test_the_api_is_documented_without_leaving_the_machine(
+    house: House, context: BrowserContext
+) -> None:
+    page = context.new_page()
+    watch = Watch(page, urlsplit(house.url).netloc)
+    sign_up(page, house, "reader")
+    page.get_by_role("link", name="API", exact=True).click()
+    expect(page.locator(".opblock").first).to_be_visible()
+    expect(page.get_by_text("/api/v1/classify/")).to_be_visible()
+    page.get_by_role("link", name="one long page").click()
+    expect(page.get_by_role("heading", name="Upload a sound and have it analysed")).to_be_visible()
+    assert watch.faults == []
+
+
+def test_a_token_is_made_and_revoked_on_the_account_page(
+    house: House, context: BrowserContext
+) -> None:
+    page = context.new_page()
+    watch = Watch(page, urlsplit(house.url).netloc)
+    sign_up(page, house, "keeper")
+    page.get_by_role("link", name="keeper").click()
+    page.get_by_label("Name:").fill("garden box")
+    page.get_by_role("button", name="Make token").click()
+    secret = page.locator("[data-secret]").inner_text()
+    headers = {"Authorization": f"Token {secret}"}
+    assert context.request.get(f"{house.url}/api/v1/clips/", headers=headers).ok
+    page.on("dialog", lambda dialog: dialog.accept())
+    page.get_by_role("button", name="Revoke garden box").click()
+    expect(page.get_by_text("You have none yet.")).to_be_visible()
+    expect(page.locator("[data-secret]")).to_have_count(0)
+    assert watch.faults == []

@@ -1,10 +1,12 @@
 """A sound goes in over HTTP, an answer with its maps comes out: real broker, worker, database."""
 
+import base64
 import io
 import json
 import subprocess
 import sys
 import zipfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -27,14 +29,15 @@ def sound() -> bytes:
 
 @pytest.fixture(scope="module")
 def heard(anna: Person, sound: bytes) -> dict:
-    return anna.wait(anna.submit("chirp.flac", sound))
+    return anna.wait(anna.submit("chirp.flac", sound, again=True))
 
 
 def test_it_answers_an_upload_with_where_to_ask(anna: Person, sound: bytes) -> None:
-    answer = anna.upload("chirp.flac", sound)
+    answer = anna.upload("chirp.flac", sound, again=True)
     body = answer.json()
     assert answer.status_code == 202
-    assert set(body) == {"clip", "analysis"}
+    assert set(body) == {"clip", "analysis", "duplicate"}
+    assert body["duplicate"] is False
     assert answer.headers["Location"] == f"/api/v1/analyses/{body['analysis']}/"
     asked = anna.get(answer.headers["Location"])
     unfinished = asked.json()["state"] in ("queued", "running")
@@ -182,7 +185,7 @@ def test_bad_files_fail_clearly_and_harm_nobody(anna: Person, sound: bytes, tmp_
         "list.wav": (f"ffconcat version 1.0\nfile {other}\n".encode(), "not_audio"),
     }
     sent = {name: anna.submit(name, data) for name, (data, _) in bad.items()}
-    good = anna.submit("good.flac", sound)
+    good = anna.submit("good.flac", sound, again=True)
 
     empty = anna.upload("nothing.wav", b"")
     assert empty.status_code == 400
@@ -219,7 +222,7 @@ def test_identical_uploads_of_one_owner_share_their_bytes(anna: Person, house: H
     clips = house.data / "media" / "clips"
     data = cast.encode(cast.noise(0.5, seed=8))
     before = len(list(clips.glob("*/*")))
-    first, second = (anna.wait(anna.submit(f"{n}.wav", data)) for n in "ab")
+    first, second = (anna.wait(anna.submit(f"{n}.wav", data, again=True)) for n in "ab")
     assert len(list(clips.glob("*/*"))) == before + 1
     anna.post_page(f"/clips/{first['clip']}/delete/")
     assert anna.get(second["audio"]).content == data
@@ -244,7 +247,7 @@ def test_every_refusal_of_the_api_has_code_detail_and_hint(house: House, anna: P
         requests.post(f"{api}/clips/", headers={"Authorization": "Token no"}, timeout=30),
         requests.post(f"{api}/clips/", headers=anna.headers, timeout=30),
         requests.post(f"{api}/clips/", headers=anna.headers, json={}, timeout=30),
-        requests.get(f"{api}/clips/", headers=anna.headers, timeout=30),
+        requests.put(f"{api}/clips/", headers=anna.headers, timeout=30),
         requests.get(f"{api}/nothing/", headers=anna.headers, timeout=30),
         anna.get("/api/v1/analyses/00000000-0000-4000-8000-000000000000/"),
         requests.get(f"{api}/clips/", headers={"Authorization": b"Token \xff\xfe"}, timeout=30),
@@ -263,6 +266,99 @@ def test_every_refusal_of_the_api_has_code_detail_and_hint(house: House, anna: P
         assert 400 <= answer.status_code < 500, answer.url
         assert set(answer.json()) == {"code", "detail", "hint"}, answer.text
         assert all(answer.json().values()), answer.text
+
+
+# --- clients of the original --------------------------------------------------------------
+
+
+def test_a_client_of_the_original_gets_its_exact_answer(
+    house: House, anna: Person, tmp_path: Path
+) -> None:
+    data = cast.encode(cast.chirp(500, 4000, 5.0, 44_100), 44_100)
+    answer = classify(house, anna, data)
+    assert answer.status_code == 200, answer.text
+    body = answer.json()
+    assert set(body) == {"predictions", "visualization", "input_spectrogram", "waveform"}
+
+    assert len(body["predictions"]) == 3
+    assert all(set(p) == {"class", "confidence"} for p in body["predictions"])
+    confidences = [p["confidence"] for p in body["predictions"]]
+    assert confidences == sorted(confidences, reverse=True)
+
+    path = tmp_path / "chirp.wav"
+    path.write_bytes(data)
+    classifier = Classifier.load(checkpoint.default_path())
+    waveform = read(path, classifier.info.features.sample_rate).waveform
+    result = classifier.classify([waveform])[0]
+    assert tuple(body["visualization"]) == map_names()
+    assert len(body["visualization"]) == 37
+    for name, told in body["visualization"].items():
+        mean = result.maps[name].mean
+        assert told["shape"] == list(mean.shape)
+        step = float(mean.max() - mean.min()) / 255
+        assert np.abs(np.array(told["values"]) - mean).max() <= 1.6 * step + 1e-4, name
+
+    spectrogram = classifier.spectrogram(waveform)
+    told = np.array(body["input_spectrogram"]["values"])
+    assert body["input_spectrogram"]["shape"] == list(spectrogram.shape)
+    assert told.shape[0] == 128
+    floor = spectrogram.max() - 80
+    assert np.abs(told - np.maximum(spectrogram, floor)).max() <= 0.5
+
+    assert set(body["waveform"]) == {"values", "sample_rate", "duration"}
+    assert 0 < len(body["waveform"]["values"]) <= 8000
+    assert body["waveform"]["sample_rate"] == 44_100
+    assert body["waveform"]["duration"] == pytest.approx(5.0, abs=0.01)
+
+
+def test_classify_says_what_is_wrong_with_a_sound(house: House, anna: Person) -> None:
+    bad = classify(house, anna, b"Monday: buy milk\n" * 50)
+    assert (bad.status_code, bad.json()["code"]) == (400, "not_audio")
+    assert {"code", "detail", "hint"} == set(bad.json())
+    assert classify(house, anna, b"").json()["code"] == "invalid"
+    address = f"{house.url}/api/v1/classify/"
+    odd = requests.post(address, json={"audio_data": "?"}, headers=anna.headers, timeout=30)
+    assert (odd.status_code, odd.json()["code"]) == (400, "not_base64")
+    assert requests.post(address, json={"audio_data": "AAAA"}, timeout=30).status_code == 401
+
+
+def classify(house: House, person: Person, data: bytes) -> requests.Response:
+    return requests.post(
+        f"{house.url}/api/v1/classify/",
+        json={"audio_data": base64.b64encode(data).decode()},
+        headers=person.headers,
+        timeout=90,
+    )
+
+
+# --- doors for machines -------------------------------------------------------------------
+
+
+def test_it_says_whether_it_is_alive_and_ready(house: House) -> None:
+    alive = requests.get(f"{house.url}/healthz", timeout=30)
+    assert (alive.status_code, alive.json()) == (200, {"status": "alive"})
+    ready = requests.get(f"{house.url}/readyz", timeout=30)
+    assert ready.status_code == 200, ready.text
+    assert set(ready.json()["checks"]) == {"database", "broker", "worker", "static"}
+
+
+def test_requests_are_counted_across_web_processes(anna: Person) -> None:
+    left = [int(anna.get("/api/v1/clips/").headers["X-RateLimit-Remaining"]) for _ in range(6)]
+    assert len(set(left)) == 6
+
+
+def test_one_key_sent_many_times_at_once_is_one_clip(anna: Person) -> None:
+    data = cast.encode(cast.noise(0.5, seed=99))
+    with ThreadPoolExecutor(8) as pool:
+        answers = list(
+            pool.map(
+                lambda _: anna.upload("x.wav", data, False, **{"Idempotency-Key": "one"}), range(8)
+            )
+        )
+    assert {answer.status_code for answer in answers} == {202}
+    assert len({answer.json()["analysis"] for answer in answers}) == 1
+    replayed = [answer for answer in answers if "Idempotent-Replayed" in answer.headers]
+    assert len(replayed) == 7
 
 
 def test_the_web_process_never_loads_torch(house: House) -> None:

@@ -108,6 +108,8 @@ INSTALLED_APPS = [
     "django.contrib.staticfiles",
     "csp",
     "rest_framework",
+    "drf_spectacular",
+    "drf_spectacular_sidecar",
     "knox",
     "classifier",
 ]
@@ -255,6 +257,31 @@ CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 
 # --- API ----------------------------------------------------------------------------------
 
+# Counts of requests, shared by the web processes. With it away requests are not counted.
+_CACHE_URL = REDIS_URL or f"unix://{quote(str(BROKER_SOCKET))}?db=1"
+CACHES = {
+    "default": {
+        "BACKEND": "django.core.cache.backends.redis.RedisCache",
+        "LOCATION": _CACHE_URL,
+        "KEY_PREFIX": "sonoscope",
+        "OPTIONS": {"socket_timeout": 0.5, "socket_connect_timeout": 0.5},
+    }
+}
+_UPLOADS_PER_MINUTE = env.whole(
+    "UPLOADS_PER_MINUTE", 600, meaning="Uploads over the API that one person may make a minute."
+)
+_READS_PER_MINUTE = env.whole(
+    "READS_PER_MINUTE", 6000, meaning="Other requests over the API that one person may make."
+)
+_TOKENS_PER_MINUTE = env.whole(
+    "TOKENS_PER_MINUTE", 20, meaning="Sign-ins over the API from one address a minute."
+)
+THROTTLE_RATES = {
+    "uploads": f"{_UPLOADS_PER_MINUTE}/min",
+    "reads": f"{_READS_PER_MINUTE}/min",
+    "token": f"{_TOKENS_PER_MINUTE}/min",
+}
+
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": [
         "classifier.tokens.TokenAuthentication",
@@ -262,6 +289,45 @@ REST_FRAMEWORK = {
     ],
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
     "EXCEPTION_HANDLER": "classifier.api.on_error",
+    # `format` is a filter of clips here.
+    "URL_FORMAT_OVERRIDE": None,
+    # Whose address counts: the one a proxy saw, where there is one, else the caller's own.
+    "NUM_PROXIES": 1 if _SECURE else 0,
 }
+API_DESCRIPTION = """\
+A sound goes in, one of 50 labels and pictures of the feature maps come out.
+
+1. `POST /api/v1/token/` with your name and password gives a token.
+2. `POST /api/v1/clips/` with a sound file answers 202 and `Location`.
+3. `GET` that address as `Retry-After` says, until `state` is `done` or `failed`.
+
+Send the token as `Authorization: Token …`. Every refusal is `{"code", "detail", "hint"}`.
+Requests are counted by the minute: `X-RateLimit-Limit`, `X-RateLimit-Remaining` and
+`X-RateLimit-Reset` (seconds) say where you are, and a 429 says when in `Retry-After`.
+Lists come newest first, with `next` and `previous` as whole addresses to follow.
+"""
+SPECTACULAR_SETTINGS = {
+    "TITLE": "Sonoscope",
+    "VERSION": "1.0.0",
+    "DESCRIPTION": API_DESCRIPTION,
+    "OAS_VERSION": "3.1.0",
+    "COMPONENT_SPLIT_REQUEST": True,
+    "SCHEMA_PATH_PREFIX": "/api/v1",
+    "ENUM_GENERATE_CHOICE_DESCRIPTION": False,
+    "SERVE_INCLUDE_SCHEMA": False,
+    "POSTPROCESSING_HOOKS": [
+        "drf_spectacular.hooks.postprocess_schema_enums",
+        "classifier.api.schema.complete",
+    ],
+}
+# How long POST /api/v1/classify/ waits for the answer.
+CLASSIFY_WAIT_S = env.whole(
+    "CLASSIFY_WAIT_S",
+    30,
+    most=100,
+    meaning="Seconds that `classify/` waits for its answer before it says 202.",
+)
+KNOX_TOKEN_MODEL = "classifier.ApiToken"
 REST_KNOX = {"TOKEN_TTL": timedelta(days=30)}

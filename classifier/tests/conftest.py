@@ -1,9 +1,13 @@
 from pathlib import Path
+from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
+from django.core.files.uploadedfile import SimpleUploadedFile
+from django.test import Client
 from pytest_django import Settings
 
+from classifier import tokens
 from classifier.models import Analysis, Clip, Lane, State
 
 
@@ -41,3 +45,43 @@ def done(owner: User, label: str = "dog", confidence: float = 0.9) -> Analysis:
     analysis = queued(owner, state=State.DONE, label=label, confidence=confidence, token="t" * 32)
     Clip.objects.filter(pk=analysis.clip_id).update(format="WAV", duration_s=5.0)
     return analysis
+
+
+class Caller:
+    """A client that holds a token of its user."""
+
+    def __init__(self, user: User) -> None:
+        self.user = user
+        _, self.token = tokens.create(user)
+        self.client = Client(headers={"Authorization": f"Token {self.token}"})
+
+    def get(self, path: str, **query: Any) -> Any:
+        return self.client.get(f"/api/v1/{path}", query)
+
+    def post(self, path: str, body: Any = None) -> Any:
+        return self.client.post(f"/api/v1/{path}", body or {}, content_type="application/json")
+
+    def delete(self, path: str) -> Any:
+        return self.client.delete(f"/api/v1/{path}")
+
+    def upload(self, data: bytes, key: str = "", again: str = "") -> Any:
+        headers = {"Idempotency-Key": key} if key else {}
+        address = f"/api/v1/clips/?again={again}" if again else "/api/v1/clips/"
+        file = SimpleUploadedFile("x.wav", data)
+        return self.client.post(address, {"file": file}, headers=headers)
+
+    def ids(self, path: str, **query: Any) -> list[str]:
+        answer = self.get(path, **query)
+        assert answer.status_code == 200, answer.content
+        return [row["id"] for row in answer.json()["results"]]
+
+
+@pytest.fixture
+def caller(anna: User) -> Caller:
+    return Caller(anna)
+
+
+def refused(answer: Any, status: int, code: str = "") -> None:
+    assert answer.status_code == status, answer.content
+    assert set(answer.json()) == {"code", "detail", "hint"}
+    assert not code or answer.json()["code"] == code

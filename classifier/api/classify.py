@@ -1,0 +1,148 @@
+"""For clients of the original: a sound as base64 in, everything about it in one answer.
+
+It goes the way of every clip, through the queue; this only waits for it, and puts the numbers
+back together from what the worker keeps: pictures of 256 shades, and the waveform's peaks.
+"""
+
+import base64
+import binascii
+import io
+import json
+import threading
+import time
+import zipfile
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import numpy as np
+from django.conf import settings
+from django.http import Http404
+from django.urls import reverse
+from PIL import Image
+from rest_framework.parsers import JSONParser
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from classifier import files, uploads
+from classifier.api.base import ApiView, accepted
+from classifier.api.errors import Refused
+from classifier.api.schema import header, operation
+from classifier.models import Analysis, State
+from classifier.serializers import ClassifyAnswer, ClassifyForm, UploadAnswer
+
+NAME = "classify"
+TOP = 3
+SAMPLE_RATE_HZ = 44_100
+LOOK_EVERY_S = 0.1
+# Of a web process' eight threads at most this many wait; the others keep answering.
+MOST_WAITING = 4
+# What goes wrong here and not in the file.
+OUR_FAULTS = {"crashed", "file_missing"}
+
+_waiting = threading.BoundedSemaphore(MOST_WAITING)
+
+
+class ClassifyView(ApiView):
+    parser_classes = (JSONParser,)
+    working_methods = ("POST",)
+
+    @operation(
+        "classify",
+        "Classify in one request",
+        {200: ClassifyAnswer, 202: UploadAnswer},
+        tag="compatibility",
+        words="The original's request and answer, for clients written against it. The sound goes "
+        "through the same queue as every clip, and into your history. Should it take longer than "
+        "the server waits, or too many wait already, the answer is 202 with `Location`. Values "
+        "are read back from 256 shades: right to 1/255 of each map's range, the spectrogram to "
+        "80/255 dB above its floor, 80 dB below the loudest cell. The waveform is the lowest and "
+        "highest sample of up to 1,000 equal parts, in turn. Bytes known to be heard before get "
+        "that result.",
+        body=ClassifyForm,
+        parameters=(header("Location", "Address of the analysis.", (202,)),),
+        refusals=(404, 409, 500),
+    )
+    def post(self, request: Request) -> Response:
+        form = ClassifyForm(data=request.data)
+        form.is_valid(raise_exception=True)
+        sound = _decoded(form.validated_data["audio_data"])
+        known = uploads.accept_once([sound], name=NAME, owner=request.user)
+        analysis = _waited_for(known.analysis.pk)
+        if analysis.unfinished:
+            return accepted(
+                dict(UploadAnswer(known).data), reverse("api_analysis", args=[analysis.pk])
+            )
+        return Response(_answer(analysis))
+
+
+def _decoded(audio_data: str) -> bytes:
+    try:
+        return base64.b64decode("".join(audio_data.split()), validate=True)
+    except (binascii.Error, ValueError) as error:
+        raise Refused(
+            "not_base64",
+            "`audio_data` is not base64.",
+            "Encode the file's bytes as base64, without a `data:` prefix.",
+            status=400,
+        ) from error
+
+
+def _waited_for(pk: UUID) -> Analysis:
+    """The analysis when it has ended, or as it is when waiting has. Raises Http404 once deleted."""
+    state = Analysis.objects.filter(pk=pk).only("state")
+    ends = time.monotonic() + settings.CLASSIFY_WAIT_S
+    if _waiting.acquire(blocking=False):
+        try:
+            while time.monotonic() < ends and _goes_on(state.first()):
+                time.sleep(LOOK_EVERY_S)
+        finally:
+            _waiting.release()
+    analysis = Analysis.objects.select_related("clip").filter(pk=pk).first()
+    if analysis is None:
+        raise Http404
+    return analysis
+
+
+def _goes_on(analysis: Analysis | None) -> bool:
+    return analysis is not None and analysis.unfinished
+
+
+def _answer(analysis: Analysis) -> dict[str, Any]:
+    """Raises Refused when there is none."""
+    if analysis.state == State.CANCELLED:
+        raise Refused("cancelled", "It was cancelled.", "Send it once more.", status=409)
+    if analysis.state == State.FAILED:
+        ours = analysis.error_code in OUR_FAULTS
+        status = 500 if ours else 400
+        raise Refused(analysis.error_code, analysis.error_detail, analysis.error_hint, status)
+    folder = files.analysis_folder(analysis.pk, analysis.token)
+    scope = analysis.scope
+    spectrogram = (folder / files.SPECTROGRAM).read_bytes()
+    return {
+        "predictions": analysis.predictions[:TOP],
+        "visualization": _maps(folder / files.MAPS, analysis.maps),
+        "input_spectrogram": _grid(spectrogram, scope["low_db"], scope["high_db"], 2),
+        "waveform": {
+            "values": json.loads((folder / files.PEAKS).read_text()),
+            "sample_rate": SAMPLE_RATE_HZ,
+            "duration": analysis.clip.duration_s,
+        },
+    }
+
+
+def _maps(pack: Path, described: list[dict[str, Any]]) -> dict[str, Any]:
+    with zipfile.ZipFile(pack) as pictures:
+        return {
+            facts["name"]: _grid(
+                pictures.read(f"{facts['name']}.png"), facts["low"], facts["high"], 5
+            )
+            for facts in described
+        }
+
+
+def _grid(png: bytes, low: float, high: float, digits: int) -> dict[str, Any]:
+    """A picture's palette indices as the values they stand for, row 0 the lowest frequency."""
+    index = np.flipud(np.asarray(Image.open(io.BytesIO(png))))
+    values = np.round(low + index / 255 * (high - low), digits)
+    return {"shape": list(values.shape), "values": values.tolist()}

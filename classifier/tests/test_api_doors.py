@@ -1,0 +1,117 @@
+"""REST: fairness, health, its own description."""
+
+import time
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from django.contrib.auth.models import User
+from django.core.cache import caches
+from django.core.management import call_command
+from django.test import Client
+from kombu.exceptions import OperationalError
+from pytest_django import DjangoAssertNumQueries, Settings
+
+from classifier import health
+from classifier.api import throttles
+from classifier.tests.conftest import Caller, refused
+
+
+@pytest.fixture
+def counting(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Settings:
+    """Few requests a minute, all of them in one minute."""
+    clock = SimpleNamespace(time=lambda: 1_800_000_010.0, monotonic=time.monotonic)
+    monkeypatch.setattr(throttles, "time", clock)
+    settings.CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
+    caches["default"].clear()
+    settings.THROTTLE_RATES = {"reads": "3/min", "uploads": "1/min", "token": "2/min"}
+    throttles._asked_again_at = 0.0
+    return settings
+
+
+def test_a_person_who_asks_too_much_is_told_when_to_come_back(
+    caller: Caller, ben: User, counting: Settings
+) -> None:
+    left = [caller.get("clips/")["X-RateLimit-Remaining"] for _ in range(3)]
+    assert left == ["2", "1", "0"]
+    answer = caller.get("clips/")
+    refused(answer, 429, "throttled")
+    assert 0 < int(answer["Retry-After"]) <= 60
+    assert (answer["X-RateLimit-Limit"], answer["X-RateLimit-Remaining"]) == ("3", "0")
+    assert 0 < int(answer["X-RateLimit-Reset"]) <= 60
+    assert Caller(ben).get("clips/").status_code == 200
+    assert caller.upload(b"one").status_code == 202  # uploads are counted on their own
+    refused(caller.upload(b"two"), 429, "throttled")
+
+
+def test_passwords_cannot_be_tried_without_end(anna: User, counting: Settings) -> None:
+    for status in (400, 400, 429):
+        body = {"username": "anna", "password": "guess"}
+        answer = Client().post("/api/v1/token/", body, headers={"X-Forwarded-For": f"{status}"})
+        refused(answer, status)
+
+
+def test_with_the_cache_away_requests_are_not_counted_but_answered(
+    caller: Caller, settings: Settings, tmp_path: Path
+) -> None:
+    settings.CACHES = {
+        "default": {
+            "BACKEND": "django.core.cache.backends.redis.RedisCache",
+            "LOCATION": f"unix://{tmp_path}/nobody.sock",
+        }
+    }
+    throttles._asked_again_at = 0.0
+    for _ in range(2):
+        answer = caller.get("clips/")
+        assert answer.status_code == 200
+        assert "X-RateLimit-Limit" not in answer
+    throttles._asked_again_at = 0.0
+
+
+def test_it_is_alive_without_a_database_and_not_ready_without_a_broker(
+    db: None, monkeypatch: pytest.MonkeyPatch, django_assert_num_queries: DjangoAssertNumQueries
+) -> None:
+    with django_assert_num_queries(0):
+        assert Client().get("/healthz").json() == {"status": "alive"}
+
+    def gone(lane: int) -> int:
+        raise OperationalError("redis://user:password@somewhere")
+
+    monkeypatch.setattr(health, "_last", None)
+    monkeypatch.setattr(health, "queued_messages", gone)
+    answer = Client().get("/readyz")
+    assert answer.status_code == 503
+    assert answer.json()["checks"]["database"]["ok"]
+    assert answer.json()["checks"]["broker"] == {"ok": False, "detail": "OperationalError"}
+    assert not answer.json()["checks"]["worker"]["ok"]
+    monkeypatch.setattr(health, "_last", None)
+
+
+def test_the_description_is_valid_and_complete(db: None, tmp_path: Path) -> None:
+    call_command(
+        "spectacular", "--validate", "--fail-on-warn", "--file", str(tmp_path / "schema.yml")
+    )
+    described = Client().get("/api/schema/").json()
+    assert described["openapi"] == "3.1.0"
+    for path, methods in described["paths"].items():
+        for method, operation in methods.items():
+            where = f"{method} {path}"
+            assert operation["summary"] and operation["description"], where
+            assert all(a["description"] for a in operation["responses"].values()), where
+            assert "400" in operation["responses"] and "429" in operation["responses"], where
+            for parameter in operation.get("parameters", ()):
+                assert parameter["description"], where
+    for name, schema in described["components"]["schemas"].items():
+        for field, facts in schema.get("properties", {}).items():
+            assert facts["description"], f"{name}.{field}"
+            assert facts["examples"], f"{name}.{field}"
+
+
+def test_the_documentation_loosens_the_policy_of_no_other_page(anna: User) -> None:
+    client = Client()
+    client.force_login(anna)
+    for path in ("/api/docs/", "/api/docs/redoc/"):
+        policy = client.get(path)["Content-Security-Policy"]
+        assert "unsafe" not in policy
+        assert "img-src 'self' data:" in policy
+    assert "data:" not in client.get("/account/")["Content-Security-Policy"]

@@ -1,0 +1,128 @@
+"""REST lists: filters, pages, and how few questions they ask the database."""
+
+from datetime import timedelta
+
+import pytest
+from django.contrib.auth.models import User
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
+
+from classifier.models import Analysis, ApiToken, Clip
+from classifier.tests.conftest import Caller, done, queued, refused
+
+
+def test_analyses_can_be_filtered_by_everything_that_is_promised(caller: Caller) -> None:
+    dog, rain = done(caller.user, "dog", 0.9), done(caller.user, "rain", 0.4)
+    waiting = queued(caller.user)
+    Analysis.objects.filter(pk=dog.pk).update(
+        checkpoint="a@1", created_at=timezone.now() - timedelta(days=2)
+    )
+    Clip.objects.filter(pk=rain.clip_id).update(name="Garden.wav")
+    yesterday = (timezone.now() - timedelta(days=1)).isoformat()
+    assert caller.ids("analyses/") == [str(row.pk) for row in (waiting, rain, dog)]
+    assert caller.ids("analyses/", label="dog") == [str(dog.pk)]
+    assert caller.ids("analyses/", min_confidence=0.5) == [str(dog.pk)]
+    assert caller.ids("analyses/", state="queued") == [str(waiting.pk)]
+    assert caller.ids("analyses/", checkpoint="a@1") == [str(dog.pk)]
+    assert caller.ids("analyses/", name="garden") == [str(rain.pk)]
+    assert caller.ids("analyses/", clip=rain.clip_id) == [str(rain.pk)]
+    assert caller.ids("analyses/", created_before=yesterday) == [str(dog.pk)]
+    assert caller.ids("analyses/", created_after=yesterday, label="rain") == [str(rain.pk)]
+    (row,) = caller.get("analyses/", label="dog").json()["results"]
+    assert (row["label"], row["confidence"]) == ("dog", 0.9)
+    assert not {"predictions", "maps", "timings"} & set(row)
+
+
+def test_clips_can_be_filtered_by_name_format_and_date(caller: Caller) -> None:
+    heard, waiting = done(caller.user), queued(caller.user)
+    assert caller.ids("clips/") == [str(waiting.clip_id), str(heard.clip_id)]
+    assert caller.ids("clips/", format="WAV") == [str(heard.clip_id)]
+    assert caller.ids("clips/", format="MP3") == []
+    assert caller.ids("clips/", name="x.w", created_before="2020-01-01T00:00:00Z") == []
+
+
+@pytest.mark.parametrize(
+    ("path", "query"),
+    [
+        ("analyses/", "state=nonsense"),
+        ("analyses/", "min_confidence=high"),
+        ("analyses/", "min_confidence=1.5"),
+        ("analyses/", "min_confidence=nan"),
+        ("analyses/", "created_after=yesterday"),
+        ("analyses/", "created_after=0001-01-01T00:00:00%2B14:00"),
+        ("analyses/", "clip=7"),
+        ("analyses/", "lable=dog"),
+        ("analyses/", "label=dog&label=rain"),
+        ("analyses/", "label=a%00b"),
+        ("analyses/", "name=%00"),
+        ("analyses/", "limit=0"),
+        ("analyses/", "limit=1000"),
+        ("analyses/", "cursor=%00"),
+        ("clips/", "format=docx"),
+        ("clips/", "state=done"),
+        ("tokens/", "limit=none"),
+    ],
+)
+def test_a_filter_that_is_not_understood_is_refused(caller: Caller, path: str, query: str) -> None:
+    refused(caller.client.get(f"/api/v1/{path}?{query}"), 400, "invalid")
+
+
+@pytest.mark.parametrize(
+    "cursor", ["bm90aGluZw==", "cD1nYXJiYWdl", "cD0wMDAxLTAxLTAxVDAwOjAwOjAwKzE0OjAw", "no", "é"]
+)
+def test_a_made_up_cursor_leads_nowhere(caller: Caller, cursor: str) -> None:
+    refused(caller.get("analyses/", cursor=cursor), 404, "no_such_page")
+
+
+def test_pages_follow_each_other_to_the_last_row_and_back(caller: Caller) -> None:
+    rows = [str(queued(caller.user).pk) for _ in range(7)]
+    seen: list[str] = []
+    page = caller.get("analyses/", limit=3).json()
+    first = page
+    while True:
+        seen += [row["id"] for row in page["results"]]
+        if page["next"] is None:
+            break
+        queued(caller.user)  # somebody uploads meanwhile
+        page = caller.client.get(page["next"]).json()
+    assert seen == rows[::-1]
+    back = caller.client.get(page["previous"]).json()
+    assert [row["id"] for row in back["results"]] == seen[3:6]
+    assert first["previous"] is None
+
+
+@pytest.mark.parametrize("path", ["analyses/", "clips/", "tokens/", "checkpoints/"])
+def test_a_list_asks_the_same_of_a_hundred_rows_as_of_two_thousand(
+    caller: Caller, path: str
+) -> None:
+    caller.get(path)  # the token's first use is noted
+    counts = []
+    for rows in (100, 1900):
+        fill(caller.user, rows)
+        with CaptureQueriesContext(connection) as asked:
+            caller.get(path, **{} if path == "checkpoints/" else {"limit": 200})
+        counts.append(len(asked))
+    assert counts == [3, 3]
+
+
+def fill(owner: User, rows: int) -> None:
+    clips = [
+        Clip(owner=owner, name=f"{n}.wav", file_key="ab" * 16, size_bytes=1, sha256="0" * 64)
+        for n in range(rows)
+    ]
+    Clip.objects.bulk_create(clips)
+    Analysis.objects.bulk_create(
+        Analysis(clip=clip, owner=owner, state="done", label="dog", checkpoint=f"c@{n % 3}")
+        for n, clip in enumerate(clips)
+    )
+    ApiToken.objects.bulk_create(
+        ApiToken(user=owner, digest=f"{rows}.{n}", token_key="x", expiry=None) for n in range(rows)
+    )
+
+
+def test_checkpoints_are_counted(caller: Caller, ben: User) -> None:
+    for owner, checkpoint in ((caller.user, "a@1"), (caller.user, "a@1"), (ben, "b@2")):
+        Analysis.objects.filter(pk=done(owner).pk).update(checkpoint=checkpoint)
+    (row,) = caller.get("checkpoints/").json()["results"]
+    assert (row["checkpoint"], row["analyses"]) == ("a@1", 2)
