@@ -154,7 +154,7 @@ class House:
     def _web_answers(self) -> bool:
         try:
             return requests.get(f"{self.url}/account/sign-in/", timeout=5).ok
-        except requests.ConnectionError:
+        except requests.RequestException:
             return False
 
     # --- people ---------------------------------------------------------------------------
