@@ -24,35 +24,49 @@ class UploadRefused(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class _Stored:
+class Stored:
+    """Bytes that are on the disk, and that no row knows yet."""
+
     file_key: str
     size_bytes: int
     sha256: str
 
+    def drop(self) -> None:
+        files.clip_path(self.file_key).unlink(missing_ok=True)
+
 
 def accept(chunks: Iterable[bytes], *, name: str, owner, lane: Lane = Lane.INTERACTIVE) -> Analysis:
     """Store the bytes, then the rows, then wake a worker. Raises UploadRefused."""
-    stored = _store(chunks)
+    stored = store(chunks)
     # Should this fail, the bytes stay for the sweep: a commit whose answer was lost may have held.
     with transaction.atomic():
-        # Locked, so that a deletion of the twin either sees us or is seen by us.
-        twin = (
-            Clip.objects.select_for_update()
-            .filter(owner=owner, sha256=stored.sha256)
-            .only("file_key")
-            .first()
-        )
-        clip = Clip.objects.create(
-            owner=owner,
-            name=label_of(name),
-            file_key=twin.file_key if twin else stored.file_key,
-            size_bytes=stored.size_bytes,
-            sha256=stored.sha256,
-        )
-        analysis = _queue(clip, lane)
-    if twin:
-        files.clip_path(stored.file_key).unlink(missing_ok=True)
+        analysis = enter(stored, name=name, owner=owner, lane=lane)
+    if analysis.clip.file_key != stored.file_key:
+        stored.drop()
     return analysis
+
+
+def enter(stored: Stored, *, name: str, owner, lane: Lane) -> Analysis:
+    """The rows of stored bytes, inside the caller's transaction.
+
+    Identical bytes of the same owner are kept once: where the clip's file_key is another, the
+    caller drops what it stored, after the commit.
+    """
+    # Locked, so that a deletion of the twin either sees us or is seen by us.
+    twin = (
+        Clip.objects.select_for_update()
+        .filter(owner=owner, sha256=stored.sha256)
+        .only("file_key")
+        .first()
+    )
+    clip = Clip.objects.create(
+        owner=owner,
+        name=label_of(name),
+        file_key=twin.file_key if twin else stored.file_key,
+        size_bytes=stored.size_bytes,
+        sha256=stored.sha256,
+    )
+    return _queue(clip, lane)
 
 
 def analyse_again(clip: Clip, lane: Lane = Lane.INTERACTIVE) -> Analysis:
@@ -103,7 +117,8 @@ def _queue(clip: Clip, lane: Lane) -> Analysis:
     return analysis
 
 
-def _store(chunks: Iterable[bytes]) -> _Stored:
+def store(chunks: Iterable[bytes]) -> Stored:
+    """Raises UploadRefused; then nothing is kept."""
     file_key = secrets.token_hex(16)
     incoming = files.incoming_path(file_key)
     try:
@@ -114,7 +129,7 @@ def _store(chunks: Iterable[bytes]) -> _Stored:
     except BaseException:
         incoming.unlink(missing_ok=True)
         raise
-    return _Stored(file_key, size_bytes, sha256)
+    return Stored(file_key, size_bytes, sha256)
 
 
 def _write(chunks: Iterable[bytes], path: Path) -> tuple[int, str]:

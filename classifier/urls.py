@@ -1,7 +1,7 @@
 from django.contrib.auth import views as auth
 from django.urls import path
 
-from classifier import api, media, views
+from classifier import api, batch_urls, media, views
 
 pages = [
     path("", views.listen, name="listen"),
@@ -44,4 +44,4 @@ rest = [
     path("api/v1/clips/", api.ClipsView.as_view(), name="api_clips"),
     path("api/v1/analyses/<uuid:pk>/", api.AnalysisView.as_view(), name="api_analysis"),
 ]
-urlpatterns = pages + account + files + rest
+urlpatterns = pages + account + files + rest + batch_urls.urlpatterns

@@ -64,6 +64,7 @@ AUTH_PASSWORD_VALIDATORS = [
 # --- limits of one upload -----------------------------------------------------------------
 
 MAX_UPLOAD_BYTES = env.whole("MAX_UPLOAD_MB", 100) * 1_000_000
+MAX_ZIP_BYTES = 2_000_000_000  # of a folder's archive, and of all that comes out of it
 MAX_DURATION_S = env.whole("MAX_DURATION_S", 600)
 
 # --- the house ----------------------------------------------------------------------------
