@@ -92,6 +92,10 @@ class BatchRetryView(APIView):
 
 
 class BatchCsvView(APIView):
+    def perform_content_negotiation(self, request: Request, force: bool = False) -> Any:
+        """It is CSV whatever the client would rather have; only refusals are JSON."""
+        return super().perform_content_negotiation(request, force=True)
+
     def get(self, request: Request, pk: UUID) -> HttpResponseBase:
         return batch_export.as_csv(_own(request, pk))
 

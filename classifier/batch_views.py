@@ -203,11 +203,12 @@ def _receive(request: HttpRequest, path: Path) -> None:
             file.write(block)
 
 
-def _limits() -> dict[str, int]:
+def _limits() -> dict[str, int | str]:
     return {
         "most_bytes": settings.MAX_UPLOAD_BYTES,
         "most_mb": settings.MAX_UPLOAD_BYTES // 10**6,
         "most_files": batches.MOST_FILES,
+        "most_files_words": f"{batches.MOST_FILES:,}",
         "most_zip_bytes": settings.MAX_ZIP_BYTES,
     }
 

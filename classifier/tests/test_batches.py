@@ -306,6 +306,10 @@ def test_page_api_csv_and_json_agree(visitor: Client, batch: Batch) -> None:
     assert rows[0]["error_hint"] == "Copy it."
     assert rows[2]["label"] == "dog"
     assert rows[2]["top_five"].count("dog 0.9000") == 5
+    as_asked = visitor.get(
+        f"/api/v1/batches/{batch.pk}/results.csv", headers={"Accept": "text/csv"}
+    )
+    assert as_asked["Content-Type"].startswith("text/csv")
     whole = json.loads(b"".join(visitor.get(f"/api/v1/batches/{batch.pk}/results.json")))
     assert whole["totals"] == expected
     assert len(whole["files"]) == 5

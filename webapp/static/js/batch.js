@@ -72,7 +72,8 @@ class SonoFolder extends HTMLElement {
     seen.sort((one, other) => (one.path < other.path ? -1 : 1));
     const refused = [];
     for (const item of seen) {
-      if (!item.file.size) refused.push({ ...item, why: "It is empty." });
+      if (item.unreadable) refused.push({ ...item, why: "It cannot be read." });
+      else if (!item.file.size) refused.push({ ...item, why: "It is empty." });
       else if (item.file.size > most) refused.push({ ...item, why: `It is larger than ${most / 1e6} MB.` });
     }
     const bad = new Set(refused.map(({ path }) => path));
@@ -80,11 +81,12 @@ class SonoFolder extends HTMLElement {
     if (!known) return;
     this.name = name;
     this.zip = null;
-    this.queue = seen.filter(({ path }) => !known.has(path));
+    this.queue = seen.filter(({ path, unreadable }) => !unreadable && !known.has(path));
     const ready = this.queue.filter(({ path }) => !bad.has(path));
     const news = [];
+    const there = seen.filter(({ path }) => known.has(path)).length;
     if (files.length - seen.length) news.push(`${counted(files.length - seen.length, "hidden or system file")} left out.`);
-    if (seen.length - this.queue.length) news.push(`${counted(seen.length - this.queue.length, "file")} already in the batch: not sent again.`);
+    if (there) news.push(`${counted(there, "file")} already in the batch: not sent again.`);
     const tooMany = seen.length > Number(this.dataset.mostFiles);
     if (tooMany) news.push(`A batch holds at most ${counted(Number(this.dataset.mostFiles), "file")}: choose its inner folders one by one.`);
     this.show({
@@ -183,12 +185,19 @@ class SonoFolder extends HTMLElement {
     history.replaceState(null, "", this.url);
   }
 
-  send(item) {
+  async send(item) {
     const body = this.body();
     body.set("path", item.path);
     if (item.file.size > Number(this.dataset.mostBytes)) body.set("size_bytes", item.file.size);
     else body.set("file", item.file, item.file.name);
-    return this.request("POST", "files/", body, item);
+    try {
+      return await this.request("POST", "files/", body, item);
+    } catch (error) {
+      // A file that went away since it was chosen looks like a lost line.
+      if (!(error instanceof Trouble) || !error.passing || (await readable(item.file))) throw error;
+      this.refusals += 1;
+      return {};
+    }
   }
 
   async sendZip(item) {
@@ -297,6 +306,9 @@ class Trouble extends Error {
   }
 }
 
+const readable = (file) =>
+  file.slice(0, 1).arrayBuffer().then(() => true, () => false);
+
 const fill = (details, title, items, words) => {
   details.hidden = !items.length;
   details.querySelector("summary").textContent = title;
@@ -326,7 +338,7 @@ const named = (files, oneFolder) => {
   const root = oneFolder && files.length ? files[0].path.split("/")[0] : "";
   return {
     name: root || "Dropped files",
-    files: root ? files.map(({ file, path }) => ({ file, path: path.slice(root.length + 1) })) : files,
+    files: root ? files.map((item) => ({ ...item, path: item.path.slice(root.length + 1) })) : files,
   };
 };
 
@@ -334,7 +346,7 @@ const walk = async (entry, above, found) => {
   const path = above + entry.name;
   if (entry.isFile) {
     const file = await new Promise((done) => entry.file(done, () => done(null)));
-    if (file) found.push({ file, path });
+    found.push({ file: file ?? new File([], entry.name), path, unreadable: !file });
     return;
   }
   const reader = entry.createReader();
