@@ -189,10 +189,12 @@ def test_by_page_with_a_cut_line_and_a_reload(house: House, folder: Path, browse
     wait_for(lambda: sent_files(page) >= 5, 30, "the first files")
     line.send("Network.emulateNetworkConditions", {"offline": True, **SLOW})
     expect(page.locator("[data-trouble]")).to_contain_text("The connection was lost.")
+    expect(page.locator("[data-go-on]")).to_be_visible()
     cut_at = sent_files(page)
     assert cut_at < 30
     line.send("Network.emulateNetworkConditions", {"offline": False, **SLOW})
-    page.locator("[data-go-on]").click()
+    # By itself it may go on before a click could land.
+    page.evaluate("document.querySelector('[data-go-on]').click()")
     wait_for(lambda: sent_files(page) > cut_at + 4, 30, "some more files")
 
     page.reload()
@@ -206,6 +208,29 @@ def test_by_page_with_a_cut_line_and_a_reload(house: House, folder: Path, browse
     expect(page.locator("#batch:not([hx-get])")).to_have_count(1, timeout=120_000)
     expect(page.locator("[data-total=done]")).to_have_text(str(GOOD))
     check_numbers(house, person, batch)
+    page.context.close()
+
+
+def test_a_dropped_folder_is_listed_before_anything_is_sent(
+    house: House, folder: Path, browser: Browser
+) -> None:
+    page = signed_in(browser, house.person())
+    page.goto(f"{house.url}/batches/new/")
+    box = page.locator("[data-drop]").bounding_box()
+    assert box
+    data = {"items": [], "files": [str(folder)], "dragOperationsMask": 1}
+    at = {"x": box["x"] + 40, "y": box["y"] + 40, "data": data}
+    mouse = page.context.new_cdp_session(page)
+    for type_ in ("dragEnter", "dragOver", "drop"):
+        mouse.send("Input.dispatchDragEvent", {"type": type_, **at})
+    expect(page.locator("[data-summary]")).to_have_text(
+        re.compile("^field trip: 39 files to send.*1 refused$")
+    )
+    page.locator("[data-ready] summary").click()
+    expect(page.locator("[data-ready] li", has_text="morning/pond/rec 01.flac")).to_be_visible()
+    expect(page.locator("[data-refused] li")).to_have_text("empty.wavIt is empty.")
+    page.goto(f"{house.url}/batches/")
+    expect(page.locator(".batch-row")).to_have_count(0)
     page.context.close()
 
 
