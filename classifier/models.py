@@ -353,3 +353,98 @@ class ApiToken(AbstractAuthToken):
 
     def __str__(self) -> str:
         return self.name or f"token of {self.created:%Y-%m-%d}"
+
+
+class BatchQuerySet(models.QuerySet["Batch"]):
+    def for_owner(self, user) -> Self:
+        return self.filter(owner=user).order_by("-created_at", "-id")
+
+
+class Batch(models.Model):
+    """Many clips submitted together. Open until it is closed or cancelled; then nothing comes."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    owner = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="batches")
+    name = models.CharField(max_length=255)
+    source = models.CharField(max_length=1000, blank=True, help_text="Of `submit_folder`: DIR.")
+    created_at = models.DateTimeField(default=timezone.now)
+    closed_at = models.DateTimeField(null=True)
+    cancelled_at = models.DateTimeField(null=True)
+
+    objects = BatchQuerySet.as_manager()
+
+    class Meta:
+        verbose_name_plural = "batches"
+        indexes = [models.Index(fields=["owner", "-created_at", "-id"], name="batch_newest")]
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def open(self) -> bool:
+        return self.closed_at is None
+
+
+class FileOutcome(models.TextChoices):
+    """What became of a file when it was sent; how it is heard, its analysis tells."""
+
+    ACCEPTED = "accepted", "accepted"
+    REFUSED = "refused", "refused"
+    DUPLICATE = "duplicate", "duplicate"
+
+
+class BatchFileQuerySet(models.QuerySet["BatchFile"]):
+    def in_state(self, state: str) -> Self:
+        """The batch's own analyses in that state; a duplicate's belongs to where it came from."""
+        return self.filter(outcome=FileOutcome.ACCEPTED, analysis__state=state)
+
+    def for_page(self, show: str = "") -> Self:
+        """Rows of the batch page by path, without the heavy columns."""
+        heavy = ("analysis__predictions", "analysis__scope", "analysis__maps")
+        rows = self.select_related("analysis__clip").defer(*heavy).order_by("path")
+        if show in State.values:
+            return rows.in_state(show)
+        return rows.filter(outcome=show) if show in FileOutcome.values else rows
+
+    def with_problems(self) -> Self:
+        refused = Q(outcome=FileOutcome.REFUSED)
+        failed = Q(outcome=FileOutcome.ACCEPTED, analysis__state=State.FAILED)
+        return self.for_page().filter(refused | failed)
+
+    def for_export(self) -> Self:
+        heavy = ("analysis__scope", "analysis__maps", "analysis__timings")
+        return self.select_related("analysis__clip").defer(*heavy).order_by("path")
+
+
+class BatchFile(models.Model):
+    """One path of a batch and what became of it. A duplicate links the earlier analysis."""
+
+    batch = models.ForeignKey(Batch, models.CASCADE, related_name="files")
+    path = models.CharField(max_length=1000, help_text="In its folder; only a label.")
+    outcome = models.CharField(max_length=9, choices=FileOutcome.choices)
+    # With its analysis goes the row: what was deleted is no longer in the batch.
+    analysis = models.ForeignKey(Analysis, models.CASCADE, null=True, related_name="batch_files")
+    code = models.CharField(max_length=40, blank=True)
+    detail = models.CharField(max_length=300, blank=True)
+    hint = models.CharField(max_length=300, blank=True)
+
+    objects = BatchFileQuerySet.as_manager()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["batch", "path"], name="one_row_per_path_of_a_batch")
+        ]
+
+    def __str__(self) -> str:
+        return self.path
+
+    @property
+    def stage(self) -> str:
+        """Changes whenever a page would show it otherwise."""
+        return self.analysis.stage if self.analysis else self.outcome
+
+    @property
+    def error(self) -> dict[str, str] | None:
+        if self.outcome == FileOutcome.REFUSED:
+            return {"code": self.code, "detail": self.detail, "hint": self.hint}
+        return self.analysis.error if self.analysis else None

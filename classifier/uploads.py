@@ -25,10 +25,15 @@ class UploadRefused(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class _Stored:
+class Stored:
+    """Bytes that are on the disk, and that no row knows yet."""
+
     file_key: str
     size_bytes: int
     sha256: str
+
+    def drop(self) -> None:
+        files.clip_path(self.file_key).unlink(missing_ok=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,12 +47,32 @@ class Accepted:
 
 def accept(chunks: Iterable[bytes], *, name: str, owner, lane: Lane = Lane.INTERACTIVE) -> Analysis:
     """Store the bytes, then the rows, then wake a worker. Raises UploadRefused."""
-    stored = _store(chunks)
+    stored = store(chunks)
     # Should this fail, the bytes stay for the sweep: a commit whose answer was lost may have held.
     with transaction.atomic():
-        analysis = _record(stored, name, owner, lane)
-    _drop_unused(stored, analysis)
+        analysis = enter(stored, name=name, owner=owner, lane=lane)
+    if analysis.clip.file_key != stored.file_key:
+        stored.drop()
     return analysis
+
+
+def enter(stored: Stored, *, name: str, owner, lane: Lane) -> Analysis:
+    """The rows of stored bytes, inside the caller's transaction.
+
+    Identical bytes of the same owner are kept once: where the clip's file_key is another, the
+    caller drops what it stored, after the commit.
+    """
+    # Locked, so that a deletion of the twin either sees us or is seen by us.
+    twins = Clip.objects.with_bytes(owner, stored.sha256)
+    twin = twins.select_for_update().only("file_key").first()
+    clip = Clip.objects.create(
+        owner=owner,
+        name=label_of(name),
+        file_key=twin.file_key if twin else stored.file_key,
+        size_bytes=stored.size_bytes,
+        sha256=stored.sha256,
+    )
+    return _queue(clip, lane)
 
 
 def accept_once(
@@ -58,24 +83,25 @@ def accept_once(
     `again` asks for a new analysis of bytes already known. Raises UploadRefused, also for a key
     that came with other bytes before.
     """
-    stored = _store(chunks)
+    stored = store(chunks)
     with transaction.atomic():
         # One upload of an owner at a time: of two equal ones the second finds the first.
         # (Without the key's lock, so that rows that name this owner may still be made.)
         get_user_model().objects.select_for_update(no_key=True).get(pk=owner.pk)
         accepted = _answered(stored, owner, key) or _answer(stored, name, owner, key, again)
-    _drop_unused(stored, accepted.analysis)
+    if accepted.analysis.clip.file_key != stored.file_key:
+        stored.drop()
     return accepted
 
 
-def _answered(stored: _Stored, owner, key: str) -> Accepted | None:
+def _answered(stored: Stored, owner, key: str) -> Accepted | None:
     """What this key was answered before."""
     rows = IdempotencyKey.objects.filter(owner=owner, key=key).select_related("analysis__clip")
     past = rows.first() if key else None
     if past is None:
         return None
     if past.sha256 != stored.sha256:
-        files.clip_path(stored.file_key).unlink(missing_ok=True)
+        stored.drop()
         raise UploadRefused(
             "key_reused",
             "This Idempotency-Key came with another file before.",
@@ -85,9 +111,9 @@ def _answered(stored: _Stored, owner, key: str) -> Accepted | None:
     return Accepted(past.analysis, past.duplicate, replayed=True)
 
 
-def _answer(stored: _Stored, name: str, owner, key: str, again: bool) -> Accepted:
+def _answer(stored: Stored, name: str, owner, key: str, again: bool) -> Accepted:
     known = None if again else Analysis.objects.known(owner, stored.sha256)
-    analysis = known or _record(stored, name, owner, Lane.INTERACTIVE)
+    analysis = known or enter(stored, name=name, owner=owner, lane=Lane.INTERACTIVE)
     accepted = Accepted(analysis, duplicate=known is not None, replayed=False)
     if key:
         IdempotencyKey.objects.create(
@@ -140,26 +166,6 @@ def label_of(name: str) -> str:
     return "".join(c for c in last if c.isprintable()).strip()[:255] or "unnamed"
 
 
-def _record(stored: _Stored, name: str, owner, lane: Lane) -> Analysis:
-    # Locked, so that a deletion of the twin either sees us or is seen by us.
-    twins = Clip.objects.with_bytes(owner, stored.sha256)
-    twin = twins.select_for_update().only("file_key").first()
-    clip = Clip.objects.create(
-        owner=owner,
-        name=label_of(name),
-        file_key=twin.file_key if twin else stored.file_key,
-        size_bytes=stored.size_bytes,
-        sha256=stored.sha256,
-    )
-    return _queue(clip, lane)
-
-
-def _drop_unused(stored: _Stored, analysis: Analysis) -> None:
-    """The bytes just stored, where the same ones lay there already."""
-    if analysis.clip.file_key != stored.file_key:
-        files.clip_path(stored.file_key).unlink(missing_ok=True)
-
-
 def _queue(clip: Clip, lane: Lane) -> Analysis:
     analysis = Analysis.objects.create(clip=clip, owner_id=clip.owner_id, lane=lane)
     # Robust: with the broker away the upload is accepted all the same, and the sweep nudges later.
@@ -168,7 +174,8 @@ def _queue(clip: Clip, lane: Lane) -> Analysis:
     return analysis
 
 
-def _store(chunks: Iterable[bytes]) -> _Stored:
+def store(chunks: Iterable[bytes]) -> Stored:
+    """Raises UploadRefused; then nothing is kept."""
     file_key = secrets.token_hex(16)
     incoming = files.incoming_path(file_key)
     try:
@@ -179,7 +186,7 @@ def _store(chunks: Iterable[bytes]) -> _Stored:
     except BaseException:
         incoming.unlink(missing_ok=True)
         raise
-    return _Stored(file_key, size_bytes, sha256)
+    return Stored(file_key, size_bytes, sha256)
 
 
 def _write(chunks: Iterable[bytes], path: Path) -> tuple[int, str]:

@@ -2,7 +2,7 @@ from django.contrib.auth import views as auth
 from django.urls import include, path
 
 from classifier import account as accounts
-from classifier import health, media, views
+from classifier import batch_urls, health, media, views
 
 pages = [
     path("", views.listen, name="listen"),
@@ -47,4 +47,4 @@ health_checks = [
     path("readyz", health.ready, name="ready"),
 ]
 rest = [path("api/", include("classifier.api.urls"))]
-urlpatterns = pages + account + files + health_checks + rest
+urlpatterns = pages + account + files + health_checks + rest + batch_urls.urlpatterns

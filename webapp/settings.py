@@ -93,6 +93,7 @@ MAX_UPLOAD_BYTES = (
     env.whole("MAX_UPLOAD_MB", 100, meaning="Largest file that is accepted, in megabytes.")
     * 1_000_000
 )
+MAX_ZIP_BYTES = 2_000_000_000  # of a folder's archive, and of all that comes out of it
 MAX_DURATION_S = env.whole(
     "MAX_DURATION_S", 600, meaning="Longest sound that is listened to, in seconds."
 )

@@ -1,0 +1,191 @@
+"""A folder of 600 real clips with bad ones among them: `ESC50_DIR=… python -m bench.folder`.
+
+By command and by API, each as a user of its own: what became of every file, how long it took,
+and how long single uploads took meanwhile, from sending to "done".
+"""
+
+import argparse
+import csv
+import io
+import json
+import os
+import platform
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import requests
+
+from tests import cast
+from tests.house import ROOT, House, Person, wait_for
+from training.config import esc50_dir
+
+CLIPS, NO_SOUNDS, CUT, EMPTY, TWINS = 600, 8, 7, 5, 10
+SENDERS = 3
+
+
+def make_folder(folder: Path, clips: int) -> dict[str, int]:
+    """Clips by label, 20 bad files and some twins among them. Returns what must come out."""
+    esc50 = esc50_dir()
+    if esc50 is None:
+        raise SystemExit("Set ESC50_DIR to the folder of the ESC-50 data.")
+    with (esc50 / "meta" / "esc50.csv").open() as table:
+        rows = list(csv.DictReader(table))[:clips]
+    for row in rows:
+        place = folder / row["category"]
+        place.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(esc50 / "audio" / row["filename"], place / row["filename"])
+    seen = {path.read_bytes() for path in folder.rglob("*.wav")}
+    for number in range(NO_SOUNDS):
+        (folder / f"notes {number}.wav").write_text(f"These are notes {number}.")
+    whole = (esc50 / "audio" / rows[0]["filename"]).read_bytes()
+    for number in range(CUT):
+        (folder / f"cut {number}.wav").write_bytes(whole[: 20 + number])
+    for number in range(EMPTY):
+        (folder / f"empty {number}.wav").touch()
+    for number, row in enumerate(rows[:TWINS]):
+        source = folder / row["category"] / row["filename"]
+        shutil.copyfile(source, folder / f"zz twin {number}.wav")
+    return {
+        "total": clips + NO_SOUNDS + CUT + EMPTY + TWINS,
+        "done": len(seen),
+        "failed": NO_SOUNDS + CUT,
+        "refused": EMPTY,
+        "duplicate": TWINS + clips - len(seen),
+    }
+
+
+def by_command(house: House, person: Person, folder: Path) -> str:
+    done = subprocess.run(
+        [sys.executable, "manage.py", "submit_folder", str(folder), "--user", person.name,
+         "--json"],
+        cwd=ROOT, env=house.env, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    return json.loads(done.stdout)["batch"]
+
+
+def by_api(house: House, person: Person, folder: Path) -> str:
+    address = f"{house.url}/api/v1/batches/"
+    made = requests.post(address, json={"name": "API"}, headers=person.headers, timeout=30)
+    batch = made.json()["id"]
+
+    def send(path: Path) -> None:
+        requests.post(
+            f"{address}{batch}/files/",
+            headers=person.headers,
+            files={"file": (path.name, path.read_bytes())},
+            data={"path": str(path.relative_to(folder))},
+            timeout=60,
+        ).raise_for_status()
+
+    with ThreadPoolExecutor(SENDERS) as pool:
+        list(pool.map(send, sorted(path for path in folder.rglob("*") if path.is_file())))
+    return batch
+
+
+class Singles:
+    """Somebody who sends one sound after the other while the folder is heard."""
+
+    def __init__(self, person: Person) -> None:
+        self.person, self.ended = person, threading.Event()
+        self.taken_s: list[float] = []
+        self.thread = threading.Thread(target=self.run)
+
+    def run(self) -> None:
+        while not self.ended.wait(1.5):
+            self.one()
+
+    def one(self) -> None:
+        seed = time.monotonic_ns() % 2**32
+        sound = cast.encode(cast.noise(5.0, 44_100, seed=seed), 44_100, "OGG")
+        started = time.monotonic()
+        told = self.person.wait(self.person.submit("single.ogg", sound))
+        assert told["state"] == "done", told["error"]
+        self.taken_s.append(time.monotonic() - started)
+
+    def told(self) -> dict[str, float]:
+        ordered = sorted(self.taken_s)
+        return {
+            "count": len(ordered),
+            "p50 s": round(statistics.median(ordered), 2),
+            "p95 s": round(ordered[min(len(ordered) - 1, int(0.95 * len(ordered)))], 2),
+        }
+
+
+def measure(
+    house: House,
+    folder: Path,
+    expected: dict[str, int],
+    submit: Callable[[House, Person, Path], str],
+) -> dict[str, Any]:
+    person, singles = house.person(), Singles(house.person())
+    started = time.monotonic()
+    singles.thread.start()
+    try:
+        batch = submit(house, person, folder)
+        submitted_s = time.monotonic() - started
+        address = f"/api/v1/batches/{batch}/"
+
+        def settled() -> bool:
+            totals = person.get(address).json()["totals"]
+            return totals["waiting"] + totals["running"] == 0
+
+        wait_for(settled, 1800, "the batch", 0.5)
+        heard_s = time.monotonic() - started
+    finally:
+        singles.ended.set()
+        singles.thread.join()
+    told = person.get(address).json()
+    totals = {name: count for name, count in told["totals"].items() if count}
+    sheet = person.get(f"{address}results.csv").content.decode()
+    rows = list(csv.DictReader(io.StringIO(sheet)))
+    mine = [row for row in rows if row["outcome"] == "accepted" and row["state"] == "done"]
+    page = person.page(f"/batches/{batch}/").text
+    agree = len(rows) == totals["total"] and len(mine) == totals["done"]
+    agree &= all(f'data-total="{n}">{c}<' in page for n, c in totals.items() if n != "total")
+    return {
+        "totals": totals,
+        "as expected": totals == expected,
+        "page and CSV agree": agree,
+        "right labels of those done": sum(row["path"].startswith(row["label"]) for row in mine),
+        "submitted, s": round(submitted_s, 1),
+        "heard, s": round(heard_s, 1),
+        "single uploads meanwhile": singles.told(),
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m bench.folder", description=__doc__)
+    parser.add_argument("--clips", type=int, default=CLIPS)
+    clips = parser.parse_args().clips
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary) / "folder"
+        expected = make_folder(folder, clips)
+        house = House(Path(temporary) / "house")
+        house.open()
+        try:
+            idle = Singles(house.person())
+            for _ in range(6):
+                idle.one()
+            idle.taken_s.pop(0)  # the worker loads its weights
+            figures = {
+                "machine": f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores",
+                "single uploads, nothing else": idle.told(),
+                "by command": measure(house, folder, expected, by_command),
+                "by API": measure(house, folder, expected, by_api),
+            }
+        finally:
+            house.close()
+    print(json.dumps(figures, indent=2))
+
+
+if __name__ == "__main__":
+    main()

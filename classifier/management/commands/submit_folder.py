@@ -1,0 +1,146 @@
+"""A folder into the bulk lane: `manage.py submit_folder DIR --user NAME`.
+
+Started again with the same user, name and folder it goes on in the same batch and takes in only
+what is new. Exit status 1 if anything was refused, failed or cancelled.
+"""
+
+import json
+import os
+import sys
+import time
+from argparse import ArgumentParser
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from django.contrib.auth.models import User
+from django.core.management.base import BaseCommand, CommandError
+from tqdm import tqdm
+
+from classifier import batches
+from classifier.models import Batch
+from classifier.uploads import UploadRefused
+
+BLOCK_BYTES = 1 << 20
+LOOK_EVERY_S = 1.0
+
+
+class Command(BaseCommand):
+    help = __doc__
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("folder", metavar="DIR", type=Path)
+        parser.add_argument("--user", required=True, metavar="NAME", help="whose batch it is")
+        parser.add_argument("--name", help="of the batch; else the folder's")
+        parser.add_argument("--wait", action="store_true", help="until everything is heard")
+        parser.add_argument("--close", action="store_true", help="nothing will be added later")
+        parser.add_argument("--json", action="store_true", help="one summary on standard output")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        folder: Path = options["folder"].resolve()
+        owner = User.objects.filter(username=options["user"]).first()
+        if owner is None:
+            raise CommandError(f"There is no user {options['user']}.")
+        if not folder.is_dir():
+            raise CommandError(f"{folder} is no folder.")
+        paths = list(files_in(folder))
+        if len(paths) > batches.MOST_FILES:
+            raise CommandError(
+                f"{folder} holds {len(paths):,} files, a batch at most {batches.MOST_FILES:,}. "
+                "Submit its inner folders one by one."
+            )
+        batch = batch_for(owner, options["name"] or folder.name, str(folder))
+        submit(batch, folder, paths)
+        if options["close"]:
+            batches.close(batch)
+        if options["wait"]:
+            wait(batch)
+        self.report(batch, as_json=options["json"])
+
+    def report(self, batch: Batch, *, as_json: bool) -> None:
+        totals = batches.totals(batch)
+        summary: dict[str, Any] = {
+            "batch": str(batch.pk),
+            "name": batch.name,
+            "open": batch.open,
+            "totals": totals.as_dict(),
+        }
+        if as_json:
+            summary["labels"] = {row.label: row.count for row in batches.labels(batch)}
+            self.stdout.write(json.dumps(summary, ensure_ascii=False))
+        else:
+            counts = ", ".join(f"{count} {name}" for name, count in totals.as_dict().items())
+            self.stdout.write(f"{batch.name}: {counts}. Page: /batches/{batch.pk}/")
+            for file in batch.files.with_problems():
+                error = file.error or {}
+                self.stderr.write(f"{file.path}: {error.get('detail')} {error.get('hint')}")
+        if totals.refused or totals.failed or totals.cancelled:
+            sys.exit(1)
+
+
+def files_in(folder: Path) -> Iterator[str]:
+    """Paths inside the folder, sorted; hidden ones left out, folders behind links not entered."""
+    for root, folders, names in os.walk(folder):
+        folders[:] = sorted(name for name in folders if not batches.hidden(name))
+        inside = Path(root).relative_to(folder)
+        yield from (str(inside / name) for name in sorted(names) if not batches.hidden(name))
+
+
+def batch_for(owner: User, name: str, source: str) -> Batch:
+    """The open batch of that name and folder, else a new one."""
+    mine = Batch.objects.for_owner(owner).filter(name=name[:255], source=source, closed_at=None)
+    return mine.first() or batches.create(owner, name, source)
+
+
+def submit(batch: Batch, folder: Path, paths: list[str]) -> None:
+    known = set(batch.files.values_list("path", flat=True))
+    label = {path: text_of(path) for path in paths}
+    new = [path for path in paths if label[path] not in known]
+    with tqdm(total=len(paths), initial=len(paths) - len(new), unit="file", desc="sent") as bar:
+        for path in new:
+            take_in(batch, label[path], folder / path)
+            bar.update()
+
+
+def take_in(batch: Batch, path: str, file: Path) -> None:
+    """One bad file stops nothing; a closed batch stops everything."""
+    try:
+        # A pipe would never end, a device never stop.
+        if not file.is_file():
+            raise OSError("It is no ordinary file.")
+        batches.add_file(batch, path, blocks(file))
+    except OSError as error:
+        reason = UploadRefused(
+            "unreadable",
+            f"The file cannot be read: {error.strerror or error}",
+            "Check its permissions, and that it is still there.",
+        )
+        batches.refuse(batch, path, reason)
+    except UploadRefused as error:
+        if error.status == 409:
+            raise CommandError(f"{error.detail} {error.hint}") from error
+        tqdm.write(f"{path}: {error.detail} {error.hint}", file=sys.stderr)
+
+
+def text_of(path: str) -> str:
+    """A path whose bytes are no text becomes one; then as the batch will write it."""
+    text = os.fsencode(path).decode(errors="replace")
+    try:
+        return batches.path_of(text)
+    except UploadRefused:
+        return text
+
+
+def blocks(path: Path) -> Iterator[bytes]:
+    with path.open("rb") as file:
+        while block := file.read(BLOCK_BYTES):
+            yield block
+
+
+def wait(batch: Batch) -> None:
+    totals = batches.totals(batch)
+    with tqdm(total=totals.total, initial=totals.finished, unit="file", desc="heard") as bar:
+        while totals.unfinished:
+            time.sleep(LOOK_EVERY_S)
+            totals = batches.totals(batch)
+            bar.update(totals.finished - bar.n)

@@ -1,0 +1,410 @@
+"""Folders as batches: one row per path, one count per file, and nothing stops for a bad one."""
+
+import csv
+import io
+import json
+import zipfile
+from pathlib import Path
+
+import pytest
+from django.contrib.auth.models import User
+from django.core.files.uploadedfile import SimpleUploadedFile
+from django.core.management import CommandError, call_command
+from django.test import Client
+from pytest_django import DjangoAssertNumQueries, Settings
+from pytest_django.asserts import assertContains, assertNotContains
+
+from classifier import batch_zip, batches, files, uploads
+from classifier.models import Analysis, Batch, BatchFile, Clip, FileOutcome, Lane, State
+from classifier.uploads import UploadRefused
+
+
+@pytest.fixture
+def batch(anna: User) -> Batch:
+    return batches.create(anna, "field trip")
+
+
+@pytest.fixture
+def visitor(anna: User) -> Client:
+    client = Client()
+    client.force_login(anna)
+    return client
+
+
+def settle(state: State, label: str = "", **values) -> None:
+    Analysis.objects.filter(state=State.QUEUED).update(
+        state=state, label=label, confidence=0.9 if label else None, **values
+    )
+
+
+# --- in -----------------------------------------------------------------------------------
+
+
+def test_the_same_path_twice_is_one_file(batch: Batch) -> None:
+    first = batches.add_file(batch, "a/b.wav", [b"one"])
+    second = batches.add_file(batch, "a/b.wav", [b"other bytes"])
+    assert first.pk == second.pk
+    assert Analysis.objects.count() == Clip.objects.count() == 1
+    assert Analysis.objects.get().lane == Lane.BULK
+    assert Clip.objects.get().name == "b.wav"
+
+
+def test_known_bytes_are_linked_and_count_as_duplicates_only(
+    batch: Batch, ben: User, own_media: Path
+) -> None:
+    single = uploads.accept([b"known"], name="x", owner=batch.owner)
+    uploads.accept([b"theirs"], name="x", owner=ben)
+    settle(State.DONE, "dog")
+    linked = batches.add_file(batch, "1.wav", [b"known"])
+    batches.add_file(batch, "2.wav", [b"theirs"])
+    batches.add_file(batch, "3.wav", [b"theirs"])
+    assert (linked.outcome, linked.analysis) == (FileOutcome.DUPLICATE, single)
+    totals = batches.totals(batch)
+    assert (totals.total, totals.done, totals.waiting, totals.duplicate) == (3, 0, 1, 2)
+    assert len([path for path in own_media.rglob("*") if path.is_file()]) == 3
+
+
+def test_what_failed_before_is_heard_anew(batch: Batch) -> None:
+    uploads.accept([b"x"], name="x", owner=batch.owner)
+    settle(State.FAILED)
+    assert batches.add_file(batch, "x", [b"x"]).outcome == FileOutcome.ACCEPTED
+
+
+def test_what_is_refused_is_recorded_with_its_reason(batch: Batch, settings: Settings) -> None:
+    settings.MAX_UPLOAD_BYTES = 10
+    for path, data in (("empty.wav", b""), ("huge.wav", b"x" * 11)):
+        file = batches.add_file(batch, path, [data])
+        assert file.outcome == FileOutcome.REFUSED
+        assert file.error is not None
+        assert all(file.error.values())
+    assert batches.totals(batch).refused == 2
+    assert not Clip.objects.exists()
+
+
+@pytest.mark.parametrize(
+    ("text", "path"),
+    [
+        ("C:\\a\\..\\b.wav", "C:/a/b.wav"),
+        ("/../../etc/passwd", "etc/passwd"),
+        ("./a//b\x00\x1b.wav", "a/b��.wav"),
+        ("Vögel/☂.flac", "Vögel/☂.flac"),
+    ],
+)
+def test_a_path_is_only_a_label(text: str, path: str) -> None:
+    assert batches.path_of(text) == path
+
+
+@pytest.mark.parametrize("text", ["", "/", "..", "x" * 1001, "鳥" * 900])
+def test_what_is_no_path_is_refused(text: str) -> None:
+    with pytest.raises(UploadRefused):
+        batches.path_of(text)
+
+
+def test_a_closed_batch_takes_nothing_new_but_knows_what_it_has(
+    batch: Batch, own_media: Path
+) -> None:
+    batches.add_file(batch, "a", [b"a"])
+    batches.close(batch)
+    assert batches.add_file(batch, "a", [b"a"]).path == "a"
+    with pytest.raises(UploadRefused) as refused:
+        batches.add_file(batch, "b", [b"b"])
+    assert (refused.value.code, refused.value.status) == ("batch_closed", 409)
+    assert batches.totals(batch).total == 1
+
+
+def test_a_full_batch_keeps_no_bytes(
+    batch: Batch, own_media: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(batches, "MOST_FILES", 1)
+    batches.add_file(batch, "a", [b"a"])
+    with pytest.raises(UploadRefused) as refused:
+        batches.add_file(batch, "b", [b"b"])
+    assert refused.value.code == "batch_full"
+    assert len([path for path in own_media.rglob("*") if path.is_file()]) == 1
+
+
+# --- what people do -----------------------------------------------------------------------
+
+
+def test_cancel_ends_what_waits_and_nothing_else(batch: Batch) -> None:
+    for number in range(4):
+        batches.add_file(batch, str(number), [b"%d" % number])
+    single = uploads.accept([b"single"], name="x", owner=batch.owner, lane=Lane.BULK)
+    Analysis.objects.claim(1, 10**9)
+    assert batches.cancel(batch) == 3
+    assert batches.cancel(batch) == 0
+    totals = batches.totals(batch)
+    assert (totals.running, totals.cancelled) == (1, 3)
+    single.refresh_from_db()
+    assert single.state == State.QUEUED
+    assert not batch.open
+
+
+def test_retry_makes_new_analyses_of_the_failed_ones_once(batch: Batch) -> None:
+    for number in range(3):
+        batches.add_file(batch, str(number), [b"%d" % number])
+        settle(State.FAILED if number else State.DONE, error_code="x")
+    assert batches.retry_failed(batch) == 2
+    assert batches.retry_failed(batch) == 0
+    totals = batches.totals(batch)
+    assert (totals.done, totals.failed, totals.waiting) == (1, 0, 2)
+    assert set(Analysis.objects.waiting().values_list("lane", flat=True)) == {Lane.BULK}
+
+
+def test_a_deleted_sound_is_no_longer_in_the_batch(batch: Batch) -> None:
+    file = batches.add_file(batch, "a", [b"a"])
+    assert file.analysis
+    uploads.delete_clip(file.analysis.clip)
+    assert batches.totals(batch).total == 0
+
+
+# --- ZIP ----------------------------------------------------------------------------------
+
+
+def zipped(path: Path, members: dict[str, bytes]) -> Path:
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, data in members.items():
+            archive.writestr(name, data)
+    return path
+
+
+def test_a_zip_keeps_its_tree_and_leaves_out_what_is_hidden(batch: Batch, tmp_path: Path) -> None:
+    members = {"a/1.wav": b"1", "a/b/2.wav": b"2", "../3.wav": b"3", "__MACOSX/x": b"x"}
+    unpacked = batch_zip.take_in(batch, zipped(tmp_path / "x.zip", members | {".DS_Store": b"x"}))
+    assert (unpacked.outcomes["accepted"], unpacked.hidden) == (3, 2)
+    assert set(batch.files.values_list("path", flat=True)) == {"a/1.wav", "a/b/2.wav", "3.wav"}
+    batch_zip.take_in(batch, tmp_path / "x.zip")
+    assert batches.totals(batch).total == 3
+
+
+def test_a_bad_member_stops_nothing(batch: Batch, tmp_path: Path, settings: Settings) -> None:
+    settings.MAX_UPLOAD_BYTES = 50_000_000
+    path = zipped(
+        tmp_path / "x.zip",
+        {
+            "bomb.wav": bytes(20_000_000),
+            "silence.wav": bytes(9_000_000),
+            "damaged.wav": b"damage me " * 50,
+            "empty.wav": b"",
+            "good.wav": b"good",
+        },
+    )
+    data = bytearray(path.read_bytes())
+    with zipfile.ZipFile(path) as archive:
+        data[archive.getinfo("damaged.wav").header_offset + 30 + len("damaged.wav") + 4] ^= 0xFF
+        locked = archive.getinfo("good.wav").header_offset
+    path.write_bytes(data)
+    batch_zip.take_in(batch, path)
+    outcomes = {file.path: (file.outcome, file.code) for file in batch.files.all()}
+    assert outcomes == {
+        "bomb.wav": ("refused", "compressed_too_well"),
+        "silence.wav": ("accepted", ""),
+        "damaged.wav": ("refused", "damaged"),
+        "empty.wav": ("refused", "empty"),
+        "good.wav": ("accepted", ""),
+    }
+    # The same with a password on it.
+    data[locked + 6] |= 1
+    data[data.rfind(b"PK\x01\x02") + 8] |= 1
+    path.write_bytes(data)
+    other = batches.create(batch.owner, "locked")
+    batch_zip.take_in(other, path)
+    assert other.files.get(path="good.wav").code == "encrypted"
+
+
+def test_a_zip_has_limits_of_its_own(
+    batch: Batch, tmp_path: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = zipped(tmp_path / "x.zip", {str(number): b"%d" % number * 10 for number in range(5)})
+    settings.MAX_ZIP_BYTES = 25
+    with pytest.raises(UploadRefused) as refused:
+        batch_zip.take_in(batch, path)
+    assert refused.value.code == "zip_too_large"
+    assert batches.totals(batch).total == 2
+    monkeypatch.setattr(batches, "MOST_FILES", 4)
+    with pytest.raises(UploadRefused) as refused:
+        batch_zip.take_in(batch, path)
+    assert refused.value.code == "too_many_files"
+    for data in (b"", b"no zip", path.read_bytes()[:-10]):
+        path.write_bytes(data)
+        with pytest.raises(UploadRefused) as refused:
+            batch_zip.take_in(batch, path)
+        assert refused.value.code == "no_zip"
+
+
+# --- the command --------------------------------------------------------------------------
+
+
+def test_the_command_goes_on_where_it_was(anna: User, tmp_path: Path) -> None:
+    folder = tmp_path / "trip"
+    (folder / "sub").mkdir(parents=True)
+    (folder / ".hidden").write_bytes(b"x")
+    for name in ("b.wav", "a.wav", "sub/c.wav"):
+        (folder / name).write_bytes(name.encode())
+    call_command("submit_folder", folder, user="anna")
+    (folder / "d.wav").write_bytes(b"d")
+    told = io.StringIO()
+    call_command("submit_folder", folder, user="anna", json=True, stdout=told)
+    assert json.loads(told.getvalue())["totals"]["waiting"] == 4
+    batch = Batch.objects.get()
+    assert batch.name == "trip"
+    paths = list(batch.files.order_by("pk").values_list("path", flat=True))
+    assert paths == ["a.wav", "b.wav", "sub/c.wav", "d.wav"]
+    assert Analysis.objects.count() == 4
+
+
+def test_the_command_says_by_its_status_that_something_was_refused(
+    anna: User, tmp_path: Path
+) -> None:
+    (tmp_path / "empty.wav").touch()
+    (tmp_path / "link.wav").symlink_to(tmp_path / "nowhere")
+    (tmp_path / "good.wav").write_bytes(b"x")
+    with pytest.raises(SystemExit):
+        call_command("submit_folder", tmp_path, user="anna")
+    assert dict(BatchFile.objects.values_list("path", "code")) == {
+        "empty.wav": "empty",
+        "link.wav": "unreadable",
+        "good.wav": "",
+    }
+    with pytest.raises(CommandError):
+        call_command("submit_folder", tmp_path, user="nobody")
+
+
+# --- out ----------------------------------------------------------------------------------
+
+
+def test_page_api_csv_and_json_agree(visitor: Client, batch: Batch) -> None:
+    batches.add_file(batch, "=cmd().wav", [b"1"])
+    settle(State.DONE, "dog", predictions=[{"class": "dog", "confidence": 0.9}] * 50)
+    batches.add_file(batch, "2.wav", [b"2"])
+    settle(State.FAILED, error_code="damaged", error_detail="It stops.", error_hint="Copy it.")
+    batches.add_file(batch, "3.wav", [b""])
+    batches.add_file(batch, "4.wav", [b"1"])
+    batches.add_file(batch, "5.wav", [b"5"])
+
+    told = visitor.get(f"/api/v1/batches/{batch.pk}/").json()
+    expected = {"total": 5, "done": 1, "running": 0, "waiting": 1, "failed": 1, "cancelled": 0,
+                "refused": 1, "duplicate": 1}  # fmt: skip
+    assert told["totals"] == expected
+    assert told["labels"] == [{"label": "dog", "count": 1}]
+    assert visitor.get("/api/v1/batches/").json()["results"][0]["totals"] == expected
+
+    page = visitor.get(f"/batches/{batch.pk}/")
+    for name in ("done", "waiting", "failed", "refused", "duplicate"):
+        assertContains(page, f'data-total="{name}">1<')
+    assertContains(page, "It stops.")
+    assertContains(page, "Retry failed")
+    assertNotContains(page, "style=")
+    assertContains(visitor.get(f"/batches/{batch.pk}/?show=failed"), "2.wav")
+
+    sheet = b"".join(visitor.get(f"/api/v1/batches/{batch.pk}/results.csv"))
+    rows = list(csv.DictReader(io.StringIO(sheet.decode())))
+    assert [row["path"] for row in rows][-1] == "'=cmd().wav"
+    assert [row["outcome"] for row in rows] == [
+        "accepted", "refused", "duplicate", "accepted", "accepted",
+    ]  # fmt: skip
+    assert rows[0]["error_hint"] == "Copy it."
+    assert rows[2]["label"] == "dog"
+    assert rows[2]["top_five"].count("dog 0.9000") == 5
+    as_asked = visitor.get(
+        f"/api/v1/batches/{batch.pk}/results.csv", headers={"Accept": "text/csv"}
+    )
+    assert as_asked["Content-Type"].startswith("text/csv")
+    whole = json.loads(b"".join(visitor.get(f"/api/v1/batches/{batch.pk}/results.json")))
+    assert whole["totals"] == expected
+    assert len(whole["files"]) == 5
+
+
+def test_the_api_takes_files_once(visitor: Client, anna: User) -> None:
+    made = visitor.post("/api/v1/batches/", {"name": "trip"})
+    assert made.status_code == 201
+    address = made["Location"]
+
+    def send(path: str, data: bytes, code: int) -> dict:
+        file = SimpleUploadedFile("x.wav", data)
+        answer = visitor.post(f"{address}files/", {"file": file, "path": path})
+        assert answer.status_code == code, answer.content
+        return answer.json()
+
+    first = send("a/1.wav", b"1", 202)
+    assert send("a/1.wav", b"1", 200)["analysis"] == first["analysis"]
+    assert send("a/2.wav", b"1", 200)["outcome"] == "duplicate"
+    assert send("a/3.wav", b"", 200)["error"]["code"] == "empty"
+    assert visitor.post(f"{address}close/").json()["closed_at"]
+    assert set(send("a/4.wav", b"4", 409)) == {"code", "detail", "hint"}
+    assert visitor.post(f"{address}cancel/").json()["cancelled_now"] == 1
+    assert visitor.post(f"{address}retry/").status_code == 409
+    assert set(visitor.post("/api/v1/batches/", {}).json()) == {"code", "detail", "hint"}
+
+
+def test_nobody_reaches_the_batch_of_another(batch: Batch, ben: User) -> None:
+    client = Client()
+    client.force_login(ben)
+    for end in ("", "part/", "paths/", "rows/"):
+        answer = client.get(f"/batches/{batch.pk}/{end}")
+        assert answer.status_code == 404 or answer["HX-Redirect"] == "/batches/"
+    for end in ("files/", "zip/", "close/", "cancel/", "retry/"):
+        assert client.post(f"/batches/{batch.pk}/{end}").status_code == 404
+    for end in ("", "results.csv", "results.json"):
+        assert client.get(f"/api/v1/batches/{batch.pk}/{end}").status_code == 404
+    for end in ("close/", "cancel/", "retry/"):
+        assert client.post(f"/api/v1/batches/{batch.pk}/{end}").status_code == 404
+    assertNotContains(client.get("/batches/"), "field trip")
+
+
+def test_the_part_is_quiet_while_nothing_changes(visitor: Client, batch: Batch) -> None:
+    batches.add_file(batch, "1.wav", [b"1"])
+    part = f"/batches/{batch.pk}/part/"
+    assertContains(visitor.get(part), "every 2s")
+    seen = "1.0.0.1.0.0.0.0.1.0"
+    assert visitor.get(f"{part}?seen={seen}").status_code == 204
+    settle(State.DONE, "dog")
+    assertContains(visitor.get(f"{part}?seen={seen}"), "Dog")
+    batches.close(batch)
+    assertNotContains(visitor.get(part), "hx-get")
+    assert Client().get(part)["HX-Redirect"] == "/account/sign-in/"
+
+
+def test_what_the_script_sends_is_answered_for_a_script(
+    visitor: Client, settings: Settings, tmp_path: Path
+) -> None:
+    settings.MAX_UPLOAD_BYTES = 10
+    address = visitor.post("/batches/", {"name": "trip"}).json()["url"]
+    sent = visitor.post(f"{address}files/", {"path": "1", "file": SimpleUploadedFile("x", b"x")})
+    assert sent.json()["outcome"] == "accepted"
+    big = visitor.post(f"{address}files/", {"path": "2", "size_bytes": "11"})
+    assert big.json()["error"]["code"] == "too_large"
+    assert visitor.post(f"{address}files/", {"path": "3", "size_bytes": "9"}).status_code == 400
+    body = zipped(tmp_path / "x.zip", {"1": b"other", "4": b"4"}).read_bytes()
+    unpacked = visitor.post(f"{address}zip/", body, content_type="application/zip")
+    assert unpacked.json()["outcomes"] == {"accepted": 2}
+    assert visitor.get(f"{address}paths/").json() == {"paths": ["1", "2", "4"]}
+    assert not list((files.root() / files.INCOMING).iterdir())
+    rows = visitor.get(f"{address}rows/?row={BatchFile.objects.get(path='4').pk}:x&row=99:x").json()
+    assert list(rows["gone"]) == ["99"]
+    assert Client().post(f"{address}files/").status_code == 401
+
+
+@pytest.mark.parametrize("count", [100, 2000])
+def test_the_page_asks_as_often_for_many_rows_as_for_few(
+    visitor: Client, batch: Batch, count: int, django_assert_max_num_queries: DjangoAssertNumQueries
+) -> None:
+    clips = Clip.objects.bulk_create(
+        Clip(owner=batch.owner, name="x", file_key="a" * 32, size_bytes=1, sha256=f"{n:064}")
+        for n in range(count)
+    )
+    analyses = Analysis.objects.bulk_create(
+        Analysis(clip=clip, owner=batch.owner, state=State.FAILED if n % 3 else State.DONE)
+        for n, clip in enumerate(clips)
+    )
+    BatchFile.objects.bulk_create(
+        BatchFile(batch=batch, path=f"{n:06}", outcome=FileOutcome.ACCEPTED, analysis=analysis)
+        for n, analysis in enumerate(analyses)
+    )
+    with django_assert_max_num_queries(8):
+        page = visitor.get(f"/batches/{batch.pk}/")
+    assertContains(page, '<li class="row ', count=50)
+    with django_assert_max_num_queries(6):
+        visitor.get("/batches/")
+    with django_assert_max_num_queries(5):
+        b"".join(visitor.get(f"/api/v1/batches/{batch.pk}/results.csv"))

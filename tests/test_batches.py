@@ -1,0 +1,291 @@
+"""A folder through every door: the same numbers on page, API, CSV and in the database."""
+
+import csv
+import io
+import json
+import re
+import shutil
+import subprocess
+import sys
+import zipfile
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+
+from tests import cast
+from tests.house import ROOT, House, Person, chromium, wait_for
+from tests.test_browser import QUIET
+
+GOOD = 34
+EXPECTED = {
+    "total": 40, "done": GOOD, "running": 0, "waiting": 0, "failed": 3, "cancelled": 0,
+    "refused": 1, "duplicate": 2,
+}  # fmt: skip
+# What a slow line looks like to the browser; long enough to be cut in the middle.
+SLOW = {"latency": 60, "downloadThroughput": -1, "uploadThroughput": 600_000}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """34 sounds, 2 twins, 3 that are none, 1 empty; and hidden ones, which do not count."""
+    folder = tmp_path_factory.mktemp("folders") / "field trip"
+    places = [folder / name for name in ("morning", "morning/pond", "evening")]
+    for place in places:
+        place.mkdir(parents=True)
+    for number in range(GOOD):
+        sound = 0.4 * cast.noise(1.5, seed=number) + cast.chirp(200 + 90 * number, 5000, 1.5)
+        path = places[number % 3] / f"rec {number:02}.flac"
+        path.write_bytes(cast.encode(sound, form="FLAC"))
+    shutil.copy(folder / "morning" / "rec 00.flac", folder / "twin.flac")
+    shutil.copy(folder / "morning" / "rec 00.flac", folder / "=twin.flac")
+    (folder / "evening" / "notes.wav").write_bytes(b"these are notes, not sounds")
+    (folder / "evening" / "cut.wav").write_bytes(cast.encode(cast.tone())[:30])
+    (folder / "evening" / "archive.zip").write_bytes(zipped(folder / "morning" / "pond"))
+    (folder / "empty.wav").touch()
+    (folder / ".DS_Store").write_bytes(b"hidden")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    path = chromium()
+    if path is None:
+        pytest.skip("no Chromium here: install it, or name it in CHROMIUM")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=QUIET)
+        yield browser
+        browser.close()
+
+
+def zipped(folder: Path) -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+        for path in sorted(folder.rglob("*")):
+            archive.write(path, path.relative_to(folder))
+    return buffer.getvalue()
+
+
+def submit_folder(house: House, *arguments: str) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        [sys.executable, "manage.py", "submit_folder", *arguments],
+        cwd=ROOT, env=house.env, capture_output=True, text=True, timeout=300,
+    )  # fmt: skip
+
+
+def finished(person: Person, batch: str) -> dict[str, Any]:
+    told: dict[str, Any] = {}
+
+    def settled() -> bool:
+        told.update(person.get(f"/api/v1/batches/{batch}/").json())
+        return told["totals"]["waiting"] + told["totals"]["running"] == 0
+
+    wait_for(settled, 120, "the batch")
+    return told
+
+
+def check_numbers(house: House, person: Person, batch: str) -> None:
+    """Everybody tells the same, and nothing is there twice."""
+    assert finished(person, batch)["totals"] == EXPECTED
+    page = person.page(f"/batches/{batch}/").text
+    for name, count in EXPECTED.items():
+        assert name == "total" or f'data-total="{name}">{count}<' in page, name
+
+    sheet = person.get(f"/api/v1/batches/{batch}/results.csv").content.decode()
+    rows = list(csv.DictReader(io.StringIO(sheet)))
+    exported = person.get(f"/api/v1/batches/{batch}/results.json").json()
+    assert exported["totals"] == EXPECTED
+    assert [row["analysis"] or None for row in rows] == [f["analysis"] for f in exported["files"]]
+    found = Counter(
+        row["state"] if row["outcome"] == "accepted" else row["outcome"] for row in rows
+    )
+    assert found == {name: n for name, n in EXPECTED.items() if n and name != "total"}
+    assert len({row["path"] for row in rows}) == EXPECTED["total"]
+
+    asked = (
+        "from classifier.models import Analysis, Clip; import json; "
+        f"mine = dict(owner__username='{person.name}'); "
+        "print(json.dumps([Analysis.objects.filter(state=s, **mine).count() "
+        "for s in ('done', 'failed')] + [Clip.objects.filter(**mine).count()]))"
+    )
+    counted = json.loads(house.manage("shell", "--no-imports", "-c", asked).splitlines()[-1])
+    assert counted == [GOOD, 3, GOOD + 3]
+
+
+def test_by_command_and_again(house: House, folder: Path) -> None:
+    person = house.person()
+    told = submit_folder(house, str(folder), "--user", person.name, "--wait", "--json")
+    assert told.returncode == 1, told.stderr  # three failed and one was refused
+    assert "file/s" in told.stderr
+    summary = json.loads(told.stdout)
+    assert summary["totals"] == EXPECTED
+    assert sum(summary["labels"].values()) == GOOD
+    check_numbers(house, person, summary["batch"])
+
+    again = submit_folder(house, str(folder), "--user", person.name, "--wait", "--json")
+    assert json.loads(again.stdout) == summary
+    check_numbers(house, person, summary["batch"])
+
+
+def test_by_api_with_every_file_sent_twice(house: House, folder: Path) -> None:
+    person = house.person()
+    made = requests.post(
+        f"{house.url}/api/v1/batches/",
+        json={"name": "by API"},
+        headers=person.headers,
+        timeout=30,
+    )
+    batch = made.json()["id"]
+
+    def send(path: Path) -> int:
+        answer = requests.post(
+            f"{house.url}/api/v1/batches/{batch}/files/",
+            headers=person.headers,
+            files={"file": (path.name, path.read_bytes())},
+            data={"path": str(path.relative_to(folder))},
+            timeout=60,
+        )
+        return answer.status_code
+
+    paths = [p for p in sorted(folder.rglob("*")) if p.is_file() and p.name[0] != "."]
+    with ThreadPoolExecutor(6) as pool:
+        codes = Counter(pool.map(send, [path for path in paths for _ in (1, 2)]))
+    assert set(codes) == {200, 202}
+    check_numbers(house, person, batch)
+
+
+def signed_in(browser: Browser, person: Person) -> Page:
+    context = browser.new_context(viewport={"width": 1280, "height": 900})
+    session = person.browser.cookies["sessionid"]
+    context.add_cookies([{"name": "sessionid", "value": session, "url": person.house.url}])
+    page = context.new_page()
+    page.on("dialog", lambda dialog: dialog.accept())  # "Leave this page?"
+    return page
+
+
+def sent_files(page: Page) -> int:
+    found = re.match(r"(\d+) of", page.locator("[data-told]").inner_text())
+    return int(found[1]) if found else 0
+
+
+def test_by_page_with_a_cut_line_and_a_reload(house: House, folder: Path, browser: Browser) -> None:
+    person = house.person()
+    page = signed_in(browser, person)
+    line = page.context.new_cdp_session(page)
+    line.send("Network.enable")
+    page.goto(f"{house.url}/batches/new/")
+    line.send("Network.emulateNetworkConditions", {"offline": False, **SLOW})
+    page.set_input_files("#folder", folder)
+    expect(page.locator("[data-summary]")).to_have_text(re.compile("39 files to send.*1 refused"))
+    expect(page.locator("[data-skipped]")).to_have_text("1 hidden or system file left out.")
+    page.locator("[data-send]").click()
+
+    wait_for(lambda: sent_files(page) >= 5, 30, "the first files")
+    line.send("Network.emulateNetworkConditions", {"offline": True, **SLOW})
+    expect(page.locator("[data-trouble]")).to_contain_text("The connection was lost.")
+    expect(page.locator("[data-go-on]")).to_be_visible()
+    cut_at = sent_files(page)
+    assert cut_at < 30
+    line.send("Network.emulateNetworkConditions", {"offline": False, **SLOW})
+    # By itself it may go on before a click could land.
+    page.evaluate("document.querySelector('[data-go-on]').click()")
+    wait_for(lambda: sent_files(page) > cut_at + 4, 30, "some more files")
+
+    page.reload()
+    batch = page.url.rstrip("/").rsplit("/", 1)[1]
+    line.send("Network.emulateNetworkConditions", {"offline": False, **SLOW})
+    page.set_input_files("#folder", folder)
+    expect(page.locator("[data-skipped]")).to_contain_text("already in the batch")
+    assert "39 files" not in page.locator("[data-summary]").inner_text()
+    page.locator("[data-send]").click()
+    expect(page.locator("sono-folder")).to_have_count(0, timeout=60_000)  # closed by now
+    expect(page.locator("#batch:not([hx-get])")).to_have_count(1, timeout=120_000)
+    expect(page.locator("[data-total=done]")).to_have_text(str(GOOD))
+    check_numbers(house, person, batch)
+    page.context.close()
+
+
+def test_a_dropped_folder_is_listed_before_anything_is_sent(
+    house: House, folder: Path, browser: Browser
+) -> None:
+    page = signed_in(browser, house.person())
+    page.goto(f"{house.url}/batches/new/")
+    box = page.locator("[data-drop]").bounding_box()
+    assert box
+    data = {"items": [], "files": [str(folder)], "dragOperationsMask": 1}
+    at = {"x": box["x"] + 40, "y": box["y"] + 40, "data": data}
+    mouse = page.context.new_cdp_session(page)
+    for type_ in ("dragEnter", "dragOver", "drop"):
+        mouse.send("Input.dispatchDragEvent", {"type": type_, **at})
+    expect(page.locator("[data-summary]")).to_have_text(
+        re.compile("^field trip: 39 files to send.*1 refused$")
+    )
+    page.locator("[data-ready] summary").click()
+    expect(page.locator("[data-ready] li", has_text="morning/pond/rec 01.flac")).to_be_visible()
+    expect(page.locator("[data-refused] li")).to_have_text("empty.wavIt is empty.")
+    page.goto(f"{house.url}/batches/")
+    expect(page.locator(".batch-row")).to_have_count(0)
+    page.context.close()
+
+
+def test_a_zip_by_page_fills_itself_and_can_be_retried(
+    house: House, folder: Path, browser: Browser, tmp_path: Path
+) -> None:
+    person = house.person()
+    page = signed_in(browser, person)
+    path = tmp_path / "trip.zip"
+    path.write_bytes(zipped(folder))
+    page.goto(f"{house.url}/batches/new/")
+    page.set_input_files("#zip", path)
+    page.get_by_role("button", name="Send the ZIP").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("trip")
+    expect(page.locator("#batch:not([hx-get])")).to_have_count(1, timeout=120_000)
+    batch = page.url.rstrip("/").rsplit("/", 1)[1]
+    check_numbers(house, person, batch)
+    expect(page.locator(".row.done")).to_have_count(GOOD + 2)
+
+    page.get_by_role("button", name="Retry failed").click()
+    expect(page.locator("#batch:not([hx-get])")).to_have_count(1, timeout=60_000)
+    assert finished(person, batch)["totals"] == EXPECTED
+    page.context.close()
+
+
+def test_single_sounds_finish_before_the_next_bulk_chunk_starts(
+    house: House, tmp_path: Path
+) -> None:
+    folder = tmp_path / "many"
+    folder.mkdir()
+    for number in range(60):
+        (folder / f"{number}.wav").write_bytes(cast.encode(cast.noise(5.0, seed=100 + number)))
+    bulk, single = house.person(), house.person()
+    told = submit_folder(house, str(folder), "--user", bulk.name, "--json")
+    batch = json.loads(told.stdout)["batch"]
+    for number in range(3):
+        location = single.submit("single.wav", cast.encode(cast.noise(3.0, seed=200 + number)))
+        single.wait(location)
+        if number == 0:
+            left = bulk.get(f"/api/v1/batches/{batch}/").json()["totals"]["waiting"]
+            assert left > 0
+    assert finished(bulk, batch)["totals"]["done"] == 60
+
+    def moments(person: Person) -> list[list[datetime]]:
+        asked = (
+            "from classifier.models import Analysis; import json; "
+            f"rows = Analysis.objects.filter(owner__username='{person.name}'); "
+            "print(json.dumps([[m.isoformat() for m in row] for row in "
+            "rows.values_list('created_at', 'started_at', 'finished_at')]))"
+        )
+        rows = json.loads(house.manage("shell", "--no-imports", "-c", asked).splitlines()[-1])
+        return [[datetime.fromisoformat(moment) for moment in row] for row in rows]
+
+    begun = sorted({started for _, started, _ in moments(bulk)})
+    for created, _, ended in moments(single):
+        # The row is there only a moment after it was stamped.
+        visible = created + timedelta(milliseconds=50)
+        assert not [moment for moment in begun if visible < moment < ended]

@@ -1,0 +1,361 @@
+// A folder or a ZIP becomes a batch: list first, then send file by file. What the server has is
+// never sent again, so a lost connection or a reload costs only the files that were under way.
+
+const AT_ONCE = 3;
+const BACK_OFF_S = [1, 2, 4, 8, 15, 30];
+const SYSTEM_NAMES = new Set(["__macosx", "thumbs.db", "desktop.ini", "$recycle.bin"]);
+const LISTED = 200;
+
+const hiddenPath = (path) =>
+  path.split("/").some((part) => part.startsWith(".") || SYSTEM_NAMES.has(part.toLowerCase()));
+const counted = (count, word) => `${count.toLocaleString("en-GB")} ${word}${count === 1 ? "" : "s"}`;
+const megabytes = (bytes) => `${(bytes / 1e6).toFixed(1)} MB`;
+const seconds = (ms) => new Promise((done) => setTimeout(done, ms * 1000));
+const minutes = (s) => `${Math.floor(s / 60)}:${String(Math.round(s) % 60).padStart(2, "0")}`;
+
+class SonoFolder extends HTMLElement {
+  connectedCallback() {
+    this.url = this.dataset.batch;
+    this.drop = this.querySelector("[data-drop]");
+    this.plan = this.querySelector("[data-plan]");
+    this.sending = this.querySelector("[data-sending]");
+    const folder = this.querySelector("#folder");
+    const zip = this.querySelector("#zip");
+    folder.addEventListener("change", () => this.consider(fromInput(folder.files)));
+    zip.addEventListener("change", () => zip.files.length && this.considerZip(zip.files[0]));
+    this.drop.addEventListener("submit", (event) => event.preventDefault());
+    for (const [type, over] of [["dragover", true], ["dragleave", false], ["drop", false]]) {
+      this.drop.addEventListener(type, (event) => {
+        event.preventDefault();
+        this.drop.classList.toggle("over", over);
+        if (type === "drop") this.dropped(event.dataTransfer);
+      });
+    }
+    this.part("send").addEventListener("click", () => this.start());
+    this.part("reset").addEventListener("click", () => {
+      folder.value = zip.value = "";
+      this.plan.hidden = true;
+      this.drop.hidden = false;
+    });
+    this.part("go-on").addEventListener("click", () => this.goOn());
+    this.online = () => this.goOn();
+    addEventListener("online", this.online);
+    this.leaving = (event) => this.busy && event.preventDefault();
+    addEventListener("beforeunload", this.leaving);
+  }
+
+  disconnectedCallback() {
+    removeEventListener("online", this.online);
+    removeEventListener("beforeunload", this.leaving);
+  }
+
+  part(name) {
+    return this.querySelector(`[data-${name}]`);
+  }
+
+  // --- choosing ---------------------------------------------------------------------------
+
+  async dropped(transfer) {
+    const entries = [...transfer.items].map((item) => item.webkitGetAsEntry?.()).filter(Boolean);
+    const only = entries.length === 1 ? entries[0] : null;
+    if (only?.isFile && only.name.toLowerCase().endsWith(".zip")) {
+      return this.considerZip(transfer.files[0]);
+    }
+    const found = [];
+    for (const entry of entries) await walk(entry, "", found);
+    this.consider(named(found, only?.isDirectory));
+  }
+
+  async consider({ name, files }) {
+    const seen = files.filter(({ path }) => !hiddenPath(path));
+    const most = Number(this.dataset.mostBytes);
+    seen.sort((one, other) => (one.path < other.path ? -1 : 1));
+    const refused = [];
+    for (const item of seen) {
+      if (item.unreadable) refused.push({ ...item, why: "It cannot be read." });
+      else if (!item.file.size) refused.push({ ...item, why: "It is empty." });
+      else if (item.file.size > most) refused.push({ ...item, why: `It is larger than ${most / 1e6} MB.` });
+    }
+    const bad = new Set(refused.map(({ path }) => path));
+    const known = await this.known();
+    if (!known) return;
+    this.name = name;
+    this.zip = null;
+    this.queue = seen.filter(({ path, unreadable }) => !unreadable && !known.has(path));
+    const ready = this.queue.filter(({ path }) => !bad.has(path));
+    const news = [];
+    const there = seen.filter(({ path }) => known.has(path)).length;
+    if (files.length - seen.length) news.push(`${counted(files.length - seen.length, "hidden or system file")} left out.`);
+    if (there) news.push(`${counted(there, "file")} already in the batch: not sent again.`);
+    const tooMany = seen.length > Number(this.dataset.mostFiles);
+    if (tooMany) news.push(`A batch holds at most ${counted(Number(this.dataset.mostFiles), "file")}: choose its inner folders one by one.`);
+    this.show({
+      summary: `${name}: ${counted(ready.length, "file")} to send, ${megabytes(ready.reduce((sum, { file }) => sum + file.size, 0))}` +
+        (refused.length ? `; ${refused.length} refused` : ""),
+      news: news.join(" "),
+      ready,
+      refused,
+      send: tooMany ? "" : this.queue.length ? `Send ${counted(ready.length, "file")}` : this.url ? "Finish: everything is there" : "",
+    });
+  }
+
+  considerZip(file) {
+    const tooLarge = file.size > Number(this.dataset.mostZipBytes);
+    this.name = file.name.replace(/\.zip$/i, "");
+    this.zip = file;
+    this.show({
+      summary: `${file.name}: a ZIP of ${megabytes(file.size)}`,
+      news: tooLarge
+        ? `It is larger than ${Number(this.dataset.mostZipBytes) / 1e9} GB: split it, or choose the folder instead.`
+        : "It is unpacked after sending; what cannot be heard is listed with its reason then.",
+      ready: [],
+      refused: [],
+      send: tooLarge ? "" : "Send the ZIP",
+    });
+  }
+
+  show({ summary, news, ready, refused, send }) {
+    this.drop.hidden = true;
+    this.plan.hidden = false;
+    this.part("summary").textContent = summary;
+    this.part("skipped").hidden = !news;
+    this.part("skipped").textContent = news;
+    fill(this.part("refused"), `${counted(refused.length, "file")} refused`, refused, ({ path, why }) => [path, why]);
+    fill(this.part("ready"), `${counted(ready.length, "file")} to send`, ready, ({ path, file }) => [`${path} · ${megabytes(file.size)}`]);
+    this.part("refused").open = refused.length > 0;
+    this.part("send").hidden = !send;
+    this.part("send").textContent = send;
+    if (send) this.part("send").focus();
+  }
+
+  async known() {
+    if (!this.url) return new Set();
+    try {
+      const answer = await fetch(`${this.url}paths/`);
+      if (answer.ok) return new Set((await answer.json()).paths);
+      location.reload(); // signed out, or the batch is gone
+    } catch {
+      this.show({ summary: "The server cannot be reached", news: "Choose the folder again in a moment.", ready: [], refused: [], send: "" });
+    }
+    return null;
+  }
+
+  // --- sending ----------------------------------------------------------------------------
+
+  async start() {
+    this.plan.hidden = true;
+    this.sending.hidden = false;
+    this.busy = true;
+    this.refusals = 0;
+    this.began = performance.now();
+    this.items = this.zip ? [{ file: this.zip }] : this.queue.map((item) => ({ ...item }));
+    this.bytes = this.items.reduce((sum, { file }) => sum + file.size, 0);
+    this.draw();
+    if (!this.url && !(await this.steadily(() => this.create()))) return this.stop();
+    const left = [...this.items];
+    const worker = async () => {
+      for (let item = left.shift(); item; item = left.shift()) {
+        if (!(await this.steadily(() => (this.zip ? this.sendZip(item) : this.send(item))))) {
+          left.length = 0;
+          return false;
+        }
+        item.done = true;
+        this.draw();
+      }
+      return true;
+    };
+    const ended = await Promise.all(Array.from({ length: AT_ONCE }, worker));
+    if (ended.includes(false)) return this.stop();
+    await this.steadily(() => this.request("POST", "close/", this.body()));
+    this.busy = false;
+    location.assign(this.url);
+  }
+
+  stop() {
+    this.busy = false;
+    this.drop.hidden = false;
+  }
+
+  async create() {
+    const body = this.body();
+    body.set("name", this.name);
+    const answer = await this.request("POST", "", body, null, this.dataset.new);
+    this.url = answer.url;
+    // A reload from here on finds the batch, and goes on with it.
+    history.replaceState(null, "", this.url);
+  }
+
+  async send(item) {
+    const body = this.body();
+    body.set("path", item.path);
+    if (item.file.size > Number(this.dataset.mostBytes)) body.set("size_bytes", item.file.size);
+    else body.set("file", item.file, item.file.name);
+    try {
+      return await this.request("POST", "files/", body, item);
+    } catch (error) {
+      // A file that went away since it was chosen looks like a lost line.
+      if (!(error instanceof Trouble) || !error.passing || (await readable(item.file))) throw error;
+      this.refusals += 1;
+      return {};
+    }
+  }
+
+  async sendZip(item) {
+    await this.request("POST", "zip/", this.zip, item);
+  }
+
+  body() {
+    const body = new FormData();
+    body.set("csrfmiddlewaretoken", this.token());
+    return body;
+  }
+
+  token() {
+    return this.querySelector("[name=csrfmiddlewaretoken]").value;
+  }
+
+  // Tries until it worked (true) or was refused for good (false).
+  async steadily(attempt) {
+    for (let tries = 0; ; tries += 1) {
+      try {
+        await attempt();
+        this.trouble("");
+        return true;
+      } catch (error) {
+        if (!(error instanceof Trouble)) throw error;
+        if (!error.passing) {
+          this.trouble(error.message);
+          return false;
+        }
+        const pause = BACK_OFF_S[Math.min(tries, BACK_OFF_S.length - 1)];
+        this.trouble(`${error.message} Nothing is lost; the next try is in ${pause} s.`, true);
+        this.pause ??= new Promise((go) => (this.wake = go));
+        await Promise.race([seconds(pause), this.pause]);
+      }
+    }
+  }
+
+  goOn() {
+    this.wake?.();
+    this.pause = this.wake = null;
+  }
+
+  trouble(text, passing = false) {
+    this.part("trouble").hidden = !text;
+    this.part("trouble").textContent = text;
+    this.part("go-on-holder").hidden = !passing;
+  }
+
+  // XMLHttpRequest, because fetch cannot tell how much of a body has left.
+  request(method, end, body, item = null, url = this.url + end) {
+    return new Promise((done, fail) => {
+      const request = new XMLHttpRequest();
+      request.open(method, url);
+      request.setRequestHeader("X-Requested-With", "fetch");
+      request.setRequestHeader("X-CSRFToken", this.token());
+      if (end === "zip/") request.setRequestHeader("Content-Type", "application/zip");
+      request.upload.addEventListener("progress", (event) => {
+        if (item) item.loaded = Math.min(event.loaded, item.file.size);
+        this.draw();
+      });
+      request.addEventListener("loadend", () => {
+        let told = {};
+        try {
+          told = JSON.parse(request.responseText);
+        } catch {
+          // a page: after the redirect of a form, or from whatever stands before the server
+        }
+        if (item) item.loaded = 0;
+        if (request.status >= 200 && request.status < 300) {
+          if (told.error) this.refusals += 1;
+          done(told);
+        } else if (request.status === 401 || request.status === 403) {
+          this.busy = false;
+          location.reload();
+        } else if (item?.path && [400, 413].includes(request.status)) {
+          this.refusals += 1;
+          done(told); // of this file only
+        } else if (request.status === 0 || request.status === 429 || request.status >= 500) {
+          fail(new Trouble(request.status ? `The server answered ${request.status}.` : "The connection was lost.", true));
+        } else {
+          fail(new Trouble([told.detail ?? `The server answered ${request.status}.`, told.hint ?? ""].join(" "), false));
+        }
+      });
+      request.send(body);
+    });
+  }
+
+  draw() {
+    const done = this.items.filter((item) => item.done);
+    const sent = this.items.reduce((sum, item) => sum + (item.done ? item.file.size : item.loaded ?? 0), 0);
+    const share = this.bytes ? sent / this.bytes : 1;
+    const elapsed = (performance.now() - this.began) / 1000;
+    this.sending.querySelector("progress").value = share;
+    this.part("told").textContent = this.zip
+      ? share < 1 ? "Sending the ZIP" : "Unpacking the ZIP"
+      : `${done.length.toLocaleString("en-GB")} of ${counted(this.items.length, "file")} sent${this.refusals ? `, ${this.refusals} refused` : ""}`;
+    const left = share > 0.02 && share < 1 ? ` · about ${minutes((elapsed / share) * (1 - share))} min left` : "";
+    this.part("rate").textContent = `${megabytes(sent)} of ${megabytes(this.bytes)}${left}`;
+  }
+}
+
+class Trouble extends Error {
+  constructor(message, passing) {
+    super(message);
+    this.passing = passing;
+  }
+}
+
+const readable = (file) =>
+  file.slice(0, 1).arrayBuffer().then(() => true, () => false);
+
+const fill = (details, title, items, words) => {
+  details.hidden = !items.length;
+  details.querySelector("summary").textContent = title;
+  const rows = items.slice(0, LISTED).map((item) => {
+    const row = document.createElement("li");
+    for (const text of words(item)) {
+      const part = document.createElement("span");
+      part.className = "wrap";
+      part.textContent = text;
+      row.append(part);
+    }
+    return row;
+  });
+  if (items.length > LISTED) {
+    const row = document.createElement("li");
+    row.textContent = `and ${items.length - LISTED} more`;
+    rows.push(row);
+  }
+  details.querySelector("ul").replaceChildren(...rows);
+};
+
+const fromInput = (files) =>
+  named([...files].map((file) => ({ file, path: file.webkitRelativePath || file.name })), true);
+
+// The chosen folder names the batch; the paths begin inside it, as those of the command do.
+const named = (files, oneFolder) => {
+  const root = oneFolder && files.length ? files[0].path.split("/")[0] : "";
+  return {
+    name: root || "Dropped files",
+    files: root ? files.map((item) => ({ ...item, path: item.path.slice(root.length + 1) })) : files,
+  };
+};
+
+const walk = async (entry, above, found) => {
+  const path = above + entry.name;
+  if (entry.isFile) {
+    const file = await new Promise((done) => entry.file(done, () => done(null)));
+    found.push({ file: file ?? new File([], entry.name), path, unreadable: !file });
+    return;
+  }
+  const reader = entry.createReader();
+  // Hands out a hundred at a time, and nothing at the end.
+  for (;;) {
+    const some = await new Promise((done) => reader.readEntries(done, () => done([])));
+    if (!some.length) return;
+    for (const inner of some) await walk(inner, `${path}/`, found);
+  }
+};
+
+customElements.define("sono-folder", SonoFolder);
