@@ -153,8 +153,8 @@ class House:
 
     def _web_answers(self) -> bool:
         try:
-            return requests.get(f"{self.url}/account/sign-in/", timeout=5).ok
-        except requests.ConnectionError:
+            return requests.get(f"{self.url}/healthz", timeout=5).ok
+        except (requests.ConnectionError, requests.Timeout):
             return False
 
     # --- people ---------------------------------------------------------------------------
