@@ -67,10 +67,12 @@ def plain_loop(paths: list[Path]) -> float:
 
 def whole_path(person: Person, paths: list[Path]) -> tuple[float, float]:
     """Seconds until all are accepted, and until all are done."""
-    person.wait(person.submit("warm-up.ogg", paths[0].read_bytes()))
+    person.wait(person.submit("warm-up.ogg", paths[0].read_bytes(), again=True))
     started = time.monotonic()
     with ThreadPoolExecutor(UPLOADERS) as pool:
-        locations = list(pool.map(lambda p: person.submit(p.name, p.read_bytes()), paths))
+        locations = list(
+            pool.map(lambda p: person.submit(p.name, p.read_bytes(), again=True), paths)
+        )
     accepted_s = time.monotonic() - started
     for location in reversed(locations):
         done = person.wait(location, 600)
@@ -80,7 +82,7 @@ def whole_path(person: Person, paths: list[Path]) -> tuple[float, float]:
 
 def page_weight(person: Person, path: Path) -> dict[str, int]:
     """Bytes over the wire for the first view of a result, the sound itself not counted."""
-    location = person.submit(path.name, path.read_bytes())
+    location = person.submit(path.name, path.read_bytes(), again=True)
     person.wait(location)
     address = location.replace("/api/v1", "")
     page = person.page(address)

@@ -21,12 +21,18 @@ if (swagger) {
 const redoc = document.getElementById("redoc");
 if (redoc) {
   // It would fetch its maker's logo from another machine.
-  const set = Element.prototype.setAttribute;
+  const ours = (address) => new URL(address, location.href).origin === location.origin;
+  const setAttribute = Element.prototype.setAttribute;
   Element.prototype.setAttribute = function (name, value) {
-    if (name !== "src" || new URL(value, location.href).origin === location.origin) {
-      set.call(this, name, value);
-    }
+    if (name !== "src" || ours(value)) setAttribute.call(this, name, value);
   };
+  const src = Object.getOwnPropertyDescriptor(HTMLImageElement.prototype, "src");
+  Object.defineProperty(HTMLImageElement.prototype, "src", {
+    ...src,
+    set(value) {
+      if (ours(value)) src.set.call(this, value);
+    },
+  });
   const nonce = document.querySelector("meta[name=style-nonce]").content;
   Redoc.init(redoc.dataset.schema, { nonce, nativeScrollbars: true }, redoc);
 }
