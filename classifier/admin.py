@@ -1,7 +1,5 @@
 """Browsing for those who keep the house: everything to see, nothing to falsify."""
 
-import csv
-from collections.abc import Iterator
 from functools import cached_property
 from uuid import UUID
 
@@ -14,8 +12,9 @@ from django.urls import path, reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from classifier import files, media, uploads
-from classifier.models import Analysis, Clip, State
+from classifier import batches, files, media, uploads
+from classifier.csv_stream import csv_lines
+from classifier.models import Analysis, Batch, Clip, State
 from classifier.templatetags.sound import percent, seconds, words
 
 PAGE_ROWS = 50
@@ -184,7 +183,10 @@ class AnalysisAdmin(ReadOnly):
     @admin.action(description="Export as CSV")
     def export_csv(self, request: HttpRequest, rows: QuerySet[Analysis]) -> StreamingHttpResponse:
         return StreamingHttpResponse(
-            _csv_lines(rows.select_related("clip", "owner")),
+            csv_lines(
+                CSV_COLUMNS,
+                map(_cells, rows.select_related("clip", "owner").iterator(chunk_size=500)),
+            ),
             content_type="text/csv; charset=utf-8",
             headers={"Content-Disposition": 'attachment; filename="analyses.csv"'},
         )
@@ -216,30 +218,12 @@ CSV_COLUMNS = (
 )  # fmt: skip
 
 
-class _Echo:
-    """A file that hands back what is written to it: csv's lines, one by one."""
-
-    def write(self, line: str) -> str:
-        return line
-
-
-def _csv_lines(rows: QuerySet[Analysis]) -> Iterator[str]:
-    writer = csv.writer(_Echo())
-    yield writer.writerow(CSV_COLUMNS)
-    for row in rows.iterator(chunk_size=500):
-        values = (
-            row.pk, row.clip.name, row.owner.get_username(), row.state, row.label, row.confidence,
-            row.clip.duration_s, row.checkpoint, row.created_at, row.finished_at,
-            row.error_code, row.error_detail,
-        )  # fmt: skip
-        yield writer.writerow([plain_cell(value) for value in values])
-
-
-def plain_cell(value: object) -> object:
-    """Text that a spreadsheet would run as a formula gets an apostrophe in front."""
-    if isinstance(value, str) and value[:1] in ("=", "+", "-", "@", "\t", "\r"):
-        return f"'{value}"
-    return "" if value is None else value
+def _cells(row: Analysis) -> tuple[object, ...]:
+    return (
+        row.pk, row.clip.name, row.owner.get_username(), row.state, row.label, row.confidence,
+        row.clip.duration_s, row.checkpoint, row.created_at, row.finished_at,
+        row.error_code, row.error_detail,
+    )  # fmt: skip
 
 
 @admin.register(Clip)
@@ -264,3 +248,17 @@ class ClipAdmin(ReadOnly):
     def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Clip]) -> None:
         for clip in queryset:
             uploads.delete_clip(clip)
+
+
+@admin.register(Batch)
+class BatchAdmin(ReadOnly):
+    list_display = ("name", "owner", "created_at", "closed_at", "cancelled_at")
+    list_filter = ("created_at",)
+    list_select_related = ("owner",)
+    search_fields = ("name", "owner__username")
+    search_help_text = "Name or user"
+    readonly_fields = ("counts",)
+
+    @admin.display(description="files")
+    def counts(self, batch: Batch) -> str:
+        return ", ".join(f"{n} {what}" for what, n in batches.totals(batch).as_dict().items() if n)

@@ -11,6 +11,7 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.views.decorators.http import require_safe
 from kombu.exceptions import OperationalError
 
+from classifier import checks
 from classifier.models import Analysis, Lane
 from classifier.nudge import queued_messages, sender
 
@@ -49,6 +50,7 @@ def _checks() -> dict[str, Check]:
         if _last is None or time.monotonic() - _last[0] > KEPT_S:
             found = {"database": _database(), "broker": _broker()}
             found["worker"] = _worker() if found["broker"].ok else Check(False, "not asked")
+            found["checkpoint"] = _checkpoint()
             found["static"] = _static()
             _last = time.monotonic(), found
         return _last[1]
@@ -79,6 +81,12 @@ def _worker() -> Check:
         return "one answered"
 
     return _tried(ask, OperationalError, OSError)
+
+
+def _checkpoint() -> Check:
+    finding = checks.checkpoint()
+    # The address of a file is nobody's business here.
+    return Check(finding.verdict != "wrong", "there" if finding.verdict == "ok" else "unusable")
 
 
 def _static() -> Check:

@@ -339,7 +339,13 @@ def test_it_says_whether_it_is_alive_and_ready(house: House) -> None:
     assert (alive.status_code, alive.json()) == (200, {"status": "alive"})
     ready = requests.get(f"{house.url}/readyz", timeout=30)
     assert ready.status_code == 200, ready.text
-    assert set(ready.json()["checks"]) == {"database", "broker", "worker", "static"}
+    assert set(ready.json()["checks"]) == {
+        "database",
+        "broker",
+        "worker",
+        "checkpoint",
+        "static",
+    }
 
 
 def test_requests_are_counted_across_web_processes(anna: Person) -> None:

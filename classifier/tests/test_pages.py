@@ -172,7 +172,8 @@ def test_admin_searches_filters_and_analyses_again(admin_client: Client, anna: U
 
 
 def test_admin_pages_ask_as_much_for_many_rows_as_for_few(admin_client: Client, anna: User) -> None:
-    addresses = ("/admin/", "/admin/classifier/analysis/", "/admin/classifier/clip/")
+    listed = ("analysis", "clip", "batch")
+    addresses = ("/admin/", *(f"/admin/classifier/{name}/" for name in listed))
 
     def asked() -> list[int]:
         counts = []
