@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shlex
 import sqlite3
 import subprocess
 import sys
@@ -99,8 +100,8 @@ def test_the_backup_of_sqlite_holds_rows_and_files(
     if house.database_url:
         pytest.skip("this house lives on PostgreSQL")
     script = blocks("docs/operations.md", "sh")[0]
-    script = script.replace("DATA=var", f"DATA='{house.data}'").replace(
-        ".venv/bin/python", sys.executable
+    script = script.replace("DATA=var", f"DATA={shlex.quote(str(house.data))}").replace(
+        ".venv/bin/python", shlex.quote(sys.executable)
     )
     run(["bash", "-euo", "pipefail", "-s"], script, house, anna, tmp_path)
     with sqlite3.connect(tmp_path / "backup" / "sonoscope.sqlite3") as backup:
