@@ -203,7 +203,8 @@ def test_admin_first_page_tells_how_the_house_is(admin_client: Client, anna: Use
     page = admin_client.get("/admin/")
     assertContains(page, "interactive")
     assertContains(page, "damaged")
-    assertContains(page, "the broker is away")
+    assertContains(page, "Workers answering")
+    assertContains(page, "Free on the data disk")
     assertContains(page, "anna")
 
 
