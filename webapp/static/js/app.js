@@ -186,17 +186,24 @@ class SonoPlayer extends HTMLElement {
     button.addEventListener("click", () => this.wave.playPause());
     picture.addEventListener("click", (event) => {
       const box = picture.getBoundingClientRect();
-      this.wave.setTime(((event.clientX - box.left) / box.width) * duration);
+      this.seek(((event.clientX - box.left) / box.width) * duration);
     });
     this.keys = (event) => {
       if (event.target.closest("input, select, textarea, button, summary, a") || event.ctrlKey || event.metaKey || event.altKey) return;
       if (event.key === " ") this.wave.playPause();
-      else if (event.key === "ArrowLeft") this.wave.setTime(Math.max(0, this.wave.getCurrentTime() - duration / 50));
-      else if (event.key === "ArrowRight") this.wave.setTime(Math.min(duration, this.wave.getCurrentTime() + duration / 50));
+      else if (event.key === "ArrowLeft") this.seek(Math.max(0, this.wave.getCurrentTime() - duration / 50));
+      else if (event.key === "ArrowRight") this.seek(Math.min(duration, this.wave.getCurrentTime() + duration / 50));
       else return;
       event.preventDefault();
     };
     document.addEventListener("keydown", this.keys);
+  }
+
+  // Not wave.setTime: a seek that comes while another is under way is forgotten there.
+  seek(time) {
+    const media = this.wave.getMediaElement();
+    if (media.readyState >= HTMLMediaElement.HAVE_METADATA) media.currentTime = time;
+    else this.wave.setTime(time);
   }
 
   cannot(reason) {
