@@ -88,9 +88,19 @@ class AnalysisQuerySet(models.QuerySet["Analysis"]):
         """One user's analyses with their clips, newest first."""
         return self.filter(owner=user).select_related("clip").order_by("-created_at", "-id")
 
-    def for_history(self, user, *, name: str = "", label: str = "", state: str = "") -> Self:
+    def for_history(
+        self,
+        user,
+        *,
+        name: str = "",
+        label: str = "",
+        state: str = "",
+        batch: "Batch | None" = None,
+    ) -> Self:
         """Rows of the history page, without the heavy columns."""
         rows = self.for_owner(user).defer("predictions", "scope", "maps")
+        if batch:
+            rows = rows.filter(BatchFile.objects.analyses_of(batch.pk))
         if name:
             rows = rows.filter(clip__name__icontains=name)
         if label:
@@ -355,6 +365,14 @@ class ApiToken(AbstractAuthToken):
         return self.name or f"token of {self.created:%Y-%m-%d}"
 
 
+class BatchState(models.TextChoices):
+    """Where a batch is; how its files are heard, their analyses tell."""
+
+    OPEN = "open", "open"
+    CLOSED = "closed", "closed"
+    CANCELLED = "cancelled", "cancelled"
+
+
 class BatchQuerySet(models.QuerySet["Batch"]):
     def for_owner(self, user) -> Self:
         return self.filter(owner=user).order_by("-created_at", "-id")
@@ -384,6 +402,12 @@ class Batch(models.Model):
     def open(self) -> bool:
         return self.closed_at is None
 
+    @property
+    def state(self) -> BatchState:
+        if self.cancelled_at:
+            return BatchState.CANCELLED
+        return BatchState.OPEN if self.open else BatchState.CLOSED
+
 
 class FileOutcome(models.TextChoices):
     """What became of a file when it was sent; how it is heard, its analysis tells."""
@@ -397,6 +421,22 @@ class BatchFileQuerySet(models.QuerySet["BatchFile"]):
     def in_state(self, state: str) -> Self:
         """The batch's own analyses in that state; a duplicate's belongs to where it came from."""
         return self.filter(outcome=FileOutcome.ACCEPTED, analysis__state=state)
+
+    def unheard(self, clip: Clip) -> Self:
+        """Rows of the clip whose analysis ended without an answer."""
+        ended = clip.analyses.filter(state__in=(State.FAILED, State.CANCELLED))
+        return self.filter(analysis__in=ended.values("pk"))
+
+    def analyses_of(self, batch_id: uuid.UUID) -> Q:
+        """For a queryset of analyses: those of the batch, once each, duplicates' earlier ones too.
+
+        A list of ids and no join, which would double rows; and every database begins with it.
+        """
+        return Q(pk__in=self.filter(batch=batch_id).values("analysis"))
+
+    def clips_of(self, batch_id: uuid.UUID) -> Q:
+        """For a queryset of clips: those of the batch, once each."""
+        return Q(pk__in=self.filter(batch=batch_id).values("analysis__clip"))
 
     def for_page(self, show: str = "") -> Self:
         """Rows of the batch page by path, without the heavy columns."""

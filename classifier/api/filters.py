@@ -1,20 +1,26 @@
 """What a list can be asked for. Whatever is not understood is refused, never ignored."""
 
+from collections.abc import Callable
 from typing import Any
+from uuid import UUID
 
+from django.db.models import Q
 from rest_framework import serializers
-from rest_framework.exceptions import ValidationError
+from rest_framework.exceptions import NotFound, ValidationError
 from rest_framework.request import Request
 
 from classifier.api.paging import MOST_PAGE_ROWS
 from classifier.media import AUDIO_TYPES
-from classifier.models import State
+from classifier.models import Batch, BatchFile, BatchState, State
+
+# What a value means, asked by whom.
+Condition = Callable[[Any, Any], Q]
 
 
 class Filters(serializers.Serializer):
-    """`conditions` turns the values that were given into a queryset's conditions."""
+    """`of` turns the values that were given into a queryset's condition."""
 
-    lookups: dict[str, str] = {}
+    lookups: dict[str, str | Condition] = {}
 
     cursor = serializers.CharField(
         required=False, max_length=500, help_text="From `next` or `previous` of another page."
@@ -27,8 +33,8 @@ class Filters(serializers.Serializer):
     )
 
     @classmethod
-    def of(cls, request: Request) -> dict[str, Any]:
-        """The conditions of a request. Raises ValidationError."""
+    def of(cls, request: Request) -> Q:
+        """The condition of a request. Raises ValidationError, NotFound."""
         given = request.query_params
         unknown = sorted(set(given) - set(cls().fields))
         if unknown:
@@ -39,11 +45,38 @@ class Filters(serializers.Serializer):
             raise ValidationError({twice[0]: "Give it once."})
         form = cls(data=given.dict())
         form.is_valid(raise_exception=True)
-        return {
-            cls.lookups[name]: value
-            for name, value in form.validated_data.items()
-            if name in cls.lookups
-        }
+        condition = Q()
+        for name, value in form.validated_data.items():
+            lookup = cls.lookups.get(name)
+            if isinstance(lookup, str):
+                condition &= Q(**{lookup: value})
+            elif lookup:
+                condition &= lookup(value, request.user)
+        return condition
+
+
+def _analyses_of_batch(batch_id: UUID, user: Any) -> Q:
+    _check_batch(batch_id, user)
+    return BatchFile.objects.analyses_of(batch_id)
+
+
+def _clips_of_batch(batch_id: UUID, user: Any) -> Q:
+    _check_batch(batch_id, user)
+    return BatchFile.objects.clips_of(batch_id)
+
+
+def _check_batch(batch_id: UUID, user: Any) -> None:
+    """An empty list would read as a batch without files."""
+    if not Batch.objects.for_owner(user).filter(pk=batch_id).exists():
+        raise NotFound("There is no such batch, or it belongs to somebody else.", "no_such_batch")
+
+
+def _batch_state(state: str, user: Any) -> Q:
+    return {
+        BatchState.OPEN: Q(closed_at=None),
+        BatchState.CLOSED: Q(cancelled_at=None) & ~Q(closed_at=None),
+        BatchState.CANCELLED: ~Q(cancelled_at=None),
+    }[BatchState(state)]
 
 
 class CreatedFilters(Filters):
@@ -61,9 +94,36 @@ class CreatedFilters(Filters):
     )
 
 
-class ClipFilters(CreatedFilters):
+class BatchFilters(CreatedFilters):
     lookups = {
         "name": "name__icontains",
+        "state": _batch_state,
+        "created_after": "created_at__gte",
+        "created_before": "created_at__lt",
+    }
+
+    name = serializers.CharField(
+        required=False,
+        max_length=100,
+        trim_whitespace=False,
+        help_text="Part of the batch's name, upper or lower case.",
+    )
+    state = serializers.ChoiceField(
+        choices=BatchState.values, required=False, help_text="Where the batch is."
+    )
+
+
+class OfBatchFilters(CreatedFilters):
+    batch = serializers.UUIDField(
+        required=False,
+        help_text="Only what belongs to this batch of yours, what it knew from earlier included.",
+    )
+
+
+class ClipFilters(OfBatchFilters):
+    lookups = {
+        "name": "name__icontains",
+        "batch": _clips_of_batch,
         "format": "format",
         "created_after": "created_at__gte",
         "created_before": "created_at__lt",
@@ -74,9 +134,10 @@ class ClipFilters(CreatedFilters):
     )
 
 
-class AnalysisFilters(CreatedFilters):
+class AnalysisFilters(OfBatchFilters):
     lookups = {
         "name": "clip__name__icontains",
+        "batch": _analyses_of_batch,
         "clip": "clip_id",
         "label": "label",
         "min_confidence": "confidence__gte",
