@@ -23,9 +23,10 @@ class FileForm(serializers.Serializer):
         allow_empty_file=True, max_length=None, help_text="The file's bytes, in any format."
     )
     path = serializers.RegexField(
-        # Some part of it is more than dots; a number of bytes is no business of a schema.
-        r"^[^\u0000]*([^\u0000./\\]|\.{3})[^\u0000]*$",
+        # Some part of it is more than dots. (How many bytes it may have, no schema can say.)
+        r"^([^\u0000]*([^\u0000./\\]|\.{3})[^\u0000]*)?$",
         required=False,
+        allow_blank=True,
         max_length=batches.MOST_PATH_CHARACTERS,
         trim_whitespace=False,
         help_text="Its path inside the folder, by which the batch knows it; only a label, "
