@@ -1,6 +1,8 @@
 """Browsing for those who keep the house: everything to see, nothing to falsify."""
 
+from collections.abc import Sequence
 from functools import cached_property
+from typing import Any
 from uuid import UUID
 
 from django.contrib import admin, messages
@@ -264,7 +266,7 @@ class BatchAdmin(ReadOnly):
         return ", ".join(f"{n} {what}" for what, n in batches.totals(batch).as_dict().items() if n)
 
     def get_deleted_objects(
-        self, objs: QuerySet[Batch] | list[Batch], request: HttpRequest
+        self, objs: QuerySet[Any] | Sequence[Any], request: HttpRequest
     ) -> tuple[list[str], dict[str, int], set[str], list[str]]:
         """One line a batch instead of one a file, and what goes with it."""
         files = batches.totals_of(objs)

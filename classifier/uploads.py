@@ -161,8 +161,7 @@ def delete_clips(clips: QuerySet[Clip]) -> None:
         folders = [files.analysis_folder(*row) for row in heard.values_list("pk", "token")]
         Clip.objects.filter(pk__in=list(going)).delete()
         unused = set(going.values()) - set(twins.values_list("file_key", flat=True))
-    for folder in folders:
-        files.remove_folder(folder)
+    files.remove_folders(folders)
     for file_key in unused:
         files.clip_path(file_key).unlink(missing_ok=True)
 

@@ -32,7 +32,8 @@ class AnalysesView(ApiView):
         parameters=(AnalysisFilters,),
     )
     def get(self, request: Request) -> Response:
-        rows = Analysis.objects.for_list(request.user).filter(AnalysisFilters.of(request))
+        condition, batch = AnalysisFilters.of(request), AnalysisFilters.batch_of(request)
+        rows = Analysis.objects.for_list(request.user, batch).filter(condition)
         pages = self.pagination_class()
         page = pages.paginate_queryset(rows, request, self)
         return pages.get_paginated_response(AnalysisRow(page, many=True).data)

@@ -67,7 +67,8 @@ class ClipsView(ApiView):
         parameters=(ClipFilters,),
     )
     def get(self, request: Request) -> Response:
-        rows = Clip.objects.for_owner(request.user).filter(ClipFilters.of(request))
+        condition, batch = ClipFilters.of(request), ClipFilters.batch_of(request)
+        rows = Clip.objects.for_owner(request.user, batch).filter(condition)
         pages = self.pagination_class()
         page = pages.paginate_queryset(rows, request, self)
         return pages.get_paginated_response(ClipRow(page, many=True).data)

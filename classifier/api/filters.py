@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from typing import Any
-from uuid import UUID
 
 from django.db.models import Q
 from rest_framework import serializers
@@ -11,16 +10,13 @@ from rest_framework.request import Request
 
 from classifier.api.paging import MOST_PAGE_ROWS
 from classifier.media import AUDIO_TYPES
-from classifier.models import Batch, BatchFile, BatchState, State
-
-# What a value means, asked by whom.
-Condition = Callable[[Any, Any], Q]
+from classifier.models import Batch, BatchState, State
 
 
 class Filters(serializers.Serializer):
     """`of` turns the values that were given into a queryset's condition."""
 
-    lookups: dict[str, str | Condition] = {}
+    lookups: dict[str, str | Callable[[Any], Q]] = {}
 
     cursor = serializers.CharField(
         required=False, max_length=500, help_text="From `next` or `previous` of another page."
@@ -34,7 +30,7 @@ class Filters(serializers.Serializer):
 
     @classmethod
     def of(cls, request: Request) -> Q:
-        """The condition of a request. Raises ValidationError, NotFound."""
+        """The condition of a request. Raises ValidationError."""
         given = request.query_params
         unknown = sorted(set(given) - set(cls().fields))
         if unknown:
@@ -51,27 +47,11 @@ class Filters(serializers.Serializer):
             if isinstance(lookup, str):
                 condition &= Q(**{lookup: value})
             elif lookup:
-                condition &= lookup(value, request.user)
+                condition &= lookup(value)
         return condition
 
 
-def _analyses_of_batch(batch_id: UUID, user: Any) -> Q:
-    _check_batch(batch_id, user)
-    return BatchFile.objects.analyses_of(batch_id)
-
-
-def _clips_of_batch(batch_id: UUID, user: Any) -> Q:
-    _check_batch(batch_id, user)
-    return BatchFile.objects.clips_of(batch_id)
-
-
-def _check_batch(batch_id: UUID, user: Any) -> None:
-    """An empty list would read as a batch without files."""
-    if not Batch.objects.for_owner(user).filter(pk=batch_id).exists():
-        raise NotFound("There is no such batch, or it belongs to somebody else.", "no_such_batch")
-
-
-def _batch_state(state: str, user: Any) -> Q:
+def _batch_state(state: str) -> Q:
     return {
         BatchState.OPEN: Q(closed_at=None),
         BatchState.CLOSED: Q(cancelled_at=None) & ~Q(closed_at=None),
@@ -119,11 +99,26 @@ class OfBatchFilters(CreatedFilters):
         help_text="Only what belongs to this batch of yours, what it knew from earlier included.",
     )
 
+    @classmethod
+    def batch_of(cls, request: Request) -> Batch | None:
+        """The batch of a request that `of` has understood. Raises NotFound.
+
+        An empty list would read as a batch without files.
+        """
+        asked = request.query_params.get("batch")
+        if asked is None:
+            return None
+        batch = Batch.objects.for_owner(request.user).filter(pk=asked).first()
+        if batch is None:
+            raise NotFound(
+                "There is no such batch, or it belongs to somebody else.", "no_such_batch"
+            )
+        return batch
+
 
 class ClipFilters(OfBatchFilters):
     lookups = {
         "name": "name__icontains",
-        "batch": _clips_of_batch,
         "format": "format",
         "created_after": "created_at__gte",
         "created_before": "created_at__lt",
@@ -137,7 +132,6 @@ class ClipFilters(OfBatchFilters):
 class AnalysisFilters(OfBatchFilters):
     lookups = {
         "name": "clip__name__icontains",
-        "batch": _analyses_of_batch,
         "clip": "clip_id",
         "label": "label",
         "min_confidence": "confidence__gte",

@@ -79,6 +79,18 @@ def test_analyses_and_clips_of_a_batch_are_listed_once_each(caller: Caller) -> N
     assert caller.ids("analyses/", batch=batch.pk, state="queued") == []
 
 
+@pytest.mark.skipif(connection.vendor != "sqlite", reason="other planners know the tables' sizes")
+def test_a_small_batch_is_found_without_walking_through_the_history(caller: Caller) -> None:
+    batch = filled(caller.user, "trip", b"one")
+    for rows in (
+        Analysis.objects.for_list(caller.user, batch).filter(label="dog"),
+        Clip.objects.for_owner(caller.user, batch).order_by("-created_at", "-id"),
+    ):
+        plan = rows.explain()
+        assert "batchfile" in plan
+        assert "history" not in plan and "by_label" not in plan and "SCAN" not in plan
+
+
 def test_the_batch_of_another_is_no_filter(caller: Caller, ben: User) -> None:
     theirs = filled(ben, "trip", b"one")
     gone = "00000000-0000-4000-8000-000000000000"
