@@ -10,6 +10,7 @@ import shutil
 import zipfile
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from uuid import UUID
 
@@ -56,8 +57,10 @@ def remove_folders(folders: Iterable[Path]) -> None:
 
 
 def remove_folder(folder: Path) -> None:
-    if folder.exists():
-        shutil.rmtree(folder)
+    # Somebody else may be removing it too, and both are to find it gone in the end.
+    while folder.exists():
+        with suppress(FileNotFoundError):
+            shutil.rmtree(folder)
 
 
 def read_map(folder: Path, name: str) -> bytes | None:

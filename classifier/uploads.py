@@ -13,7 +13,15 @@ from django.db import transaction
 from django.db.models import QuerySet
 
 from classifier import files
-from classifier.models import UNFINISHED, Analysis, BatchFile, Clip, IdempotencyKey, Lane
+from classifier.models import (
+    UNFINISHED,
+    Analysis,
+    BatchFile,
+    Clip,
+    IdempotencyKey,
+    Lane,
+    State,
+)
 from classifier.nudge import nudge
 
 
@@ -157,7 +165,9 @@ def delete_clips(clips: QuerySet[Clip]) -> None:
         twins = Clip.objects.filter(file_key__in=set(asked.values())).order_by("pk")
         list(twins.select_for_update().values_list("pk"))
         going = dict(clips.filter(pk__in=list(asked)).values_list("pk", "file_key"))
+        # What a worker is just writing it removes itself, when it finds its row gone.
         heard = Analysis.objects.filter(clip__in=list(going)).exclude(token="")
+        heard = heard.exclude(state=State.RUNNING)
         folders = [files.analysis_folder(*row) for row in heard.values_list("pk", "token")]
         Clip.objects.filter(pk__in=list(going)).delete()
         unused = set(going.values()) - set(twins.values_list("file_key", flat=True))
