@@ -1,6 +1,8 @@
 """Browsing for those who keep the house: everything to see, nothing to falsify."""
 
+from collections.abc import Sequence
 from functools import cached_property
+from typing import Any
 from uuid import UUID
 
 from django.contrib import admin, messages
@@ -262,3 +264,23 @@ class BatchAdmin(ReadOnly):
     @admin.display(description="files")
     def counts(self, batch: Batch) -> str:
         return ", ".join(f"{n} {what}" for what, n in batches.totals(batch).as_dict().items() if n)
+
+    def get_deleted_objects(
+        self, objs: QuerySet[Any] | Sequence[Any], request: HttpRequest
+    ) -> tuple[list[str], dict[str, int], set[str], list[str]]:
+        """One line a batch instead of one a file, and what goes with it."""
+        files = batches.totals_of(objs)
+        lines = [
+            f"{batch.name}: {files[batch.pk].total} files, and the clips that came in through it "
+            "and are in no other batch"
+            for batch in objs
+        ]
+        may = request.user.has_perm("classifier.delete_clip")
+        return lines, {"batches": len(lines)}, set() if may else {"clip"}, []
+
+    def delete_model(self, request: HttpRequest, obj: Batch) -> None:
+        batches.delete(obj)
+
+    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Batch]) -> None:
+        for batch in queryset:
+            batches.delete(batch)

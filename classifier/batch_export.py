@@ -1,7 +1,11 @@
-"""A batch as CSV and JSON, line by line: as much memory for ten files as for ten thousand."""
+"""A batch in plain values, for page, API and export.
+
+CSV and JSON go out line by line: as much memory for ten files as for ten thousand.
+"""
 
 import json
 from collections.abc import Iterator
+from datetime import datetime
 from typing import Any
 from urllib.parse import quote
 
@@ -9,7 +13,7 @@ from django.http import StreamingHttpResponse
 
 from classifier import batches
 from classifier.csv_stream import csv_lines
-from classifier.models import Batch, BatchFile, State
+from classifier.models import Batch, BatchFile, FileOutcome, State
 
 COLUMNS = (
     "path",
@@ -37,14 +41,32 @@ def as_json(batch: Batch) -> StreamingHttpResponse:
 
 
 def summary(batch: Batch, totals: batches.Totals) -> dict[str, Any]:
-    """What API and export say of a batch as a whole."""
+    """What a list says of a batch."""
     return {
         "id": str(batch.pk),
         "name": batch.name,
+        "state": batch.state.value,
         "created_at": batch.created_at,
         "closed_at": batch.closed_at,
         "cancelled_at": batch.cancelled_at,
         "totals": totals.as_dict(),
+    }
+
+
+def detail(batch: Batch) -> dict[str, Any]:
+    """The summary, with what was heard."""
+    labels = [{"label": row.label, "count": row.count} for row in batches.labels(batch)]
+    return summary(batch, batches.totals(batch)) | {"labels": labels}
+
+
+def sent_file(file: BatchFile, *, known: bool) -> dict[str, Any]:
+    """What whoever sent a file is told of it."""
+    return {
+        "path": file.path,
+        "outcome": file.outcome,
+        "known": known,
+        "analysis": str(file.analysis_id) if file.analysis_id else None,
+        "error": file.error if file.outcome == FileOutcome.REFUSED else None,
     }
 
 
@@ -82,13 +104,16 @@ def _csv_lines(batch: Batch) -> Iterator[str]:
 
 
 def _json_lines(batch: Batch) -> Iterator[str]:
-    head = summary(batch, batches.totals(batch))
-    head["labels"] = {row.label: row.count for row in batches.labels(batch)}
-    text = json.dumps(head, default=lambda moment: moment.isoformat(), ensure_ascii=False)
+    text = json.dumps(detail(batch), default=_moment, ensure_ascii=False)
     yield f'{text[:-1]}, "files": ['
     for number, row in enumerate(_rows(batch)):
         yield f"{',' if number else ''}\n{json.dumps(row, ensure_ascii=False)}"
     yield "\n]}\n"
+
+
+def _moment(moment: datetime) -> str:
+    """As everywhere in the API."""
+    return moment.isoformat().replace("+00:00", "Z")
 
 
 def _download(lines: Iterator[str], content_type: str, name: str) -> StreamingHttpResponse:

@@ -16,7 +16,7 @@ from django.urls import reverse
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from classifier import batch_zip, batches, files
-from classifier.batch_api import file_told
+from classifier.batch_export import sent_file
 from classifier.models import Batch, BatchFile, FileOutcome, State
 from classifier.uploads import UploadRefused
 
@@ -139,11 +139,11 @@ def batch_files(request: HttpRequest, pk: UUID) -> HttpResponse:
     """One file and its path; of a file too large to send, its size and its path."""
     batch, path, sent = _own(request, pk), request.POST.get("path", ""), request.FILES.get("file")
     if sent:
-        return JsonResponse(file_told(batches.add_file(batch, path, sent.chunks()), known=False))
+        return JsonResponse(sent_file(batches.add_file(batch, path, sent.chunks()), known=False))
     declared = request.POST.get("size_bytes", "")
     if declared.isdecimal() and int(declared) > settings.MAX_UPLOAD_BYTES:
         file = batches.refuse(batch, path, too_large())
-        return JsonResponse(file_told(file, known=False))
+        return JsonResponse(sent_file(file, known=False))
     raise UploadRefused("no_file", "No file was sent.", "Send it in the field `file`.")
 
 
@@ -173,6 +173,13 @@ def batch_close(request: HttpRequest, pk: UUID) -> HttpResponse:
 def batch_cancel(request: HttpRequest, pk: UUID) -> HttpResponse:
     batches.cancel(_own(request, pk))
     return redirect("batch", pk=pk)
+
+
+@login_required
+@require_POST
+def batch_delete(request: HttpRequest, pk: UUID) -> HttpResponse:
+    batches.delete(_own(request, pk))
+    return redirect("batches")
 
 
 @login_required

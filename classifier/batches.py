@@ -5,14 +5,25 @@ from dataclasses import asdict, dataclass
 from uuid import UUID
 
 from django.db import transaction
-from django.db.models import Count
+from django.db.models import Count, Exists, Min, OuterRef, QuerySet
 from django.utils import timezone
 
 from classifier import uploads
-from classifier.models import UNFINISHED, Analysis, Batch, BatchFile, FileOutcome, Lane, State
+from classifier.models import (
+    UNFINISHED,
+    Analysis,
+    Batch,
+    BatchFile,
+    Clip,
+    FileOutcome,
+    Lane,
+    State,
+)
 from classifier.uploads import UploadRefused
 
 MOST_FILES = 10_000
+# Deleted in one transaction.
+CLIPS_AT_ONCE = 500
 MOST_PATH_CHARACTERS = 1000
 # An index entry of PostgreSQL takes no more.
 MOST_PATH_BYTES = 2400
@@ -139,7 +150,7 @@ def _enter(batch: Batch, path: str, stored: uploads.Stored) -> BatchFile:
 
 def _known_or_room(batch: Batch, path: str) -> BatchFile | None:
     """Locks the batch: of two that send the same path the second finds the first one's row."""
-    batch = Batch.objects.select_for_update().get(pk=batch.pk)
+    batch = _locked(batch)
     known = batch.files.select_related("analysis__clip").filter(path=path).first()
     if known:
         return known
@@ -154,10 +165,24 @@ def _known_or_room(batch: Batch, path: str) -> BatchFile | None:
     return None
 
 
+def _locked(batch: Batch) -> Batch:
+    """As it is now, and nobody else's until the transaction ends."""
+    found = Batch.objects.select_for_update().filter(pk=batch.pk).first()
+    if found is None:
+        raise UploadRefused(
+            "batch_deleted", "The batch was deleted.", "Make a new batch.", status=409
+        )
+    return found
+
+
 def _earlier(batch: Batch, sha256: str) -> Analysis | None:
-    """This owner's analysis of the same bytes: a finished one before one that is under way."""
+    """This owner's analysis of the same bytes: a finished one before one that is under way.
+
+    Locked until the transaction ends, so that nobody deletes it before the batch has it.
+    """
     same = Analysis.objects.filter(owner=batch.owner_id, clip__sha256=sha256)
     useful = same.filter(state__in=(State.DONE, *UNFINISHED)).select_related("clip")
+    useful = useful.select_for_update(of=("self",))
     return useful.order_by("state", "created_at").first()  # "done" sorts before the others
 
 
@@ -177,23 +202,25 @@ def _check_open(batch: Batch) -> None:
 
 def close(batch: Batch) -> None:
     """Nothing more will come. What waits is still heard."""
-    Batch.objects.filter(pk=batch.pk, closed_at=None).update(closed_at=timezone.now())
-    batch.refresh_from_db()
+    with transaction.atomic():
+        _locked(batch)
+        Batch.objects.filter(pk=batch.pk, closed_at=None).update(closed_at=timezone.now())
+        batch.refresh_from_db()
 
 
 def cancel(batch: Batch) -> int:
     """Close, and QUEUED → CANCELLED. What is being heard is heard to its end. Returns how many."""
     now = timezone.now()
     with transaction.atomic():
-        # Locked, so that no file slips in behind the last look.
-        Batch.objects.select_for_update().get(pk=batch.pk)
+        # So that no file slips in behind the last look.
+        _locked(batch)
         Batch.objects.filter(pk=batch.pk, closed_at=None).update(closed_at=now)
         Batch.objects.filter(pk=batch.pk, cancelled_at=None).update(cancelled_at=now)
         own = batch.files.in_state(State.QUEUED).values("analysis")
         cancelled = Analysis.objects.filter(pk__in=own, state=State.QUEUED).update(
             state=State.CANCELLED, finished_at=now
         )
-    batch.refresh_from_db()
+        batch.refresh_from_db()
     return cancelled
 
 
@@ -204,11 +231,43 @@ def retry_failed(batch: Batch) -> int:
     retried = 0
     for file in batch.files.in_state(State.FAILED).select_related("analysis__clip"):
         assert file.analysis
-        with transaction.atomic():
-            again = uploads.analyse_again(file.analysis.clip, Lane.BULK)
-            own = batch.files.filter(pk=file.pk, analysis=file.analysis)
-            retried += own.update(analysis=again)
+        uploads.analyse_again(file.analysis.clip, Lane.BULK)
+        retried += 1
     return retried
+
+
+def delete(batch: Batch) -> None:
+    """The batch, and with it the clips that came in through it, their analyses and files.
+
+    Clips that another batch has too stay, and are that batch's own from now on. Some hundred at a
+    time, so that nobody waits long for the database; cut off in between, a second call goes on.
+    """
+    with transaction.atomic():
+        # Closed, so that no file slips in behind; cancelled, so that no worker begins in vain.
+        _locked(batch)
+        now = timezone.now()
+        Batch.objects.filter(pk=batch.pk).update(closed_at=now, cancelled_at=now)
+        Analysis.objects.filter(clip__in=_only_here(batch).values("pk")).cancel()
+    while some := list(_only_here(batch).values_list("pk", flat=True)[:CLIPS_AT_ONCE]):
+        uploads.delete_clips(_only_here(batch).filter(pk__in=some))
+    with transaction.atomic():
+        _hand_over(batch)
+        batch.delete()
+
+
+def _only_here(batch: Batch) -> QuerySet[Clip]:
+    """Clips that came in through the batch and are in no other."""
+    own = batch.files.filter(outcome=FileOutcome.ACCEPTED).values("analysis__clip")
+    others = BatchFile.objects.filter(analysis__clip=OuterRef("pk")).exclude(batch=batch)
+    return Clip.objects.filter(~Exists(others), pk__in=own)
+
+
+def _hand_over(batch: Batch) -> None:
+    """Of the clips that stay, the first row in another batch owns what was a duplicate there."""
+    own = batch.files.filter(outcome=FileOutcome.ACCEPTED).values("analysis__clip")
+    theirs = BatchFile.objects.filter(analysis__clip__in=own).exclude(batch=batch)
+    first = theirs.values("analysis__clip").annotate(first=Min("pk")).values("first")
+    BatchFile.objects.filter(pk__in=first).update(outcome=FileOutcome.ACCEPTED)
 
 
 # --- out ----------------------------------------------------------------------------------

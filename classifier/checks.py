@@ -4,18 +4,16 @@ Every rule is a plain function that looks at one thing and returns one `Finding`
 subject is away (no database, no broker) says so itself; none of them changes anything.
 """
 
-import json
 import os
 import shutil
 import stat
-import struct
 import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 from urllib.parse import urlsplit
 
 from django.conf import settings
@@ -26,6 +24,7 @@ from django.db.migrations.executor import MigrationExecutor
 from django.utils import timezone
 from kombu.exceptions import OperationalError
 
+from classifier import checkpoints
 from classifier.models import Analysis, Lane
 from classifier.nudge import queued_messages, sender
 
@@ -34,8 +33,6 @@ COMFORTABLE_FREE_BYTES = 5_000_000_000
 MOST_SKEW_S = 5.0
 # A ping always takes its whole time; so first a short one, then, on a busy machine, longer ones.
 PINGS_S = (1.0, 3.0, 5.0)
-# A header is JSON of some kilobytes; more than this is no checkpoint.
-LONGEST_HEADER_BYTES = 10_000_000
 # Where a file lock or a memory map cannot be trusted.
 NETWORK_FILE_SYSTEMS = {"nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "fuse.sshfs", "glusterfs"}
 
@@ -303,26 +300,13 @@ def checkpoint() -> Finding:
     path = Path(settings.CHECKPOINT)
     hint = "Set CHECKPOINT to a checkpoint of training/, or leave it empty for the shipped one."
     try:
-        info = read_header(path)
+        info = checkpoints.read_header(path)
         classes = len(info["classes"])
     except OSError as error:
         return wrong(f"{path}: {error.strerror}", hint)
-    except (ValueError, KeyError, TypeError, struct.error):
+    except checkpoints.DAMAGED:
         return wrong(f"{path} is no checkpoint of ours, or cut short", hint)
     return ok(f"{path.name}: {classes} classes")
-
-
-def read_header(path: Path) -> dict[str, Any]:
-    """What a safetensors file says of itself: eight bytes of length, then JSON."""
-    with path.open("rb") as file:
-        (length,) = struct.unpack("<Q", file.read(8))
-        if length > LONGEST_HEADER_BYTES:
-            raise ValueError("no safetensors header")
-        header = json.loads(file.read(length))
-    end = max(tensor["data_offsets"][1] for name, tensor in header.items() if name[0] != "_")
-    if path.stat().st_size != 8 + length + end:
-        raise ValueError("cut short")
-    return json.loads(header["__metadata__"]["sonoscope"])
 
 
 # --- addresses ----------------------------------------------------------------------------

@@ -4,7 +4,7 @@ from django import forms
 from django.contrib.auth.forms import UserCreationForm
 from django.contrib.auth.models import User
 
-from classifier.models import Analysis, State
+from classifier.models import Analysis, Batch, State
 from classifier.templatetags.sound import words
 
 
@@ -23,6 +23,10 @@ class HistoryForm(forms.Form):
         required=False,
         choices=[("", "any"), *((state.value, state.label) for state in State)],
     )
+    # Comes with the link of a batch's page, not by choosing.
+    batch = forms.ModelChoiceField(
+        Batch.objects.none(), required=False, widget=forms.HiddenInput, label="Batch"
+    )
 
     def __init__(self, *args, user, **kwargs) -> None:
         super().__init__(*args, **kwargs)
@@ -30,3 +34,6 @@ class HistoryForm(forms.Form):
         choice = self.fields["label"]
         assert isinstance(choice, forms.ChoiceField)
         choice.choices = [("", "anything"), *((label, words(label)) for label in labels)]
+        batch = self.fields["batch"]
+        assert isinstance(batch, forms.ModelChoiceField)
+        batch.queryset = Batch.objects.for_owner(user)

@@ -45,9 +45,20 @@ class Step(models.TextChoices):
 STEPS = (Step.DECODING, Step.LISTENING, Step.DRAWING, Step.SAVING)
 
 
+def whose(user) -> Q:
+    """The owner's, where something narrower should lead: a batch, for one.
+
+    As a range, because SQLite takes `=` to leave ten rows and would walk a whole history for them.
+    """
+    return Q(owner__gte=user.pk, owner__lte=user.pk)
+
+
 class ClipQuerySet(models.QuerySet["Clip"]):
-    def for_owner(self, user) -> Self:
-        return self.filter(owner=user)
+    def for_owner(self, user, batch: "Batch | None" = None) -> Self:
+        """One user's clips; or of one batch of theirs, once each."""
+        if batch is None:
+            return self.filter(owner=user)
+        return self.filter(whose(user), pk__in=batch.files.values("analysis__clip"))
 
     def with_bytes(self, user, sha256: str) -> Self:
         """This user's clips of exactly these bytes."""
@@ -84,22 +95,34 @@ class Clip(models.Model):
 
 
 class AnalysisQuerySet(models.QuerySet["Analysis"]):
-    def for_owner(self, user) -> Self:
-        """One user's analyses with their clips, newest first."""
-        return self.filter(owner=user).select_related("clip").order_by("-created_at", "-id")
+    def for_owner(self, user, batch: "Batch | None" = None) -> Self:
+        """One user's analyses with their clips, newest first; or of one batch, once each."""
+        if batch is None:
+            mine = self.filter(owner=user)
+        else:
+            mine = self.filter(whose(user), pk__in=batch.files.values("analysis"))
+        return mine.select_related("clip").order_by("-created_at", "-id")
 
-    def for_history(self, user, *, name: str = "", label: str = "", state: str = "") -> Self:
+    def for_history(
+        self,
+        user,
+        *,
+        name: str = "",
+        label: str = "",
+        state: str = "",
+        batch: "Batch | None" = None,
+    ) -> Self:
         """Rows of the history page, without the heavy columns."""
-        rows = self.for_owner(user).defer("predictions", "scope", "maps")
+        rows = self.for_owner(user, batch).defer("predictions", "scope", "maps")
         if name:
             rows = rows.filter(clip__name__icontains=name)
         if label:
             rows = rows.filter(label=label)
         return rows.filter(state=state) if state else rows
 
-    def for_list(self, user) -> Self:
+    def for_list(self, user, batch: "Batch | None" = None) -> Self:
         """Rows of a list of the API: everything but what is heavy."""
-        return self.for_owner(user).defer("predictions", "scope", "maps", "timings")
+        return self.for_owner(user, batch).defer("predictions", "scope", "maps", "timings")
 
     def checkpoints_of(self, user) -> models.QuerySet[Any, dict[str, Any]]:
         """{checkpoint, analyses, first_used_at, last_used_at} of each that heard something."""
@@ -355,6 +378,14 @@ class ApiToken(AbstractAuthToken):
         return self.name or f"token of {self.created:%Y-%m-%d}"
 
 
+class BatchState(models.TextChoices):
+    """Where a batch is; how its files are heard, their analyses tell."""
+
+    OPEN = "open", "open"
+    CLOSED = "closed", "closed"
+    CANCELLED = "cancelled", "cancelled"
+
+
 class BatchQuerySet(models.QuerySet["Batch"]):
     def for_owner(self, user) -> Self:
         return self.filter(owner=user).order_by("-created_at", "-id")
@@ -384,6 +415,12 @@ class Batch(models.Model):
     def open(self) -> bool:
         return self.closed_at is None
 
+    @property
+    def state(self) -> BatchState:
+        if self.cancelled_at:
+            return BatchState.CANCELLED
+        return BatchState.OPEN if self.open else BatchState.CLOSED
+
 
 class FileOutcome(models.TextChoices):
     """What became of a file when it was sent; how it is heard, its analysis tells."""
@@ -397,6 +434,11 @@ class BatchFileQuerySet(models.QuerySet["BatchFile"]):
     def in_state(self, state: str) -> Self:
         """The batch's own analyses in that state; a duplicate's belongs to where it came from."""
         return self.filter(outcome=FileOutcome.ACCEPTED, analysis__state=state)
+
+    def unheard(self, clip: Clip) -> Self:
+        """Rows of the clip whose analysis ended without an answer."""
+        ended = clip.analyses.filter(state__in=(State.FAILED, State.CANCELLED))
+        return self.filter(analysis__in=ended.values("pk"))
 
     def for_page(self, show: str = "") -> Self:
         """Rows of the batch page by path, without the heavy columns."""

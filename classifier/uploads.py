@@ -10,9 +10,18 @@ from pathlib import Path
 from django.conf import settings
 from django.contrib.auth import get_user_model
 from django.db import transaction
+from django.db.models import QuerySet
 
 from classifier import files
-from classifier.models import UNFINISHED, Analysis, Clip, IdempotencyKey, Lane
+from classifier.models import (
+    UNFINISHED,
+    Analysis,
+    BatchFile,
+    Clip,
+    IdempotencyKey,
+    Lane,
+    State,
+)
 from classifier.nudge import nudge
 
 
@@ -127,29 +136,43 @@ def _answer(stored: Stored, name: str, owner, key: str, again: bool) -> Accepted
 
 
 def analyse_again(clip: Clip, lane: Lane = Lane.INTERACTIVE) -> Analysis:
-    """A new analysis of a known clip, or the one that is already under way."""
+    """A new analysis of a known clip, or the one that is already under way.
+
+    Batches that have the clip, but no answer of it, go along; an answer that they have stays.
+    """
     with transaction.atomic():
         # One at a time per clip, so that a second request finds the first one's analysis.
         Clip.objects.select_for_update().get(pk=clip.pk)
-        active = clip.analyses.filter(state__in=UNFINISHED).first()
-        return active or _queue(clip, lane)
+        analysis = clip.analyses.filter(state__in=UNFINISHED).first() or _queue(clip, lane)
+        BatchFile.objects.unheard(clip).update(analysis=analysis)
+        return analysis
 
 
 def delete_clip(clip: Clip) -> None:
     """The clip, its analyses and their files; shared bytes stay for their other clips."""
+    delete_clips(Clip.objects.filter(pk=clip.pk))
+
+
+def delete_clips(clips: QuerySet[Clip]) -> None:
+    """As `delete_clip`, in one transaction; only what is still in `clips` once it is locked."""
     with transaction.atomic():
-        twins = Clip.objects.select_for_update().filter(file_key=clip.file_key)
-        list(twins.values_list("pk"))  # locks them: of two deletions the last one takes the bytes
-        folders = [
-            files.analysis_folder(pk, token)
-            for pk, token in clip.analyses.exclude(token="").values_list("pk", "token")
-        ]
-        file_key = clip.file_key
-        clip.delete()
-        shared = Clip.objects.filter(file_key=file_key).exists()
-    for folder in folders:
-        files.remove_folder(folder)
-    if not shared:
+        asked = dict(clips.values_list("pk", "file_key"))
+        # Nobody comes to lean on an analysis that is about to go. Analyses before clips, which is
+        # the order of a worker that saves.
+        runs = Analysis.objects.filter(clip__in=list(asked)).order_by("pk")
+        list(runs.select_for_update().values_list("pk"))
+        # Of two deletions the last one takes the bytes.
+        twins = Clip.objects.filter(file_key__in=set(asked.values())).order_by("pk")
+        list(twins.select_for_update().values_list("pk"))
+        going = dict(clips.filter(pk__in=list(asked)).values_list("pk", "file_key"))
+        # What a worker is just writing it removes itself, when it finds its row gone.
+        heard = Analysis.objects.filter(clip__in=list(going)).exclude(token="")
+        heard = heard.exclude(state=State.RUNNING)
+        folders = [files.analysis_folder(*row) for row in heard.values_list("pk", "token")]
+        Clip.objects.filter(pk__in=list(going)).delete()
+        unused = set(going.values()) - set(twins.values_list("file_key", flat=True))
+    files.remove_folders(folders)
+    for file_key in unused:
         files.clip_path(file_key).unlink(missing_ok=True)
 
 

@@ -197,6 +197,7 @@ def history(request: HttpRequest) -> HttpResponse:
             "page": pages.get_page(request.GET.get("page")),
             "query": query.urlencode(),
             "filtered": any(filters.values()),
+            "batch": filters.get("batch"),
         },
     )
 

@@ -147,6 +147,49 @@ def test_by_api_with_every_file_sent_twice(house: House, folder: Path) -> None:
     check_numbers(house, person, batch)
 
 
+def test_a_batch_that_is_being_heard_is_deleted_without_a_trace(house: House) -> None:
+    person = house.person()
+    kept = person.wait(person.submit("kept.wav", cast.encode(cast.noise(2.0, seed=900))))
+    wait_for(lambda: not _unfinished(house), 120, "the others' work")
+    folders, clips = house.result_folders(), _clip_files(house)
+    batch = requests.post(
+        f"{house.url}/api/v1/batches/",
+        json={"name": "away"},
+        headers=person.headers,
+        timeout=30,
+    ).headers["Location"]
+    for number in range(40):
+        sound = cast.encode(cast.noise(2.0, seed=900 + number))
+        requests.post(
+            f"{house.url}{batch}files/",
+            headers=person.headers,
+            files={"file": (f"{number}.wav", sound)},
+            timeout=60,
+        ).raise_for_status()
+    wait_for(lambda: person.get(batch).json()["totals"]["done"] > 0, 60, "the first answer")
+    deleted = requests.delete(house.url + batch, headers=person.headers, timeout=60)
+    assert deleted.status_code == 204
+    assert person.get(batch).status_code == 404
+    assert [row["id"] for row in person.get("/api/v1/analyses/").json()["results"]] == [kept["id"]]
+    # A worker may still be at the chunk that it had; what it makes of it is dropped.
+    after = person.submit("after.wav", cast.encode(cast.noise(2.0, seed=990)))
+    person.wait(after)
+    wait_for(lambda: len(house.result_folders()) == len(folders) + 1, 60, "the worker's last chunk")
+    assert len(_clip_files(house)) == len(clips) + 1
+
+
+def _unfinished(house: House) -> int:
+    asked = (
+        "from classifier.models import Analysis, UNFINISHED; "
+        "print(Analysis.objects.filter(state__in=UNFINISHED).count())"
+    )
+    return int(house.manage("shell", "--no-imports", "-c", asked).splitlines()[-1])
+
+
+def _clip_files(house: House) -> list[Path]:
+    return sorted((house.data / "media" / "clips").glob("*/*"))
+
+
 def signed_in(browser: Browser, person: Person) -> Page:
     context = browser.new_context(viewport={"width": 1280, "height": 900})
     session = person.browser.cookies["sessionid"]

@@ -37,6 +37,6 @@ def test_schemathesis_finds_no_fault(house: House, tmp_path: Path) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
     tested = re.search(r"Tested: (\d+)", done.stdout)
     generated = re.search(r"(\d+) generated", done.stdout)
-    assert tested and int(tested[1]) >= 15
-    assert generated and int(generated[1]) >= 300
+    assert tested and int(tested[1]) >= 26
+    assert generated and int(generated[1]) >= 900
     assert "Traceback" not in house.log("web")

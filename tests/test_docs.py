@@ -1,5 +1,6 @@
 """The papers are true: examples run, the settings are all there, links lead somewhere."""
 
+import csv
 import json
 import os
 import re
@@ -66,13 +67,42 @@ def test_the_shell_examples_work(shell: str, folder: Path, anna: Person) -> None
 
 
 def test_the_answers_look_as_they_are_shown(shell: str, folder: Path) -> None:
-    sent, analysis, refusal = (json.loads(block) for block in blocks("docs/api.md", "json"))
+    sent, analysis, refusal, batch, checkpoint = (
+        json.loads(block) for block in blocks("docs/api.md", "json")
+    )
     assert set(sent) == {"clip", "analysis"}
     answer = json.loads((folder / "answer.json").read_text())
     _same_shape(analysis, answer)
     assert len(answer["predictions"]) == 50
     assert len(answer["maps"]) == 37
     assert json.loads((folder / "refusal.json").read_text()) == refusal
+    told = json.loads((folder / "batch.json").read_text())
+    _same_shape(batch, told)
+    assert told["totals"] == batch["totals"]
+    listens = json.loads((folder / "checkpoint.json").read_text())
+    _same_shape(checkpoint, listens)
+    assert listens["checkpoint"] == answer["checkpoint"]
+
+
+def test_the_batch_is_exported_found_and_gone(shell: str, folder: Path, anna: Person) -> None:
+    rows = list(csv.DictReader((folder / "results.csv").read_text().splitlines()))
+    outcomes = {"other.wav": "accepted", "empty.wav": "refused", "morning/sound.wav": "duplicate"}
+    assert {row["path"]: row["outcome"] for row in rows} == outcomes
+    exported = json.loads((folder / "results.json").read_text())
+    told = json.loads((folder / "batch.json").read_text())
+    assert exported == told | {"files": exported["files"]}
+    assert [file["path"] for file in exported["files"]] == [row["path"] for row in rows]
+    found = json.loads((folder / "found.json").read_text())["results"]
+    done = {row["analysis"] for row in rows if row["state"] == "done"}
+    assert {row["id"] for row in found} == done
+    (listed,) = json.loads((folder / "batches.json").read_text())["results"]
+    assert listed["id"] == told["id"]
+    assert anna.get(f"/api/v1/batches/{told['id']}/").status_code == 404
+    # The duplicate stays where it came from, the rest is gone.
+    answer = json.loads((folder / "answer.json").read_text())
+    assert anna.get(f"/api/v1/analyses/{answer['id']}/").status_code == 200
+    (other,) = done - {answer["id"]}
+    assert anna.get(f"/api/v1/analyses/{other}/").status_code == 404
 
 
 def _same_shape(shown: object, real: object, where: str = "the answer") -> None:
@@ -90,7 +120,10 @@ def _same_shape(shown: object, real: object, where: str = "the answer") -> None:
 def test_the_python_examples_work(shell: str, house: House, anna: Person, folder: Path) -> None:
     script = "\n".join(blocks("docs/api.md", "python"))
     told = run([sys.executable, "-"], script, house, anna, folder)
-    assert len(told.splitlines()) == 3
+    *guesses, refused, known = told.splitlines()
+    assert len(guesses) == 3
+    assert refused == "empty.wav The file is empty."
+    assert known == "3 files, 1 of them known"
     assert (folder / "layer1.0.png").exists() or len(list(folder.glob("layer1*.png"))) > 1
 
 

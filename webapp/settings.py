@@ -304,6 +304,8 @@ A sound goes in, one of 50 labels and pictures of the feature maps come out.
 2. `POST /api/v1/clips/` with a sound file answers 202 and `Location`.
 3. `GET` that address as `Retry-After` says, until `state` is `done` or `failed`.
 
+Whole folders go to `POST /api/v1/batches/`, file by file.
+
 Send the token as `Authorization: Token …`. Every refusal is `{"code", "detail", "hint"}`.
 Requests are counted by the minute: `X-RateLimit-Limit`, `X-RateLimit-Remaining` and
 `X-RateLimit-Reset` (seconds) say where you are, and a 429 says when in `Retry-After`.
@@ -317,6 +319,10 @@ SPECTACULAR_SETTINGS = {
     "COMPONENT_SPLIT_REQUEST": True,
     "SCHEMA_PATH_PREFIX": "/api/v1",
     "ENUM_GENERATE_CHOICE_DESCRIPTION": False,
+    "ENUM_NAME_OVERRIDES": {
+        "StateEnum": "classifier.models.State.values",
+        "BatchStateEnum": "classifier.models.BatchState.values",
+    },
     "SERVE_INCLUDE_SCHEMA": False,
     "POSTPROCESSING_HOOKS": [
         "drf_spectacular.hooks.postprocess_schema_enums",

@@ -1,4 +1,4 @@
-"""Analyses: list, look at, delete, cancel; and the checkpoints that listened."""
+"""Analyses: list, look at, delete, cancel."""
 
 from uuid import UUID
 
@@ -13,8 +13,8 @@ from classifier.api.errors import Refused
 from classifier.api.filters import AnalysisFilters
 from classifier.api.paging import NewestFirst
 from classifier.api.schema import header, operation
+from classifier.api.serializers import AnalysisDetail, AnalysisRow
 from classifier.models import Analysis, State
-from classifier.serializers import AnalysisDetail, AnalysisRow, CheckpointRow, Checkpoints
 
 # Seconds until asking again makes sense.
 RETRY_AFTER_S = {State.QUEUED: 2, State.RUNNING: 1}
@@ -32,7 +32,8 @@ class AnalysesView(ApiView):
         parameters=(AnalysisFilters,),
     )
     def get(self, request: Request) -> Response:
-        rows = Analysis.objects.for_list(request.user).filter(**AnalysisFilters.of(request))
+        condition, batch = AnalysisFilters.of(request), AnalysisFilters.batch_of(request)
+        rows = Analysis.objects.for_list(request.user, batch).filter(condition)
         pages = self.pagination_class()
         page = pages.paginate_queryset(rows, request, self)
         return pages.get_paginated_response(AnalysisRow(page, many=True).data)
@@ -84,18 +85,6 @@ class CancelView(ApiView):
                 status=status.HTTP_409_CONFLICT,
             )
         return Response(AnalysisDetail(one_analysis(request, pk)).data)
-
-
-class CheckpointsView(ApiView):
-    @operation(
-        "list_checkpoints",
-        "List the checkpoints that listened to your clips",
-        {200: Checkpoints},
-        tag="checkpoints",
-    )
-    def get(self, request: Request) -> Response:
-        rows = Analysis.objects.checkpoints_of(request.user)
-        return Response({"results": CheckpointRow(rows, many=True).data})
 
 
 def one_analysis(request: Request, pk: UUID) -> Analysis:

@@ -28,8 +28,8 @@ from classifier import files, uploads
 from classifier.api.base import ApiView, accepted
 from classifier.api.errors import Refused
 from classifier.api.schema import header, operation
+from classifier.api.serializers import ClassifyAnswer, ClassifyForm, UploadAnswer
 from classifier.models import Analysis, State
-from classifier.serializers import ClassifyAnswer, ClassifyForm, UploadAnswer
 
 NAME = "classify"
 TOP = 3

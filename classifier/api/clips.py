@@ -19,8 +19,8 @@ from classifier.api.base import ApiView, accepted
 from classifier.api.filters import ClipFilters
 from classifier.api.paging import NewestFirst
 from classifier.api.schema import LOCATION, header, operation
+from classifier.api.serializers import ClipDetail, ClipRow, UploadAnswer, UploadForm, UploadQuery
 from classifier.models import Analysis, Clip
-from classifier.serializers import ClipDetail, ClipRow, UploadAnswer, UploadForm, UploadQuery
 
 KEY = re.compile(r"[!-~]{1,200}")
 IDEMPOTENCY_KEY = OpenApiParameter(
@@ -67,7 +67,8 @@ class ClipsView(ApiView):
         parameters=(ClipFilters,),
     )
     def get(self, request: Request) -> Response:
-        rows = Clip.objects.for_owner(request.user).filter(**ClipFilters.of(request))
+        condition, batch = ClipFilters.of(request), ClipFilters.batch_of(request)
+        rows = Clip.objects.for_owner(request.user, batch).filter(condition)
         pages = self.pagination_class()
         page = pages.paginate_queryset(rows, request, self)
         return pages.get_paginated_response(ClipRow(page, many=True).data)

@@ -20,6 +20,7 @@ HINTS = {
     "invalid": "Send the fields named in `detail`.",
     "throttled": "Wait as long as the header Retry-After says, in seconds.",
     "no_such_page": "Start again without `cursor`.",
+    "no_such_batch": "GET /api/v1/batches/ lists yours.",
     "not_found": "Check the address, and that the token belongs to the owner.",
 }
 

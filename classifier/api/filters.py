@@ -1,20 +1,22 @@
 """What a list can be asked for. Whatever is not understood is refused, never ignored."""
 
+from collections.abc import Callable
 from typing import Any
 
+from django.db.models import Q
 from rest_framework import serializers
-from rest_framework.exceptions import ValidationError
+from rest_framework.exceptions import NotFound, ValidationError
 from rest_framework.request import Request
 
 from classifier.api.paging import MOST_PAGE_ROWS
 from classifier.media import AUDIO_TYPES
-from classifier.models import State
+from classifier.models import Batch, BatchState, State
 
 
 class Filters(serializers.Serializer):
-    """`conditions` turns the values that were given into a queryset's conditions."""
+    """`of` turns the values that were given into a queryset's condition."""
 
-    lookups: dict[str, str] = {}
+    lookups: dict[str, str | Callable[[Any], Q]] = {}
 
     cursor = serializers.CharField(
         required=False, max_length=500, help_text="From `next` or `previous` of another page."
@@ -27,8 +29,8 @@ class Filters(serializers.Serializer):
     )
 
     @classmethod
-    def of(cls, request: Request) -> dict[str, Any]:
-        """The conditions of a request. Raises ValidationError."""
+    def of(cls, request: Request) -> Q:
+        """The condition of a request. Raises ValidationError."""
         given = request.query_params
         unknown = sorted(set(given) - set(cls().fields))
         if unknown:
@@ -39,11 +41,22 @@ class Filters(serializers.Serializer):
             raise ValidationError({twice[0]: "Give it once."})
         form = cls(data=given.dict())
         form.is_valid(raise_exception=True)
-        return {
-            cls.lookups[name]: value
-            for name, value in form.validated_data.items()
-            if name in cls.lookups
-        }
+        condition = Q()
+        for name, value in form.validated_data.items():
+            lookup = cls.lookups.get(name)
+            if isinstance(lookup, str):
+                condition &= Q(**{lookup: value})
+            elif lookup:
+                condition &= lookup(value)
+        return condition
+
+
+def _batch_state(state: str) -> Q:
+    return {
+        BatchState.OPEN: Q(closed_at=None),
+        BatchState.CLOSED: Q(cancelled_at=None) & ~Q(closed_at=None),
+        BatchState.CANCELLED: ~Q(cancelled_at=None),
+    }[BatchState(state)]
 
 
 class CreatedFilters(Filters):
@@ -61,7 +74,49 @@ class CreatedFilters(Filters):
     )
 
 
-class ClipFilters(CreatedFilters):
+class BatchFilters(CreatedFilters):
+    lookups = {
+        "name": "name__icontains",
+        "state": _batch_state,
+        "created_after": "created_at__gte",
+        "created_before": "created_at__lt",
+    }
+
+    name = serializers.CharField(
+        required=False,
+        max_length=100,
+        trim_whitespace=False,
+        help_text="Part of the batch's name, upper or lower case.",
+    )
+    state = serializers.ChoiceField(
+        choices=BatchState.values, required=False, help_text="Where the batch is."
+    )
+
+
+class OfBatchFilters(CreatedFilters):
+    batch = serializers.UUIDField(
+        required=False,
+        help_text="Only what belongs to this batch of yours, what it knew from earlier included.",
+    )
+
+    @classmethod
+    def batch_of(cls, request: Request) -> Batch | None:
+        """The batch of a request that `of` has understood. Raises NotFound.
+
+        An empty list would read as a batch without files.
+        """
+        asked = request.query_params.get("batch")
+        if asked is None:
+            return None
+        batch = Batch.objects.for_owner(request.user).filter(pk=asked).first()
+        if batch is None:
+            raise NotFound(
+                "There is no such batch, or it belongs to somebody else.", "no_such_batch"
+            )
+        return batch
+
+
+class ClipFilters(OfBatchFilters):
     lookups = {
         "name": "name__icontains",
         "format": "format",
@@ -74,7 +129,7 @@ class ClipFilters(CreatedFilters):
     )
 
 
-class AnalysisFilters(CreatedFilters):
+class AnalysisFilters(OfBatchFilters):
     lookups = {
         "name": "clip__name__icontains",
         "clip": "clip_id",

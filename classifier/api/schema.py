@@ -1,6 +1,6 @@
 """The API's own description: OpenAPI 3.1, made from the code that answers."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import cache
 from typing import Any
 
@@ -15,89 +15,8 @@ from rest_framework.response import Response
 from rest_framework.serializers import BaseSerializer
 from rest_framework.views import APIView
 
-UUID = "9f1c2b7e-3f4a-4d52-8a39-0d6c2f1e7b10"
-MOMENT = "2026-11-22T09:14:03.512000Z"
-CHECKPOINT = "esc50-folds123@4f6a1c0d9b2e"
-MAP = {
-    "url": f"/media/analyses/{UUID}/maps/layer4.png",
-    "shape": [4, 10],
-    "channels": 512,
-    "low": 0.0,
-    "high": 1.73214,
-}
-GRID = {"shape": [2, 3], "values": [[0.1, 0.2, 0.3], [0.0, 0.5, 1.0]]}
-ROW = {
-    "id": UUID,
-    "clip": UUID,
-    "name": "dawn.wav",
-    "state": "done",
-    "step": None,
-    "progress": 1.0,
-    "label": "chirping_birds",
-    "confidence": 0.924,
-    "duration_s": 5.0,
-    "checkpoint": CHECKPOINT,
-    "created_at": MOMENT,
-    "finished_at": MOMENT,
-    "error": None,
-}
-# One example for each name of a field, wherever it stands; a test sees that none is missing.
-EXAMPLES: dict[str, Any] = {
-    **ROW,
-    "again": True,
-    "analyses": [ROW],
-    "analysis": UUID,
-    "audio": f"/media/clips/{UUID}/audio",
-    "audio_data": "UklGRiQAAABXQVZFZm10IBAAAAABAAEA",
-    "channels": 1,
-    "chunk_clips": 1,
-    "class": "chirping_birds",
-    "code": "not_found",
-    "created_after": "2026-11-22T09:00:00Z",
-    "created_before": "2026-11-23T09:00:00Z",
-    "cursor": "cD0yMDI2LTExLTIyKzA5JTNBMTQlM0EwMy41MTIlMkIwMCUzQTAw",
-    "decoding_s": 0.0121,
-    "detail": "There is nothing here.",
-    "drawing_s": 0.0514,
-    "duplicate": False,
-    "duration": 5.0,
-    "error": {
-        "code": "damaged",
-        "detail": "The sound breaks off.",
-        "hint": "Copy it from its source again.",
-    },
-    "expires_at": "2026-12-22T09:14:03.512000Z",
-    "expires_in_days": 30,
-    "file": "(the bytes of dawn.wav)",
-    "first_used_at": MOMENT,
-    "format": "WAV",
-    "high": 1.73214,
-    "hint": "Check the address, and that the token belongs to the owner.",
-    "input_spectrogram": GRID,
-    "last_used_at": MOMENT,
-    "limit": 50,
-    "listening_s": 0.0432,
-    "low": 0.0,
-    "maps": {"layer4": MAP},
-    "min_confidence": 0.8,
-    "next": "http://localhost:8000/api/v1/analyses/?cursor=cD0yMDI2LTExLTIyKzA5JTNBMTQlM0EwMy41MTIlMkIwMCUzQTAw",
-    "password": "correct horse battery staple",
-    "predictions": [{"class": "chirping_birds", "confidence": 0.924}],
-    "previous": None,
-    "results": [],
-    "sample_rate": 44100,
-    "sha256": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
-    "shape": [4, 10],
-    "size_bytes": 441044,
-    "spectrogram": f"/media/analyses/{UUID}/spectrogram.png",
-    "timings": {"decoding_s": 0.0121, "listening_s": 0.0432, "drawing_s": 0.0514, "chunk_clips": 1},
-    "token": "4bd0e6a3c1…",
-    "url": MAP["url"],
-    "username": "anna",
-    "values": GRID["values"],
-    "visualization": {"conv1": GRID},
-    "waveform": {"values": [-0.12, 0.11], "sample_rate": 44100, "duration": 5.0},
-}
+from classifier.api.examples import BATCH_EXAMPLES, EXAMPLES
+
 PAGE_WORDS = {
     "next": "Address of the page of older rows; null on the last page.",
     "previous": "Address of the page of newer rows; null on the first page.",
@@ -116,8 +35,9 @@ REFUSALS = {
     "409": "It cannot be done as things stand.",
     "413": "What was sent is too large.",
     "415": "The body is of a type that is not understood here.",
-    "500": "Something broke on our side; it was written to the log.",
     "429": "Too much in this minute; `Retry-After` says how many seconds to wait.",
+    "500": "Something broke on our side; it was written to the log.",
+    "503": "Something that this needs cannot be used at the moment.",
 }
 Answer = type[BaseSerializer] | OpenApiTypes | OpenApiResponse | BaseSerializer | None
 
@@ -125,7 +45,7 @@ Answer = type[BaseSerializer] | OpenApiTypes | OpenApiResponse | BaseSerializer 
 def operation(
     name: str,
     summary: str,
-    answers: dict[int, Answer],
+    answers: Mapping[int, Answer] | Mapping[tuple[int, str], Answer],
     *,
     tag: str,
     words: str = "",
@@ -180,7 +100,7 @@ def complete(result: dict[str, Any], generator: Any, **_: Any) -> dict[str, Any]
             _refusals(path, method, described)
             for parameter in described.get("parameters", ()):
                 parameter.setdefault("description", "Its id, as lists and answers give it.")
-                _example(parameter, parameter["name"])
+                _example(parameter, parameter["name"], path)
                 _no_nul(parameter["schema"])
     for name, schema in schemas.items():
         paged = name.startswith("Paginated")
@@ -192,7 +112,7 @@ def complete(result: dict[str, Any], generator: Any, **_: Any) -> dict[str, Any]
                 if described.pop("nullable", False):  # OpenAPI 3.1 knows no such word
                     described["type"] = [described["type"], "null"]
                 described["description"] = PAGE_WORDS[field]
-            _example(described, field)
+            _example(described, field, name)
             if name.endswith("Request"):
                 _no_nul(described)
     return result
@@ -231,11 +151,13 @@ def _no_nul(schema: dict[str, Any]) -> None:
         schema["pattern"] = r"^[^\u0000]*$"
 
 
-def _example(described: dict[str, Any], name: str) -> None:
-    if name in EXAMPLES and "examples" not in described and "in" not in described:
-        described["examples"] = [EXAMPLES[name]]
-    elif name in EXAMPLES and "in" in described:
-        described.setdefault("example", EXAMPLES[name])
+def _example(described: dict[str, Any], name: str, place: str) -> None:
+    """`place` is the path or the schema that the name stands in."""
+    examples = EXAMPLES | BATCH_EXAMPLES if "batch" in place.lower() else EXAMPLES
+    if name in examples and "examples" not in described and "in" not in described:
+        described["examples"] = [examples[name]]
+    elif name in examples and "in" in described:
+        described.setdefault("example", examples[name])
 
 
 @cache

@@ -16,9 +16,9 @@ from classifier.api.errors import BadCredentials
 from classifier.api.filters import Filters
 from classifier.api.paging import NewestTokensFirst
 from classifier.api.schema import operation
+from classifier.api.serializers import NewToken, TokenAnswer, TokenForm, TokenRequest, TokenRow
 from classifier.api.throttles import TokenThrottle
 from classifier.models import ApiToken
-from classifier.serializers import NewToken, TokenAnswer, TokenForm, TokenRequest, TokenRow
 
 
 class TokenView(ApiView):

@@ -1,7 +1,8 @@
 from django.urls import path
 
-from classifier.api import analyses, classify, clips, docs, schema, tokens
+from classifier.api import analyses, batches, checkpoints, classify, clips, docs, schema, tokens
 
+BATCH = "v1/batches/<uuid:pk>/"
 urlpatterns = [
     path("schema/", schema.SchemaView.as_view(), name="api_schema"),
     path("docs/", docs.swagger, name="api_docs"),
@@ -18,5 +19,18 @@ urlpatterns = [
     path("v1/analyses/", analyses.AnalysesView.as_view(), name="api_analyses"),
     path("v1/analyses/<uuid:pk>/", analyses.AnalysisView.as_view(), name="api_analysis"),
     path("v1/analyses/<uuid:pk>/cancel/", analyses.CancelView.as_view(), name="api_cancel"),
-    path("v1/checkpoints/", analyses.CheckpointsView.as_view(), name="api_checkpoints"),
+    path("v1/batches/", batches.BatchesView.as_view(), name="api_batches"),
+    path(BATCH, batches.BatchView.as_view(), name="api_batch"),
+    path(f"{BATCH}files/", batches.BatchFilesView.as_view(), name="api_batch_files"),
+    path(f"{BATCH}close/", batches.BatchCloseView.as_view(), name="api_batch_close"),
+    path(f"{BATCH}cancel/", batches.BatchCancelView.as_view(), name="api_batch_cancel"),
+    path(f"{BATCH}retry/", batches.BatchRetryView.as_view(), name="api_batch_retry"),
+    path(f"{BATCH}results.csv", batches.BatchCsvView.as_view(), name="api_batch_csv"),
+    path(f"{BATCH}results.json", batches.BatchJsonView.as_view(), name="api_batch_json"),
+    path("v1/checkpoints/", checkpoints.CheckpointsView.as_view(), name="api_checkpoints"),
+    path(
+        "v1/checkpoints/<str:identity>/",
+        checkpoints.CheckpointView.as_view(),
+        name="api_checkpoint",
+    ),
 ]

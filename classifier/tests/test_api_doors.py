@@ -44,6 +44,24 @@ def test_a_person_who_asks_too_much_is_told_when_to_come_back(
     refused(caller.upload(b"two"), 429, "throttled")
 
 
+def test_the_files_of_a_batch_are_no_uploads_but_a_retry_is(
+    caller: Caller, counting: Settings
+) -> None:
+    counting.THROTTLE_RATES = {"reads": "6/min", "uploads": "1/min", "token": "2/min"}
+    batch = caller.post("batches/", {"name": "trip"})
+    assert batch["X-RateLimit-Remaining"] == "5"
+    address = f"batches/{batch.json()['id']}/"
+    sent = [caller.send(address, str(number), b"%d" % number) for number in range(4)]
+    assert [answer.status_code for answer in sent] == [202] * 4
+    assert [answer["X-RateLimit-Remaining"] for answer in sent] == ["4", "3", "2", "1"]
+    sheet = caller.get(f"{address}results.csv")
+    assert (sheet["X-RateLimit-Limit"], sheet["X-RateLimit-Remaining"]) == ("6", "0")
+    refused(caller.send(address, "5", b"5"), 429, "throttled")
+    refused(caller.get(f"{address}results.csv"), 429, "throttled")
+    assert caller.post(f"{address}retry/")["X-RateLimit-Limit"] == "1"
+    refused(caller.post(f"{address}retry/"), 429, "throttled")
+
+
 def test_passwords_cannot_be_tried_without_end(anna: User, counting: Settings) -> None:
     for status in (400, 400, 429):
         body = {"username": "anna", "password": "guess"}
@@ -93,6 +111,10 @@ def test_the_description_is_valid_and_complete(db: None, tmp_path: Path) -> None
     )
     described = Client().get("/api/schema/").json()
     assert described["openapi"] == "3.1.0"
+    batch = "/api/v1/batches/{id}/"
+    assert {"get", "delete"} <= set(described["paths"][batch])
+    exported = described["paths"][f"{batch}results.csv"]["get"]["responses"]["200"]
+    assert list(exported["content"]) == ["text/csv"]
     for path, methods in described["paths"].items():
         for method, operation in methods.items():
             where = f"{method} {path}"
@@ -101,6 +123,7 @@ def test_the_description_is_valid_and_complete(db: None, tmp_path: Path) -> None
             assert "400" in operation["responses"] and "429" in operation["responses"], where
             for parameter in operation.get("parameters", ()):
                 assert parameter["description"], where
+                assert "example" in parameter or parameter["in"] == "header", where
     for name, schema in described["components"]["schemas"].items():
         for field, facts in schema.get("properties", {}).items():
             assert facts["description"], f"{name}.{field}"

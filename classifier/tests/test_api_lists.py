@@ -1,14 +1,17 @@
 """REST lists: filters, pages, and how few questions they ask the database."""
 
+import hashlib
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 from django.contrib.auth.models import User
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
+from pytest_django import Settings
 
-from classifier.models import Analysis, ApiToken, Clip
+from classifier.models import Analysis, ApiToken, Batch, BatchFile, Clip
 from classifier.tests.conftest import Caller, done, queued, refused
 
 
@@ -62,6 +65,10 @@ def test_clips_can_be_filtered_by_name_format_and_date(caller: Caller) -> None:
         ("clips/", "format=docx"),
         ("clips/", "state=done"),
         ("tokens/", "limit=none"),
+        ("batches/", "state=done"),
+        ("batches/", "batch=7"),
+        ("analyses/", "batch=7"),
+        ("clips/", "batch="),
     ],
 )
 def test_a_filter_that_is_not_understood_is_refused(caller: Caller, path: str, query: str) -> None:
@@ -92,7 +99,7 @@ def test_pages_follow_each_other_to_the_last_row_and_back(caller: Caller) -> Non
     assert first["previous"] is None
 
 
-@pytest.mark.parametrize("path", ["analyses/", "clips/", "tokens/", "checkpoints/"])
+@pytest.mark.parametrize("path", ["analyses/", "clips/", "tokens/", "checkpoints/", "batches/"])
 def test_a_list_asks_the_same_of_a_hundred_rows_as_of_two_thousand(
     caller: Caller, path: str
 ) -> None:
@@ -103,7 +110,8 @@ def test_a_list_asks_the_same_of_a_hundred_rows_as_of_two_thousand(
         with CaptureQueriesContext(connection) as asked:
             caller.get(path, **{} if path == "checkpoints/" else {"limit": 200})
         counts.append(len(asked))
-    assert counts == [3, 3]
+    # The token, the rows, who asks; and for batches the totals of them all.
+    assert counts == [4, 4] if path == "batches/" else [3, 3]
 
 
 def fill(owner: User, rows: int) -> None:
@@ -116,6 +124,10 @@ def fill(owner: User, rows: int) -> None:
         Analysis(clip=clip, owner=owner, state="done", label="dog", checkpoint=f"c@{n % 3}")
         for n, clip in enumerate(clips)
     )
+    batches = Batch.objects.bulk_create(Batch(owner=owner, name=f"{n}") for n in range(rows))
+    BatchFile.objects.bulk_create(
+        BatchFile(batch=batch, path="a", outcome="refused") for batch in batches
+    )
     ApiToken.objects.bulk_create(
         ApiToken(user=owner, digest=f"{rows}.{n}", token_key="x", expiry=None) for n in range(rows)
     )
@@ -124,5 +136,31 @@ def fill(owner: User, rows: int) -> None:
 def test_checkpoints_are_counted(caller: Caller, ben: User) -> None:
     for owner, checkpoint in ((caller.user, "a@1"), (caller.user, "a@1"), (ben, "b@2")):
         Analysis.objects.filter(pk=done(owner).pk).update(checkpoint=checkpoint)
+    here, used = caller.get("checkpoints/").json()["results"]
+    assert (used["checkpoint"], used["analyses"], used["installed"]) == ("a@1", 2, None)
+    assert (here["analyses"], here["first_used_at"], here["last_used_at"]) == (0, None, None)
+    refused(caller.get("checkpoints/b@2/"), 404, "not_found")
+
+
+def test_an_installed_checkpoint_says_what_it_is(
+    caller: Caller, settings: Settings, tmp_path: Path
+) -> None:
     (row,) = caller.get("checkpoints/").json()["results"]
-    assert (row["checkpoint"], row["analyses"]) == ("a@1", 2)
+    facts = row["installed"]
+    data = Path(settings.CHECKPOINT).read_bytes()
+    assert facts["sha256"] == hashlib.sha256(data).hexdigest()
+    assert row["checkpoint"] == f"{settings.CHECKPOINT.stem}@{facts['sha256'][:12]}"
+    assert facts["size_bytes"] == len(data)
+    assert (len(facts["classes"]), facts["window_s"]) == (50, 5.0)
+    assert facts["folds_seen"] and facts["accuracy"] and facts["recipe"]
+    assert set(facts["features"]) == {
+        "n_fft", "hop_samples", "mels", "f_min_hz", "f_max_hz", "mel_scale", "mean_db",
+        "deviation_db",
+    }  # fmt: skip
+    assert caller.get(f"checkpoints/{row['checkpoint']}/").json() == row
+    refused(caller.get("checkpoints/nothing/"), 404, "not_found")
+    settings.CHECKPOINT = tmp_path / "cut.safetensors"
+    for content in (None, data[:100], data[:-1]):
+        if content is not None:
+            settings.CHECKPOINT.write_bytes(content)
+        refused(caller.get("checkpoints/"), 503, "checkpoint_unusable")

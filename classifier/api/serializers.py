@@ -1,4 +1,4 @@
-"""Rows ↔ the API's JSON. Each field says what it means; `api/schema.py` makes OpenAPI of it."""
+"""Rows ↔ JSON: clips, analyses, tokens. Each field says what it means, for `schema.py` to tell."""
 
 from typing import Any
 
@@ -292,17 +292,6 @@ class ClipDetail(ClipRow):
     @extend_schema_field(AnalysisRow(many=True))
     def get_analyses(self, clip: Clip) -> list[dict[str, Any]]:
         return list(AnalysisRow(self.context["latest"], many=True).data)
-
-
-class CheckpointRow(serializers.Serializer):
-    checkpoint = serializers.CharField(help_text="The weights, as name@sha256.")
-    analyses = serializers.IntegerField(help_text="How many of your analyses they made.")
-    first_used_at = serializers.DateTimeField(help_text="The oldest of those was asked for, UTC.")
-    last_used_at = serializers.DateTimeField(help_text="The newest of those was asked for, UTC.")
-
-
-class Checkpoints(serializers.Serializer):
-    results = CheckpointRow(many=True, help_text="Last used first.")
 
 
 class TokenAnswer(serializers.Serializer):

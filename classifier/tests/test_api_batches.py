@@ -1,0 +1,313 @@
+"""REST of batches: filters, what belongs to whom, and what a deletion takes with it."""
+
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from django.contrib.auth.models import User
+from django.db import connection
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
+from pytest_django.asserts import assertContains, assertNotContains
+
+from classifier import batches, files, uploads
+from classifier.models import Analysis, Batch, BatchFile, Clip, Lane, State
+from classifier.tests.conftest import Caller, refused
+from classifier.uploads import UploadRefused
+
+
+def filled(owner: User, name: str, *sounds: bytes) -> Batch:
+    """A batch with one file for each sound, called by its number."""
+    batch = batches.create(owner, name)
+    for number, sound in enumerate(sounds):
+        batches.add_file(batch, str(number), [sound])
+    return batch
+
+
+def heard(**values: object) -> None:
+    """Everything that waits is done, with files."""
+    for row in Analysis.objects.filter(state=State.QUEUED):
+        token = row.pk.hex
+        files.write_all(files.analysis_folder(row.pk, token), {files.STRIP: b"png"})
+        done = {"state": State.DONE, "label": "dog", "confidence": 0.9, "token": token}
+        Analysis.objects.filter(pk=row.pk).update(**done | values)
+
+
+def names_on_disk(media: Path) -> int:
+    return len([path for path in media.rglob("*") if path.is_file()])
+
+
+# --- lists --------------------------------------------------------------------------------
+
+
+def test_batches_can_be_filtered_by_name_state_and_date(caller: Caller, ben: User) -> None:
+    old, closed, cancelled = (filled(caller.user, n) for n in ("Garden", "pond", "garden 2"))
+    filled(ben, "garden of another")
+    batches.close(closed)
+    batches.cancel(cancelled)
+    Batch.objects.filter(pk=old.pk).update(created_at=timezone.now() - timedelta(days=2))
+    yesterday = (timezone.now() - timedelta(days=1)).isoformat()
+    assert caller.ids("batches/") == [str(b.pk) for b in (cancelled, closed, old)]
+    assert caller.ids("batches/", name="garden") == [str(cancelled.pk), str(old.pk)]
+    assert caller.ids("batches/", state="open") == [str(old.pk)]
+    assert caller.ids("batches/", state="closed") == [str(closed.pk)]
+    assert caller.ids("batches/", state="cancelled") == [str(cancelled.pk)]
+    assert caller.ids("batches/", created_before=yesterday) == [str(old.pk)]
+    assert caller.ids("batches/", created_after=yesterday, name="n") == [
+        str(cancelled.pk), str(closed.pk),
+    ]  # fmt: skip
+    page = caller.get("batches/", limit=2).json()
+    (last,) = caller.client.get(page["next"]).json()["results"]
+    assert (last["id"], last["state"]) == (str(old.pk), "open")
+
+
+def test_analyses_and_clips_of_a_batch_are_listed_once_each(caller: Caller) -> None:
+    uploads.accept([b"single"], name="x", owner=caller.user)
+    earlier = uploads.accept([b"earlier"], name="x", owner=caller.user)
+    batch = filled(caller.user, "trip", b"one", b"one", b"two", b"earlier", b"")
+    own = batch.files.order_by("path").values_list("analysis", flat=True)
+    first, twin, second, linked, none = own
+    assert (first, linked, none) == (twin, earlier.pk, None)
+    assert caller.ids("analyses/", batch=batch.pk) == [
+        str(pk) for pk in (second, first, earlier.pk)
+    ]
+    clips = [str(Analysis.objects.get(pk=pk).clip_id) for pk in (second, first, linked)]
+    assert caller.ids("clips/", batch=batch.pk) == clips
+    heard()
+    assert len(caller.ids("analyses/", batch=batch.pk, label="dog")) == 3
+    assert caller.ids("analyses/", batch=batch.pk, state="queued") == []
+
+
+@pytest.mark.skipif(connection.vendor != "sqlite", reason="other planners know the tables' sizes")
+def test_a_small_batch_is_found_without_walking_through_the_history(caller: Caller) -> None:
+    batch = filled(caller.user, "trip", b"one")
+    for rows in (
+        Analysis.objects.for_list(caller.user, batch).filter(label="dog"),
+        Clip.objects.for_owner(caller.user, batch).order_by("-created_at", "-id"),
+    ):
+        plan = rows.explain()
+        assert "batchfile" in plan
+        assert "history" not in plan and "by_label" not in plan and "SCAN" not in plan
+
+
+def test_the_batch_of_another_is_no_filter(caller: Caller, ben: User) -> None:
+    theirs = filled(ben, "trip", b"one")
+    gone = "00000000-0000-4000-8000-000000000000"
+    for path in ("analyses/", "clips/"):
+        for batch in (theirs.pk, gone):
+            refused(caller.get(path, batch=batch), 404, "no_such_batch")
+
+
+def test_the_history_shows_one_batch_when_its_page_leads_there(anna: User, ben: User) -> None:
+    client = Client()
+    client.force_login(anna)
+    uploads.accept([b"single"], name="alone.wav", owner=anna)
+    batch, theirs = filled(anna, "trip", b"one"), filled(ben, "theirs", b"two")
+    link = f"/history/?batch={batch.pk}"
+    assertContains(client.get(f"/batches/{batch.pk}/"), link)
+    page = client.get(link)
+    assertContains(page, "Only what is in the batch")
+    assertNotContains(page, "alone.wav")
+    assertContains(client.get(f"/history/?batch={theirs.pk}"), "Everything is shown")
+
+
+def test_what_belongs_to_another_cannot_be_changed(caller: Caller, ben: User) -> None:
+    theirs = filled(ben, "trip", b"one")
+    address = f"batches/{theirs.pk}/"
+    for answer in (
+        caller.get(address),
+        caller.delete(address),
+        caller.send(address, "new", b"new"),
+        *(caller.post(f"{address}{end}/") for end in ("close", "cancel", "retry")),
+        *(caller.get(f"{address}results.{kind}") for kind in ("csv", "json")),
+    ):
+        refused(answer, 404, "not_found")
+    client = Client()
+    client.force_login(caller.user)
+    assert client.post(f"/batches/{theirs.pk}/delete/").status_code == 404
+    assert theirs.files.count() == 1
+    assert Batch.objects.get().state == "open"
+
+
+# --- sending ------------------------------------------------------------------------------
+
+
+def test_a_file_is_answered_with_where_its_analysis_is(caller: Caller) -> None:
+    made = caller.post("batches/", {"name": "trip"})
+    assert (made.status_code, made.json()["state"]) == (201, "open")
+    address = made["Location"].removeprefix("/api/v1/")
+    sent = caller.send(address, "a.wav", b"sound")
+    assert sent["Location"] == f"/api/v1/analyses/{sent.json()['analysis']}/"
+    assert caller.send(address, "b.wav", b"sound")["Location"] == sent["Location"]
+    refusal = caller.send(address, "c.wav", b"")
+    assert (refusal.status_code, refusal.json()["analysis"]) == (200, None)
+    assert "Location" not in refusal
+    assert caller.send(address, "", b"other").json()["path"] == "x.wav"
+    for path in ("/", "../..", "a\x00b", "x" * 1001):
+        refused(caller.send(address, path, b"sound"), 400)
+    refused(caller.post("batches/", {"name": 7}), 400, "invalid")
+
+
+@pytest.mark.parametrize("state", ["failed", "cancelled"])
+def test_a_file_without_an_answer_goes_along_when_its_clip_is_heard_again(
+    caller: Caller, state: str
+) -> None:
+    batch = filled(caller.user, "trip", b"one", b"two")
+    Analysis.objects.update(state=state)
+    file = batch.files.select_related("analysis").get(path="0")
+    assert file.analysis
+    again = caller.post(f"clips/{file.analysis.clip_id}/analyses/").json()["analysis"]
+    file.refresh_from_db()
+    assert str(file.analysis_id) == again
+    totals = batches.totals(batch)
+    assert (totals.waiting, getattr(totals, state)) == (1, 1)
+    heard()
+    told = caller.get(f"batches/{batch.pk}/").json()
+    assert (told["totals"]["done"], told["labels"]) == (1, [{"label": "dog", "count": 1}])
+
+
+def test_a_file_with_an_answer_keeps_it(caller: Caller) -> None:
+    batch = filled(caller.user, "trip", b"one")
+    heard()
+    file = batch.files.select_related("analysis").get()
+    assert file.analysis
+    caller.post(f"clips/{file.analysis.clip_id}/analyses/")
+    file.refresh_from_db()
+    assert file.analysis and file.analysis.state == State.DONE
+    assert batches.totals(batch).done == 1
+
+
+# --- deleting -----------------------------------------------------------------------------
+
+
+def test_a_deleted_batch_leaves_no_row_and_no_file(
+    caller: Caller, own_media: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(batches, "CLIPS_AT_ONCE", 2)
+    batch = filled(caller.user, "trip", b"one", b"two", b"three", b"two", b"")
+    heard()
+    for sound in (b"waits", b"runs", b"failed"):
+        batches.add_file(batch, sound.decode(), [sound])
+        if sound == b"failed":
+            Analysis.objects.filter(state=State.QUEUED, clip__name="failed").update(state="failed")
+    (running,) = Analysis.objects.claim(1, 10**9)
+    assert names_on_disk(own_media) == 6 + 3
+    assert caller.delete(f"batches/{batch.pk}/").status_code == 204
+    for model in (Batch, BatchFile, Clip, Analysis):
+        assert not model._default_manager.exists()
+    assert names_on_disk(own_media) == 0
+    assert not list((own_media / files.ANALYSES).glob("*/*"))
+    assert Analysis.objects.held(running.token).count() == 0  # its worker's result is dropped
+    refused(caller.get(f"batches/{batch.pk}/"), 404)
+    refused(caller.delete(f"batches/{batch.pk}/"), 404)
+    with pytest.raises(UploadRefused) as late:
+        batches.add_file(batch, "late", [b"late"])
+    assert (late.value.code, late.value.status) == ("batch_deleted", 409)
+    assert names_on_disk(own_media) == 0
+
+
+def test_a_deletion_spares_what_is_used_elsewhere(
+    caller: Caller, ben: User, own_media: Path
+) -> None:
+    earlier = uploads.accept([b"earlier"], name="earlier", owner=caller.user)
+    batch = filled(caller.user, "trip", b"earlier", b"ours", b"shared", b"waits")
+    later = uploads.accept([b"shared"], name="later", owner=caller.user)
+    heard()
+    uploads.accept([b"ours"], name="x", owner=ben)
+    other = filled(ben, "trip", b"shared")
+    batches.delete(batch)
+    left = Analysis.objects.filter(owner=caller.user)
+    assert set(left.values_list("pk", flat=True)) == {earlier.pk, later.pk}
+    assert files.clip_path(later.clip.file_key).read_bytes() == b"shared"
+    assert files.clip_path(earlier.clip.file_key).read_bytes() == b"earlier"
+    assert (batches.totals(other).total, Clip.objects.filter(owner=ben).count()) == (1, 2)
+    # Two recordings of anna's with their pictures, and two of ben's that wait.
+    assert names_on_disk(own_media) == 2 * 2 + 2
+
+
+def test_another_batch_takes_over_what_it_has_too(caller: Caller, own_media: Path) -> None:
+    first = filled(caller.user, "first", b"both", b"only")
+    second = filled(caller.user, "second", b"both", b"both", b"new")
+    third = filled(caller.user, "third", b"both")
+    assert batches.totals(second).duplicate == 2
+    batches.delete(first)
+    totals = batches.totals(second)
+    assert (totals.waiting, totals.duplicate, totals.cancelled) == (2, 1, 0)
+    assert batches.totals(third).duplicate == 1
+    batches.delete(second)
+    assert batches.totals(third).waiting == 1
+    assert {row.lane for row in Analysis.objects.waiting()} == {Lane.BULK}
+    batches.delete(third)
+    assert not Clip.objects.exists()
+    assert names_on_disk(own_media) == 0
+
+
+def test_a_deletion_that_was_cut_off_goes_on(
+    caller: Caller, own_media: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    batch = filled(caller.user, "trip", *(b"%d" % number for number in range(5)))
+    monkeypatch.setattr(batches, "CLIPS_AT_ONCE", 2)
+    delete_some, calls = uploads.delete_clips, iter("ab")
+
+    def breaks(clips: object) -> None:
+        if next(calls) == "b":
+            raise KeyboardInterrupt
+        delete_some(clips)  # type: ignore[arg-type]
+
+    with monkeypatch.context() as broken:
+        broken.setattr(uploads, "delete_clips", breaks)
+        with pytest.raises(KeyboardInterrupt):
+            batches.delete(batch)
+    told = caller.get(f"batches/{batch.pk}/").json()
+    assert (told["state"], told["totals"]["cancelled"]) == ("cancelled", 3)
+    assert caller.delete(f"batches/{batch.pk}/").status_code == 204
+    assert not Clip.objects.exists()
+    assert names_on_disk(own_media) == 0
+
+
+def test_a_large_batch_is_deleted_with_few_questions(
+    anna: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def asked(count: int) -> int:
+        batch = batches.create(anna, "large")
+        clips = Clip.objects.bulk_create(
+            Clip(owner=anna, name="x", file_key=f"{n:032}", size_bytes=1, sha256=f"{n:064}")
+            for n in range(count)
+        )
+        analyses = Analysis.objects.bulk_create(Analysis(clip=c, owner=anna) for c in clips)
+        BatchFile.objects.bulk_create(
+            BatchFile(batch=batch, path=f"{n}", outcome="accepted", analysis=analysis)
+            for n, analysis in enumerate(analyses)
+        )
+        with CaptureQueriesContext(connection) as queries:
+            batches.delete(batch)
+        assert not Clip.objects.exists()
+        return len(queries)
+
+    few, many = asked(10), asked(2000)
+    assert many < 10 * few
+    assert many < 200
+
+
+def test_the_page_deletes_after_asking(anna: User) -> None:
+    client = Client()
+    client.force_login(anna)
+    batch = filled(anna, "trip", b"one")
+    page = client.get(f"/batches/{batch.pk}/")
+    assertContains(page, 'data-confirm="Delete this batch, and every sound that came in through it')
+    assert client.get(f"/batches/{batch.pk}/delete/").status_code == 405
+    assert client.post(f"/batches/{batch.pk}/delete/")["Location"] == "/batches/"
+    assert not Clip.objects.exists()
+
+
+def test_the_admin_deletes_in_the_same_way(anna: User, own_media: Path) -> None:
+    batch = filled(anna, "trip", b"one", b"two")
+    client = Client()
+    client.force_login(User.objects.create_superuser("root", password="x"))
+    page = client.get(f"/admin/classifier/batch/{batch.pk}/delete/")
+    assertContains(page, "2 files, and the clips that came in through it")
+    client.post(f"/admin/classifier/batch/{batch.pk}/delete/", {"post": "yes"})
+    assert not Batch.objects.exists()
+    assert not Clip.objects.exists()
+    assert names_on_disk(own_media) == 0
