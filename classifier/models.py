@@ -74,9 +74,14 @@ class Clip(models.Model):
 
     class Meta:
         indexes = [
-            models.Index(fields=["owner", "sha256"], name="clip_same_bytes"),
-            models.Index(fields=["owner", "-created_at", "-id"], name="clip_history"),
-            models.Index(fields=["-created_at", "-id"], name="clip_newest"),
+            # By hash first: the admin knows no owner.
+            models.Index(fields=["sha256", "owner"], name="clip_by_hash"),
+            # With the size, so that a person's uploads are summed without their rows.
+            models.Index(
+                fields=["owner", "-created_at", "-id", "size_bytes"], name="clip_of_owner"
+            ),
+            # With the name, so that a search through all names reads nothing else.
+            models.Index(fields=["-created_at", "-id", "name"], name="clip_by_age"),
         ]
 
     def __str__(self) -> str:
@@ -287,6 +292,11 @@ class Analysis(models.Model):
             models.Index(fields=["state", "leased_until"], name="analysis_leases"),
             models.Index(fields=["token"], name="analysis_token"),
             models.Index(fields=["-created_at", "-id"], name="analysis_newest"),
+            # The admin's lists, which are nobody's in particular.
+            *(
+                models.Index(fields=[what, "-created_at", "-id"], name=f"analysis_all_{what}")
+                for what in ("label", "state", "checkpoint", "confidence")
+            ),
         ]
         constraints = [
             models.UniqueConstraint(
@@ -375,7 +385,10 @@ class Batch(models.Model):
 
     class Meta:
         verbose_name_plural = "batches"
-        indexes = [models.Index(fields=["owner", "-created_at", "-id"], name="batch_newest")]
+        indexes = [
+            models.Index(fields=["owner", "-created_at", "-id"], name="batch_newest"),
+            models.Index(fields=["-created_at", "-id"], name="batch_by_age"),
+        ]
 
     def __str__(self) -> str:
         return self.name
@@ -434,6 +447,7 @@ class BatchFile(models.Model):
         constraints = [
             models.UniqueConstraint(fields=["batch", "path"], name="one_row_per_path_of_a_batch")
         ]
+        indexes = [models.Index(fields=["outcome", "-id"], name="batch_file_by_outcome")]
 
     def __str__(self) -> str:
         return self.path

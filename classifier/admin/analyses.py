@@ -1,91 +1,26 @@
-"""Browsing for those who keep the house: everything to see, nothing to falsify."""
+"""Every analysis: to look at, to hear again, to stop, to export, to delete."""
 
-from functools import cached_property
 from uuid import UUID
 
 from django.contrib import admin, messages
-from django.contrib.auth import get_user_model
-from django.core.paginator import Paginator
-from django.db.models import Q, QuerySet
-from django.http import Http404, HttpRequest, HttpResponseBase, StreamingHttpResponse
+from django.db.models import QuerySet
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, StreamingHttpResponse
+from django.shortcuts import render
 from django.urls import path, reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from classifier import batches, files, media, uploads
+from classifier import dashboard, files, media, uploads
+from classifier.admin import search
+from classifier.admin.filters import CheckpointFilter, FailureFilter, LabelFilter, WaitingFilter
+from classifier.admin.lists import NewestFirst
 from classifier.csv_stream import csv_lines
-from classifier.models import Analysis, Batch, Clip, State
+from classifier.models import Analysis, State
 from classifier.templatetags.sound import percent, seconds, words
-
-PAGE_ROWS = 50
-# Further than this nobody pages; counting all rows would cost more than showing them.
-MOST_COUNTED = 10_000
-# Labels and checkpoints to filter by are those of this many latest rows.
-LATELY_ROWS = 2_000
-# Clips and users that one search finds.
-MOST_FOUND = 500
-
-admin.site.site_header = admin.site.site_title = "Sonoscope"
-admin.site.index_title = "Administration"
-admin.site.index_template = "classifier/admin_index.html"
-
-
-class CappedPaginator(Paginator):
-    """Counts no further than MOST_COUNTED."""
-
-    @cached_property
-    def count(self) -> int:
-        rows = self.object_list
-        assert isinstance(rows, QuerySet)
-        return rows.order_by()[:MOST_COUNTED].count()
-
-
-class Lately(admin.SimpleListFilter):
-    """Choices are the values lately seen: finding all of them would read the whole table."""
-
-    parameter_name: str
-
-    def lookups(self, request: HttpRequest, model_admin: admin.ModelAdmin) -> list[tuple[str, str]]:
-        latest = Analysis.objects.order_by("-created_at", "-id").values_list(
-            self.parameter_name, flat=True
-        )
-        return [(value, value) for value in sorted(set(latest[:LATELY_ROWS]) - {""})]
-
-    def queryset(self, request: HttpRequest, queryset: QuerySet) -> QuerySet:
-        value = self.value()
-        return queryset.filter(**{self.parameter_name: value}) if value else queryset
-
-
-class LabelFilter(Lately):
-    title = parameter_name = "label"
-
-
-class CheckpointFilter(Lately):
-    title = parameter_name = "checkpoint"
-
-
-class FailureFilter(Lately):
-    title, parameter_name = "failure", "error_code"
-
-
-class ReadOnly(admin.ModelAdmin):
-    """Rows come from uploads and workers only; here they can be looked at and deleted."""
-
-    list_per_page = PAGE_ROWS
-    show_full_result_count = False
-    paginator = CappedPaginator
-    ordering = ("-created_at", "-id")
-    date_hierarchy = "created_at"
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: object = None) -> bool:
-        return False
 
 
 @admin.register(Analysis)
-class AnalysisAdmin(ReadOnly):
+class AnalysisAdmin(NewestFirst):
     list_display = (
         "strip",
         "heard",
@@ -101,16 +36,17 @@ class AnalysisAdmin(ReadOnly):
     list_display_links = ("strip", "heard")
     list_filter = (
         "state",
-        "lane",
+        WaitingFilter,
         LabelFilter,
         FailureFilter,
         CheckpointFilter,
         "created_at",
     )
+    sortable_by = ("heard", "confidence_percent", "created_at")
     list_select_related = ("clip", "owner")
-    # Named here for the box to appear; `get_search_results` searches, one index at a time.
+    # Named here for the box to appear; `get_search_results` searches.
     search_fields = ("clip__name",)
-    search_help_text = "File name, SHA-256 or user"
+    search_help_text = search.HELP
     actions = ("analyse_again", "mark_as_failed", "export_csv")
     exclude = ("token", "predictions", "scope", "maps")
     readonly_fields = ("strip", "best_five")
@@ -125,15 +61,7 @@ class AnalysisAdmin(ReadOnly):
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Analysis], search_term: str
     ) -> tuple[QuerySet[Analysis], bool]:
-        term = search_term.strip()
-        if not term:
-            return queryset, False
-        clips = Clip.objects.filter(Q(name__icontains=term) | Q(sha256__startswith=term))
-        owners = get_user_model().objects.filter(username__icontains=term)
-        found = Q(
-            clip__in=list(clips.order_by("-created_at").values_list("pk", flat=True)[:MOST_FOUND])
-        ) | Q(owner__in=list(owners.values_list("pk", flat=True)[:MOST_FOUND]))
-        return queryset.filter(found), False
+        return search.search(queryset, search_term.strip(), "clip"), False
 
     @admin.display(description="spectrogram")
     def strip(self, row: Analysis) -> SafeString | str:
@@ -199,10 +127,17 @@ class AnalysisAdmin(ReadOnly):
             uploads.delete_analysis(analysis)
 
     def get_urls(self) -> list:
-        strip = path(
-            "<uuid:pk>/strip.png", self.admin_site.admin_view(self.strip_png), name="analysis_strip"
-        )
-        return [strip, *super().get_urls()]
+        for_staff = self.admin_site.admin_view
+        return [
+            path("<uuid:pk>/strip.png", for_staff(self.strip_png), name="analysis_strip"),
+            path("workers/", for_staff(self.workers), name="workers"),
+            *super().get_urls(),
+        ]
+
+    def workers(self, request: HttpRequest) -> HttpResponse:
+        """For the dashboard, which does not wait for them."""
+        names = dashboard.workers()
+        return render(request, "classifier/_workers.html", {"workers": names})
 
     def strip_png(self, request: HttpRequest, pk: UUID) -> HttpResponseBase:
         row = Analysis.objects.filter(pk=pk, state=State.DONE).only("pk", "token").first()
@@ -224,41 +159,3 @@ def _cells(row: Analysis) -> tuple[object, ...]:
         row.clip.duration_s, row.checkpoint, row.created_at, row.finished_at,
         row.error_code, row.error_detail,
     )  # fmt: skip
-
-
-@admin.register(Clip)
-class ClipAdmin(ReadOnly):
-    list_display = ("name", "owner", "format", "length", "megabytes", "created_at")
-    list_filter = ("created_at",)
-    list_select_related = ("owner",)
-    search_fields = ("name", "sha256__startswith", "owner__username")
-    search_help_text = "File name, SHA-256 or user"
-
-    @admin.display(ordering="duration_s")
-    def length(self, row: Clip) -> str:
-        return seconds(row.duration_s)
-
-    @admin.display(description="MB", ordering="size_bytes")
-    def megabytes(self, row: Clip) -> str:
-        return f"{row.size_bytes / 1e6:.2f}"
-
-    def delete_model(self, request: HttpRequest, obj: Clip) -> None:
-        uploads.delete_clip(obj)
-
-    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Clip]) -> None:
-        for clip in queryset:
-            uploads.delete_clip(clip)
-
-
-@admin.register(Batch)
-class BatchAdmin(ReadOnly):
-    list_display = ("name", "owner", "created_at", "closed_at", "cancelled_at")
-    list_filter = ("created_at",)
-    list_select_related = ("owner",)
-    search_fields = ("name", "owner__username")
-    search_help_text = "Name or user"
-    readonly_fields = ("counts",)
-
-    @admin.display(description="files")
-    def counts(self, batch: Batch) -> str:
-        return ", ".join(f"{n} {what}" for what, n in batches.totals(batch).as_dict().items() if n)

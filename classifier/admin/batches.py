@@ -1,0 +1,133 @@
+"""Batches with their totals, and the files in them."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from django.contrib import admin, messages
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from django.urls import reverse
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+
+from classifier import batches
+from classifier.admin.lists import NewestFirst, ReadOnly
+from classifier.models import Batch, BatchFile
+from classifier.templatetags.sound import percent, words
+
+# A batch holds up to 10,000 files, and each of them is counted.
+PAGE_BATCHES = 20
+
+
+def _total(name: str) -> Any:
+    """A column of how many files of a batch came to this."""
+
+    @admin.display(description=name)
+    def column(batch: Batch) -> int:
+        return getattr(batch.totals, name)  # type: ignore[attr-defined]
+
+    column.__name__ = name
+    return column
+
+
+TOTALS = tuple(
+    _total(name)
+    for name in ("done", "running", "waiting", "failed", "refused", "duplicate", "cancelled")
+)
+
+
+class BatchStateFilter(admin.SimpleListFilter):
+    title = parameter_name = "state"
+    conditions: Mapping[str, Mapping[str, Any]] = {
+        "open": {"closed_at": None},
+        "closed": {"closed_at__isnull": False, "cancelled_at": None},
+        "cancelled": {"cancelled_at__isnull": False},
+    }
+
+    def lookups(self, request: HttpRequest, model_admin: admin.ModelAdmin) -> Any:
+        return [(state, state) for state in self.conditions]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet) -> QuerySet:
+        return queryset.filter(**self.conditions.get(self.value() or "", {}))
+
+
+@admin.register(Batch)
+class BatchAdmin(NewestFirst):
+    list_display = ("name", "owner", "state", "created_at", "files", *TOTALS)
+    list_filter = (BatchStateFilter, "created_at")
+    list_per_page = PAGE_BATCHES
+    list_select_related = ("owner",)
+    sortable_by = ("created_at",)
+    search_fields = ("name", "owner__username")
+    search_help_text = "Part of a name or of a user's name"
+    fields = ("name", "owner", "state", "source", "created_at", "closed_at", "cancelled_at",
+              "files", "totals")  # fmt: skip
+    readonly_fields = ("state", "files", "totals")
+    actions = ("cancel", "retry_failed")
+
+    def prepare(self, rows: Sequence[Batch]) -> None:
+        totals = batches.totals_of(rows)
+        for batch in rows:
+            batch.totals = totals[batch.pk]  # type: ignore[attr-defined]
+
+    @admin.display
+    def state(self, batch: Batch) -> str:
+        if batch.cancelled_at:
+            return "cancelled"
+        return "open" if batch.open else "closed"
+
+    @admin.display
+    def files(self, batch: Batch) -> SafeString:
+        """All of them, as a way to the files and their analyses."""
+        address = reverse("admin:classifier_batchfile_changelist")
+        total = batch.totals.total  # type: ignore[attr-defined]
+        return format_html('<a href="{}?batch={}">{}</a>', address, batch.pk, total)
+
+    @admin.display
+    def totals(self, batch: Batch) -> str:
+        counts = batch.totals.as_dict()  # type: ignore[attr-defined]
+        return ", ".join(f"{count} {what}" for what, count in counts.items() if count)
+
+    @admin.action(description="Cancel: what waits is not heard")
+    def cancel(self, request: HttpRequest, rows: QuerySet[Batch]) -> None:
+        cancelled = sum(batches.cancel(batch) for batch in rows)
+        self.message_user(request, f"{cancelled} waiting files were cancelled.", messages.SUCCESS)
+
+    @admin.action(description="Retry what failed")
+    def retry_failed(self, request: HttpRequest, rows: QuerySet[Batch]) -> None:
+        retried = sum(batches.retry_failed(batch) for batch in rows.filter(cancelled_at=None))
+        self.message_user(request, f"{retried} files wait to be heard again.", messages.SUCCESS)
+        if rows.exclude(cancelled_at=None).exists():
+            self.message_user(request, "Cancelled batches stay as they are.", messages.WARNING)
+
+
+@admin.register(BatchFile)
+class BatchFileAdmin(ReadOnly):
+    list_display = ("path", "batch", "outcome", "state", "heard", "confidence", "why")
+    list_filter = ("outcome",)
+    list_select_related = ("batch", "analysis")
+    ordering = ("-id",)
+    sortable_by = ()
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[BatchFile]:
+        heavy = ("predictions", "scope", "maps", "timings")
+        return super().get_queryset(request).defer(*(f"analysis__{name}" for name in heavy))
+
+    @admin.display(description="analysis")
+    def state(self, file: BatchFile) -> SafeString | str:
+        if file.analysis is None:
+            return "–"
+        address = reverse("admin:classifier_analysis_change", args=[file.analysis.pk])
+        return format_html('<a href="{}">{}</a>', address, file.analysis.get_state_display())
+
+    @admin.display(description="heard as")
+    def heard(self, file: BatchFile) -> str:
+        return words(file.analysis.label) if file.analysis and file.analysis.label else "–"
+
+    @admin.display
+    def confidence(self, file: BatchFile) -> str:
+        return percent(file.analysis.confidence) if file.analysis else ""
+
+    @admin.display
+    def why(self, file: BatchFile) -> str:
+        return file.error["detail"] if file.error else ""
