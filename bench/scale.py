@@ -114,7 +114,6 @@ def measure(pages: dict[str, str]) -> dict[str, dict[str, float]]:
         figures[name] = {
             "queries": len(queries),
             "median_ms": round(statistics.median(times_ms), 1),
-            "slowest_query_ms": max(1000 * float(query["time"]) for query in queries),
         }
     return figures
 
