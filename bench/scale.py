@@ -36,74 +36,20 @@ def fill(rows: int) -> None:
             cursor.execute("VACUUM ANALYZE")
 
 
-def addresses() -> dict[str, str]:
-    from django.contrib.auth.models import User
-
-    from classifier.models import Analysis, Batch, Clip
-
-    admin, person = User.objects.get(username="admin"), User.objects.get(username="user7")
-    heard = Analysis.objects.filter(owner=admin, state="done").latest("created_at")
-    clip, batch = Clip.objects.latest("created_at"), Batch.objects.filter(owner=admin).first()
-    assert batch
-    day = heard.created_at.strftime("created_at__year=%Y&created_at__month=%-m&created_at__day=%-d")
-    listed = "/admin/classifier/analysis/"
-    return {
-        "history": "/history/",
-        "history, page 100": "/history/?page=100",
-        "history by label": "/history/?label=dog",
-        "history by name": "/history/?name=recording-1999",
-        "result": f"/analyses/{heard.pk}/",
-        "batches": "/batches/",
-        "batch": f"/batches/{batch.pk}/",
-        "batch, failed files": f"/batches/{batch.pk}/?show=failed",
-        "API, analyses": "/api/v1/analyses/?limit=200",
-        "API, analyses by label": "/api/v1/analyses/?label=dog",
-        "API, clips": "/api/v1/clips/?limit=200",
-        "API, batches": "/api/v1/batches/",
-        "API, checkpoints": "/api/v1/checkpoints/",
-        "admin, first page": "/admin/",
-        "admin, analyses": listed,
-        "admin, analyses, page 100": f"{listed}?p=100",
-        "admin, analyses by confidence": f"{listed}?o=3",
-        "admin, analyses by label": f"{listed}?label=dog",
-        "admin, analyses by old checkpoint": f"{listed}?checkpoint=older@0123456789ab",
-        "admin, failed analyses": f"{listed}?state__exact=failed",
-        "admin, failures of a kind": f"{listed}?error_code=damaged",
-        "admin, waiting in a lane": f"{listed}?waiting=0",
-        "admin, done analyses": f"{listed}?state__exact=done",
-        "admin, analyses of a day": f"{listed}?{day}",
-        "admin, analyses of a label and day": f"{listed}?{day}&label=dog",
-        "admin, search by name": f"{listed}?q=recording-1999",
-        "admin, search that finds nothing": f"{listed}?q=nothing-like-it",
-        "admin, search by hash": f"{listed}?q={clip.sha256[:12]}",
-        "admin, search by user": f"{listed}?q=user7",
-        "admin, search by the heaviest user": f"{listed}?q=admin",
-        "admin, one analysis": f"{listed}{heard.pk}/change/",
-        "admin, clips": "/admin/classifier/clip/",
-        "admin, clips by name": "/admin/classifier/clip/?q=recording-1999",
-        "admin, batches": "/admin/classifier/batch/",
-        "admin, one batch": f"/admin/classifier/batch/{batch.pk}/change/",
-        "admin, deleting a batch": f"/admin/classifier/batch/{batch.pk}/delete/",
-        "admin, batch files": "/admin/classifier/batchfile/",
-        "admin, refused batch files": "/admin/classifier/batchfile/?outcome__exact=refused",
-        "admin, files of a batch": f"/admin/classifier/batchfile/?batch={batch.pk}",
-        "admin, users": "/admin/auth/user/",
-        "admin, one user": f"/admin/auth/user/{person.pk}/change/",
-        "admin, the heaviest user": f"/admin/auth/user/{admin.pk}/change/",
-        "admin, deleting the heaviest user": f"/admin/auth/user/{admin.pk}/delete/",
-    }
-
-
-def measure(pages: dict[str, str]) -> dict[str, dict[str, float]]:
+def measure() -> dict[str, dict[str, float]]:
     from django.contrib.auth.models import User
     from django.db import connection
     from django.test import Client
     from django.test.utils import CaptureQueriesContext
 
+    from tests.crowd import ANALYSES, pages
+
+    admin, person = User.objects.get(username="admin"), User.objects.get(username="user7")
     client = Client(headers={"host": "localhost"})
-    client.force_login(User.objects.get(username="admin"))
+    client.force_login(admin)
+    deep = {"history, page 100": "/history/?page=100", "admin, page 100": f"{ANALYSES}?p=100"}
     figures = {}
-    for name, address in pages.items():
+    for name, address in (pages(admin, person) | deep).items():
         times_ms = []
         for _ in range(REQUESTS):
             started = time.perf_counter()
@@ -137,7 +83,7 @@ def main() -> None:
             call_command("migrate", verbosity=0)
             call_command("collectstatic", verbosity=0, interactive=False)
             fill(asked.rows)
-            figures = measure(addresses())
+            figures = measure()
         finally:
             connection.close()
             if database_url:

