@@ -8,4 +8,6 @@ __all__ = ["analyses", "batches", "clips", "users"]
 
 admin.site.site_header = admin.site.site_title = "Sonoscope"
 admin.site.index_title = "Administration"
+# Five tables need no second list of them beside each; the rows need the room.
+admin.site.enable_nav_sidebar = False
 admin.site.index_template = "classifier/admin_index.html"

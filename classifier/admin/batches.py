@@ -12,27 +12,44 @@ from django.utils.safestring import SafeString
 
 from classifier import batches
 from classifier.admin.lists import NewestFirst, ReadOnly
-from classifier.models import Batch, BatchFile
+from classifier.models import Batch, BatchFile, State
 from classifier.templatetags.sound import percent, words
 
 # A batch holds up to 10,000 files, and each of them is counted.
 PAGE_BATCHES = 20
 
 
-def _total(name: str) -> Any:
+def _files(batch: Batch, count: int, condition: str = "") -> SafeString:
+    """A number that leads to the files it counts, and so to their analyses."""
+    address = reverse("admin:classifier_batchfile_changelist")
+    return format_html('<a href="{}?batch={}{}">{}</a>', address, batch.pk, condition, count)
+
+
+def _total(name: str, condition: str) -> Any:
     """A column of how many files of a batch came to this."""
 
     @admin.display(description=name)
-    def column(batch: Batch) -> int:
-        return getattr(batch.totals, name)  # type: ignore[attr-defined]
+    def column(batch: Batch) -> SafeString | str:
+        count = getattr(batch.totals, name)  # type: ignore[attr-defined]
+        return _files(batch, count, condition) if count else "–"
 
     column.__name__ = name
     return column
 
 
-TOTALS = tuple(
-    _total(name)
-    for name in ("done", "running", "waiting", "failed", "refused", "duplicate", "cancelled")
+TOTALS = (
+    *(
+        _total(name, f"&outcome=accepted&analysis__state={state}")
+        for name, state in (
+            ("done", State.DONE),
+            ("running", State.RUNNING),
+            ("waiting", State.QUEUED),
+            ("failed", State.FAILED),
+            ("cancelled", State.CANCELLED),
+        )
+    ),
+    _total("refused", "&outcome=refused"),
+    _total("duplicate", "&outcome=duplicate"),
 )
 
 
@@ -78,10 +95,7 @@ class BatchAdmin(NewestFirst):
 
     @admin.display
     def files(self, batch: Batch) -> SafeString:
-        """All of them, as a way to the files and their analyses."""
-        address = reverse("admin:classifier_batchfile_changelist")
-        total = batch.totals.total  # type: ignore[attr-defined]
-        return format_html('<a href="{}?batch={}">{}</a>', address, batch.pk, total)
+        return _files(batch, batch.totals.total)  # type: ignore[attr-defined]
 
     @admin.display
     def totals(self, batch: Batch) -> str:
@@ -112,6 +126,10 @@ class BatchFileAdmin(ReadOnly):
     def get_queryset(self, request: HttpRequest) -> QuerySet[BatchFile]:
         heavy = ("predictions", "scope", "maps", "timings")
         return super().get_queryset(request).defer(*(f"analysis__{name}" for name in heavy))
+
+    def lookup_allowed(self, lookup: str, value: str, request: HttpRequest) -> bool:
+        """Also by state, as the numbers in the list of batches ask."""
+        return lookup == "analysis__state" or super().lookup_allowed(lookup, value, request)
 
     @admin.display(description="analysis")
     def state(self, file: BatchFile) -> SafeString | str:

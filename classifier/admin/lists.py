@@ -35,12 +35,16 @@ class PageList(ChangeList):
     """Hands the rows of its page to `prepare`, so that one question can serve all of them."""
 
     model_admin: "Browsing"
+    paginator: CappedPaginator
 
     def get_results(self, request: HttpRequest) -> None:
         super().get_results(request)
         rows = list(self.result_list)
         self.model_admin.prepare(rows)
         self.result_list = rows
+        if self.paginator.capped or not self.params:
+            # Said beside the search box otherwise; it would be a limit there, or say nothing.
+            self.full_result_count = self.result_count
 
 
 class Browsing(admin.ModelAdmin):
@@ -51,6 +55,9 @@ class Browsing(admin.ModelAdmin):
     show_facets = admin.ShowFacets.NEVER
     paginator = CappedPaginator
     change_list_template = "classifier/admin_list.html"
+
+    class Media:
+        css = {"all": ["css/admin.css"]}
 
     def prepare(self, rows: Sequence[Any]) -> None:
         """Adds to the rows of a page, or to the one row of its own page, what its columns show."""

@@ -1,7 +1,6 @@
 """Who uses the house, and how much."""
 
 from collections.abc import Sequence
-from datetime import datetime
 from typing import Any
 
 from django.contrib import admin
@@ -10,8 +9,10 @@ from django.contrib.auth.models import User
 from django.http import HttpRequest
 from django.template.defaultfilters import filesizeformat
 from django.urls import reverse
+from django.utils.formats import date_format
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
+from django.utils.timezone import localtime
 
 from classifier.admin.lists import Browsing
 from classifier.usage import usage_of
@@ -27,8 +28,8 @@ class PersonAdmin(Browsing, UserAdmin):
     readonly_fields = USAGE
 
     def get_fieldsets(self, request: HttpRequest, obj: User | None = None) -> Any:
-        fieldsets = super().get_fieldsets(request, obj)
-        return (*fieldsets, ("Usage", {"fields": USAGE})) if obj else fieldsets
+        first, *others = super().get_fieldsets(request, obj)
+        return [first, ("Usage", {"fields": USAGE}), *others] if obj else [first, *others]
 
     # Rows carry the `usage` that is put there here; a User has none.
     def prepare(self, rows: Sequence[Any]) -> None:
@@ -57,8 +58,9 @@ class PersonAdmin(Browsing, UserAdmin):
         return _linked("batch", user, user.usage.batches)
 
     @admin.display(description="last upload")
-    def last_upload(self, user: Any) -> datetime | None:
-        return user.usage.last_upload
+    def last_upload(self, user: Any) -> str:
+        when = user.usage.last_upload
+        return date_format(localtime(when), "SHORT_DATETIME_FORMAT") if when else "–"
 
 
 def _linked(kind: str, user: Any, count: int, condition: str = "") -> SafeString:
