@@ -143,12 +143,12 @@ def test_admin_days_lead_to_the_rows_of_a_day(admin_client: Client, anna: User) 
     month = admin_client.get(f"{LISTED}?created_at__year=2026&created_at__month=2")
     for day, there in (("3 February", True), ("28 February", True), ("4 February", False)):
         (assertContains if there else assertNotContains)(month, f">{day}<")
-    day = admin_client.get(
+    of_day = admin_client.get(
         f"{LISTED}?created_at__year=2026&created_at__month=2&created_at__day=28&label=dog"
     )
-    assertContains(day, rows["third"].pk)
-    assertNotContains(day, rows["second"].pk)
-    assertContains(day, "?created_at__month=2&amp;created_at__year=2026&amp;label=dog")
+    assertContains(of_day, rows["third"].pk)
+    assertNotContains(of_day, rows["second"].pk)
+    assertContains(of_day, "?created_at__month=2&amp;created_at__year=2026&amp;label=dog")
     assert admin_client.get(f"{LISTED}?created_at__year=soon").status_code == 302
 
 
@@ -177,10 +177,10 @@ def test_admin_sees_what_each_user_keeps_and_goes_there(
 
 def test_admin_sees_what_became_of_the_files_of_a_batch(admin_client: Client, batch: Batch) -> None:
     failed, heard = BatchFile.objects.order_by("path")[:2]
-    Analysis.objects.filter(pk=failed.analysis_id).update(
+    Analysis.objects.filter(batch_files=failed).update(
         state=State.FAILED, error_code="damaged", error_detail="It stops after 0.4 s."
     )
-    Analysis.objects.filter(pk=heard.analysis_id).update(state=State.DONE, label="dog")
+    Analysis.objects.filter(batch_files=heard).update(state=State.DONE, label="dog")
     batch.files.create(path="x", outcome=FileOutcome.REFUSED, detail="The file is empty.")
     page = admin_client.get("/admin/classifier/batch/?q=TRIP")
     (row,) = page.context["cl"].result_list
