@@ -1,6 +1,6 @@
 """Folders as batches: what page, API and command do with many clips at once."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from uuid import UUID
 
@@ -28,8 +28,7 @@ MOST_PATH_CHARACTERS = 1000
 # An index entry of PostgreSQL takes no more.
 MOST_PATH_BYTES = 2400
 _SYSTEM_NAMES = {"__macosx", "thumbs.db", "desktop.ini", "$recycle.bin"}
-_TOTAL_OF: dict[str, str] = {
-    State.DONE: "done",
+_UNDONE: dict[str, str] = {
     State.RUNNING: "running",
     State.QUEUED: "waiting",
     State.FAILED: "failed",
@@ -277,21 +276,34 @@ def totals(batch: Batch) -> Totals:
     return totals_of([batch])[batch.pk]
 
 
-def totals_of(batches: Iterable[Batch]) -> dict[UUID, Totals]:
-    """For all of them in one query."""
+def totals_of(batches: Sequence[Batch]) -> dict[UUID, Totals]:
+    """For all of them in one query, which looks at no analysis that is done.
+
+    Most are, so they are what the files that were accepted leave when the others are counted.
+    """
     found = {batch.pk: Totals() for batch in batches}
-    counted = (
-        BatchFile.objects.filter(batch__in=list(found))
-        .values("batch", "outcome", "analysis__state")
-        .annotate(count=Count("pk"))
+    files = BatchFile.objects.filter(batch__in=list(found))
+    outcomes = files.values_list("batch", "outcome").annotate(count=Count("*")).order_by()
+    others = (
+        Analysis.objects.filter(
+            # Whose they are says no more than the batch does, but an index begins with it.
+            owner__in={batch.owner_id for batch in batches},
+            state__in=list(_UNDONE),
+            batch_files__batch__in=list(found),
+            batch_files__outcome=FileOutcome.ACCEPTED,
+        )
+        .values_list("batch_files__batch", "state")
+        .annotate(count=Count("*"))
         .order_by()
     )
-    for row in counted:
-        its, outcome, count = found[row["batch"]], row["outcome"], row["count"]
-        own = outcome == FileOutcome.ACCEPTED
-        name = _TOTAL_OF[row["analysis__state"]] if own else outcome
-        setattr(its, name, getattr(its, name) + count)
-        its.total += count
+    for pk, what, count in outcomes.union(others, all=True):
+        if what in _UNDONE:
+            name = _UNDONE[what]
+            found[pk].done -= count
+        else:
+            name = "done" if what == FileOutcome.ACCEPTED else what
+            found[pk].total += count
+        setattr(found[pk], name, getattr(found[pk], name) + count)
     return found
 
 

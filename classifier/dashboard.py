@@ -5,16 +5,14 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from django.conf import settings
-from django.contrib.auth import get_user_model
-from django.db.models import Count, Min, Sum
+from django.db.models import Count, Min
 from django.utils import timezone
 from kombu.exceptions import OperationalError
 
-from classifier.models import Analysis, Clip, Lane, State
+from classifier.models import Analysis, Lane, State
 from classifier.nudge import workers_answering
 
 FAILURES_OF_DAYS = 7
-MOST_USERS = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,13 +30,6 @@ class FailureView:
 
 
 @dataclass(frozen=True, slots=True)
-class UsageView:
-    username: str
-    clips: int
-    size_bytes: int
-
-
-@dataclass(frozen=True, slots=True)
 class DiskView:
     free_bytes: int
     total_bytes: int
@@ -49,7 +40,7 @@ def lanes() -> list[LaneView]:
     rows = (
         Analysis.objects.filter(state__in=(State.QUEUED, State.RUNNING))
         .values("lane", "state")
-        .annotate(count=Count("pk"), oldest=Min("created_at"))
+        .annotate(count=Count("*"), oldest=Min("created_at"))
         .order_by()
     )
     found = {(row["lane"], row["state"]): row for row in rows}
@@ -82,25 +73,10 @@ def failures() -> list[FailureView]:
     rows = (
         Analysis.objects.filter(state=State.FAILED, created_at__gte=since)
         .values("error_code")
-        .annotate(count=Count("pk"))
+        .annotate(count=Count("*"))
         .order_by("-count", "error_code")
     )
     return [FailureView(row["error_code"], row["count"]) for row in rows]
-
-
-def usage() -> list[UsageView]:
-    """Who keeps how much; the largest first."""
-    rows = (
-        Clip.objects.values("owner")
-        .annotate(clips=Count("pk"), size_bytes=Sum("size_bytes"))
-        .order_by("-size_bytes")[:MOST_USERS]
-    )
-    users = get_user_model().objects.in_bulk([row["owner"] for row in rows])
-    return [
-        UsageView(users[row["owner"]].get_username(), row["clips"], row["size_bytes"])
-        for row in rows
-        if row["owner"] in users
-    ]
 
 
 def disk() -> DiskView:

@@ -45,12 +45,13 @@ class Step(models.TextChoices):
 STEPS = (Step.DECODING, Step.LISTENING, Step.DRAWING, Step.SAVING)
 
 
-def whose(user) -> Q:
-    """The owner's, where something narrower should lead: a batch, for one.
+def beside(**columns: Any) -> Q:
+    """`column = value`, where something narrower should lead: a batch, for one.
 
     As a range, because SQLite takes `=` to leave ten rows and would walk a whole history for them.
     """
-    return Q(owner__gte=user.pk, owner__lte=user.pk)
+    edges = ("gte", "lte")
+    return Q(**{f"{name}__{edge}": value for name, value in columns.items() for edge in edges})
 
 
 class ClipQuerySet(models.QuerySet["Clip"]):
@@ -58,7 +59,7 @@ class ClipQuerySet(models.QuerySet["Clip"]):
         """One user's clips; or of one batch of theirs, once each."""
         if batch is None:
             return self.filter(owner=user)
-        return self.filter(whose(user), pk__in=batch.files.values("analysis__clip"))
+        return self.filter(beside(owner=user.pk), pk__in=batch.files.values("analysis__clip"))
 
     def with_bytes(self, user, sha256: str) -> Self:
         """This user's clips of exactly these bytes."""
@@ -85,9 +86,14 @@ class Clip(models.Model):
 
     class Meta:
         indexes = [
-            models.Index(fields=["owner", "sha256"], name="clip_same_bytes"),
-            models.Index(fields=["owner", "-created_at", "-id"], name="clip_history"),
-            models.Index(fields=["-created_at", "-id"], name="clip_newest"),
+            # By hash first: the admin knows no owner.
+            models.Index(fields=["sha256", "owner"], name="clip_by_hash"),
+            # With size and name, so that a person's uploads are summed, and searched by name,
+            # without reading their rows; those of everybody are only searched.
+            models.Index(
+                fields=["owner", "-created_at", "-id", "size_bytes", "name"], name="clip_of_owner"
+            ),
+            models.Index(fields=["-created_at", "-id", "name"], name="clip_by_age"),
         ]
 
     def __str__(self) -> str:
@@ -100,7 +106,7 @@ class AnalysisQuerySet(models.QuerySet["Analysis"]):
         if batch is None:
             mine = self.filter(owner=user)
         else:
-            mine = self.filter(whose(user), pk__in=batch.files.values("analysis"))
+            mine = self.filter(beside(owner=user.pk), pk__in=batch.files.values("analysis"))
         return mine.select_related("clip").order_by("-created_at", "-id")
 
     def for_history(
@@ -115,10 +121,10 @@ class AnalysisQuerySet(models.QuerySet["Analysis"]):
         """Rows of the history page, without the heavy columns."""
         rows = self.for_owner(user, batch).defer("predictions", "scope", "maps")
         if name:
-            rows = rows.filter(clip__name__icontains=name)
-        if label:
-            rows = rows.filter(label=label)
-        return rows.filter(state=state) if state else rows
+            # Not by a join: the names lie side by side in an index, the clips do not.
+            rows = rows.filter(clip__in=Clip.objects.filter(owner=user, name__icontains=name))
+        asked = {name: value for name, value in (("label", label), ("state", state)) if value}
+        return rows.filter(beside(**asked) if batch else Q(**asked))
 
     def for_list(self, user, batch: "Batch | None" = None) -> Self:
         """Rows of a list of the API: everything but what is heavy."""
@@ -297,7 +303,8 @@ class Analysis(models.Model):
     class Meta:
         verbose_name_plural = "analyses"
         indexes = [
-            models.Index(fields=["owner", "-created_at", "-id"], name="analysis_history"),
+            # With the clip, so that those of certain clips are counted without reading the others.
+            models.Index(fields=["owner", "-created_at", "-id", "clip"], name="analysis_of_owner"),
             # To the last column of the order, or SQLite would rather walk through the history.
             *(
                 models.Index(
@@ -310,6 +317,11 @@ class Analysis(models.Model):
             models.Index(fields=["state", "leased_until"], name="analysis_leases"),
             models.Index(fields=["token"], name="analysis_token"),
             models.Index(fields=["-created_at", "-id"], name="analysis_newest"),
+            # The admin's lists, which are nobody's in particular.
+            *(
+                models.Index(fields=[what, "-created_at", "-id"], name=f"analysis_all_{what}")
+                for what in ("label", "state", "checkpoint", "confidence")
+            ),
         ]
         constraints = [
             models.UniqueConstraint(
@@ -406,7 +418,10 @@ class Batch(models.Model):
 
     class Meta:
         verbose_name_plural = "batches"
-        indexes = [models.Index(fields=["owner", "-created_at", "-id"], name="batch_newest")]
+        indexes = [
+            models.Index(fields=["owner", "-created_at", "-id"], name="batch_newest"),
+            models.Index(fields=["-created_at", "-id"], name="batch_by_age"),
+        ]
 
     def __str__(self) -> str:
         return self.name
@@ -475,6 +490,12 @@ class BatchFile(models.Model):
     class Meta:
         constraints = [
             models.UniqueConstraint(fields=["batch", "path"], name="one_row_per_path_of_a_batch")
+        ]
+        indexes = [
+            models.Index(fields=["outcome", "-id"], name="batch_file_by_outcome"),
+            # Two ways to count the files of a batch, see `batches.totals_of`.
+            models.Index(fields=["batch", "outcome"], name="batch_file_totals"),
+            models.Index(fields=["analysis", "outcome", "batch"], name="batch_file_states"),
         ]
 
     def __str__(self) -> str:

@@ -31,7 +31,7 @@ class House:
         self.data = data
         self.port = free_port()
         self.url = f"http://localhost:{self.port}"
-        self.database_url = _own_database(os.environ.get("DATABASE_URL", ""))
+        self.database_url = own_database(os.environ.get("DATABASE_URL", ""))
         self.redis_url = os.environ.get("REDIS_URL", "")
         self.env = os.environ | {
             "SONOSCOPE_DATA": str(data),
@@ -69,7 +69,7 @@ class House:
         for log in self.logs:
             log.close()
         if self.database_url:
-            _drop_database(os.environ["DATABASE_URL"], self.database_url)
+            drop_database(os.environ["DATABASE_URL"], self.database_url)
 
     def manage(self, *arguments: str) -> str:
         done = subprocess.run(
@@ -247,7 +247,7 @@ def free_port() -> int:
         return probe.getsockname()[1]
 
 
-def _own_database(server_url: str) -> str:
+def own_database(server_url: str) -> str:
     """A new, empty database on that server; the URL of it."""
     if not server_url:
         return ""
@@ -257,7 +257,7 @@ def _own_database(server_url: str) -> str:
     return urlunsplit(urlsplit(server_url)._replace(path=f"/{name}"))
 
 
-def _drop_database(server_url: str, database_url: str) -> None:
+def drop_database(server_url: str, database_url: str) -> None:
     name = urlsplit(database_url).path[1:]
     with psycopg.connect(server_url, autocommit=True) as connection:
         connection.execute(f'DROP DATABASE "{name}" WITH (FORCE)'.encode())

@@ -10,7 +10,7 @@ from rest_framework.request import Request
 
 from classifier.api.paging import MOST_PAGE_ROWS
 from classifier.media import AUDIO_TYPES
-from classifier.models import Batch, BatchState, State
+from classifier.models import Batch, BatchState, State, beside
 
 
 class Filters(serializers.Serializer):
@@ -45,7 +45,8 @@ class Filters(serializers.Serializer):
         for name, value in form.validated_data.items():
             lookup = cls.lookups.get(name)
             if isinstance(lookup, str):
-                condition &= Q(**{lookup: value})
+                batch_leads = "batch" in given and "__" not in lookup
+                condition &= (beside if batch_leads else Q)(**{lookup: value})
             elif lookup:
                 condition &= lookup(value)
         return condition

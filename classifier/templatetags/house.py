@@ -1,10 +1,12 @@
-"""The dashboard on the admin's first page."""
+"""What the pages of the admin show beside Django's own."""
 
 from typing import Any
 
 from django import template
+from django.contrib.admin.views.main import ChangeList
 
-from classifier import dashboard
+from classifier import dashboard, usage
+from classifier.admin.days import drill_down
 
 register = template.Library()
 
@@ -13,9 +15,13 @@ register = template.Library()
 def house_dashboard() -> dict[str, Any]:
     return {
         "lanes": dashboard.lanes(),
-        "workers": dashboard.workers(),
         "failures": dashboard.failures(),
         "failure_days": dashboard.FAILURES_OF_DAYS,
-        "usage": dashboard.usage(),
+        "usage": usage.keepers(),
         "disk": dashboard.disk(),
     }
+
+
+@register.inclusion_tag("admin/date_hierarchy.html")
+def house_days(changes: ChangeList) -> dict[str, Any]:
+    return drill_down(changes)

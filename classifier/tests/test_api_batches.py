@@ -83,12 +83,13 @@ def test_analyses_and_clips_of_a_batch_are_listed_once_each(caller: Caller) -> N
 def test_a_small_batch_is_found_without_walking_through_the_history(caller: Caller) -> None:
     batch = filled(caller.user, "trip", b"one")
     for rows in (
-        Analysis.objects.for_list(caller.user, batch).filter(label="dog"),
+        Analysis.objects.for_list(caller.user, batch),
+        Analysis.objects.for_history(caller.user, label="dog", state="done", batch=batch),
         Clip.objects.for_owner(caller.user, batch).order_by("-created_at", "-id"),
     ):
         plan = rows.explain()
-        assert "batchfile" in plan
-        assert "history" not in plan and "by_label" not in plan and "SCAN" not in plan
+        assert "LIST SUBQUERY" in plan and "batch_id=?" in plan
+        assert "classifier_analysis USING INDEX analysis_" not in plan and "SCAN" not in plan
 
 
 def test_the_batch_of_another_is_no_filter(caller: Caller, ben: User) -> None:
@@ -306,7 +307,8 @@ def test_the_admin_deletes_in_the_same_way(anna: User, own_media: Path) -> None:
     client = Client()
     client.force_login(User.objects.create_superuser("root", password="x"))
     page = client.get(f"/admin/classifier/batch/{batch.pk}/delete/")
-    assertContains(page, "2 files, and the clips that came in through it")
+    assertContains(page, "Batch files: 2")
+    assertContains(page, "trip, and its clips that are in no other batch")
     client.post(f"/admin/classifier/batch/{batch.pk}/delete/", {"post": "yes"})
     assert not Batch.objects.exists()
     assert not Clip.objects.exists()

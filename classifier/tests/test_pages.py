@@ -2,13 +2,10 @@
 
 import pytest
 from django.contrib.auth.models import User
-from django.db import connection
 from django.test import Client
-from django.test.utils import CaptureQueriesContext
 from pytest_django import DjangoAssertNumQueries, Settings
 from pytest_django.asserts import assertContains, assertNotContains
 
-from classifier.models import Analysis, Clip
 from classifier.scope import frequency_ticks, time_ticks
 from classifier.templatetags.sound import channels, percent, seconds, words
 from classifier.tests.conftest import done, queued
@@ -40,14 +37,10 @@ def test_a_wrong_filter_shows_everything_rather_than_an_error(visitor: Client, a
     assertContains(visitor.get("/history/?state=nonsense&page=999"), row.pk)
 
 
-def test_history_asks_as_much_for_fifty_rows_as_for_one(
-    visitor: Client, anna: User, django_assert_max_num_queries: DjangoAssertNumQueries
-) -> None:
+def test_history_comes_in_pages_of_fifty(visitor: Client, anna: User) -> None:
     for _ in range(60):
         done(anna)
-    with django_assert_max_num_queries(6):
-        page = visitor.get("/history/")
-    assert page.content.count(b"data-analysis=") == 50
+    assert visitor.get("/history/").content.count(b"data-analysis=") == 50
     assertContains(visitor.get("/history/?page=2"), "Page 2 of 2")
 
 
@@ -136,120 +129,6 @@ def test_names_are_shown_as_text(visitor: Client, anna: User) -> None:
     row.clip.name = "<script>alert(1)</script>.wav"
     row.clip.save()
     assertNotContains(visitor.get("/history/"), "<script>alert")
-
-
-def test_admin_lists_with_a_bounded_number_of_queries(
-    admin_client: Client,
-    anna: User,
-    django_assert_max_num_queries: DjangoAssertNumQueries,
-) -> None:
-    for _ in range(40):
-        done(anna)
-    with django_assert_max_num_queries(16):
-        page = admin_client.get("/admin/classifier/analysis/")
-    assertContains(page, "strip.png", count=40)
-    with django_assert_max_num_queries(14):
-        admin_client.get("/admin/classifier/clip/")
-
-
-def test_admin_searches_filters_and_analyses_again(admin_client: Client, anna: User) -> None:
-    dog, rain = done(anna, "dog"), done(anna, "rain")
-    Clip.objects.filter(pk=rain.clip_id).update(name="roof.wav", sha256="5" * 64)
-    for term in ("ROOF", "5555"):
-        page = admin_client.get(f"/admin/classifier/analysis/?q={term}")
-        assertContains(page, rain.pk)
-        assertNotContains(page, dog.pk)
-    assertContains(admin_client.get("/admin/classifier/analysis/?q=anna"), dog.pk)
-    assertNotContains(admin_client.get("/admin/classifier/analysis/?q=nobody"), dog.pk)
-    assertContains(admin_client.get("/admin/classifier/analysis/?label=dog"), dog.pk)
-    admin_client.post(
-        "/admin/classifier/analysis/",
-        {"action": "analyse_again", "_selected_action": [str(dog.pk), str(rain.pk)]},
-    )
-    assert Analysis.objects.filter(state="queued").count() == 2
-    detail = admin_client.get(f"/admin/classifier/analysis/{dog.pk}/change/")
-    assertNotContains(detail, "_save")
-
-
-def test_admin_pages_ask_as_much_for_many_rows_as_for_few(admin_client: Client, anna: User) -> None:
-    listed = ("analysis", "clip", "batch")
-    addresses = ("/admin/", *(f"/admin/classifier/{name}/" for name in listed))
-
-    def asked() -> list[int]:
-        counts = []
-        for address in addresses:
-            with CaptureQueriesContext(connection) as queries:
-                assert admin_client.get(address).status_code == 200
-            counts.append(len(queries))
-        return counts
-
-    for _ in range(60):
-        done(anna)
-    few = asked()
-    clips = [
-        Clip(owner=anna, name=f"{n}.wav", file_key="ab" * 16, size_bytes=1, sha256="0" * 64)
-        for n in range(2000)
-    ]
-    Clip.objects.bulk_create(clips)
-    Analysis.objects.bulk_create(
-        [Analysis(clip=c, owner=anna, state="done", label="dog", token="t" * 32) for c in clips]
-    )
-    assert asked() == few
-
-
-def test_admin_first_page_tells_how_the_house_is(admin_client: Client, anna: User) -> None:
-    queued(anna)
-    queued(anna, state="failed", error_code="damaged")
-    page = admin_client.get("/admin/")
-    assertContains(page, "interactive")
-    assertContains(page, "damaged")
-    assertContains(page, "Workers answering")
-    assertContains(page, "Free on the data disk")
-    assertContains(page, "anna")
-
-
-def test_admin_marks_unfinished_analyses_as_failed_and_no_others(
-    admin_client: Client, anna: User
-) -> None:
-    waiting, heard = queued(anna), done(anna)
-    admin_client.post(
-        "/admin/classifier/analysis/",
-        {"action": "mark_as_failed", "_selected_action": [str(waiting.pk), str(heard.pk)]},
-    )
-    waiting.refresh_from_db()
-    heard.refresh_from_db()
-    assert (waiting.state, heard.state) == ("failed", "done")
-    assert waiting.error_detail
-
-
-def test_admin_exports_what_is_selected_without_formulas(admin_client: Client, anna: User) -> None:
-    row = done(anna)
-    Clip.objects.filter(pk=row.clip_id).update(name="=1+1.wav")
-    answer = admin_client.post(
-        "/admin/classifier/analysis/",
-        {"action": "export_csv", "_selected_action": [str(row.pk)]},
-    )
-    header, line = answer.getvalue().decode().splitlines()
-    assert header.startswith("analysis,clip,owner,state,label")
-    assert "'=1+1.wav" in line
-    assert ",dog,0.9," in line
-
-
-def test_admin_deletes_analyses_clips_and_users(admin_client: Client, anna: User) -> None:
-    for address in ("analysis", "clip"):
-        row = done(anna)
-        pk = row.pk if address == "analysis" else row.clip_id
-        admin_client.post(f"/admin/classifier/{address}/{pk}/delete/", {"post": "yes"})
-        assert not Analysis.objects.filter(pk=row.pk).exists()
-    admin_client.post(f"/admin/auth/user/{anna.pk}/delete/", {"post": "yes"})
-    assert not User.objects.filter(pk=anna.pk).exists()
-
-
-def test_the_strip_of_another_is_for_staff_only(visitor: Client, ben: User) -> None:
-    row = done(ben)
-    answer = visitor.get(f"/admin/classifier/analysis/{row.pk}/strip.png")
-    assert answer.status_code == 302
-    assert "/admin/login/" in answer["Location"]
 
 
 def test_numbers_read_as_people_write_them() -> None:

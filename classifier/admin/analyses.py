@@ -1,0 +1,161 @@
+"""Every analysis: to look at, to hear again, to stop, to export, to delete."""
+
+from uuid import UUID
+
+from django.contrib import admin, messages
+from django.db.models import QuerySet
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, StreamingHttpResponse
+from django.shortcuts import render
+from django.urls import path, reverse
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+
+from classifier import dashboard, files, media, uploads
+from classifier.admin import search
+from classifier.admin.filters import CheckpointFilter, FailureFilter, LabelFilter, WaitingFilter
+from classifier.admin.lists import NewestFirst
+from classifier.csv_stream import csv_lines
+from classifier.models import Analysis, State
+from classifier.templatetags.sound import percent, seconds, words
+
+
+@admin.register(Analysis)
+class AnalysisAdmin(NewestFirst):
+    list_display = (
+        "strip",
+        "heard",
+        "confidence_percent",
+        "state",
+        "clip_name",
+        "owner",
+        "taken_s",
+        "created_at",
+        "lane",
+        "checkpoint",
+    )
+    list_display_links = ("strip", "heard")
+    list_filter = (
+        "state",
+        WaitingFilter,
+        LabelFilter,
+        FailureFilter,
+        CheckpointFilter,
+        "created_at",
+    )
+    sortable_by = ("heard", "confidence_percent", "created_at")
+    list_select_related = ("clip", "owner")
+    # Named here for the box to appear; `get_search_results` searches.
+    search_fields = ("clip__name",)
+    search_help_text = search.HELP
+    actions = ("analyse_again", "mark_as_failed", "export_csv")
+    exclude = ("token", "predictions", "scope", "maps")
+    readonly_fields = ("strip", "best_five")
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Analysis]:
+        rows = super().get_queryset(request)
+        match = request.resolver_match
+        if match and match.url_name == "classifier_analysis_changelist":
+            return rows.defer("predictions", "scope", "maps", "timings")
+        return rows
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Analysis], search_term: str
+    ) -> tuple[QuerySet[Analysis], bool]:
+        return search.search(queryset, search_term.strip(), "clip"), False
+
+    @admin.display(description="spectrogram")
+    def strip(self, row: Analysis) -> SafeString | str:
+        if row.state != State.DONE:
+            return "–"
+        url = reverse("admin:analysis_strip", args=[row.pk])
+        return format_html('<img src="{}" width="160" height="32" alt="" loading="lazy">', url)
+
+    @admin.display(description="heard as", ordering="label")
+    def heard(self, row: Analysis) -> str:
+        return words(row.label) if row.label else row.error_detail or "–"
+
+    @admin.display(description="confidence", ordering="confidence")
+    def confidence_percent(self, row: Analysis) -> str:
+        return percent(row.confidence)
+
+    @admin.display(description="time taken")
+    def taken_s(self, row: Analysis) -> str:
+        if row.started_at is None or row.finished_at is None:
+            return "–"
+        return seconds((row.finished_at - row.started_at).total_seconds())
+
+    @admin.display(description="clip")
+    def clip_name(self, row: Analysis) -> str:
+        return row.clip.name
+
+    @admin.display(description="best five")
+    def best_five(self, row: Analysis) -> str:
+        return ", ".join(
+            f"{words(p['class'])} {percent(p['confidence'])}" for p in row.predictions[:5]
+        )
+
+    @admin.action(description="Analyse again")
+    def analyse_again(self, request: HttpRequest, rows: QuerySet[Analysis]) -> None:
+        clips = {row.clip_id: row.clip for row in rows.select_related("clip")}
+        for clip in clips.values():
+            uploads.analyse_again(clip)
+        self.message_user(request, f"{len(clips)} clips wait to be heard again.", messages.SUCCESS)
+
+    @admin.action(description="Mark as failed")
+    def mark_as_failed(self, request: HttpRequest, rows: QuerySet[Analysis]) -> None:
+        stopped = Analysis.objects.filter(pk__in=rows.values("pk")).stop(
+            "stopped", "Somebody who keeps this Sonoscope stopped it.", "Ask them, or try again."
+        )
+        self.message_user(request, f"{stopped} unfinished analyses were stopped.", messages.SUCCESS)
+
+    @admin.action(description="Export as CSV")
+    def export_csv(self, request: HttpRequest, rows: QuerySet[Analysis]) -> StreamingHttpResponse:
+        return StreamingHttpResponse(
+            csv_lines(
+                CSV_COLUMNS,
+                map(_cells, rows.select_related("clip", "owner").iterator(chunk_size=500)),
+            ),
+            content_type="text/csv; charset=utf-8",
+            headers={"Content-Disposition": 'attachment; filename="analyses.csv"'},
+        )
+
+    def delete_model(self, request: HttpRequest, obj: Analysis) -> None:
+        uploads.delete_analysis(obj)
+
+    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Analysis]) -> None:
+        for analysis in queryset:
+            uploads.delete_analysis(analysis)
+
+    def get_urls(self) -> list:
+        for_staff = self.admin_site.admin_view
+        return [
+            path("<uuid:pk>/strip.png", for_staff(self.strip_png), name="analysis_strip"),
+            path("workers/", for_staff(self.workers), name="workers"),
+            *super().get_urls(),
+        ]
+
+    def workers(self, request: HttpRequest) -> HttpResponse:
+        """For the dashboard, which does not wait for them."""
+        names = dashboard.workers()
+        return render(request, "classifier/_workers.html", {"workers": names})
+
+    def strip_png(self, request: HttpRequest, pk: UUID) -> HttpResponseBase:
+        row = Analysis.objects.filter(pk=pk, state=State.DONE).only("pk", "token").first()
+        if row is None or not self.has_view_permission(request):
+            raise Http404
+        path = files.analysis_folder(row.pk, row.token) / files.STRIP
+        return media.ranged(request, path, "image/png")
+
+
+CSV_COLUMNS = (
+    "analysis", "clip", "owner", "state", "label", "confidence", "duration_s", "checkpoint",
+    "created_at", "finished_at", "error_code", "error_detail",
+)  # fmt: skip
+
+
+def _cells(row: Analysis) -> tuple[object, ...]:
+    return (
+        row.pk, row.clip.name, row.owner.get_username(), row.state, row.label, row.confidence,
+        row.clip.duration_s, row.checkpoint, row.created_at, row.finished_at,
+        row.error_code, row.error_detail,
+    )  # fmt: skip

@@ -1,0 +1,166 @@
+"""Batches with their totals, and the files in them."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from django.contrib import admin, messages
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from django.urls import reverse
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+
+from classifier import batches
+from classifier.admin.lists import NewestFirst, ReadOnly
+from classifier.models import Batch, BatchFile, State
+from classifier.templatetags.sound import percent, words
+
+# A batch holds up to 10,000 files, and each of them is counted.
+PAGE_BATCHES = 20
+
+
+def _files(batch: Batch, count: int, condition: str = "") -> SafeString:
+    """A number that leads to the files it counts, and so to their analyses."""
+    address = reverse("admin:classifier_batchfile_changelist")
+    return format_html('<a href="{}?batch={}{}">{}</a>', address, batch.pk, condition, count)
+
+
+def _total(name: str, condition: str) -> Any:
+    """A column of how many files of a batch came to this."""
+
+    @admin.display(description=name)
+    def column(batch: Batch) -> SafeString | str:
+        count = getattr(batch.totals, name)  # type: ignore[attr-defined]
+        return _files(batch, count, condition) if count else "–"
+
+    column.__name__ = name
+    return column
+
+
+TOTALS = (
+    *(
+        _total(name, f"&outcome=accepted&analysis__state={state}")
+        for name, state in (
+            ("done", State.DONE),
+            ("running", State.RUNNING),
+            ("waiting", State.QUEUED),
+            ("failed", State.FAILED),
+            ("cancelled", State.CANCELLED),
+        )
+    ),
+    _total("refused", "&outcome=refused"),
+    _total("duplicate", "&outcome=duplicate"),
+)
+
+
+class BatchStateFilter(admin.SimpleListFilter):
+    title = parameter_name = "state"
+    conditions: Mapping[str, Mapping[str, Any]] = {
+        "open": {"closed_at": None},
+        "closed": {"closed_at__isnull": False, "cancelled_at": None},
+        "cancelled": {"cancelled_at__isnull": False},
+    }
+
+    def lookups(self, request: HttpRequest, model_admin: admin.ModelAdmin) -> Any:
+        return [(state, state) for state in self.conditions]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet) -> QuerySet:
+        return queryset.filter(**self.conditions.get(self.value() or "", {}))
+
+
+@admin.register(Batch)
+class BatchAdmin(NewestFirst):
+    list_display = ("name", "owner", "state", "created_at", "files", *TOTALS)
+    list_filter = (BatchStateFilter, "created_at")
+    list_per_page = PAGE_BATCHES
+    list_select_related = ("owner",)
+    sortable_by = ("created_at",)
+    search_fields = ("name", "owner__username")
+    search_help_text = "Part of a name or of a user's name"
+    fields = ("name", "owner", "state", "source", "created_at", "closed_at", "cancelled_at",
+              "files", "totals")  # fmt: skip
+    readonly_fields = ("state", "files", "totals")
+    actions = ("cancel", "retry_failed")
+
+    def prepare(self, rows: Sequence[Batch]) -> None:
+        totals = batches.totals_of(rows)
+        for batch in rows:
+            batch.totals = totals[batch.pk]  # type: ignore[attr-defined]
+
+    @admin.display
+    def state(self, batch: Batch) -> str:
+        return batch.state
+
+    @admin.display
+    def files(self, batch: Batch) -> SafeString:
+        return _files(batch, batch.totals.total)  # type: ignore[attr-defined]
+
+    @admin.display
+    def totals(self, batch: Batch) -> str:
+        counts = batch.totals.as_dict()  # type: ignore[attr-defined]
+        return ", ".join(f"{count} {what}" for what, count in counts.items() if count)
+
+    @admin.action(description="Cancel: what waits is not heard")
+    def cancel(self, request: HttpRequest, rows: QuerySet[Batch]) -> None:
+        cancelled = sum(batches.cancel(batch) for batch in rows)
+        self.message_user(request, f"{cancelled} waiting files were cancelled.", messages.SUCCESS)
+
+    @admin.action(description="Retry what failed")
+    def retry_failed(self, request: HttpRequest, rows: QuerySet[Batch]) -> None:
+        retried = sum(batches.retry_failed(batch) for batch in rows.filter(cancelled_at=None))
+        self.message_user(request, f"{retried} files wait to be heard again.", messages.SUCCESS)
+        if rows.exclude(cancelled_at=None).exists():
+            self.message_user(request, "Cancelled batches stay as they are.", messages.WARNING)
+
+    def get_deleted_objects(
+        self, objs: Sequence[Any] | QuerySet[Any], request: HttpRequest
+    ) -> tuple[list[str], dict[str, int], set[str], list[str]]:
+        """Says what no foreign key does: clips go with the batch that brought them."""
+        named, counts, forbidden, protected = super().get_deleted_objects(objs, request)
+        named = [f"{name}, and its clips that are in no other batch" for name in named]
+        if not request.user.has_perm("classifier.delete_clip"):
+            forbidden.add("clip")
+        return named, counts, forbidden, protected
+
+    def delete_model(self, request: HttpRequest, obj: Batch) -> None:
+        batches.delete(obj)
+
+    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Batch]) -> None:
+        for batch in queryset:
+            batches.delete(batch)
+
+
+@admin.register(BatchFile)
+class BatchFileAdmin(ReadOnly):
+    list_display = ("path", "batch", "outcome", "state", "heard", "confidence", "why")
+    list_filter = ("outcome",)
+    list_select_related = ("batch", "analysis")
+    ordering = ("-id",)
+    sortable_by = ()
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[BatchFile]:
+        heavy = ("predictions", "scope", "maps", "timings")
+        return super().get_queryset(request).defer(*(f"analysis__{name}" for name in heavy))
+
+    def lookup_allowed(self, lookup: str, value: str, request: HttpRequest) -> bool:
+        """Also by state, as the numbers in the list of batches ask."""
+        return lookup == "analysis__state" or super().lookup_allowed(lookup, value, request)
+
+    @admin.display(description="analysis")
+    def state(self, file: BatchFile) -> SafeString | str:
+        if file.analysis is None:
+            return "–"
+        address = reverse("admin:classifier_analysis_change", args=[file.analysis.pk])
+        return format_html('<a href="{}">{}</a>', address, file.analysis.get_state_display())
+
+    @admin.display(description="heard as")
+    def heard(self, file: BatchFile) -> str:
+        return words(file.analysis.label) if file.analysis and file.analysis.label else "–"
+
+    @admin.display
+    def confidence(self, file: BatchFile) -> str:
+        return percent(file.analysis.confidence) if file.analysis else ""
+
+    @admin.display
+    def why(self, file: BatchFile) -> str:
+        return file.error["detail"] if file.error else ""

@@ -1,0 +1,55 @@
+"""Filters whose choices and rows an index finds."""
+
+from typing import Any
+
+from django.contrib import admin
+from django.db.models import QuerySet
+from django.http import HttpRequest
+
+from classifier.models import Analysis, Lane, State
+
+# Labels and checkpoints to filter by are those of this many latest rows.
+LATELY_ROWS = 2_000
+
+
+class Lately(admin.SimpleListFilter):
+    """Choices are the values lately seen: finding all of them would read the whole table."""
+
+    parameter_name: str
+
+    def lookups(self, request: HttpRequest, model_admin: admin.ModelAdmin) -> list[tuple[str, str]]:
+        latest = Analysis.objects.order_by("-created_at", "-id").values_list(
+            self.parameter_name, flat=True
+        )
+        return [(value, value) for value in sorted(set(latest[:LATELY_ROWS]) - {""})]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet) -> QuerySet:
+        value = self.value()
+        return queryset.filter(**{self.parameter_name: value}) if value else queryset
+
+
+class LabelFilter(Lately):
+    title = parameter_name = "label"
+
+
+class CheckpointFilter(Lately):
+    title = parameter_name = "checkpoint"
+
+
+class FailureFilter(Lately):
+    title, parameter_name = "failure", "error_code"
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet) -> QuerySet:
+        rows = super().queryset(request, queryset)
+        return rows.filter(state=State.FAILED) if self.value() else rows
+
+
+class WaitingFilter(admin.SimpleListFilter):
+    title, parameter_name = "waiting in lane", "waiting"
+
+    def lookups(self, request: HttpRequest, model_admin: admin.ModelAdmin) -> Any:
+        return Lane.choices
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet) -> QuerySet:
+        lane = {str(lane.value): lane for lane in Lane}.get(self.value() or "")
+        return queryset if lane is None else queryset.filter(state=State.QUEUED, lane=lane)

@@ -1,0 +1,115 @@
+"""What all lists of the admin share: they cost the same however many rows there are."""
+
+from collections.abc import Iterable, Sequence
+from functools import cached_property
+from typing import Any
+
+from django.contrib import admin
+from django.contrib.admin.views.main import ChangeList
+from django.core.paginator import Paginator
+from django.db.models import Model, QuerySet
+from django.http import HttpRequest
+
+PAGE_ROWS = 50
+# Further than this nobody pages; counting all rows would cost more than showing them.
+MOST_COUNTED = 10_000
+# A confirmation names so many of those that are to be deleted, and counts the others.
+MOST_NAMED = 20
+
+
+class CappedPaginator(Paginator):
+    """Counts no further than MOST_COUNTED."""
+
+    @cached_property
+    def count(self) -> int:
+        rows = self.object_list
+        assert isinstance(rows, QuerySet)
+        return rows.order_by()[:MOST_COUNTED].count()
+
+    @property
+    def capped(self) -> bool:
+        return self.count == MOST_COUNTED
+
+
+class PageList(ChangeList):
+    """Hands the rows of its page to `prepare`, so that one question can serve all of them."""
+
+    model_admin: "Browsing"
+    paginator: CappedPaginator
+
+    def get_results(self, request: HttpRequest) -> None:
+        super().get_results(request)
+        rows = list(self.result_list)
+        self.model_admin.prepare(rows)
+        self.result_list = rows
+        if self.paginator.capped or not self.params:
+            # Said beside the search box otherwise; it would be a limit there, or say nothing.
+            self.full_result_count = self.result_count
+
+
+class Browsing(admin.ModelAdmin):
+    """Lists that count to a limit, sort by what an index holds, and delete without naming all."""
+
+    list_per_page = PAGE_ROWS
+    show_full_result_count = False
+    show_facets = admin.ShowFacets.NEVER
+    paginator = CappedPaginator
+    change_list_template = "classifier/admin_list.html"
+
+    class Media:
+        css = {"all": ["css/admin.css"]}
+
+    def prepare(self, rows: Sequence[Any]) -> None:
+        """Adds to the rows of a page, or to the one row of its own page, what its columns show."""
+
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
+        return PageList
+
+    def get_object(
+        self, request: HttpRequest, object_id: str, from_field: str | None = None
+    ) -> Any | None:
+        row = super().get_object(request, object_id, from_field)
+        if row is not None:
+            self.prepare([row])
+        return row
+
+    def get_deleted_objects(
+        self, objs: Sequence[Any] | QuerySet[Any], request: HttpRequest
+    ) -> tuple[list[str], dict[str, int], set[str], list[str]]:
+        """Django would fetch and name each row that goes with them, be it a hundred thousand."""
+        rows = list(objs)
+        counts = {str(self.opts.verbose_name_plural): len(rows)}
+        forbidden = set() if self.has_delete_permission(request) else {str(self.opts.verbose_name)}
+        for model, field in _pointing_at(self.model):
+            count = model._base_manager.filter(**{f"{field}__in": rows}).count()
+            if not count:
+                continue
+            name = str(model._meta.verbose_name_plural)
+            counts[name] = counts.get(name, 0) + count
+            keeper = self.admin_site._registry.get(model)
+            if keeper and not keeper.has_delete_permission(request):
+                forbidden.add(str(model._meta.verbose_name))
+        named = [str(row) for row in rows[:MOST_NAMED]]
+        return named, counts, forbidden, []
+
+
+class ReadOnly(Browsing):
+    """Rows come from uploads and workers only; here they can be looked at and deleted."""
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: object = None) -> bool:
+        return False
+
+
+class NewestFirst(ReadOnly):
+    ordering = ("-created_at", "-id")
+    date_hierarchy = "created_at"
+
+
+def _pointing_at(model: type[Model]) -> Iterable[tuple[type[Model], str]]:
+    """Models whose rows are deleted with rows of this one, and by which field."""
+    for relation in model._meta.related_objects:
+        if relation.one_to_many:
+            yield relation.related_model, relation.field.name

@@ -1,0 +1,75 @@
+"""Who keeps how much: counted for the people of one page, or for those who keep most."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from django.contrib.auth import get_user_model
+from django.db.models import Count, Max, Q, QuerySet, Sum
+
+from classifier.models import Analysis, Batch, Clip, State
+
+MOST_USERS = 20
+
+
+@dataclass(slots=True)
+class Usage:
+    """`size_bytes` is what was uploaded; identical files of one person are stored once."""
+
+    clips: int = 0
+    size_bytes: int = 0
+    last_upload: datetime | None = None
+    analyses: int = 0
+    failed: int = 0
+    batches: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Keeper:
+    user_id: int
+    username: str
+    clips: int
+    size_bytes: int
+
+
+def usage_of(user_ids: Iterable[int]) -> dict[int, Usage]:
+    """For all of them in three queries, which read indexes only."""
+    found = {user_id: Usage() for user_id in user_ids}
+    counted: tuple[tuple[QuerySet[Any], dict[str, Any]], ...] = (
+        (
+            Clip.objects.all(),
+            {
+                "clips": Count("*"),
+                "size_bytes": Sum("size_bytes"),
+                "last_upload": Max("created_at"),
+            },
+        ),
+        (
+            Analysis.objects.all(),
+            {"analyses": Count("*"), "failed": Count("state", filter=Q(state=State.FAILED))},
+        ),
+        (Batch.objects.all(), {"batches": Count("*")}),
+    )
+    for rows, columns in counted:
+        grouped = rows.filter(owner__in=list(found)).values("owner").annotate(**columns).order_by()
+        for row in grouped:
+            its = found[row.pop("owner")]
+            for name, value in row.items():
+                setattr(its, name, value)
+    return found
+
+
+def keepers() -> list[Keeper]:
+    """Who uploaded most, the most first."""
+    rows = (
+        Clip.objects.values("owner")
+        .annotate(clips=Count("*"), bytes=Sum("size_bytes"))
+        .order_by("-bytes")[:MOST_USERS]
+    )
+    users = get_user_model().objects.in_bulk([row["owner"] for row in rows])
+    return [
+        Keeper(row["owner"], users[row["owner"]].get_username(), row["clips"], row["bytes"])
+        for row in rows
+        if row["owner"] in users
+    ]

@@ -1,0 +1,161 @@
+"""Many rows, quickly: what a house looks like after years. No files lie behind them."""
+
+import random
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+from django.contrib.auth.models import User
+from django.db.models import Count
+from django.utils import timezone
+
+from classifier.models import Analysis, Batch, BatchFile, Clip, FileOutcome, Lane, State
+
+CHUNK_ROWS = 5_000
+LABELS = ("dog", "rain", "crickets", "church_bells", "siren", "wind", "clock_tick", "sea_waves")
+PREDICTIONS = [{"class": f"class {n}", "confidence": 1 / 50} for n in range(50)]
+SCOPE = {"ticks": [], "shown_from_s": 0.0, "window_s": 5.0}
+EVERY = timedelta(seconds=90)
+ANALYSES = "/admin/classifier/analysis/"
+
+
+def settle_in(owner: User, others: Sequence[User], rows: int, batch_files: int) -> None:
+    """`rows` analyses, each of a clip of its own, in batches of `batch_files`.
+
+    Half of them are the owner's, the rest are shared out; one every 90 s until now, the older
+    half by an older checkpoint; 2 % failed, a few refused or still waiting.
+    """
+    dice = random.Random(rows)
+    start = timezone.now() - rows * EVERY
+    batches: dict[int, tuple[Batch, int]] = {}
+    for first in range(0, rows, CHUNK_ROWS):
+        analyses = []
+        for number in range(first, min(first + CHUNK_ROWS, rows)):
+            person = others[number // 2 % len(others)] if number % 2 else owner
+            checkpoint = "older@0123456789ab" if 2 * number < rows else "newer@0123456789ab"
+            created_at = start + number * EVERY
+            analyses.append(_analysis(number, person, created_at, checkpoint, dice))
+        Clip.objects.bulk_create([analysis.clip for analysis in analyses])
+        Analysis.objects.bulk_create(analyses)
+        _enter(analyses, batches, batch_files, dice)
+
+
+def _analysis(
+    number: int, owner: User, created_at: datetime, checkpoint: str, dice: random.Random
+) -> Analysis:
+    clip = Clip(
+        owner=owner,
+        name=f"recording-{number}.wav",
+        file_key=f"{number:032x}",
+        size_bytes=441_044,
+        sha256=f"{dice.getrandbits(256):064x}",
+        created_at=created_at,
+        format="WAV",
+        duration_s=5.0,
+    )
+    state = dice.choices((State.DONE, State.FAILED, State.QUEUED), (970, 20, 10))[0]
+    heard = state == State.DONE
+    return Analysis(
+        clip=clip,
+        owner=owner,
+        lane=Lane.BULK if dice.random() < 0.95 else Lane.INTERACTIVE,
+        created_at=created_at,
+        started_at=created_at,
+        finished_at=created_at + timedelta(seconds=2),
+        state=state,
+        token=f"{number:032x}",
+        label=dice.choice(LABELS) if heard else "",
+        confidence=dice.random() if heard else None,
+        error_code="damaged" if state == State.FAILED else "",
+        error_detail="The file stops after 0.4 s." if state == State.FAILED else "",
+        predictions=PREDICTIONS if heard else [],
+        scope=SCOPE if heard else {},
+        checkpoint=checkpoint,
+    )
+
+
+def _enter(
+    analyses: Sequence[Analysis],
+    batches: dict[int, tuple[Batch, int]],
+    batch_files: int,
+    dice: random.Random,
+) -> None:
+    """Each analysis as a file of a batch; `batches` is each owner's latest, and what is in it."""
+    files = []
+    for analysis in analyses:
+        batch, held = batches.get(analysis.owner_id, (None, 0))
+        if batch is None or held == batch_files:
+            batch, held = (
+                Batch(owner=analysis.owner, name="field trip", created_at=analysis.created_at),
+                0,
+            )
+            batch.save()
+        batches[analysis.owner_id] = batch, held + 1
+        refused = dice.random() < 0.01
+        files.append(
+            BatchFile(
+                batch=batch,
+                path=analysis.clip.name,
+                outcome=FileOutcome.REFUSED if refused else FileOutcome.ACCEPTED,
+                analysis=None if refused else analysis,
+                detail="The file is empty." if refused else "",
+            )
+        )
+    BatchFile.objects.bulk_create(files)
+
+
+def pages(keeper: User, person: User) -> dict[str, str]:
+    """What an admin who owns half of it looks at, and the addresses; `person` is somebody else."""
+    heard = Analysis.objects.filter(owner=keeper, state=State.DONE).latest("created_at")
+    clip = Clip.objects.latest("created_at")
+    batch = Batch.objects.filter(owner=keeper).alias(held=Count("files")).latest("held").pk
+    day = "created_at__year={0.year}&created_at__month={0.month}&created_at__day={0.day}"
+    day = day.format(heard.created_at)
+    return {
+        "history": "/history/",
+        "history, page 2": "/history/?page=2",
+        "history by label": "/history/?label=dog",
+        "history by state": "/history/?state=failed",
+        "history by name": "/history/?name=recording-198",
+        "result": f"/analyses/{heard.pk}/",
+        "batches": "/batches/",
+        "batch": f"/batches/{batch}/",
+        "batch, failed files": f"/batches/{batch}/?show=failed",
+        "API, analyses": "/api/v1/analyses/?limit=200",
+        "API, analyses by label": "/api/v1/analyses/?label=dog",
+        "API, clips": "/api/v1/clips/?limit=200",
+        "API, checkpoints": "/api/v1/checkpoints/",
+        "API, tokens": "/api/v1/tokens/",
+        "API, batches": "/api/v1/batches/",
+        "API, one batch": f"/api/v1/batches/{batch}/",
+        "admin, first page": "/admin/",
+        "admin, analyses": ANALYSES,
+        "admin, analyses by confidence": f"{ANALYSES}?o=3",
+        "admin, analyses of a label": f"{ANALYSES}?label=dog",
+        "admin, analyses of an old checkpoint": f"{ANALYSES}?checkpoint=older@0123456789ab",
+        "admin, failed analyses": f"{ANALYSES}?state__exact=failed",
+        "admin, done analyses": f"{ANALYSES}?state__exact=done",
+        "admin, failures of a kind": f"{ANALYSES}?error_code=damaged",
+        "admin, waiting in a lane": f"{ANALYSES}?waiting=1",
+        "admin, analyses of a day": f"{ANALYSES}?{day}",
+        "admin, analyses of a label and day": f"{ANALYSES}?{day}&label=dog",
+        "admin, analyses of a user": f"{ANALYSES}?owner={person.pk}",
+        "admin, search by name": f"{ANALYSES}?q=recording-198",
+        "admin, search that finds nothing": f"{ANALYSES}?q=nothing-like-it",
+        "admin, search by hash": f"{ANALYSES}?q={clip.sha256[:12]}",
+        "admin, search by user": f"{ANALYSES}?q={person.username}",
+        "admin, search by the heaviest user": f"{ANALYSES}?q={keeper.username}",
+        "admin, one analysis": f"{ANALYSES}{heard.pk}/change/",
+        "admin, clips": "/admin/classifier/clip/",
+        "admin, clips by name": "/admin/classifier/clip/?q=recording-198",
+        "admin, one clip": f"/admin/classifier/clip/{clip.pk}/change/",
+        "admin, batches": "/admin/classifier/batch/",
+        "admin, one batch": f"/admin/classifier/batch/{batch}/change/",
+        "admin, deleting a batch": f"/admin/classifier/batch/{batch}/delete/",
+        "admin, batch files": "/admin/classifier/batchfile/",
+        "admin, refused batch files": "/admin/classifier/batchfile/?outcome__exact=refused",
+        "admin, files of a batch": f"/admin/classifier/batchfile/?batch={batch}",
+        "admin, users": "/admin/auth/user/",
+        "admin, one user": f"/admin/auth/user/{person.pk}/change/",
+        "admin, the heaviest user": f"/admin/auth/user/{keeper.pk}/change/",
+        "admin, deleting the heaviest user": f"/admin/auth/user/{keeper.pk}/delete/",
+    }
