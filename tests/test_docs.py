@@ -20,8 +20,9 @@ from webapp.configuration import PAPER, paper
 PAPERS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
 
 
-def blocks(path: str, language: str) -> list[str]:
-    found = re.findall(rf"^```{language}\n(.*?)^```$", (ROOT / path).read_text(), re.M | re.S)
+def blocks(path: str, language: str, indent: str = "") -> list[str]:
+    text = (ROOT / path).read_text()
+    found = re.findall(rf"^{indent}```{language}\n(.*?)^{indent}```$", text, re.M | re.S)
     assert found, f"{path} has no {language} examples"
     return found
 
@@ -53,6 +54,13 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def shell(house: House, anna: Person, folder: Path) -> str:
     script = "\n".join(["set -euo pipefail", *blocks("docs/api.md", "sh")])
     return run(["bash", "-s"], script, house, anna, folder)
+
+
+def test_the_first_example_of_the_readme_works(house: House, ben: Person) -> None:
+    (script,) = [block for block in blocks("README.md", "sh", "  ") if "TOKEN" in block]
+    script = script.replace("answer.json", f"{house.data}/answer.json")
+    told = run(["sh", "-eu"], script, house, ben, ROOT)
+    assert re.search(r"'class': '[a-z_]+', 'confidence': 0\.\d", told)
 
 
 def test_the_shell_examples_work(shell: str, folder: Path, anna: Person) -> None:
