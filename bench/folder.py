@@ -43,7 +43,7 @@ def make_folder(folder: Path, clips: int) -> dict[str, int]:
         place = folder / row["category"]
         place.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(esc50 / "audio" / row["filename"], place / row["filename"])
-    seen = {path.read_bytes() for path in folder.rglob("*.wav")}
+    seen = {path.read_bytes() for path in folder.rglob("*.*")}
     for number in range(NO_SOUNDS):
         (folder / f"notes {number}.wav").write_text(f"These are notes {number}.")
     whole = (esc50 / "audio" / rows[0]["filename"]).read_bytes()
@@ -53,7 +53,7 @@ def make_folder(folder: Path, clips: int) -> dict[str, int]:
         (folder / f"empty {number}.wav").touch()
     for number, row in enumerate(rows[:TWINS]):
         source = folder / row["category"] / row["filename"]
-        shutil.copyfile(source, folder / f"zz twin {number}.wav")
+        shutil.copyfile(source, folder / row["category"] / f"zz twin {number}.wav")
     return {
         "total": clips + NO_SOUNDS + CUT + EMPTY + TWINS,
         "done": len(seen),
@@ -96,28 +96,38 @@ class Singles:
 
     def __init__(self, person: Person) -> None:
         self.person, self.ended = person, threading.Event()
+        self.sent_s: list[float] = []
         self.taken_s: list[float] = []
         self.thread = threading.Thread(target=self.run)
 
     def run(self) -> None:
-        while not self.ended.wait(1.5):
+        while not self.ended.wait(0.5):
             self.one()
 
     def one(self) -> None:
         seed = time.monotonic_ns() % 2**32
         sound = cast.encode(cast.noise(5.0, 44_100, seed=seed), 44_100, "OGG")
         started = time.monotonic()
-        told = self.person.wait(self.person.submit("single.ogg", sound))
+        where = self.person.submit("single.ogg", sound)
+        self.sent_s.append(time.monotonic() - started)
+        told = self.person.wait(where)
         assert told["state"] == "done", told["error"]
         self.taken_s.append(time.monotonic() - started)
 
-    def told(self) -> dict[str, float]:
-        ordered = sorted(self.taken_s)
+    def told(self) -> dict[str, Any]:
         return {
-            "count": len(ordered),
-            "p50 s": round(statistics.median(ordered), 2),
-            "p95 s": round(ordered[min(len(ordered) - 1, int(0.95 * len(ordered)))], 2),
+            "count": len(self.taken_s),
+            "until accepted": quantiles(self.sent_s),
+            "until done": quantiles(self.taken_s),
         }
+
+
+def quantiles(seconds: list[float]) -> dict[str, float]:
+    ordered = sorted(seconds)
+    return {
+        "p50 s": round(statistics.median(ordered), 2),
+        "p95 s": round(ordered[min(len(ordered) - 1, int(0.95 * len(ordered)))], 2),
+    }
 
 
 def measure(
@@ -175,7 +185,7 @@ def main() -> None:
             idle = Singles(house.person())
             for _ in range(6):
                 idle.one()
-            idle.taken_s.pop(0)  # the worker loads its weights
+            del idle.sent_s[0], idle.taken_s[0]  # the worker loads its weights
             figures = {
                 "machine": f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores",
                 "single uploads, nothing else": idle.told(),
