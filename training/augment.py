@@ -1,7 +1,10 @@
 """Changes that keep a sound's meaning. All on a whole batch, all from one generator."""
 
+import math
+
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from training.config import Recipe
 
@@ -17,6 +20,74 @@ def shift_and_gain(waveform: Tensor, gain_db: float, generator: torch.Generator)
     shifted = torch.stack([row.roll(shift) for row, shift in zip(waveform, shifts, strict=True)])
     gains = 10 ** (_uniform(-gain_db, gain_db, batch, generator) / 20)
     return shifted * gains[:, None]
+
+
+def crop(waveform: Tensor, samples: int, generator: torch.Generator) -> Tensor:
+    """waveform: (batch, n) → (batch, samples): the louder of two random pieces, read circularly.
+
+    Many clips are a short sound and silence: a blind crop would often be a label without a sound.
+    """
+    batch, length = waveform.shape
+    starts = torch.randint(length, (2, batch, 1), generator=generator)
+    places = (starts + torch.arange(samples)) % length
+    first, second = waveform.gather(1, places[0]), waveform.gather(1, places[1])
+    louder = first.square().sum(1) >= second.square().sum(1)
+    return torch.where(louder[:, None], first, second)
+
+
+def change_speed(waveform: Tensor, most: float, generator: torch.Generator) -> Tensor:
+    """Play each sound up to `most` (0.1 = 10 %) faster or slower, pitch included; same length.
+
+    Linear interpolation, read circularly: good enough for an augmentation.
+    """
+    batch, samples = waveform.shape
+    rates = torch.exp(_uniform(-1, 1, batch, generator) * math.log1p(most))
+    places = torch.arange(samples, dtype=torch.float64) * rates[:, None]
+    whole = places.long()
+    part = (places - whole).float()
+    before = waveform.gather(1, whole % samples)
+    after = waveform.gather(1, (whole + 1) % samples)
+    return before + (after - before) * part
+
+
+def between_class(
+    waveform: Tensor, targets: Tensor, share: float, generator: torch.Generator
+) -> tuple[Tensor, Tensor]:
+    """Between-class learning (Tokozume et al., 2018): two sounds, mixed by their loudness.
+
+    A ratio r ~ U(0, 1) is what the ear is to hear, so the amplitudes are corrected by the two
+    sounds' levels; the label is mixed with r itself. `share` of the sounds of a batch are mixed.
+    """
+    batch = len(waveform)
+    other = torch.randperm(batch, generator=generator)
+    heard = torch.rand(batch, generator=generator).clamp(1e-3, 1 - 1e-3)
+    heard = torch.where(torch.rand(batch, generator=generator) < share, heard, 1.0)[:, None]
+    levels = _level(waveform)
+    quieter = ((levels[other] + 1e-6) / (levels + 1e-6)).clamp(1 / 30, 30)
+    amplitude = 1 / (1 + (1 - heard) / heard / quieter[:, None])
+    amplitude = torch.where(heard >= 1, 1.0, amplitude)
+    mixed = waveform * amplitude + waveform[other] * (1 - amplitude)
+    mixed = mixed / (amplitude**2 + (1 - amplitude) ** 2).sqrt()
+    return mixed, targets * heard + targets[other] * (1 - heard)
+
+
+def _level(waveform: Tensor) -> Tensor:
+    """(batch,) root mean square of the loudest tenth of a second (at 32 kHz)."""
+    pieces = waveform[:, : waveform.shape[1] // 3200 * 3200].unflatten(1, (-1, 3200))
+    return pieces.square().mean(2).max(1).values.sqrt()
+
+
+def colour(log_mel: Tensor, most: float, generator: torch.Generator) -> Tensor:
+    """Lift and lower broad bands by up to `most` (in units of the picture): another microphone.
+
+    log_mel: (batch, 1, mels, frames), normalised. A smooth curve through 2 to 6 random points.
+    """
+    batch, _, mels, _ = log_mel.shape
+    curves = []
+    for count in torch.randint(2, 7, (batch,), generator=generator).tolist():
+        points = _uniform(-most, most, count, generator)[None, None]
+        curves.append(F.interpolate(points, mels, mode="linear", align_corners=True)[0, 0])
+    return log_mel + torch.stack(curves)[:, None, :, None].to(log_mel.device)
 
 
 def mixup(
@@ -55,7 +126,7 @@ def mask(log_mel: Tensor, recipe: Recipe, generator: torch.Generator) -> Tensor:
     hidden = torch.zeros(batch, mels, frames, dtype=torch.bool)
     for _ in range(recipe.masks):
         hidden |= _band(mels, recipe.frequency_mask, batch, generator)[:, :, None]
-        hidden |= _band(frames, recipe.time_mask, batch, generator)[:, None, :]
+        hidden |= _band(frames, min(recipe.time_mask, frames // 6), batch, generator)[:, None, :]
     return log_mel.masked_fill(hidden[:, None].to(log_mel.device), 0.0)
 
 

@@ -16,9 +16,14 @@ class Recipe:
     weight_decay: float = 0.02
     label_smoothing: float = 0.1
     ema: float = 0.995
+    crop_s: float = 0.0
+    crop_share: float = 0.0
     gain_db: float = 6.0
+    speed: float = 0.0
     mixup_share: float = 0.5
     mixup_beta: float = 0.3
+    between_class: bool = False
+    colour_db: float = 0.0
     frequency_mask: int = 24
     time_mask: int = 40
     masks: int = 2

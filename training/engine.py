@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 from ml.features import LogMel
 from ml.model import AudioCNN
-from training.augment import mask, mixup, shift_and_gain
+from training.augment import between_class, change_speed, colour, crop, mask, mixup, shift_and_gain
 from training.config import Recipe
 from training.dataset import to_float
 
@@ -94,9 +94,20 @@ def train_epoch(
     losses = []
     for step, rows in enumerate(order.split(recipe.batch)):
         waveform = shift_and_gain(to_float(samples[rows]), recipe.gain_db, run.generator)
+        if recipe.speed:
+            waveform = change_speed(waveform, recipe.speed, run.generator)
+        if run.epoch < recipe.crop_share * recipe.epochs:
+            kept = int(recipe.crop_s * log_mel.config.sample_rate)
+            waveform = crop(waveform, kept, run.generator)
         targets = F.one_hot(labels[rows], classes).float()
-        waveform, targets = mixup(waveform, targets, recipe, run.generator)
-        picture = mask(log_mel(waveform.to(device)), recipe, run.generator)
+        if recipe.between_class:
+            waveform, targets = between_class(waveform, targets, recipe.mixup_share, run.generator)
+        else:
+            waveform, targets = mixup(waveform, targets, recipe, run.generator)
+        picture = log_mel(waveform.to(device))
+        if recipe.colour_db:
+            picture = colour(picture, recipe.colour_db / log_mel.config.deviation_db, run.generator)
+        picture = mask(picture, recipe, run.generator)
         with torch.autocast(device.type, dtype=torch.bfloat16):
             logits = run.model(picture.contiguous(memory_format=torch.channels_last)).logits
         loss = F.cross_entropy(
