@@ -36,7 +36,8 @@ def confusion(table: NDArray[np.int64], classes: Sequence[str]) -> Image.Image:
     count = len(classes)
     cell = 18 if count > 20 else 30
     font, small = _font(13), _font(11)
-    margin = 34 + round(max(font.getlength(words(name)) for name in classes))
+    texts = [*map(words, classes), "columns: answered"]
+    margin = 34 + round(max(font.getlength(text) for text in texts))
     side = margin + count * cell + 16
     image = Image.new("RGB", (side, side), PAPER)
     draw = ImageDraw.Draw(image)
@@ -51,8 +52,8 @@ def confusion(table: NDArray[np.int64], classes: Sequence[str]) -> Image.Image:
         image.paste(upright, (middle - upright.width // 2, margin - 6 - upright.height))
     end = margin + count * cell
     draw.rectangle((margin, margin, end, end), outline=INK)
-    draw.text((margin - 6, 8), "answered", INK, font, anchor="rt")
-    draw.text((margin - 6, 26), "is, below", INK, font, anchor="rt")
+    draw.text((margin - 6, 8), "columns: answered", INK, font, anchor="rt")
+    draw.text((margin - 6, 26), "rows: really", INK, font, anchor="rt")
     return image
 
 
