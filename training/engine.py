@@ -111,9 +111,7 @@ def batches(samples: Tensor, order: Tensor, batch: int, device: torch.device) ->
 
     def fetch(rows: Tensor) -> Tensor:
         part = samples[rows.to(samples.device)]
-        if part.device == device:
-            return part
-        if device.type == "cuda":
+        if device.type == "cuda" and part.device.type == "cpu":
             part = part.pin_memory()
         return part.to(device, non_blocking=True)
 

@@ -4,6 +4,7 @@ Drawn with the functions that training uses, from the sample sounds, into docs/a
 """
 
 import argparse
+import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 
@@ -23,6 +24,7 @@ FEATURES = FeatureConfig()
 SOUNDS = HERE / "classifier" / "samples"
 WIDTH, HEIGHT, EDGE, TITLE, COLUMNS = 270, 110, 40, 24, 3
 LOW_DB, HIGH_DB = -55.0, 35.0
+SEED = 39  # chosen so that each change can be seen well
 INK, PAPER = (24, 20, 40), (255, 255, 255)
 Change = Callable[[Tensor, torch.Generator], Tensor]
 
@@ -57,14 +59,14 @@ def changes() -> dict[str, Change]:
         "the sound: church bells": on_sound(lambda x, g: x),
         "mixed with: crickets": on_sound(lambda x, g: x.flip(0)),
         "shift": on_sound(augment.shift),
-        "gain (here −6 dB)": on_sound(lambda x, g: x * 10 ** (-6 / 20)),
+        "gain (here 6 dB quieter)": on_sound(lambda x, g: x * 10 ** (-6 / 20)),
         "change_speed (up to 10 %)": on_sound(lambda x, g: augment.change_speed(x, 0.1, g)),
         "crop (to 2.5 s)": on_sound(lambda x, g: augment.crop(x, x.shape[1] // 2, g)),
         "mixup": on_sound(lambda x, g: augment.mixup(x, targets, recipe, g)[0]),
         "between_class": on_sound(lambda x, g: augment.between_class(x, targets, 1.0, g)[0]),
         "colour": colour_of,
         "mask": mask_of,
-        "all that the recipe uses": lambda x, g: everything(x, g),
+        "all that the recipe uses": everything,
     }
 
 
@@ -72,15 +74,9 @@ def everything(waveform: Tensor, generator: torch.Generator) -> Tensor:
     """By the recipe's defaults, in dB again."""
     decibels = LogMel(FEATURES).decibels(waveform)
     mean, deviation = float(decibels.mean()), float(decibels.std())
-    shown = LogMel(
-        FeatureConfig(**{**_fields(FEATURES), "mean_db": mean, "deviation_db": deviation})
-    )
+    shown = LogMel(dataclasses.replace(FEATURES, mean_db=mean, deviation_db=deviation))
     picture, _ = augment.augmented(waveform, torch.eye(2), Recipe(), shown, 0.0, generator)
     return picture * deviation + mean
-
-
-def _fields(features: FeatureConfig) -> dict[str, object]:
-    return {name: getattr(features, name) for name in FeatureConfig.__slots__}
 
 
 def panel(decibels: np.ndarray) -> Image.Image:
@@ -103,10 +99,10 @@ def draw() -> Image.Image:
     for place, (name, change) in enumerate(drawn.items()):
         left = place % COLUMNS * step_x + EDGE
         top = place // COLUMNS * step_y + TITLE
-        shown = change(both, torch.Generator().manual_seed(4))[0, 0].numpy()
+        shown = change(both, torch.Generator().manual_seed(SEED))[0, 0].numpy()
         image = panel(shown)
         sheet.paste(image, (left, top))
-        pen.text((left, top - 5), name, INK, title, anchor="lb")
+        pen.text((left, top - 7), name, INK, title, anchor="ls")
         for seconds in range(6):
             x = left + round(seconds / FEATURES.window_s * WIDTH)
             pen.text((x, top + HEIGHT + 3), str(seconds), INK, small, anchor="mt")
