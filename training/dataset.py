@@ -44,6 +44,10 @@ def is_esc50(data: Path) -> bool:
     return (data / "meta" / "esc50.csv").is_file()
 
 
+def name_of(data: Path) -> str:
+    return "ESC-50" if is_esc50(data) else data.stem
+
+
 def read_index(data: Path) -> list[Example]:
     """ESC-50's folder (Ogg or WAV), a CSV file, or a folder of one folder per class.
 

@@ -1,4 +1,4 @@
-"""How good a checkpoint is: `python -m training.evaluate CHECKPOINT --fold 4`.
+"""How good a checkpoint is: `python -m training.evaluate CHECKPOINT`.
 
 Measured by the code that serves users, on the files themselves. Prints one line of JSON; `--out`
 writes everything.
@@ -27,7 +27,7 @@ from ml.inference import Classifier
 from training import report
 from training.calibration import fit_temperature
 from training.config import esc50_dir
-from training.dataset import DataError, Example, read_index
+from training.dataset import DataError, Example, fold_numbers, name_of, read_index
 from training.plan import NO_DATA
 from training.predictions import Predictions, accuracy, class_indices
 
@@ -95,16 +95,16 @@ def weights_digest(path: Path) -> str:
 
 
 def measure(
-    path: Path, examples: Sequence[Example], fold: int, heard: Heard, data: str
+    path: Path, examples: Sequence[Example], fold: int, heard: Heard, data: str = ""
 ) -> report.Evaluation:
-    """The whole report, by the header as it is now."""
+    """The whole report, by the header as it is now. data: if not that which was learned from."""
     info = checkpoint.read_info(path)
     subject = report.Subject(
         checkpoint=path.name,
         weights=weights_digest(path),
         classes=info.classes,
         temperature=info.temperature,
-        data=data,
+        data=data or info.data,
         fold=fold,
         folds_seen=info.folds_seen,
         files=tuple(example.path.name for example in examples),
@@ -157,7 +157,7 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     add = parser.add_argument
     add("checkpoint", type=Path, nargs="?", default=checkpoint.default_path())
     add("--data", type=Path, default=esc50_dir(), help="as for training; default: ESC50_DIR")
-    add("--fold", type=int, default=4)
+    add("--fold", type=int, help="default: the last one that the weights have not seen")
     add("--out", type=Path, nargs="?", const=Path(), metavar="DIR",
         help="write JSON, Markdown and pictures; without DIR beside the checkpoint")  # fmt: skip
     add("--logits", type=Path, metavar="FILE.npz", help="keep the answers, or use those kept")
@@ -179,9 +179,11 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def run(options: argparse.Namespace) -> int:
-    path, fold = options.checkpoint, options.fold
+    path = options.checkpoint
     info = checkpoint.read_info(path)
-    examples = [example for example in read_index(options.data) if example.fold == fold]
+    everything = read_index(options.data)
+    fold = options.fold or _unseen(fold_numbers(everything), info)
+    examples = [example for example in everything if example.fold == fold]
     if not examples:
         raise DataError(f"There is no clip of fold {fold} in {options.data}.")
     if options.fit_temperature and fold in info.folds_seen:
@@ -195,11 +197,18 @@ def run(options: argparse.Namespace) -> int:
         heard = listen(Classifier.load(path), examples)
     if options.fit_temperature:
         set_temperature(path, fold, heard.answered)
-    measured = measure(path, examples, fold, heard, options.data.stem)
+    measured = measure(path, examples, fold, heard, name_of(options.data))
     if options.out is not None:
         report.write(measured, path.parent if options.out == Path() else options.out)
     print(json.dumps(summary(measured, checkpoint.identity(path))))
     return 0
+
+
+def _unseen(folds: Sequence[int], info: CheckpointInfo) -> int:
+    unseen = [fold for fold in folds if fold not in info.folds_seen]
+    if not unseen:
+        raise DataError("The weights have seen every fold of this data: say which, with --fold.")
+    return unseen[-1]
 
 
 def summary(measured: report.Evaluation, identity: str) -> dict[str, object]:

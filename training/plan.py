@@ -11,6 +11,7 @@ from ml.features import FeatureConfig
 from training.config import RECIPES, SMOKE, Recipe, SettingError, changed, esc50_dir
 from training.dataset import DataError, Example, fingerprint, fold_numbers, is_esc50, read_index
 
+ESC50 = ("ESC-50 (K. J. Piczak, 2015)", "CC BY-NC 3.0")
 NO_DATA = (
     "no sounds here: run `python -m training.prepare`, set ESC50_DIR, or name a folder or a CSV "
     "file with --data"
@@ -21,7 +22,8 @@ NO_DATA = (
 class Plan:
     """One run. `test_fold` decides nothing; `validation_fold` may choose the epoch (`keep`).
 
-    watch: measure the test fold every so many epochs as well, for curves; 0 is never.
+    watch: measure the test fold every so many epochs as well, for curves; 0 is never ·
+    source, licence: of the data, for the checkpoint.
     """
 
     data: Path
@@ -34,6 +36,7 @@ class Plan:
     keep: str
     watch: int
     out: Path
+    source: str
     licence: str
 
     @property
@@ -115,9 +118,12 @@ def make_plan(options: argparse.Namespace) -> Plan:
         raise SettingError("--cross-validate chooses the folds itself: name none")
     if options.watch and test is None:
         raise SettingError("--watch needs a --test-fold")
+    source, licence = data.stem, options.data_licence
+    if is_esc50(data):
+        source, licence = ESC50
     name = f"{options.recipe}-folds{''.join(map(str, folds))}"
     if options.smoke:
-        name = "smoke"
+        name, source, licence = "smoke", "synthetic sounds", "none needed"
     if options.cross_validate:
         name = f"{options.recipe}-cross"
     return Plan(
@@ -131,7 +137,8 @@ def make_plan(options: argparse.Namespace) -> Plan:
         keep=options.keep,
         watch=options.watch,
         out=options.out or Path("runs") / name,
-        licence="CC BY-NC 3.0" if is_esc50(data) else options.data_licence,
+        source=source,
+        licence=licence,
     )
 
 

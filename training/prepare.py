@@ -5,6 +5,7 @@ one that cannot be is named, with the reason. The exit status is 1 if anything i
 """
 
 import argparse
+import csv
 import sys
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
@@ -114,6 +115,18 @@ def remarks(checked: Sequence[Checked], data: Path) -> Iterator[str]:
         )
 
 
+def write_csv(examples: Sequence[Example], file: Path) -> None:
+    """The clips with their folds, as a CSV file that training reads."""
+    folder = file.resolve().parent
+    with file.open("w", newline="", encoding="utf-8") as target:
+        table = csv.writer(target)
+        table.writerow(["filename", "category", "fold", "source"])
+        for example in examples:
+            path = example.path.resolve()
+            name = path.relative_to(folder) if path.is_relative_to(folder) else path
+            table.writerow([name.as_posix(), example.label, example.fold, example.source])
+
+
 def fetch(url: str, out: Path, most_bytes: int) -> Path:
     """Download the ZIP at `url` and unpack it into `out`."""
     if out.exists():
@@ -152,6 +165,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--url", default=ESC50_URL, help="the ZIP to download")
     parser.add_argument("--out", type=Path, default=PREPARED, help="where a ZIP is unpacked")
     parser.add_argument("--size-limit-mb", type=int, default=2000, help="of the download")
+    parser.add_argument("--write-csv", type=Path, metavar="FILE", help="keep the folds in FILE")
     options = parser.parse_args(argv)
     try:
         data = prepare(options)
@@ -170,6 +184,9 @@ def main(argv: list[str] | None = None) -> int:
         more = len(wrong) - MOST_NAMED
         print(f"{f'… and {more} more. ' if more > 0 else ''}{len(wrong)} wrong.", file=sys.stderr)
         return 1
+    if options.write_csv:
+        write_csv(examples, options.write_csv)
+        data = options.write_csv
     print(f"Every clip can be heard. Train with: python -m training.train --data {data}")
     return 0
 

@@ -40,7 +40,7 @@ class Progress:
         now = time.monotonic()
         if not self.bar.disable and now - self.shown_at > SHOWN_EVERY_S:
             self.shown_at = now
-            epoch = self.bar.n // self.steps_per_epoch + 1
+            epoch = (self.bar.n - 1) // self.steps_per_epoch + 1
             self.bar.set_postfix_str(f"epoch {epoch}/{self.epochs}, loss {loss.item():.3f}")
 
     def epoch(self, epoch: int, loss: float, accuracy: float | None) -> None:

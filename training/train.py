@@ -22,7 +22,7 @@ from training import crossvalidate, engine, evaluate, report, smoke
 from training.augment import augmented
 from training.config import SettingError
 from training.curves import Curves
-from training.dataset import DataError, class_names, is_esc50
+from training.dataset import DataError, class_names
 from training.engine import Diverged, Run
 from training.plan import Plan, make_plan, parser
 from training.predictions import Predictions
@@ -168,11 +168,10 @@ def _save(run: Run, work: Work, path: Path) -> None:
         features=work.log_mel.config,
         folds_seen=tuple(sorted(seen)),
         recipe=dataclasses.asdict(plan.recipe),
+        data=plan.source,
         data_licence=plan.licence,
         notes=tuple(_notes(run, plan)),
     )
-    if not is_esc50(plan.data):
-        info = dataclasses.replace(info, data=plan.data.stem)
     checkpoint.save(path, run.average.state_dict(), info)
 
 
@@ -209,7 +208,7 @@ def _finish(run: Run, work: Work, curves: Curves) -> dict[str, float]:
             continue
         examples = plan.of_folds(fold)
         heard = evaluate.listen(Classifier.load(path), examples)
-        measured = evaluate.measure(path, examples, fold, heard, plan.data.stem)
+        measured = evaluate.measure(path, examples, fold, heard)
         figures[f"fold {fold}"] = round(measured.accuracy, 4)
         report.write(measured, path.parent)  # the test fold's comes last, and stays
     evaluate.change_header(path, accuracy=figures)

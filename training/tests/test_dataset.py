@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from tests import cast
-from training import smoke
+from training import prepare, smoke
 from training.config import esc50_dir
 from training.dataset import DataError, Example, class_names, fingerprint, fold_numbers, read_index
 
@@ -107,6 +107,18 @@ def test_fewer_than_two_classes_are_refused_with_what_to_do(
 ) -> None:
     with pytest.raises(DataError, match="fewer than two classes"):
         read_index(sounds(tmp_path, *names))
+
+
+def test_folds_written_down_stay_when_sounds_are_added(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = sounds(tmp_path / "data", *(f"{c}/{n}.wav" for c in ("cat", "dog") for n in range(6)))
+    before = read_index(data)
+    file = tmp_path / "folds.csv"
+    assert prepare.main([str(data), "--write-csv", str(file)]) == 0
+    assert f"--data {file}" in capsys.readouterr().out
+    sounds(data, "cat/0 new.wav", "dog/more/1.wav")
+    assert read_index(file) == before
 
 
 # --- a CSV file of one's own --------------------------------------------------------------

@@ -68,6 +68,16 @@ def test_it_answers_as_users_are_answered(command: Command, made: Path, esc50: P
     assert told["accuracy"] == pytest.approx(np.mean(right))
 
 
+def test_without_a_word_it_takes_a_fold_that_the_weights_have_not_seen(
+    command: Command, made: Path
+) -> None:
+    assert command()["fold"] == 4
+    evaluate.change_header(made, folds_seen=(1, 2, 4))
+    assert command()["fold"] == 3
+    evaluate.change_header(made, folds_seen=(1, 2, 3, 4))
+    assert "have seen every fold" in command(status=1)["refusal"]
+
+
 def test_a_fold_it_learned_from_is_said_to_be_seen(command: Command) -> None:
     assert command("--fold", 2)["seen"] is True
 

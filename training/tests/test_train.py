@@ -32,6 +32,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_run_leaves_a_checkpoint_that_knows_how_it_was_made(finished: Path) -> None:
     info = checkpoint.read_info(finished / "checkpoint.safetensors")
     assert info.classes == ("hum", "rain", "whistle")
+    assert info.data == "synthetic sounds"
     assert info.recipe["epochs"] == 2
     assert info.recipe["precision"] == "fp32"
     assert set(info.accuracy) == {"fold 3", "fold 4"}
