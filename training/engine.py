@@ -92,10 +92,8 @@ def start(recipe: Recipe, classes: int, steps_per_epoch: int, device: torch.devi
 @torch.no_grad()
 def follow(average: nn.Module, model: nn.Module, decay: float) -> None:
     """Move the average's weights towards the model's; its buffers are copied."""
-    for mean, new in zip(average.parameters(), model.parameters(), strict=True):
-        mean.lerp_(new, 1 - decay)
-    for kept, latest in zip(average.buffers(), model.buffers(), strict=True):
-        kept.copy_(latest)
+    torch._foreach_lerp_(list(average.parameters()), list(model.parameters()), 1 - decay)
+    torch._foreach_copy_(list(average.buffers()), list(model.buffers()))
 
 
 def settle(samples: Tensor, device: torch.device) -> Tensor:

@@ -107,25 +107,8 @@ def make_plan(options: argparse.Namespace) -> Plan:
     rest = [fold for fold in there if fold not in (test, validation)]
     folds = tuple(options.folds or rest)
     _check_folds(folds, test, validation, there)
-    if options.keep == "best" and validation is None:
-        raise SettingError(
-            "--keep best needs --validation-fold: choosing by the test fold would make its "
-            "figure a lie"
-        )
-    if options.cross_validate and (
-        options.folds or options.test_fold or validation or options.watch
-    ):
-        raise SettingError("--cross-validate chooses the folds itself: name none")
-    if options.watch and test is None:
-        raise SettingError("--watch needs a --test-fold")
-    source, licence = data.stem, options.data_licence
-    if is_esc50(data):
-        source, licence = ESC50
-    name = f"{options.recipe}-folds{''.join(map(str, folds))}"
-    if options.smoke:
-        name, source, licence = "smoke", "synthetic sounds", "none needed"
-    if options.cross_validate:
-        name = f"{options.recipe}-cross"
+    _check_options(options, test)
+    source, licence = _source(options, data)
     return Plan(
         data=data,
         examples=tuple(examples),
@@ -136,10 +119,38 @@ def make_plan(options: argparse.Namespace) -> Plan:
         validation_fold=validation,
         keep=options.keep,
         watch=options.watch,
-        out=options.out or Path("runs") / name,
+        out=options.out or Path("runs") / _name(options, folds),
         source=source,
         licence=licence,
     )
+
+
+def _check_options(options: argparse.Namespace, test: int | None) -> None:
+    named = options.folds or options.test_fold or options.validation_fold is not None
+    if options.cross_validate and (named or options.watch):
+        raise SettingError("--cross-validate chooses the folds itself: name none")
+    if options.keep == "best" and options.validation_fold is None:
+        raise SettingError(
+            "--keep best needs --validation-fold: choosing by the test fold would make its "
+            "figure a lie"
+        )
+    if options.watch and test is None:
+        raise SettingError("--watch needs a --test-fold")
+
+
+def _source(options: argparse.Namespace, data: Path) -> tuple[str, str]:
+    """Where the sounds come from, and their licence."""
+    if options.smoke:
+        return "synthetic sounds", "none needed"
+    return ESC50 if is_esc50(data) else (data.stem, options.data_licence)
+
+
+def _name(options: argparse.Namespace, folds: Sequence[int]) -> str:
+    if options.smoke:
+        return "smoke"
+    if options.cross_validate:
+        return f"{options.recipe}-cross"
+    return f"{options.recipe}-folds{''.join(map(str, folds))}"
 
 
 def _test_fold(options: argparse.Namespace, there: Sequence[int]) -> int | None:
