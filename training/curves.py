@@ -13,6 +13,7 @@ from ml.render import picture
 from training import pictures
 from training.plan import Plan
 from training.predictions import Predictions, accuracy, by_class, confusion, log_loss, worst
+from training.waveforms import to_float
 
 PICTURES, MISTAKES = 8, 8
 TEST_NOTE = (
@@ -74,7 +75,7 @@ class Curves:
             window = int(np.flatnonzero(answered.clips == clip)[0])
             name = classes[answered.labels[clip]]
             answer = classes[probabilities[clip].argmax()]
-            sound = samples[window].float()[None] / 32767
+            sound = to_float(samples[window])[None].clamp(-1, 1)
             tag = f"{fold} mistakes/{place}"
             self.writer.add_audio(tag, sound, epoch, sample_rate=rate)
             told = f"{name}, heard as {answer} ({probabilities[clip].max():.0%})"
