@@ -26,7 +26,11 @@ ARCHITECTURE = "AudioCNN"
 
 @dataclass(frozen=True, slots=True)
 class CheckpointInfo:
-    """The header. `accuracy` maps a measurement's name to its share of right answers (0 to 1)."""
+    """The header. `accuracy` maps a measurement's name to its share of right answers (0 to 1).
+
+    folds_seen: learned from, or used to choose the epoch · notes: sentences that belong beside
+    the figures, as for instance on which fold the temperature was fitted.
+    """
 
     classes: tuple[str, ...]
     features: FeatureConfig
@@ -37,6 +41,7 @@ class CheckpointInfo:
     data: str = "ESC-50 (K. J. Piczak, 2015)"
     data_licence: str = "CC BY-NC 3.0"
     architecture: str = ARCHITECTURE
+    notes: tuple[str, ...] = ()
 
 
 class CheckpointError(Exception):
@@ -72,6 +77,7 @@ def read_info(path: Path) -> CheckpointInfo:
         values["features"] = FeatureConfig(**values["features"])
         values["classes"] = tuple(values["classes"])
         values["folds_seen"] = tuple(values["folds_seen"])
+        values["notes"] = tuple(values.get("notes", ()))
         info = CheckpointInfo(**values)
     except (SafetensorError, ValueError, TypeError, KeyError) as error:
         raise CheckpointError(f"{path.name} is not a readable checkpoint: {error}") from error

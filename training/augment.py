@@ -1,22 +1,125 @@
-"""Changes that keep a sound's meaning. All on a whole batch, all from one generator."""
+"""Changes that keep a sound's meaning. All on a whole batch, all from one generator.
+
+The generator lives on the CPU; only what it drew travels to where the sounds are.
+"""
+
+import math
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
+from ml.features import LogMel
 from training.config import Recipe
+
+
+def augmented(
+    waveform: Tensor,
+    targets: Tensor,
+    recipe: Recipe,
+    log_mel: LogMel,
+    progress: float,
+    generator: torch.Generator,
+) -> tuple[Tensor, Tensor]:
+    """Sounds and labels as the network is shown them, by the recipe.
+
+    waveform: (batch, samples) · targets: (batch, classes) probabilities · progress: the share of
+    the training that is over. Returns the picture (batch, 1, mels, frames), and the targets.
+    """
+    if recipe.shift:
+        waveform = shift(waveform, generator)
+    if recipe.gain_db:
+        waveform = gain(waveform, recipe.gain_db, generator)
+    if recipe.speed:
+        waveform = change_speed(waveform, recipe.speed, generator)
+    if progress < recipe.crop_share:
+        waveform = crop(waveform, int(recipe.crop_s * log_mel.config.sample_rate), generator)
+    if recipe.mixup_share and recipe.between_class:
+        waveform, targets = between_class(waveform, targets, recipe.mixup_share, generator)
+    elif recipe.mixup_share:
+        waveform, targets = mixup(waveform, targets, recipe, generator)
+    picture = log_mel(waveform)
+    if recipe.colour_db:
+        picture = colour(picture, recipe.colour_db / log_mel.config.deviation_db, generator)
+    if recipe.masks:
+        picture = mask(picture, recipe, generator)
+    return picture, targets
 
 
 def _uniform(low: float, high: float, count: int, generator: torch.Generator) -> Tensor:
     return torch.rand(count, generator=generator) * (high - low) + low
 
 
-def shift_and_gain(waveform: Tensor, gain_db: float, generator: torch.Generator) -> Tensor:
-    """waveform: (batch, samples). A circular shift by any amount, and up to ± `gain_db`."""
+# --- on waveforms -------------------------------------------------------------------------
+
+
+def shift(waveform: Tensor, generator: torch.Generator) -> Tensor:
+    """waveform: (batch, samples). A circular shift by any amount."""
     batch, samples = waveform.shape
     shifts = torch.randint(samples, (batch,), generator=generator).tolist()
-    shifted = torch.stack([row.roll(shift) for row, shift in zip(waveform, shifts, strict=True)])
-    gains = 10 ** (_uniform(-gain_db, gain_db, batch, generator) / 20)
-    return shifted * gains[:, None]
+    return torch.stack([row.roll(places) for row, places in zip(waveform, shifts, strict=True)])
+
+
+def gain(waveform: Tensor, most_db: float, generator: torch.Generator) -> Tensor:
+    """waveform: (batch, samples). Louder or quieter by up to `most_db`."""
+    gains = 10 ** (_uniform(-most_db, most_db, len(waveform), generator) / 20)
+    return waveform * gains.to(waveform.device)[:, None]
+
+
+def crop(waveform: Tensor, samples: int, generator: torch.Generator) -> Tensor:
+    """waveform: (batch, n) → (batch, samples): the louder of two random pieces, read circularly.
+
+    Many clips are a short sound and silence: a blind crop would often be a label without a sound.
+    """
+    batch, length = waveform.shape
+    starts = torch.randint(length, (2, batch, 1), generator=generator).to(waveform.device)
+    places = (starts + torch.arange(samples, device=waveform.device)) % length
+    first, second = waveform.gather(1, places[0]), waveform.gather(1, places[1])
+    louder = first.square().sum(1) >= second.square().sum(1)
+    return torch.where(louder[:, None], first, second)
+
+
+def change_speed(waveform: Tensor, most: float, generator: torch.Generator) -> Tensor:
+    """Play each sound up to `most` (0.1 = 10 %) faster or slower, pitch included; same length.
+
+    Linear interpolation, read circularly: good enough for an augmentation.
+    """
+    batch, samples = waveform.shape
+    rates = torch.exp(_uniform(-1, 1, batch, generator) * math.log1p(most)).to(waveform.device)
+    places = torch.arange(samples, dtype=torch.float64, device=waveform.device) * rates[:, None]
+    whole = places.long()
+    part = (places - whole).float()
+    before = waveform.gather(1, whole % samples)
+    after = waveform.gather(1, (whole + 1) % samples)
+    return before + (after - before) * part
+
+
+def between_class(
+    waveform: Tensor, targets: Tensor, share: float, generator: torch.Generator
+) -> tuple[Tensor, Tensor]:
+    """Between-class learning (Tokozume et al., 2018): two sounds, mixed by their loudness.
+
+    A ratio r ~ U(0, 1) is what the ear is to hear, so the amplitudes are corrected by the two
+    sounds' levels; the label is mixed with r itself. `share` of the sounds of a batch are mixed.
+    """
+    batch = len(waveform)
+    other = torch.randperm(batch, generator=generator)
+    heard = torch.rand(batch, generator=generator).clamp(1e-3, 1 - 1e-3)
+    heard = torch.where(torch.rand(batch, generator=generator) < share, heard, 1.0)[:, None]
+    heard, other = heard.to(waveform.device), other.to(waveform.device)
+    levels = _level(waveform)
+    quieter = ((levels[other] + 1e-6) / (levels + 1e-6)).clamp(1 / 30, 30)
+    amplitude = 1 / (1 + (1 - heard) / heard / quieter[:, None])
+    amplitude = torch.where(heard >= 1, 1.0, amplitude)
+    mixed = waveform * amplitude + waveform[other] * (1 - amplitude)
+    mixed = mixed / (amplitude**2 + (1 - amplitude) ** 2).sqrt()
+    return mixed, targets * heard + targets[other] * (1 - heard)
+
+
+def _level(waveform: Tensor) -> Tensor:
+    """(batch,) root mean square of the loudest tenth of a second (at 32 kHz)."""
+    pieces = waveform[:, : waveform.shape[1] // 3200 * 3200].unflatten(1, (-1, 3200))
+    return pieces.square().mean(2).max(1).values.sqrt()
 
 
 def mixup(
@@ -30,8 +133,8 @@ def mixup(
         return waveform, targets
     batch = len(waveform)
     # Beta(b, b) from two Gamma draws by way of uniforms, so that one generator decides all.
-    shares = _beta(recipe.mixup_beta, batch, generator)[:, None]
-    other = torch.randperm(batch, generator=generator)
+    shares = _beta(recipe.mixup_beta, batch, generator)[:, None].to(waveform.device)
+    other = torch.randperm(batch, generator=generator).to(waveform.device)
     return (
         waveform * shares + waveform[other] * (1 - shares),
         targets * shares + targets[other] * (1 - shares),
@@ -49,14 +152,31 @@ def _beta(b: float, count: int, generator: torch.Generator) -> Tensor:
     return drawn[:count]
 
 
+# --- on pictures --------------------------------------------------------------------------
+
+
+def colour(log_mel: Tensor, most: float, generator: torch.Generator) -> Tensor:
+    """Lift and lower broad bands by up to `most` (in units of the picture): another microphone.
+
+    log_mel: (batch, 1, mels, frames), normalised. A smooth curve through 2 to 6 random points.
+    """
+    batch, _, mels, _ = log_mel.shape
+    curves = []
+    for count in torch.randint(2, 7, (batch,), generator=generator).tolist():
+        points = _uniform(-most, most, count, generator)[None, None]
+        curves.append(F.interpolate(points, mels, mode="linear", align_corners=True)[0, 0])
+    return log_mel + torch.stack(curves)[:, None, :, None].to(log_mel.device)
+
+
 def mask(log_mel: Tensor, recipe: Recipe, generator: torch.Generator) -> Tensor:
     """SpecAugment on normalised log-mel (batch, 1, mels, frames): hidden is the mean, 0."""
     batch, _, mels, frames = log_mel.shape
-    hidden = torch.zeros(batch, mels, frames, dtype=torch.bool)
+    hidden = torch.zeros(batch, mels, frames, dtype=torch.bool, device=log_mel.device)
     for _ in range(recipe.masks):
-        hidden |= _band(mels, recipe.frequency_mask, batch, generator)[:, :, None]
-        hidden |= _band(frames, recipe.time_mask, batch, generator)[:, None, :]
-    return log_mel.masked_fill(hidden[:, None].to(log_mel.device), 0.0)
+        rows = _band(mels, recipe.frequency_mask, batch, generator).to(log_mel.device)
+        columns = _band(frames, min(recipe.time_mask, frames // 6), batch, generator)
+        hidden |= rows[:, :, None] | columns.to(log_mel.device)[:, None, :]
+    return log_mel.masked_fill(hidden[:, None], 0.0)
 
 
 def _band(length: int, widest: int, batch: int, generator: torch.Generator) -> Tensor:

@@ -1,13 +1,26 @@
 """What a training run is made of. Frozen: a run's settings travel in its checkpoint."""
 
+import dataclasses
+import difflib
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+from ml.features import FeatureConfig
+
+
+class SettingError(ValueError):
+    """A setting that cannot be: its message says which, and what would do."""
 
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """See training/LOG.md for what each number was tried against."""
+    """See training/LOG.md for what each number was tried against.
+
+    Whatever is 0 or off is skipped, not done to no effect. `ema` 0: no average, the weights
+    themselves are shipped. `precision`: "bf16" (autocast) or "fp32".
+    """
 
     epochs: int = 80
     batch: int = 32
@@ -16,19 +29,113 @@ class Recipe:
     weight_decay: float = 0.02
     label_smoothing: float = 0.1
     ema: float = 0.995
+    crop_s: float = 0.0
+    crop_share: float = 0.0
     gain_db: float = 6.0
+    speed: float = 0.0
     mixup_share: float = 0.5
     mixup_beta: float = 0.3
+    between_class: bool = False
+    colour_db: float = 0.0
     frequency_mask: int = 24
     time_mask: int = 40
     masks: int = 2
     seed: int = 1
+    shift: bool = True
+    precision: str = "bf16"
+
+    def __post_init__(self) -> None:
+        for name in ("epochs", "batch", "learning_rate", "mixup_beta"):
+            if not getattr(self, name) > 0:
+                raise SettingError(f"{name} must be more than 0.")
+        for name in ("warm_up", "label_smoothing", "crop_share", "mixup_share", "ema"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise SettingError(f"{name} must be between 0 and 1.")
+        if self.ema == 1:
+            raise SettingError("ema must be less than 1: at 1 the average never moves.")
+        if self.crop_share and self.crop_s <= 0:
+            raise SettingError("crop_share needs crop_s: how many seconds are kept.")
+        if self.precision not in ("bf16", "fp32"):
+            raise SettingError('precision is "bf16" or "fp32".')
+
+
+@dataclass(frozen=True, slots=True)
+class Setup:
+    """What `--recipe` chooses: how to train, and what the network is shown."""
+
+    recipe: Recipe
+    features: FeatureConfig
+
+
+# The settings that Audio CNN Visualizer documents. What differs is told in docs/training.md.
+ORIGINAL = Setup(
+    Recipe(
+        epochs=100,
+        batch=32,
+        learning_rate=2e-3,
+        warm_up=0.3,
+        weight_decay=0.01,
+        label_smoothing=0.1,
+        ema=0.0,
+        shift=False,
+        gain_db=0.0,
+        mixup_share=0.3,
+        mixup_beta=0.2,
+        frequency_mask=30,
+        time_mask=80,
+        masks=1,
+    ),
+    FeatureConfig(
+        sample_rate=22_050, n_fft=1024, hop_samples=512, mels=128, f_min_hz=0.0, f_max_hz=11_025.0
+    ),
+)
+# Seconds of work on sounds of one second: for trying the machinery, not for learning.
+SMOKE = Setup(
+    Recipe(epochs=3, batch=8, ema=0.9, precision="fp32"),
+    FeatureConfig(sample_rate=16_000, window_s=1.0, n_fft=512, mels=64, f_max_hz=8_000.0),
+)
+RECIPES = {"sonoscope": Setup(Recipe(), FeatureConfig()), "original": ORIGINAL}
+
+
+def changed(recipe: Recipe, settings: Sequence[str]) -> Recipe:
+    """`recipe` with each "name=value" applied. Raises SettingError."""
+    kinds = {field.name: field.type for field in dataclasses.fields(Recipe)}
+    values: dict[str, object] = {}
+    for setting in settings:
+        name, equals, text = setting.partition("=")
+        if not equals:
+            raise SettingError(f"{setting!r} is no setting: write name=value.")
+        if name not in kinds:
+            near = difflib.get_close_matches(name, kinds, n=1)
+            hint = f"Did you mean {near[0]}?" if near else f"There are: {', '.join(kinds)}."
+            raise SettingError(f"No recipe field is called {name!r}. {hint}")
+        values[name] = _value(name, text, kinds[name])
+    return dataclasses.replace(recipe, **values)  # type: ignore[arg-type]
+
+
+def _value(name: str, text: str, kind: object) -> object:
+    if kind is bool:
+        if text.lower() not in ("yes", "no", "true", "false"):
+            raise SettingError(f"{name} is yes or no, not {text!r}.")
+        return text.lower() in ("yes", "true")
+    try:
+        return kind(text)  # type: ignore[operator]
+    except ValueError as error:
+        what = "a whole number" if kind is int else "a number"
+        raise SettingError(f"{name} is {what}, not {text!r}.") from error
+
+
+HERE = Path(__file__).resolve().parents[1]
+# Where `python -m training.prepare` puts it.
+PREPARED = HERE / "data" / "esc50"
 
 
 def esc50_dir() -> Path | None:
-    """The ESC-50 folder: `ESC50_DIR`, else the one beside the checkout, else none."""
+    """The ESC-50 folder: `ESC50_DIR`, else what was prepared, else one beside the checkout."""
     named = os.environ.get("ESC50_DIR")
     if named:
         return Path(named)
-    beside = Path(__file__).resolve().parents[2] / "shared" / "data" / "esc50"
-    return beside if (beside / "meta" / "esc50.csv").is_file() else None
+    for folder in (PREPARED, HERE.parent / "shared" / "data" / "esc50"):
+        if (folder / "meta" / "esc50.csv").is_file():
+            return folder
+    return None

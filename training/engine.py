@@ -1,8 +1,10 @@
 """The loop: what one epoch of training does, and what must survive between two."""
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -10,14 +12,22 @@ from torch.nn import functional as F
 
 from ml.features import LogMel
 from ml.model import AudioCNN
-from training.augment import mask, mixup, shift_and_gain
+from training.augment import augmented
 from training.config import Recipe
-from training.dataset import to_float
+from training.waveforms import to_float
+
+
+class Diverged(Exception):
+    """The loss is no number any more."""
 
 
 @dataclass(slots=True)
 class Run:
-    """Everything that changes while training, and so must survive a kill."""
+    """Everything that changes while training, and so must survive a kill.
+
+    `average` is the network that is shipped: the mean of the weights' last steps, or the model
+    itself where the recipe asks for none.
+    """
 
     model: AudioCNN
     average: AudioCNN
@@ -25,8 +35,11 @@ class Run:
     schedule: torch.optim.lr_scheduler.LRScheduler
     generator: torch.Generator
     epoch: int = 0
+    best_epoch: int = 0
+    best_accuracy: float = -1.0
 
     def state(self) -> dict[str, object]:
+        cuda = torch.cuda.is_available()
         return {
             "model": self.model.state_dict(),
             "average": self.average.state_dict(),
@@ -34,17 +47,22 @@ class Run:
             "schedule": self.schedule.state_dict(),
             "generator": self.generator.get_state(),
             "torch_rng": torch.get_rng_state(),
+            "cuda_rng": torch.cuda.get_rng_state() if cuda else None,
             "epoch": self.epoch,
+            "best": (self.best_epoch, self.best_accuracy),
         }
 
-    def restore(self, state: dict) -> None:
+    def restore(self, state: dict[str, Any]) -> None:
         self.model.load_state_dict(state["model"])
         self.average.load_state_dict(state["average"])
         self.optimiser.load_state_dict(state["optimiser"])
         self.schedule.load_state_dict(state["schedule"])
         self.generator.set_state(state["generator"])
         torch.set_rng_state(state["torch_rng"])
+        if state["cuda_rng"] is not None and torch.cuda.is_available():
+            torch.cuda.set_rng_state(state["cuda_rng"])
         self.epoch = state["epoch"]
+        self.best_epoch, self.best_accuracy = state["best"]
 
 
 def start(recipe: Recipe, classes: int, steps_per_epoch: int, device: torch.device) -> Run:
@@ -58,6 +76,7 @@ def start(recipe: Recipe, classes: int, steps_per_epoch: int, device: torch.devi
             {"params": vectors, "weight_decay": 0.0},
         ],
         lr=recipe.learning_rate,
+        fused=device.type == "cuda",
     )
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimiser,
@@ -66,16 +85,42 @@ def start(recipe: Recipe, classes: int, steps_per_epoch: int, device: torch.devi
         pct_start=recipe.warm_up,
     )
     generator = torch.Generator().manual_seed(recipe.seed)
-    return Run(model, copy.deepcopy(model), optimiser, schedule, generator)
+    average = copy.deepcopy(model) if recipe.ema else model
+    return Run(model, average, optimiser, schedule, generator)
 
 
 @torch.no_grad()
 def follow(average: nn.Module, model: nn.Module, decay: float) -> None:
     """Move the average's weights towards the model's; its buffers are copied."""
-    for mean, new in zip(average.parameters(), model.parameters(), strict=True):
-        mean.lerp_(new, 1 - decay)
-    for kept, latest in zip(average.buffers(), model.buffers(), strict=True):
-        kept.copy_(latest)
+    torch._foreach_lerp_(list(average.parameters()), list(model.parameters()), 1 - decay)
+    torch._foreach_copy_(list(average.buffers()), list(model.buffers()))
+
+
+def settle(samples: Tensor, device: torch.device) -> Tensor:
+    """All windows in the GPU's memory where they take less than half of what is free there."""
+    if device.type != "cuda":
+        return samples
+    free_bytes, _ = torch.cuda.mem_get_info(device)
+    return samples.to(device) if 2 * samples.nbytes < free_bytes else samples
+
+
+def batches(samples: Tensor, order: Tensor, batch: int, device: torch.device) -> Iterator[Tensor]:
+    """samples[order] on `device`, `batch` rows at a time, the next one fetched meanwhile."""
+
+    def fetch(rows: Tensor) -> Tensor:
+        part = samples[rows.to(samples.device)]
+        if device.type == "cuda" and part.device.type == "cpu":
+            part = part.pin_memory()
+        return part.to(device, non_blocking=True)
+
+    with ThreadPoolExecutor(1) as ahead:
+        waiting: Future[Tensor] | None = None
+        for rows in order.split(batch):
+            ready, waiting = waiting, ahead.submit(fetch, rows)
+            if ready is not None:
+                yield ready.result()
+        if waiting is not None:
+            yield waiting.result()
 
 
 def train_epoch(
@@ -84,40 +129,75 @@ def train_epoch(
     log_mel: LogMel,
     samples: Tensor,
     labels: Tensor,
-    on_step: Callable[[int, float], None],
+    rows: Tensor,
+    on_step: Callable[[int, Tensor], None],
 ) -> float:
-    """samples: (examples, window) int16 · labels: (examples,) int64. Returns the mean loss."""
-    device = next(run.model.parameters()).device
-    classes = run.model.fc.out_features
-    order = torch.randperm(len(samples), generator=run.generator)
+    """samples: (windows, n) int16 · labels: (windows,) int64 · rows: which are learned from.
+
+    `on_step` is told the step and its loss, a scalar still on the device: reading it waits for
+    the device. Returns the mean loss. Raises Diverged.
+    """
+    device = run.model.fc.weight.device
+    order = rows[torch.randperm(len(rows), generator=run.generator)]
+    progress = run.epoch / recipe.epochs
     run.model.train()
     losses = []
-    for step, rows in enumerate(order.split(recipe.batch)):
-        waveform = shift_and_gain(to_float(samples[rows]), recipe.gain_db, run.generator)
-        targets = F.one_hot(labels[rows], classes).float()
-        waveform, targets = mixup(waveform, targets, recipe, run.generator)
-        picture = mask(log_mel(waveform.to(device)), recipe, run.generator)
-        with torch.autocast(device.type, dtype=torch.bfloat16):
-            logits = run.model(picture.contiguous(memory_format=torch.channels_last)).logits
-        loss = F.cross_entropy(
-            logits.float(), targets.to(device), label_smoothing=recipe.label_smoothing
+    parts = zip(
+        batches(samples, order, recipe.batch, device), order.split(recipe.batch), strict=True
+    )
+    for step, (part, chosen) in enumerate(parts):
+        targets = F.one_hot(labels[chosen], run.model.fc.out_features).float().to(device)
+        picture, targets = augmented(
+            to_float(part), targets, recipe, log_mel, progress, run.generator
         )
+        loss = loss_of(run.model, picture, targets, recipe)
         run.optimiser.zero_grad(set_to_none=True)
         loss.backward()
         run.optimiser.step()
         run.schedule.step()
-        follow(run.average, run.model, recipe.ema)
-        losses.append(loss.item())
+        if recipe.ema:
+            follow(run.average, run.model, recipe.ema)
+        losses.append(loss.detach())
         on_step(step, losses[-1])
+    mean = torch.stack(losses).double().mean().item()
+    if mean != mean:
+        raise Diverged(
+            f"The loss of epoch {run.epoch + 1} is not a number: try a lower learning_rate, "
+            "or precision=fp32."
+        )
     run.epoch += 1
-    return sum(losses) / len(losses)
+    return mean
+
+
+def loss_of(model: AudioCNN, picture: Tensor, targets: Tensor, recipe: Recipe) -> Tensor:
+    """Cross-entropy with soft targets (batch, classes)."""
+    with torch.autocast(picture.device.type, torch.bfloat16, enabled=recipe.precision == "bf16"):
+        logits = model(picture.contiguous(memory_format=torch.channels_last)).logits
+    return F.cross_entropy(logits.float(), targets, label_smoothing=recipe.label_smoothing)
 
 
 @torch.inference_mode()
-def decibel_statistics(log_mel: LogMel, samples: Tensor, batch: int) -> tuple[float, float]:
-    """Mean and standard deviation, in dB, over all cells of all examples."""
+def answers(
+    model: AudioCNN, log_mel: LogMel, samples: Tensor, rows: Tensor, recipe: Recipe
+) -> Tensor:
+    """Logits (rows, classes), float32 on the CPU, for the windows as they are."""
+    device = model.fc.weight.device
+    model.eval()
+    logits = []
+    for part in batches(samples, rows, 2 * recipe.batch, device):
+        picture = log_mel(to_float(part)).contiguous(memory_format=torch.channels_last)
+        with torch.autocast(device.type, torch.bfloat16, enabled=recipe.precision == "bf16"):
+            logits.append(model(picture).logits.float().cpu())
+    return torch.cat(logits)
+
+
+@torch.inference_mode()
+def decibel_statistics(
+    log_mel: LogMel, samples: Tensor, rows: Tensor, batch: int
+) -> tuple[float, float]:
+    """Mean and standard deviation, in dB, over all cells of those windows."""
     count, total, squares = 0, 0.0, 0.0
-    for part in samples.split(batch):
+    for part in batches(samples, rows, batch, log_mel.bank.device):
         decibels = log_mel.decibels(to_float(part)).double()
         count += decibels.numel()
         total += decibels.sum().item()

@@ -3,102 +3,235 @@
 Start it again after a crash or a kill and it goes on where it stopped.
 """
 
-import argparse
 import dataclasses
 import json
 import sys
-import time
+import tempfile
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
+from safetensors.torch import load_file
+from torch import Tensor
 
 from ml import checkpoint
 from ml.features import FeatureConfig, LogMel
 from ml.inference import Classifier
-from training import engine
-from training.config import Recipe, esc50_dir
-from training.dataset import class_names, load_waveforms, read_index
-from training.evaluate import share_right
+from training import crossvalidate, engine, evaluate, report, smoke
+from training.augment import augmented
+from training.config import SettingError
+from training.curves import Curves
+from training.dataset import DataError, class_names
+from training.engine import Diverged, Run
+from training.plan import Plan, make_plan, parser
+from training.predictions import Predictions
+from training.progress import Progress
+from training.waveforms import Windows, load_windows, to_float
+
+# Pictures of what the network sees, and the confusion of the validation fold: not every epoch.
+LOOK_EVERY = 10
 
 
-def parse(argv: list[str] | None = None) -> argparse.Namespace:
-    default = Recipe()
-    parser = argparse.ArgumentParser(prog="python -m training.train", description=__doc__)
-    parser.add_argument("--data", type=Path, default=esc50_dir(), help="default: ESC50_DIR")
-    parser.add_argument("--folds", type=int, nargs="+", default=[1, 2, 3], help="learned from")
-    parser.add_argument(
-        "--test-fold",
-        type=int,
-        default=4,
-        help="measured once, after the last epoch; decides nothing",
+@dataclass(slots=True)
+class Work:
+    """All that a run works with and that it does not change."""
+
+    plan: Plan
+    classes: tuple[str, ...]
+    windows: Windows
+    learned: Tensor
+    log_mel: LogMel
+    device: torch.device
+
+    def answers(self, run: Run, fold: int) -> tuple[Tensor, Predictions]:
+        """The window rows of that fold, and what the shipped network says of them."""
+        rows = self.windows.of(self.plan.examples, [fold])
+        logits = engine.answers(
+            run.average, self.log_mel, self.windows.samples, rows, self.plan.recipe
+        )
+        clips, places = self.windows.clips[rows].unique(return_inverse=True)
+        labels = self.windows.labels[rows].new_zeros(len(clips))
+        labels[places] = self.windows.labels[rows]
+        return rows, Predictions(logits.numpy(), places.numpy(), labels.numpy())
+
+
+def train(plan: Plan) -> Path:
+    """One run, from where it stopped. Returns the checkpoint, measured and reported.
+
+    Raises DataError, SettingError and Diverged.
+    """
+    state = _earlier(plan)
+    work = _set_up(plan, state)
+    steps = -(-len(work.learned) // plan.recipe.batch)
+    run = engine.start(plan.recipe, len(work.classes), steps, work.device)
+    if state:
+        run.restore(state)
+        print(f"going on after epoch {run.epoch}", flush=True)
+    plan.out.mkdir(parents=True, exist_ok=True)
+    curves = Curves(plan, run.epoch)
+    with Progress(plan.recipe.epochs, steps, run.epoch) as progress:
+        while run.epoch < plan.recipe.epochs:
+            _epoch(run, work, curves, progress)
+    figures = _finish(run, work, curves)
+    curves.close(figures)
+    print(json.dumps({"checkpoint": str(plan.checkpoint), "accuracy": figures}))
+    return plan.checkpoint
+
+
+def _earlier(plan: Plan) -> dict[str, Any] | None:
+    """The state of a run that was begun in this folder. Raises SettingError if it is another."""
+    last = plan.out / "last.pt"
+    if not last.is_file():
+        return None
+    state = torch.load(last, weights_only=True, map_location="cpu")
+    asked, begun = plan.settings(), state["settings"]
+    if asked != begun:
+        other = [name for name in asked if asked[name] != begun.get(name)]
+        raise SettingError(
+            f"{plan.out} holds a run with other settings ({', '.join(other)}): choose another --out"
+        )
+    return state
+
+
+def _set_up(plan: Plan, state: dict[str, Any] | None) -> Work:
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    torch.backends.cudnn.benchmark = True
+    windows = load_windows(plan.examples, plan.features, plan.out.parent)
+    learned = windows.of(plan.examples, plan.folds)
+    windows = dataclasses.replace(windows, samples=engine.settle(windows.samples, device))
+    if state:
+        features = FeatureConfig(**state["features"])
+    else:
+        plain = LogMel(plan.features).to(device)
+        mean_db, deviation_db = engine.decibel_statistics(plain, windows.samples, learned, 64)
+        features = dataclasses.replace(plan.features, mean_db=mean_db, deviation_db=deviation_db)
+    classes = class_names(plan.examples)
+    return Work(plan, classes, windows, learned, LogMel(features).to(device), device)
+
+
+def _epoch(run: Run, work: Work, curves: Curves, progress: Progress) -> None:
+    plan, recipe = work.plan, work.plan.recipe
+    if run.epoch % LOOK_EVERY == 0:
+        curves.shown(run.epoch + 1, _seen(run, work))
+    loss = engine.train_epoch(
+        run, recipe, work.log_mel, work.windows.samples, work.windows.labels, work.learned,
+        progress.step,
+    )  # fmt: skip
+    curves.trained(run.epoch, loss, float(run.schedule.get_last_lr()[0]))
+    last = run.epoch == recipe.epochs
+    accuracy = None
+    if plan.validation_fold is not None:
+        rows, answered = work.answers(run, plan.validation_fold)
+        accuracy = curves.measured(run.epoch, "Validation", answered, work.classes)
+        if last or run.epoch % LOOK_EVERY == 0:
+            samples = work.windows.samples[rows]
+            curves.looked_into(run.epoch, "Validation", answered, work.classes, samples)
+        if plan.keep == "best" and accuracy > run.best_accuracy:
+            run.best_epoch, run.best_accuracy = run.epoch, accuracy
+            _save(run, work, plan.out / "best.safetensors")
+    if plan.test_fold is not None and (last or (plan.watch and run.epoch % plan.watch == 0)):
+        rows, answered = work.answers(run, plan.test_fold)
+        curves.measured(run.epoch, "Test", answered, work.classes)
+        if last:
+            samples = work.windows.samples[rows]
+            curves.looked_into(run.epoch, "Test", answered, work.classes, samples)
+    curves.writer.flush()
+    _keep_state(run, work)
+    progress.epoch(run.epoch, loss, accuracy)
+
+
+def _seen(run: Run, work: Work) -> Tensor:
+    """A batch as the network will be shown it, drawn by chance of its own."""
+    rows = work.learned[:: max(1, len(work.learned) // 8)][:8]
+    waveform = to_float(work.windows.samples[rows].to(work.device))
+    targets = torch.zeros(len(rows), len(work.classes), device=work.device)
+    progress = run.epoch / work.plan.recipe.epochs
+    generator = torch.Generator().manual_seed(run.epoch)
+    return augmented(waveform, targets, work.plan.recipe, work.log_mel, progress, generator)[0]
+
+
+def _keep_state(run: Run, work: Work) -> None:
+    partial = work.plan.out / "last.partial"
+    features = dataclasses.asdict(work.log_mel.config)
+    torch.save(run.state() | {"settings": work.plan.settings(), "features": features}, partial)
+    partial.replace(work.plan.out / "last.pt")
+
+
+def _save(run: Run, work: Work, path: Path) -> None:
+    plan = work.plan
+    seen = [*plan.folds]
+    if plan.keep == "best" and plan.validation_fold is not None:
+        seen.append(plan.validation_fold)
+    info = checkpoint.CheckpointInfo(
+        classes=work.classes,
+        features=work.log_mel.config,
+        folds_seen=tuple(sorted(seen)),
+        recipe=dataclasses.asdict(plan.recipe),
+        data=plan.source,
+        data_licence=plan.licence,
+        notes=tuple(_notes(run, plan)),
     )
-    parser.add_argument("--epochs", type=int, default=default.epochs)
-    parser.add_argument("--seed", type=int, default=default.seed)
-    parser.add_argument("--out", type=Path, default=Path("runs/folds123"), help="the run's folder")
-    options = parser.parse_args(argv)
-    if options.data is None or not (options.data / "meta" / "esc50.csv").is_file():
-        parser.error("no ESC-50 here: set ESC50_DIR or --data to a folder with meta/esc50.csv")
-    if options.test_fold in options.folds:
-        parser.error("--test-fold must not be one of --folds")
-    return options
+    checkpoint.save(path, run.average.state_dict(), info)
+
+
+def _notes(run: Run, plan: Plan) -> list[str]:
+    notes = []
+    if plan.validation_fold is not None:
+        notes.append(
+            f"Fold {plan.validation_fold} was measured after every epoch and decided nothing."
+        )
+    if plan.keep == "best":
+        notes = [
+            f"Epoch {run.epoch} of {plan.recipe.epochs} was chosen by its accuracy on fold "
+            f"{plan.validation_fold}, which therefore counts as seen."
+        ]
+    if plan.watch:
+        notes.append(
+            f"Fold {plan.test_fold} was measured every {plan.watch} epochs for curves and decided "
+            "nothing."
+        )
+    return notes
+
+
+def _finish(run: Run, work: Work, curves: Curves) -> dict[str, float]:
+    """Write the checkpoint and measure it as it will be used: the fp16 file, on the clips."""
+    plan, path = work.plan, work.plan.checkpoint
+    if plan.keep == "best":
+        best = plan.out / "best.safetensors"
+        checkpoint.save(path, load_file(best), checkpoint.read_info(best))
+    else:
+        _save(run, work, path)
+    figures = {}
+    for fold in (plan.validation_fold, plan.test_fold):
+        if fold is None:
+            continue
+        examples = plan.of_folds(fold)
+        heard = evaluate.listen(Classifier.load(path), examples)
+        measured = evaluate.measure(path, examples, fold, heard)
+        figures[f"fold {fold}"] = round(measured.accuracy, 4)
+        report.write(measured, path.parent)  # the test fold's comes last, and stays
+    evaluate.change_header(path, accuracy=figures)
+    return figures
 
 
 def main(argv: list[str] | None = None) -> None:
-    options = parse(argv)
-    recipe = Recipe(epochs=options.epochs, seed=options.seed)
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    examples = read_index(options.data)
-    classes = class_names(examples)
-    features = FeatureConfig()
-    samples = load_waveforms(examples, features, options.out.parent)
-    labels = torch.tensor([classes.index(example.label) for example in examples])
-    folds = torch.tensor([example.fold for example in examples])
-    learned = torch.isin(folds, torch.tensor(options.folds)).nonzero().flatten()
-
-    mean_db, deviation_db = engine.decibel_statistics(LogMel(features), samples[learned], 64)
-    features = dataclasses.replace(features, mean_db=mean_db, deviation_db=deviation_db)
-    log_mel = LogMel(features).to(device)
-    steps = -(-len(learned) // recipe.batch)
-    run = engine.start(recipe, len(classes), steps, device)
-    options.out.mkdir(parents=True, exist_ok=True)
-    last = options.out / "last.pt"
-    settings = {"recipe": dataclasses.asdict(recipe), "folds": options.folds}
-    if last.is_file():
-        state = torch.load(last, weights_only=True)
-        if state["settings"] != settings:
-            sys.exit(f"{options.out} holds a run with other settings: choose another --out.")
-        run.restore(state)
-        print(f"going on after epoch {run.epoch}")
-
-    while run.epoch < recipe.epochs:
-        started = time.monotonic()
-        loss = engine.train_epoch(
-            run, recipe, log_mel, samples[learned], labels[learned], lambda step, loss: None
-        )
-        epoch_s = time.monotonic() - started
-        torch.save(run.state() | {"settings": settings}, last.with_suffix(".partial"))
-        last.with_suffix(".partial").replace(last)
-        left_min = epoch_s * (recipe.epochs - run.epoch) / 60
-        print(
-            f"epoch {run.epoch}/{recipe.epochs}  loss {loss:.4f}  "
-            f"{epoch_s:.0f} s  {left_min:.0f} min left",
-            flush=True,
-        )
-
-    info = checkpoint.CheckpointInfo(
-        classes=classes,
-        features=features,
-        folds_seen=tuple(options.folds),
-        recipe=dataclasses.asdict(recipe),
-    )
-    path = options.out / "checkpoint.safetensors"
-    checkpoint.save(path, run.average.state_dict(), info)
-    # Measured as it will be used: the fp16 file, on the clips themselves.
-    tested = [example for example in examples if example.fold == options.test_fold]
-    accuracy = round(share_right(Classifier.load(path), tested), 4)
-    info = dataclasses.replace(info, accuracy={f"fold {options.test_fold}": accuracy})
-    checkpoint.save(path, run.average.state_dict(), info)
-    print(json.dumps({"checkpoint": str(path), "accuracy": info.accuracy}))
+    """argv: as on the command line; whoever calls this from Python passes the same words."""
+    options = parser().parse_args(argv)
+    with tempfile.TemporaryDirectory(prefix="sonoscope-smoke-") as folder:
+        if options.smoke:
+            options.data = smoke.make(Path(folder) / "synthetic" / "esc50")
+        try:
+            asked = make_plan(options)
+        except (DataError, SettingError) as error:
+            parser().error(str(error))
+        try:
+            if options.cross_validate:
+                crossvalidate.every_fold(asked, train)
+            else:
+                train(asked)
+        except (DataError, SettingError, Diverged) as error:
+            sys.exit(str(error))
 
 
 if __name__ == "__main__":

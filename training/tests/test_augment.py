@@ -2,7 +2,18 @@ import pytest
 import torch
 from torch import Tensor
 
-from training.augment import mask, mixup, shift_and_gain
+from ml.features import FeatureConfig, LogMel
+from training.augment import (
+    augmented,
+    between_class,
+    change_speed,
+    colour,
+    crop,
+    gain,
+    mask,
+    mixup,
+    shift,
+)
 from training.config import Recipe
 
 ALWAYS = Recipe(mixup_share=1.0)
@@ -17,18 +28,18 @@ def one_hot(count: int) -> Tensor:
 
 def test_a_shift_is_circular_and_loses_nothing(generator: torch.Generator) -> None:
     waveform = torch.arange(1.0, 101.0).repeat(16, 1)
-    shifted = shift_and_gain(waveform, 0.0, generator)
+    shifted = shift(waveform, generator)
     assert shifted.shape == waveform.shape
     shifts = []
     for row in shifted:
-        shift = int(row.argmin())
-        assert torch.equal(row.roll(-shift), waveform[0])
-        shifts.append(shift)
+        places = int(row.argmin())
+        assert torch.equal(row.roll(-places), waveform[0])
+        shifts.append(places)
     assert len(set(shifts)) > 8, "each sound is shifted by its own amount"
 
 
 def test_the_gain_stays_within_its_decibels_and_uses_them(generator: torch.Generator) -> None:
-    gains_db = 20 * shift_and_gain(torch.ones(500, 4), 6.0, generator)[:, 0].log10()
+    gains_db = 20 * gain(torch.ones(500, 4), 6.0, generator)[:, 0].log10()
     assert float(gains_db.abs().max()) <= 6.0 + 1e-4
     assert float(gains_db.max()) > 5.5
     assert float(gains_db.min()) < -5.5
@@ -76,6 +87,60 @@ def test_mixup_happens_in_its_share_of_the_batches(generator: torch.Generator) -
     assert mixed(1.0) > 180  # a permutation may leave all in place
 
 
+# --- crop, speed, between-class mixing, colour --------------------------------------------
+
+
+def test_a_crop_is_a_piece_of_the_sound_and_prefers_the_loud_one(
+    generator: torch.Generator,
+) -> None:
+    waveform = torch.arange(1000.0).repeat(200, 1)
+    cropped = crop(waveform, 100, generator)
+    assert cropped.shape == (200, 100)
+    assert torch.equal(cropped, (cropped[:, :1] + torch.arange(100)) % 1000)
+    # Of two even draws the larger start is at two thirds, on average.
+    assert float(cropped[:, 0].mean()) > 580
+
+
+def test_another_speed_moves_the_pitch_within_its_limit(generator: torch.Generator) -> None:
+    seconds = torch.arange(32_000) / 32_000
+    tones = torch.sin(2 * torch.pi * 1000 * seconds).repeat(40, 1)
+    played = change_speed(tones, 0.1, generator)
+    assert played.shape == tones.shape
+    heard_hz = torch.fft.rfft(played).abs().argmax(dim=1)
+    assert int(heard_hz.min()) >= 905
+    assert int(heard_hz.max()) <= 1102
+    assert int(heard_hz.min()) < 950 < 1050 < int(heard_hz.max())
+
+
+def test_between_classes_the_quieter_sound_is_lifted_until_the_ratio_is_heard(
+    generator: torch.Generator,
+) -> None:
+    loud, quiet = torch.randn(1, 32_000), 0.05 * torch.randn(1, 32_000)
+    waveform = torch.cat([loud, quiet] * 8)
+    targets = torch.eye(2).repeat(8, 1)
+    mixed, labels = between_class(waveform, targets, 1.0, generator)
+    assert torch.allclose(labels.sum(dim=1), torch.ones(16))
+    for sound, label in zip(mixed, labels, strict=True):
+        if 0.05 < float(label[0]) < 0.95:
+            parts = torch.linalg.lstsq(torch.cat([loud, quiet]).T, sound[:, None]).solution[:, 0]
+            heard = parts * torch.tensor([float(loud.std()), float(quiet.std())])
+            assert float(heard[0] / heard.sum()) == pytest.approx(float(label[0]), abs=0.05)
+
+
+def test_without_a_share_no_sound_is_mixed_between_classes(generator: torch.Generator) -> None:
+    waveform, targets = torch.randn(6, 8_000), one_hot(6)
+    mixed, labels = between_class(waveform, targets, 0.0, generator)
+    assert torch.allclose(mixed, waveform)
+    assert torch.equal(labels, targets)
+
+
+def test_colour_is_the_same_at_every_moment_and_smooth(generator: torch.Generator) -> None:
+    change = colour(torch.zeros(50, 1, 128, 20), 0.3, generator)
+    assert torch.equal(change, change[..., :1].expand_as(change))
+    assert 0.2 < float(change.abs().max()) <= 0.3
+    assert float(change.diff(dim=2).abs().max()) < 0.03
+
+
 # --- masks --------------------------------------------------------------------------------
 
 
@@ -110,15 +175,42 @@ def test_a_picture_narrower_than_the_widest_mask_is_no_trouble(generator: torch.
 # --- all of it ----------------------------------------------------------------------------
 
 
-def test_one_generator_decides_everything() -> None:
-    waveform, targets = torch.randn(8, 400), one_hot(8)
+EVERYTHING = Recipe(
+    crop_s=0.5, crop_share=1.0, speed=0.1, mixup_share=1.0, between_class=True, colour_db=6.0
+)
 
-    def augmented() -> list[Tensor]:
+
+def test_one_generator_decides_everything() -> None:
+    log_mel = LogMel(FeatureConfig(window_s=1.0))
+    waveform, targets = torch.randn(8, 32_000), one_hot(8)
+
+    def once() -> tuple[Tensor, Tensor]:
         generator = torch.Generator().manual_seed(4)
         torch.rand(int(torch.randint(1, 9, ())))  # the global one is somewhere else each time
-        moved = shift_and_gain(waveform, 6.0, generator)
-        return [*mixup(moved, targets, ALWAYS, generator),
-                mask(torch.ones(8, 1, 30, 30), Recipe(), generator)]  # fmt: skip
+        return augmented(waveform, targets, EVERYTHING, log_mel, 0.0, generator)
 
-    for one, other in zip(augmented(), augmented(), strict=True):
+    for one, other in zip(once(), once(), strict=True):
         assert torch.equal(one, other)
+
+
+def test_a_recipe_with_everything_off_shows_the_sound_itself_and_draws_nothing() -> None:
+    log_mel = LogMel(FeatureConfig(window_s=1.0))
+    off = Recipe(shift=False, gain_db=0.0, mixup_share=0.0, masks=0)
+    waveform, targets = torch.randn(3, 32_000), one_hot(3)
+    generator = torch.Generator().manual_seed(4)
+    before = generator.get_state()
+    picture, labels = augmented(waveform, targets, off, log_mel, 0.0, generator)
+    assert torch.equal(picture, log_mel(waveform))
+    assert torch.equal(labels, targets)
+    assert torch.equal(generator.get_state(), before)
+
+
+def test_clips_are_cropped_in_the_first_part_of_the_training_only() -> None:
+    log_mel = LogMel(FeatureConfig(window_s=1.0))
+    recipe = Recipe(crop_s=0.5, crop_share=0.6)
+    frames = [
+        augmented(torch.randn(2, 32_000), one_hot(2), recipe, log_mel, progress,
+                  torch.Generator())[0].shape[-1]
+        for progress in (0.0, 0.59, 0.6, 0.9)
+    ]  # fmt: skip
+    assert frames == [32, 32, 63, 63]

@@ -1,93 +1,165 @@
-import shutil
 from pathlib import Path
 
-import numpy as np
 import pytest
-import torch
 
-from ml.audio import read
-from ml.errors import AudioError
-from ml.features import FeatureConfig
+from tests import cast
+from training import prepare, smoke
 from training.config import esc50_dir
-from training.dataset import Example, class_names, fit, load_waveforms, read_index, to_float
-
-HALF = FeatureConfig(window_s=0.5)
+from training.dataset import DataError, Example, class_names, fingerprint, fold_numbers, read_index
 
 
-def test_the_index_tells_file_fold_and_label_in_its_own_order(esc50: Path) -> None:
+def sounds(folder: Path, *names: str) -> Path:
+    for number, name in enumerate(names):
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(cast.encode(cast.tone(400 + 10 * number, 0.3), form="FLAC"))
+    return folder
+
+
+def table(folder: Path, *rows: str) -> Path:
+    path = folder / "sounds.csv"
+    path.write_text("\n".join(rows) + "\n")
+    return path
+
+
+# --- ESC-50 -------------------------------------------------------------------------------
+
+
+def test_the_index_tells_file_fold_label_and_source_in_its_own_order(esc50: Path) -> None:
     examples = read_index(esc50)
     assert len(examples) == 8
-    assert examples[0] == Example(esc50 / "audio" / "1-100-A-0.wav", 1, "whistle")
+    assert examples[0] == Example(esc50 / "audio" / "1-100-A-0.wav", 1, "whistle", "100")
     assert [example.fold for example in examples] == [1, 1, 2, 2, 3, 3, 4, 4]
+    assert fold_numbers(examples) == (1, 2, 3, 4)
     assert all(example.path.is_file() for example in examples)
+
+
+def test_the_ogg_edition_reads_alike(tmp_path: Path) -> None:
+    (tmp_path / "meta").mkdir()
+    (tmp_path / "meta" / "esc50.csv").write_text(
+        "filename,fold,target,category,esc10,src_file,take\n"
+        "1-7-A-0.ogg,1,0,dog,True,7,A\n"
+        "2-8-B-1.ogg,2,1,rooster,True,8,B\n"
+    )
+    assert read_index(tmp_path) == [
+        Example(tmp_path / "audio" / "1-7-A-0.ogg", 1, "dog", "7"),
+        Example(tmp_path / "audio" / "2-8-B-1.ogg", 2, "rooster", "8"),
+    ]
 
 
 def test_classes_are_in_alphabetical_order_once_each(esc50: Path) -> None:
     assert class_names(read_index(esc50)) == ("rain", "whistle")
 
 
-def test_a_waveform_is_cut_or_filled_up_at_its_end() -> None:
-    assert fit(np.array([1.0, 2.0, 3.0]), 2).tolist() == [1.0, 2.0]
-    assert fit(np.array([1.0, 2.0, 3.0]), 3).tolist() == [1.0, 2.0, 3.0]
-    assert fit(np.array([1.0, 2.0, 3.0]), 5).tolist() == [1.0, 2.0, 3.0, 0.0, 0.0]
-
-
-def test_waveforms_are_those_that_users_files_decode_to(esc50: Path, tmp_path: Path) -> None:
-    examples = read_index(esc50)
-    samples = load_waveforms(examples, HALF, tmp_path)
-    assert samples.shape == (8, HALF.window_samples)
-    assert samples.dtype == torch.int16
-    for row, example in zip(to_float(samples), examples, strict=True):
-        decoded = read(example.path, HALF.sample_rate).waveform[: HALF.window_samples]
-        assert np.abs(row.numpy() - decoded).max() < 1e-4
-
-
-def test_full_scale_comes_back_as_one() -> None:
-    samples = torch.tensor([-32767, 0, 32767], dtype=torch.int16)
-    assert to_float(samples).tolist() == [-1.0, 0.0, 1.0]
-
-
-def test_files_are_decoded_only_once(esc50: Path, tmp_path: Path) -> None:
-    examples = read_index(esc50)
-    folder = tmp_path / "runs"
-    first = load_waveforms(examples, HALF, folder).clone()
-    (cache,) = folder.iterdir()
-    decoded_at = cache.stat().st_mtime_ns
-    assert torch.equal(load_waveforms(examples, HALF, folder), first)
-    assert cache.stat().st_mtime_ns == decoded_at
-
-
-def test_changing_what_was_loaded_does_not_reach_the_cache(esc50: Path, tmp_path: Path) -> None:
-    examples = read_index(esc50)
-    before = load_waveforms(examples, HALF, tmp_path).clone()
-    load_waveforms(examples, HALF, tmp_path).zero_()
-    assert torch.equal(load_waveforms(examples, HALF, tmp_path), before)
-
-
-def test_other_sounds_or_another_window_get_a_cache_of_their_own(
-    esc50: Path, tmp_path: Path
-) -> None:
-    examples = read_index(esc50)
-    assert len(load_waveforms(examples, HALF, tmp_path)) == 8
-    assert len(load_waveforms(examples[:3], HALF, tmp_path)) == 3
-    shorter = FeatureConfig(window_s=0.25)
-    assert load_waveforms(examples, shorter, tmp_path).shape == (8, shorter.window_samples)
-    changed = shutil.copytree(esc50, tmp_path / "copy")
-    other = read_index(changed)
-    other[0].path.write_bytes(other[1].path.read_bytes())
-    assert torch.equal(*load_waveforms(other, HALF, tmp_path)[:2])
-
-
-def test_a_broken_off_decoding_leaves_no_cache(esc50: Path, tmp_path: Path) -> None:
-    broken = esc50 / "audio" / "broken.wav"
-    broken.write_bytes(b"RIFF")
-    with pytest.raises(AudioError):
-        load_waveforms([*read_index(esc50), Example(broken, 1, "rain")], HALF, tmp_path / "runs")
-    assert not list((tmp_path / "runs").glob("*.npy"))
-    broken.unlink()
-    assert len(load_waveforms(read_index(esc50), HALF, tmp_path / "runs")) == 8
-
-
 def test_the_environment_names_the_folder(monkeypatch: pytest.MonkeyPatch, esc50: Path) -> None:
     monkeypatch.setenv("ESC50_DIR", str(esc50))
     assert esc50_dir() == esc50
+
+
+def test_the_synthetic_set_is_an_esc50_like_any_other(tmp_path: Path) -> None:
+    examples = read_index(smoke.make(tmp_path / "one"))
+    assert class_names(examples) == ("hum", "rain", "whistle")
+    assert fold_numbers(examples) == (1, 2, 3, 4)
+    again = read_index(smoke.make(tmp_path / "two"))
+    assert fingerprint(again) == fingerprint(examples)
+    assert again[5].path.read_bytes() == examples[5].path.read_bytes()
+
+
+# --- a folder of one's own ----------------------------------------------------------------
+
+
+def test_a_folder_per_class_gives_classes_and_folds(tmp_path: Path) -> None:
+    sounds(tmp_path, *(f"{label}/{n}.wav" for label in ("cat", "dog") for n in range(10)))
+    (tmp_path / "dog" / "notes.txt").write_text("no sound, and no trouble")
+    (tmp_path / "dog" / ".hidden").write_bytes(b"x")
+    examples = read_index(tmp_path)
+    assert len(examples) == 20
+    assert class_names(examples) == ("cat", "dog")
+    for fold in (1, 2, 3, 4, 5):
+        labels = [example.label for example in examples if example.fold == fold]
+        assert sorted(labels) == ["cat", "cat", "dog", "dog"]
+
+
+def test_pieces_in_a_folder_of_their_own_are_one_recording(tmp_path: Path) -> None:
+    names = [f"cat/garden {take}/{n}.wav" for take in range(6) for n in range(3)]
+    sounds(tmp_path, *names, *(f"dog/{n}.wav" for n in range(6)))
+    examples = read_index(tmp_path)
+    for take in range(6):
+        folds = {e.fold for e in examples if e.source == f"cat/garden {take}"}
+        assert len(folds) == 1
+
+
+def test_folds_do_not_depend_on_where_the_folder_is(tmp_path: Path) -> None:
+    names = [f"{label}/{n}.wav" for label in ("cat", "dog") for n in range(7)]
+    one, other = (read_index(sounds(tmp_path / place, *names)) for place in ("a", "b/c"))
+    assert [e.fold for e in one] == [e.fold for e in other]
+    assert fingerprint(one) == fingerprint(other)
+
+
+def test_names_of_esc50_bring_their_folds_along(tmp_path: Path) -> None:
+    sounds(tmp_path, "dog/3-55-A-0.wav", "cat/2-66-B-5.wav")
+    assert [(e.fold, e.source) for e in read_index(tmp_path)] == [(2, "66"), (3, "55")]
+
+
+@pytest.mark.parametrize("names", [(), ("dog/1.wav",), ("1.wav", "2.wav")])
+def test_fewer_than_two_classes_are_refused_with_what_to_do(
+    tmp_path: Path, names: tuple[str, ...]
+) -> None:
+    with pytest.raises(DataError, match="fewer than two classes"):
+        read_index(sounds(tmp_path, *names))
+
+
+def test_folds_written_down_stay_when_sounds_are_added(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = sounds(tmp_path / "data", *(f"{c}/{n}.wav" for c in ("cat", "dog") for n in range(6)))
+    before = read_index(data)
+    file = tmp_path / "folds.csv"
+    assert prepare.main([str(data), "--write-csv", str(file)]) == 0
+    assert f"--data {file}" in capsys.readouterr().out
+    sounds(data, "cat/0 new.wav", "dog/more/1.wav")
+    assert read_index(file) == before
+
+
+# --- a CSV file of one's own --------------------------------------------------------------
+
+
+def test_a_csv_file_names_files_beside_it(tmp_path: Path) -> None:
+    path = table(tmp_path, "filename,category,fold,source", "a.wav,cat,2,x", "deep/b.wav,dog,1,y")
+    assert read_index(path) == [
+        Example(tmp_path / "a.wav", 2, "cat", "x"),
+        Example(tmp_path / "deep" / "b.wav", 1, "dog", "y"),
+    ]
+
+
+def test_without_folds_a_csv_file_is_split_by_its_sources(tmp_path: Path) -> None:
+    rows = [f"{take}{n}.wav,{label},{label}{take}" for label in ("cat", "dog")
+            for take in range(5) for n in range(4)]  # fmt: skip
+    examples = read_index(table(tmp_path, "filename,category,source", *rows))
+    folds: dict[str, set[int]] = {}
+    for example in examples:
+        folds.setdefault(example.source, set()).add(example.fold)
+    assert all(len(where) == 1 for where in folds.values())
+    assert sorted(fold for where in folds.values() for fold in where) == sorted([1, 2, 3, 4, 5] * 2)
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        (("name,category", "a.wav,cat"), "has no column filename"),
+        (("filename,category", "a.wav,cat", ",dog"), "line 3: filename and category"),
+        (("filename,category,fold", "a.wav,cat,x"), "line 2: the fold is 'x'"),
+        (("filename,category,fold", "a.wav,cat,0"), "line 2: the fold is '0'"),
+        (("filename,category,fold", "a.wav,cat,1", "b.wav,dog,"), "b.wav has none"),
+    ],
+)
+def test_a_csv_file_with_a_fault_is_told_where(
+    tmp_path: Path, rows: tuple[str, ...], message: str
+) -> None:
+    with pytest.raises(DataError, match=message):
+        read_index(table(tmp_path, *rows))
+
+
+def test_what_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="nowhere"):
+        read_index(tmp_path / "nowhere")

@@ -9,7 +9,8 @@ from ml.features import FeatureConfig, LogMel
 from tests import cast
 from training import engine
 from training.config import Recipe
-from training.engine import Run
+from training.engine import Diverged, Run
+from training.waveforms import to_float
 
 CPU = torch.device("cpu")
 FEATURES = FeatureConfig(window_s=0.5, mean_db=-50.0, deviation_db=25.0)
@@ -30,11 +31,12 @@ def samples() -> Tensor:
 
 
 LABELS = torch.tensor([0, 0, 0, 0, 1, 1, 1, 1])
+ROWS = torch.arange(8)
 
 
 def train(run: Run, recipe: Recipe, log_mel: LogMel, samples: Tensor, epochs: int) -> list[float]:
     return [
-        engine.train_epoch(run, recipe, log_mel, samples, LABELS, lambda step, loss: None)
+        engine.train_epoch(run, recipe, log_mel, samples, LABELS, ROWS, lambda step, loss: None)
         for _ in range(epochs)
     ]
 
@@ -90,8 +92,9 @@ def test_it_reports_every_step_and_the_mean_of_their_losses(
     run = engine.start(Recipe(epochs=1, batch=3), 2, 3, CPU)
     steps: list[tuple[int, float]] = []
     mean = engine.train_epoch(
-        run, Recipe(batch=3), log_mel, samples, LABELS, lambda *step: steps.append(step)
-    )
+        run, Recipe(batch=3), log_mel, samples, LABELS, ROWS,
+        lambda step, loss: steps.append((step, loss.item())),
+    )  # fmt: skip
     assert [step for step, _ in steps] == [0, 1, 2]
     assert mean == pytest.approx(np.mean([loss for _, loss in steps]))
     assert run.epoch == 1
@@ -123,9 +126,49 @@ def test_decibel_statistics_make_the_training_set_zero_mean_and_unit_deviation(
     samples: Tensor, batch: int
 ) -> None:
     plain = LogMel(FeatureConfig(window_s=0.5))
-    mean_db, deviation_db = engine.decibel_statistics(plain, samples, batch)
+    mean_db, deviation_db = engine.decibel_statistics(plain, samples, ROWS, batch)
     normalised = LogMel(FeatureConfig(window_s=0.5, mean_db=mean_db, deviation_db=deviation_db))(
-        engine.to_float(samples)
+        to_float(samples)
     )
     assert float(normalised.mean()) == pytest.approx(0.0, abs=1e-3)
     assert float(normalised.std()) == pytest.approx(1.0, abs=1e-3)
+
+
+def test_only_the_rows_it_is_given_are_learned_from(log_mel: LogMel, samples: Tensor) -> None:
+    run = engine.start(Recipe(epochs=1, batch=2), 2, 2, CPU)
+    spoilt = samples.clone()
+    spoilt[4:] = 0
+    losses = []
+    for sounds in (samples, spoilt):
+        run = engine.start(Recipe(epochs=1, batch=2), 2, 2, CPU)
+        losses.append(
+            engine.train_epoch(
+                run, Recipe(epochs=1, batch=2), log_mel, sounds, LABELS, torch.arange(4),
+                lambda step, loss: None,
+            )
+        )  # fmt: skip
+    assert losses[0] == losses[1]
+
+
+def test_without_an_average_the_weights_themselves_are_shipped() -> None:
+    run = engine.start(Recipe(ema=0.0), 2, 1, CPU)
+    assert run.average is run.model
+
+
+def test_answers_do_not_depend_on_the_size_of_the_batch(log_mel: LogMel, samples: Tensor) -> None:
+    run = engine.start(RECIPE, 2, 2, CPU)
+    rows = torch.tensor([6, 1, 3])
+    one, other = (
+        engine.answers(run.model, log_mel, samples, rows, Recipe(batch=batch, precision="fp32"))
+        for batch in (1, 8)
+    )
+    assert one.shape == (3, 2)
+    assert torch.allclose(one, other, atol=1e-4)
+
+
+def test_a_loss_that_is_no_number_stops_the_run(log_mel: LogMel, samples: Tensor) -> None:
+    run = engine.start(RECIPE, 2, 2, CPU)
+    with torch.no_grad():
+        run.model.fc.weight.fill_(float("nan"))
+    with pytest.raises(Diverged, match="learning_rate"):
+        train(run, RECIPE, log_mel, samples, 1)

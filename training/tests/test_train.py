@@ -1,115 +1,217 @@
-"""The commands, on an ESC-50 of eight clips."""
+"""The command, on synthetic sounds."""
 
 import json
+import os
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file
 
 from ml import checkpoint
-from training import evaluate, train
-from training.train import parse
+from training import smoke, train
+from training.config import SettingError
+from training.dataset import DataError
+from training.plan import Plan, make_plan, parser
+
+ROOT = Path(__file__).resolve().parents[2]
+SMOKE = ["--smoke", "--epochs", "2", "--validation-fold", "3", "--keep", "best", "--watch", "1"]
 
 
 @pytest.fixture(scope="module")
-def trained(esc50: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of a run of one epoch."""
-    out = tmp_path_factory.mktemp("runs") / "tiny"
-    train.main(["--data", str(esc50), "--epochs", "1", "--out", str(out)])
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of an uninterrupted run: the best epoch by fold 3, fold 4 watched."""
+    out = tmp_path_factory.mktemp("runs") / "straight"
+    train.main([*SMOKE, "--out", str(out)])
     return out
 
 
-def test_a_run_leaves_a_checkpoint_that_knows_how_it_was_made(trained: Path) -> None:
-    info = checkpoint.read_info(trained / "checkpoint.safetensors")
-    assert info.classes == ("rain", "whistle")
-    assert info.folds_seen == (1, 2, 3)
-    assert info.recipe["epochs"] == 1
-    assert set(info.accuracy) == {"fold 4"}
-    assert -100 < info.features.mean_db < 0
+def test_a_run_leaves_a_checkpoint_that_knows_how_it_was_made(finished: Path) -> None:
+    info = checkpoint.read_info(finished / "checkpoint.safetensors")
+    assert info.classes == ("hum", "rain", "whistle")
+    assert info.data == "synthetic sounds"
+    assert info.recipe["epochs"] == 2
+    assert info.recipe["precision"] == "fp32"
+    assert set(info.accuracy) == {"fold 3", "fold 4"}
+    assert -100 < info.features.mean_db < 50
     assert info.features.deviation_db > 1
-    assert not list(trained.glob("*.partial"))
+    assert not list(finished.glob("*.partial"))
 
 
-def test_started_again_it_goes_on_and_does_not_begin_anew(
-    trained: Path, esc50: Path, capsys: pytest.CaptureFixture[str]
+def test_the_measurement_lies_beside_it(finished: Path) -> None:
+    told = json.loads((finished / "checkpoint.evaluation.json").read_text())
+    info = checkpoint.read_info(finished / "checkpoint.safetensors")
+    assert (told["fold"], told["seen"], told["clips"]) == (4, False, 9)
+    assert told["accuracy"] == pytest.approx(info.accuracy["fold 4"], abs=1e-4)
+    for picture in told["pictures"].values():
+        assert (finished / picture).read_bytes()[:4] == b"\x89PNG"
+
+
+# --- killed, and started again ------------------------------------------------------------
+
+
+def test_killed_in_the_middle_it_ends_with_exactly_the_same_weights(
+    finished: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    before = checkpoint.load_model(
-        trained / "checkpoint.safetensors",
-        checkpoint.read_info(trained / "checkpoint.safetensors"),
-    ).state_dict()
-    train.main(["--data", str(esc50), "--epochs", "1", "--out", str(trained)])
-    out = capsys.readouterr().out
-    assert "going on after epoch 1" in out
-    assert "epoch 1/1" not in out
-    after = checkpoint.load_model(
-        trained / "checkpoint.safetensors",
-        checkpoint.read_info(trained / "checkpoint.safetensors"),
-    ).state_dict()
+    out = tmp_path / "killed"
+    words = [*SMOKE, "--out", str(out)]
+    threads = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+    with subprocess.Popen(
+        [sys.executable, "-m", "training.train", *words],
+        cwd=ROOT, env=os.environ | threads, stdout=subprocess.PIPE, text=True,
+    ) as process:  # fmt: skip
+        assert process.stdout is not None
+        assert process.stdout.readline().startswith("epoch 1/2")
+        process.send_signal(signal.SIGKILL)
+    assert process.returncode == -signal.SIGKILL
+    assert not (out / "checkpoint.safetensors").exists()
+
+    train.main(words)
+    assert "going on after epoch 1" in capsys.readouterr().out
+    states = [torch.load(run / "last.pt", weights_only=True) for run in (finished, out)]
+    for part in ("model", "average"):
+        for name, value in states[0][part].items():
+            assert torch.equal(value, states[1][part][name]), f"{part}: {name}"
+    for number, values in states[0]["optimiser"]["state"].items():
+        for name, value in values.items():
+            assert torch.equal(value, states[1]["optimiser"]["state"][number][name])
+    weights = [load_file(run / "checkpoint.safetensors") for run in (finished, out)]
+    assert all(torch.equal(value, weights[1][name]) for name, value in weights[0].items())
+
+
+def test_started_again_when_it_is_over_it_changes_nothing(
+    finished: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = load_file(finished / "checkpoint.safetensors")
+    info = checkpoint.read_info(finished / "checkpoint.safetensors")
+    train.main([*SMOKE, "--out", str(finished)])
+    told = capsys.readouterr().out
+    assert "going on after epoch 2" in told
+    assert "epoch 2/2" not in told
+    after = load_file(finished / "checkpoint.safetensors")
     assert all(torch.equal(before[name], after[name]) for name in before)
+    assert checkpoint.read_info(finished / "checkpoint.safetensors") == info
 
 
-def test_measuring_it_again_gives_the_accuracy_it_carries(
-    trained: Path, esc50: Path, capsys: pytest.CaptureFixture[str]
+def test_a_folder_with_another_run_is_not_gone_on_with(finished: Path) -> None:
+    with pytest.raises(SystemExit, match=r"other settings \(recipe\)"):
+        train.main([*SMOKE, "--seed", "2", "--out", str(finished)])
+
+
+# --- keeping the best ---------------------------------------------------------------------
+
+
+def test_the_best_epoch_is_kept_and_the_fold_that_chose_it_counts_as_seen(finished: Path) -> None:
+    state = torch.load(finished / "last.pt", weights_only=True)
+    best_epoch, best_accuracy = state["best"]
+    info = checkpoint.read_info(finished / "checkpoint.safetensors")
+    assert info.folds_seen == (1, 2, 3)
+    assert info.accuracy["fold 3"] == pytest.approx(best_accuracy, abs=1e-4)
+    assert info.notes == (
+        f"Epoch {best_epoch} of 2 was chosen by its accuracy on fold 3, which therefore counts as "
+        "seen.",
+        "Fold 4 was measured every 1 epochs for curves and decided nothing.",
+    )
+
+
+# --- cross-validation ---------------------------------------------------------------------
+
+
+def test_cross_validation_tests_each_fold_once(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    path = trained / "checkpoint.safetensors"
-    evaluate.main([str(path), "--data", str(esc50), "--fold", "4"])
-    measured = json.loads(capsys.readouterr().out)
-    assert measured["accuracy"] == checkpoint.read_info(path).accuracy["fold 4"]
-    assert measured["clips"] == 2
-    assert measured["folds_seen"] == [1, 2, 3]
-    assert measured["seen"] is False
+    out = tmp_path / "cross"
+    index = smoke.make(tmp_path / "data") / "meta" / "esc50.csv"
+    rows = index.read_text().splitlines()
+    index.write_text("\n".join(row for row in rows if row[0] not in "34") + "\n")
+    train.main(
+        ["--data", str(tmp_path / "data"), "--cross-validate", "--out", str(out), "--epochs", "1",
+         "--set", "batch=9"]
+    )  # fmt: skip
+    told = json.loads((out / "cross-validation.json").read_text())
+    assert set(told["folds"]) == {"1", "2"}
+    assert told["mean"] == pytest.approx(sum(told["folds"].values()) / 2, abs=1e-4)
+    assert "mean ± deviation" in (out / "cross-validation.md").read_text()
+    for tested, learned in ((1, 2), (2, 1)):
+        info = checkpoint.read_info(out / f"fold{tested}" / "checkpoint.safetensors")
+        assert info.folds_seen == (learned,)
+        assert list(info.accuracy) == [f"fold {tested}"]
+        assert info.notes == ()
 
 
-def test_measuring_on_a_fold_it_learned_from_is_said(
-    trained: Path, esc50: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    path = trained / "checkpoint.safetensors"
-    evaluate.main([str(path), "--data", str(esc50), "--fold", "2"])
-    assert json.loads(capsys.readouterr().out)["seen"] is True
+# --- the plan -----------------------------------------------------------------------------
 
 
-def test_a_fold_that_is_not_there_cannot_be_measured(
-    trained: Path, esc50: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    with pytest.raises(SystemExit):
-        evaluate.main(
-            [str(trained / "checkpoint.safetensors"), "--data", str(esc50), "--fold", "9"]
-        )
-    assert "no clip of fold 9" in capsys.readouterr().err
+def plan(esc50: Path, *words: str) -> Plan:
+    return make_plan(parser().parse_args(["--data", str(esc50), *words]))
 
 
-# --- what it refuses ----------------------------------------------------------------------
+def test_what_is_learned_and_tested_unless_one_says_otherwise(esc50: Path) -> None:
+    usual = plan(esc50)
+    assert (usual.folds, usual.test_fold, usual.validation_fold) == ((1, 2, 3), 4, None)
+    assert usual.out == Path("runs/sonoscope-folds123")
+    validated = plan(esc50, "--validation-fold", "4")
+    assert (validated.folds, validated.test_fold) == ((1, 2), 3)
+    everything = plan(esc50, "--test-fold", "none")
+    assert (everything.folds, everything.test_fold) == ((1, 2, 3, 4), None)
+    chosen = plan(esc50, "--folds", "1", "2", "4", "--test-fold", "3")
+    assert (chosen.folds, chosen.test_fold) == ((1, 2, 4), 3)
 
 
-def refusal(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
-    with pytest.raises(SystemExit) as stopped:
-        parse(list(arguments))
-    assert stopped.value.code == 2
-    return capsys.readouterr().err
+def test_recipes_are_chosen_by_name_and_changed_by_field(esc50: Path) -> None:
+    original = plan(esc50, "--recipe", "original", "--epochs", "7", "--set", "batch=16")
+    assert (original.recipe.epochs, original.recipe.batch) == (7, 16)
+    assert original.recipe.learning_rate == 0.002
+    assert original.features.sample_rate == 22_050
 
 
-def test_it_does_not_learn_from_the_fold_it_is_measured_on(
-    esc50: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    data = ["--data", str(esc50)]
-    message = refusal(capsys, *data, "--folds", "1", "2", "4", "--test-fold", "4")
-    assert "--test-fold must not be one of --folds" in message
-    assert "--test-fold must not" in refusal(capsys, *data, "--test-fold", "3")
-    assert parse([*data, "--folds", "1", "2", "4", "--test-fold", "3"]).test_fold == 3
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--folds", "1", "2", "4", "--test-fold", "4"], "--test-fold must not be one of --folds"),
+        (["--folds", "1", "2", "--validation-fold", "2"], "--validation-fold must not be one"),
+        (["--validation-fold", "3", "--test-fold", "3"], "must not be the same"),
+        (["--test-fold", "9"], "has no fold 9; it has 1, 2, 3, 4"),
+        (["--test-fold", "four"], "a fold or none"),
+        (["--keep", "best"], "--keep best needs --validation-fold"),
+        (["--test-fold", "none", "--watch", "3"], "--watch needs a --test-fold"),
+        (["--cross-validate", "--test-fold", "3"], "chooses the folds itself"),
+        (["--set", "epochs=none"], "epochs is a whole number"),
+    ],
+)
+def test_what_cannot_be_planned_is_refused(esc50: Path, words: list[str], message: str) -> None:
+    with pytest.raises((SettingError, DataError), match=message):
+        plan(esc50, *words)
 
 
-def test_without_esc50_it_says_how_to_name_it(
+def test_without_data_it_says_how_to_get_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("ESC50_DIR", str(tmp_path / "nowhere"))
-    for arguments in ([], ["--data", str(tmp_path)]):
-        message = refusal(capsys, *arguments)
-        assert "no ESC-50 here" in message
-        assert "ESC50_DIR" in message
+    with pytest.raises(SystemExit) as stopped:
+        train.main([])
+    assert stopped.value.code == 2
+    message = capsys.readouterr().err
+    assert "python -m training.prepare" in message
+    assert "ESC50_DIR" in message
 
 
-def test_a_folder_with_another_run_is_not_gone_on_with(esc50: Path, tmp_path: Path) -> None:
-    arguments = ["--data", str(esc50), "--epochs", "1", "--out", str(tmp_path / "run")]
-    train.main(arguments)
-    with pytest.raises(SystemExit, match="other settings"):
-        train.main([*arguments, "--seed", "2"])
+def test_ones_own_sounds_are_learned_under_their_own_name_and_licence(
+    tmp_path: Path, esc50: Path
+) -> None:
+    data = tmp_path / "my birds"
+    for path in sorted((esc50 / "audio").iterdir()):
+        label = "hiss" if path.stem.endswith("1") else "tone"
+        (data / label).mkdir(parents=True, exist_ok=True)
+        (data / label / path.name).write_bytes(path.read_bytes())
+    out = tmp_path / "runs" / "mine"
+    train.main(
+        ["--data", str(data), "--out", str(out), "--data-licence", "CC0", "--epochs", "1",
+         "--set", "batch=6", "--set", "precision=fp32"]
+    )  # fmt: skip
+    info = checkpoint.read_info(out / "checkpoint.safetensors")
+    assert (info.data, info.data_licence) == ("my birds", "CC0")
+    assert info.classes == ("hiss", "tone")

@@ -1,0 +1,195 @@
+"""Get sounds ready for training: `python -m training.prepare [FOLDER | FILE.zip | FILE.csv]`.
+
+Without a name ESC-50 is downloaded. Every file is decoded as it will be when it is used, and every
+one that cannot be is named, with the reason. The exit status is 1 if anything is wrong.
+"""
+
+import argparse
+import csv
+import sys
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from tqdm import tqdm
+
+from ml.audio import read
+from ml.errors import AudioError
+from ml.features import FeatureConfig
+from training import download
+from training.config import PREPARED
+from training.dataset import (
+    DataError,
+    Example,
+    class_names,
+    fold_numbers,
+    is_esc50,
+    read_index,
+    told,
+)
+from training.folds import shared_sources
+
+ESC50_URL = "https://github.com/karoldvl/ESC-50/archive/master.zip"
+ESC50_LICENCE = (
+    "ESC-50 is CC BY-NC 3.0: the sounds, and weights learned from them, are not for commercial use."
+)
+MOST_NAMED = 40
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """One file: how long it is, or why it cannot be used."""
+
+    example: Example
+    duration_s: float
+    problem: str
+
+
+def check_file(example: Example) -> Checked:
+    if not example.path.is_file():
+        return Checked(example, 0.0, "There is no such file. Put it there, or take out its row.")
+    try:
+        sound = read(example.path, FeatureConfig().sample_rate)
+    except AudioError as error:
+        return Checked(example, 0.0, f"{error.detail} {error.hint}")
+    except OSError as error:
+        return Checked(example, 0.0, f"It cannot be opened: {error.strerror}.")
+    return Checked(example, sound.duration_s, "")
+
+
+def check(examples: Sequence[Example]) -> list[Checked]:
+    with ThreadPoolExecutor() as pool:
+        checked = pool.map(check_file, examples)
+        return list(tqdm(checked, "checking", len(examples), unit="clip", disable=None))
+
+
+def problems(checked: Sequence[Checked], data: Path) -> Iterator[str]:
+    """A line for everything that is wrong."""
+    for one in checked:
+        if one.problem:
+            path = one.example.path
+            name = path.relative_to(data) if path.is_relative_to(data) else path
+            yield f"{name}: {one.problem}"
+    if is_esc50(data):  # its folds are the published ones, by which everybody compares
+        return
+    for source, folds in _shared(checked).items():
+        where = " and ".join(map(str, folds))
+        yield (
+            f"source {source}: it has pieces in folds {where}. All pieces of one recording must "
+            "share a fold, or a test would hear what was learned. Correct the fold column."
+        )
+
+
+def _shared(checked: Sequence[Checked]) -> dict[str, list[int]]:
+    examples = [one.example for one in checked]
+    return shared_sources([e.source for e in examples], [e.fold for e in examples])
+
+
+def remarks(checked: Sequence[Checked], data: Path) -> Iterator[str]:
+    """What is worth knowing, and no fault."""
+    if is_esc50(data) and (shared := _shared(checked)):
+        yield (
+            f"As published, ESC-50 has pieces of {len(shared)} recordings in two folds "
+            f"(sources {', '.join(shared)})."
+        )
+    examples = [one.example for one in checked]
+    window_s = FeatureConfig().window_s
+    lengths = [one.duration_s for one in checked if not one.problem]
+    short = sum(length < window_s - 0.01 for length in lengths)
+    long = sum(length >= 1.5 * window_s for length in lengths)
+    if short:
+        yield f"Shorter than {window_s:g} s, so filled up with silence: {short} of the clips."
+    if long:
+        yield f"Cut into pieces of {window_s:g} s, which share a fold: {long} of the clips."
+    folds: defaultdict[str, Counter[int]] = defaultdict(Counter)
+    for example in examples:
+        folds[example.label][example.fold] += 1
+    every = fold_numbers(examples)
+    lacking = [label for label in class_names(examples) if len(folds[label]) < len(every)]
+    if lacking:
+        yield (
+            f"Classes without a clip in some fold, for want of recordings: {len(lacking)} "
+            f"({', '.join(lacking[:8])}{' …' if len(lacking) > 8 else ''})."
+        )
+
+
+def write_csv(examples: Sequence[Example], file: Path) -> None:
+    """The clips with their folds, as a CSV file that training reads."""
+    folder = file.resolve().parent
+    with file.open("w", newline="", encoding="utf-8") as target:
+        table = csv.writer(target)
+        table.writerow(["filename", "category", "fold", "source"])
+        for example in examples:
+            path = example.path.resolve()
+            name = path.relative_to(folder) if path.is_relative_to(folder) else path
+            table.writerow([name.as_posix(), example.label, example.fold, example.source])
+
+
+def fetch(url: str, out: Path, most_bytes: int) -> Path:
+    """Download the ZIP at `url` and unpack it into `out`."""
+    if out.exists():
+        print(f"{out} is there already; nothing is downloaded.")
+        return out
+    archive = out.with_name(out.name + ".zip")
+    if not archive.is_file():
+        print(f"Downloading {url}\n{ESC50_LICENCE if url == ESC50_URL else ''}")
+        with tqdm(unit="B", unit_scale=True, desc="download", disable=None) as bar:
+
+            def on_bytes(have: int, total: int | None) -> None:
+                bar.total = total
+                bar.update(have - bar.n)
+
+            download.download(url, archive, most_bytes, on_bytes)
+    download.unpack(archive, out, 4 * most_bytes)
+    archive.unlink()
+    return out
+
+
+def prepare(options: argparse.Namespace) -> Path:
+    """The folder or CSV file that holds the data. Raises DataError."""
+    most_bytes = options.size_limit_mb * 1_000_000
+    source: Path | None = options.source
+    if source is None:
+        return fetch(options.url, options.out, most_bytes)
+    if source.suffix.lower() == ".zip":
+        download.unpack(source, options.out, 4 * most_bytes)
+        return options.out
+    return source
+
+
+def main(argv: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m training.prepare", description=__doc__)
+    parser.add_argument("source", type=Path, nargs="?", help="default: download ESC-50")
+    parser.add_argument("--url", default=ESC50_URL, help="the ZIP to download")
+    parser.add_argument("--out", type=Path, default=PREPARED, help="where a ZIP is unpacked")
+    parser.add_argument("--size-limit-mb", type=int, default=2000, help="of the download")
+    parser.add_argument("--write-csv", type=Path, metavar="FILE", help="keep the folds in FILE")
+    options = parser.parse_args(argv)
+    try:
+        data = prepare(options)
+        examples = read_index(data)
+    except DataError as error:
+        print(error, file=sys.stderr)
+        return 1
+    print(f"{data}: {told(examples)}")
+    checked = check(examples)
+    for remark in remarks(checked, data):
+        print(remark)
+    wrong = list(problems(checked, data))
+    for line in wrong[:MOST_NAMED]:
+        print(line, file=sys.stderr)
+    if wrong:
+        more = len(wrong) - MOST_NAMED
+        print(f"{f'… and {more} more. ' if more > 0 else ''}{len(wrong)} wrong.", file=sys.stderr)
+        return 1
+    if options.write_csv:
+        write_csv(examples, options.write_csv)
+        data = options.write_csv
+    print(f"Every clip can be heard. Train with: python -m training.train --data {data}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,51 @@
+import dataclasses
+
+import pytest
+
+from training.config import ORIGINAL, RECIPES, Recipe, SettingError, changed
+
+
+def test_every_field_can_be_set_by_name() -> None:
+    recipe = changed(
+        Recipe(), ["epochs=3", "gain_db=0.5", "between_class=yes", "precision=fp32", "shift=no"]
+    )
+    assert recipe == dataclasses.replace(
+        Recipe(), epochs=3, gain_db=0.5, between_class=True, precision="fp32", shift=False
+    )
+    for field in dataclasses.fields(Recipe):
+        value = getattr(Recipe(), field.name)
+        text = {True: "yes", False: "no"}[value] if isinstance(value, bool) else str(value)
+        assert changed(Recipe(), [f"{field.name}={text}"]) == Recipe()
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ("learning_rat=1", "Did you mean learning_rate"),
+        ("zzz=1", "There are: epochs, batch"),
+        ("epochs", "write name=value"),
+        ("epochs=many", "epochs is a whole number, not 'many'"),
+        ("epochs=1.5", "epochs is a whole number"),
+        ("epochs=0", "epochs must be more than 0"),
+        ("gain_db=loud", "gain_db is a number"),
+        ("shift=perhaps", "shift is yes or no"),
+        ("mixup_share=1.5", "mixup_share must be between 0 and 1"),
+        ("ema=1", "ema must be less than 1"),
+        ("precision=fp8", "bf16"),
+        ("crop_share=0.5", "crop_share needs crop_s"),
+    ],
+)
+def test_what_cannot_be_is_refused_with_a_sentence(setting: str, message: str) -> None:
+    with pytest.raises(SettingError, match=message):
+        changed(Recipe(), [setting])
+
+
+def test_the_originals_settings_are_those_it_documents() -> None:
+    recipe, features = ORIGINAL.recipe, ORIGINAL.features
+    assert (recipe.epochs, recipe.batch, recipe.learning_rate) == (100, 32, 0.002)
+    assert (recipe.weight_decay, recipe.label_smoothing, recipe.ema) == (0.01, 0.1, 0)
+    assert (recipe.mixup_share, recipe.mixup_beta) == (0.3, 0.2)
+    assert (recipe.frequency_mask, recipe.time_mask) == (30, 80)
+    assert (features.sample_rate, features.mels, features.n_fft) == (22_050, 128, 1024)
+    assert (features.hop_samples, features.f_min_hz, features.f_max_hz) == (512, 0, 11_025)
+    assert RECIPES["sonoscope"].recipe == Recipe()

@@ -1,0 +1,235 @@
+"""Measuring a checkpoint: the command, and the arithmetic behind it."""
+
+import dataclasses
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from ml import checkpoint
+from ml.checkpoint import CheckpointInfo
+from ml.features import FeatureConfig
+from ml.inference import Classifier
+from ml.model import AudioCNN
+from training import evaluate, pictures, predictions
+from training.calibration import BINS, calibration, crossed, fit_temperature
+from training.dataset import read_index
+from training.predictions import Predictions
+
+FEATURES = FeatureConfig(
+    sample_rate=16_000, window_s=2.0, n_fft=512, mels=64, f_max_hz=8_000.0,
+    mean_db=-20.0, deviation_db=20.0,
+)  # fmt: skip
+
+
+@pytest.fixture
+def made(tmp_path: Path) -> Path:
+    """A checkpoint that never learned anything, over clips of several windows."""
+    torch.manual_seed(3)
+    path = tmp_path / "made.safetensors"
+    info = CheckpointInfo(classes=("rain", "whistle"), features=FEATURES, folds_seen=(1, 2, 3))
+    checkpoint.save(path, AudioCNN(2).state_dict(), info)
+    return path
+
+
+class Command:
+    def __init__(self, made: Path, esc50: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        self.words, self.capsys = [str(made), "--data", str(esc50)], capsys
+
+    def __call__(self, *words: object, status: int = 0) -> dict:
+        assert evaluate.main([*self.words, *map(str, words)]) == status
+        told = self.capsys.readouterr()
+        return {"refusal": told.err} if status else json.loads(told.out)
+
+
+@pytest.fixture
+def command(made: Path, esc50: Path, capsys: pytest.CaptureFixture[str]) -> Command:
+    return Command(made, esc50, capsys)
+
+
+# --- the command --------------------------------------------------------------------------
+
+
+def test_it_answers_as_users_are_answered(command: Command, made: Path, esc50: Path) -> None:
+    told = command("--fold", 4)
+    assert (told["clips"], told["folds_seen"], told["seen"]) == (2, [1, 2, 3], False)
+    classifier = Classifier.load(made)
+    examples = [example for example in read_index(esc50) if example.fold == 4]
+    heard = evaluate.listen(classifier, examples)
+    waveforms = [evaluate._waveform(example, 16_000) for example in examples]
+    for mine, theirs in zip(
+        heard.answered.probabilities(), classifier.classify(waveforms), strict=True
+    ):
+        assert np.allclose(mine, theirs.probabilities, atol=1e-5)
+    right = [mine.argmax() for mine in heard.answered.probabilities()] == heard.answered.labels
+    assert told["accuracy"] == pytest.approx(np.mean(right))
+
+
+def test_without_a_word_it_takes_a_fold_that_the_weights_have_not_seen(
+    command: Command, made: Path
+) -> None:
+    assert command()["fold"] == 4
+    evaluate.change_header(made, folds_seen=(1, 2, 4))
+    assert command()["fold"] == 3
+    evaluate.change_header(made, folds_seen=(1, 2, 3, 4))
+    assert "have seen every fold" in command(status=1)["refusal"]
+
+
+def test_a_fold_it_learned_from_is_said_to_be_seen(command: Command) -> None:
+    assert command("--fold", 2)["seen"] is True
+
+
+def test_everything_is_written_for_people_and_programs(
+    command: Command, made: Path, tmp_path: Path
+) -> None:
+    command("--fold", 4, "--out", tmp_path / "report")
+    told = json.loads((tmp_path / "report" / "made.evaluation.json").read_text())
+    assert told["format"] == 1
+    assert [one["name"] for one in told["by_class"]] == ["rain", "whistle"]
+    assert sum(map(sum, told["confusion"])) == told["clips"] == 2
+    assert len(told["calibration"]["bins"]) == BINS
+    assert told["speed"]["clips_per_s"] > 0
+    text = (tmp_path / "report" / "made.evaluation.md").read_text()
+    for name in told["pictures"].values():
+        with Image.open(tmp_path / "report" / name) as image:
+            assert min(image.size) > 100
+        assert f"({name})" in text
+    command("--fold", 4, "--out")
+    assert made.with_name("made.evaluation.json").is_file()
+
+
+def test_a_temperature_is_not_fitted_on_what_the_weights_have_seen(
+    command: Command, made: Path
+) -> None:
+    before = made.read_bytes()
+    told = command("--fold", 2, "--fit-temperature", status=1)
+    assert "have seen fold 2" in told["refusal"]
+    assert made.read_bytes() == before
+
+
+def test_a_fitted_temperature_is_in_the_header_and_serves_users(
+    command: Command, made: Path, esc50: Path
+) -> None:
+    weights = evaluate.weights_digest(made)
+    waveform = evaluate._waveform(read_index(esc50)[0], 16_000)
+    before = Classifier.load(made).classify([waveform])[0]
+    told = command("--fold", 4, "--fit-temperature")
+    info = checkpoint.read_info(made)
+    assert info.temperature == told["temperature"] != 1
+    assert info.notes == ("The temperature was fitted on fold 4.",)
+    assert {"ece", "ece_with_temperature_1", "ece_crossed"} <= set(told)
+    assert evaluate.weights_digest(made) == weights
+    after = Classifier.load(made).classify([waveform])[0]
+    expected = torch.tensor(before.logits / info.temperature).softmax(0).numpy()
+    assert np.allclose(after.window_probabilities[after.shown_window], expected, atol=1e-4)
+    command("--fold", 4, "--fit-temperature")
+    assert checkpoint.read_info(made) == info, "again, it comes to the same"
+
+
+def test_answers_are_kept_and_used_again(
+    command: Command, made: Path, esc50: Path, tmp_path: Path
+) -> None:
+    file = tmp_path / "fold4.npz"
+    first = command("--fold", 4, "--logits", file)
+    kept = file.read_bytes()
+    again = command("--fold", 4, "--logits", file)
+    assert again == first, "even the speed is the one that was measured"
+    assert file.read_bytes() == kept
+    told = command("--fold", 3, "--logits", file, status=1)
+    assert "other weights or about other clips" in told["refusal"]
+
+
+def test_what_cannot_be_measured_is_told(
+    command: Command, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert "no clip of fold 9" in command("--fold", 9, status=1)["refusal"]
+    assert evaluate.main([str(tmp_path / "none.safetensors"), "--data", str(tmp_path)]) == 1
+    assert "no checkpoint at" in capsys.readouterr().err
+
+
+def test_a_class_the_checkpoint_does_not_know_is_named(
+    command: Command, made: Path, esc50: Path
+) -> None:
+    info = dataclasses.replace(checkpoint.read_info(made), classes=("rain", "drum"))
+    checkpoint.save(made, AudioCNN(2).state_dict(), info)
+    assert "does not know the class whistle" in command(status=1)["refusal"]
+
+
+# --- the arithmetic -----------------------------------------------------------------------
+
+
+def drawn(clips: int, sharpness: float, seed: int = 1) -> Predictions:
+    """Labels drawn from the softmax of `logits`, which are then shown times `sharpness`."""
+    random = np.random.default_rng(seed)
+    logits = 2 * random.standard_normal((clips, 5))
+    shares = predictions.softmax(logits).cumsum(axis=1)
+    labels = (random.random((clips, 1)) > shares).sum(axis=1)
+    return Predictions(sharpness * logits, np.arange(clips), labels)
+
+
+def test_clips_are_averaged_over_their_windows() -> None:
+    logits = np.log([[0.9, 0.1], [0.5, 0.5], [0.2, 0.8]])
+    answered = Predictions(logits, np.array([0, 0, 1]), np.array([0, 0]))
+    assert np.allclose(answered.probabilities(), [[0.7, 0.3], [0.2, 0.8]])
+    only = answered.take(np.array([False, True]))
+    assert np.allclose(only.probabilities(), [[0.2, 0.8]])
+
+
+def test_accuracy_confusion_and_the_worst_mistakes() -> None:
+    probabilities = np.array([[0.6, 0.3, 0.1], [0.2, 0.7, 0.1], [0.1, 0.8, 0.1], [0.5, 0.1, 0.4]])
+    labels = np.array([0, 0, 2, 2])
+    assert predictions.accuracy(probabilities, labels) == 0.25
+    assert predictions.accuracy(probabilities, labels, 2) == 0.75
+    table = predictions.confusion(probabilities, labels)
+    assert table.tolist() == [[1, 1, 0], [0, 0, 0], [1, 1, 0]]
+    assert predictions.by_class(table) == [0.5, None, 0.0]
+    assert predictions.worst(probabilities, labels, 2) == [2, 1]
+
+
+def test_the_error_is_zero_when_promises_are_kept_and_their_gap_when_not() -> None:
+    kept = np.array([[0.75, 0.25]] * 4)
+    assert calibration(kept, np.array([0, 0, 0, 1])).ece == pytest.approx(0)
+    assert calibration(kept, np.array([0, 1, 1, 1])).ece == pytest.approx(0.5)
+    bins = calibration(kept, np.array([0, 0, 0, 1])).bins
+    assert sum(one.clips for one in bins) == 4
+    (used,) = [one for one in bins if one.clips]
+    assert used.low < 0.75 <= used.high
+    assert (used.confidence, used.accuracy) == (0.75, 0.75)
+
+
+def test_an_honest_network_lies_in_the_band_and_a_boaster_above_it() -> None:
+    honest, boaster = drawn(400, 1.0), drawn(400, 3.0)
+    shown = calibration(honest.probabilities(), honest.labels)
+    assert shown.band[0] <= shown.ece <= shown.band[1]
+    assert 0.01 < shown.band[0] < shown.band[1] < 0.1
+    boast = calibration(boaster.probabilities(), boaster.labels)
+    assert boast.ece > 2 * boast.band[1]
+
+
+@pytest.mark.parametrize("sharpness", [0.5, 1.0, 3.0])
+def test_the_fitted_temperature_undoes_the_boasting(sharpness: float) -> None:
+    answered = drawn(4000, sharpness)
+    assert fit_temperature(answered) == pytest.approx(sharpness, rel=0.1)
+
+
+def test_crossed_probabilities_are_honest_too_and_answer_the_same() -> None:
+    boaster = drawn(2000, 3.0)
+    fair = crossed(boaster)
+    assert np.allclose(fair.sum(axis=1), 1)
+    assert (fair.argmax(axis=1) == boaster.logits.argmax(axis=1)).all()
+    assert calibration(fair, boaster.labels).ece < 0.05
+
+
+def test_a_likely_range_narrows_with_more_clips() -> None:
+    few, many = predictions.likely_range(8, 10), predictions.likely_range(800, 1000)
+    assert few[0] < many[0] < 0.8 < many[1] < few[1]
+    assert many == pytest.approx((0.774, 0.824), abs=0.001)
+
+
+def test_a_matrix_of_fifty_classes_fits_its_names() -> None:
+    names = [f"class_number_{index}" for index in range(50)]
+    image = pictures.confusion(np.eye(50, dtype=np.int64) * 8, names)
+    assert image.width == image.height > 50 * 18

@@ -1,0 +1,233 @@
+"""The command that gets sounds ready, against a real HTTP server on this machine."""
+
+import http.server
+import io
+import re
+import stat
+import threading
+import zipfile
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from tests import cast
+from training import prepare
+from training.dataset import read_index
+
+
+@dataclass
+class Server:
+    """Serves one file. `stops_after`: the first answer ends there · `ranges`: it can go on."""
+
+    body: bytes
+    url: str = ""
+    stops_after: int | None = None
+    ranges: bool = True
+    asked: list[str | None] = field(default_factory=list)
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    told = Server(b"")
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            wanted = self.headers.get("Range")
+            told.asked.append(wanted)
+            first = int(re.findall(r"\d+", wanted)[0]) if wanted and told.ranges else 0
+            if first >= len(told.body):
+                self.send_error(404 if not told.body else 416)
+                return
+            self.send_response(206 if first else 200)
+            rest = told.body[first:]
+            self.send_header("Content-Length", str(len(rest)))
+            self.end_headers()
+            cut, told.stops_after = told.stops_after, None
+            self.wfile.write(rest[:cut])
+
+        def log_message(self, *args: object) -> None:
+            pass
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as httpd:
+        told.url = f"http://127.0.0.1:{httpd.server_port}/master.zip"
+        threading.Thread(target=httpd.serve_forever, daemon=True).start()
+        yield told
+        httpd.shutdown()
+
+
+def packed(folder: Path, wrapped: str = "ESC-50-master/") -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as pack:
+        for path in sorted(folder.rglob("*")):
+            if path.is_file():
+                pack.write(path, wrapped + path.relative_to(folder).as_posix())
+    return buffer.getvalue()
+
+
+@dataclass
+class Told:
+    status: int
+    out: str
+    err: str
+
+
+@pytest.fixture
+def run(capsys: pytest.CaptureFixture[str]):
+    def run(*words: object) -> Told:
+        status = prepare.main([str(word) for word in words])
+        return Told(status, *capsys.readouterr())
+
+    return run
+
+
+# --- the download -------------------------------------------------------------------------
+
+
+def test_it_downloads_unpacks_and_checks(server: Server, esc50: Path, tmp_path: Path, run) -> None:
+    server.body = packed(esc50)
+    out = tmp_path / "data" / "esc50"
+    told = run("--url", server.url, "--out", out)
+    assert told.status == 0, told.err
+    assert "8 clips of 2 classes; folds 1: 2, 2: 2, 3: 2, 4: 2" in told.out
+    assert f"python -m training.train --data {out}" in told.out
+    assert len(read_index(out)) == 8
+    assert [path.name for path in out.parent.iterdir()] == ["esc50"]
+    assert run("--url", server.url, "--out", out).status == 0
+    assert len(server.asked) == 1, "what is there is not fetched again"
+
+
+@pytest.mark.parametrize("ranges", [True, False])
+def test_a_broken_off_download_is_gone_on_with(
+    server: Server, esc50: Path, tmp_path: Path, run, ranges: bool
+) -> None:
+    server.body, server.stops_after, server.ranges = packed(esc50), 100_000, ranges
+    out = tmp_path / "esc50"
+    told = run("--url", server.url, "--out", out)
+    assert told.status == 1
+    assert "broke off" in told.err
+    assert not out.exists()
+    assert run("--url", server.url, "--out", out).status == 0
+    assert server.asked == [None, "bytes=100000-"]
+    assert len(read_index(out)) == 8
+
+
+def test_it_stops_at_its_limit(server: Server, tmp_path: Path, run) -> None:
+    server.body = bytes(3_000_000)
+    told = run("--url", server.url, "--out", tmp_path / "esc50", "--size-limit-mb", 2)
+    assert told.status == 1
+    assert "more than 2 MB" in told.err
+    assert "--size-limit-mb" in told.err
+
+
+def test_what_the_server_refuses_is_told(server: Server, tmp_path: Path, run) -> None:
+    told = run("--url", server.url, "--out", tmp_path / "esc50")
+    assert (told.status, "answered 404" in told.err) == (1, True)
+    told = run("--url", "file:///etc/passwd", "--out", tmp_path / "esc50")
+    assert (told.status, "no http:// or https:// address" in told.err) == (1, True)
+
+
+def test_what_is_no_zip_is_told(server: Server, tmp_path: Path, run) -> None:
+    server.body = b"<html>not a ZIP</html>"
+    told = run("--url", server.url, "--out", tmp_path / "esc50")
+    assert told.status == 1
+    assert "no whole ZIP file" in told.err
+    assert not (tmp_path / "esc50").exists()
+
+
+# --- the ZIP ------------------------------------------------------------------------------
+
+
+def zip_with(path: Path, name: str, data: bytes = b"x", link: bool = False) -> Path:
+    member = zipfile.ZipInfo(name)
+    if link:
+        member.external_attr = (stat.S_IFLNK | 0o777) << 16
+    with zipfile.ZipFile(path, "w") as pack:
+        pack.writestr("fine.txt", b"fine")
+        pack.writestr(member, data)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("name", "link"),
+    [("../out.wav", False), ("/etc/out.wav", False), ("a/../../out.wav", False),
+     ("a\\..\\out.wav", False), ("a/link", True)],
+)  # fmt: skip
+def test_a_member_that_wants_out_spoils_the_whole_zip(
+    tmp_path: Path, run, name: str, link: bool
+) -> None:
+    inner = tmp_path / "inner"
+    inner.mkdir()
+    archive = zip_with(inner / "evil.zip", name, b"/etc/passwd", link)
+    told = run(archive, "--out", inner / "out")
+    assert told.status == 1
+    assert "outside its folder" in told.err
+    assert {path.name for path in tmp_path.rglob("*")} == {"inner", "evil.zip"}
+
+
+def test_a_zip_that_unpacks_to_too_much_is_stopped(tmp_path: Path, run) -> None:
+    archive = tmp_path / "large.zip"
+    with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as pack:
+        pack.writestr("zeros", bytes(5_000_000))
+    told = run(archive, "--out", tmp_path / "out", "--size-limit-mb", 1)
+    assert told.status == 1
+    assert "--size-limit-mb" in told.err
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_folder_that_is_there_is_not_written_over(esc50: Path, tmp_path: Path, run) -> None:
+    archive = tmp_path / "esc50.zip"
+    archive.write_bytes(packed(esc50))
+    (tmp_path / "mine").mkdir()
+    told = run(archive, "--out", tmp_path / "mine")
+    assert (told.status, "is there already" in told.err) == (1, True)
+
+
+# --- the check ----------------------------------------------------------------------------
+
+
+def test_every_bad_file_is_named_with_the_reason(esc50: Path, tmp_path: Path, run) -> None:
+    archive = tmp_path / "esc50.zip"
+    archive.write_bytes(packed(esc50))
+    out = tmp_path / "esc50"
+    assert run(archive, "--out", out).status == 0
+    (out / "audio" / "1-100-A-0.wav").write_bytes(b"")
+    (out / "audio" / "2-101-A-1.wav").write_text("these are notes")
+    (out / "audio" / "3-100-A-0.wav").unlink()
+    told = run(out)
+    assert told.status == 1
+    lines = told.err.splitlines()
+    assert "audio/1-100-A-0.wav: The file is empty. Choose" in lines[-4]
+    assert "audio/2-101-A-1.wav: This is not a sound file" in lines[-3]
+    assert "audio/3-100-A-0.wav: There is no such file" in lines[-2]
+    assert lines[-1] == "3 wrong."
+
+
+def test_a_recording_in_two_folds_is_wrong_in_ones_own_data(tmp_path: Path, run) -> None:
+    for name in ("a", "b", "c"):
+        (tmp_path / f"{name}.flac").write_bytes(cast.encode(cast.tone(), form="FLAC"))
+    path = tmp_path / "sounds.csv"
+    path.write_text("filename,category,fold,source\n"
+                    "a.flac,cat,1,x\nb.flac,cat,2,x\nc.flac,dog,2,y\n")  # fmt: skip
+    told = run(path)
+    assert told.status == 1
+    assert "source x: it has pieces in folds 1 and 2" in told.err
+
+
+def test_short_and_long_clips_are_told_and_are_no_fault(tmp_path: Path, run) -> None:
+    for label, duration_s in (("cat", 2.0), ("dog", 11.0)):
+        (tmp_path / label).mkdir()
+        sound = cast.encode(cast.noise(duration_s), form="FLAC")
+        (tmp_path / label / "1.flac").write_bytes(sound)
+    told = run(tmp_path)
+    assert told.status == 0
+    assert "Shorter than 5 s, so filled up with silence: 1 of" in told.out
+    assert "Cut into pieces of 5 s, which share a fold: 1 of" in told.out
+    assert "Classes without a clip in some fold, for want of recordings: 2 (cat, dog)" in told.out
+
+
+def test_data_that_cannot_be_read_at_all_is_told_in_one_line(tmp_path: Path, run) -> None:
+    told = run(tmp_path)
+    assert told.status == 1
+    assert "fewer than two classes" in told.err

@@ -1,0 +1,106 @@
+import dataclasses
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from ml.audio import read
+from ml.features import FeatureConfig
+from tests import cast
+from training.dataset import DataError, read_index
+from training.waveforms import cut, load_windows, to_float
+
+# Eight clips of five seconds, one window each.
+WHOLE = FeatureConfig(sample_rate=8_000, f_max_hz=4_000.0)
+
+
+@pytest.mark.parametrize(
+    ("length", "windows"),
+    [(1, 1), (9, 1), (10, 1), (14, 1), (15, 2), (20, 2), (24, 2), (25, 3), (26, 3)],
+)
+def test_a_rest_counts_from_half_a_window_on(length: int, windows: int) -> None:
+    waveform = np.arange(1, length + 1, dtype=np.float32)
+    pieces = list(cut(waveform, 10))
+    assert len(pieces) == windows
+    assert all(piece.shape == (10,) for piece in pieces)
+    whole = np.concatenate(pieces)
+    kept = min(length, 10 * windows)
+    assert whole[:kept].tolist() == waveform[:kept].tolist()
+    assert not whole[kept:].any()
+
+
+def test_windows_are_those_that_users_files_decode_to(esc50: Path, tmp_path: Path) -> None:
+    examples = read_index(esc50)
+    windows = load_windows(examples, WHOLE, tmp_path)
+    assert windows.samples.shape == (8, WHOLE.window_samples)
+    assert windows.samples.dtype == torch.int16
+    assert windows.labels.tolist() == [1, 0] * 4
+    for row, example in zip(to_float(windows.samples), examples, strict=True):
+        decoded = read(example.path, WHOLE.sample_rate).waveform[: WHOLE.window_samples]
+        assert np.abs(row.numpy() - decoded).max() < 1e-4
+
+
+def test_long_clips_give_more_rows_of_the_same_clip_and_fold(esc50: Path, tmp_path: Path) -> None:
+    examples = read_index(esc50)
+    windows = load_windows(examples, dataclasses.replace(WHOLE, window_s=2.0), tmp_path)
+    assert windows.clips.tolist() == [clip for clip in range(8) for _ in range(3)]
+    assert windows.labels.tolist() == ([1] * 3 + [0] * 3) * 4
+    assert windows.of(examples, [2]).tolist() == list(range(6, 12))
+    assert windows.of(examples, [1, 4]).tolist() == [*range(6), *range(18, 24)]
+
+
+def test_full_scale_comes_back_as_one() -> None:
+    samples = torch.tensor([-32767, 0, 32767], dtype=torch.int16)
+    assert to_float(samples).tolist() == [-1.0, 0.0, 1.0]
+
+
+def test_files_are_decoded_only_once(esc50: Path, tmp_path: Path) -> None:
+    examples = read_index(esc50)
+    folder = tmp_path / "runs"
+    first = load_windows(examples, WHOLE, folder).samples.clone()
+    (cache,) = folder.iterdir()
+    decoded_at = cache.stat().st_mtime_ns
+    assert torch.equal(load_windows(examples, WHOLE, folder).samples, first)
+    assert cache.stat().st_mtime_ns == decoded_at
+
+
+def test_changing_what_was_loaded_does_not_reach_the_cache(esc50: Path, tmp_path: Path) -> None:
+    examples = read_index(esc50)
+    before = load_windows(examples, WHOLE, tmp_path).samples.clone()
+    load_windows(examples, WHOLE, tmp_path).samples.zero_()
+    assert torch.equal(load_windows(examples, WHOLE, tmp_path).samples, before)
+
+
+def test_other_sounds_or_another_window_get_a_cache_of_their_own(
+    esc50: Path, tmp_path: Path
+) -> None:
+    examples = read_index(esc50)
+    assert len(load_windows(examples, WHOLE, tmp_path).samples) == 8
+    assert len(load_windows(examples[:3], WHOLE, tmp_path).samples) == 3
+    changed = shutil.copytree(esc50, tmp_path / "copy")
+    other = read_index(changed)
+    other[0].path.write_bytes(other[1].path.read_bytes())
+    assert torch.equal(*load_windows(other, WHOLE, tmp_path).samples[:2])
+
+
+def test_only_the_sound_settings_decide_the_cache(esc50: Path, tmp_path: Path) -> None:
+    examples = read_index(esc50)
+    load_windows(examples, WHOLE, tmp_path / "runs")
+    load_windows(examples, dataclasses.replace(WHOLE, mels=64), tmp_path / "runs")
+    assert len(list((tmp_path / "runs").iterdir())) == 1
+
+
+def test_a_file_that_cannot_be_read_is_named_and_leaves_no_cache(
+    esc50: Path, tmp_path: Path
+) -> None:
+    copied = shutil.copytree(esc50, tmp_path / "copy")
+    examples = read_index(copied)
+    examples[5].path.write_bytes(cast.encode(cast.tone(duration_s=1.0))[:-30_000])
+    with pytest.raises(DataError, match=f"{examples[5].path.name}.*damaged"):
+        load_windows(examples, WHOLE, tmp_path / "runs")
+    assert not list((tmp_path / "runs").glob("*.windows"))
+    examples[5].path.unlink()
+    with pytest.raises(DataError, match=f"{examples[5].path.name}.*no such file"):
+        load_windows(examples, WHOLE, tmp_path / "runs")
