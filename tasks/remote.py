@@ -3,8 +3,7 @@
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future
-from concurrent.futures import TimeoutError as StillWaiting
+from concurrent.futures import Future, wait
 from pathlib import Path
 from typing import Any
 
@@ -51,17 +50,16 @@ class RemoteClassifier(Listener):
     def _ask(self, waveforms: list[bytes], on_chunk: Callable[[], None]) -> list[wire.Plain]:
         call = in_background(lambda: self._listen.remote(self.identity, waveforms))
         ends = time.monotonic() + CALL_LIMIT_S
-        while time.monotonic() < ends:
-            try:
-                answered: list[wire.Plain] = call.result(SIGN_OF_LIFE_S)
-            except StillWaiting:
-                on_chunk()
-                continue
-            except Exception as error:
-                raise RemoteError(f"Modal: {type(error).__name__}: {error}") from error
+        while not call.done():
+            if time.monotonic() > ends:
+                raise RemoteError(f"Modal gave no answer within {CALL_LIMIT_S} s.")
+            wait([call], SIGN_OF_LIFE_S)
             on_chunk()
-            return answered
-        raise RemoteError(f"Modal gave no answer within {CALL_LIMIT_S} s.")
+        try:
+            answered: list[wire.Plain] = call.result()
+        except Exception as error:
+            raise RemoteError(f"Modal: {type(error).__name__}: {error}") from error
+        return answered
 
 
 def parts(waveforms: Sequence[Array]) -> Iterator[list[Array]]:

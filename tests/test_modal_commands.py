@@ -1,5 +1,7 @@
 """What the `modal` command asks for, as its cloud would see it. Nothing here leaves the machine."""
 
+import json
+import os
 import re
 import shutil
 import subprocess
@@ -11,6 +13,9 @@ from typing import Any
 import pytest
 
 from ml import checkpoint
+from ml.inference import Classifier
+from tasks.modal_inference import Ears
+from tests import cast
 from tests.house import ROOT
 from tests.modal_cloud import ModalCloud
 
@@ -107,6 +112,8 @@ def test_what_needs_no_gpu_has_none(training: ModalCloud) -> None:
     assert set(functions) == {"train", "prepare", "cross_validate"}
     for name in ("prepare", "cross_validate"):
         assert not functions[name].resources.gpu_config.gpu_type, name
+    # Begun anew elsewhere it would start its five runs a second time.
+    assert functions["cross_validate"].scheduler_placement.nonpreemptible
 
 
 @pytest.mark.parametrize(
@@ -138,3 +145,56 @@ def test_it_can_be_imported_there_where_only_what_was_sent_lies(
         [sys.executable, "-c", f"import {Path(path).stem}"],
         cwd=tmp_path, check=True, timeout=120,
     )  # fmt: skip
+
+
+def classified_with_modals_own_client(
+    cloud: ModalCloud, seconds: float
+) -> "subprocess.CompletedProcess[str]":
+    """As a worker does it, in a process that knows this cloud only: its probabilities, as JSON."""
+    script = (
+        "import json; from ml import checkpoint; from tasks.remote import RemoteClassifier; "
+        "from tests import cast; there = RemoteClassifier(checkpoint.SHIPPED); "
+        f"result, = there.classify([cast.noise({seconds})]); "
+        "print(json.dumps(result.probabilities.tolist()))"
+    )
+    return subprocess.run(
+        [sys.executable, "-c", script],
+        cwd=ROOT, env=os.environ | cloud.settings, capture_output=True, text=True, timeout=120,
+    )  # fmt: skip
+
+
+def test_modals_own_client_carries_a_clip_there_and_its_result_back() -> None:
+    ears: Any = Ears()
+    with ModalCloud(ears.listen.local) as cloud:
+        done = classified_with_modals_own_client(cloud, 6.0)
+    assert done.returncode == 0, done.stderr
+    here = Classifier.load(checkpoint.SHIPPED).classify([cast.noise(6.0)])[0]
+    assert json.loads(done.stdout) == pytest.approx(here.probabilities.tolist(), abs=2e-3)
+    (found,) = cloud.requests("FunctionGet")
+    assert (found.app_name, found.object_tag) == ("sonoscope-inference", "Ears.*")
+    (call,) = cloud.requests("FunctionMap")
+    assert call.pipelined_inputs[0].input.method_name == "listen"
+
+
+def test_a_refusal_comes_through_modals_own_client_as_one_sentence() -> None:
+    def refuse(identity: str, waveforms: list[bytes]) -> None:
+        raise ValueError(f"Not {identity}")
+
+    with ModalCloud(refuse) as cloud:
+        done = classified_with_modals_own_client(cloud, 1.0)
+    assert "RemoteError: Modal: ValueError: Not esc50-folds123@" in done.stderr
+
+
+def test_without_an_account_a_worker_takes_no_clips() -> None:
+    """It is told when it starts, before any clip is claimed."""
+    script = (
+        "from ml import checkpoint; from tasks.remote import RemoteClassifier; "
+        "RemoteClassifier(checkpoint.SHIPPED)"
+    )
+    env = {name: value for name, value in os.environ.items() if not name.startswith("MODAL_")}
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        cwd=ROOT, env=env | {"MODAL_CONFIG_PATH": os.devnull},
+        capture_output=True, text=True, timeout=120,
+    )  # fmt: skip
+    assert "AuthError" in done.stderr

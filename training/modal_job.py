@@ -82,8 +82,11 @@ def train(run: str, argv: list[str]) -> dict[str, Any]:
     from ml import checkpoint
     from training import train as training
 
-    with committed(runs.commit):
-        training.main(argv)
+    try:
+        with committed(runs.commit):
+            training.main(argv)
+    except SystemExit as refused:
+        raise RuntimeError(f"Training refused: {refused}") from refused
     info = checkpoint.read_info(RUNS / run / "checkpoint.safetensors")
     return {"run": run, "accuracy": dict(info.accuracy)}
 
@@ -120,7 +123,8 @@ def main(
     print(f"Bring it home: modal run training/modal_job.py::download --run {run}")
 
 
-@app.function(image=training_image, timeout=24 * HOUR_S)
+# Not to be begun anew somewhere else while its five runs go on: no two may share a folder.
+@app.function(image=training_image, timeout=24 * HOUR_S, nonpreemptible=True)
 def cross_validate(epochs: int = 0, seed: int = 0, recipe: str = "") -> None:
     """Five runs side by side, each on four folds and tested on the fifth."""
     prepare.remote()

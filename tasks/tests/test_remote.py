@@ -1,6 +1,7 @@
 """Listening through Modal's call interface, with `Ears` itself in this process on the other end."""
 
 import dataclasses
+import pickle
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -109,11 +110,13 @@ def test_another_checkpoint_there_is_told_and_nothing_is_heard(
 def test_whatever_goes_wrong_there_is_a_remote_error(
     answered_by: Callable[[Call], RemoteClassifier],
 ) -> None:
-    def broken(identity: str, waveforms: list[bytes]) -> Any:
-        raise ConnectionResetError("the line is dead")
+    for fault in (ConnectionResetError, TimeoutError, LookupError):
 
-    with pytest.raises(RemoteError, match="ConnectionResetError: the line is dead"):
-        answered_by(broken).classify(CLIPS[:1])
+        def broken(identity: str, waveforms: list[bytes], fault: type[Exception] = fault) -> Any:
+            raise fault("the line is dead")
+
+        with pytest.raises(RemoteError, match=f"{fault.__name__}: the line is dead"):
+            answered_by(broken).classify(CLIPS[:1])
 
 
 def test_a_call_that_hangs_shows_signs_of_life_and_is_given_up(
@@ -154,6 +157,7 @@ def test_every_part_of_a_result_crosses() -> None:
     result = Classifier.load(checkpoint.SHIPPED).classify(CLIPS[:1])[0]
     plain = wire.result_to_plain(result)
     assert set(plain) == {field.name for field in dataclasses.fields(Result)}
+    assert len(pickle.dumps(plain)) < 150_000
     back = wire.result_from_plain(plain)
     np.testing.assert_array_equal(back.evidence, result.evidence)
     assert back.window_starts_s == result.window_starts_s

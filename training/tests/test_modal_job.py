@@ -1,17 +1,19 @@
 """The job for Modal, in this process: an ESC-50 of eight clips, and a Volume that only counts."""
 
+import subprocess
 import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import requests
 from modal.types import FileEntry, FileEntryType
 from torch.utils.tensorboard import SummaryWriter
 
-from tests.house import free_port, wait_for
+from tests.house import ROOT, free_port, wait_for
 from training import modal_job, train
 from training.modal_job import arguments, committed, run_name, table
 
@@ -66,6 +68,12 @@ def test_it_trains_keeps_and_goes_on(runs: Volume, capsys: pytest.CaptureFixture
     assert "going on after epoch 1" in capsys.readouterr().out
     assert again == done
     assert runs.commits > before
+
+
+def test_a_refused_run_is_a_failure_with_the_reason(runs: Volume) -> None:
+    modal_job.train.local("tiny", arguments("tiny", "1 2 3", 4, 1, 7, ""))
+    with pytest.raises(RuntimeError, match="other settings"):
+        modal_job.train.local("tiny", arguments("tiny", "1 2 3", 4, 1, 8, ""))
 
 
 def test_what_it_asks_training_for(runs: Volume) -> None:
@@ -184,6 +192,36 @@ def test_the_board_shows_the_curves_of_runs(tmp_path: Path) -> None:
     with SummaryWriter(str(tmp_path / "tiny" / "tensorboard")) as writer:
         writer.add_scalar("Loss/Train", 1.5, 1)
     port = free_port()
-    modal_job.launch_board(tmp_path, port)
+    script = (
+        "import sys; from pathlib import Path; from training.modal_job import launch_board; "
+        f"launch_board(Path({str(tmp_path)!r}), {port}); sys.stdin.read()"
+    )
     address = f"http://127.0.0.1:{port}/data/runs"
-    wait_for(lambda: requests.get(address, timeout=10).json() == ["tiny/tensorboard"], 60, "runs")
+    board = subprocess.Popen([sys.executable, "-c", script], cwd=ROOT, stdin=subprocess.PIPE)
+    try:
+        wait_for(lambda: told(address) == ["tiny/tensorboard"], 60, "the run")
+    finally:
+        board.kill()
+        board.communicate()
+
+
+def told(address: str) -> Any:
+    try:
+        return requests.get(address, timeout=10).json()
+    except requests.ConnectionError:
+        return None
+
+
+def test_the_board_looks_again_and_again_even_after_a_refusal() -> None:
+    """A Volume with open files refuses to be refreshed."""
+    tries: list[None] = []
+
+    def refresh() -> None:
+        tries.append(None)
+        if len(tries) == 1:
+            raise RuntimeError("there are open files")
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        modal_job.keep_fresh(refresh, every_s=0.01)
+    assert len(tries) == 2
