@@ -13,8 +13,9 @@ import requests
 from modal.types import FileEntry, FileEntryType
 from torch.utils.tensorboard import SummaryWriter
 
+from ml import checkpoint
 from tests.house import ROOT, free_port, wait_for
-from training import modal_job, train
+from training import modal_job
 from training.modal_job import arguments, committed, run_name, table
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*executing locally.*:UserWarning")
@@ -61,7 +62,9 @@ def test_it_trains_keeps_and_goes_on(runs: Volume, capsys: pytest.CaptureFixture
     done = modal_job.train.local("tiny", argv)
     assert done["run"] == "tiny"
     assert set(done["accuracy"]) == {"fold 4"}
-    assert (runs.folder / "tiny" / "checkpoint.safetensors").is_file()
+    info = checkpoint.read_info(runs.folder / "tiny" / "checkpoint.safetensors")
+    assert info.folds_seen == (1, 2, 3)
+    assert (info.recipe["epochs"], info.recipe["seed"]) == (1, 7)
     assert runs.commits >= 1
     before = runs.commits
     again = modal_job.train.local("tiny", argv)
@@ -77,11 +80,18 @@ def test_a_refused_run_is_a_failure_with_the_reason(runs: Volume) -> None:
 
 
 def test_what_it_asks_training_for(runs: Volume) -> None:
-    asked = train.parse(arguments("a", "1,2 3", 4, 9, 7, ""))
-    assert (asked.folds, asked.test_fold, asked.epochs, asked.seed) == ([1, 2, 3], 4, 9, 7)
-    assert asked.out == runs.folder / "a"
-    assert train.parse(arguments("a", "", 2, 0, 0, "")).folds == [1, 3, 4, 5]
-    assert arguments("a", "", 2, 0, 0, "original")[-2:] == ["--recipe", "original"]
+    told = " ".join(arguments("a", "1,2 3", 4, 9, 7, "original"))
+    assert f"--data {modal_job.DATA / 'esc50'} --out {runs.folder / 'a'} " in told
+    assert "--folds 1 2 3 --test-fold 4 --epochs 9 --seed 7 --recipe original" in told
+    assert arguments("a", "", 2, 0, 0, "")[4:] == [
+        "--folds",
+        "1",
+        "3",
+        "4",
+        "5",
+        "--test-fold",
+        "2",
+    ]
 
 
 def test_other_settings_are_another_run() -> None:
