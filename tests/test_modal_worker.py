@@ -1,10 +1,14 @@
 """A real worker with INFERENCE=modal. In Modal's place another process of this machine listens."""
 
 import io
+import os
 import shutil
+import subprocess
+import sys
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,8 +18,10 @@ from ml import checkpoint, render
 from ml.audio import read
 from ml.inference import Classifier
 from ml.model import map_names
+from tasks.modal_inference import Ears
 from tests import cast
 from tests.house import ROOT, House, Person
+from tests.modal_cloud import ModalCloud
 
 LONG = cast.encode(cast.chirp(300, 6000, 12.0, 44_100), 44_100, "FLAC")
 SHORT = cast.encode(cast.noise(1.0, seed=7))
@@ -90,3 +96,28 @@ def test_while_modal_is_away_no_sound_is_blamed_and_nothing_is_lost(
     page = emil.post_page(f"/analyses/{failed['id']}/again/")
     again = page.url.rstrip("/").rsplit("/", 1)[-1]
     assert emil.wait(f"/api/v1/analyses/{again}/")["state"] == "done"
+
+
+def test_a_worker_gets_through_with_modals_own_client_too(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    ears: Any = Ears()
+    with ModalCloud(ears.listen.local) as cloud:
+        house = House(tmp_path_factory.mktemp("client-house"), INFERENCE="modal", **cloud.settings)
+        try:
+            house.open()
+            person = house.person()
+            heard = person.wait(person.submit("short.wav", SHORT))
+        finally:
+            house.close()
+    assert heard["state"] == "done", heard["error"]
+    assert len(cloud.requests("FunctionMap")) == 1
+
+
+def test_nothing_loads_modal_until_it_is_asked() -> None:
+    script = (
+        "import sys, django; django.setup(); import tasks.classify, tasks.sweep, webapp.wsgi; "
+        "sys.exit('modal' in sys.modules)"
+    )
+    env = os.environ | {"DJANGO_SETTINGS_MODULE": "webapp.settings", "INFERENCE": "modal"}
+    subprocess.run([sys.executable, "-c", script], cwd=ROOT, env=env, check=True)

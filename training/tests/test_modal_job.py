@@ -83,15 +83,8 @@ def test_what_it_asks_training_for(runs: Volume) -> None:
     told = " ".join(arguments("a", "1,2 3", 4, 9, 7, "original"))
     assert f"--data {modal_job.DATA / 'esc50'} --out {runs.folder / 'a'} " in told
     assert "--folds 1 2 3 --test-fold 4 --epochs 9 --seed 7 --recipe original" in told
-    assert arguments("a", "", 2, 0, 0, "")[4:] == [
-        "--folds",
-        "1",
-        "3",
-        "4",
-        "5",
-        "--test-fold",
-        "2",
-    ]
+    told = " ".join(arguments("a", "", 2, 0, 0, ""))
+    assert told.endswith(" --folds 1 3 4 5 --test-fold 2")
 
 
 def test_other_settings_are_another_run() -> None:
