@@ -7,7 +7,6 @@ given again: its folder lies on a Volume. docs/modal.md tells more.
 
 import statistics
 import threading
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
@@ -95,12 +94,7 @@ def train(run: str, argv: list[str]) -> dict[str, Any]:
 def committed(commit: Callable[[], None], every_s: float = COMMIT_EVERY_S) -> Iterator[None]:
     """`commit` now and then, and at the end, however it comes."""
     over = threading.Event()
-
-    def now_and_then() -> None:
-        while not over.wait(every_s):
-            commit()
-
-    thread = threading.Thread(target=now_and_then, daemon=True)
+    thread = threading.Thread(target=repeat, args=(commit, every_s, over), daemon=True)
     thread.start()
     try:
         yield
@@ -108,6 +102,15 @@ def committed(commit: Callable[[], None], every_s: float = COMMIT_EVERY_S) -> It
         over.set()
         thread.join()
         commit()
+
+
+def repeat(action: Callable[[], None], every_s: float, over: threading.Event) -> None:
+    """Until `over`. What a Volume refuses now, because a file is open, it may allow next time."""
+    while not over.wait(every_s):
+        try:
+            action()
+        except (modal.Error, RuntimeError) as error:
+            print(f"not this time: {error}")
 
 
 @app.local_entrypoint()
@@ -162,7 +165,8 @@ download = modal.App("sonoscope-download")
 @modal.web_server(BOARD_PORT, startup_timeout=60)
 def board() -> None:
     launch_board(RUNS, BOARD_PORT)
-    threading.Thread(target=keep_fresh, args=(runs.reload,), daemon=True).start()
+    fresh = (runs.reload, COMMIT_EVERY_S, threading.Event())
+    threading.Thread(target=repeat, args=fresh, daemon=True).start()
 
 
 def launch_board(folder: Path, port: int) -> None:
@@ -172,16 +176,6 @@ def launch_board(folder: Path, port: int) -> None:
     # The fast loader holds files open, and a Volume with open files cannot be refreshed.
     server.configure(logdir=str(folder), host="0.0.0.0", port=port, load_fast="false")
     server.launch()
-
-
-def keep_fresh(refresh: Callable[[], None], every_s: float = COMMIT_EVERY_S) -> None:
-    """What runs have committed since; for ever."""
-    while True:
-        time.sleep(every_s)
-        try:
-            refresh()
-        except (modal.Error, RuntimeError) as error:  # a file is being read: next time
-            print(f"not refreshed: {error}")
 
 
 def show_board() -> None:
