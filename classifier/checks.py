@@ -309,6 +309,20 @@ def checkpoint() -> Finding:
     return ok(f"{path.name}: {classes} classes")
 
 
+def inference() -> Finding:
+    """A token for Modal, where its client looks. Whether it opens the door, a worker finds out."""
+    if settings.INFERENCE == "local":
+        return ok("workers listen themselves")
+    named = {"MODAL_TOKEN_ID", "MODAL_TOKEN_SECRET"} <= set(os.environ)
+    file = Path(os.environ.get("MODAL_CONFIG_PATH") or Path.home() / ".modal.toml")
+    if named or file.is_file():
+        return ok("workers listen at Modal")
+    return wrong(
+        "INFERENCE is modal, but there is no token for Modal",
+        "modal setup, or MODAL_TOKEN_ID and MODAL_TOKEN_SECRET where workers run.",
+    )
+
+
 # --- addresses ----------------------------------------------------------------------------
 
 
@@ -349,6 +363,7 @@ RULES: dict[str, Callable[[], Finding]] = {
     "origin": origin,
     "static": static_files,
     "checkpoint": checkpoint,
+    "inference": inference,
     "database": database,
     "place": database_place,
     "migrations": migrations,

@@ -226,17 +226,23 @@ class AnalysisQuerySet(models.QuerySet["Analysis"]):
             error_hint=hint,
         )
 
-    def give_back(self) -> int:
-        """RUNNING → QUEUED for these rows; one that has had its attempts fails instead."""
+    def give_back(
+        self,
+        code: str = "crashed",
+        detail: str = f"The analysis was interrupted {MOST_ATTEMPTS} times and given up.",
+        hint: str = "Try once more; if it fails again, save the sound as 16-bit WAV first.",
+    ) -> int:
+        """RUNNING → QUEUED for these rows; one that has had its attempts fails instead, and says
+        so in these words."""
         rows = self.filter(state=State.RUNNING)
         ended = rows.filter(attempts__gte=MOST_ATTEMPTS).update(
             state=State.FAILED,
             step=Step.NONE,
             leased_until=None,
             finished_at=timezone.now(),
-            error_code="crashed",
-            error_detail=f"The analysis was interrupted {MOST_ATTEMPTS} times and given up.",
-            error_hint="Try once more; if it fails again, save the sound as 16-bit WAV first.",
+            error_code=code,
+            error_detail=detail,
+            error_hint=hint,
         )
         freed = rows.filter(attempts__lt=MOST_ATTEMPTS).update(
             state=State.QUEUED, step=Step.NONE, leased_until=None, alone=True

@@ -1,5 +1,6 @@
 """The Classifier: waveforms in, what was heard and how out."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -97,8 +98,55 @@ def pick_precision(device: torch.device) -> torch.dtype:
     return torch.float32
 
 
-class Classifier:
-    """A checkpoint, ready to listen. Not thread-safe; one per process."""
+class Listener(ABC):
+    """All of a checkpoint but its weights. Whoever has them, or asks who has them, classifies.
+
+    Not thread-safe; one per process.
+    """
+
+    def __init__(self, info: CheckpointInfo, identity: str, device: torch.device) -> None:
+        self.info = info
+        self.identity = identity
+        self.device = device
+        self.log_mel = LogMel(info.features).to(device)
+
+    @abstractmethod
+    def classify(
+        self, waveforms: Sequence[Array], on_chunk: Callable[[], None] = lambda: None
+    ) -> list[Result]:
+        """waveforms: (samples,) float32 in [-1, 1] at `info.features.sample_rate` Hz, any lengths.
+
+        `on_chunk` is called now and then, to show that the work goes on. A clip's result does
+        not depend on its neighbours, up to the rounding of the precision in use.
+        """
+
+    def predictions(self, probabilities: Array) -> list[Prediction]:
+        """All classes, the most probable first."""
+        order = np.argsort(-probabilities, kind="stable")
+        return [Prediction(self.info.classes[i], float(probabilities[i])) for i in order]
+
+    def spectrogram(self, waveform: Array) -> Array:
+        """(samples,) → (mels, frames) in dB, for the whole clip."""
+        features = self.info.features
+        hop, pad = features.hop_samples, features.n_fft
+        part = SPECTROGRAM_PART_S * features.sample_rate // hop * hop
+        columns = []
+        with torch.inference_mode():
+            for start in range(0, len(waveform), part):
+                # Each part sees its neighbours' samples, so that no seam shows.
+                before = min(start, -(-pad // hop) * hop)
+                piece = torch.from_numpy(waveform[start - before : start + part + pad])
+                short = max(0, pad - len(piece))
+                piece = torch.nn.functional.pad(piece, (0, short)).to(self.device)
+                decibels = self.log_mel.decibels(piece[None])[0, 0].cpu().numpy()
+                most = part // hop if start + part < len(waveform) else None
+                columns.append(decibels[:, before // hop :][:, :most])
+        frames = 1 + len(waveform) // hop
+        return np.concatenate(columns, axis=1)[:, :frames]
+
+
+class Classifier(Listener):
+    """A checkpoint with its weights, ready to listen."""
 
     def __init__(
         self,
@@ -108,12 +156,9 @@ class Classifier:
         device: torch.device | None = None,
         precision: torch.dtype | None = None,
     ) -> None:
-        self.info = info
-        self.identity = identity
-        self.device = device or pick_device()
+        super().__init__(info, identity, device or pick_device())
         self.precision = precision or pick_precision(self.device)
         self.model = model.to(self.device).to(memory_format=torch.channels_last).eval()
-        self.log_mel = LogMel(info.features).to(self.device)
         self.chunk_windows = CHUNK_WINDOWS[self.device.type]
 
     @classmethod
@@ -129,19 +174,10 @@ class Classifier:
         model = checkpoint.load_model(path, info)
         return cls(model, info, checkpoint.identity(path), device, precision)
 
-    def predictions(self, probabilities: Array) -> list[Prediction]:
-        """All classes, the most probable first."""
-        order = np.argsort(-probabilities, kind="stable")
-        return [Prediction(self.info.classes[i], float(probabilities[i])) for i in order]
-
     def classify(
         self, waveforms: Sequence[Array], on_chunk: Callable[[], None] = lambda: None
     ) -> list[Result]:
-        """waveforms: (samples,) float32 in [-1, 1] at `info.features.sample_rate` Hz, any lengths.
-
-        `on_chunk` is called after each forward pass. A clip's result does not depend on
-        its neighbours, up to the rounding of the precision in use.
-        """
+        """`on_chunk` is called after each forward pass."""
         features = self.info.features
         starts = [
             window_starts(len(w), features.window_samples, features.hop_samples) for w in waveforms
@@ -179,25 +215,6 @@ class Classifier:
             )
             for clip in range(len(waveforms))
         ]
-
-    def spectrogram(self, waveform: Array) -> Array:
-        """(samples,) → (mels, frames) in dB, for the whole clip."""
-        features = self.info.features
-        hop, pad = features.hop_samples, features.n_fft
-        part = SPECTROGRAM_PART_S * features.sample_rate // hop * hop
-        columns = []
-        with torch.inference_mode():
-            for start in range(0, len(waveform), part):
-                # Each part sees its neighbours' samples, so that no seam shows.
-                before = min(start, -(-pad // hop) * hop)
-                piece = torch.from_numpy(waveform[start - before : start + part + pad])
-                short = max(0, pad - len(piece))
-                piece = torch.nn.functional.pad(piece, (0, short)).to(self.device)
-                decibels = self.log_mel.decibels(piece[None])[0, 0].cpu().numpy()
-                most = part // hop if start + part < len(waveform) else None
-                columns.append(decibels[:, before // hop :][:, :most])
-        frames = 1 + len(waveform) // hop
-        return np.concatenate(columns, axis=1)[:, :frames]
 
     # --- inside ---------------------------------------------------------------------------
 

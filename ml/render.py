@@ -14,6 +14,9 @@ MAGMA = (
     "f4695c f9785d fb8761 fd9668 fea571 feb47b fec287 fed194 fde0a1 fceeb0 fcfdbf"
 )
 
+# Below the loudest cell by this much, a spectrogram's picture is black.
+PICTURE_RANGE_DB = 80.0
+
 
 def _palette() -> bytes:
     anchors = np.array([list(bytes.fromhex(colour)) for colour in MAGMA.split()], dtype=float)

@@ -13,21 +13,28 @@ from classifier.results import ClipFacts, Outcome, save_failure, save_result
 from ml import checkpoint
 from ml.audio import Limits, Sound, read
 from ml.errors import AudioError
-from ml.inference import Classifier, Result
+from ml.inference import Classifier, Listener, Result
 from tasks.celery import app
 from tasks.drawing import draw
+from tasks.remote import RemoteClassifier, RemoteError
 
 logger = logging.getLogger(__name__)
 
 CHUNK_CLIPS = 16
 # Decoded, a minute of compressed sound is about 8 MB: bounds a chunk's memory and time.
 CHUNK_BYTES = 50_000_000
+NOT_LISTENED = (
+    "not_listened",
+    "The machine that listens could not be reached, or refused.",
+    "The sound is not to blame. Analyse it again later.",
+)
 
 
 @lru_cache(maxsize=1)
-def loaded_classifier() -> Classifier:
+def loaded_classifier() -> Listener:
     """Loaded at the first chunk, once per process."""
-    return Classifier.load(checkpoint.default_path())
+    path = checkpoint.default_path()
+    return RemoteClassifier(path) if settings.INFERENCE == "modal" else Classifier.load(path)
 
 
 @app.task(name="tasks.classify")
@@ -40,6 +47,9 @@ def classify(analysis_id: str) -> None:
     logger.info("woken by %s, took %d", analysis_id, len(chunk))
     try:
         _Work(chunk, classifier).run()
+    except RemoteError:
+        logger.exception("a chunk of %d was not listened to", len(chunk))
+        Analysis.objects.held(chunk[0].token).give_back(*NOT_LISTENED)
     except Exception:
         # Ours, not the files': each row goes back and is tried again alone.
         logger.exception("a chunk of %d could not be finished", len(chunk))
@@ -51,7 +61,7 @@ class _Work:
     """One chunk's way through the steps."""
 
     chunk: list[Analysis]
-    classifier: Classifier
+    classifier: Listener
     timings: dict[str, float] = field(default_factory=dict)
 
     @property

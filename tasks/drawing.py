@@ -12,10 +12,8 @@ import soundfile
 from classifier import files
 from ml import render
 from ml.audio import Sound
-from ml.inference import Classifier, Result
+from ml.inference import Listener, Result
 
-# Below the loudest cell by this much, the picture is black.
-PICTURE_RANGE_DB = 80.0
 # A longer clip's picture averages neighbouring frames: no screen is wider.
 WIDEST_PICTURE = 2048
 STRIP_HEIGHT, STRIP_WIDTH = 32, 160
@@ -34,10 +32,10 @@ class Drawing:
     maps: list[dict[str, Any]]
 
 
-def draw(classifier: Classifier, sound: Sound, result: Result) -> Drawing:
+def draw(classifier: Listener, sound: Sound, result: Result) -> Drawing:
     spectrogram = classifier.spectrogram(sound.waveform)
     high = float(spectrogram.max())
-    low = high - PICTURE_RANGE_DB
+    low = high - render.PICTURE_RANGE_DB
     wide = render.shrink(spectrogram, len(spectrogram), WIDEST_PICTURE)
     strip = render.shrink(spectrogram, STRIP_HEIGHT, STRIP_WIDTH)
     pack, maps = _pack(result)
@@ -63,7 +61,7 @@ def draw(classifier: Classifier, sound: Sound, result: Result) -> Drawing:
     return Drawing(contents, scope, maps)
 
 
-def _frequency_ticks(classifier: Classifier) -> list[dict[str, float]]:
+def _frequency_ticks(classifier: Listener) -> list[dict[str, float]]:
     """Where round frequencies lie on the mel axis: `place` 0 is its bottom, 1 its top."""
     centres = classifier.log_mel.band_centres_hz()
     places = (np.arange(len(centres)) + 0.5) / len(centres)

@@ -26,7 +26,7 @@ from tests.house import ROOT, House, Person, free_port, wait_for
 
 CLIPS = int(os.environ.get("COMPOSE_CLIPS", "20"))
 IN_THE_IMAGE = shutil.ignore_patterns("tests", "__pycache__")
-OURS = {"prepare", "web", "worker", "worker-gpu", "sweep", "tensorboard"}
+OURS = {"prepare", "web", "worker", "worker-gpu", "worker-modal", "sweep", "tensorboard"}
 
 
 def composed() -> dict[str, Any]:
@@ -61,7 +61,7 @@ def test_every_service_is_guarded(services: dict[str, Any]) -> None:
         if name in OURS:
             assert service["user"] == "10001:10001", name
             assert service["cap_drop"] == ["ALL"], name
-    for name in ("worker", "worker-gpu"):
+    for name in ("worker", "worker-gpu", "worker-modal"):
         assert services[name]["environment"]["REMAP_SIGTERM"] == "SIGQUIT"
         assert services[name]["stop_grace_period"] == "1m15s"
     for name in OURS - {"prepare", "tensorboard"}:
@@ -83,7 +83,8 @@ def test_the_command_lines_are_those_of_make_run(
     monkeypatch.delenv("DATABASE_URL", raising=False)
     house = House(tmp_path, HOST="0.0.0.0", PORT="8000")
     for name, like in {
-        "web": "web", "worker": "worker", "worker-gpu": "worker", "sweep": "sweep"
+        "web": "web", "worker": "worker", "worker-gpu": "worker",
+        "worker-modal": "worker", "sweep": "sweep",
     }.items():  # fmt: skip
         assert ["python", *house.command(like)[1:]] == services[name]["command"], name
     image = re.findall(r'"([^"]+)"', _dockerfile().rpartition("\nCMD ")[2])

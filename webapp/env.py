@@ -41,6 +41,14 @@ def flag(name: str, default: bool, *, meaning: str = "") -> bool:
     return value in TRUE
 
 
+def one_of(name: str, default: str, others: tuple[str, ...], *, meaning: str = "") -> str:
+    value = text(name, default, meaning=meaning)
+    if value not in (default, *others):
+        allowed = ", ".join((default, *others))
+        raise ImproperlyConfigured(f"{name} must be one of {allowed}, not {value!r}.")
+    return value
+
+
 def whole(
     name: str, default: int, most: int = 10**12, *, meaning: str = "", shown: str | None = None
 ) -> int:

@@ -216,6 +216,13 @@ CHECKPOINT = Path(
         meaning="The weights to listen with, a `.safetensors` file.",
     )
 )
+INFERENCE = env.one_of(
+    "INFERENCE",
+    "local",
+    ("modal",),
+    meaning="Where a worker listens: itself (`local`), or on a GPU at Modal (`modal`), see "
+    "[modal.md](modal.md).",
+)
 WORKER_THREADS = env.whole(
     "WORKER_THREADS",
     env.cores(),

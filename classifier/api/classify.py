@@ -4,8 +4,6 @@ It goes the way of every clip, through the queue; this only waits for it, and pu
 back together from what the worker keeps: pictures of 256 shades, and the waveform's peaks.
 """
 
-import base64
-import binascii
 import io
 import json
 import threading
@@ -19,6 +17,7 @@ import numpy as np
 from django.conf import settings
 from django.http import Http404
 from django.urls import reverse
+from numpy.typing import NDArray
 from PIL import Image
 from rest_framework.parsers import JSONParser
 from rest_framework.request import Request
@@ -30,15 +29,15 @@ from classifier.api.errors import Refused
 from classifier.api.schema import header, operation
 from classifier.api.serializers import ClassifyAnswer, ClassifyForm, UploadAnswer
 from classifier.models import Analysis, State
+from ml.answer import answer, sound_of
+from ml.errors import AudioError
 
 NAME = "classify"
-TOP = 3
-SAMPLE_RATE_HZ = 44_100
 LOOK_EVERY_S = 0.1
 # Of a web process' eight threads at most this many wait; the others keep answering.
 MOST_WAITING = 4
 # What goes wrong here and not in the file.
-OUR_FAULTS = {"crashed", "file_missing"}
+OUR_FAULTS = {"crashed", "file_missing", "not_listened"}
 
 _waiting = threading.BoundedSemaphore(MOST_WAITING)
 
@@ -78,14 +77,9 @@ class ClassifyView(ApiView):
 
 def _decoded(audio_data: str) -> bytes:
     try:
-        return base64.b64decode("".join(audio_data.split()), validate=True)
-    except (binascii.Error, ValueError) as error:
-        raise Refused(
-            "not_base64",
-            "`audio_data` is not base64.",
-            "Encode the file's bytes as base64, without a `data:` prefix.",
-            status=400,
-        ) from error
+        return sound_of(audio_data)
+    except AudioError as error:
+        raise Refused(error.code, error.detail, error.hint, status=400) from error
 
 
 def _waited_for(pk: UUID) -> Analysis:
@@ -119,30 +113,26 @@ def _answer(analysis: Analysis) -> dict[str, Any]:
     folder = files.analysis_folder(analysis.pk, analysis.token)
     scope = analysis.scope
     spectrogram = (folder / files.SPECTROGRAM).read_bytes()
-    return {
-        "predictions": analysis.predictions[:TOP],
-        "visualization": _maps(folder / files.MAPS, analysis.maps),
-        "input_spectrogram": _grid(spectrogram, scope["low_db"], scope["high_db"], 2),
-        "waveform": {
-            "values": json.loads((folder / files.PEAKS).read_text()),
-            "sample_rate": SAMPLE_RATE_HZ,
-            "duration": analysis.clip.duration_s,
-        },
-    }
+    return answer(
+        analysis.predictions,
+        _maps(folder / files.MAPS, analysis.maps),
+        _values(spectrogram, scope["low_db"], scope["high_db"]),
+        json.loads((folder / files.PEAKS).read_text()),
+        analysis.clip.duration_s,
+    )
 
 
-def _maps(pack: Path, described: list[dict[str, Any]]) -> dict[str, Any]:
+def _maps(pack: Path, described: list[dict[str, Any]]) -> dict[str, NDArray[np.float64]]:
     with zipfile.ZipFile(pack) as pictures:
         return {
-            facts["name"]: _grid(
-                pictures.read(f"{facts['name']}.png"), facts["low"], facts["high"], 5
+            facts["name"]: _values(
+                pictures.read(f"{facts['name']}.png"), facts["low"], facts["high"]
             )
             for facts in described
         }
 
 
-def _grid(png: bytes, low: float, high: float, digits: int) -> dict[str, Any]:
+def _values(png: bytes, low: float, high: float) -> NDArray[np.float64]:
     """A picture's palette indices as the values they stand for, row 0 the lowest frequency."""
     index = np.flipud(np.asarray(Image.open(io.BytesIO(png))))
-    values = np.round(low + index / 255 * (high - low), digits)
-    return {"shape": list(values.shape), "values": values.tolist()}
+    return low + index / 255 * (high - low)

@@ -28,6 +28,24 @@ def test_a_checkpoint_must_be_there_and_whole(settings: Settings, tmp_path: Path
         assert "no checkpoint of ours" in checks.checkpoint().seen
 
 
+def test_listening_at_modal_needs_a_token(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("MODAL_TOKEN_ID", "MODAL_TOKEN_SECRET"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("MODAL_CONFIG_PATH", str(tmp_path / "modal.toml"))
+    assert checks.inference().verdict == "ok"
+    settings.INFERENCE = "modal"
+    assert checks.inference().verdict == "wrong"
+    (tmp_path / "modal.toml").write_text("[default]\n")
+    assert checks.inference().verdict == "ok"
+    (tmp_path / "modal.toml").unlink()
+    monkeypatch.setenv("MODAL_TOKEN_ID", "ak-1")
+    assert checks.inference().verdict == "wrong"
+    monkeypatch.setenv("MODAL_TOKEN_SECRET", "as-1")
+    assert checks.inference().verdict == "ok"
+
+
 def test_sqlite_does_not_belong_on_a_network_disk(tmp_path: Path) -> None:
     mounts = tmp_path / "mounts"
     mounts.write_text(

@@ -1,0 +1,61 @@
+"""The question and the answer of the Audio CNN Visualizer, which its clients still speak.
+
+Here in one place for everybody who answers so: the pages' server, which must stay light, and the
+endpoint on Modal. Needs neither torch nor Django.
+"""
+
+import base64
+import binascii
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ml.errors import AudioError
+
+TOP = 3
+MAP_DIGITS = 5
+DECIBEL_DIGITS = 2
+# What its clients were always told; the waveform is an outline, and has no rate of its own.
+SAMPLE_RATE_HZ = 44_100
+
+
+def sound_of(audio_data: object) -> bytes:
+    """The bytes of the file that was sent as base64. Raises AudioError."""
+    try:
+        if not isinstance(audio_data, str):
+            raise ValueError("no text")
+        return base64.b64decode("".join(audio_data.split()), validate=True)
+    except (binascii.Error, ValueError) as error:
+        raise AudioError(
+            "not_base64",
+            "`audio_data` is not base64.",
+            "Encode the file's bytes as base64, without a `data:` prefix.",
+        ) from error
+
+
+def answer(
+    predictions: Sequence[Mapping[str, Any]],
+    maps: Mapping[str, NDArray[np.floating]],
+    decibels: NDArray[np.floating],
+    outline: Sequence[float],
+    duration_s: float | None,
+) -> dict[str, Any]:
+    """predictions: {"class", "confidence"}, the best first · maps: each (H, W) · decibels:
+    (mels, frames) · outline: the lowest and highest sample of equal parts, in turn."""
+    return {
+        "predictions": [dict(prediction) for prediction in predictions[:TOP]],
+        "visualization": {name: _grid(values, MAP_DIGITS) for name, values in maps.items()},
+        "input_spectrogram": _grid(decibels, DECIBEL_DIGITS),
+        "waveform": {
+            "values": list(outline),
+            "sample_rate": SAMPLE_RATE_HZ,
+            "duration": duration_s,
+        },
+    }
+
+
+def _grid(values: NDArray[np.floating], digits: int) -> dict[str, Any]:
+    rounded = np.round(values.astype(np.float64), digits)
+    return {"shape": list(values.shape), "values": rounded.tolist()}

@@ -1,0 +1,30 @@
+"""What our code runs on at Modal. Only the files that are given to the `modal` command use it."""
+
+from pathlib import Path
+
+import modal
+
+# Modal's name for the card that others call A10G.
+GPU = "A10"
+PYTHON = "3.11"
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def image(
+    *sources: str, packages: tuple[str, ...] = (), settings: dict[str, str] | None = None
+) -> modal.Image:
+    """Python with what requirements.txt asks for, pinned by constraints.txt, and our packages.
+
+    sources: names of our packages, of which the Python files are added at each start.
+    packages: further requirements, pinned likewise · settings: for the environment.
+    """
+    pinned = "-c /constraints.txt"
+    built = (
+        modal.Image.debian_slim(PYTHON)
+        .add_local_file(ROOT / "constraints.txt", "/constraints.txt", copy=True)
+        .pip_install_from_requirements(str(ROOT / "requirements.txt"), extra_options=pinned)
+    )
+    if packages:
+        built = built.pip_install(*packages, extra_options=pinned)
+    # Last, because nothing may be built on top of files that are only added at a start.
+    return built.env(settings or {}).add_local_python_source(*sources)

@@ -1,0 +1,67 @@
+"""What crosses to a checkpoint on another machine, and back: names and plain values.
+
+Strings, numbers, lists, dictionaries and bytes: the two sides may run different versions of
+everything but this file.
+"""
+
+from typing import Any
+
+import numpy as np
+
+from ml.inference import Array, FeatureMap, Result
+
+# What `tasks/modal_inference.py` is deployed as, and the class in it.
+APP = "sonoscope-inference"
+CLASS = "Ears"
+
+Plain = dict[str, Any]
+
+
+def samples_to_bytes(waveform: Array) -> bytes:
+    """(samples,) as little-endian float32: the other side shall hear exactly the same."""
+    return waveform.astype("<f4").tobytes()
+
+
+def samples_from_bytes(data: bytes) -> Array:
+    return np.frombuffer(data, "<f4").astype(np.float32)
+
+
+def array_to_plain(array: Array) -> Plain:
+    """Row by row."""
+    return {"shape": list(array.shape), "float32": samples_to_bytes(array)}
+
+
+def array_from_plain(plain: Plain) -> Array:
+    return samples_from_bytes(plain["float32"]).reshape(plain["shape"])
+
+
+def result_to_plain(result: Result) -> Plain:
+    return {
+        "probabilities": array_to_plain(result.probabilities),
+        "window_probabilities": array_to_plain(result.window_probabilities),
+        "window_starts_s": list(result.window_starts_s),
+        "shown_window": result.shown_window,
+        "logits": array_to_plain(result.logits),
+        "pooled": array_to_plain(result.pooled),
+        "maps": [
+            {"name": name, "mean": array_to_plain(one.mean), "channels": one.channels}
+            for name, one in result.maps.items()
+        ],
+        "evidence": array_to_plain(result.evidence),
+    }
+
+
+def result_from_plain(plain: Plain) -> Result:
+    return Result(
+        probabilities=array_from_plain(plain["probabilities"]),
+        window_probabilities=array_from_plain(plain["window_probabilities"]),
+        window_starts_s=tuple(plain["window_starts_s"]),
+        shown_window=plain["shown_window"],
+        logits=array_from_plain(plain["logits"]),
+        pooled=array_from_plain(plain["pooled"]),
+        maps={
+            one["name"]: FeatureMap(array_from_plain(one["mean"]), one["channels"])
+            for one in plain["maps"]
+        },
+        evidence=array_from_plain(plain["evidence"]),
+    )

@@ -1,0 +1,163 @@
+"""Listening through Modal's call interface, with `Ears` itself in this process on the other end."""
+
+import dataclasses
+import pickle
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from ml import checkpoint
+from ml.inference import Classifier
+from tasks import remote
+from tasks.modal_inference import Ears
+from tasks.remote import RemoteClassifier, RemoteError
+from tests import cast
+
+CLIPS = [cast.chirp(duration_s=1.0), cast.noise(12.0), cast.tone(duration_s=5.0)]
+Call = Callable[[str, list[bytes]], Any]
+
+
+class Deployed:
+    """As much of a class found by `modal.Cls.from_name` as is used."""
+
+    def __init__(self, call: Call) -> None:
+        self.listen = SimpleNamespace(remote=call)
+
+    def hydrate(self) -> None:
+        pass
+
+    def __call__(self) -> "Deployed":
+        return self
+
+
+@pytest.fixture
+def answered_by(monkeypatch: pytest.MonkeyPatch) -> Callable[[Call], RemoteClassifier]:
+    """A RemoteClassifier, and what Modal does when it calls."""
+
+    def make(call: Call) -> RemoteClassifier:
+        found = {("sonoscope-inference", "Ears"): Deployed(call)}
+        modal = SimpleNamespace(Cls=SimpleNamespace(from_name=lambda *names: found[names]))
+        monkeypatch.setitem(sys.modules, "modal", modal)
+        return RemoteClassifier(checkpoint.SHIPPED)
+
+    return make
+
+
+@pytest.fixture(scope="module")
+def ears() -> Call:
+    listen: Call = Ears().listen.local
+    return listen
+
+
+@pytest.fixture
+def freed() -> Iterator[threading.Event]:
+    """Set at the end: for calls that hang."""
+    event = threading.Event()
+    yield event
+    event.set()
+
+
+def test_it_hears_what_the_checkpoint_hears_here(
+    answered_by: Callable[[Call], RemoteClassifier], ears: Call
+) -> None:
+    there = answered_by(ears)
+    here = Classifier.load(checkpoint.SHIPPED)
+    assert there.identity == here.identity
+    for one, other in zip(there.classify(CLIPS), here.classify(CLIPS), strict=True):
+        assert one.window_starts_s == other.window_starts_s
+        assert one.shown_window == other.shown_window
+        assert list(one.maps) == list(other.maps)
+        for name in one.maps:
+            assert one.maps[name].channels == other.maps[name].channels
+            np.testing.assert_allclose(one.maps[name].mean, other.maps[name].mean, atol=0.02)
+        for field in ("probabilities", "window_probabilities", "pooled", "logits", "evidence"):
+            np.testing.assert_allclose(getattr(one, field), getattr(other, field), atol=0.1)
+        assert there.predictions(one.probabilities)[0].label == (
+            here.predictions(other.probabilities)[0].label
+        )
+    np.testing.assert_array_equal(there.spectrogram(CLIPS[0]), here.spectrogram(CLIPS[0]))
+
+
+def test_it_never_loads_the_weights(
+    answered_by: Callable[[Call], RemoteClassifier], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise AssertionError("weights are loaded")
+
+    monkeypatch.setattr(checkpoint, "load_model", refuse)
+    monkeypatch.setattr(checkpoint, "load_file", refuse)
+    there = answered_by(lambda identity, waveforms: [])
+    assert there.info.classes
+    assert there.classify([]) == []
+
+
+def test_another_checkpoint_there_is_told_and_nothing_is_heard(
+    answered_by: Callable[[Call], RemoteClassifier], ears: Call
+) -> None:
+    there = answered_by(ears)
+    there.identity = "other@0123456789ab"
+    with pytest.raises(RemoteError, match="other@0123456789ab was asked for") as caught:
+        there.classify(CLIPS[:1])
+    assert "esc50-folds123@" in str(caught.value)
+    assert "Deploy again" in str(caught.value)
+
+
+def test_whatever_goes_wrong_there_is_a_remote_error(
+    answered_by: Callable[[Call], RemoteClassifier],
+) -> None:
+    for fault in (ConnectionResetError, TimeoutError, LookupError):
+
+        def broken(identity: str, waveforms: list[bytes], fault: type[Exception] = fault) -> Any:
+            raise fault("the line is dead")
+
+        with pytest.raises(RemoteError, match=f"{fault.__name__}: the line is dead"):
+            answered_by(broken).classify(CLIPS[:1])
+
+
+def test_a_call_that_hangs_shows_signs_of_life_and_is_given_up(
+    answered_by: Callable[[Call], RemoteClassifier],
+    freed: threading.Event,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(remote, "SIGN_OF_LIFE_S", 0.01)
+    monkeypatch.setattr(remote, "CALL_LIMIT_S", 0.05)
+    signs: list[None] = []
+    there = answered_by(lambda identity, waveforms: freed.wait())
+    with pytest.raises(RemoteError, match="no answer"):
+        there.classify(CLIPS[:1], lambda: signs.append(None))
+    assert len(signs) >= 3
+
+
+def test_long_clips_are_sent_apart_short_ones_together(
+    answered_by: Callable[[Call], RemoteClassifier], ears: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(remote, "CALL_SAMPLES", 6 * 32_000)
+    sent: list[list[int]] = []
+
+    def counted(identity: str, waveforms: list[bytes]) -> Any:
+        sent.append([len(one) // 4 // 32_000 for one in waveforms])
+        return ears(identity, waveforms)
+
+    clips = [CLIPS[0], CLIPS[2], CLIPS[1], CLIPS[0]]
+    results = answered_by(counted).classify(clips)
+    assert sent == [[1, 5], [12], [1]]
+    assert [len(result.window_starts_s) for result in results] == [1, 1, 4, 1]
+
+
+def test_every_part_of_a_result_crosses() -> None:
+    """A field that is added to Result has to be added to ml/wire.py."""
+    from ml import wire
+    from ml.inference import Result
+
+    result = Classifier.load(checkpoint.SHIPPED).classify(CLIPS[:1])[0]
+    plain = wire.result_to_plain(result)
+    assert set(plain) == {field.name for field in dataclasses.fields(Result)}
+    assert len(pickle.dumps(plain)) < 150_000
+    back = wire.result_from_plain(plain)
+    np.testing.assert_array_equal(back.evidence, result.evidence)
+    assert back.window_starts_s == result.window_starts_s

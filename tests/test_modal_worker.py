@@ -1,0 +1,123 @@
+"""A real worker with INFERENCE=modal. In Modal's place another process of this machine listens."""
+
+import io
+import os
+import shutil
+import subprocess
+import sys
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from ml import checkpoint, render
+from ml.audio import read
+from ml.inference import Classifier
+from ml.model import map_names
+from tasks.modal_inference import Ears
+from tests import cast
+from tests.house import ROOT, House, Person
+from tests.modal_cloud import ModalCloud
+
+LONG = cast.encode(cast.chirp(300, 6000, 12.0, 44_100), 44_100, "FLAC")
+SHORT = cast.encode(cast.noise(1.0, seed=7))
+
+
+@pytest.fixture(scope="module")
+def away(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Make this file, and Modal answers no more."""
+    return tmp_path_factory.mktemp("modal") / "away"
+
+
+@pytest.fixture(scope="module")
+def remote_house(tmp_path_factory: pytest.TempPathFactory, away: Path) -> Iterator[House]:
+    first_on_path = tmp_path_factory.mktemp("path")
+    shutil.copy(ROOT / "tests" / "modal_stand_in.py", first_on_path / "modal.py")
+    house = House(
+        tmp_path_factory.mktemp("remote-house"),
+        INFERENCE="modal",
+        PYTHONPATH=str(first_on_path),
+        MODAL_STAND_IN_AWAY=str(away),
+    )
+    house.open()
+    yield house
+    house.close()
+
+
+@pytest.fixture(scope="module")
+def emil(remote_house: House) -> Person:
+    return remote_house.person()
+
+
+def test_a_clip_heard_at_modal_has_the_result_it_would_have_here(
+    emil: Person, tmp_path: Path
+) -> None:
+    sent = [emil.submit("long.flac", LONG), emil.submit("short.wav", SHORT)]
+    (tmp_path / "long.flac").write_bytes(LONG)
+    (tmp_path / "short.wav").write_bytes(SHORT)
+    classifier = Classifier.load(checkpoint.default_path())
+    for location, name in zip(sent, ("long.flac", "short.wav"), strict=True):
+        heard = emil.wait(location)
+        assert heard["state"] == "done", heard["error"]
+        assert heard["checkpoint"] == classifier.identity
+        waveform = read(tmp_path / name, classifier.info.features.sample_rate).waveform
+        here = classifier.classify([waveform])[0]
+        told = {p["class"]: p["confidence"] for p in heard["predictions"]}
+        expected = dict(zip(classifier.info.classes, here.probabilities.tolist(), strict=True))
+        assert told == pytest.approx(expected, abs=2e-3)
+        answer = emil.get(f"/media/analyses/{heard['id']}/maps.zip")
+        with zipfile.ZipFile(io.BytesIO(answer.content)) as pack:
+            for map_name in map_names():
+                mean = here.maps[map_name].mean
+                drawn = np.flipud(np.asarray(Image.open(io.BytesIO(pack.read(f"{map_name}.png")))))
+                shades = render.to_index(mean, float(mean.min()), float(mean.max()))
+                assert np.abs(drawn.astype(int) - shades).max() <= 2, map_name
+
+
+def test_a_broken_file_is_told_here_and_takes_no_try(emil: Person) -> None:
+    answer = emil.wait(emil.submit("notes.wav", b"Monday: buy milk\n" * 50))
+    assert answer["error"]["code"] == "not_audio"
+
+
+def test_while_modal_is_away_no_sound_is_blamed_and_nothing_is_lost(
+    emil: Person, away: Path, remote_house: House
+) -> None:
+    away.touch()
+    failed = emil.wait(emil.submit("away.wav", cast.encode(cast.noise(1.0, seed=8))))
+    assert failed["state"] == "failed"
+    assert failed["error"]["code"] == "not_listened"
+    assert "not to blame" in failed["error"]["hint"]
+    assert "Modal is away" in remote_house.log("worker")
+    away.unlink()
+    page = emil.post_page(f"/analyses/{failed['id']}/again/")
+    again = page.url.rstrip("/").rsplit("/", 1)[-1]
+    assert emil.wait(f"/api/v1/analyses/{again}/")["state"] == "done"
+
+
+def test_a_worker_gets_through_with_modals_own_client_too(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    ears: Any = Ears()
+    with ModalCloud(ears.listen.local) as cloud:
+        house = House(tmp_path_factory.mktemp("client-house"), INFERENCE="modal", **cloud.settings)
+        try:
+            house.open()
+            person = house.person()
+            heard = person.wait(person.submit("short.wav", SHORT))
+        finally:
+            house.close()
+    assert heard["state"] == "done", heard["error"]
+    assert len(cloud.requests("FunctionMap")) == 1
+
+
+def test_nothing_loads_modal_until_it_is_asked() -> None:
+    script = (
+        "import sys, django; django.setup(); import tasks.classify, tasks.sweep, webapp.wsgi; "
+        "sys.exit('modal' in sys.modules)"
+    )
+    env = os.environ | {"DJANGO_SETTINGS_MODULE": "webapp.settings", "INFERENCE": "modal"}
+    subprocess.run([sys.executable, "-c", script], cwd=ROOT, env=env, check=True)

@@ -1,0 +1,203 @@
+"""Training on a GPU at Modal: `modal run training/modal_job.py --test-fold 5`.
+
+`::cross_validate` trains five times, testing each fold once; `::tensorboard` shows how runs go;
+`::download` brings one home. Interrupted, a run goes on where it was, and so does the same command
+given again: its folder lies on a Volume. docs/modal.md tells more.
+"""
+
+import statistics
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import modal
+from modal.types import FileEntryType
+
+from ml.modal_image import GPU, image
+
+FOLDS = (1, 2, 3, 4, 5)
+HOUR_S = 3600
+COMMIT_EVERY_S = 30
+BOARD_PORT = 6006
+# What only going on needs: as large as all the rest together, and home it is of no use.
+LEFT_THERE = ("last.pt", ".partial")
+
+DATA, RUNS = Path("/data"), Path("/runs")
+data = modal.Volume.from_name("sonoscope-data", create_if_missing=True)
+# A run's folder holds its checkpoints and its TensorBoard logs.
+runs = modal.Volume.from_name("sonoscope-runs", create_if_missing=True)
+
+app = modal.App("sonoscope-training")
+training_image = image("ml", "training")
+
+
+def arguments(
+    run: str, folds: str, test_fold: int, epochs: int, seed: int, recipe: str
+) -> list[str]:
+    """For training.train. Empty and 0 mean what it does by itself, or, of folds, all others."""
+    learned = folds.replace(",", " ").split() or [str(fold) for fold in FOLDS if fold != test_fold]
+    argv = ["--data", str(DATA / "esc50"), "--out", str(RUNS / run)]
+    argv += ["--folds", *learned, "--test-fold", str(test_fold)]
+    argv += ["--epochs", str(epochs)] if epochs else []
+    argv += ["--seed", str(seed)] if seed else []
+    argv += ["--recipe", recipe] if recipe else []
+    return argv
+
+
+def run_name(folds: str, test_fold: int, epochs: int, seed: int, recipe: str) -> str:
+    """The same settings, the same folder."""
+    learned = "".join(folds.replace(",", " ").split()) or "others"
+    parts = [recipe or "run", f"folds-{learned}", f"test-{test_fold}"]
+    parts += [f"epochs-{epochs}"] if epochs else []
+    return "_".join(parts + ([f"seed-{seed}"] if seed else []))
+
+
+@app.function(image=training_image, volumes={str(DATA): data}, timeout=HOUR_S, retries=2)
+def prepare() -> None:
+    """ESC-50 on its Volume. On a machine without a GPU: a download needs none."""
+    from training.prepare import main as prepare_data
+
+    if (DATA / "esc50" / "meta" / "esc50.csv").is_file():
+        return
+    if prepare_data(["--out", str(DATA / "esc50")]):
+        raise RuntimeError("ESC-50 could not be prepared; the reason is above.")
+    data.commit()
+
+
+@app.function(
+    image=training_image,
+    gpu=GPU,
+    cpu=4,
+    volumes={str(DATA): data, str(RUNS): runs},
+    timeout=3 * HOUR_S,
+    # At once, and as often as Modal allows: whatever a try did before its end is kept.
+    retries=modal.Retries(max_retries=10, initial_delay=0.0),
+    single_use_containers=True,
+)
+def train(run: str, argv: list[str]) -> dict[str, Any]:
+    """One run. Returns its name and the accuracies that its checkpoint carries."""
+    from ml import checkpoint
+    from training import train as training
+
+    try:
+        with committed(runs.commit):
+            training.main(argv)
+    except SystemExit as refused:
+        raise RuntimeError(f"Training refused: {refused}") from refused
+    info = checkpoint.read_info(RUNS / run / "checkpoint.safetensors")
+    return {"run": run, "accuracy": dict(info.accuracy)}
+
+
+@contextmanager
+def committed(commit: Callable[[], None], every_s: float = COMMIT_EVERY_S) -> Iterator[None]:
+    """`commit` now and then, and at the end, however it comes."""
+    over = threading.Event()
+    thread = threading.Thread(target=repeat, args=(commit, every_s, over), daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
+        commit()
+
+
+def repeat(action: Callable[[], None], every_s: float, over: threading.Event) -> None:
+    """Until `over`. What a Volume refuses now, because a file is open, it may allow next time."""
+    while not over.wait(every_s):
+        try:
+            action()
+        except (modal.Error, RuntimeError) as error:
+            print(f"not this time: {error}")
+
+
+@app.local_entrypoint()
+def main(
+    folds: str = "", test_fold: int = 5, epochs: int = 0, seed: int = 0, recipe: str = ""
+) -> None:
+    """folds: learned from, as in "1 2 3"; by default all but the one that is tested."""
+    prepare.remote()
+    run = run_name(folds, test_fold, epochs, seed, recipe)
+    # Not `remote`, whose answer is kept for a day only.
+    done = train.spawn(run, arguments(run, folds, test_fold, epochs, seed, recipe)).get()
+    print(done)
+    print(f"Bring it home: modal run training/modal_job.py::download --run {run}")
+
+
+# Not to be begun anew somewhere else while its five runs go on: no two may share a folder.
+@app.function(image=training_image, timeout=24 * HOUR_S, nonpreemptible=True)
+def cross_validate(epochs: int = 0, seed: int = 0, recipe: str = "") -> None:
+    """Five runs side by side, each on four folds and tested on the fifth."""
+    prepare.remote()
+    calls = []
+    for fold in FOLDS:
+        run = run_name("", fold, epochs, seed, recipe)
+        calls.append(train.spawn(run, arguments(run, "", fold, epochs, seed, recipe)))
+    print(table([call.get() for call in calls]))
+
+
+def table(done: Sequence[dict[str, Any]]) -> str:
+    """One line for each fold, in the order of FOLDS, then mean and spread."""
+    shares = [one["accuracy"][f"fold {fold}"] for fold, one in zip(FOLDS, done, strict=True)]
+    lines = ["fold  accuracy  run"]
+    lines += [
+        f"{fold:>4}  {share:8.2%}  {one['run']}"
+        for fold, share, one in zip(FOLDS, shares, done, strict=True)
+    ]
+    mean, spread = statistics.mean(shares), statistics.stdev(shares)
+    return "\n".join([*lines, f"mean {mean:9.2%}  ± {spread:.2%} (standard deviation)"])
+
+
+# --- looking at runs ----------------------------------------------------------------------
+
+# Apps of their own: they train nothing, and `modal run` finds them by these names. Their
+# entrypoints are plain functions, so that `main` stays the one that needs no name.
+tensorboard = modal.App("sonoscope-tensorboard")
+download = modal.App("sonoscope-download")
+
+
+@tensorboard.function(
+    image=training_image, volumes={str(RUNS): runs}, max_containers=1, timeout=24 * HOUR_S
+)
+@modal.concurrent(max_inputs=100)
+@modal.web_server(BOARD_PORT, startup_timeout=60)
+def board() -> None:
+    launch_board(RUNS, BOARD_PORT)
+    fresh = (runs.reload, COMMIT_EVERY_S, threading.Event())
+    threading.Thread(target=repeat, args=fresh, daemon=True).start()
+
+
+def launch_board(folder: Path, port: int) -> None:
+    from tensorboard import program
+
+    server = program.TensorBoard()
+    # The fast loader holds files open, and a Volume with open files cannot be refreshed.
+    server.configure(logdir=str(folder), host="0.0.0.0", port=port, load_fast="false")
+    server.launch()
+
+
+def show_board() -> None:
+    """Serve the curves of all runs, until Ctrl-C."""
+    print(f"TensorBoard: {board.get_web_url()} (until Ctrl-C; whoever knows the address sees it)")
+    threading.Event().wait()
+
+
+tensorboard.local_entrypoint(name="show")(show_board)
+
+
+def bring_home(run: str, to: str = "runs") -> None:
+    """A run's checkpoint and logs, from the Volume into the folder `to`."""
+    for entry in runs.listdir(run, recursive=True):
+        if entry.type != FileEntryType.FILE or entry.path.endswith(LEFT_THERE):
+            continue
+        target = Path(to) / run / PurePosixPath("/" + entry.path).relative_to(f"/{run}")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with target.open("wb") as file:
+            for block in runs.read_file(entry.path):
+                file.write(block)
+        print(target)
+
+
+download.local_entrypoint(name="home")(bring_home)

@@ -1,0 +1,230 @@
+"""The job for Modal, in this process: an ESC-50 of eight clips, and a Volume that only counts."""
+
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import requests
+from modal.types import FileEntry, FileEntryType
+from torch.utils.tensorboard import SummaryWriter
+
+from ml import checkpoint
+from tests.house import ROOT, free_port, wait_for
+from training import modal_job
+from training.modal_job import arguments, committed, run_name, table
+
+pytestmark = pytest.mark.filterwarnings("ignore:.*executing locally.*:UserWarning")
+
+
+class Volume:
+    """Its files lie in `folder`, as they would be mounted."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.commits = 0
+
+    def commit(self) -> None:
+        self.commits += 1
+
+    def listdir(self, path: str, recursive: bool) -> list[FileEntry]:
+        kinds = {True: FileEntryType.FILE, False: FileEntryType.DIRECTORY}
+        return [
+            FileEntry(str(one.relative_to(self.folder)), kinds[one.is_file()], 0, 0)
+            for one in (self.folder / path).rglob("*")
+        ]
+
+    def read_file(self, path: str) -> Iterator[bytes]:
+        data = (self.folder / path).read_bytes()
+        yield from (data[start : start + 1000] for start in range(0, len(data), 1000))
+
+
+@pytest.fixture
+def runs(esc50: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Volume:
+    """Modal's two Volumes; the data are there."""
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "esc50").symlink_to(esc50)
+    (tmp_path / "runs").mkdir()
+    volume = Volume(tmp_path / "runs")
+    monkeypatch.setattr(modal_job, "DATA", tmp_path / "data")
+    monkeypatch.setattr(modal_job, "RUNS", tmp_path / "runs")
+    monkeypatch.setattr(modal_job, "runs", volume)
+    monkeypatch.setattr(modal_job, "data", Volume(tmp_path / "data"))
+    return volume
+
+
+def test_it_trains_keeps_and_goes_on(runs: Volume, capsys: pytest.CaptureFixture[str]) -> None:
+    argv = arguments("tiny", "1 2 3", 4, 1, 7, "")
+    done = modal_job.train.local("tiny", argv)
+    assert done["run"] == "tiny"
+    assert set(done["accuracy"]) == {"fold 4"}
+    info = checkpoint.read_info(runs.folder / "tiny" / "checkpoint.safetensors")
+    assert info.folds_seen == (1, 2, 3)
+    assert (info.recipe["epochs"], info.recipe["seed"]) == (1, 7)
+    assert runs.commits >= 1
+    before = runs.commits
+    again = modal_job.train.local("tiny", argv)
+    assert "going on after epoch 1" in capsys.readouterr().out
+    assert again == done
+    assert runs.commits > before
+
+
+def test_a_refused_run_is_a_failure_with_the_reason(runs: Volume) -> None:
+    modal_job.train.local("tiny", arguments("tiny", "1 2 3", 4, 1, 7, ""))
+    with pytest.raises(RuntimeError, match="other settings"):
+        modal_job.train.local("tiny", arguments("tiny", "1 2 3", 4, 1, 8, ""))
+
+
+def test_what_it_asks_training_for(runs: Volume) -> None:
+    told = " ".join(arguments("a", "1,2 3", 4, 9, 7, "original"))
+    assert f"--data {modal_job.DATA / 'esc50'} --out {runs.folder / 'a'} " in told
+    assert "--folds 1 2 3 --test-fold 4 --epochs 9 --seed 7 --recipe original" in told
+    told = " ".join(arguments("a", "", 2, 0, 0, ""))
+    assert told.endswith(" --folds 1 3 4 5 --test-fold 2")
+
+
+def test_other_settings_are_another_run() -> None:
+    names = {
+        run_name("", 5, 0, 0, ""),
+        run_name("", 4, 0, 0, ""),
+        run_name("1 2 3", 5, 0, 0, ""),
+        run_name("", 5, 9, 0, ""),
+        run_name("", 5, 0, 9, ""),
+        run_name("", 5, 0, 0, "original"),
+    }
+    assert len(names) == 6
+    assert run_name("1 2 3", 5, 0, 0, "") == run_name("1,2,3", 5, 0, 0, "")
+
+
+def test_it_commits_now_and_then_and_when_it_is_interrupted() -> None:
+    commits: list[None] = []
+    three = threading.Event()
+
+    def commit() -> None:
+        commits.append(None)
+        if len(commits) == 3:
+            three.set()
+
+    with pytest.raises(KeyboardInterrupt), committed(commit, every_s=0.01):
+        assert three.wait(30)
+        now = len(commits)
+        raise KeyboardInterrupt
+    assert len(commits) > now
+    after = len(commits)
+    threading.Event().wait(0.1)
+    assert len(commits) == after
+
+
+def test_data_are_fetched_once(runs: Volume, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[list[str]] = []
+
+    def fetch(argv: list[str]) -> int:
+        asked.append(argv)
+        return 0
+
+    monkeypatch.setitem(sys.modules, "training.prepare", SimpleNamespace(main=fetch))
+    modal_job.prepare.local()
+    assert asked == []
+    (modal_job.DATA / "esc50").unlink()
+    modal_job.prepare.local()
+    assert asked == [["--out", str(modal_job.DATA / "esc50")]]
+    assert modal_job.data.commits == 1  # type: ignore[attr-defined]
+
+
+def test_a_failed_fetch_is_no_success(runs: Volume, monkeypatch: pytest.MonkeyPatch) -> None:
+    (modal_job.DATA / "esc50").unlink()
+    broken = SimpleNamespace(main=lambda argv: 1)
+    monkeypatch.setitem(sys.modules, "training.prepare", broken)
+    with pytest.raises(RuntimeError, match="could not be prepared"):
+        modal_job.prepare.local()
+    assert modal_job.data.commits == 0  # type: ignore[attr-defined]
+
+
+def test_five_folds_are_five_calls_each_tested_on_its_own(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    calls: list[tuple[str, list[str]]] = []
+
+    def spawn(run: str, argv: list[str]) -> SimpleNamespace:
+        calls.append((run, argv))
+        fold = int(argv[argv.index("--test-fold") + 1])
+        done = {"run": run, "accuracy": {f"fold {fold}": 0.8 + fold / 100}}
+        return SimpleNamespace(get=lambda: done)
+
+    prepared: list[None] = []
+    monkeypatch.setattr(modal_job, "train", SimpleNamespace(spawn=spawn))
+    preparing = SimpleNamespace(remote=lambda: prepared.append(None))
+    monkeypatch.setattr(modal_job, "prepare", preparing)
+    modal_job.cross_validate.local(epochs=3)
+    assert len(prepared) == 1
+    assert len({run for run, _ in calls}) == 5
+    for fold, (_, argv) in enumerate(calls, 1):
+        learned = argv[argv.index("--folds") + 1 : argv.index("--test-fold")]
+        assert set(learned) == {"1", "2", "3", "4", "5"} - {str(fold)}
+        assert argv[argv.index("--test-fold") + 1] == str(fold)
+    told = capsys.readouterr().out.splitlines()
+    assert told[1].split()[:2] == ["1", "81.00%"]
+    assert "83.00%" in told[-1]
+    assert "1.58%" in told[-1]
+
+
+def test_the_table_wants_every_fold() -> None:
+    with pytest.raises(ValueError, match="shorter"):
+        table([{"run": "a", "accuracy": {"fold 1": 0.5}}])
+
+
+def test_a_run_is_brought_home_without_what_only_going_on_needs(
+    runs: Volume, tmp_path: Path
+) -> None:
+    for name in ("checkpoint.safetensors", "last.pt", "tensorboard/events.1", "last.partial"):
+        path = runs.folder / "tiny" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(name.encode() * 500)
+    modal_job.bring_home("tiny", str(tmp_path / "home"))
+    home = tmp_path / "home" / "tiny"
+    brought = {str(one.relative_to(home)) for one in home.rglob("*") if one.is_file()}
+    assert brought == {"checkpoint.safetensors", "tensorboard/events.1"}
+    assert (home / "tensorboard" / "events.1").read_bytes() == b"tensorboard/events.1" * 500
+
+
+def test_the_board_shows_the_curves_of_runs(tmp_path: Path) -> None:
+    with SummaryWriter(str(tmp_path / "tiny" / "tensorboard")) as writer:
+        writer.add_scalar("Loss/Train", 1.5, 1)
+    port = free_port()
+    script = (
+        "import sys; from pathlib import Path; from training.modal_job import launch_board; "
+        f"launch_board(Path({str(tmp_path)!r}), {port}); sys.stdin.read()"
+    )
+    address = f"http://127.0.0.1:{port}/data/runs"
+    board = subprocess.Popen([sys.executable, "-c", script], cwd=ROOT, stdin=subprocess.PIPE)
+    try:
+        wait_for(lambda: told(address) == ["tiny/tensorboard"], 60, "the run")
+    finally:
+        board.kill()
+        board.communicate()
+
+
+def told(address: str) -> Any:
+    try:
+        return requests.get(address, timeout=10).json()
+    except requests.ConnectionError:
+        return None
+
+
+def test_a_volume_that_refuses_is_asked_again() -> None:
+    """As one with open files does."""
+    over = threading.Event()
+    tries: list[None] = []
+
+    def refresh() -> None:
+        tries.append(None)
+        if len(tries) == 1:
+            raise RuntimeError("there are open files")
+        over.set()
+
+    modal_job.repeat(refresh, 0.01, over)
+    assert len(tries) == 2
