@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from tests import cast
-from tests.house import PASSWORD, House
+from tests.house import PASSWORD, House, wait_for
 
 
 class Watch:
@@ -76,7 +76,8 @@ def test_two_files_are_heard_live_and_one_is_played(
     page.get_by_text("layer3: its blocks").click()
     expect(page.locator("details[open] .small-maps figure")).to_have_count(12)
     eager = "Array.from(document.images).filter(i => i.loading != 'lazy')"
-    page.wait_for_function(f"{eager}.every(i => i.complete)")
+    # Asked from outside: to wait inside, the page would have to allow `eval`.
+    wait_for(lambda: page.evaluate(f"{eager}.every(i => i.complete)"), 20, "the pictures")
     assert page.evaluate(f"{eager}.filter(i => !i.naturalWidth).length") == 0
 
     page.get_by_role("button", name="Play").click()
