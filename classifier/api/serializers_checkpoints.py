@@ -21,9 +21,7 @@ class Features(serializers.Serializer):
 
 
 class InstalledCheckpoint(serializers.Serializer):
-    default = serializers.BooleanField(
-        help_text="Whether it listens where no checkpoint is named."
-    )
+    default = serializers.BooleanField(help_text="Whether it listens where no checkpoint is named.")
     sha256 = serializers.CharField(help_text="SHA-256 of the file, in hexadecimal digits.")
     size_bytes = serializers.IntegerField(help_text="Size of the file in bytes.")
     architecture = serializers.CharField(
