@@ -15,6 +15,8 @@ from classifier.checkpoints import Installed
 from classifier.reports import ClassShare, Picture, Report
 
 MOST_CLASSES = 8
+# Shares that are the same but for rounding.
+SAME = 5e-4
 _FOLD = re.compile(r"fold (\d+)")
 
 
@@ -77,18 +79,22 @@ def _model(found: Installed) -> Model:
         found,
         report,
         _recipe(found.header["recipe"]),
-        _told(found),
+        _told(found, report),
         weakest=list(classes[:half]),
-        strongest=list(classes[::-1][:half]),
+        strongest=sorted(classes, key=lambda share: (-share.accuracy, share.name))[:half],
         faultless=sum(share.accuracy == 1 for share in classes),
     )
 
 
-def _told(found: Installed) -> list[Told]:
+def _told(found: Installed, report: Report) -> list[Told]:
+    """But not what the report says as well."""
     figures = []
     for what, share in found.header["accuracy"].items():
         fold = _FOLD.search(what)
         seen = int(fold[1]) in found.header["folds_seen"] if fold else None
+        known = report.evaluation
+        if known and fold and int(fold[1]) == known.fold and abs(share - known.accuracy) < SAME:
+            continue
         figures.append(Told(what, share, seen))
     return figures
 
@@ -102,6 +108,7 @@ def _recipe(recipe: dict[str, Any]) -> list[tuple[str, str]]:
             continue
         ending = next((end for end in units if name.endswith(end)), "")
         words = name.removesuffix("_db").removesuffix("_s").replace("_", " ")
+        words = {"ema": "EMA of the weights", "batch": "batch size"}.get(words, words)
         if value is True:
             text = "yes"
         elif ending and isinstance(value, (int, float)):

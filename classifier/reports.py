@@ -49,8 +49,9 @@ class Picture:
 class Evaluation:
     """Shares are 0 to 1. `classes`: those with clips, the weakest first.
 
-    ece_before: with temperature 1; ece_crossed: where no clip had part in its own temperature;
-    None where that is no question. measured_at: None in reports that do not say.
+    modesty: share of right answers less the mean confidence; above 0 it is too modest, below too
+    sure. ece_before: with temperature 1; ece_crossed: where no clip had part in its own
+    temperature; None where that is no question. measured_at: None in reports that do not say.
     """
 
     data: str
@@ -63,11 +64,17 @@ class Evaluation:
     temperature: float
     ece: float
     band: tuple[float, float]
+    modesty: float
     ece_before: float | None
     ece_crossed: float | None
     classes: tuple[ClassShare, ...]
     speed: Speed | None
     measured_at: datetime | None
+
+    @property
+    def calibrated(self) -> bool:
+        """No worse than a perfectly calibrated network may look."""
+        return self.ece <= self.band[1]
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +139,7 @@ def _evaluation(told: dict[str, Any]) -> Evaluation:
         temperature=told["temperature"],
         ece=told["calibration"]["ece"],
         band=_two(told["calibration"]["band"]),
+        modesty=_modesty(told["calibration"]["bins"]),
         ece_before=_ece(told["calibration_uncorrected"]),
         ece_crossed=_ece(told["calibration_crossed"]),
         classes=tuple(sorted(shares, key=lambda share: (share.accuracy, share.name))),
@@ -143,6 +151,12 @@ def _evaluation(told: dict[str, Any]) -> Evaluation:
 def _two(edges: list[float]) -> tuple[float, float]:
     low, high = edges
     return low, high
+
+
+def _modesty(bins: list[dict[str, Any]]) -> float:
+    used = [one for one in bins if one["clips"]]
+    surplus = sum(one["clips"] * (one["accuracy"] - one["confidence"]) for one in used)
+    return surplus / max(1, sum(one["clips"] for one in used))
 
 
 def _ece(calibration: dict[str, Any] | None) -> float | None:

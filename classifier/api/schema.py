@@ -151,8 +151,9 @@ def _choice_of_checkpoints(described: dict[str, Any]) -> None:
     """Those that may be asked for now, by name and by identity."""
     offered = checkpoints.offered()
     if offered:
-        described["enum"] = [text for one in offered for text in (one.name, one.identity)]
-        described["examples"] = described["enum"][:1]
+        names = [text for one in offered for text in (one.name, one.identity)]
+        described["enum"] = ["", *names]
+        described["examples"] = names[:1]
 
 
 def _no_nul(schema: dict[str, Any]) -> None:

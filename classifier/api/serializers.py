@@ -33,10 +33,11 @@ class Asked(serializers.Serializer):
 
     checkpoint = Text(
         required=False,
+        allow_blank=True,
         max_length=120,
         trim_whitespace=False,
         help_text="Which installed checkpoint is to listen, by name or as name@sha256; "
-        "the default one unless given.",
+        "the default one if empty or not given.",
     )
 
 

@@ -81,9 +81,10 @@ def test_a_checkpoint_is_asked_for_by_name_or_identity(caller: Caller, other: In
         told = caller.get(f"analyses/{sent['analysis']}/").json()
         assert told["checkpoint"] == other.identity
         assert told["checkpoint_page"] == "/models/#other"
-    sent = caller.upload(b"unnamed").json()
-    told = caller.get(f"analyses/{sent['analysis']}/").json()
-    assert (told["checkpoint"], told["checkpoint_page"]) == (None, None)
+    for fields in ({}, {"checkpoint": ""}):
+        sent = caller.upload(b"unnamed", **fields).json()
+        told = caller.get(f"analyses/{sent['analysis']}/").json()
+        assert (told["checkpoint"], told["checkpoint_page"]) == (None, None)
 
 
 def test_an_unknown_one_is_refused_with_the_installed_names(
@@ -110,9 +111,12 @@ def test_the_description_names_what_may_be_asked_for(client: Client, other: Inst
         schemas = client.get("/api/schema/").json()["components"]["schemas"]
         return schemas["NewBatchRequest"]["properties"]["checkpoint"].get("enum")
 
-    assert named()[2:] == ["other", other.identity]
+    default = checkpoints.find("")
+    assert default is not None
+    alone = ["", default.name, default.identity]
+    assert named() == [*alone, "other", other.identity]
     other.path.unlink()
-    assert len(named()) == 2
+    assert named() == alone
 
 
 def test_analysing_again_by_another_is_a_second_analysis(caller: Caller, other: Installed) -> None:

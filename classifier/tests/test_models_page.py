@@ -48,6 +48,8 @@ def test_the_shipped_one_comes_with_its_figures(visitor: Client) -> None:
         assertContains(page, said)
     assertNotContains(page, "Side by side")
     assertContains(page, "not measured")
+    assertContains(page, "too modest")
+    assertNotContains(page, "Its file says")  # which is what was measured
     assertContains(visitor.get("/"), 'href="/models/"')
 
 
@@ -79,7 +81,9 @@ def test_without_a_report_it_says_how_to_make_one(visitor: Client, other: Instal
 
 def test_figures_on_what_it_learned_are_marked(visitor: Client, other: Installed) -> None:
     give_report(other, seen=True, fold=2)
-    assertContains(visitor.get("/models/"), "Measured on what it learned from.")
+    page = visitor.get("/models/")
+    assertContains(page, "Measured on what it learned from.")
+    assertContains(page, "Its file says")
 
 
 def test_a_fitted_temperature_is_shown_with_what_it_did(visitor: Client, other: Installed) -> None:
@@ -99,6 +103,16 @@ def test_a_fitted_temperature_is_shown_with_what_it_did(visitor: Client, other: 
     page = visitor.get("/models/")
     for said in ("13.6 %", "7.0 %", "temperature of 0.68", "cpu, fp32, 2 threads", "22 November"):
         assertContains(page, said)
+    sure = {"clips": 8, "confidence": 0.9, "accuracy": 0.5}
+    none = {"clips": 0, "confidence": None, "accuracy": None}
+    after = before | {"ece": 0.4, "bins": [sure, none]}
+    give_report(given, temperature=0.68, calibration=after, measured_at="2026-11-22T15:00+00:00")
+    assertContains(visitor.get("/models/"), "too sure")
+    give_report(given, temperature=0.68, calibration=after | {"ece": 0.05}, measured_at="")
+    assertContains(visitor.get("/models/"), "its confidence holds")
+    report = reports.report_of(given).evaluation
+    assert report and not report.measured_at
+    give_report(given, temperature=0.68, measured_at="2026-11-22T15:00:00+00:00")
     report = reports.report_of(given).evaluation
     assert report and report.measured_at == datetime(2026, 11, 22, 15, tzinfo=UTC)
 
