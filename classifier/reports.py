@@ -72,9 +72,15 @@ class Evaluation:
     measured_at: datetime | None
 
     @property
-    def calibrated(self) -> bool:
-        """No worse than a perfectly calibrated network may look."""
-        return self.ece <= self.band[1]
+    def confidence(self) -> str:
+        """Whether it can be believed; no worse than a perfect network may look is good enough."""
+        if self.ece <= self.band[1]:
+            return "its confidence holds"
+        if self.modesty > self.ece / 2:
+            return "too modest: right more often than it says"
+        if self.modesty < -self.ece / 2:
+            return "too sure: right less often than it says"
+        return "too sure here, too modest there"
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,10 +5,12 @@ from pathlib import Path
 
 import pytest
 import requests
+from playwright.sync_api import Browser, expect
 
 from tests import cast
 from tests.checkpoints import described, usable
 from tests.house import House, Person
+from tests.test_browser import sign_up
 
 # The same weights, but their answers are this much more modest: an answer says whose it is.
 MODEST = 6.0
@@ -87,6 +89,24 @@ def test_a_mixed_queue_is_heard_by_those_who_were_asked(two: House, greta: Perso
         assert identity in page
     assert "Nobody has measured it here yet." in page
     assert 'href="/models/#modest"' in greta.page(f"/analyses/{modest['id']}/").text
+
+
+def test_a_person_chooses_who_listens(two: House, browser: Browser, tmp_path: Path) -> None:
+    page = browser.new_page()
+    sign_up(page, two, "ida")
+    page.get_by_label("Listen with").select_option("modest")
+    page.get_by_role("button", name="Crickets").click()
+    page.locator(".row.done a.what").click(timeout=60_000)
+    page.get_by_role("link", name="modest@").click()
+    expect(page.locator("#modest")).to_be_in_viewport()
+    page.goto(f"{two.url}/batches/new/")
+    page.get_by_label("Listen with").select_option("modest")
+    (tmp_path / "a.wav").write_bytes(SOUNDS[1])
+    page.set_input_files("#folder", tmp_path)
+    page.get_by_role("button", name="Send 1 file").click()
+    expect(page.locator(".row.done")).to_have_count(1, timeout=60_000)
+    expect(page.get_by_role("link", name="modest@")).to_be_visible()
+    page.close()
 
 
 def test_one_that_was_taken_away_fails_clearly_and_holds_nobody_up(

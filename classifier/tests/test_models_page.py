@@ -108,6 +108,9 @@ def test_a_fitted_temperature_is_shown_with_what_it_did(visitor: Client, other: 
     after = before | {"ece": 0.4, "bins": [sure, none]}
     give_report(given, temperature=0.68, calibration=after, measured_at="2026-11-22T15:00+00:00")
     assertContains(visitor.get("/models/"), "too sure")
+    mixed = after | {"bins": [sure, sure | {"confidence": 0.5, "accuracy": 0.8}]}
+    give_report(given, temperature=0.68, calibration=mixed)
+    assertContains(visitor.get("/models/"), "too sure here, too modest there")
     give_report(given, temperature=0.68, calibration=after | {"ece": 0.05}, measured_at="")
     assertContains(visitor.get("/models/"), "its confidence holds")
     report = reports.report_of(given).evaluation
