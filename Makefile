@@ -3,7 +3,7 @@ PYTHON ?= python3
 CONSTRAINTS ?= constraints.txt
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c $(CONSTRAINTS)
-NPM := PATH="$(CURDIR)/.venv/bin:$$PATH" npm
+NPM := npm_config_update_notifier=false PATH="$(CURDIR)/.venv/bin:$$PATH" npm
 
 .PHONY: run test lint format bench tensorboard clean
 
