@@ -46,10 +46,10 @@ def plain_loop(paths: list[Path]) -> float:
     django.setup()
 
     from ml.audio import read
-    from tasks.classify import CHUNK_CLIPS, loaded_classifier
+    from tasks.classify import CHUNK_CLIPS, listener_for
     from tasks.drawing import draw
 
-    classifier = loaded_classifier()
+    classifier = listener_for("")
     rate = classifier.info.features.sample_rate
 
     def chunk(part: list[Path]) -> None:

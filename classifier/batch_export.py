@@ -46,6 +46,7 @@ def summary(batch: Batch, totals: batches.Totals) -> dict[str, Any]:
         "id": str(batch.pk),
         "name": batch.name,
         "state": batch.state.value,
+        "checkpoint": batch.checkpoint or None,
         "created_at": batch.created_at,
         "closed_at": batch.closed_at,
         "cancelled_at": batch.cancelled_at,

@@ -15,7 +15,7 @@ from django.template.loader import render_to_string
 from django.urls import reverse
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
-from classifier import batch_zip, batches, files
+from classifier import batch_zip, batches, checkpoints, files
 from classifier.batch_export import sent_file
 from classifier.models import Batch, BatchFile, FileOutcome, State
 from classifier.uploads import UploadRefused
@@ -54,7 +54,8 @@ def batch_list(request: HttpRequest) -> HttpResponse:
 
 @for_script
 def _create(request: HttpRequest) -> HttpResponse:
-    batch = batches.create(request.user, request.POST.get("name", ""))
+    asked = request.POST.get("checkpoint", "")
+    batch = batches.create(request.user, request.POST.get("name", ""), checkpoint=asked)
     return JsonResponse({"url": reverse("batch", args=[batch.pk])}, status=201)
 
 
@@ -71,7 +72,8 @@ def _list(request: HttpRequest) -> HttpResponse:
 @login_required
 @require_GET
 def batch_new(request: HttpRequest) -> HttpResponse:
-    return render(request, "classifier/batch_new.html", _limits())
+    context = {**_limits(), "checkpoints": checkpoints.offered()}
+    return render(request, "classifier/batch_new.html", context)
 
 
 @login_required
@@ -227,6 +229,7 @@ def _part_context(batch: Batch, totals: batches.Totals | None = None) -> dict[st
         problems = list(batch.files.with_problems()[:MOST_PROBLEMS])
     return {
         "batch": batch,
+        "checkpoint_page": checkpoints.page_of(batch.checkpoint),
         "totals": totals,
         "seen": _seen(batch, totals),
         "problems": problems,

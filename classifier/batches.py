@@ -71,9 +71,15 @@ class LabelCount:
 # --- in -----------------------------------------------------------------------------------
 
 
-def create(owner, name: str, source: str = "") -> Batch:
+def create(owner, name: str, source: str = "", checkpoint: str = "") -> Batch:
+    """checkpoint: by name or identity, for all its files. Raises UploadRefused."""
     name = "".join(c for c in name if c.isprintable()).strip()[:255]
-    return Batch.objects.create(owner=owner, name=name or "Untitled folder", source=source)
+    return Batch.objects.create(
+        owner=owner,
+        name=name or "Untitled folder",
+        source=source,
+        checkpoint=uploads.checkpoint_asked(checkpoint),
+    )
 
 
 def path_of(text: str) -> str:
@@ -142,7 +148,9 @@ def _enter(batch: Batch, path: str, stored: uploads.Stored) -> BatchFile:
     if known:
         return known
     earlier = _earlier(batch, stored.sha256)
-    analysis = earlier or uploads.enter(stored, name=path, owner=batch.owner, lane=Lane.BULK)
+    analysis = earlier or uploads.enter(
+        stored, name=path, owner=batch.owner, lane=Lane.BULK, checkpoint=batch.checkpoint
+    )
     outcome = FileOutcome.DUPLICATE if earlier else FileOutcome.ACCEPTED
     return batch.files.create(path=path, outcome=outcome, analysis=analysis)
 
@@ -175,12 +183,14 @@ def _locked(batch: Batch) -> Batch:
 
 
 def _earlier(batch: Batch, sha256: str) -> Analysis | None:
-    """This owner's analysis of the same bytes: a finished one before one that is under way.
+    """This owner's analysis of the same bytes by the batch's checkpoint: a finished one before
+    one that is under way.
 
     Locked until the transaction ends, so that nobody deletes it before the batch has it.
     """
     same = Analysis.objects.filter(owner=batch.owner_id, clip__sha256=sha256)
-    useful = same.filter(state__in=(State.DONE, *UNFINISHED)).select_related("clip")
+    useful = same.filter(state__in=(State.DONE, *UNFINISHED)).answering(batch.checkpoint)
+    useful = useful.select_related("clip")
     useful = useful.select_for_update(of=("self",))
     return useful.order_by("state", "created_at").first()  # "done" sorts before the others
 
@@ -224,13 +234,13 @@ def cancel(batch: Batch) -> int:
 
 
 def retry_failed(batch: Batch) -> int:
-    """A new analysis for each failed one. Returns how many."""
+    """A new analysis for each failed one, by the batch's checkpoint. Returns how many."""
     if batch.cancelled_at:
         _check_open(batch)
     retried = 0
     for file in batch.files.in_state(State.FAILED).select_related("analysis__clip"):
         assert file.analysis
-        uploads.analyse_again(file.analysis.clip, Lane.BULK)
+        uploads.hear(file.analysis.clip, Lane.BULK, batch.checkpoint)
         retried += 1
     return retried
 

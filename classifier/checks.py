@@ -296,17 +296,20 @@ def queue() -> Finding:
 
 
 def checkpoint() -> Finding:
-    """There, and a safetensors file with our header. Whether it fits, the worker finds out."""
-    path = Path(settings.CHECKPOINT)
-    hint = "Set CHECKPOINT to a checkpoint of training/, or leave it empty for the shipped one."
-    try:
-        info = checkpoints.read_header(path)
-        classes = len(info["classes"])
-    except OSError as error:
-        return wrong(f"{path}: {error.strerror}", hint)
-    except checkpoints.DAMAGED:
-        return wrong(f"{path} is no checkpoint of ours, or cut short", hint)
-    return ok(f"{path.name}: {classes} classes")
+    """There, and safetensors files with our header. Whether they fit, the worker finds out."""
+    there = checkpoints.look()
+    trouble = "; ".join(f"{one.path}: {one.reason}" for one in there.unusable)
+    default = next((one for one in there.usable if one.default), None)
+    if default is None:
+        return wrong(
+            trouble,
+            "Set CHECKPOINT to a checkpoint of training/, or leave it empty for the shipped one.",
+        )
+    if trouble:
+        return warning(trouble, "Take the file away, mend it, or give it another name.")
+    more = ", ".join(one.path.name for one in there.usable if not one.default)
+    seen = f"{default.path.name}: {len(default.header['classes'])} classes"
+    return ok(f"{seen}; beside it {more}" if more else seen)
 
 
 def inference() -> Finding:

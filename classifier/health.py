@@ -86,7 +86,8 @@ def _worker() -> Check:
 def _checkpoint() -> Check:
     finding = checks.checkpoint()
     # The address of a file is nobody's business here.
-    return Check(finding.verdict != "wrong", "there" if finding.verdict == "ok" else "unusable")
+    there = finding.verdict != "wrong"
+    return Check(there, "there" if there else "unusable")
 
 
 def _static() -> Check:

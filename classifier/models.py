@@ -11,6 +11,8 @@ from django.db.models import Count, F, Max, Min, Q
 from django.utils import timezone
 from knox.models import AbstractAuthToken
 
+from classifier import checkpoints
+
 MOST_ATTEMPTS = 3
 
 
@@ -144,12 +146,26 @@ class AnalysisQuerySet(models.QuerySet["Analysis"]):
             .order_by("-last_used_at", "checkpoint")
         )
 
-    def known(self, user, sha256: str) -> "Analysis | None":
+    def answering(self, checkpoint: str) -> Self:
+        """Those that are an answer to whoever asks for this checkpoint, an identity or "".
+
+        A row that names none is the default's. To whoever names none, a checkpoint that is no
+        longer installed has spoken for the default, but another installed one has not.
+        """
+        others = [one.identity for one in checkpoints.installed() if not one.default]
+        if not checkpoint:
+            return self.exclude(checkpoint__in=others)
+        if checkpoint in others:
+            return self.filter(checkpoint=checkpoint)
+        return self.filter(checkpoint__in=("", checkpoint))
+
+    def known(self, user, sha256: str, checkpoint: str) -> "Analysis | None":
         """What this user's same bytes were heard as before, or are being heard as now.
 
         Locked until the transaction ends, so that nobody deletes it before it is answered.
         """
         rows = self.for_owner(user).filter(clip__sha256=sha256, clip__owner=user)
+        rows = rows.answering(checkpoint)
         rows = rows.select_for_update(of=("self",))
         return rows.filter(state__in=(State.DONE, *UNFINISHED)).first()
 
@@ -173,9 +189,9 @@ class AnalysisQuerySet(models.QuerySet["Analysis"]):
     def claim(self, most: int, most_bytes: int) -> list["Analysis"]:
         """Take the next chunk: QUEUED → RUNNING, with one lease and one fresh token.
 
-        Rows of one lane only, so that nobody's single clip waits for bulk work; at most `most`
-        rows and about `most_bytes` of files. A row that was interrupted before goes alone, so
-        that a poisonous clip takes no other with it.
+        Rows of one lane only, so that nobody's single clip waits for bulk work, and of one
+        checkpoint; at most `most` rows and about `most_bytes` of files. A row that was interrupted
+        before goes alone, so that a poisonous clip takes no other with it.
         """
         with transaction.atomic():
             rows = list(
@@ -262,6 +278,8 @@ def _first_chunk(rows: Sequence["Analysis"], most_bytes: int) -> list["Analysis"
     chunk: list[Analysis] = []
     size_bytes = 0
     for row in rows:
+        if row.checkpoint != first.checkpoint:
+            continue  # its turn comes with the next chunk
         size_bytes += row.clip.size_bytes
         if row.lane != first.lane or row.alone or (chunk and size_bytes > most_bytes):
             break
@@ -292,7 +310,11 @@ class Analysis(models.Model):
     alone = models.BooleanField(default=False, help_text="Interrupted before: shares no chunk.")
     attempts = models.PositiveSmallIntegerField(default=0, help_text="Claims without company.")
 
-    checkpoint = models.CharField(max_length=120, blank=True, help_text="name@sha256, once heard.")
+    checkpoint = models.CharField(
+        max_length=120,
+        blank=True,
+        help_text="name@sha256 of what heard it, or is to; empty: the default, until it is heard.",
+    )
     label = models.CharField(max_length=80, blank=True)
     confidence = models.FloatField(null=True)
     predictions = models.JSONField(default=list, help_text="All classes, the best first.")
@@ -416,6 +438,11 @@ class Batch(models.Model):
     owner = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="batches")
     name = models.CharField(max_length=255)
     source = models.CharField(max_length=1000, blank=True, help_text="Of `submit_folder`: DIR.")
+    checkpoint = models.CharField(
+        max_length=120,
+        blank=True,
+        help_text="name@sha256 of what hears its files; empty: the default.",
+    )
     created_at = models.DateTimeField(default=timezone.now)
     closed_at = models.DateTimeField(null=True)
     cancelled_at = models.DateTimeField(null=True)
@@ -456,10 +483,12 @@ class BatchFileQuerySet(models.QuerySet["BatchFile"]):
         """The batch's own analyses in that state; a duplicate's belongs to where it came from."""
         return self.filter(outcome=FileOutcome.ACCEPTED, analysis__state=state)
 
-    def unheard(self, clip: Clip) -> Self:
-        """Rows of the clip whose analysis ended without an answer."""
+    def unheard(self, clip: Clip, checkpoint: str) -> Self:
+        """Rows of the clip whose analysis ended without an answer, and that take this one's."""
         ended = clip.analyses.filter(state__in=(State.FAILED, State.CANCELLED))
-        return self.filter(analysis__in=ended.values("pk"))
+        default = checkpoints.find("")
+        meant = checkpoint or (default.identity if default else "")
+        return self.filter(analysis__in=ended.values("pk"), batch__checkpoint__in=("", meant))
 
     def for_page(self, show: str = "") -> Self:
         """Rows of the batch page by path, without the heavy columns."""

@@ -12,7 +12,7 @@ from django.contrib.auth import get_user_model
 from django.db import transaction
 from django.db.models import QuerySet
 
-from classifier import files
+from classifier import checkpoints, files
 from classifier.models import (
     UNFINISHED,
     Analysis,
@@ -54,19 +54,43 @@ class Accepted:
     replayed: bool
 
 
-def accept(chunks: Iterable[bytes], *, name: str, owner, lane: Lane = Lane.INTERACTIVE) -> Analysis:
+def checkpoint_asked(asked: str) -> str:
+    """The identity of the installed checkpoint that a name or an identity means; "" stays "".
+
+    Raises UploadRefused.
+    """
+    found = checkpoints.find(asked) if asked else None
+    if asked and found is None:
+        names = ", ".join(one.name for one in checkpoints.offered())
+        raise UploadRefused(
+            "unknown_checkpoint",
+            f"There is no checkpoint {asked[:120]!r} here.",
+            f"Installed: {names}." if names else "None is installed that can be used.",
+        )
+    return found.identity if found else ""
+
+
+def accept(
+    chunks: Iterable[bytes],
+    *,
+    name: str,
+    owner,
+    lane: Lane = Lane.INTERACTIVE,
+    checkpoint: str = "",
+) -> Analysis:
     """Store the bytes, then the rows, then wake a worker. Raises UploadRefused."""
+    identity = checkpoint_asked(checkpoint)
     stored = store(chunks)
     # Should this fail, the bytes stay for the sweep: a commit whose answer was lost may have held.
     with transaction.atomic():
-        analysis = enter(stored, name=name, owner=owner, lane=lane)
+        analysis = enter(stored, name=name, owner=owner, lane=lane, checkpoint=identity)
     if analysis.clip.file_key != stored.file_key:
         stored.drop()
     return analysis
 
 
-def enter(stored: Stored, *, name: str, owner, lane: Lane) -> Analysis:
-    """The rows of stored bytes, inside the caller's transaction.
+def enter(stored: Stored, *, name: str, owner, lane: Lane, checkpoint: str) -> Analysis:
+    """The rows of stored bytes, inside the caller's transaction. checkpoint: an identity, or "".
 
     Identical bytes of the same owner are kept once: where the clip's file_key is another, the
     caller drops what it stored, after the commit.
@@ -81,48 +105,64 @@ def enter(stored: Stored, *, name: str, owner, lane: Lane) -> Analysis:
         size_bytes=stored.size_bytes,
         sha256=stored.sha256,
     )
-    return _queue(clip, lane)
+    return _queue(clip, lane, checkpoint)
 
 
 def accept_once(
-    chunks: Iterable[bytes], *, name: str, owner, key: str = "", again: bool = False
+    chunks: Iterable[bytes],
+    *,
+    name: str,
+    owner,
+    key: str = "",
+    again: bool = False,
+    checkpoint: str = "",
 ) -> Accepted:
     """As `accept`, but the same bytes, or the same key, get the same answer as before.
 
-    `again` asks for a new analysis of bytes already known. Raises UploadRefused, also for a key
-    that came with other bytes before.
+    Known are bytes that the checkpoint asked for has heard; `again` asks for a new analysis of
+    those too. Raises UploadRefused, also for a key that came with other bytes before.
     """
+    identity = checkpoint_asked(checkpoint)
     stored = store(chunks)
     with transaction.atomic():
         # One upload of an owner at a time: of two equal ones the second finds the first.
         # (Without the key's lock, so that rows that name this owner may still be made.)
         get_user_model().objects.select_for_update(no_key=True).get(pk=owner.pk)
-        accepted = _answered(stored, owner, key) or _answer(stored, name, owner, key, again)
+        accepted = _answered(stored, owner, key, identity) or _answer(
+            stored, name, owner, key, again, identity
+        )
     if accepted.analysis.clip.file_key != stored.file_key:
         stored.drop()
     return accepted
 
 
-def _answered(stored: Stored, owner, key: str) -> Accepted | None:
+def _answered(stored: Stored, owner, key: str, checkpoint: str) -> Accepted | None:
     """What this key was answered before."""
     rows = IdempotencyKey.objects.filter(owner=owner, key=key).select_related("analysis__clip")
     past = rows.first() if key else None
     if past is None:
         return None
-    if past.sha256 != stored.sha256:
+    # Whoever names no checkpoint now takes what the key was answered, by whichever it was.
+    heard = Analysis.objects.filter(pk=past.analysis_id)
+    other = "file" if past.sha256 != stored.sha256 else ""
+    if checkpoint and not other and not heard.answering(checkpoint).exists():
+        other = "checkpoint"
+    if other:
         stored.drop()
         raise UploadRefused(
             "key_reused",
-            "This Idempotency-Key came with another file before.",
-            "Use a new key for a new file.",
+            f"This Idempotency-Key came with another {other} before.",
+            f"Use a new key for a new {other}.",
             status=409,
         )
     return Accepted(past.analysis, past.duplicate, replayed=True)
 
 
-def _answer(stored: Stored, name: str, owner, key: str, again: bool) -> Accepted:
-    known = None if again else Analysis.objects.known(owner, stored.sha256)
-    analysis = known or enter(stored, name=name, owner=owner, lane=Lane.INTERACTIVE)
+def _answer(stored: Stored, name: str, owner, key: str, again: bool, checkpoint: str) -> Accepted:
+    known = None if again else Analysis.objects.known(owner, stored.sha256, checkpoint)
+    analysis = known or enter(
+        stored, name=name, owner=owner, lane=Lane.INTERACTIVE, checkpoint=checkpoint
+    )
     accepted = Accepted(analysis, duplicate=known is not None, replayed=False)
     if key:
         IdempotencyKey.objects.create(
@@ -135,16 +175,23 @@ def _answer(stored: Stored, name: str, owner, key: str, again: bool) -> Accepted
     return accepted
 
 
-def analyse_again(clip: Clip, lane: Lane = Lane.INTERACTIVE) -> Analysis:
-    """A new analysis of a known clip, or the one that is already under way.
+def analyse_again(clip: Clip, lane: Lane = Lane.INTERACTIVE, checkpoint: str = "") -> Analysis:
+    """A new analysis of a known clip, or the one by this checkpoint that is already under way.
 
-    Batches that have the clip, but no answer of it, go along; an answer that they have stays.
+    Batches that have the clip, but no answer of it, and did not ask for another checkpoint go
+    along; an answer that they have stays. Raises UploadRefused.
     """
+    return hear(clip, lane, checkpoint_asked(checkpoint))
+
+
+def hear(clip: Clip, lane: Lane, checkpoint: str) -> Analysis:
+    """As `analyse_again`, for an identity that need not be installed any more, or ""."""
     with transaction.atomic():
         # One at a time per clip, so that a second request finds the first one's analysis.
         Clip.objects.select_for_update().get(pk=clip.pk)
-        analysis = clip.analyses.filter(state__in=UNFINISHED).first() or _queue(clip, lane)
-        BatchFile.objects.unheard(clip).update(analysis=analysis)
+        active = Analysis.objects.filter(clip=clip, state__in=UNFINISHED)
+        analysis = active.answering(checkpoint).first() or _queue(clip, lane, checkpoint)
+        BatchFile.objects.unheard(clip, checkpoint).update(analysis=analysis)
         return analysis
 
 
@@ -189,8 +236,10 @@ def label_of(name: str) -> str:
     return "".join(c for c in last if c.isprintable()).strip()[:255] or "unnamed"
 
 
-def _queue(clip: Clip, lane: Lane) -> Analysis:
-    analysis = Analysis.objects.create(clip=clip, owner_id=clip.owner_id, lane=lane)
+def _queue(clip: Clip, lane: Lane, checkpoint: str) -> Analysis:
+    analysis = Analysis.objects.create(
+        clip=clip, owner_id=clip.owner_id, lane=lane, checkpoint=checkpoint
+    )
     # Robust: with the broker away the upload is accepted all the same, and the sweep nudges later.
     # (A lambda, because Django names the failed hook in its log, and a partial has no name.)
     transaction.on_commit(lambda: nudge(analysis.pk, lane), robust=True)

@@ -2,7 +2,7 @@ from django.contrib.auth import views as auth
 from django.urls import include, path
 
 from classifier import account as accounts
-from classifier import batch_urls, health, media, views
+from classifier import batch_urls, health, media, model_views, views
 
 pages = [
     path("", views.listen, name="listen"),
@@ -14,6 +14,8 @@ pages = [
     path("analyses/<uuid:pk>/again/", views.again, name="again"),
     path("clips/<uuid:clip_id>/delete/", views.delete, name="delete"),
     path("history/", views.history, name="history"),
+    path("models/", model_views.models, name="models"),
+    path("models/<str:name>/<slug:kind>.png", model_views.picture, name="model_picture"),
 ]
 account = [
     path("account/", accounts.account, name="account"),

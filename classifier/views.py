@@ -17,7 +17,7 @@ from django.template.loader import render_to_string
 from django.urls import reverse
 from django.views.decorators.http import require_GET, require_POST
 
-from classifier import scope, uploads
+from classifier import checkpoints, scope, uploads
 from classifier.forms import HistoryForm, SignUpForm
 from classifier.models import Analysis, Clip, State
 from classifier.uploads import UploadRefused
@@ -98,6 +98,7 @@ def listen(request: HttpRequest) -> HttpResponse:
             "latest": latest,
             "samples": sample_names(),
             "most_mb": settings.MAX_UPLOAD_BYTES // 10**6,
+            "checkpoints": checkpoints.offered(),
         },
     )
 
@@ -112,9 +113,13 @@ def upload(request: HttpRequest) -> HttpResponse:
         refused = UploadRefused("no_file", "No file was sent.", "Choose one or more sound files.")
         return _refused(request, [("", refused)], from_script)
     accepted, refusals = [], []
+    asked = request.POST.get("checkpoint", "")
     for file in sent:
         try:
-            accepted.append(uploads.accept(file.chunks(), name=file.name or "", owner=request.user))
+            analysis = uploads.accept(
+                file.chunks(), name=file.name or "", owner=request.user, checkpoint=asked
+            )
+            accepted.append(analysis)
         except UploadRefused as error:
             refusals.append((file.name, error))
     if refusals:
@@ -128,8 +133,16 @@ def sample(request: HttpRequest, name: str) -> HttpResponse:
     if name not in sample_names():
         raise Http404
     path = SAMPLES / f"{name}.flac"
-    analysis = uploads.accept([path.read_bytes()], name=path.name, owner=request.user)
     from_script = request.headers.get("X-Requested-With") == "fetch"
+    try:
+        analysis = uploads.accept(
+            [path.read_bytes()],
+            name=path.name,
+            owner=request.user,
+            checkpoint=request.POST.get("checkpoint", ""),
+        )
+    except UploadRefused as error:
+        return _refused(request, [(path.name, error)], from_script)
     return _accepted(request, [analysis], from_script)
 
 
@@ -206,7 +219,12 @@ def history(request: HttpRequest) -> HttpResponse:
 @require_POST
 def again(request: HttpRequest, pk: UUID) -> HttpResponse:
     analysis = get_object_or_404(Analysis.objects.for_owner(request.user), pk=pk)
-    return redirect("result", pk=uploads.analyse_again(analysis.clip).pk)
+    asked = request.POST.get("checkpoint", "")
+    try:
+        new = uploads.analyse_again(analysis.clip, checkpoint=asked)
+    except UploadRefused as error:
+        return _refused(request, [(analysis.clip.name, error)], from_script=False)
+    return redirect("result", pk=new.pk)
 
 
 @login_required
@@ -240,7 +258,12 @@ def _refused(
 
 
 def _result_context(analysis: Analysis) -> dict[str, Any]:
-    context: dict[str, Any] = {"analysis": analysis, "clip": analysis.clip}
+    context: dict[str, Any] = {
+        "analysis": analysis,
+        "clip": analysis.clip,
+        "checkpoints": checkpoints.offered(),
+        "checkpoint_page": checkpoints.page_of(analysis.checkpoint),
+    }
     if analysis.state == State.DONE:
         duration_s = analysis.clip.duration_s or 0.0
 

@@ -113,9 +113,15 @@ def main() -> int:
     return 0
 
 
-@lru_cache(maxsize=8)
 def identity(path: Path) -> str:
     """`name@` and 12 hex digits of the file's SHA-256: names a checkpoint beyond doubt."""
+    facts = path.stat()
+    return _identity(path, facts.st_mtime_ns, facts.st_size)
+
+
+@lru_cache(maxsize=8)
+def _identity(path: Path, modified_ns: int, size_bytes: int) -> str:
+    """Hashed once for each file that is put there."""
     with path.open("rb") as file:
         return f"{path.stem}@{hashlib.file_digest(file, 'sha256').hexdigest()[:12]}"
 

@@ -4,14 +4,15 @@ import logging
 import time
 from dataclasses import dataclass, field
 from functools import lru_cache
+from pathlib import Path
 
 from django.conf import settings
 
-from classifier import files
+from classifier import checkpoints, files
 from classifier.models import Analysis, Step
 from classifier.results import ClipFacts, Outcome, save_failure, save_result
-from ml import checkpoint
 from ml.audio import Limits, Sound, read
+from ml.checkpoint import CheckpointError
 from ml.errors import AudioError
 from ml.inference import Classifier, Listener, Result
 from tasks.celery import app
@@ -30,23 +31,42 @@ NOT_LISTENED = (
 )
 
 
-@lru_cache(maxsize=1)
-def loaded_classifier() -> Listener:
-    """Loaded at the first chunk, once per process."""
-    path = checkpoint.default_path()
+# The default, and one that people ask for beside it.
+MOST_LOADED = 2
+
+
+class NotInstalledError(CheckpointError):
+    """There is no such checkpoint here, or not any more."""
+
+
+def listener_for(checkpoint: str) -> Listener:
+    """Whoever listens with this checkpoint, an identity or "" for the default.
+
+    Raises CheckpointError, and modal.Error when there is no deployment to ask.
+    """
+    found = checkpoints.find(checkpoint)
+    if found is None:
+        raise NotInstalledError(f"{checkpoint or settings.CHECKPOINT} is not installed here.")
+    return _loaded(found.path, found.identity)
+
+
+@lru_cache(maxsize=MOST_LOADED)
+def _loaded(path: Path, identity: str) -> Listener:
+    """Loaded once per process, and anew when another file is put in its place."""
     return RemoteClassifier(path) if settings.INFERENCE == "modal" else Classifier.load(path)
 
 
 @app.task(name="tasks.classify")
 def classify(analysis_id: str) -> None:
     """`analysis_id` says why this worker was woken; the database says what is next."""
-    classifier = loaded_classifier()
+    if not _prepare():
+        return
     chunk = Analysis.objects.claim(CHUNK_CLIPS, CHUNK_BYTES)
     if not chunk:
         return
     logger.info("woken by %s, took %d", analysis_id, len(chunk))
     try:
-        _Work(chunk, classifier).run()
+        _hear(chunk)
     except RemoteError:
         logger.exception("a chunk of %d was not listened to", len(chunk))
         Analysis.objects.held(chunk[0].token).give_back(*NOT_LISTENED)
@@ -54,6 +74,52 @@ def classify(analysis_id: str) -> None:
         # Ours, not the files': each row goes back and is tried again alone.
         logger.exception("a chunk of %d could not be finished", len(chunk))
         Analysis.objects.held(chunk[0].token).give_back()
+
+
+def _prepare() -> bool:
+    """Load what the next chunk will need. Returns whether anything waits.
+
+    Before anything is claimed, so that no lease runs meanwhile and a worker that cannot listen
+    at all takes no clips. Raises as `listener_for`, but only for the default.
+    """
+    first = Analysis.objects.waiting().only("checkpoint").first()
+    if first is None:
+        return False
+    try:
+        listener_for(first.checkpoint)
+    except CheckpointError:
+        if not first.checkpoint:
+            raise
+    return True
+
+
+def _hear(chunk: list[Analysis]) -> None:
+    """One that was asked for by name and cannot be had is nobody's accident: no second try."""
+    asked = chunk[0].checkpoint
+    try:
+        listener = listener_for(asked)
+    except CheckpointError as error:
+        if not asked:
+            raise
+        logger.warning("%d clips were to be heard by %s: %s", len(chunk), asked, error)
+        for row in chunk:
+            save_failure(row, *_missing(asked, error))
+        return
+    _Work(chunk, listener).run()
+
+
+def _missing(asked: str, error: CheckpointError) -> tuple[str, str, str]:
+    if not isinstance(error, NotInstalledError):
+        reason = "is installed but cannot be used"
+    elif settings.INFERENCE == "modal":
+        reason = "is not the one that listens at Modal"
+    else:
+        reason = "is no longer installed"
+    return (
+        "checkpoint_missing",
+        f"It was to be heard by {asked}, which {reason}.",
+        "Analyse it again with another checkpoint; the Models page shows those there are.",
+    )
 
 
 @dataclass(slots=True)

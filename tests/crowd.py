@@ -117,6 +117,7 @@ def pages(keeper: User, person: User) -> dict[str, str]:
         "history by state": "/history/?state=failed",
         "history by name": "/history/?name=recording-198",
         "result": f"/analyses/{heard.pk}/",
+        "models": "/models/",
         "batches": "/batches/",
         "batch": f"/batches/{batch}/",
         "batch, failed files": f"/batches/{batch}/?show=failed",

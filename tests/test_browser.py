@@ -161,9 +161,28 @@ def test_the_theme_is_remembered_and_pages_fit_a_phone(
     assert page.evaluate("document.documentElement.dataset.theme") == "dark"
     expect(page.get_by_role("button", name="Light")).to_be_visible()
     page.set_viewport_size({"width": 360, "height": 800})
-    for path in ("/", "/history/", "/account/password/"):
+    for path in ("/", "/history/", "/models/", "/account/password/"):
         page.goto(house.url + path)
         assert page.evaluate("document.documentElement.scrollWidth") <= 360, path
+
+
+def test_what_the_default_is_worth_is_seen_and_its_name_copied(
+    house: House, context: BrowserContext
+) -> None:
+    page = context.new_page()
+    watch = Watch(page, urlsplit(house.url).netloc)
+    context.grant_permissions(["clipboard-read", "clipboard-write"])
+    sign_up(page, house, "hanna")
+    page.get_by_role("link", name="Models").click()
+    for picture in page.locator(".evidence img").all():
+        picture.scroll_into_view_if_needed()
+    shown = "Array.from(document.images).filter(i => i.naturalWidth > 300).length == 2"
+    page.wait_for_function(shown)
+    page.get_by_role("button", name="Copy esc50").click()
+    expect(page.get_by_text("Copied")).to_be_visible()
+    copied = page.evaluate("navigator.clipboard.readText()")
+    assert copied == page.locator("sono-copy code").inner_text()
+    assert watch.faults == []
 
 
 def test_the_api_is_documented_without_leaving_the_machine(

@@ -98,6 +98,21 @@ def test_while_modal_is_away_no_sound_is_blamed_and_nothing_is_lost(
     assert emil.wait(f"/api/v1/analyses/{again}/")["state"] == "done"
 
 
+def test_only_the_deployed_checkpoint_is_asked(emil: Person, remote_house: House) -> None:
+    remote_house.kill("worker")
+    location = emil.submit("other.wav", cast.encode(cast.noise(1.0, seed=9)))
+    pk = location.rstrip("/").rpartition("/")[2]
+    asked = (
+        "from classifier.models import Analysis; "
+        f"Analysis.objects.filter(pk='{pk}').update(checkpoint='other@0123456789ab')"
+    )
+    remote_house.manage("shell", "--no-imports", "-c", asked)
+    remote_house.start("worker")
+    failed = emil.wait(location)
+    assert failed["error"]["code"] == "checkpoint_missing"
+    assert "not the one that listens at Modal" in failed["error"]["detail"]
+
+
 def test_a_worker_gets_through_with_modals_own_client_too(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> None:

@@ -8,6 +8,7 @@ import argparse
 import dataclasses
 import hashlib
 import json
+import platform
 import sys
 import time
 from collections.abc import Sequence
@@ -65,10 +66,21 @@ def listen(classifier: Classifier, examples: Sequence[Example]) -> Heard:
         device=str(classifier.device.type),
         precision=str(classifier.precision).removeprefix("torch."),
         threads=torch.get_num_threads(),
+        machine=machine(classifier.device),
     )
     labels = class_indices([example.label for example in examples], info.classes)
     answered = Predictions(np.concatenate(logits), np.array(clips), labels)
     return Heard(answered, speed)
+
+
+def machine(device: torch.device) -> str:
+    """What the card or the processor calls itself, "" where it does not say."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    told = Path("/proc/cpuinfo")
+    lines = told.read_text().splitlines() if told.exists() else []
+    named = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return named[0] if named else platform.processor()
 
 
 def _waveform(example: Example, sample_rate: int) -> np.ndarray:
@@ -128,7 +140,6 @@ def change_header(path: Path, **values: Any) -> None:
     """Give fields of a checkpoint's header other values; the weights stay."""
     info = dataclasses.replace(checkpoint.read_info(path), **values)
     checkpoint.save(path, load_file(path), info)
-    checkpoint.identity.cache_clear()
 
 
 # --- predictions on disk ------------------------------------------------------------------
@@ -160,6 +171,7 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     add("--fold", type=int, help="default: the last one that the weights have not seen")
     add("--out", type=Path, nargs="?", const=Path(), metavar="DIR",
         help="write JSON, Markdown and pictures; without DIR beside the checkpoint")  # fmt: skip
+    add("--no-speed", action="store_true", help="leave it out: this machine is busy otherwise")
     add("--logits", type=Path, metavar="FILE.npz", help="keep the answers, or use those kept")
     add("--fit-temperature", action="store_true",
         help="fit it on this fold, and write it into the checkpoint")  # fmt: skip
@@ -198,6 +210,8 @@ def run(options: argparse.Namespace) -> int:
     if options.fit_temperature:
         set_temperature(path, fold, heard.answered)
     measured = measure(path, examples, fold, heard, name_of(options.data))
+    if options.no_speed:
+        measured = dataclasses.replace(measured, speed=None)
     if options.out is not None:
         report.write(measured, path.parent if options.out == Path() else options.out)
     print(json.dumps(summary(measured, checkpoint.identity(path))))

@@ -7,6 +7,7 @@ import dataclasses
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +23,7 @@ from training.predictions import (
     worst,
 )
 
-FORMAT = 1
+FORMAT = 2
 WORST = 12
 
 
@@ -49,12 +50,16 @@ class Mistake:
 
 @dataclass(frozen=True, slots=True)
 class Speed:
-    """clips_per_s: features and network, without reading and decoding the files."""
+    """clips_per_s: features and network, without reading and decoding the files.
+
+    machine: its processor or card, as it calls itself; "" if it does not.
+    """
 
     clips_per_s: float
     device: str
     precision: str
     threads: int
+    machine: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,8 +72,9 @@ class Evaluation:
     confusion: counts, row by the label, column by the answer, in the order of `classes` ·
     calibration: with `temperature`, as users are answered · calibration_uncorrected: the same with
     temperature 1, None where that is the temperature · calibration_crossed: with a temperature
-    that each clip had no part in, only where one was fitted on this fold · notes: sentences that
-    belong beside the figures · pictures: what is drawn, by the file's name beside the JSON.
+    that each clip had no part in, only where one was fitted on this fold · speed: None where it
+    was not to be told · notes: sentences that belong beside the figures · measured_at: ISO 8601,
+    UTC · pictures: what is drawn, by the file's name beside the JSON.
     """
 
     checkpoint: str
@@ -91,6 +97,7 @@ class Evaluation:
     worst: tuple[Mistake, ...]
     speed: Speed | None
     notes: tuple[str, ...]
+    measured_at: str
     pictures: dict[str, str] = dataclasses.field(default_factory=dict)
     format: int = FORMAT
 
@@ -152,6 +159,7 @@ def evaluation(subject: Subject, answered: Predictions, speed: Speed | None) -> 
         ),
         speed=speed,
         notes=subject.notes,
+        measured_at=datetime.now(UTC).isoformat(timespec="seconds"),
     )
 
 
@@ -202,9 +210,10 @@ def markdown(measured: Evaluation) -> str:
     if measured.speed:
         speed = measured.speed
         lines.append(
-            f"| speed | {speed.clips_per_s:.0f} clips/s ({speed.device}, {speed.precision}, "
-            f"{speed.threads} threads), decoding not counted |"
+            f"| speed | {speed.clips_per_s:.0f} clips/s ({speed.machine or speed.device}, "
+            f"{speed.precision}, {speed.threads} threads), decoding not counted |"
         )
+    lines += [f"| measured | {measured.measured_at} |"]
     lines += ["", f"![Which class was heard as which]({measured.pictures['confusion']})", ""]
     lines += [f"![How far confidence holds]({measured.pictures['reliability']})", ""]
     lines += ["| class | clips | right | mistaken for |", "|---|---|---|---|"]

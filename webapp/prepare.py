@@ -6,6 +6,7 @@
 import os
 import secrets
 import sys
+from pathlib import Path
 
 import django
 from django.conf import settings
@@ -15,9 +16,11 @@ from django.core.management import call_command
 
 
 def prepare() -> None:
-    """Database, static files, and the first admin, whose password is told at once."""
+    """Database, static files, folders, and the first admin, whose password is told at once."""
     call_command("migrate", verbosity=0)
     call_command("collectstatic", verbosity=0, interactive=False)
+    # Empty, but where whoever keeps the installation looks for it.
+    Path(settings.CHECKPOINTS).mkdir(parents=True, exist_ok=True)
     users = get_user_model().objects
     if users.filter(is_superuser=True).exists():
         return

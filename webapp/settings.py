@@ -208,12 +208,16 @@ LEASE_S = env.whole(
 )
 SWEEP_EVERY_S = env.whole("SWEEP_EVERY_S", 5, meaning="Seconds between two passes of the sweep.")
 SWEEP_MARK = DATA / "run" / "last_sweep"
+# Installed is what lies in these two folders, and what CHECKPOINT names.
+WEIGHTS = BASE_DIR / "ml" / "weights"
+CHECKPOINTS = DATA / "checkpoints"
 CHECKPOINT = Path(
     env.text(
         "CHECKPOINT",
-        str(BASE_DIR / "ml" / "weights" / "esc50-folds123.safetensors"),
+        str(WEIGHTS / "esc50-folds123.safetensors"),
         shown="the shipped one",
-        meaning="The weights to listen with, a `.safetensors` file.",
+        meaning="The weights to listen with unless an upload asks for other installed ones, a "
+        "`.safetensors` file.",
     )
 )
 INFERENCE = env.one_of(

@@ -77,8 +77,8 @@ class BatchAdmin(NewestFirst):
     sortable_by = ("created_at",)
     search_fields = ("name", "owner__username")
     search_help_text = "Part of a name or of a user's name"
-    fields = ("name", "owner", "state", "source", "created_at", "closed_at", "cancelled_at",
-              "files", "totals")  # fmt: skip
+    fields = ("name", "owner", "state", "source", "checkpoint", "created_at", "closed_at",
+              "cancelled_at", "files", "totals")  # fmt: skip
     readonly_fields = ("state", "files", "totals")
     actions = ("cancel", "retry_failed")
 

@@ -64,14 +64,16 @@ class BatchesView(ApiView):
         "Make a batch",
         {201: BatchDetail},
         tag="batches",
-        words="It is empty and open. Send its files one by one, then close it.",
+        words="It is empty and open. Send its files one by one, then close it. A `checkpoint` is "
+        "for all of them.",
         body=NewBatch,
         parameters=(header("Location", "Address of the batch.", (201,)),),
     )
     def post(self, request: Request) -> Response:
         form = NewBatch(data=request.data)
         form.is_valid(raise_exception=True)
-        batch = batches.create(request.user, form.validated_data["name"])
+        asked = form.validated_data
+        batch = batches.create(request.user, asked["name"], checkpoint=asked.get("checkpoint", ""))
         address = reverse("api_batch", args=[batch.pk])
         return Response(
             BatchDetail(batch_export.detail(batch)).data,

@@ -3,13 +3,11 @@
 from typing import Any
 
 from django.http import Http404
-from rest_framework import status
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from classifier import checkpoints
 from classifier.api.base import ApiView
-from classifier.api.errors import Refused
 from classifier.api.schema import operation
 from classifier.api.serializers_checkpoints import CheckpointRow, Checkpoints
 from classifier.models import Analysis
@@ -21,8 +19,8 @@ class CheckpointsView(ApiView):
         "List the checkpoints",
         {200: Checkpoints},
         tag="checkpoints",
-        words="Those that listen here, and those that listened to clips of yours before.",
-        refusals=(503,),
+        words="Those that can listen here, the default first, and those that listened to clips of "
+        "yours before.",
     )
     def get(self, request: Request) -> Response:
         return Response(Checkpoints({"results": _known_to(request.user)}).data)
@@ -34,7 +32,6 @@ class CheckpointView(ApiView):
         "Look at a checkpoint",
         {200: CheckpointRow},
         tag="checkpoints",
-        refusals=(503,),
     )
     def get(self, request: Request, identity: str) -> Response:
         for row in _known_to(request.user):
@@ -44,16 +41,7 @@ class CheckpointView(ApiView):
 
 
 def _known_to(user: Any) -> list[dict[str, Any]]:
-    """Raises Refused when an installed one cannot be read."""
-    try:
-        here = {found.identity: found for found in checkpoints.installed()}
-    except (OSError, *checkpoints.DAMAGED) as error:
-        raise Refused(
-            "checkpoint_unusable",
-            "The installed checkpoint cannot be read.",
-            "Whoever keeps this Sonoscope learns from `manage.py doctor` why.",
-            status=status.HTTP_503_SERVICE_UNAVAILABLE,
-        ) from error
+    here = {found.identity: found for found in checkpoints.installed()}
     unused = {"analyses": 0, "first_used_at": None, "last_used_at": None}
     used = {row["checkpoint"]: row for row in Analysis.objects.checkpoints_of(user)}
     return [

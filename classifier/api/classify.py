@@ -37,7 +37,7 @@ LOOK_EVERY_S = 0.1
 # Of a web process' eight threads at most this many wait; the others keep answering.
 MOST_WAITING = 4
 # What goes wrong here and not in the file.
-OUR_FAULTS = {"crashed", "file_missing", "not_listened"}
+OUR_FAULTS = {"crashed", "file_missing", "not_listened", "checkpoint_missing"}
 
 _waiting = threading.BoundedSemaphore(MOST_WAITING)
 

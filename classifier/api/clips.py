@@ -19,7 +19,14 @@ from classifier.api.base import ApiView, accepted
 from classifier.api.filters import ClipFilters
 from classifier.api.paging import NewestFirst
 from classifier.api.schema import LOCATION, header, operation
-from classifier.api.serializers import ClipDetail, ClipRow, UploadAnswer, UploadForm, UploadQuery
+from classifier.api.serializers import (
+    Asked,
+    ClipDetail,
+    ClipRow,
+    UploadAnswer,
+    UploadForm,
+    UploadQuery,
+)
 from classifier.models import Analysis, Clip
 
 KEY = re.compile(r"[!-~]{1,200}")
@@ -45,6 +52,8 @@ class UploadOptions:
         """Raises ValidationError."""
         query = UploadQuery(data=request.query_params.dict())
         query.is_valid(raise_exception=True)
+        if "checkpoint" in request.query_params:
+            raise ValidationError({"checkpoint": "Send it as a field of the form, like the file."})
         key = request.headers.get("Idempotency-Key", "")
         if "Idempotency-Key" in request.headers and not KEY.fullmatch(key):
             raise ValidationError(
@@ -79,10 +88,11 @@ class ClipsView(ApiView):
         {200: UploadAnswer, 202: UploadAnswer},
         tag="clips",
         words="202: the analysis waits for a worker. 200: these bytes are known to you, and this "
-        "is the earlier analysis of them; `?again=true` asks for a new one. With an "
+        "is the earlier analysis of them by the checkpoint asked for; `?again=true` asks for a "
+        "new one. With an "
         "`Idempotency-Key` a request can be repeated safely: the same key and bytes get the same "
         "answer for as long as its analysis exists, with `Idempotent-Replayed: true`; the same "
-        "key with other bytes gets 409.",
+        "key with other bytes, or another named checkpoint, gets 409.",
         body={"multipart/form-data": UploadForm},
         parameters=(UploadQuery, IDEMPOTENCY_KEY, LOCATION, REPLAYED),
         refusals=(409,),
@@ -93,7 +103,12 @@ class ClipsView(ApiView):
         form.is_valid(raise_exception=True)
         file = form.validated_data["file"]
         answer = uploads.accept_once(
-            file.chunks(), name=file.name, owner=request.user, key=options.key, again=options.again
+            file.chunks(),
+            name=file.name,
+            owner=request.user,
+            key=options.key,
+            again=options.again,
+            checkpoint=form.validated_data.get("checkpoint", ""),
         )
         response = accepted(
             dict(UploadAnswer(answer).data),
@@ -133,11 +148,17 @@ class ClipAnalysesView(ApiView):
         "Analyse a clip again",
         {202: UploadAnswer},
         tag="clips",
-        words="One that is already under way is answered instead of a second one.",
+        words="One by the same checkpoint that is already under way is answered instead of a "
+        "second one.",
+        body=Asked,
         parameters=(LOCATION,),
     )
     def post(self, request: Request, pk: UUID) -> Response:
-        analysis = uploads.analyse_again(one_clip(request, pk))
+        clip = one_clip(request, pk)
+        form = Asked(data=request.data)
+        form.is_valid(raise_exception=True)
+        asked = form.validated_data.get("checkpoint", "")
+        analysis = uploads.analyse_again(clip, checkpoint=asked)
         answer = uploads.Accepted(analysis, duplicate=False, replayed=False)
         return accepted(
             dict(UploadAnswer(answer).data), reverse("api_analysis", args=[analysis.pk])

@@ -34,6 +34,7 @@ FEATURES = {
     "deviation_db": 33.061,
 }
 INSTALLED = {
+    "default": True,
     "sha256": "4f6a1c0d9b2e7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
     "size_bytes": 42663212,
     "architecture": "AudioCNN",
@@ -47,6 +48,7 @@ INSTALLED = {
     "recipe": {"epochs": 80, "batch": 32, "learning_rate": 0.0015},
     "data": "ESC-50 (K. J. Piczak, 2015)",
     "data_licence": "CC BY-NC 3.0",
+    "notes": ["The temperature was fitted on fold 4."],
 }
 FILE = {
     "path": "morning/dawn.wav",
@@ -90,6 +92,7 @@ EXAMPLES: dict[str, Any] = {
     "audio": f"/media/clips/{UUID}/audio",
     "audio_data": "UklGRiQAAABXQVZFZm10IBAAAAABAAEA",
     "channels": 1,
+    "checkpoint_page": "/models/#esc50-folds123",
     "chunk_clips": 1,
     "cancelled_at": None,
     "cancelled_now": 12,

@@ -1,7 +1,7 @@
 """The API's own description: OpenAPI 3.1, made from the code that answers."""
 
 from collections.abc import Callable, Mapping
-from functools import cache
+from functools import lru_cache
 from typing import Any
 
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
@@ -15,6 +15,7 @@ from rest_framework.response import Response
 from rest_framework.serializers import BaseSerializer
 from rest_framework.views import APIView
 
+from classifier import checkpoints
 from classifier.api.examples import BATCH_EXAMPLES, EXAMPLES
 
 PAGE_WORDS = {
@@ -37,7 +38,6 @@ REFUSALS = {
     "415": "The body is of a type that is not understood here.",
     "429": "Too much in this minute; `Retry-After` says how many seconds to wait.",
     "500": "Something broke on our side; it was written to the log.",
-    "503": "Something that this needs cannot be used at the moment.",
 }
 Answer = type[BaseSerializer] | OpenApiTypes | OpenApiResponse | BaseSerializer | None
 
@@ -114,6 +114,8 @@ def complete(result: dict[str, Any], generator: Any, **_: Any) -> dict[str, Any]
                 described["description"] = PAGE_WORDS[field]
             _example(described, field, name)
             if name.endswith("Request"):
+                if field == "checkpoint":
+                    _choice_of_checkpoints(described)
                 _no_nul(described)
     return result
 
@@ -145,6 +147,15 @@ def _refusals(path: str, method: str, described: dict[str, Any]) -> None:
     described["responses"] = dict(sorted(answers.items()))
 
 
+def _choice_of_checkpoints(described: dict[str, Any]) -> None:
+    """Those that may be asked for now, by name and by identity."""
+    offered = checkpoints.offered()
+    if offered:
+        names = [text for one in offered for text in (one.name, one.identity)]
+        described["enum"] = ["", *names]
+        described["examples"] = names[:1]
+
+
 def _no_nul(schema: dict[str, Any]) -> None:
     """No text that is sent may hold NUL characters."""
     if schema.get("type") == "string" and not {"format", "pattern", "enum"} & set(schema):
@@ -160,13 +171,14 @@ def _example(described: dict[str, Any], name: str, place: str) -> None:
         described.setdefault("example", examples[name])
 
 
-@cache
-def _schema() -> dict[str, Any]:
+@lru_cache(maxsize=1)
+def _schema(offered: tuple[str, ...]) -> dict[str, Any]:
+    """Names what may be asked for, so it is made anew when that changes."""
     return SchemaGenerator().get_schema(request=None, public=True)
 
 
 class SchemaView(APIView):
-    """JSON, or YAML for `Accept: application/vnd.oai.openapi`. Made once per process."""
+    """JSON, or YAML for `Accept: application/vnd.oai.openapi`."""
 
     authentication_classes = ()
     permission_classes = (AllowAny,)
@@ -174,4 +186,5 @@ class SchemaView(APIView):
 
     @extend_schema(exclude=True)
     def get(self, request: Request) -> Response:
-        return Response(_schema())
+        identities = tuple(one.identity for one in checkpoints.offered())
+        return Response(_schema(identities))

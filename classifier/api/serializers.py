@@ -6,6 +6,7 @@ from django.urls import reverse
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
+from classifier import checkpoints
 from classifier.models import Analysis, Clip, State
 from classifier.tokens import DEFAULT_DAYS, MOST_DAYS
 
@@ -27,7 +28,20 @@ class SoundField(serializers.FileField):
     pass
 
 
-class UploadForm(serializers.Serializer):
+class Asked(serializers.Serializer):
+    """What is asked of a checkpoint; `schema.py` tells which there are to choose from."""
+
+    checkpoint = Text(
+        required=False,
+        allow_blank=True,
+        max_length=120,
+        trim_whitespace=False,
+        help_text="Which installed checkpoint is to listen, by name or as name@sha256; "
+        "the default one if empty or not given.",
+    )
+
+
+class UploadForm(Asked):
     # An empty file is the doorkeeper's business: it has a better sentence for it.
     file = SoundField(
         allow_empty_file=True, max_length=None, help_text="The sound file's bytes, in any format."
@@ -188,7 +202,8 @@ class AnalysisRow(serializers.ModelSerializer):
         help_text="Length of the clip in seconds; null until it was decoded.",
     )
     checkpoint = serializers.SerializerMethodField(
-        help_text="The weights that listened, as name@sha256; null until it is done."
+        help_text="The weights that listened, or were asked to, as name@sha256; null until it is "
+        "done where none were named."
     )
     created_at = serializers.DateTimeField(help_text="When it was asked for, UTC.")
     finished_at = serializers.DateTimeField(
@@ -243,6 +258,10 @@ class AnalysisDetail(AnalysisRow):
     )
     audio = serializers.SerializerMethodField(help_text="Address of the file as it was sent.")
     timings = Timings(help_text="How long the worker took.")
+    checkpoint_page = serializers.SerializerMethodField(
+        help_text="Address of the page that says what those weights are worth; null while there "
+        "are none, or when they are no longer installed."
+    )
 
     class Meta(AnalysisRow.Meta):
         fields = (
@@ -253,7 +272,11 @@ class AnalysisDetail(AnalysisRow):
             "spectrogram",
             "audio",
             "timings",
+            "checkpoint_page",
         )
+
+    def get_checkpoint_page(self, analysis: Analysis) -> str | None:
+        return checkpoints.page_of(analysis.checkpoint)
 
     @extend_schema_field(serializers.DictField(child=FeatureMap()))
     def get_maps(self, analysis: Analysis) -> dict[str, Any]:

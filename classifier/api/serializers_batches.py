@@ -3,13 +3,13 @@
 from rest_framework import serializers
 
 from classifier import batches
-from classifier.api.serializers import Prediction, Problem, Text
+from classifier.api.serializers import Asked, Prediction, Problem, Text
 from classifier.models import BatchState, FileOutcome, State
 
 # --- what is sent -------------------------------------------------------------------------
 
 
-class NewBatch(serializers.Serializer):
+class NewBatch(Asked):
     name = Text(
         max_length=255,
         trim_whitespace=False,
@@ -57,6 +57,10 @@ class BatchRow(serializers.Serializer):
         choices=BatchState.values,
         help_text="open takes files; closed takes no more, and what waits is still heard; "
         "cancelled is closed, and what waited was cancelled.",
+    )
+    checkpoint = serializers.CharField(
+        allow_null=True,
+        help_text="The weights that were asked for, as name@sha256; null if none were.",
     )
     created_at = serializers.DateTimeField(help_text="When it was made, UTC.")
     closed_at = serializers.DateTimeField(
@@ -124,7 +128,8 @@ class FileRow(serializers.Serializer):
         allow_null=True, help_text="Length in seconds; null until it was decoded."
     )
     checkpoint = serializers.CharField(
-        allow_null=True, help_text="The weights that listened, as name@sha256; null until then."
+        allow_null=True,
+        help_text="The weights that listened, or are asked to, as name@sha256; null if neither.",
     )
     error_code = serializers.CharField(
         allow_null=True, help_text="Why it failed or was refused, for programs; else null."

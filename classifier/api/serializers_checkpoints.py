@@ -21,6 +21,7 @@ class Features(serializers.Serializer):
 
 
 class InstalledCheckpoint(serializers.Serializer):
+    default = serializers.BooleanField(help_text="Whether it listens where no checkpoint is named.")
     sha256 = serializers.CharField(help_text="SHA-256 of the file, in hexadecimal digits.")
     size_bytes = serializers.IntegerField(help_text="Size of the file in bytes.")
     architecture = serializers.CharField(
@@ -64,6 +65,11 @@ class InstalledCheckpoint(serializers.Serializer):
     data_licence = serializers.CharField(
         source="header.data_licence", help_text="The licence of those sounds."
     )
+    notes = serializers.ListField(
+        source="header.notes",
+        child=serializers.CharField(),
+        help_text="Sentences that belong beside the figures.",
+    )
 
 
 class CheckpointRow(serializers.Serializer):
@@ -73,7 +79,9 @@ class CheckpointRow(serializers.Serializer):
         help_text="What its file says of itself; null if it made analyses of yours "
         "and is no longer installed.",
     )
-    analyses = serializers.IntegerField(help_text="How many of your analyses it made.")
+    analyses = serializers.IntegerField(
+        help_text="How many of your analyses it made, or was asked to."
+    )
     first_used_at = serializers.DateTimeField(
         allow_null=True, help_text="The oldest of those was asked for, UTC; null without any."
     )

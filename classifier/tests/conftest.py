@@ -7,8 +7,10 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 from pytest_django import Settings
 
-from classifier import tokens
+from classifier import checkpoints, tokens
+from classifier.checkpoints import Installed
 from classifier.models import Analysis, Clip, Lane, State
+from tests.checkpoints import described
 
 
 @pytest.fixture(autouse=True)
@@ -29,6 +31,16 @@ def anna(db: None) -> User:
 @pytest.fixture
 def ben(db: None) -> User:
     return User.objects.create_user("ben", password="gr4nular-ear")
+
+
+@pytest.fixture
+def other(settings: Settings, tmp_path: Path) -> Installed:
+    """A second installed checkpoint, called `other`."""
+    settings.CHECKPOINTS = tmp_path / "checkpoints"
+    described(settings.CHECKPOINTS / "other.safetensors", notes=["A second opinion."])
+    found = checkpoints.find("other")
+    assert found is not None
+    return found
 
 
 def queued(
@@ -64,11 +76,11 @@ class Caller:
     def delete(self, path: str) -> Any:
         return self.client.delete(f"/api/v1/{path}")
 
-    def upload(self, data: bytes, key: str = "", again: str = "") -> Any:
+    def upload(self, data: bytes, key: str = "", again: str = "", **fields: str) -> Any:
         headers = {"Idempotency-Key": key} if key else {}
         address = f"/api/v1/clips/?again={again}" if again else "/api/v1/clips/"
         file = SimpleUploadedFile("x.wav", data)
-        return self.client.post(address, {"file": file}, headers=headers)
+        return self.client.post(address, {"file": file, **fields}, headers=headers)
 
     def send(self, batch: str, path: str, data: bytes) -> Any:
         """A file into a batch, given as its address below /api/v1/."""

@@ -128,7 +128,9 @@ def test_classify_answers_with_where_to_ask_when_it_takes_too_long(
     assert answer["Location"] == f"/api/v1/analyses/{answer.json()['analysis']}/"
 
 
-@pytest.mark.parametrize(("code", "status"), [("damaged", 400), ("crashed", 500)])
+@pytest.mark.parametrize(
+    ("code", "status"), [("damaged", 400), ("crashed", 500), ("checkpoint_missing", 500)]
+)
 def test_classify_tells_bad_sounds_from_our_faults(
     caller: Caller, monkeypatch: pytest.MonkeyPatch, code: str, status: int
 ) -> None:

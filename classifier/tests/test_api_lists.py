@@ -123,8 +123,17 @@ def test_an_installed_checkpoint_says_what_it_is(
     }  # fmt: skip
     assert caller.get(f"checkpoints/{row['checkpoint']}/").json() == row
     refused(caller.get("checkpoints/nothing/"), 404, "not_found")
+    assert facts["default"] is True
+
+
+def test_a_checkpoint_that_cannot_be_read_hides_no_other(
+    caller: Caller, settings: Settings, tmp_path: Path
+) -> None:
+    data = Path(settings.CHECKPOINT).read_bytes()
     settings.CHECKPOINT = tmp_path / "cut.safetensors"
     for content in (None, data[:100], data[:-1]):
         if content is not None:
             settings.CHECKPOINT.write_bytes(content)
-        refused(caller.get("checkpoints/"), 503, "checkpoint_unusable")
+        (row,) = caller.get("checkpoints/").json()["results"]
+        assert row["checkpoint"].startswith("esc50-folds123@")
+        assert row["installed"]["default"] is False

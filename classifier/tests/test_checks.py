@@ -13,6 +13,7 @@ from pytest_django import Settings
 from classifier import checks
 from classifier.models import State
 from classifier.tests.conftest import queued
+from tests.checkpoints import described
 
 
 def test_a_checkpoint_must_be_there_and_whole(settings: Settings, tmp_path: Path) -> None:
@@ -26,6 +27,23 @@ def test_a_checkpoint_must_be_there_and_whole(settings: Settings, tmp_path: Path
         settings.CHECKPOINT.write_bytes(broken)
         assert checks.checkpoint().verdict == "wrong", broken[:20]
         assert "no checkpoint of ours" in checks.checkpoint().seen
+
+
+def test_a_bad_file_beside_the_default_is_told_and_stops_nothing(
+    settings: Settings, tmp_path: Path
+) -> None:
+    settings.CHECKPOINTS = tmp_path
+    described(tmp_path / "other.safetensors")
+    assert checks.checkpoint().verdict == "ok"
+    assert "other.safetensors" in checks.checkpoint().seen
+    twin = described(tmp_path / Path(settings.CHECKPOINT).name)
+    assert checks.checkpoint().verdict == "warning"
+    assert f"{twin}: it has the name of {settings.CHECKPOINT}" in checks.checkpoint().seen
+    twin.write_bytes(b"half a file")
+    twin.rename(tmp_path / "cut.safetensors")
+    assert checks.checkpoint().verdict == "warning"
+    assert "cut.safetensors: it is no checkpoint of ours" in checks.checkpoint().seen
+    assert checks.checkpoint().hint
 
 
 def test_listening_at_modal_needs_a_token(

@@ -37,6 +37,16 @@ def test_a_chunk_is_oldest_first_and_bounded_in_rows_and_bytes(anna: User) -> No
     assert [row.pk for row in huge] == [rows[4].pk]
 
 
+def test_a_chunk_is_of_one_checkpoint_and_the_others_are_next(anna: User) -> None:
+    rows = [queued(anna, checkpoint=name) for name in ("", "b@2", "", "c@3", "b@2")]
+    assert [[row.pk for row in claim()] for _ in range(4)] == [
+        [rows[0].pk, rows[2].pk],
+        [rows[1].pk, rows[4].pk],
+        [rows[3].pk],
+        [],
+    ]
+
+
 def test_nobody_gets_a_row_twice(anna: User) -> None:
     queued(anna)
     assert len(claim()) == 1

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -87,7 +88,8 @@ def test_everything_is_written_for_people_and_programs(
 ) -> None:
     command("--fold", 4, "--out", tmp_path / "report")
     told = json.loads((tmp_path / "report" / "made.evaluation.json").read_text())
-    assert told["format"] == 1
+    assert told["format"] == 2
+    assert datetime.fromisoformat(told["measured_at"]).tzinfo is UTC
     assert [one["name"] for one in told["by_class"]] == ["rain", "whistle"]
     assert sum(map(sum, told["confusion"])) == told["clips"] == 2
     assert len(told["calibration"]["bins"]) == BINS
@@ -97,8 +99,8 @@ def test_everything_is_written_for_people_and_programs(
         with Image.open(tmp_path / "report" / name) as image:
             assert min(image.size) > 100
         assert f"({name})" in text
-    command("--fold", 4, "--out")
-    assert made.with_name("made.evaluation.json").is_file()
+    command("--fold", 4, "--out", "--no-speed")
+    assert json.loads(made.with_name("made.evaluation.json").read_text())["speed"] is None
 
 
 def test_a_temperature_is_not_fitted_on_what_the_weights_have_seen(

@@ -1,7 +1,7 @@
 """A folder into the bulk lane: `manage.py submit_folder DIR --user NAME`.
 
-Started again with the same user, name and folder it goes on in the same batch and takes in only
-what is new. Exit status 1 if anything was refused, failed or cancelled.
+Started again with the same user, name, folder and checkpoint it goes on in the same batch and takes
+in only what is new. Exit status 1 if anything was refused, failed or cancelled.
 """
 
 import json
@@ -17,7 +17,7 @@ from django.contrib.auth.models import User
 from django.core.management.base import BaseCommand, CommandError
 from tqdm import tqdm
 
-from classifier import batches
+from classifier import batches, uploads
 from classifier.models import Batch
 from classifier.uploads import UploadRefused
 
@@ -32,6 +32,7 @@ class Command(BaseCommand):
         parser.add_argument("folder", metavar="DIR", type=Path)
         parser.add_argument("--user", required=True, metavar="NAME", help="whose batch it is")
         parser.add_argument("--name", help="of the batch; else the folder's")
+        parser.add_argument("--checkpoint", default="", help="which listens; else the default one")
         parser.add_argument("--wait", action="store_true", help="until everything is heard")
         parser.add_argument("--close", action="store_true", help="nothing will be added later")
         parser.add_argument("--json", action="store_true", help="one summary on standard output")
@@ -49,7 +50,11 @@ class Command(BaseCommand):
                 f"{folder} holds {len(paths):,} files, a batch at most {batches.MOST_FILES:,}. "
                 "Submit its inner folders one by one."
             )
-        batch = batch_for(owner, options["name"] or folder.name, str(folder))
+        try:
+            checkpoint = uploads.checkpoint_asked(options["checkpoint"])
+        except UploadRefused as error:
+            raise CommandError(f"{error.detail} {error.hint}") from error
+        batch = batch_for(owner, options["name"] or folder.name, str(folder), checkpoint)
         submit(batch, folder, paths)
         if options["close"]:
             batches.close(batch)
@@ -86,10 +91,12 @@ def files_in(folder: Path) -> Iterator[str]:
         yield from (str(inside / name) for name in sorted(names) if not batches.hidden(name))
 
 
-def batch_for(owner: User, name: str, source: str) -> Batch:
-    """The open batch of that name and folder, else a new one."""
-    mine = Batch.objects.for_owner(owner).filter(name=name[:255], source=source, closed_at=None)
-    return mine.first() or batches.create(owner, name, source)
+def batch_for(owner: User, name: str, source: str, checkpoint: str) -> Batch:
+    """The open batch of that name, folder and checkpoint, else a new one."""
+    mine = Batch.objects.for_owner(owner).filter(
+        name=name[:255], source=source, checkpoint=checkpoint, closed_at=None
+    )
+    return mine.first() or batches.create(owner, name, source, checkpoint)
 
 
 def submit(batch: Batch, folder: Path, paths: list[str]) -> None:

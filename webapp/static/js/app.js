@@ -25,7 +25,10 @@ class SonoDrop extends HTMLElement {
     for (const form of this.querySelectorAll("form[data-sample]")) {
       form.addEventListener("submit", (event) => {
         event.preventDefault();
-        this.enqueue(form.querySelector("button").textContent, form.action, new FormData(form));
+        const body = new FormData(form);
+        const checkpoint = this.form.elements.checkpoint?.value;
+        if (checkpoint) body.set("checkpoint", checkpoint);
+        this.enqueue(form.querySelector("button").textContent, form.action, body);
       });
     }
   }
@@ -227,6 +230,21 @@ class SonoTime extends HTMLElement {
   }
 }
 
+// What is often wanted elsewhere. Browsers hand out the clipboard only to safe addresses.
+class SonoCopy extends HTMLElement {
+  connectedCallback() {
+    const button = this.querySelector("button");
+    if (!navigator.clipboard) return;
+    button.hidden = false;
+    button.addEventListener("click", async () => {
+      await navigator.clipboard.writeText(this.querySelector("code").textContent);
+      button.textContent = "Copied";
+      setTimeout(() => (button.textContent = "Copy"), 2000);
+    });
+  }
+}
+
+customElements.define("sono-copy", SonoCopy);
 customElements.define("sono-time", SonoTime);
 customElements.define("sono-rows", SonoRows);
 customElements.define("sono-drop", SonoDrop);

@@ -179,6 +179,7 @@ class SonoFolder extends HTMLElement {
   async create() {
     const body = this.body();
     body.set("name", this.name);
+    body.set("checkpoint", this.querySelector("[name=checkpoint]")?.value ?? "");
     const answer = await this.request("POST", "", body, null, this.dataset.new);
     this.url = answer.url;
     // A reload from here on finds the batch, and goes on with it.

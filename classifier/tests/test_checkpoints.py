@@ -1,0 +1,275 @@
+"""Several installed checkpoints: which there are, which is asked for, whose answer is known."""
+
+import os
+from pathlib import Path
+
+import pytest
+from django.contrib.auth.models import User
+from django.core.management import CommandError, call_command
+from django.db import IntegrityError
+from django.test import Client
+from pytest_django import Settings
+from pytest_django.asserts import assertContains, assertNotContains
+
+from classifier import batches, checkpoints, uploads
+from classifier.checkpoints import Installed
+from classifier.models import Analysis, Batch, FileOutcome, Lane, State
+from classifier.tests.conftest import Caller, done, refused
+from tests.checkpoints import described
+
+
+def heard(checkpoint: str = "") -> None:
+    """Everything that waits is done: by what it asks for, or by the default."""
+    default = checkpoints.find("")
+    assert default is not None
+    for row in Analysis.objects.filter(state=State.QUEUED):
+        by = row.checkpoint or checkpoint or default.identity
+        Analysis.objects.filter(pk=row.pk).update(state=State.DONE, label="dog", checkpoint=by)
+
+
+@pytest.fixture
+def visitor(anna: User) -> Client:
+    client = Client()
+    client.force_login(anna)
+    return client
+
+
+# --- which there are ----------------------------------------------------------------------
+
+
+def test_the_default_comes_first_and_is_what_checkpoint_names(
+    other: Installed, settings: Settings, tmp_path: Path
+) -> None:
+    shipped = checkpoints.find("esc50-folds123")
+    assert checkpoints.installed() == (shipped, other)
+    assert checkpoints.find("") == shipped
+    settings.CHECKPOINT = described(tmp_path / "elsewhere" / "mine.safetensors")
+    names = [one.name for one in checkpoints.installed()]
+    assert names == ["mine", "esc50-folds123", "other"]
+    settings.CHECKPOINT = other.path
+    default = checkpoints.find("")
+    assert default and default.identity == other.identity
+    assert len(checkpoints.installed()) == 2, "a file that is named twice is there once"
+
+
+def test_a_file_is_hashed_once_until_another_takes_its_place(
+    other: Installed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    misses = checkpoints._read.cache_info().misses
+    for _ in range(5):
+        assert checkpoints.find("other") == other
+    assert checkpoints._read.cache_info().misses == misses
+    described(other.path, notes=["A third opinion, with more words."])
+    os.utime(other.path, ns=(1, 1))
+    new = checkpoints.find("other")
+    assert new and new.identity != other.identity
+    assert checkpoints.find(other.identity) is None
+
+
+def test_at_modal_only_the_deployed_one_can_be_asked(other: Installed, settings: Settings) -> None:
+    settings.INFERENCE = "modal"
+    assert [one.name for one in checkpoints.offered()] == ["esc50-folds123"]
+    assert checkpoints.find("other") is None
+
+
+# --- asking -------------------------------------------------------------------------------
+
+
+def test_a_checkpoint_is_asked_for_by_name_or_identity(caller: Caller, other: Installed) -> None:
+    for number, asked in enumerate((other.name, other.identity)):
+        sent = caller.upload(b"%d" % number, checkpoint=asked).json()
+        told = caller.get(f"analyses/{sent['analysis']}/").json()
+        assert told["checkpoint"] == other.identity
+        assert told["checkpoint_page"] == "/models/#other"
+    for fields in ({}, {"checkpoint": ""}):
+        sent = caller.upload(b"unnamed", **fields).json()
+        told = caller.get(f"analyses/{sent['analysis']}/").json()
+        assert (told["checkpoint"], told["checkpoint_page"]) == (None, None)
+
+
+def test_an_unknown_one_is_refused_with_the_installed_names(
+    caller: Caller, other: Installed, own_media: Path
+) -> None:
+    row = done(caller.user)
+    for answer in (
+        caller.upload(b"x", checkpoint="othr"),
+        caller.upload(b"x", checkpoint="other@000000000000"),
+        caller.post(f"clips/{row.clip_id}/analyses/", {"checkpoint": "othr"}),
+        caller.post("batches/", {"name": "trip", "checkpoint": "othr"}),
+    ):
+        refused(answer, 400, "unknown_checkpoint")
+        assert answer.json()["hint"] == "Installed: esc50-folds123, other."
+    assert Analysis.objects.count() == 1
+    assert not Batch.objects.exists()
+    assert not list(own_media.rglob("*.*")), "nothing was stored"
+    refused(caller.client.post("/api/v1/clips/?checkpoint=other"), 400, "invalid")
+    refused(caller.post("batches/", {"name": "trip", "checkpoint": 7}), 400, "invalid")
+
+
+def test_the_description_names_what_may_be_asked_for(client: Client, other: Installed) -> None:
+    def named() -> list[str]:
+        schemas = client.get("/api/schema/").json()["components"]["schemas"]
+        return schemas["NewBatchRequest"]["properties"]["checkpoint"].get("enum")
+
+    default = checkpoints.find("")
+    assert default is not None
+    alone = ["", default.name, default.identity]
+    assert named() == [*alone, "other", other.identity]
+    other.path.unlink()
+    assert named() == alone
+
+
+def test_analysing_again_by_another_is_a_second_analysis(caller: Caller, other: Installed) -> None:
+    clip = uploads.accept([b"x"], name="x", owner=caller.user).clip
+    address = f"clips/{clip.pk}/analyses/"
+    waiting = clip.analyses.get()
+    asked = [caller.post(address, {"checkpoint": "other"}).json()["analysis"] for _ in range(2)]
+    assert asked[0] == asked[1] != str(waiting.pk)
+    # Who names the default means the one that waits without a name.
+    for named in ({}, {"checkpoint": "esc50-folds123"}):
+        assert caller.post(address, named).json()["analysis"] == str(waiting.pk)
+    with pytest.raises(IntegrityError):
+        Analysis.objects.create(clip=clip, owner=caller.user, checkpoint=other.identity)
+
+
+# --- known bytes --------------------------------------------------------------------------
+
+
+def test_bytes_are_known_to_the_checkpoint_that_heard_them(
+    caller: Caller, other: Installed
+) -> None:
+    first = caller.upload(b"sound").json()["analysis"]
+    heard()
+    assert caller.upload(b"sound").status_code == 200
+    assert caller.upload(b"sound", checkpoint="esc50-folds123").json()["analysis"] == first
+    second = caller.upload(b"sound", checkpoint="other")
+    assert second.status_code == 202
+    again = caller.upload(b"sound", checkpoint=other.identity)
+    assert (again.status_code, again.json()["analysis"]) == (200, second.json()["analysis"])
+    heard()
+    assert caller.upload(b"sound").json()["analysis"] == first
+    assert caller.upload(b"sound", checkpoint="other").json() == again.json()
+
+
+def test_another_installed_one_does_not_answer_for_the_default(
+    caller: Caller, other: Installed
+) -> None:
+    first = caller.upload(b"sound", checkpoint="other")
+    heard()
+    assert caller.upload(b"sound").status_code == 202
+    Analysis.objects.exclude(pk=first.json()["analysis"]).delete()
+    other.path.unlink()
+    # As an earlier default would, one that is gone has spoken for it.
+    assert caller.upload(b"sound").json()["analysis"] == first.json()["analysis"]
+    assert caller.upload(b"sound", checkpoint="esc50-folds123").status_code == 202
+
+
+def test_a_key_is_not_answered_by_another_checkpoint(caller: Caller, other: Installed) -> None:
+    first = caller.upload(b"sound", key="k1", checkpoint="other")
+    assert caller.upload(b"sound", key="k1", checkpoint="other").json() == first.json()
+    answer = caller.upload(b"sound", key="k1", checkpoint="esc50-folds123")
+    refused(answer, 409, "key_reused")
+    assert "another checkpoint" in answer.json()["detail"]
+
+
+# --- batches ------------------------------------------------------------------------------
+
+
+def test_a_batch_asks_one_checkpoint_for_all_its_files(caller: Caller, other: Installed) -> None:
+    uploads.accept([b"one"], name="x", owner=caller.user)
+    heard()
+    made = caller.post("batches/", {"name": "trip", "checkpoint": "other"}).json()
+    assert made["checkpoint"] == other.identity
+    address = f"batches/{made['id']}/"
+    outcomes = [caller.send(address, str(n), data).json()["outcome"] for n, data in
+                enumerate((b"one", b"two", b"one"))]  # fmt: skip
+    assert outcomes == ["accepted", "accepted", "duplicate"]
+    rows = Analysis.objects.filter(lane=Lane.BULK)
+    assert set(rows.values_list("checkpoint", flat=True)) == {other.identity}
+    rows.update(state=State.FAILED)
+    assert caller.post(f"{address}retry/").json()["retried_now"] == 2
+    waiting = Analysis.objects.filter(state=State.QUEUED)
+    assert list(waiting.values_list("checkpoint", flat=True)) == [other.identity] * 2
+    assert caller.post("batches/", {"name": "trip"}).json()["checkpoint"] is None
+
+
+def test_a_file_of_a_batch_goes_along_only_with_the_checkpoint_it_was_sent_to(
+    anna: User, other: Installed
+) -> None:
+    batch = batches.create(anna, "trip", checkpoint="other")
+    file = batches.add_file(batch, "x", [b"x"])
+    assert file.analysis
+    Analysis.objects.update(state=State.FAILED)
+    uploads.analyse_again(file.analysis.clip)
+    assert batch.files.get().analysis == file.analysis
+    new = uploads.analyse_again(file.analysis.clip, checkpoint="other")
+    assert batch.files.get().analysis == new
+    assert batch.files.get().outcome == FileOutcome.ACCEPTED
+
+
+def test_a_folder_is_submitted_to_a_checkpoint(
+    anna: User, other: Installed, tmp_path: Path
+) -> None:
+    folder = tmp_path / "trip"
+    folder.mkdir()
+    (folder / "a.wav").write_bytes(b"a")
+    submit = ("submit_folder", str(folder), "--user", "anna")
+    for _ in range(2):
+        call_command(*submit, "--checkpoint", "other")
+    call_command(*submit)
+    assert list(Batch.objects.order_by("created_at").values_list("checkpoint", flat=True)) == [
+        other.identity, "",
+    ]  # fmt: skip
+    with pytest.raises(CommandError, match="Installed: esc50-folds123, other"):
+        call_command(*submit, "--checkpoint", "othr")
+
+
+# --- pages --------------------------------------------------------------------------------
+
+
+def test_pages_offer_a_choice_only_where_there_is_one(
+    visitor: Client, anna: User, settings: Settings, tmp_path: Path
+) -> None:
+    row = done(anna)
+    Analysis.objects.filter(pk=row.pk).update(state="failed")
+    addresses = ("/", "/batches/new/", f"/analyses/{row.pk}/")
+    for address in addresses:
+        assertNotContains(visitor.get(address), 'name="checkpoint"')
+    settings.CHECKPOINTS = tmp_path
+    described(tmp_path / "other.safetensors")
+    for address in addresses:
+        page = visitor.get(address)
+        assertContains(page, 'name="checkpoint"', count=1)
+        assertContains(page, '<option value="">esc50-folds123 (default)</option>')
+        assertContains(page, '<option value="other">other</option>')
+
+
+def test_a_person_asks_for_a_checkpoint_on_the_pages(
+    visitor: Client, anna: User, other: Installed
+) -> None:
+    row = done(anna)
+    visitor.post(f"/analyses/{row.pk}/again/", {"checkpoint": "other"})
+    visitor.post("/samples/crickets/", {"checkpoint": "other"})
+    made = visitor.post("/batches/", {"name": "trip", "checkpoint": "other"}).json()
+    assert Analysis.objects.filter(checkpoint=other.identity).count() == 2
+    assertContains(visitor.get(made["url"]), "/models/#other")
+    for address in (f"/analyses/{row.pk}/again/", "/samples/crickets/", "/clips/"):
+        with (Path(__file__).parent.parent / "samples" / "crickets.flac").open("rb") as file:
+            answer = visitor.post(address, {"checkpoint": "othr", "file": file})
+        assertContains(answer, "Installed: esc50-folds123, other.", status_code=400)
+
+
+def test_a_result_leads_to_what_its_checkpoint_is_worth(
+    visitor: Client, anna: User, other: Installed
+) -> None:
+    row = done(anna)
+    Analysis.objects.filter(pk=row.pk).update(
+        checkpoint=other.identity, scope={"ticks": [], "shown_from_s": 0.0, "window_s": 5.0}
+    )
+    link = f'<a href="/models/#other">{other.identity}</a>'
+    assertContains(visitor.get(f"/analyses/{row.pk}/"), link, html=True)
+    other.path.unlink()
+    page = visitor.get(f"/analyses/{row.pk}/")
+    assertNotContains(page, "/models/#")
+    assertContains(page, f"{other.identity} <span")
+    assertContains(page, "no longer installed")

@@ -1,0 +1,174 @@
+"""What each installed checkpoint is worth, from the report beside it."""
+
+import json
+import shutil
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import User
+from django.test import Client
+from pytest_django.asserts import assertContains, assertNotContains
+
+from classifier import checkpoints, reports
+from classifier.checkpoints import Installed
+from tests.checkpoints import SHIPPED, described
+
+
+@pytest.fixture
+def visitor(anna: User) -> Client:
+    client = Client()
+    client.force_login(anna)
+    return client
+
+
+def give_report(other: Installed, **changes: Any) -> None:
+    """The shipped checkpoint's, as if it were about the other."""
+    told = json.loads(SHIPPED.with_name("esc50-folds123.evaluation.json").read_text())
+    told |= {"weights": other.weights, **changes}
+    other.path.with_name("other.evaluation.json").write_text(json.dumps(told))
+    for kind in reports.PICTURES:
+        source = SHIPPED.with_name(f"esc50-folds123.{kind}.png")
+        shutil.copy(source, other.path.with_name(f"other.{kind}.png"))
+
+
+def body(client: Client, address: str) -> bytes:
+    return b"".join(client.get(address).streaming_content)  # type: ignore[attr-defined]
+
+
+def test_the_shipped_one_comes_with_its_figures(visitor: Client) -> None:
+    page = visitor.get("/models/")
+    found = checkpoints.find("")
+    assert found is not None
+    for said in (
+        found.identity, found.sha256, "81.8 %", "93.2 %", "14.6 %", "which these weights had never",
+        "CC BY-NC 3.0", "learning rate", "0.0015", "50 %", "6 dB", "taken for",
+    ):  # fmt: skip
+        assertContains(page, said)
+    assertNotContains(page, "Side by side")
+    assertContains(page, "not measured")
+    assertContains(page, "too modest")
+    assertNotContains(page, "Its file says")  # which is what was measured
+    assertContains(visitor.get("/"), 'href="/models/"')
+
+
+def test_it_is_for_those_who_are_signed_in(db: None) -> None:
+    for address in ("/models/", "/models/esc50-folds123/confusion.png"):
+        assert Client().get(address)["Location"].startswith("/account/sign-in/")
+
+
+def test_the_shipped_report_is_of_the_shipped_weights() -> None:
+    """Whoever replaces the weights measures them anew."""
+    found = checkpoints.find("esc50-folds123")
+    assert found is not None
+    report = reports.report_of(found)
+    assert report.evaluation, report.trouble
+    (figure,) = found.header["accuracy"].values()
+    assert report.evaluation.accuracy == pytest.approx(figure, abs=5e-4)
+    assert not report.evaluation.seen
+    assert set(report.pictures) == set(reports.PICTURES)
+
+
+def test_without_a_report_it_says_how_to_make_one(visitor: Client, other: Installed) -> None:
+    page = visitor.get("/models/")
+    assertContains(page, "Nobody has measured it here yet.")
+    assertContains(page, "training.evaluate …/other.safetensors")
+    assertContains(page, "A second opinion.")
+    assertContains(page, "Side by side")
+    assertNotContains(page, str(other.path.parent))
+
+
+def test_figures_on_what_it_learned_are_marked(visitor: Client, other: Installed) -> None:
+    give_report(other, seen=True, fold=2)
+    page = visitor.get("/models/")
+    assertContains(page, "Measured on what it learned from.")
+    assertContains(page, "Its file says")
+
+
+def test_a_fitted_temperature_is_shown_with_what_it_did(visitor: Client, other: Installed) -> None:
+    described(other.path, temperature=0.68)
+    given = checkpoints.find("other")
+    assert given is not None
+    before = {"ece": 0.1357, "band": [0.03, 0.06], "log_loss": 1.0, "bins": []}
+    crossed = before | {"ece": 0.0702}
+    give_report(
+        given,
+        temperature=0.68,
+        calibration_uncorrected=before,
+        calibration_crossed=crossed,
+        speed={"clips_per_s": 61.2, "device": "cpu", "precision": "fp32", "threads": 2},
+        measured_at="2026-11-22T15:00:00+00:00",
+    )
+    page = visitor.get("/models/")
+    for said in ("13.6 %", "7.0 %", "temperature of 0.68", "cpu, fp32, 2 threads", "22 November"):
+        assertContains(page, said)
+    sure = {"clips": 8, "confidence": 0.9, "accuracy": 0.5}
+    none = {"clips": 0, "confidence": None, "accuracy": None}
+    after = before | {"ece": 0.4, "bins": [sure, none]}
+    give_report(given, temperature=0.68, calibration=after, measured_at="2026-11-22T15:00+00:00")
+    assertContains(visitor.get("/models/"), "too sure")
+    mixed = after | {"bins": [sure, sure | {"confidence": 0.5, "accuracy": 0.8}]}
+    give_report(given, temperature=0.68, calibration=mixed)
+    assertContains(visitor.get("/models/"), "too sure here, too modest there")
+    give_report(given, temperature=0.68, calibration=after | {"ece": 0.05}, measured_at="")
+    assertContains(visitor.get("/models/"), "its confidence holds")
+    report = reports.report_of(given).evaluation
+    assert report and not report.measured_at
+    give_report(given, temperature=0.68, measured_at="2026-11-22T15:00:00+00:00")
+    report = reports.report_of(given).evaluation
+    assert report and report.measured_at == datetime(2026, 11, 22, 15, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("changes", "trouble"),
+    [
+        ({"weights": "0" * 12}, reports.OTHER_WEIGHTS),
+        ({"temperature": 2.0}, reports.OTHER_WEIGHTS),
+        ({"format": 99}, reports.OTHER_FORMAT),
+        ({"calibration": None}, reports.DAMAGED),
+        ({"accuracy_range": [0.5]}, reports.DAMAGED),
+        ({"by_class": "none"}, reports.DAMAGED),
+    ],
+)
+def test_a_report_that_is_not_about_it_is_not_shown(
+    visitor: Client, other: Installed, changes: dict[str, Any], trouble: str
+) -> None:
+    give_report(other, **changes)
+    assert reports.report_of(other).evaluation is None
+    assertContains(visitor.get("/models/"), trouble)
+    other.path.with_name("other.evaluation.json").write_text("[1, 2")
+    assertContains(visitor.get("/models/"), reports.DAMAGED)
+
+
+def test_the_diagrams_are_served_and_nothing_else_is(visitor: Client, other: Installed) -> None:
+    give_report(other)
+    for name in ("other", "esc50-folds123"):
+        for kind in reports.PICTURES:
+            address = f"/models/{name}/{kind}.png"
+            answer = visitor.get(address)
+            assert (answer.status_code, answer["Content-Type"]) == (200, "image/png")
+            assert "private" in answer["Cache-Control"] and "max-age" in answer["Cache-Control"]
+            assert (
+                body(visitor, address)
+                == SHIPPED.with_name(f"esc50-folds123.{kind}.png").read_bytes()
+            )
+            again = visitor.get(address, headers={"If-None-Match": answer["ETag"]})
+            assert again.status_code == 304
+    Path(other.path.with_name("other.secret.png")).write_bytes(b"no")
+    for address in (
+        "/models/other/secret.png",
+        "/models/other/safetensors.png",
+        "/models/nothing/confusion.png",
+        "/models/..%2Fother/confusion.png",
+        "/models/other/confusion.png/",
+    ):
+        assert visitor.get(address).status_code == 404, address
+
+
+def test_the_page_shows_a_new_diagram_at_once(visitor: Client, other: Installed) -> None:
+    give_report(other)
+    shown = reports.report_of(other).pictures["confusion"].version
+    assertContains(visitor.get("/models/"), f"/models/other/confusion.png?v={shown}")
+    other.path.with_name("other.confusion.png").write_bytes(b"\x89PNG")
+    assertNotContains(visitor.get("/models/"), shown)

@@ -1,0 +1,37 @@
+"""Checkpoint files for tests, made without torch: the shipped one's header with some changes."""
+
+import json
+import struct
+from pathlib import Path
+from typing import Any
+
+SHIPPED = Path(__file__).parent.parent / "ml" / "weights" / "esc50-folds123.safetensors"
+ONE_NUMBER = {"dtype": "F32", "shape": [1], "data_offsets": [0, 4]}
+
+
+def described(path: Path, **changes: Any) -> Path:
+    """A file of one number, for whoever only reads what it says of itself."""
+    metadata, _, _ = _shipped()
+    return _write(path, metadata | changes, {"x": ONE_NUMBER}, b"\0" * 4)
+
+
+def usable(path: Path, **changes: Any) -> Path:
+    """The shipped weights under another name and header."""
+    metadata, tensors, weights = _shipped()
+    return _write(path, metadata | changes, tensors, weights)
+
+
+def _shipped() -> tuple[dict[str, Any], dict[str, Any], bytes]:
+    data = SHIPPED.read_bytes()
+    (length,) = struct.unpack("<Q", data[:8])
+    header = json.loads(data[8 : 8 + length])
+    metadata = json.loads(header.pop("__metadata__")["sonoscope"])
+    return metadata, header, data[8 + length :]
+
+
+def _write(path: Path, metadata: dict[str, Any], tensors: dict[str, Any], weights: bytes) -> Path:
+    told = {"__metadata__": {"sonoscope": json.dumps(metadata)}, **tensors}
+    text = json.dumps(told).encode()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(struct.pack("<Q", len(text)) + text + weights)
+    return path

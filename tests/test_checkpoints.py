@@ -1,0 +1,145 @@
+"""Two installed checkpoints and a real worker: whoever is asked for is the one that listens."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import requests
+from playwright.sync_api import Browser, expect
+
+from tests import cast
+from tests.checkpoints import described, usable
+from tests.house import House, Person
+from tests.test_browser import sign_up
+
+# The same weights, but their answers are this much more modest: an answer says whose it is.
+MODEST = 6.0
+SOUNDS = [cast.encode(cast.chirp(300 + 400 * n, 6000, 2.0)) for n in range(5)]
+
+
+@pytest.fixture(scope="module")
+def two(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
+    house = House(tmp_path_factory.mktemp("two"))
+    usable(house.data / "checkpoints" / "modest.safetensors", temperature=MODEST)
+    house.open()
+    yield house
+    house.close()
+
+
+@pytest.fixture(scope="module")
+def greta(two: House) -> Person:
+    return two.person()
+
+
+def submit(person: Person, data: bytes, checkpoint: str = "", status: int = 202) -> str:
+    """The address of the analysis."""
+    answer = requests.post(
+        f"{person.house.url}/api/v1/clips/",
+        headers=person.headers,
+        data={"checkpoint": checkpoint} if checkpoint else {},
+        files={"file": ("x.wav", data)},
+        timeout=60,
+    )
+    assert answer.status_code == status, answer.text
+    return answer.headers.get("Location", "")
+
+
+def test_a_mixed_queue_is_heard_by_those_who_were_asked(two: House, greta: Person) -> None:
+    names = {row["checkpoint"].partition("@")[0]: row["checkpoint"]
+             for row in greta.get("/api/v1/checkpoints/").json()["results"]}  # fmt: skip
+    assert set(names) == {"esc50-folds123", "modest"}
+    two.stop("worker")
+    sent = {
+        (number, name): submit(greta, data, name)
+        for number, data in enumerate(SOUNDS)
+        for name in ("", "modest")
+    }
+    made = requests.post(
+        f"{two.url}/api/v1/batches/",
+        json={"name": "trip", "checkpoint": names["modest"]}, headers=greta.headers, timeout=30,
+    )  # fmt: skip
+    own = cast.encode(cast.noise(1.0, seed=3))
+    for path, data in (("own.wav", own), ("known.wav", SOUNDS[0])):
+        requests.post(
+            f"{two.url}{made.headers['Location']}files/",
+            headers=greta.headers, data={"path": path}, files={"file": data}, timeout=30,
+        ).raise_for_status()  # fmt: skip
+    two.start("worker")
+
+    for number in range(len(SOUNDS)):
+        plain, modest = (greta.wait(sent[number, name]) for name in ("", "modest"))
+        assert plain["checkpoint"] == names["esc50-folds123"]
+        assert modest["checkpoint"] == names["modest"]
+        assert plain["label"] == modest["label"]
+        one, other = (row["predictions"] for row in (plain, modest))
+        # What divides the logits by six takes the sixth root of every ratio of confidences.
+        ratio = one[0]["confidence"] / one[1]["confidence"]
+        shown = other[0]["confidence"] / other[1]["confidence"]
+        assert shown == pytest.approx(ratio ** (1 / MODEST), rel=0.02)
+
+    files = greta.get(f"{made.headers['Location']}results.json").json()["files"]
+    for file in files:
+        told = greta.wait(f"/api/v1/analyses/{file['analysis']}/")
+        assert (told["state"], told["checkpoint"]) == ("done", names["modest"]), file["path"]
+    outcomes = {file["path"]: file["outcome"] for file in files}
+    assert outcomes == {"own.wav": "accepted", "known.wav": "duplicate"}
+
+    page = greta.page("/models/").text
+    for identity in names.values():
+        assert identity in page
+    assert "Nobody has measured it here yet." in page
+    assert 'href="/models/#modest"' in greta.page(f"/analyses/{modest['id']}/").text
+
+
+def test_a_person_chooses_who_listens(two: House, browser: Browser, tmp_path: Path) -> None:
+    page = browser.new_page()
+    sign_up(page, two, "ida")
+    page.get_by_label("Listen with").select_option("modest")
+    page.get_by_role("button", name="Crickets").click()
+    page.locator(".row.done a.what").click(timeout=60_000)
+    page.get_by_role("link", name="modest@").click()
+    expect(page.locator("#modest")).to_be_in_viewport()
+    page.goto(f"{two.url}/batches/new/")
+    page.get_by_label("Listen with").select_option("modest")
+    (tmp_path / "a.wav").write_bytes(SOUNDS[1])
+    page.set_input_files("#folder", tmp_path)
+    page.get_by_role("button", name="Send 1 file").click()
+    expect(page.locator(".row.done")).to_have_count(1, timeout=60_000)
+    expect(page.get_by_role("link", name="modest@")).to_be_visible()
+    page.close()
+
+
+def test_one_that_was_taken_away_fails_clearly_and_holds_nobody_up(
+    two: House, greta: Person, tmp_path: Path
+) -> None:
+    file = usable(two.data / "checkpoints" / "passing.safetensors", notes=["Soon gone."])
+    two.stop("worker")
+    data = cast.encode(cast.noise(1.0, seed=11))
+    asked, plain = submit(greta, data, "passing"), submit(greta, data)
+    file.rename(tmp_path / file.name)
+    two.start("worker")
+    assert greta.wait(plain)["state"] == "done"
+    failed = greta.wait(asked)
+    assert failed["error"]["code"] == "checkpoint_missing"
+    assert "passing@" in failed["error"]["detail"]
+    assert "no longer installed" in failed["error"]["detail"]
+    assert failed["checkpoint"].startswith("passing@")
+    assert failed["checkpoint_page"] is None
+    assert "no longer installed" in greta.page(f"/analyses/{failed['id']}/").text
+
+    page = greta.post_page(f"/analyses/{failed['id']}/again/", checkpoint="modest")
+    again = greta.wait(f"/api/v1/analyses/{page.url.rstrip('/').rpartition('/')[2]}/")
+    assert (again["state"], again["checkpoint"][:7]) == ("done", "modest@")
+    submit(greta, data, "passing", status=400)
+
+
+def test_one_that_cannot_be_loaded_fails_alone(two: House, greta: Person) -> None:
+    file = described(two.data / "checkpoints" / "hollow.safetensors")
+    data = cast.encode(cast.noise(1.0, seed=12))
+    asked, plain = submit(greta, data, "hollow"), submit(greta, data, "modest")
+    failed = greta.wait(asked)
+    assert failed["error"]["code"] == "checkpoint_missing"
+    assert "cannot be used" in failed["error"]["detail"]
+    assert greta.wait(plain)["state"] == "done"
+    assert "does not fit the network" in two.log("worker")
+    file.unlink()
