@@ -231,7 +231,7 @@ class AnalysisQuerySet(models.QuerySet["Analysis"]):
         return self.held(token).update(leased_until=until)
 
     def stop(self, code: str, detail: str, hint: str) -> int:
-        """Unfinished rows → FAILED, by somebody's decision; a worker's late result is dropped."""
+        """Unfinished rows → FAILED, whatever a worker still finds out about them."""
         return self.filter(state__in=UNFINISHED).update(
             state=State.FAILED,
             step=Step.NONE,
@@ -251,15 +251,7 @@ class AnalysisQuerySet(models.QuerySet["Analysis"]):
         """RUNNING → QUEUED for these rows; one that has had its attempts fails instead, and says
         so in these words."""
         rows = self.filter(state=State.RUNNING)
-        ended = rows.filter(attempts__gte=MOST_ATTEMPTS).update(
-            state=State.FAILED,
-            step=Step.NONE,
-            leased_until=None,
-            finished_at=timezone.now(),
-            error_code=code,
-            error_detail=detail,
-            error_hint=hint,
-        )
+        ended = rows.filter(attempts__gte=MOST_ATTEMPTS).stop(code, detail, hint)
         freed = rows.filter(attempts__lt=MOST_ATTEMPTS).update(
             state=State.QUEUED, step=Step.NONE, leased_until=None, alone=True
         )
