@@ -1,17 +1,20 @@
-"""Clips and analyses. The rows here are the truth about every job; messages only wake workers."""
+"""Analyses, and the queue that they are."""
 
 import uuid
 from collections.abc import Sequence
 from datetime import timedelta
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from django.conf import settings
 from django.db import models, transaction
 from django.db.models import Count, F, Max, Min, Q
 from django.utils import timezone
-from knox.models import AbstractAuthToken
 
 from classifier import checkpoints
+from classifier.models.clips import Clip, beside
+
+if TYPE_CHECKING:
+    from classifier.models.batches import Batch
 
 MOST_ATTEMPTS = 3
 
@@ -45,61 +48,6 @@ class Step(models.TextChoices):
 
 
 STEPS = (Step.DECODING, Step.LISTENING, Step.DRAWING, Step.SAVING)
-
-
-def beside(**columns: Any) -> Q:
-    """`column = value`, where something narrower should lead: a batch, for one.
-
-    As a range, because SQLite takes `=` to leave ten rows and would walk a whole history for them.
-    """
-    edges = ("gte", "lte")
-    return Q(**{f"{name}__{edge}": value for name, value in columns.items() for edge in edges})
-
-
-class ClipQuerySet(models.QuerySet["Clip"]):
-    def for_owner(self, user, batch: "Batch | None" = None) -> Self:
-        """One user's clips; or of one batch of theirs, once each."""
-        if batch is None:
-            return self.filter(owner=user)
-        return self.filter(beside(owner=user.pk), pk__in=batch.files.values("analysis__clip"))
-
-    def with_bytes(self, user, sha256: str) -> Self:
-        """This user's clips of exactly these bytes."""
-        return self.filter(owner=user, sha256=sha256)
-
-
-class Clip(models.Model):
-    """An uploaded sound. `file_key` names its bytes; identical uploads of one owner share them."""
-
-    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
-    owner = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="clips")
-    name = models.CharField(max_length=255, help_text="As the person called it; only a label.")
-    file_key = models.CharField(max_length=32, db_index=True)
-    size_bytes = models.BigIntegerField()
-    sha256 = models.CharField(max_length=64)
-    created_at = models.DateTimeField(default=timezone.now)
-    # What the worker found in the file.
-    format = models.CharField(max_length=8, blank=True)
-    duration_s = models.FloatField(null=True)
-    source_rate_hz = models.PositiveIntegerField(null=True)
-    channels = models.PositiveSmallIntegerField(null=True)
-
-    objects = ClipQuerySet.as_manager()
-
-    class Meta:
-        indexes = [
-            # By hash first: the admin knows no owner.
-            models.Index(fields=["sha256", "owner"], name="clip_by_hash"),
-            # With size and name, so that a person's uploads are summed, and searched by name,
-            # without reading their rows; those of everybody are only searched.
-            models.Index(
-                fields=["owner", "-created_at", "-id", "size_bytes", "name"], name="clip_of_owner"
-            ),
-            models.Index(fields=["-created_at", "-id", "name"], name="clip_by_age"),
-        ]
-
-    def __str__(self) -> str:
-        return self.name
 
 
 class AnalysisQuerySet(models.QuerySet["Analysis"]):
@@ -375,166 +323,3 @@ class Analysis(models.Model):
         if self.state != State.FAILED:
             return None
         return {"code": self.error_code, "detail": self.error_detail, "hint": self.error_hint}
-
-
-class IdempotencyKey(models.Model):
-    """What was answered to an upload that carried this key; kept as long as its analysis."""
-
-    owner = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="+")
-    key = models.CharField(max_length=200)
-    sha256 = models.CharField(max_length=64)
-    analysis = models.ForeignKey(Analysis, models.CASCADE, related_name="+")
-    duplicate = models.BooleanField(help_text="Whether the answer was an earlier result.")
-    created_at = models.DateTimeField(default=timezone.now)
-
-    class Meta:
-        constraints = [
-            models.UniqueConstraint(fields=["owner", "key"], name="one_answer_per_owner_and_key")
-        ]
-
-    def __str__(self) -> str:
-        return self.key
-
-
-class ApiToken(AbstractAuthToken):
-    """An API token; only its hash is kept. `public_id` is what people revoke it by."""
-
-    public_id = models.UUIDField(default=uuid.uuid4, editable=False, unique=True)
-    name = models.CharField(max_length=100, blank=True)
-    last_used_at = models.DateTimeField(null=True)
-
-    class Meta:
-        indexes = [models.Index(fields=["user", "-created"], name="token_newest")]
-
-    def __str__(self) -> str:
-        return self.name or f"token of {self.created:%Y-%m-%d}"
-
-
-class BatchState(models.TextChoices):
-    """Where a batch is; how its files are heard, their analyses tell."""
-
-    OPEN = "open", "open"
-    CLOSED = "closed", "closed"
-    CANCELLED = "cancelled", "cancelled"
-
-
-class BatchQuerySet(models.QuerySet["Batch"]):
-    def for_owner(self, user) -> Self:
-        return self.filter(owner=user).order_by("-created_at", "-id")
-
-
-class Batch(models.Model):
-    """Many clips submitted together. Open until it is closed or cancelled; then nothing comes."""
-
-    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
-    owner = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="batches")
-    name = models.CharField(max_length=255)
-    source = models.CharField(max_length=1000, blank=True, help_text="Of `submit_folder`: DIR.")
-    checkpoint = models.CharField(
-        max_length=120,
-        blank=True,
-        help_text="name@sha256 of what hears its files; empty: the default.",
-    )
-    created_at = models.DateTimeField(default=timezone.now)
-    closed_at = models.DateTimeField(null=True)
-    cancelled_at = models.DateTimeField(null=True)
-
-    objects = BatchQuerySet.as_manager()
-
-    class Meta:
-        verbose_name_plural = "batches"
-        indexes = [
-            models.Index(fields=["owner", "-created_at", "-id"], name="batch_newest"),
-            models.Index(fields=["-created_at", "-id"], name="batch_by_age"),
-        ]
-
-    def __str__(self) -> str:
-        return self.name
-
-    @property
-    def open(self) -> bool:
-        return self.closed_at is None
-
-    @property
-    def state(self) -> BatchState:
-        if self.cancelled_at:
-            return BatchState.CANCELLED
-        return BatchState.OPEN if self.open else BatchState.CLOSED
-
-
-class FileOutcome(models.TextChoices):
-    """What became of a file when it was sent; how it is heard, its analysis tells."""
-
-    ACCEPTED = "accepted", "accepted"
-    REFUSED = "refused", "refused"
-    DUPLICATE = "duplicate", "duplicate"
-
-
-class BatchFileQuerySet(models.QuerySet["BatchFile"]):
-    def in_state(self, state: str) -> Self:
-        """The batch's own analyses in that state; a duplicate's belongs to where it came from."""
-        return self.filter(outcome=FileOutcome.ACCEPTED, analysis__state=state)
-
-    def unheard(self, clip: Clip, checkpoint: str) -> Self:
-        """Rows of the clip whose analysis ended without an answer, and that take this one's."""
-        ended = clip.analyses.filter(state__in=(State.FAILED, State.CANCELLED))
-        default = checkpoints.find("")
-        meant = checkpoint or (default.identity if default else "")
-        return self.filter(analysis__in=ended.values("pk"), batch__checkpoint__in=("", meant))
-
-    def for_page(self, show: str = "") -> Self:
-        """Rows of the batch page by path, without the heavy columns."""
-        heavy = ("analysis__predictions", "analysis__scope", "analysis__maps")
-        rows = self.select_related("analysis__clip").defer(*heavy).order_by("path")
-        if show in State.values:
-            return rows.in_state(show)
-        return rows.filter(outcome=show) if show in FileOutcome.values else rows
-
-    def with_problems(self) -> Self:
-        refused = Q(outcome=FileOutcome.REFUSED)
-        failed = Q(outcome=FileOutcome.ACCEPTED, analysis__state=State.FAILED)
-        return self.for_page().filter(refused | failed)
-
-    def for_export(self) -> Self:
-        heavy = ("analysis__scope", "analysis__maps", "analysis__timings")
-        return self.select_related("analysis__clip").defer(*heavy).order_by("path")
-
-
-class BatchFile(models.Model):
-    """One path of a batch and what became of it. A duplicate links the earlier analysis."""
-
-    batch = models.ForeignKey(Batch, models.CASCADE, related_name="files")
-    path = models.CharField(max_length=1000, help_text="In its folder; only a label.")
-    outcome = models.CharField(max_length=9, choices=FileOutcome.choices)
-    # With its analysis goes the row: what was deleted is no longer in the batch.
-    analysis = models.ForeignKey(Analysis, models.CASCADE, null=True, related_name="batch_files")
-    code = models.CharField(max_length=40, blank=True)
-    detail = models.CharField(max_length=300, blank=True)
-    hint = models.CharField(max_length=300, blank=True)
-
-    objects = BatchFileQuerySet.as_manager()
-
-    class Meta:
-        constraints = [
-            models.UniqueConstraint(fields=["batch", "path"], name="one_row_per_path_of_a_batch")
-        ]
-        indexes = [
-            models.Index(fields=["outcome", "-id"], name="batch_file_by_outcome"),
-            # Two ways to count the files of a batch, see `batches.totals_of`.
-            models.Index(fields=["batch", "outcome"], name="batch_file_totals"),
-            models.Index(fields=["analysis", "outcome", "batch"], name="batch_file_states"),
-        ]
-
-    def __str__(self) -> str:
-        return self.path
-
-    @property
-    def stage(self) -> str:
-        """Changes whenever a page would show it otherwise."""
-        return self.analysis.stage if self.analysis else self.outcome
-
-    @property
-    def error(self) -> dict[str, str] | None:
-        if self.outcome == FileOutcome.REFUSED:
-            return {"code": self.code, "detail": self.detail, "hint": self.hint}
-        return self.analysis.error if self.analysis else None

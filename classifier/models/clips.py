@@ -1,0 +1,67 @@
+"""Clips: the sounds that came in."""
+
+import uuid
+from typing import TYPE_CHECKING, Any, Self
+
+from django.conf import settings
+from django.db import models
+from django.db.models import Q
+from django.utils import timezone
+
+if TYPE_CHECKING:
+    from classifier.models.batches import Batch
+
+
+def beside(**columns: Any) -> Q:
+    """`column = value`, where something narrower should lead: a batch, for one.
+
+    As a range, because SQLite takes `=` to leave ten rows and would walk a whole history for them.
+    """
+    edges = ("gte", "lte")
+    return Q(**{f"{name}__{edge}": value for name, value in columns.items() for edge in edges})
+
+
+class ClipQuerySet(models.QuerySet["Clip"]):
+    def for_owner(self, user, batch: "Batch | None" = None) -> Self:
+        """One user's clips; or of one batch of theirs, once each."""
+        if batch is None:
+            return self.filter(owner=user)
+        return self.filter(beside(owner=user.pk), pk__in=batch.files.values("analysis__clip"))
+
+    def with_bytes(self, user, sha256: str) -> Self:
+        """This user's clips of exactly these bytes."""
+        return self.filter(owner=user, sha256=sha256)
+
+
+class Clip(models.Model):
+    """An uploaded sound. `file_key` names its bytes; identical uploads of one owner share them."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    owner = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="clips")
+    name = models.CharField(max_length=255, help_text="As the person called it; only a label.")
+    file_key = models.CharField(max_length=32, db_index=True)
+    size_bytes = models.BigIntegerField()
+    sha256 = models.CharField(max_length=64)
+    created_at = models.DateTimeField(default=timezone.now)
+    # What the worker found in the file.
+    format = models.CharField(max_length=8, blank=True)
+    duration_s = models.FloatField(null=True)
+    source_rate_hz = models.PositiveIntegerField(null=True)
+    channels = models.PositiveSmallIntegerField(null=True)
+
+    objects = ClipQuerySet.as_manager()
+
+    class Meta:
+        indexes = [
+            # By hash first: the admin knows no owner.
+            models.Index(fields=["sha256", "owner"], name="clip_by_hash"),
+            # With size and name, so that a person's uploads are summed, and searched by name,
+            # without reading their rows; those of everybody are only searched.
+            models.Index(
+                fields=["owner", "-created_at", "-id", "size_bytes", "name"], name="clip_of_owner"
+            ),
+            models.Index(fields=["-created_at", "-id", "name"], name="clip_by_age"),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
