@@ -30,10 +30,10 @@ def augmented(
         waveform = shift(waveform, generator)
     if recipe.gain_db:
         waveform = gain(waveform, recipe.gain_db, generator)
-    if recipe.speed:
-        waveform = change_speed(waveform, recipe.speed, generator)
     if progress < recipe.crop_share:
         waveform = crop(waveform, int(recipe.crop_s * log_mel.config.sample_rate), generator)
+    if recipe.speed:
+        waveform = change_speed(waveform, recipe.speed, generator)
     if recipe.mixup_share and recipe.between_class:
         waveform, targets = between_class(waveform, targets, recipe.mixup_share, generator)
     elif recipe.mixup_share:
@@ -72,9 +72,11 @@ def crop(waveform: Tensor, samples: int, generator: torch.Generator) -> Tensor:
     Many clips are a short sound and silence: a blind crop would often be a label without a sound.
     """
     batch, length = waveform.shape
-    starts = torch.randint(length, (2, batch, 1), generator=generator).to(waveform.device)
-    places = (starts + torch.arange(samples, device=waveform.device)) % length
-    first, second = waveform.gather(1, places[0]), waveform.gather(1, places[1])
+    starts = torch.randint(length, (2, batch), generator=generator).tolist()
+    first, second = (
+        torch.stack([row.roll(-start)[:samples] for row, start in zip(waveform, at, strict=True)])
+        for at in starts
+    )
     louder = first.square().sum(1) >= second.square().sum(1)
     return torch.where(louder[:, None], first, second)
 
@@ -82,16 +84,17 @@ def crop(waveform: Tensor, samples: int, generator: torch.Generator) -> Tensor:
 def change_speed(waveform: Tensor, most: float, generator: torch.Generator) -> Tensor:
     """Play each sound up to `most` (0.1 = 10 %) faster or slower, pitch included; same length.
 
-    Linear interpolation, read circularly: good enough for an augmentation.
+    waveform: (batch, samples). Linear interpolation, read circularly: good enough for an
+    augmentation.
     """
-    batch, samples = waveform.shape
-    rates = torch.exp(_uniform(-1, 1, batch, generator) * math.log1p(most)).to(waveform.device)
-    places = torch.arange(samples, dtype=torch.float64, device=waveform.device) * rates[:, None]
-    whole = places.long()
-    part = (places - whole).float()
-    before = waveform.gather(1, whole % samples)
-    after = waveform.gather(1, (whole + 1) % samples)
-    return before + (after - before) * part
+    samples = waveform.shape[1]
+    rates = torch.exp(_uniform(-1, 1, len(waveform), generator) * math.log1p(most)).tolist()
+    played = []
+    for row, rate in zip(waveform, rates, strict=True):
+        read = round(samples * rate)
+        circular = torch.cat([row, row[: max(0, read - samples)]])[None, None, :read]
+        played.append(F.interpolate(circular, samples, mode="linear", align_corners=True)[0, 0])
+    return torch.stack(played)
 
 
 def between_class(
