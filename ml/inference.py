@@ -1,9 +1,11 @@
 """The Classifier: waveforms in, what was heard and how out."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -12,11 +14,12 @@ from torch import Tensor
 
 from ml import checkpoint
 from ml.checkpoint import CheckpointInfo
-from ml.explain import channel_means, class_activation
 from ml.features import LogMel
-from ml.model import AudioCNN, Heard
+from ml.inside import SHOWN_CLASSES, Inside, look_into
+from ml.model import AudioCNN
 
 Array = NDArray[np.float32]
+Row = TypeVar("Row")
 
 # Windows in one forward pass. The CPU gains nothing from more; see bench/README.md.
 CHUNK_WINDOWS = {"cpu": 16, "cuda": 64, "mps": 16}
@@ -25,51 +28,40 @@ SPECTROGRAM_PART_S = 60
 
 
 @dataclass(frozen=True, slots=True)
-class FeatureMap:
-    """mean: (H, W) float32, the mean over the map's `channels`. Row 0 is the lowest frequency."""
-
-    mean: Array
-    channels: int
-
-
-@dataclass(frozen=True, slots=True)
-class Result:
-    """What one clip sounded like, and how.
+class Answer:
+    """What one clip sounded like.
 
     probabilities: (classes,), the mean over windows.
     window_probabilities: (windows, classes) · window_starts_s: where each begins.
-    The rest is of the window that speaks most for the answer, `shown_window`:
-    logits (classes,) · pooled (512,) · maps by name · evidence (classes, H, W).
+    shown_window: the one that speaks most for the answer.
     """
 
     probabilities: Array
     window_probabilities: Array
     window_starts_s: tuple[float, ...]
     shown_window: int
-    logits: Array
-    pooled: Array
-    maps: dict[str, FeatureMap]
-    evidence: Array
 
     @property
     def answer(self) -> int:
         return int(self.probabilities.argmax())
+
+    @property
+    def top(self) -> list[int]:
+        """The classes whose evidence is shown, the most probable first."""
+        return np.argsort(-self.probabilities, kind="stable")[:SHOWN_CLASSES].tolist()
+
+
+@dataclass(frozen=True, slots=True)
+class Result(Answer):
+    """And how: the inside of its shown window, with the evidence for its top classes."""
+
+    inside: Inside
 
 
 @dataclass(frozen=True, slots=True)
 class Prediction:
     label: str
     confidence: float
-
-
-@dataclass(frozen=True, slots=True)
-class _Inside:
-    """What is kept of one window's forward pass."""
-
-    logits: Array
-    pooled: Array
-    maps: dict[str, FeatureMap]
-    evidence: Array
 
 
 def window_starts(samples: int, window: int, hop: int) -> list[int]:
@@ -177,54 +169,84 @@ class Classifier(Listener):
     def classify(
         self, waveforms: Sequence[Array], on_chunk: Callable[[], None] = lambda: None
     ) -> list[Result]:
-        """`on_chunk` is called after each forward pass."""
+        """`on_chunk` is called after each pass."""
+        answers = self.answers(waveforms, on_chunk)
+        shown = [
+            self._window(waveform, answer.window_starts_s[answer.shown_window])
+            for waveform, answer in zip(waveforms, answers, strict=True)
+        ]
+        insides = self.look(shown, [answer.top for answer in answers], on_chunk)
+        return [
+            Result(
+                answer.probabilities,
+                answer.window_probabilities,
+                answer.window_starts_s,
+                answer.shown_window,
+                inside,
+            )
+            for answer, inside in zip(answers, insides, strict=True)
+        ]
+
+    def answers(
+        self, waveforms: Sequence[Array], on_chunk: Callable[[], None] = lambda: None
+    ) -> list[Answer]:
+        """As `classify`, with nothing looked into: a fraction of the work."""
         features = self.info.features
         starts = [
             window_starts(len(w), features.window_samples, features.hop_samples) for w in waveforms
         ]
-        places = [(clip, start) for clip, clip_starts in enumerate(starts) for start in clip_starts]
-        # A clip of one window is understood in one pass. Of a longer one only the answers are
-        # kept, and the window that turns out to matter is looked into afterwards: flat memory.
-        single = {clip for clip, clip_starts in enumerate(starts) if len(clip_starts) == 1}
-        answers: list[list[Array]] = [[] for _ in waveforms]
-        insides: dict[int, _Inside] = {}
-        for chunk, heard in self._passes(waveforms, places, on_chunk):
-            probabilities = self._probabilities(heard.logits)
-            for (clip, _), row in zip(chunk, probabilities, strict=True):
-                answers[clip].append(row)
-            insides |= self._look_inside(heard, chunk, single)
-
-        shown = {}
-        for clip, rows in enumerate(answers):
-            stacked = np.stack(rows)
-            shown[clip] = int(stacked[:, stacked.mean(axis=0).argmax()].argmax())
-        again = [(clip, starts[clip][shown[clip]]) for clip in shown if clip not in single]
-        for chunk, heard in self._passes(waveforms, again, on_chunk):
-            insides |= self._look_inside(heard, chunk, {clip for clip, _ in chunk})
-
-        return [
-            Result(
-                probabilities=np.stack(answers[clip]).mean(axis=0),
-                window_probabilities=np.stack(answers[clip]),
-                window_starts_s=tuple(start / features.sample_rate for start in starts[clip]),
-                shown_window=shown[clip],
-                logits=insides[clip].logits,
-                pooled=insides[clip].pooled,
-                maps=insides[clip].maps,
-                evidence=insides[clip].evidence,
-            )
-            for clip in range(len(waveforms))
+        windows = [
+            waveform[start : start + features.window_samples]
+            for waveform, its_starts in zip(waveforms, starts, strict=True)
+            for start in its_starts
         ]
+        rows = iter(self._in_chunks(windows, self._listen, on_chunk))
+        found = []
+        for its_starts in starts:
+            stacked = np.stack(list(islice(rows, len(its_starts))))
+            mean = stacked.mean(axis=0)
+            starts_s = tuple(start / features.sample_rate for start in its_starts)
+            found.append(Answer(mean, stacked, starts_s, int(stacked[:, mean.argmax()].argmax())))
+        return found
+
+    def look(
+        self,
+        windows: Sequence[Array],
+        classes: Sequence[Sequence[int]],
+        on_chunk: Callable[[], None] = lambda: None,
+    ) -> list[Inside]:
+        """windows: (samples,) each, at most a window long · classes: whose evidence is wanted in
+        each, the most interesting first; equally many for all."""
+        asked = torch.tensor(classes, device=self.device)
+
+        def into(pictures: Tensor, first: int) -> list[Inside]:
+            chunk = asked[first : first + len(pictures)]
+            return look_into(self.model, pictures, chunk, self.precision)
+
+        return self._in_chunks(windows, into, on_chunk)
 
     # --- inside ---------------------------------------------------------------------------
 
-    def _passes(self, waveforms, places, on_chunk):
-        """Yield (chunk of places, Heard), halving the chunk when memory runs out."""
-        done = 0
-        while done < len(places):
-            chunk = places[done : done + self.chunk_windows]
+    def _window(self, waveform: Array, start_s: float) -> Array:
+        start = round(start_s * self.info.features.sample_rate)
+        return waveform[start : start + self.info.features.window_samples]
+
+    def _in_chunks(
+        self,
+        windows: Sequence[Array],
+        run: Callable[[Tensor, int], Iterable[Row]],
+        on_chunk: Callable[[], None],
+    ) -> list[Row]:
+        """What `run` makes of the windows' pictures, row by row.
+
+        It is given (batch, 1, mels, frames) and the number of the first; fewer at a time when
+        memory runs out.
+        """
+        rows: list[Row] = []
+        while len(rows) < len(windows):
+            chunk = windows[len(rows) : len(rows) + self.chunk_windows]
             try:
-                heard = self._listen(self._stack(waveforms, chunk))
+                rows.extend(run(self._pictures(chunk), len(rows)))
             except torch.OutOfMemoryError:
                 if len(chunk) == 1:
                     raise
@@ -232,53 +254,24 @@ class Classifier(Listener):
                 if self.device.type == "cuda":
                     torch.cuda.empty_cache()
                 continue
-            yield chunk, heard
-            done += len(chunk)
             on_chunk()
+        return rows
 
-    def _stack(self, waveforms: Sequence[Array], chunk: list[tuple[int, int]]) -> Tensor:
-        """(windows, samples), short ones padded with zeros at the end."""
+    @torch.no_grad()
+    def _pictures(self, windows: Sequence[Array]) -> Tensor:
+        """Short windows are padded with zeros at the end."""
         samples = self.info.features.window_samples
-        stacked = torch.zeros(len(chunk), samples, pin_memory=self.device.type == "cuda")
-        for row, (clip, start) in zip(stacked, chunk, strict=True):
-            piece = waveforms[clip][start : start + samples]
-            row[: len(piece)] = torch.from_numpy(piece)
-        return stacked.to(self.device, non_blocking=True)
+        stacked = torch.zeros(len(windows), samples, pin_memory=self.device.type == "cuda")
+        for row, window in zip(stacked, windows, strict=True):
+            row[: len(window)] = torch.from_numpy(window)
+        pictures = self.log_mel(stacked.to(self.device, non_blocking=True))
+        return pictures.contiguous(memory_format=torch.channels_last)
 
     @torch.inference_mode()
-    def _listen(self, windows: Tensor) -> Heard:
-        picture = self.log_mel(windows).contiguous(memory_format=torch.channels_last)
+    def _listen(self, pictures: Tensor, first: int) -> Array:
+        """Probabilities, (batch, classes)."""
         with torch.autocast(
             self.device.type, self.precision, enabled=self.precision != torch.float32
         ):
-            return self.model(picture)
-
-    def _probabilities(self, logits: Tensor) -> Array:
+            logits = self.model(pictures).logits
         return torch.softmax(logits.float() / self.info.temperature, dim=1).cpu().numpy()
-
-    def _look_inside(
-        self, heard: Heard, chunk: list[tuple[int, int]], clips: set[int]
-    ) -> dict[int, _Inside]:
-        """What is to be kept of those rows of `heard` that belong to `clips`."""
-        wanted = [(row, clip) for row, (clip, _) in enumerate(chunk) if clip in clips]
-        if not wanted:
-            return {}
-        with torch.inference_mode():
-            rows = torch.tensor([row for row, _ in wanted], device=self.device)
-            maps = {name: value[rows] for name, value in heard.maps.items()}
-            means = {name: mean.cpu().numpy() for name, mean in channel_means(maps).items()}
-            evidence = class_activation(self.model.fc.weight, maps["layer4"]).cpu().numpy()
-            logits = heard.logits[rows].float().cpu().numpy()
-            pooled = heard.pooled[rows].float().cpu().numpy()
-        return {
-            clip: _Inside(
-                logits[place],
-                pooled[place],
-                {
-                    name: FeatureMap(mean[place], maps[name].shape[1])
-                    for name, mean in means.items()
-                },
-                evidence[place],
-            )
-            for place, (_, clip) in enumerate(wanted)
-        }

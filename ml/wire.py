@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from ml.inference import Array, FeatureMap, Result
+from ml.inference import Result
+from ml.inside import Array, Channel, FeatureMap, Inside
 
 # What `tasks/modal_inference.py` is deployed as, and the class in it.
 APP = "sonoscope-inference"
@@ -35,19 +36,38 @@ def array_from_plain(plain: Plain) -> Array:
     return samples_from_bytes(plain["float32"]).reshape(plain["shape"])
 
 
+def picture_to_plain(array: Array) -> Plain:
+    """Row by row, in half the bytes: more than enough for a picture of 256 colours."""
+    return {"shape": list(array.shape), "float16": array.astype("<f2").tobytes()}
+
+
+def picture_from_plain(plain: Plain) -> Array:
+    values = np.frombuffer(plain["float16"], "<f2").astype(np.float32)
+    return values.reshape(plain["shape"])
+
+
 def result_to_plain(result: Result) -> Plain:
+    inside = result.inside
     return {
         "probabilities": array_to_plain(result.probabilities),
         "window_probabilities": array_to_plain(result.window_probabilities),
         "window_starts_s": list(result.window_starts_s),
         "shown_window": result.shown_window,
-        "logits": array_to_plain(result.logits),
-        "pooled": array_to_plain(result.pooled),
+        "logits": array_to_plain(inside.logits),
+        "pooled": array_to_plain(inside.pooled),
         "maps": [
             {"name": name, "mean": array_to_plain(one.mean), "channels": one.channels}
-            for name, one in result.maps.items()
+            for name, one in inside.maps.items()
         ],
-        "evidence": array_to_plain(result.evidence),
+        "strongest": {
+            stage: [
+                {"number": one.number, "values": picture_to_plain(one.values), "share": one.share}
+                for one in channels
+            ]
+            for stage, channels in inside.strongest.items()
+        },
+        "classes": list(inside.classes),
+        "evidence": picture_to_plain(inside.evidence),
     }
 
 
@@ -57,11 +77,25 @@ def result_from_plain(plain: Plain) -> Result:
         window_probabilities=array_from_plain(plain["window_probabilities"]),
         window_starts_s=tuple(plain["window_starts_s"]),
         shown_window=plain["shown_window"],
+        inside=_inside_from_plain(plain),
+    )
+
+
+def _inside_from_plain(plain: Plain) -> Inside:
+    return Inside(
         logits=array_from_plain(plain["logits"]),
         pooled=array_from_plain(plain["pooled"]),
         maps={
             one["name"]: FeatureMap(array_from_plain(one["mean"]), one["channels"])
             for one in plain["maps"]
         },
-        evidence=array_from_plain(plain["evidence"]),
+        strongest={
+            stage: tuple(
+                Channel(one["number"], picture_from_plain(one["values"]), one["share"])
+                for one in channels
+            )
+            for stage, channels in plain["strongest"].items()
+        },
+        classes=tuple(plain["classes"]),
+        evidence=picture_from_plain(plain["evidence"]),
     )

@@ -75,7 +75,7 @@ def _frequency_ticks(classifier: Listener) -> list[dict[str, float]]:
 def _pack(result: Result) -> tuple[bytes, list[dict[str, Any]]]:
     buffer, described = io.BytesIO(), []
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as pack:
-        for name, feature_map in result.maps.items():
+        for name, feature_map in result.inside.maps.items():
             drawn = render.picture(feature_map.mean)
             pack.writestr(f"{name}.png", drawn.png)
             described.append(

@@ -88,7 +88,7 @@ class Ears:
                 {"class": prediction.label, "confidence": round(prediction.confidence, 6)}
                 for prediction in self.classifier.predictions(result.probabilities)
             ],
-            {name: one.mean for name, one in result.maps.items()},
+            {name: one.mean for name, one in result.inside.maps.items()},
             np.maximum(decibels, floor),
             render.peaks(sound.waveform, OUTLINE_PARTS),
             round(sound.duration_s, 3),

@@ -72,7 +72,7 @@ def test_a_clip_heard_at_modal_has_the_result_it_would_have_here(
         answer = emil.get(f"/media/analyses/{heard['id']}/maps.zip")
         with zipfile.ZipFile(io.BytesIO(answer.content)) as pack:
             for map_name in map_names():
-                mean = here.maps[map_name].mean
+                mean = here.inside.maps[map_name].mean
                 drawn = np.flipud(np.asarray(Image.open(io.BytesIO(pack.read(f"{map_name}.png")))))
                 shades = render.to_index(mean, float(mean.min()), float(mean.max()))
                 assert np.abs(drawn.astype(int) - shades).max() <= 2, map_name

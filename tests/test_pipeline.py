@@ -67,7 +67,7 @@ def test_its_pictures_are_the_models_own_arrays(
 
     assert tuple(heard["maps"]) == map_names()
     for name, facts in heard["maps"].items():
-        mean = result.maps[name].mean
+        mean = result.inside.maps[name].mean
         assert facts["shape"] == list(mean.shape)
         answer = anna.get(facts["url"])
         assert answer.headers["Content-Type"] == "image/png"
@@ -293,7 +293,7 @@ def test_a_client_of_the_original_gets_its_exact_answer(
     assert tuple(body["visualization"]) == map_names()
     assert len(body["visualization"]) == 37
     for name, told in body["visualization"].items():
-        mean = result.maps[name].mean
+        mean = result.inside.maps[name].mean
         assert told["shape"] == list(mean.shape)
         step = float(mean.max() - mean.min()) / 255
         assert np.abs(np.array(told["values"]) - mean).max() <= 1.6 * step + 1e-4, name

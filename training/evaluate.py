@@ -53,7 +53,7 @@ def listen(classifier: Classifier, examples: Sequence[Example]) -> Heard:
         part = examples[first : first + CHUNK_FILES]
         waveforms = [_waveform(example, info.features.sample_rate) for example in part]
         started = time.perf_counter()
-        results = classifier.classify(waveforms)
+        results = classifier.answers(waveforms)
         times_s.append((len(part), time.perf_counter() - started))
         for clip, result in enumerate(results, first):
             # Of a long clip only probabilities are kept; their logarithms are logits as well.

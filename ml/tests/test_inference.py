@@ -45,15 +45,21 @@ def many_sounds(count: int) -> list[Array]:
 
 
 def assert_same(one: Result, other: Result, tolerance: float = 1e-4) -> None:
-    for part in ("probabilities", "window_probabilities", "logits", "pooled", "evidence"):
-        a, b = getattr(one, part), getattr(other, part)
-        assert np.allclose(a, b, atol=tolerance * max(1.0, float(np.abs(a).max()))), part
+    pairs = [
+        (one.probabilities, other.probabilities),
+        (one.window_probabilities, other.window_probabilities),
+        (one.inside.logits, other.inside.logits),
+        (one.inside.pooled, other.inside.pooled),
+        (one.inside.evidence, other.inside.evidence),
+    ]
+    for a, b in pairs:
+        assert np.allclose(a, b, atol=tolerance * max(1.0, float(np.abs(a).max())))
     assert one.window_starts_s == other.window_starts_s
     assert one.shown_window == other.shown_window
-    assert one.maps.keys() == other.maps.keys()
-    for name, map_ in one.maps.items():
-        assert map_.channels == other.maps[name].channels
-        assert np.allclose(map_.mean, other.maps[name].mean, atol=tolerance), name
+    assert one.inside.maps.keys() == other.inside.maps.keys()
+    for name, map_ in one.inside.maps.items():
+        assert map_.channels == other.inside.maps[name].channels
+        assert np.allclose(map_.mean, other.inside.maps[name].mean, atol=tolerance), name
 
 
 # --- one clip, many clips -----------------------------------------------------------------
@@ -90,7 +96,7 @@ def test_it_reports_each_pass(classifier: Classifier) -> None:
     classifier.chunk_windows = 4
     passes: list[int] = []
     classifier.classify([cast.noise(0.5, seed=n) for n in range(10)], lambda: passes.append(1))
-    assert len(passes) == 3
+    assert len(passes) == 3 + 3, "to answer, and to look inside"
 
 
 # --- predictions --------------------------------------------------------------------------
@@ -112,7 +118,7 @@ def test_a_higher_temperature_makes_it_less_sure(network: AudioCNN, info: Checkp
     (modest,) = make(network, replace(info, temperature=3.0), torch.float32).classify(sound)
     assert modest.probabilities.max() < sure.probabilities.max()
     assert modest.answer == sure.answer
-    expected = torch.softmax(torch.from_numpy(sure.logits) / 3.0, dim=0).numpy()
+    expected = torch.softmax(torch.from_numpy(sure.inside.logits) / 3.0, dim=0).numpy()
     assert np.allclose(modest.probabilities, expected, atol=1e-4)
 
 
@@ -145,23 +151,47 @@ def test_of_a_long_clip_the_window_is_shown_that_speaks_most_for_the_answer(
     assert for_answer.max() > for_answer.min() + 0.01, "the windows differ"
     start = round(result.window_starts_s[result.shown_window] * RATE_HZ)
     (window,) = classifier.classify([long_clip[start : start + WINDOW]])
-    assert np.allclose(result.logits, window.logits, atol=1e-3)
-    assert np.allclose(result.pooled, window.pooled, atol=1e-4)
-    assert np.allclose(result.evidence, window.evidence, atol=1e-3)
+    assert np.allclose(result.inside.logits, window.inside.logits, atol=1e-3)
+    assert np.allclose(result.inside.pooled, window.inside.pooled, atol=1e-4)
+    assert np.allclose(result.inside.evidence, window.inside.evidence, atol=1e-3)
     for name in map_names():
-        assert np.allclose(result.maps[name].mean, window.maps[name].mean, atol=1e-4), name
+        assert np.allclose(
+            result.inside.maps[name].mean, window.inside.maps[name].mean, atol=1e-4
+        ), name
 
 
 # --- what is shown ------------------------------------------------------------------------
 
 
-def test_evidence_adds_up_to_the_logits(
-    classifier: Classifier, network: AudioCNN, long_clip: Array
+def test_evidence_is_given_for_the_top_classes_on_one_scale(
+    classifier: Classifier, long_clip: Array
 ) -> None:
     for result in classifier.classify([cast.clicks(duration_s=0.5), long_clip]):
-        assert result.evidence.shape == (len(CLASSES), 4, 1)
-        mean = result.evidence.mean(axis=(1, 2)) + network.fc.bias.numpy()
-        assert np.allclose(mean, result.logits, atol=1e-3)
+        assert result.inside.classes == tuple(result.top)
+        assert result.top[0] == result.answer
+        assert len(result.inside.evidence) == min(5, len(CLASSES))
+        assert result.inside.evidence.min() >= 0
+        assert np.allclose(result.inside.evidence.max(axis=(1, 2)), 1, atol=1e-3)
+
+
+def test_the_shown_channels_are_those_that_spoke_most_for_the_answer(
+    classifier: Classifier, network: AudioCNN
+) -> None:
+    sound = cast.chirp(duration_s=0.5)
+    (result,) = classifier.classify([sound])
+    strongest = result.inside.strongest["layer4"]
+    weights = network.fc.weight[result.answer].numpy()
+    spoken = weights * result.inside.pooled
+    order = np.argsort(-spoken)[: len(strongest)]
+    assert [one.number for one in strongest] == order.tolist()
+    assert np.allclose([one.share for one in strongest], spoken[order], atol=1e-4)
+    assert np.allclose(
+        spoken.sum() + network.fc.bias[result.answer].item(),
+        result.inside.logits[result.answer],
+        atol=1e-3,
+    )
+    for one in strongest:
+        assert np.allclose(one.values.mean(), result.inside.pooled[one.number], atol=1e-4)
 
 
 def test_maps_are_the_means_over_the_channels(classifier: Classifier, network: AudioCNN) -> None:
@@ -169,11 +199,11 @@ def test_maps_are_the_means_over_the_channels(classifier: Classifier, network: A
     (result,) = classifier.classify([sound])
     with torch.inference_mode():
         heard = network(classifier.log_mel(torch.from_numpy(sound)[None]))
-    assert tuple(result.maps) == map_names()
+    assert tuple(result.inside.maps) == map_names()
     for name, value in heard.maps.items():
-        assert result.maps[name].channels == value.shape[1]
-        assert result.maps[name].mean.dtype == np.float32
-        assert np.allclose(result.maps[name].mean, value[0].mean(dim=0).numpy(), atol=1e-4)
+        assert result.inside.maps[name].channels == value.shape[1]
+        assert result.inside.maps[name].mean.dtype == np.float32
+        assert np.allclose(result.inside.maps[name].mean, value[0].mean(dim=0).numpy(), atol=1e-4)
 
 
 @pytest.mark.parametrize("duration_s", [0.1, 3.0, 60.0, 61.234, 120.001, 150.0])

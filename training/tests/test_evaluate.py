@@ -125,7 +125,7 @@ def test_a_fitted_temperature_is_in_the_header_and_serves_users(
     assert {"ece", "ece_with_temperature_1", "ece_crossed"} <= set(told)
     assert evaluate.weights_digest(made) == weights
     after = Classifier.load(made).classify([waveform])[0]
-    expected = torch.tensor(before.logits / info.temperature).softmax(0).numpy()
+    expected = torch.tensor(before.inside.logits / info.temperature).softmax(0).numpy()
     assert np.allclose(after.window_probabilities[after.shown_window], expected, atol=1e-4)
     command("--fold", 4, "--fit-temperature")
     assert checkpoint.read_info(made) == info, "again, it comes to the same"

@@ -1,0 +1,93 @@
+"""One window, looked into: everything that the pictures of the network show."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from ml.explain import evidence, shares
+from ml.model import STAGES, AudioCNN
+
+Array = NDArray[np.float32]
+
+# Classes whose evidence is drawn, and channels of each stage that are shown at once.
+SHOWN_CLASSES = 5
+SHOWN_CHANNELS = 12
+
+
+@dataclass(frozen=True, slots=True)
+class FeatureMap:
+    """mean: (H, W) float32, the mean over the map's `channels`. Row 0 is the lowest frequency."""
+
+    mean: Array
+    channels: int
+
+
+@dataclass(frozen=True, slots=True)
+class Channel:
+    """values: (H, W) float32 · share: how much it spoke for the answer, in units of its logit."""
+
+    number: int
+    values: Array
+    share: float
+
+
+@dataclass(frozen=True, slots=True)
+class Inside:
+    """What is kept of one window's forward pass.
+
+    logits (classes,) · pooled (512,) · maps by name · strongest: each stage's channels that spoke
+    most for the first class, in falling order.
+    classes: whose evidence is given · evidence (len(classes), H, W) in [0, 1].
+    """
+
+    logits: Array
+    pooled: Array
+    maps: dict[str, FeatureMap]
+    strongest: dict[str, tuple[Channel, ...]]
+    classes: tuple[int, ...]
+    evidence: Array
+
+
+def look_into(
+    model: AudioCNN, pictures: Tensor, classes: Tensor, precision: torch.dtype
+) -> list[Inside]:
+    """pictures: (batch, 1, mels, frames), normalised · classes: (batch, k) class numbers."""
+    # Only activations are derived, never weights: less to compute, and nothing to clean up.
+    pictures = pictures.detach().requires_grad_()
+    with (
+        torch.enable_grad(),
+        torch.autocast(pictures.device.type, precision, enabled=precision != torch.float32),
+    ):
+        heard = model(pictures)
+    found = evidence(heard, classes).cpu().numpy()
+    spoken = shares(heard, classes[:, 0])
+    means = {
+        name: value.detach().float().mean(1).cpu().numpy() for name, value in heard.maps.items()
+    }
+    logits = heard.logits.detach().float().cpu().numpy()
+    pooled = heard.pooled.detach().float().cpu().numpy()
+    return [
+        Inside(
+            logits[row],
+            pooled[row],
+            {
+                name: FeatureMap(mean[row], heard.maps[name].shape[1])
+                for name, mean in means.items()
+            },
+            {name: _strongest(heard.maps[name][row], spoken[name][row]) for name in STAGES},
+            tuple(classes[row].tolist()),
+            found[row],
+        )
+        for row in range(len(pictures))
+    ]
+
+
+def _strongest(maps: Tensor, spoken: Tensor) -> tuple[Channel, ...]:
+    """maps: (channels, H, W) · spoken: (channels,)"""
+    best = spoken.topk(min(SHOWN_CHANNELS, len(spoken)))
+    values = maps.detach()[best.indices].float().cpu().numpy()
+    numbers, amounts = best.indices.tolist(), best.values.tolist()
+    return tuple(map(Channel, numbers, values, amounts))
