@@ -1,6 +1,7 @@
 """Arrays → PNG. One palette, low frequencies at the bottom, one pixel per cell."""
 
 import io
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -49,11 +50,40 @@ def picture(
     """values: (H, W), row 0 the lowest frequency. It becomes the picture's bottom row."""
     low = float(values.min()) if low is None else low
     high = float(values.max()) if high is None else high
-    image = Image.fromarray(np.flipud(to_index(values, low, high)))
+    return Picture(_palette_png(np.flipud(to_index(values, low, high))), low, high)
+
+
+@dataclass(frozen=True, slots=True)
+class Sheet:
+    """Tiles of equal size in one palette PNG, from left to right and from top to bottom.
+
+    Palette index 0 stands for each tile's own low, 255 for its high: `ranges` in the same order.
+    """
+
+    png: bytes
+    ranges: tuple[tuple[float, float], ...]
+
+
+def sheet(tiles: Sequence[NDArray[np.floating]], columns: int = 1) -> Sheet:
+    """tiles: (H, W) each, row 0 the lowest frequency. What is left of the last row is black."""
+    height, width = tiles[0].shape
+    rows = -(-len(tiles) // columns)
+    whole = np.zeros((rows * height, columns * width), np.uint8)
+    ranges = []
+    for number, tile in enumerate(tiles):
+        low, high = float(tile.min()), float(tile.max())
+        top, left = number // columns * height, number % columns * width
+        whole[top : top + height, left : left + width] = np.flipud(to_index(tile, low, high))
+        ranges.append((low, high))
+    return Sheet(_palette_png(whole), tuple(ranges))
+
+
+def _palette_png(index: NDArray[np.uint8]) -> bytes:
+    image = Image.fromarray(index)
     image.putpalette(PALETTE)
     buffer = io.BytesIO()
     image.save(buffer, "PNG", compress_level=6)
-    return Picture(buffer.getvalue(), low, high)
+    return buffer.getvalue()
 
 
 def shrink(values: NDArray[np.floating], height: int, width: int) -> NDArray[np.floating]:

@@ -13,6 +13,7 @@ from classifier import files
 from ml import render
 from ml.audio import Sound
 from ml.inference import Listener, Result
+from ml.inside import Array, Inside
 
 # A longer clip's picture averages neighbouring frames: no screen is wider.
 WIDEST_PICTURE = 2048
@@ -38,15 +39,15 @@ def draw(classifier: Listener, sound: Sound, result: Result) -> Drawing:
     low = high - render.PICTURE_RANGE_DB
     wide = render.shrink(spectrogram, len(spectrogram), WIDEST_PICTURE)
     strip = render.shrink(spectrogram, STRIP_HEIGHT, STRIP_WIDTH)
-    pack, maps = _pack(result)
+    inside, maps = pack(result.inside)
     contents = {
         files.SPECTROGRAM: render.picture(wide, low, high).png,
         files.STRIP: render.picture(strip, low, high).png,
-        files.MAPS: pack,
+        files.MAPS: inside,
         files.PEAKS: json.dumps(render.peaks(sound.waveform, PEAK_COLUMNS)).encode(),
     }
     if sound.format in UNPLAYABLE:
-        contents[files.PLAYABLE] = _flac(sound)
+        contents[files.PLAYABLE] = flac(sound.waveform, sound.sample_rate)
     scope = {
         "low_db": round(low, 2),
         "high_db": round(high, 2),
@@ -72,12 +73,13 @@ def _frequency_ticks(classifier: Listener) -> list[dict[str, float]]:
     ]
 
 
-def _pack(result: Result) -> tuple[bytes, list[dict[str, Any]]]:
+def pack(inside: Inside) -> tuple[bytes, list[dict[str, Any]]]:
+    """One window's maps as a ZIP, and what is on them."""
     buffer, described = io.BytesIO(), []
-    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as pack:
-        for name, feature_map in result.inside.maps.items():
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as target:
+        for name, feature_map in inside.maps.items():
             drawn = render.picture(feature_map.mean)
-            pack.writestr(f"{name}.png", drawn.png)
+            target.writestr(f"{name}.png", drawn.png)
             described.append(
                 {
                     "name": name,
@@ -87,12 +89,13 @@ def _pack(result: Result) -> tuple[bytes, list[dict[str, Any]]]:
                     "high": round(drawn.high, 5),
                 }
             )
-        pack.writestr("index.json", json.dumps(described))
+        target.writestr("index.json", json.dumps(described))
     return buffer.getvalue(), described
 
 
-def _flac(sound: Sound) -> bytes:
+def flac(waveform: Array, sample_rate: int) -> bytes:
+    """16 bits, mono; what is beyond [-1, 1] is held at the ends."""
     buffer = io.BytesIO()
-    held = np.clip(sound.waveform, -1, 1)
-    soundfile.write(buffer, held, sound.sample_rate, format="FLAC", subtype="PCM_16")
+    held = np.clip(waveform, -1, 1)
+    soundfile.write(buffer, held, sample_rate, format="FLAC", subtype="PCM_16")
     return buffer.getvalue()
