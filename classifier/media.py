@@ -12,7 +12,7 @@ from django.utils.http import content_disposition_header
 from django.views.decorators.http import require_safe
 from rest_framework.exceptions import AuthenticationFailed
 
-from classifier import files
+from classifier import files, packs
 from classifier.models import Analysis, Clip, State
 from classifier.tokens import TokenAuthentication
 
@@ -100,7 +100,9 @@ def peaks(request: HttpRequest, user: AbstractBaseUser, pk: UUID) -> HttpRespons
 def map_picture(
     request: HttpRequest, user: AbstractBaseUser, pk: UUID, name: str
 ) -> HttpResponseBase:
-    png = files.read_map(_folder(_done(user, pk)), name)
+    """Any picture of the analysis' pack; `packs.picture` says which names there are."""
+    analysis = _done(user, pk)
+    png = packs.picture(_folder(analysis) / files.MAPS, analysis.maps, name)
     if png is None:
         raise Http404
     return HttpResponse(png, content_type="image/png")
@@ -108,9 +110,11 @@ def map_picture(
 
 @private
 def map_pack(request: HttpRequest, user: AbstractBaseUser, pk: UUID) -> HttpResponseBase:
-    """All maps and their index as one ZIP."""
+    """All pictures and their index as one ZIP."""
     analysis = _done(user, pk)
-    response = ranged(request, _folder(analysis) / files.MAPS, "application/zip")
+    facts = analysis.scope.get("inside", {})
+    whole = packs.as_zip(_folder(analysis) / files.MAPS, analysis.maps, facts)
+    response = HttpResponse(whole, content_type="application/zip")
     name = f"{Path(analysis.clip.name).stem}-maps.zip"
     response["Content-Disposition"] = content_disposition_header(True, name) or ""
     return response

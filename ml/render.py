@@ -1,6 +1,7 @@
 """Arrays → PNG. One palette, low frequencies at the bottom, one pixel per cell."""
 
 import io
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,6 +14,10 @@ MAGMA = (
     "762181 832681 902a81 9c2e7f aa337d b73779 c23b75 cf4070 db476a e55064 ee5b5e "
     "f4695c f9785d fb8761 fd9668 fea571 feb47b fec287 fed194 fde0a1 fceeb0 fcfdbf"
 )
+
+# Evidence lies over the spectrogram in a hue that magma does not have.
+OVERLAY_RGB = (64, 224, 208)
+OVERLAY_LEVELS = 64
 
 # Below the loudest cell by this much, a spectrogram's picture is black.
 PICTURE_RANGE_DB = 80.0
@@ -49,11 +54,69 @@ def picture(
     """values: (H, W), row 0 the lowest frequency. It becomes the picture's bottom row."""
     low = float(values.min()) if low is None else low
     high = float(values.max()) if high is None else high
-    image = Image.fromarray(np.flipud(to_index(values, low, high)))
+    return Picture(_palette_png(np.flipud(to_index(values, low, high))), low, high)
+
+
+@dataclass(frozen=True, slots=True)
+class Sheet:
+    """Tiles of equal size in one palette PNG, from left to right and from top to bottom.
+
+    Palette index 0 stands for each tile's own low, 255 for its high: `ranges` in the same order.
+    """
+
+    png: bytes
+    ranges: tuple[tuple[float, float], ...]
+
+
+def sheet(tiles: Sequence[NDArray[np.floating]], columns: int = 1) -> Sheet:
+    """tiles: (H, W) each, row 0 the lowest frequency. What is left of the last row is black."""
+    height, width = tiles[0].shape
+    rows = -(-len(tiles) // columns)
+    whole = np.zeros((rows * height, columns * width), np.uint8)
+    ranges = []
+    for number, tile in enumerate(tiles):
+        low, high = float(tile.min()), float(tile.max())
+        top, left = number // columns * height, number % columns * width
+        whole[top : top + height, left : left + width] = np.flipud(to_index(tile, low, high))
+        ranges.append((low, high))
+    return Sheet(_palette_png(whole), tuple(ranges))
+
+
+def tile(png: bytes, number: int, height: int, width: int) -> bytes | None:
+    """One tile of a sheet as a picture of its own, or None where the sheet has no such tile."""
+    image = Image.open(io.BytesIO(png))
+    columns = image.width // width
+    top, left = number // columns * height, number % columns * width
+    if top + height > image.height:
+        return None
+    buffer = io.BytesIO()
+    image.crop((left, top, left + width, top + height)).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def overlay(values: NDArray[np.floating]) -> bytes:
+    """(H, W) in [0, 1], row 0 the lowest frequency → a PNG in one hue, the clearer the more."""
+    levels = np.round(np.clip(values, 0, 1) * (OVERLAY_LEVELS - 1)).astype(np.uint8)
+    image = Image.fromarray(np.flipud(levels))
+    image.putpalette(bytes(OVERLAY_RGB) * OVERLAY_LEVELS)
+    clear = bytes(round(255 * level / (OVERLAY_LEVELS - 1)) for level in range(OVERLAY_LEVELS))
+    buffer = io.BytesIO()
+    image.save(buffer, "PNG", transparency=clear)
+    return buffer.getvalue()
+
+
+def _palette_png(index: NDArray[np.uint8]) -> bytes:
+    image = Image.fromarray(index)
     image.putpalette(PALETTE)
     buffer = io.BytesIO()
     image.save(buffer, "PNG", compress_level=6)
-    return Picture(buffer.getvalue(), low, high)
+    return buffer.getvalue()
+
+
+def values(png: bytes, low: float, high: float) -> NDArray[np.float64]:
+    """A picture's palette undone: (H, W), row 0 the lowest frequency."""
+    index = np.flipud(np.asarray(Image.open(io.BytesIO(png))))
+    return low + index / 255 * (high - low)
 
 
 def shrink(values: NDArray[np.floating], height: int, width: int) -> NDArray[np.floating]:
