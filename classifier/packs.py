@@ -11,8 +11,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ml import render
-
 Facts = dict[str, Any]
 _TOP = re.compile(r"(\w+)\.top(\d{1,4})")
 
@@ -31,7 +29,7 @@ def picture(pack: Path, maps: Sequence[Facts], name: str) -> bytes | None:
             if found is None:
                 return None
             sheet, number, (height, width) = found
-            return render.tile(pictures.read(f"{sheet}.png"), number, height, width)
+            return tile(pictures.read(f"{sheet}.png"), number, height, width)
     except (FileNotFoundError, KeyError):
         return None
 
@@ -43,7 +41,7 @@ def values(pack: Path, maps: Sequence[Facts]) -> Iterator[tuple[str, NDArray[np.
         png = picture(pack, maps, facts["name"])
         if png is None:
             raise FileNotFoundError(f"{facts['name']} is not in {pack.name}")
-        yield facts["name"], render.values(png, facts["low"], facts["high"])
+        yield facts["name"], cells(png, facts["low"], facts["high"])
 
 
 def as_zip(pack: Path, maps: Sequence[Facts], inside: Facts) -> bytes:
@@ -61,6 +59,24 @@ def as_zip(pack: Path, maps: Sequence[Facts], inside: Facts) -> bytes:
                 target.writestr(f"{name}.png", png)
         target.writestr("index.json", json.dumps({"maps": list(maps), **inside}, indent=1))
     return buffer.getvalue()
+
+
+def tile(png: bytes, number: int, height: int, width: int) -> bytes | None:
+    """One tile of a sheet as a picture of its own, or None where the sheet has no such tile."""
+    image = Image.open(io.BytesIO(png))
+    columns = image.width // width
+    top, left = number // columns * height, number % columns * width
+    if top + height > image.height:
+        return None
+    buffer = io.BytesIO()
+    image.crop((left, top, left + width, top + height)).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def cells(png: bytes, low: float, high: float) -> NDArray[np.float64]:
+    """A picture's palette undone: (H, W), row 0 the lowest frequency."""
+    index = np.flipud(np.asarray(Image.open(io.BytesIO(png))))
+    return low + index / 255 * (high - low)
 
 
 def _place(maps: Sequence[Facts], name: str) -> tuple[str, int, tuple[int, int]] | None:

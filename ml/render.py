@@ -82,18 +82,6 @@ def sheet(tiles: Sequence[NDArray[np.floating]], columns: int = 1) -> Sheet:
     return Sheet(_palette_png(whole), tuple(ranges))
 
 
-def tile(png: bytes, number: int, height: int, width: int) -> bytes | None:
-    """One tile of a sheet as a picture of its own, or None where the sheet has no such tile."""
-    image = Image.open(io.BytesIO(png))
-    columns = image.width // width
-    top, left = number // columns * height, number % columns * width
-    if top + height > image.height:
-        return None
-    buffer = io.BytesIO()
-    image.crop((left, top, left + width, top + height)).save(buffer, "PNG")
-    return buffer.getvalue()
-
-
 def overlay(values: NDArray[np.floating]) -> bytes:
     """(H, W) in [0, 1], row 0 the lowest frequency → a PNG in one hue, the clearer the more."""
     levels = np.round(np.clip(values, 0, 1) * (OVERLAY_LEVELS - 1)).astype(np.uint8)
@@ -111,12 +99,6 @@ def _palette_png(index: NDArray[np.uint8]) -> bytes:
     buffer = io.BytesIO()
     image.save(buffer, "PNG", compress_level=6)
     return buffer.getvalue()
-
-
-def values(png: bytes, low: float, high: float) -> NDArray[np.float64]:
-    """A picture's palette undone: (H, W), row 0 the lowest frequency."""
-    index = np.flipud(np.asarray(Image.open(io.BytesIO(png))))
-    return low + index / 255 * (high - low)
 
 
 def shrink(values: NDArray[np.floating], height: int, width: int) -> NDArray[np.floating]:

@@ -23,7 +23,6 @@ from classifier.api.errors import Refused
 from classifier.api.schema import header, operation
 from classifier.api.serializers import ClassifyAnswer, ClassifyForm, UploadAnswer
 from classifier.models import Analysis, State
-from ml import render
 from ml.answer import answer, sound_of
 from ml.errors import AudioError
 
@@ -111,7 +110,7 @@ def _answer(analysis: Analysis) -> dict[str, Any]:
     return answer(
         analysis.predictions,
         dict(packs.values(folder / files.MAPS, analysis.maps)),
-        render.values(spectrogram, scope["low_db"], scope["high_db"]),
+        packs.cells(spectrogram, scope["low_db"], scope["high_db"]),
         json.loads((folder / files.PEAKS).read_text()),
         analysis.clip.duration_s,
     )
