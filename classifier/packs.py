@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 Facts = dict[str, Any]
 _TOP = re.compile(r"(\w+)\.top(\d{1,4})")
