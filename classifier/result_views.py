@@ -62,7 +62,7 @@ def _heard_context(analysis: Analysis) -> dict[str, Any]:
         "bands": scope.bands(told),
         "time_ticks": scope.time_ticks(duration_s),
         "frequency_ticks": scope.frequency_ticks(told["ticks"]),
-        "slots": scope.slots(told.get("heard", []), duration_s),
+        "slots": scope.slots(told, duration_s),
         "window": told.get("shown_window", 0),
         "shown_from_s": shown_from_s,
         "shown_to_s": shown_to_s,

@@ -9,6 +9,10 @@ STAGES = ("conv1", "layer1", "layer2", "layer3", "layer4")
 _STEPS_S = (0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120)
 MOST_TICKS = 10
 CLOSEST_TICKS = 0.06
+# A clip that is hardly longer than a window is shown as one.
+LEAST_REST_S = 0.25
+# Percentages of the strip that a label takes.
+NAME_ROOM = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +72,8 @@ class Input:
 class Slot:
     """A window on the strip of a long clip, from its start to the next one's.
 
-    place, width: percentages of the clip · first: another label than the slot before.
+    place, width: percentages of the clip · name: its label, on the first of a run of windows with
+    the same one, where there is room for it.
     """
 
     number: int
@@ -77,7 +82,7 @@ class Slot:
     start_s: float
     label: str
     confidence: float
-    first: bool
+    name: str
 
 
 def time_ticks(duration_s: float) -> list[Tick]:
@@ -178,23 +183,29 @@ def stages(
     ]
 
 
-def slots(heard: list[dict[str, Any]], duration_s: float) -> list[Slot]:
-    """The windows of a long clip side by side; none of a short one."""
-    found = []
-    for number, window in enumerate(heard):
-        start_s = window["start_s"]
-        following = heard[number + 1 : number + 2]
-        end_s = following[0]["start_s"] if following else duration_s
-        first = not number or heard[number - 1]["label"] != window["label"]
+def slots(told: dict[str, Any], duration_s: float) -> list[Slot]:
+    """told: an analysis' scope. The windows side by side; none where they are nearly one."""
+    heard = told.get("heard", [])
+    if duration_s < told["window_s"] + LEAST_REST_S:
+        return []
+    ends_s = [window["start_s"] for window in heard[1:]] + [duration_s]
+    found: list[Slot] = []
+    for number, (window, end_s) in enumerate(zip(heard, ends_s, strict=True)):
+        start_s, label = window["start_s"], window["label"]
+        first = not number or heard[number - 1]["label"] != label
+        until_s = next(
+            (later["start_s"] for later in heard[number:] if later["label"] != label), duration_s
+        )
+        wide = 100 * (until_s - start_s) / duration_s >= NAME_ROOM
         found.append(
             Slot(
                 number,
                 round(100 * start_s / duration_s, 3),
                 round(100 * (end_s - start_s) / duration_s, 3),
                 start_s,
-                window["label"],
+                label,
                 window["confidence"],
-                first,
+                label if first and wide else "",
             )
         )
     return found
