@@ -8,7 +8,6 @@ incoming/                      uploads still arriving
 
 import os
 import shutil
-import zipfile
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -68,12 +67,3 @@ def remove_folder(folder: Path) -> None:
     while folder.exists():
         with suppress(FileNotFoundError):
             shutil.rmtree(folder)
-
-
-def read_map(folder: Path, name: str) -> bytes | None:
-    """One PNG out of the pack, or None."""
-    try:
-        with zipfile.ZipFile(folder / MAPS) as pack:
-            return pack.read(f"{name}.png")
-    except (FileNotFoundError, KeyError):
-        return None

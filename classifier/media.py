@@ -12,7 +12,7 @@ from django.utils.http import content_disposition_header
 from django.views.decorators.http import require_safe
 from rest_framework.exceptions import AuthenticationFailed
 
-from classifier import files, studies
+from classifier import files, packs, studies
 from classifier.models import Analysis, Clip, State, Study, StudyKind, StudyState
 from classifier.tokens import TokenAuthentication
 
@@ -100,7 +100,9 @@ def peaks(request: HttpRequest, user: AbstractBaseUser, pk: UUID) -> HttpRespons
 def map_picture(
     request: HttpRequest, user: AbstractBaseUser, pk: UUID, name: str
 ) -> HttpResponseBase:
-    png = files.read_map(_folder(_done(user, pk)), name)
+    """Any picture of the analysis' pack; `packs.picture` says which names there are."""
+    analysis = _done(user, pk)
+    png = packs.picture(_folder(analysis) / files.MAPS, analysis.maps, name)
     if png is None:
         raise Http404
     return HttpResponse(png, content_type="image/png")
@@ -108,9 +110,11 @@ def map_picture(
 
 @private
 def map_pack(request: HttpRequest, user: AbstractBaseUser, pk: UUID) -> HttpResponseBase:
-    """All maps and their index as one ZIP."""
+    """All pictures and their index as one ZIP."""
     analysis = _done(user, pk)
-    response = ranged(request, _folder(analysis) / files.MAPS, "application/zip")
+    facts = analysis.scope.get("inside", {})
+    whole = packs.as_zip(_folder(analysis) / files.MAPS, analysis.maps, facts)
+    response = HttpResponse(whole, content_type="application/zip")
     name = f"{Path(analysis.clip.name).stem}-maps.zip"
     response["Content-Disposition"] = content_disposition_header(True, name) or ""
     return response
@@ -120,7 +124,6 @@ STUDY_TYPES = {
     ".flac": "audio/flac",
     ".png": "image/png",
     ".npy": "application/octet-stream",
-    ".zip": "application/zip",
 }
 
 
@@ -132,9 +135,13 @@ def study_file(
     study = _done_study(user, pk)
     if name not in studies.FILES[StudyKind(study.kind)]:
         raise Http404
-    ending = Path(name).suffix
-    response = ranged(request, studies.folder_of(study) / name, STUDY_TYPES[ending])
-    if ending in (".npy", ".zip"):
+    path = studies.folder_of(study) / name
+    if name == files.MAPS:
+        whole = packs.as_zip(path, study.figures["maps"], study.figures["inside"])
+        response: HttpResponseBase = HttpResponse(whole, content_type="application/zip")
+    else:
+        response = ranged(request, path, STUDY_TYPES[path.suffix])
+    if path.suffix in (".npy", ".zip"):
         parts = (Path(study.analysis.clip.name).stem, study.map, name)
         told = "-".join(part for part in parts if part)
         response["Content-Disposition"] = content_disposition_header(True, told) or ""
@@ -145,8 +152,10 @@ def study_file(
 def study_map(
     request: HttpRequest, user: AbstractBaseUser, pk: UUID, name: str
 ) -> HttpResponseBase:
-    """A picture out of the pack of another window."""
-    png = files.read_map(studies.folder_of(_done_study(user, pk)), name)
+    """Any picture in the pack of another window, by the names that an analysis' pack has."""
+    study = _done_study(user, pk)
+    pack = studies.folder_of(study) / files.MAPS
+    png = packs.picture(pack, study.figures.get("maps", ()), name)
     if png is None:
         raise Http404
     return HttpResponse(png, content_type="image/png")

@@ -9,11 +9,13 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from classifier import checkpoints
 from classifier.checkpoints import Installed
 
 # The second one knows when and on which machine it was measured.
 FORMATS = (1, 2)
 PICTURES = ("confusion", "reliability")
+FEWEST_ANSWERS = 10
 NO_REPORT = "Nobody has measured it here yet."
 OTHER_FORMAT = "The report beside it was written by another version."
 OTHER_WEIGHTS = "The report beside it is about other weights or another temperature."
@@ -29,6 +31,16 @@ class ClassShare:
     right: int
     accuracy: float
     mistaken_for: str
+
+
+@dataclass(frozen=True, slots=True)
+class Bin:
+    """Of the answers with a confidence from low to high, this share was right."""
+
+    low: float
+    high: float
+    clips: int
+    share: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +79,7 @@ class Evaluation:
     modesty: float
     ece_before: float | None
     ece_crossed: float | None
+    bins: tuple[Bin, ...]
     classes: tuple[ClassShare, ...]
     speed: Speed | None
     measured_at: datetime | None
@@ -106,6 +119,21 @@ def report_of(found: Installed) -> Report:
         return Report(None, trouble, {})
     pictures = {name: picture for name in PICTURES if (picture := picture_of(found, name))}
     return Report(evaluation, "", pictures)
+
+
+def meaning(identity: str, confidence: float | None) -> Bin | None:
+    """How often answers as sure as this one were right, on sounds the weights had never heard.
+
+    None where that was not measured, or on too few answers to say anything.
+    """
+    found = checkpoints.find(identity)
+    evaluation = report_of(found).evaluation if found else None
+    if evaluation is None or evaluation.seen or confidence is None:
+        return None
+    for one in evaluation.bins:
+        if one.low < confidence <= one.high and one.clips >= FEWEST_ANSWERS:
+            return one
+    return None
 
 
 def picture_of(found: Installed, name: str) -> Picture | None:
@@ -148,6 +176,11 @@ def _evaluation(told: dict[str, Any]) -> Evaluation:
         modesty=_modesty(told["calibration"]["bins"]),
         ece_before=_ece(told["calibration_uncorrected"]),
         ece_crossed=_ece(told["calibration_crossed"]),
+        bins=tuple(
+            Bin(one["low"], one["high"], one["clips"], one["accuracy"])
+            for one in told["calibration"]["bins"]
+            if one["clips"]
+        ),
         classes=tuple(sorted(shares, key=lambda share: (share.accuracy, share.name))),
         speed=_speed(told["speed"]) if told["speed"] else None,
         measured_at=datetime.fromisoformat(at) if at else None,

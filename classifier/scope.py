@@ -1,5 +1,6 @@
 """Where things lie on the result page's pictures: plain numbers for the template."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -8,6 +9,10 @@ STAGES = ("conv1", "layer1", "layer2", "layer3", "layer4")
 _STEPS_S = (0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120)
 MOST_TICKS = 10
 CLOSEST_TICKS = 0.06
+# A clip that is hardly longer than a window is shown as one.
+LEAST_REST_S = 0.25
+# Percentages of the strip that a label takes.
+NAME_ROOM = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +25,8 @@ class Tick:
 
 @dataclass(frozen=True, slots=True)
 class MapView:
-    name: str
+    """One picture of numbers: a mean map, or one channel of it."""
+
     title: str
     url: str
     height: int
@@ -28,12 +34,55 @@ class MapView:
     channels: int
     low: float
     high: float
+    share: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class StageView:
+    """name: as the checkpoint calls it · map: the mean of its channels · blocks: before and after
+    ReLU · strongest: the channels that spoke most for the answer."""
+
+    name: str
     map: MapView
     blocks: list[MapView]
+    strongest: list[MapView]
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What spoke for one class in the window shown; logit: of that class there."""
+
+    label: str
+    logit: float
+    url: str
+    height: int
+    width: int
+
+
+@dataclass(frozen=True, slots=True)
+class Input:
+    """The part of the clip's spectrogram that the network was shown; left, width: in columns."""
+
+    left: float
+    width: float
+    frames: int
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """A window on the strip of a long clip, from its start to the next one's.
+
+    place, width: percentages of the clip · name: its label, on the first of a run of windows with
+    the same one, where there is room for it.
+    """
+
+    number: int
+    place: float
+    width: float
+    start_s: float
+    label: str
+    confidence: float
+    name: str
 
 
 def time_ticks(duration_s: float) -> list[Tick]:
@@ -58,30 +107,129 @@ def frequency_ticks(ticks: list[dict[str, float]]) -> list[Tick]:
     ]
 
 
-def stages(maps: list[dict[str, Any]], url_of: Callable[[str], str]) -> list[StageView]:
-    """The network's stages in the order data flows, each with its blocks' maps."""
+def band_centres_hz(f_min_hz: float, f_max_hz: float, mels: int, scale: str) -> list[int]:
+    """The middle of each mel band, lowest first: `ml.features` makes its bank by these."""
+    to_mel, to_hz = (_slaney, _slaney_hz) if scale == "slaney" else (_htk, _htk_hz)
+    low, high = to_mel(f_min_hz), to_mel(f_max_hz)
+    step = (high - low) / (mels + 1)
+    return [round(to_hz(low + step * band)) for band in range(1, mels + 1)]
+
+
+def bands(told: dict[str, Any]) -> list[int]:
+    """told: an analysis' scope. Empty if it is from before the scope told its mel scale."""
+    if "mel_scale" not in told:
+        return []
+    return band_centres_hz(told["f_min_hz"], told["f_max_hz"], told["mels"], told["mel_scale"])
+
+
+def evidence(inside: dict[str, Any], url_of: Callable[[str], str]) -> list[Evidence]:
+    """Of the best answers in their order; none in analyses from before there was any."""
+    return [
+        Evidence(one["label"], one["logit"], url_of(f"evidence.{rank}"), *one["shape"])
+        for rank, one in enumerate(inside.get("evidence", ()))
+    ]
+
+
+def pooled(inside: dict[str, Any], url_of: Callable[[str], str]) -> dict[str, Any] | None:
+    if "pooled" not in inside:
+        return None
+    rows, columns = inside["pooled"]["shape"]
+    return {**inside["pooled"], "channels": rows * columns, "url": url_of("pooled")}
+
+
+def input_place(told: dict[str, Any], duration_s: float) -> Input:
+    """told: an analysis' scope. A short clip is shown whole, and silence after it."""
+    part = min(1.0, told["window_s"] / duration_s)
+    columns = told["shown_columns"]
+    frames = round((told["frames"] - 1) * told["window_s"] / duration_s) + 1
+    left = columns * told["shown_from_s"] / duration_s
+    return Input(round(left, 2), round(columns * part, 2), frames)
+
+
+def stages(
+    maps: list[dict[str, Any]],
+    strongest: dict[str, list[dict[str, Any]]],
+    url_of: Callable[[str], str],
+) -> list[StageView]:
+    """The network's stages in the order data flows, each with its blocks and channels.
+
+    strongest: by stage; empty in analyses from before there were any.
+    """
     by_name = {facts["name"]: facts for facts in maps}
 
     def view(name: str, title: str) -> MapView:
         facts = by_name[name]
         height, width = facts["shape"]
         return MapView(
-            name, title, url_of(name), height, width,
-            facts["channels"], facts["low"], facts["high"],
+            title, url_of(name), height, width, facts["channels"], facts["low"], facts["high"]
+        )
+
+    def channel(stage: str, rank: int, facts: dict[str, Any]) -> MapView:
+        height, width = by_name[stage]["shape"]
+        return MapView(
+            f"{stage}, channel {facts['number']}", url_of(f"{stage}.top{rank}"), height, width, 1,
+            facts["low"], facts["high"], facts["share"],
         )  # fmt: skip
 
     return [
         StageView(
+            stage,
             view(stage, stage),
             [view(name, _block_title(name)) for name in by_name if name.startswith(f"{stage}.")],
+            [channel(stage, rank, facts) for rank, facts in enumerate(strongest.get(stage, ()))],
         )
         for stage in STAGES
         if stage in by_name
     ]
 
 
+def slots(told: dict[str, Any], duration_s: float) -> list[Slot]:
+    """told: an analysis' scope. The windows side by side; none where they are nearly one."""
+    heard = told.get("heard", [])
+    if duration_s < told["window_s"] + LEAST_REST_S:
+        return []
+    ends_s = [window["start_s"] for window in heard[1:]] + [duration_s]
+    found: list[Slot] = []
+    for number, (window, end_s) in enumerate(zip(heard, ends_s, strict=True)):
+        start_s, label = window["start_s"], window["label"]
+        first = not number or heard[number - 1]["label"] != label
+        until_s = next(
+            (later["start_s"] for later in heard[number:] if later["label"] != label), duration_s
+        )
+        wide = 100 * (until_s - start_s) / duration_s >= NAME_ROOM
+        found.append(
+            Slot(
+                number,
+                round(100 * start_s / duration_s, 3),
+                round(100 * (end_s - start_s) / duration_s, 3),
+                start_s,
+                label,
+                window["confidence"],
+                label if first and wide else "",
+            )
+        )
+    return found
+
+
 def _block_title(name: str) -> str:
-    """layer1.block0.conv → block 1, before ReLU"""
-    _, block, part = name.split(".")
+    """layer1.block0.conv → layer1 block 1, before ReLU"""
+    layer, block, part = name.split(".")
     number = int(block.removeprefix("block")) + 1
-    return f"block {number}, {'before ReLU' if part == 'conv' else 'after ReLU'}"
+    return f"{layer} block {number}, {'before ReLU' if part == 'conv' else 'after ReLU'}"
+
+
+def _htk(hz: float) -> float:
+    return 2595 * math.log10(1 + hz / 700)
+
+
+def _htk_hz(mel: float) -> float:
+    return 700 * (10 ** (mel / 2595) - 1)
+
+
+# Slaney's scale: linear below 1,000 Hz, from there 27 mels for each factor of 6.4.
+def _slaney(hz: float) -> float:
+    return hz * 3 / 200 if hz < 1000 else 15 + 27 * math.log(hz / 1000) / math.log(6.4)
+
+
+def _slaney_hz(mel: float) -> float:
+    return mel * 200 / 3 if mel < 15 else 1000 * 6.4 ** ((mel - 15) / 27)

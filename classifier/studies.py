@@ -9,7 +9,7 @@ from django.db.models import QuerySet
 from django.urls import reverse
 from django.utils import timezone
 
-from classifier import files
+from classifier import files, packs
 from classifier.models import Analysis, State, Study, StudyKind, StudyState
 from classifier.nudge import nudge_study
 
@@ -129,8 +129,8 @@ def addresses(study: Study) -> dict[str, str]:
         return {}
     names = FILES[StudyKind(study.kind)]
     found = {name: reverse("study_file", args=[study.pk, name]) for name in names}
-    for facts in study.figures.get("maps", ()):
-        name = facts["name"]
+    figures = study.figures
+    for name in packs.names(figures.get("maps", ()), figures.get("inside", {})):
         found[f"maps/{name}.png"] = reverse("study_map", args=[study.pk, name])
     return found
 

@@ -2,14 +2,14 @@ from django.contrib.auth import views as auth
 from django.urls import include, path
 
 from classifier import account as accounts
-from classifier import batch_urls, health, media, model_views, study_views, views
+from classifier import batch_urls, health, media, model_views, result_views, study_views, views
 
 pages = [
     path("", views.listen, name="listen"),
     path("clips/", views.upload, name="upload"),
     path("samples/<slug:name>/", views.sample, name="sample"),
-    path("analyses/<uuid:pk>/", views.result, name="result"),
-    path("analyses/<uuid:pk>/part/", views.part, name="part"),
+    path("analyses/<uuid:pk>/", result_views.result, name="result"),
+    path("analyses/<uuid:pk>/part/", result_views.part, name="part"),
     path("rows/", views.rows, name="rows"),
     path("analyses/<uuid:pk>/again/", views.again, name="again"),
     path("clips/<uuid:clip_id>/delete/", views.delete, name="delete"),

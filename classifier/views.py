@@ -14,12 +14,11 @@ from django.core.paginator import Paginator
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.template.loader import render_to_string
-from django.urls import reverse
 from django.views.decorators.http import require_GET, require_POST
 
-from classifier import checkpoints, scope, uploads
+from classifier import checkpoints, uploads
 from classifier.forms import HistoryForm, SignUpForm
-from classifier.models import Analysis, Clip, State
+from classifier.models import Analysis, Clip
 from classifier.uploads import UploadRefused
 
 SAMPLES = Path(__file__).parent / "samples"
@@ -146,28 +145,6 @@ def sample(request: HttpRequest, name: str) -> HttpResponse:
     return _accepted(request, [analysis], from_script)
 
 
-@login_required
-@require_GET
-def result(request: HttpRequest, pk: UUID) -> HttpResponse:
-    analysis = get_object_or_404(Analysis.objects.for_owner(request.user), pk=pk)
-    return render(request, "classifier/result.html", _result_context(analysis))
-
-
-@require_GET
-def part(request: HttpRequest, pk: UUID) -> HttpResponse:
-    """The changing part of a result page, for htmx; 204 while it is as `seen` says."""
-    if not request.user.is_authenticated:
-        return HttpResponse(headers={"HX-Redirect": reverse("login")})
-    analysis = Analysis.objects.for_owner(request.user).filter(pk=pk).first()
-    if analysis is None:
-        return HttpResponse(headers={"HX-Redirect": reverse("history")})
-    if request.GET.get("seen") == analysis.stage:
-        return HttpResponse(status=204)
-    response = render(request, "classifier/_result.html", _result_context(analysis))
-    response["Cache-Control"] = "no-store"
-    return response
-
-
 @require_GET
 def rows(request: HttpRequest) -> HttpResponse:
     """`?row=ID:seen&…` → {"rows": {ID: html of those that look otherwise now}, "gone": [ID]}."""
@@ -255,27 +232,3 @@ def _refused(
     template = "classifier/_refused.html" if from_script else "classifier/refused.html"
     context = {"refusals": refusals, "accepted": accepted}
     return render(request, template, context, status=refusals[0][1].status)
-
-
-def _result_context(analysis: Analysis) -> dict[str, Any]:
-    context: dict[str, Any] = {
-        "analysis": analysis,
-        "clip": analysis.clip,
-        "checkpoints": checkpoints.offered(),
-        "checkpoint_page": checkpoints.page_of(analysis.checkpoint),
-    }
-    if analysis.state == State.DONE:
-        duration_s = analysis.clip.duration_s or 0.0
-
-        def map_url(name: str) -> str:
-            return reverse("map", args=[analysis.pk, name])
-
-        context |= {
-            "best": analysis.predictions[:5],
-            "rest": analysis.predictions[5:],
-            "time_ticks": scope.time_ticks(duration_s),
-            "frequency_ticks": scope.frequency_ticks(analysis.scope["ticks"]),
-            "stages": scope.stages(analysis.maps, map_url),
-            "shown_to_s": analysis.scope["shown_from_s"] + analysis.scope["window_s"],
-        }
-    return context

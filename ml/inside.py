@@ -14,7 +14,7 @@ Array = NDArray[np.float32]
 
 # Classes whose evidence is drawn, and channels of each stage that are shown at once.
 SHOWN_CLASSES = 5
-SHOWN_CHANNELS = 12
+SHOWN_CHANNELS = 8
 
 
 @dataclass(frozen=True, slots=True)

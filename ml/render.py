@@ -15,6 +15,10 @@ MAGMA = (
     "f4695c f9785d fb8761 fd9668 fea571 feb47b fec287 fed194 fde0a1 fceeb0 fcfdbf"
 )
 
+# Evidence lies over the spectrogram in a hue that magma does not have.
+OVERLAY_RGB = (64, 224, 208)
+OVERLAY_LEVELS = 64
+
 # Below the loudest cell by this much, a spectrogram's picture is black.
 PICTURE_RANGE_DB = 80.0
 
@@ -76,6 +80,17 @@ def sheet(tiles: Sequence[NDArray[np.floating]], columns: int = 1) -> Sheet:
         whole[top : top + height, left : left + width] = np.flipud(to_index(tile, low, high))
         ranges.append((low, high))
     return Sheet(_palette_png(whole), tuple(ranges))
+
+
+def overlay(values: NDArray[np.floating]) -> bytes:
+    """(H, W) in [0, 1], row 0 the lowest frequency → a PNG in one hue, the clearer the more."""
+    levels = np.round(np.clip(values, 0, 1) * (OVERLAY_LEVELS - 1)).astype(np.uint8)
+    image = Image.fromarray(np.flipud(levels))
+    image.putpalette(bytes(OVERLAY_RGB) * OVERLAY_LEVELS)
+    clear = bytes(round(255 * level / (OVERLAY_LEVELS - 1)) for level in range(OVERLAY_LEVELS))
+    buffer = io.BytesIO()
+    image.save(buffer, "PNG", transparency=clear)
+    return buffer.getvalue()
 
 
 def _palette_png(index: NDArray[np.uint8]) -> bytes:

@@ -14,7 +14,8 @@ from ml import render
 from ml.features import LogMel
 from ml.inference import Classifier, window_starts
 from ml.inside import Array
-from tasks.drawing import flac, pack
+from tasks.drawing import flac
+from tasks.packing import pack
 
 # Every map's number of channels is a multiple of this.
 SHEET_COLUMNS = 16
@@ -75,7 +76,7 @@ def sound(classifier: Classifier, window: Window, label: str, go_on: Callable[[]
     contents = {
         files.KEPT: flac(kept * gains[0], rate),
         files.REST: flac(rest * gains[1], rate),
-        files.EVIDENCE: render.picture(evidence, 0, 1).png,
+        files.EVIDENCE: render.overlay(evidence),
     }
     return Found(figures, contents)
 
@@ -117,16 +118,16 @@ def another_window(
     asked = [classifier.info.classes.index(label) for label in labels]
     probabilities = classifier.answers([window.samples], go_on)[0].probabilities
     inside = classifier.look([window.samples], [asked], go_on)[0]
-    data, maps = pack(inside)
+    packed = pack(inside, classifier.info.classes)
     best = classifier.predictions(probabilities)[:BEST]
     figures = {
         "predictions": [
             {"class": one.label, "confidence": round(one.confidence, 6)} for one in best
         ],
-        "labels": list(labels),
-        "maps": maps,
+        "maps": packed.maps,
+        "inside": packed.facts,
     }
-    return Found(figures, {files.MAPS: data})
+    return Found(figures, {files.MAPS: packed.data})
 
 
 # --- the signal ---------------------------------------------------------------------------

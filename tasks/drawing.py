@@ -2,7 +2,7 @@
 
 import io
 import json
-import zipfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +13,8 @@ from classifier import files
 from ml import render
 from ml.audio import Sound
 from ml.inference import Listener, Result
-from ml.inside import Array, Inside
+from ml.inside import Array
+from tasks.packing import pack
 
 # A longer clip's picture averages neighbouring frames: no screen is wider.
 WIDEST_PICTURE = 2048
@@ -34,16 +35,18 @@ class Drawing:
 
 
 def draw(classifier: Listener, sound: Sound, result: Result) -> Drawing:
+    features = classifier.info.features
     spectrogram = classifier.spectrogram(sound.waveform)
     high = float(spectrogram.max())
     low = high - render.PICTURE_RANGE_DB
     wide = render.shrink(spectrogram, len(spectrogram), WIDEST_PICTURE)
     strip = render.shrink(spectrogram, STRIP_HEIGHT, STRIP_WIDTH)
-    inside, maps = pack(result.inside)
+    names = classifier.info.classes
+    inside = pack(result.inside, names)
     contents = {
         files.SPECTROGRAM: render.picture(wide, low, high).png,
         files.STRIP: render.picture(strip, low, high).png,
-        files.MAPS: inside,
+        files.MAPS: inside.data,
         files.PEAKS: json.dumps(render.peaks(sound.waveform, PEAK_COLUMNS)).encode(),
     }
     if sound.format in UNPLAYABLE:
@@ -55,11 +58,31 @@ def draw(classifier: Listener, sound: Sound, result: Result) -> Drawing:
         "frames": spectrogram.shape[1],
         "shown_columns": wide.shape[1],
         "ticks": _frequency_ticks(classifier),
-        "window_s": classifier.info.features.window_s,
+        "f_min_hz": features.f_min_hz,
+        "f_max_hz": features.f_max_hz,
+        "mel_scale": features.mel_scale,
+        "window_s": features.window_s,
         "windows": len(result.window_starts_s),
+        "shown_window": result.shown_window,
         "shown_from_s": round(result.window_starts_s[result.shown_window], 3),
+        "heard": _heard(result, names),
+        "inside": inside.facts,
     }
-    return Drawing(contents, scope, maps)
+    return Drawing(contents, scope, inside.maps)
+
+
+def _heard(result: Result, names: Sequence[str]) -> list[dict[str, Any]]:
+    """Each window's answer, where there are several."""
+    if len(result.window_starts_s) == 1:
+        return []
+    return [
+        {
+            "start_s": round(start_s, 3),
+            "label": names[row.argmax()],
+            "confidence": round(float(row.max()), 4),
+        }
+        for start_s, row in zip(result.window_starts_s, result.window_probabilities, strict=True)
+    ]
 
 
 def _frequency_ticks(classifier: Listener) -> list[dict[str, float]]:
@@ -71,26 +94,6 @@ def _frequency_ticks(classifier: Listener) -> list[dict[str, float]]:
         for hz in FREQUENCY_TICKS_HZ
         if centres[0] < hz <= classifier.info.features.f_max_hz
     ]
-
-
-def pack(inside: Inside) -> tuple[bytes, list[dict[str, Any]]]:
-    """One window's maps as a ZIP, and what is on them."""
-    buffer, described = io.BytesIO(), []
-    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as target:
-        for name, feature_map in inside.maps.items():
-            drawn = render.picture(feature_map.mean)
-            target.writestr(f"{name}.png", drawn.png)
-            described.append(
-                {
-                    "name": name,
-                    "shape": list(feature_map.mean.shape),
-                    "channels": feature_map.channels,
-                    "low": round(drawn.low, 5),
-                    "high": round(drawn.high, 5),
-                }
-            )
-        target.writestr("index.json", json.dumps(described))
-    return buffer.getvalue(), described
 
 
 def flac(waveform: Array, sample_rate: int) -> bytes:

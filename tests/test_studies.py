@@ -1,6 +1,7 @@
 """Closer looks, from the asking to the files: real broker, worker, database."""
 
 import io
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from tests import cast
 from tests.checkpoints import usable
 from tests.house import House, Person, wait_for
 
-# Two sounds in one: 12 s, so four windows.
+# A chirp over noise: 12 s, so four windows.
 LONG = cast.encode(
     cast.chirp(300, 6000, 12.0, 44_100) + cast.noise(12.0, 44_100, level=0.02), 44_100, "FLAC"
 )
@@ -154,7 +155,8 @@ def test_another_window_of_a_long_clip_is_drawn(
     best = classifier.predictions(result.probabilities)[0]
     assert figures["predictions"][0]["class"] == best.label
     assert figures["predictions"][0]["confidence"] == pytest.approx(best.confidence, abs=0.02)
-    assert figures["labels"] == [p["class"] for p in heard["predictions"][:5]]
+    labels = [evidence["label"] for evidence in figures["inside"]["evidence"]]
+    assert labels == [p["class"] for p in heard["predictions"][:5]]
     inside = classifier.look([second_window], [[0]])[0]
     for facts in figures["maps"]:
         png = anna.get(study["files"][f"maps/{facts['name']}.png"])
@@ -163,7 +165,12 @@ def test_another_window_of_a_long_clip_is_drawn(
         mean = inside.maps[facts["name"]].mean
         expected = render.to_index(mean, float(mean.min()), float(mean.max()))
         assert np.abs(drawn.astype(int) - expected).max() <= 3, facts["name"]
-    assert anna.get(study["files"]["maps.zip"]).content[:2] == b"PK"
+    for name in ("evidence.0", "layer4.top0", "pooled"):
+        answer = anna.get(study["files"][f"maps/{name}.png"])
+        assert (answer.status_code, answer.content[:4]) == (200, b"\x89PNG"), name
+    pack = zipfile.ZipFile(io.BytesIO(anna.get(study["files"]["maps.zip"]).content))
+    named = {f"maps/{name}" for name in pack.namelist()} - {"maps/index.json"}
+    assert named == set(study["files"]) - {"maps.zip"}
 
 
 def test_asking_twice_is_one_row_and_one_set_of_files(

@@ -4,26 +4,20 @@ It goes the way of every clip, through the queue; this only waits for it, and pu
 back together from what the worker keeps: pictures of 256 shades, and the waveform's peaks.
 """
 
-import io
 import json
 import threading
 import time
-import zipfile
-from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-import numpy as np
 from django.conf import settings
 from django.http import Http404
 from django.urls import reverse
-from numpy.typing import NDArray
-from PIL import Image
 from rest_framework.parsers import JSONParser
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from classifier import files, uploads
+from classifier import files, packs, uploads
 from classifier.api.base import ApiView, accepted
 from classifier.api.errors import Refused
 from classifier.api.schema import header, operation
@@ -115,24 +109,8 @@ def _answer(analysis: Analysis) -> dict[str, Any]:
     spectrogram = (folder / files.SPECTROGRAM).read_bytes()
     return answer(
         analysis.predictions,
-        _maps(folder / files.MAPS, analysis.maps),
-        _values(spectrogram, scope["low_db"], scope["high_db"]),
+        dict(packs.values(folder / files.MAPS, analysis.maps)),
+        packs.cells(spectrogram, scope["low_db"], scope["high_db"]),
         json.loads((folder / files.PEAKS).read_text()),
         analysis.clip.duration_s,
     )
-
-
-def _maps(pack: Path, described: list[dict[str, Any]]) -> dict[str, NDArray[np.float64]]:
-    with zipfile.ZipFile(pack) as pictures:
-        return {
-            facts["name"]: _values(
-                pictures.read(f"{facts['name']}.png"), facts["low"], facts["high"]
-            )
-            for facts in described
-        }
-
-
-def _values(png: bytes, low: float, high: float) -> NDArray[np.float64]:
-    """A picture's palette indices as the values they stand for, row 0 the lowest frequency."""
-    index = np.flipud(np.asarray(Image.open(io.BytesIO(png))))
-    return low + index / 255 * (high - low)

@@ -21,6 +21,16 @@ def percent(share: float | None) -> str:
 
 
 @register.filter
+def percent_whole(share: float) -> str:
+    return f"{share * 100:.0f} %"
+
+
+@register.filter
+def half(count: int) -> int:
+    return count // 2
+
+
+@register.filter
 def seconds(duration_s: float | None) -> str:
     """5.0 → 5.00 s, 95 → 1:35 min"""
     if duration_s is None:

@@ -1,4 +1,4 @@
-// What moves on our pages: the drop area, the rows, the player, local times, the theme switch.
+// What moves on our pages: the drop area, the rows, local times, the theme switch.
 // A result page fills itself by htmx, which reads its own attributes.
 
 const MOST_UPLOADS_AT_ONCE = 3;
@@ -149,76 +149,6 @@ class SonoRows extends HTMLElement {
   }
 }
 
-class SonoPlayer extends HTMLElement {
-  async connectedCallback() {
-    const response = await fetch(this.dataset.peaks).catch(() => null);
-    if (!response?.ok) return this.cannot("The waveform could not be fetched; reload to try again.");
-    const flat = await response.json();
-    const low = flat.filter((_, index) => index % 2 === 0);
-    const high = flat.filter((_, index) => index % 2 === 1);
-    const duration = Number(this.dataset.duration);
-    const button = this.querySelector("[data-play]");
-    const clock = this.querySelector("[data-clock]");
-    const playhead = this.querySelector("[data-playhead]");
-    const picture = this.querySelector("[data-picture]");
-    this.wave = WaveSurfer.create({
-      container: this.querySelector("[data-wave]"),
-      cspNonce: document.querySelector("meta[name=style-nonce]").content,
-      height: 80,
-      waveColor: "#cfccd8",
-      progressColor: "#fd9668",
-      cursorColor: "#ffffff",
-      cursorWidth: 1,
-      normalize: true,
-      peaks: [high, low],
-      duration,
-      url: this.dataset.audio,
-    });
-    this.wave.on("ready", () => (button.disabled = false));
-    this.wave.on("timeupdate", (now) => {
-      playhead.style.left = `${(100 * now) / duration}%`;
-      clock.textContent = `${now.toFixed(2)} s`;
-    });
-    for (const [event, playing] of [["play", true], ["pause", false], ["finish", false]]) {
-      this.wave.on(event, () => {
-        button.classList.toggle("playing", playing);
-        button.setAttribute("aria-label", playing ? "Pause" : "Play");
-      });
-    }
-    this.wave.on("error", () => this.cannot("This browser cannot play the file."));
-    button.addEventListener("click", () => this.wave.playPause());
-    picture.addEventListener("click", (event) => {
-      const box = picture.getBoundingClientRect();
-      this.seek(((event.clientX - box.left) / box.width) * duration);
-    });
-    this.keys = (event) => {
-      if (event.target.closest("input, select, textarea, button, summary, a") || event.ctrlKey || event.metaKey || event.altKey) return;
-      if (event.key === " ") this.wave.playPause();
-      else if (event.key === "ArrowLeft") this.seek(Math.max(0, this.wave.getCurrentTime() - duration / 50));
-      else if (event.key === "ArrowRight") this.seek(Math.min(duration, this.wave.getCurrentTime() + duration / 50));
-      else return;
-      event.preventDefault();
-    };
-    document.addEventListener("keydown", this.keys);
-  }
-
-  // Not wave.setTime: a seek that comes while another is under way is forgotten there.
-  seek(time) {
-    const media = this.wave.getMediaElement();
-    if (media.readyState >= HTMLMediaElement.HAVE_METADATA) media.currentTime = time;
-    else this.wave.setTime(time);
-  }
-
-  cannot(reason) {
-    this.querySelector("[data-clock]").textContent = reason;
-  }
-
-  disconnectedCallback() {
-    document.removeEventListener("keydown", this.keys);
-    this.wave?.destroy();
-  }
-}
-
 // A moment in the reader's own time zone; without script it stands in UTC.
 class SonoTime extends HTMLElement {
   connectedCallback() {
@@ -248,7 +178,6 @@ customElements.define("sono-copy", SonoCopy);
 customElements.define("sono-time", SonoTime);
 customElements.define("sono-rows", SonoRows);
 customElements.define("sono-drop", SonoDrop);
-customElements.define("sono-player", SonoPlayer);
 
 const themeSwitch = document.querySelector("[data-theme-switch]");
 const dark = () => {
