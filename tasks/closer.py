@@ -1,7 +1,7 @@
 """A closer look at one window: sounds and numbers in, files and figures out."""
 
 import io
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -52,15 +52,15 @@ def cut(classifier: Classifier, waveform: Array, number: int) -> Window:
 # --- kinds of study -----------------------------------------------------------------------
 
 
-def sound(classifier: Classifier, window: Window, label: str, go_on: Callable[[], None]) -> Found:
+def sound(classifier: Classifier, window: Window, label: str) -> Found:
     """What spoke for `label`, alone, and the window without it, as loud as the window is."""
     asked = classifier.info.classes.index(label)
-    evidence = classifier.look([window.samples], [[asked]], go_on)[0].evidence[0]
+    evidence = classifier.look([window.samples], [[asked]])[0].evidence[0]
     length, whole = len(window.samples), classifier.info.features.window_samples
     # The evidence is of a whole window; a short one is heard with silence after it.
     padded = np.pad(window.samples, (0, whole - length))
     kept, rest = (part[:length] for part in split(padded, evidence, classifier.log_mel))
-    answers = classifier.answers([window.samples, kept, rest], go_on)
+    answers = classifier.answers([window.samples, kept, rest])
     original, with_kept, with_rest = (float(one.probabilities[asked]) for one in answers)
     gains = [_gain(part, window.samples) for part in (kept, rest)]
     rate = classifier.info.features.sample_rate
@@ -81,13 +81,10 @@ def sound(classifier: Classifier, window: Window, label: str, go_on: Callable[[]
     return Found(figures, contents)
 
 
-def channels(
-    classifier: Classifier, window: Window, name: str, answer: str, go_on: Callable[[], None]
-) -> Found:
+def channels(classifier: Classifier, window: Window, name: str, answer: str) -> Found:
     """Every channel of a map: those of a stage in order of how much they spoke for `answer`."""
     asked = classifier.info.classes.index(answer)
     found = classifier.channels(window.samples, name, asked)
-    go_on()
     count, height, width = found.values.shape
     order = range(count) if found.shares is None else np.argsort(-found.shares, kind="stable")
     sheet = render.sheet([found.values[number] for number in order], SHEET_COLUMNS)
@@ -111,13 +108,11 @@ def channels(
     return Found(figures, contents)
 
 
-def another_window(
-    classifier: Classifier, window: Window, labels: Sequence[str], go_on: Callable[[], None]
-) -> Found:
+def another_window(classifier: Classifier, window: Window, labels: Sequence[str]) -> Found:
     """What an analysis keeps of its shown window, of another one; evidence for `labels`."""
     asked = [classifier.info.classes.index(label) for label in labels]
-    probabilities = classifier.answers([window.samples], go_on)[0].probabilities
-    inside = classifier.look([window.samples], [asked], go_on)[0]
+    probabilities = classifier.answers([window.samples])[0].probabilities
+    inside = classifier.look([window.samples], [asked])[0]
     packed = pack(inside, classifier.info.classes)
     best = classifier.predictions(probabilities)[:BEST]
     figures = {

@@ -1,8 +1,12 @@
 """What a worker does when it is woken for a closer look: take the next study, make it, save it."""
 
 import logging
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from django.conf import settings
+from django.db import DatabaseError, connection
 
 from classifier import files, studies
 from classifier.models import Study, StudyKind
@@ -17,6 +21,9 @@ from tasks.classify import NotInstalledError, classifier_for
 
 logger = logging.getLogger(__name__)
 
+# So often in the time that a lease lasts: one may come late.
+RENEWALS = 4
+
 
 @app.task(name="tasks.study")
 def study(study_id: str) -> None:
@@ -27,7 +34,8 @@ def study(study_id: str) -> None:
         return
     logger.info("woken by %s, looks closer at %s", study_id, mine.analysis_id)
     try:
-        _make(mine)
+        with _kept(mine.token):
+            _make(mine)
     except Exception:
         # Ours, not the sound's: it goes back and is tried again.
         logger.exception("the study %s could not be finished", mine.pk)
@@ -43,6 +51,31 @@ def _prepare() -> None:
         classifier_for(first.analysis.checkpoint)
     except CheckpointError as error:
         logger.warning("the next study will fail: %s", error)
+
+
+@contextmanager
+def _kept(token: str) -> Iterator[None]:
+    """Renews the lease from beside: on a busy machine one pass of the network may take as long.
+
+    Should the work hang, the task's time limit ends it and this.
+    """
+    over = threading.Event()
+
+    def renew() -> None:
+        while not over.wait(settings.LEASE_S / RENEWALS):
+            try:
+                Study.objects.renew(token)
+            except DatabaseError as error:
+                logger.warning("a lease could not be renewed: %s", error)
+        connection.close()
+
+    beside = threading.Thread(target=renew, daemon=True)
+    beside.start()
+    try:
+        yield
+    finally:
+        over.set()
+        beside.join()
 
 
 def _make(mine: Study) -> None:
@@ -75,28 +108,22 @@ def _decode(mine: Study, sample_rate: int) -> Array:
     limits = Limits(settings.MAX_DURATION_S, settings.MAX_UPLOAD_BYTES)
     try:
         path = files.clip_path(mine.analysis.clip.file_key)
-        waveform = read(path, sample_rate, limits).waveform
+        return read(path, sample_rate, limits).waveform
     except FileNotFoundError as error:
         raise AudioError(
             "file_missing", "The stored file is gone.", "Upload the sound once more."
         ) from error
-    Study.objects.renew(mine.token)
-    return waveform
 
 
 def _look(mine: Study, classifier: Classifier, waveform: Array) -> closer.Found:
-    def go_on() -> None:
-        Study.objects.renew(mine.token)
-
     analysis = mine.analysis
     window = closer.cut(classifier, waveform, mine.window)
     if mine.kind == StudyKind.SOUND:
-        found = closer.sound(classifier, window, mine.label, go_on)
+        found = closer.sound(classifier, window, mine.label)
     elif mine.kind == StudyKind.CHANNELS:
-        found = closer.channels(classifier, window, mine.map, analysis.label, go_on)
+        found = closer.channels(classifier, window, mine.map, analysis.label)
     else:
         best = [prediction["class"] for prediction in analysis.predictions[: closer.BEST]]
-        found = closer.another_window(classifier, window, best, go_on)
-    go_on()
+        found = closer.another_window(classifier, window, best)
     place = {"start_s": round(window.start_s, 3), "window_s": classifier.info.features.window_s}
     return closer.Found(place | found.figures, found.contents)

@@ -70,11 +70,12 @@ def test_the_shell_examples_work(shell: str, folder: Path, anna: Person) -> None
     for picture in ("spectrogram.png", "layer4.png"):
         assert (folder / picture).read_bytes()[:4] == b"\x89PNG"
     assert (folder / "maps.zip").read_bytes()[:2] == b"PK"
+    assert (folder / "kept.flac").read_bytes()[:4] == b"fLaC"
     assert (folder / "start.bin").read_bytes() == (folder / "sound.wav").read_bytes()[:100]
 
 
 def test_the_answers_look_as_they_are_shown(shell: str, folder: Path) -> None:
-    sent, analysis, refusal, batch, checkpoint = (
+    sent, analysis, refusal, study, batch, checkpoint = (
         json.loads(block) for block in blocks("docs/api.md", "json")
     )
     assert set(sent) == {"clip", "analysis"}
@@ -83,6 +84,12 @@ def test_the_answers_look_as_they_are_shown(shell: str, folder: Path) -> None:
     assert len(answer["predictions"]) == 50
     assert len(answer["maps"]) == 37
     assert json.loads((folder / "refusal.json").read_text()) == refusal
+    looked = json.loads((folder / "study.json").read_text())
+    _same_shape(study, looked)
+    assert (looked["analysis"], looked["label"]) == (
+        answer["id"],
+        answer["predictions"][0]["class"],
+    )
     told = json.loads((folder / "batch.json").read_text())
     _same_shape(batch, told)
     assert told["totals"] == batch["totals"]

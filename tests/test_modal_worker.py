@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import requests
 from PIL import Image
 
 from ml import checkpoint, render
@@ -81,6 +82,18 @@ def test_a_clip_heard_at_modal_has_the_result_it_would_have_here(
 def test_a_broken_file_is_told_here_and_takes_no_try(emil: Person) -> None:
     answer = emil.wait(emil.submit("notes.wav", b"Monday: buy milk\n" * 50))
     assert answer["error"]["code"] == "not_audio"
+
+
+def test_a_closer_look_is_taken_here_even_while_modal_is_away(emil: Person, away: Path) -> None:
+    heard = emil.wait(emil.submit("close.wav", cast.encode(cast.noise(1.0, seed=77))))
+    away.touch()
+    address = f"{emil.house.url}/api/v1/analyses/{heard['id']}/studies/"
+    body = {"kind": "channels", "map": "layer4"}
+    asked = requests.post(address, json=body, headers=emil.headers, timeout=30)
+    study = emil.wait(asked.headers["Location"])
+    away.unlink()
+    assert study["state"] == "done", study["error"]
+    assert study["figures"]["shape"] == [512, 4, 10]
 
 
 def test_while_modal_is_away_no_sound_is_blamed_and_nothing_is_lost(

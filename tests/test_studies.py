@@ -223,11 +223,10 @@ def test_a_missing_checkpoint_fails_it_with_a_reason(house: House, anna: Person)
 def test_a_killed_worker_and_a_wiped_broker_lose_none(house: House) -> None:
     person = house.person()
     heard = person.wait(person.submit("long.flac", LONG))
-    labels = [prediction["class"] for prediction in heard["predictions"][:6]]
     house.kill("worker")
     asked = [
-        ask(person, heard, kind="sound", window=window, label=label).headers["Location"]
-        for label in labels
+        ask(person, heard, kind="channels", window=window, map=name).headers["Location"]
+        for name in ("layer4.block0.conv", "layer4.block0.relu")
         for window in range(4)
     ]
     house.broker().flushall()
@@ -244,7 +243,7 @@ def test_a_killed_worker_and_a_wiped_broker_lose_none(house: House) -> None:
         study = person.wait(address, limit_s=120)
         assert study["state"] == "done", study["error"]
         # What a killed worker left is an orphan until the sweep, but the row names one folder.
-        assert person.get(study["files"]["kept.flac"]).content[:4] == b"fLaC"
+        assert person.get(study["files"]["channels.npy"]).content[:6] == b"\x93NUMPY"
 
 
 def test_deleting_the_clip_removes_its_studies_and_their_files(house: House, anna: Person) -> None:
