@@ -1,12 +1,8 @@
 """What a worker does when it is woken for a closer look: take the next study, make it, save it."""
 
 import logging
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 from django.conf import settings
-from django.db import DatabaseError, connection
 
 from classifier import files, studies
 from classifier.models import Study, StudyKind
@@ -18,11 +14,9 @@ from ml.inside import Array
 from tasks import closer
 from tasks.celery import app
 from tasks.classify import NotInstalledError, classifier_for
+from tasks.lease import kept
 
 logger = logging.getLogger(__name__)
-
-# So often in the time that a lease lasts: one may come late.
-RENEWALS = 4
 
 
 @app.task(name="tasks.study")
@@ -34,7 +28,7 @@ def study(study_id: str) -> None:
         return
     logger.info("woken by %s, looks closer at %s", study_id, mine.analysis_id)
     try:
-        with _kept(mine.token):
+        with kept(lambda: Study.objects.renew(mine.token)):
             _make(mine)
     except Exception:
         # Ours, not the sound's: it goes back and is tried again.
@@ -51,31 +45,6 @@ def _prepare() -> None:
         classifier_for(first.analysis.checkpoint)
     except CheckpointError as error:
         logger.warning("the next study will fail: %s", error)
-
-
-@contextmanager
-def _kept(token: str) -> Iterator[None]:
-    """Renews the lease from beside: on a busy machine one pass of the network may take as long.
-
-    Should the work hang, the task's time limit ends it and this.
-    """
-    over = threading.Event()
-
-    def renew() -> None:
-        while not over.wait(settings.LEASE_S / RENEWALS):
-            try:
-                Study.objects.renew(token)
-            except DatabaseError as error:
-                logger.warning("a lease could not be renewed: %s", error)
-        connection.close()
-
-    beside = threading.Thread(target=renew, daemon=True)
-    beside.start()
-    try:
-        yield
-    finally:
-        over.set()
-        beside.join()
 
 
 def _make(mine: Study) -> None:
