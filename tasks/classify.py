@@ -17,6 +17,7 @@ from ml.errors import AudioError
 from ml.inference import Classifier, Listener, Result
 from tasks.celery import app
 from tasks.drawing import draw
+from tasks.lease import kept
 from tasks.remote import RemoteClassifier, RemoteError
 
 logger = logging.getLogger(__name__)
@@ -82,15 +83,17 @@ def classify(analysis_id: str) -> None:
     if not chunk:
         return
     logger.info("woken by %s, took %d", analysis_id, len(chunk))
+    token = chunk[0].token
     try:
-        _hear(chunk)
+        with kept(lambda: Analysis.objects.renew(token)):
+            _hear(chunk)
     except RemoteError:
         logger.exception("a chunk of %d was not listened to", len(chunk))
-        Analysis.objects.held(chunk[0].token).give_back(*NOT_LISTENED)
+        Analysis.objects.held(token).give_back(*NOT_LISTENED)
     except Exception:
         # Ours, not the files': each row goes back and is tried again alone.
         logger.exception("a chunk of %d could not be finished", len(chunk))
-        Analysis.objects.held(chunk[0].token).give_back()
+        Analysis.objects.held(token).give_back()
 
 
 def _prepare() -> bool:
