@@ -2,6 +2,7 @@
 
 clips/ab/<file_key>            the uploaded bytes
 analyses/ab/<id>-<token>/      what one claim of one analysis made
+studies/ab/<id>-<token>/       what one claim of one study made
 incoming/                      uploads still arriving
 """
 
@@ -15,9 +16,11 @@ from uuid import UUID
 
 from django.conf import settings
 
-CLIPS, ANALYSES, INCOMING = "clips", "analyses", "incoming"
+CLIPS, ANALYSES, STUDIES, INCOMING = "clips", "analyses", "studies", "incoming"
 SPECTROGRAM, STRIP, MAPS = "spectrogram.png", "strip.png", "maps.zip"
 PEAKS, PLAYABLE = "peaks.json", "playable.flac"
+KEPT, REST, EVIDENCE = "kept.flac", "rest.flac", "evidence.png"
+SHEET, CHANNELS, MEAN = "sheet.png", "channels.npy", "mean.npy"
 FOLDERS_AT_ONCE = 8
 
 
@@ -31,6 +34,10 @@ def clip_path(file_key: str) -> Path:
 
 def analysis_folder(analysis_id: UUID, token: str) -> Path:
     return root() / ANALYSES / str(analysis_id)[:2] / f"{analysis_id}-{token}"
+
+
+def study_folder(study_id: UUID, token: str) -> Path:
+    return root() / STUDIES / str(study_id)[:2] / f"{study_id}-{token}"
 
 
 def incoming_path(file_key: str) -> Path:

@@ -12,8 +12,8 @@ from django.utils.http import content_disposition_header
 from django.views.decorators.http import require_safe
 from rest_framework.exceptions import AuthenticationFailed
 
-from classifier import files, packs
-from classifier.models import Analysis, Clip, State
+from classifier import files, packs, studies
+from classifier.models import Analysis, Clip, State, Study, StudyKind, StudyState
 from classifier.tokens import TokenAuthentication
 
 AUDIO_TYPES = {
@@ -120,6 +120,49 @@ def map_pack(request: HttpRequest, user: AbstractBaseUser, pk: UUID) -> HttpResp
     return response
 
 
+STUDY_TYPES = {
+    ".flac": "audio/flac",
+    ".png": "image/png",
+    ".npy": "application/octet-stream",
+    ".zip": "application/zip",
+}
+
+
+@private
+def study_file(
+    request: HttpRequest, user: AbstractBaseUser, pk: UUID, name: str
+) -> HttpResponseBase:
+    """One of the files that a study of its kind has."""
+    study = _done_study(user, pk)
+    if name not in studies.FILES[StudyKind(study.kind)]:
+        raise Http404
+    ending, path = Path(name).suffix, studies.folder_of(study) / name
+    response: HttpResponseBase
+    if name == files.MAPS:
+        whole = packs.as_zip(path, study.figures["maps"], study.figures["inside"])
+        response = HttpResponse(whole, content_type=STUDY_TYPES[ending])
+    else:
+        response = ranged(request, path, STUDY_TYPES[ending])
+    if ending in (".npy", ".zip"):
+        parts = (Path(study.analysis.clip.name).stem, study.map, name)
+        told = "-".join(part for part in parts if part)
+        response["Content-Disposition"] = content_disposition_header(True, told) or ""
+    return response
+
+
+@private
+def study_map(
+    request: HttpRequest, user: AbstractBaseUser, pk: UUID, name: str
+) -> HttpResponseBase:
+    """A picture out of the pack of another window."""
+    study = _done_study(user, pk)
+    pack = studies.folder_of(study) / files.MAPS
+    png = packs.picture(pack, study.figures.get("maps", ()), name)
+    if png is None:
+        raise Http404
+    return HttpResponse(png, content_type="image/png")
+
+
 def ranged(request: HttpRequest, path: Path, content_type: str) -> HttpResponseBase:
     """A file, or the one byte range of it that was asked for (RFC 9110, section 14)."""
     try:
@@ -174,6 +217,10 @@ def _one(rows):
 
 def _done(user: AbstractBaseUser, pk: UUID) -> Analysis:
     return _one(Analysis.objects.for_owner(user).filter(pk=pk, state=State.DONE))
+
+
+def _done_study(user: AbstractBaseUser, pk: UUID) -> Study:
+    return _one(Study.objects.for_owner(user).filter(pk=pk, state=StudyState.DONE))
 
 
 def _folder(analysis: Analysis) -> Path:

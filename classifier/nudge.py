@@ -25,6 +25,11 @@ def nudge(analysis_id: UUID, lane: int) -> None:
     sender.send_task("tasks.classify", [str(analysis_id)], queue=Lane(lane).label, retry=False)
 
 
+def nudge_study(study_id: UUID) -> None:
+    """As `nudge`, for a study: it waits among the single clips."""
+    sender.send_task("tasks.study", [str(study_id)], queue=Lane.INTERACTIVE.label, retry=False)
+
+
 def queued_messages(lane: int) -> int:
     """Messages that no worker has taken yet."""
     with sender.connection_for_read() as connection:

@@ -12,7 +12,7 @@ from django.contrib.auth import get_user_model
 from django.db import transaction
 from django.db.models import QuerySet
 
-from classifier import checkpoints, files
+from classifier import checkpoints, files, studies
 from classifier.models import (
     UNFINISHED,
     Analysis,
@@ -21,6 +21,7 @@ from classifier.models import (
     IdempotencyKey,
     Lane,
     State,
+    Study,
 )
 from classifier.nudge import nudge
 
@@ -216,6 +217,7 @@ def delete_clips(clips: QuerySet[Clip]) -> None:
         heard = Analysis.objects.filter(clip__in=list(going)).exclude(token="")
         heard = heard.exclude(state=State.RUNNING)
         folders = [files.analysis_folder(*row) for row in heard.values_list("pk", "token")]
+        folders += studies.locked_folders(Study.objects.filter(analysis__clip__in=list(going)))
         Clip.objects.filter(pk__in=list(going)).delete()
         unused = set(going.values()) - set(twins.values_list("file_key", flat=True))
     files.remove_folders(folders)
@@ -224,10 +226,14 @@ def delete_clips(clips: QuerySet[Clip]) -> None:
 
 
 def delete_analysis(analysis: Analysis) -> None:
-    """One run and its files; the clip stays."""
-    folder = files.analysis_folder(analysis.pk, analysis.token)
-    analysis.delete()
-    files.remove_folder(folder)
+    """One run, its studies and all their files; the clip stays."""
+    with transaction.atomic():
+        # Nobody asks for a study of it meanwhile.
+        list(Analysis.objects.filter(pk=analysis.pk).select_for_update().values_list("pk"))
+        folders = [files.analysis_folder(analysis.pk, analysis.token)]
+        folders += studies.locked_folders(Study.objects.filter(analysis=analysis))
+        analysis.delete()
+    files.remove_folders(folders)
 
 
 def label_of(name: str) -> str:

@@ -2,7 +2,7 @@ from django.contrib.auth import views as auth
 from django.urls import include, path
 
 from classifier import account as accounts
-from classifier import batch_urls, health, media, model_views, result_views, views
+from classifier import batch_urls, health, media, model_views, result_views, study_views, views
 
 pages = [
     path("", views.listen, name="listen"),
@@ -13,6 +13,8 @@ pages = [
     path("rows/", views.rows, name="rows"),
     path("analyses/<uuid:pk>/again/", views.again, name="again"),
     path("clips/<uuid:clip_id>/delete/", views.delete, name="delete"),
+    path("analyses/<uuid:pk>/studies/", study_views.ask, name="study_ask"),
+    path("studies/<uuid:pk>/part/", study_views.part, name="study_part"),
     path("history/", views.history, name="history"),
     path("models/", model_views.models, name="models"),
     path("models/<str:name>/<slug:kind>.png", model_views.picture, name="model_picture"),
@@ -43,6 +45,8 @@ files = [
     ),
     path("media/analyses/<uuid:pk>/strip.png", media.picture, {"name": "strip.png"}, name="strip"),
     path("media/analyses/<uuid:pk>/maps/<str:name>.png", media.map_picture, name="map"),
+    path("media/studies/<uuid:pk>/maps/<str:name>.png", media.study_map, name="study_map"),
+    path("media/studies/<uuid:pk>/<str:name>", media.study_file, name="study_file"),
 ]
 health_checks = [
     path("healthz", health.alive, name="alive"),

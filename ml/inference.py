@@ -15,7 +15,7 @@ from torch import Tensor
 from ml import checkpoint
 from ml.checkpoint import CheckpointInfo
 from ml.features import LogMel
-from ml.inside import SHOWN_CLASSES, Inside, look_into
+from ml.inside import SHOWN_CLASSES, Channels, Inside, channels_of, look_into
 from ml.model import AudioCNN
 
 Array = NDArray[np.float32]
@@ -224,6 +224,17 @@ class Classifier(Listener):
             return look_into(self.model, pictures, chunk, self.precision)
 
         return self._in_chunks(windows, into, on_chunk)
+
+    def channels(self, window: Array, name: str, asked: int) -> Channels:
+        """window: (samples,), at most a window long · name: of a map · asked: the class number
+        by which the channels of a stage are judged."""
+
+        def into(pictures: Tensor, first: int) -> list[Channels]:
+            classes = torch.full((len(pictures),), asked, device=self.device)
+            return channels_of(self.model, pictures, name, classes, self.precision)
+
+        (found,) = self._in_chunks([window], into, lambda: None)
+        return found
 
     # --- inside ---------------------------------------------------------------------------
 

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ml.explain import evidence, shares
-from ml.model import STAGES, AudioCNN
+from ml.model import STAGES, AudioCNN, Heard
 
 Array = NDArray[np.float32]
 
@@ -51,17 +51,23 @@ class Inside:
     evidence: Array
 
 
+@dataclass(frozen=True, slots=True)
+class Channels:
+    """All channels of one map.
+
+    values: (channels, H, W) float32 · shares: (channels,), how much each spoke for the class that
+    was asked about, in units of its logit; None where the map is no stage.
+    """
+
+    values: Array
+    shares: Array | None
+
+
 def look_into(
     model: AudioCNN, pictures: Tensor, classes: Tensor, precision: torch.dtype
 ) -> list[Inside]:
     """pictures: (batch, 1, mels, frames), normalised · classes: (batch, k) class numbers."""
-    # Only activations are derived, never weights: less to compute, and nothing to clean up.
-    pictures = pictures.detach().requires_grad_()
-    with (
-        torch.enable_grad(),
-        torch.autocast(pictures.device.type, precision, enabled=precision != torch.float32),
-    ):
-        heard = model(pictures)
+    heard = _heard(model, pictures, precision)
     found = evidence(heard, classes).cpu().numpy()
     spoken = shares(heard, classes[:, 0])
     means = {
@@ -83,6 +89,29 @@ def look_into(
         )
         for row in range(len(pictures))
     ]
+
+
+def channels_of(
+    model: AudioCNN, pictures: Tensor, name: str, classes: Tensor, precision: torch.dtype
+) -> list[Channels]:
+    """pictures: (batch, 1, mels, frames), normalised · name: of the map · classes: (batch,)"""
+    heard = _heard(model, pictures, precision)
+    values = heard.maps[name].detach().float().cpu().numpy()
+    if name not in STAGES:
+        return [Channels(row, None) for row in values]
+    spoken = shares(heard, classes)[name].cpu().numpy()
+    return [Channels(row, its) for row, its in zip(values, spoken, strict=True)]
+
+
+def _heard(model: AudioCNN, pictures: Tensor, precision: torch.dtype) -> Heard:
+    """A pass with gradients: only activations are derived, never weights, so that there is less
+    to compute and nothing to clean up."""
+    pictures = pictures.detach().requires_grad_()
+    with (
+        torch.enable_grad(),
+        torch.autocast(pictures.device.type, precision, enabled=precision != torch.float32),
+    ):
+        return model(pictures)
 
 
 def _strongest(maps: Tensor, spoken: Tensor) -> tuple[Channel, ...]:

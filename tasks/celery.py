@@ -9,7 +9,7 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "webapp.settings")
 
 app = Celery("sonoscope")
 app.config_from_object("django.conf:settings", namespace="CELERY")
-app.conf.include = ["tasks.classify"]
+app.conf.include = ["tasks.classify", "tasks.study"]
 
 
 @worker_process_init.connect

@@ -47,13 +47,30 @@ def listener_for(checkpoint: str) -> Listener:
     found = checkpoints.find(checkpoint)
     if found is None:
         raise NotInstalledError(f"{checkpoint or settings.CHECKPOINT} is not installed here.")
-    return _loaded(found.path, found.identity)
+    loaded = _remote if settings.INFERENCE == "modal" else _local
+    return loaded(found.path, found.identity)
+
+
+def classifier_for(identity: str) -> Classifier:
+    """A checkpoint with its weights in this process, also where analyses are heard at Modal.
+
+    Raises CheckpointError.
+    """
+    found = next((one for one in checkpoints.installed() if one.identity == identity), None)
+    if found is None:
+        raise NotInstalledError(f"{identity} is not installed here.")
+    return _local(found.path, found.identity)
+
+
+# Both are loaded once per process, and anew when another file is put in their place.
+@lru_cache(maxsize=MOST_LOADED)
+def _local(path: Path, identity: str) -> Classifier:
+    return Classifier.load(path)
 
 
 @lru_cache(maxsize=MOST_LOADED)
-def _loaded(path: Path, identity: str) -> Listener:
-    """Loaded once per process, and anew when another file is put in its place."""
-    return RemoteClassifier(path) if settings.INFERENCE == "modal" else Classifier.load(path)
+def _remote(path: Path, identity: str) -> Listener:
+    return RemoteClassifier(path)
 
 
 @app.task(name="tasks.classify")

@@ -13,6 +13,7 @@ from classifier import files
 from ml import render
 from ml.audio import Sound
 from ml.inference import Listener, Result
+from ml.inside import Array
 from tasks.packing import pack
 
 # A longer clip's picture averages neighbouring frames: no screen is wider.
@@ -49,7 +50,7 @@ def draw(classifier: Listener, sound: Sound, result: Result) -> Drawing:
         files.PEAKS: json.dumps(render.peaks(sound.waveform, PEAK_COLUMNS)).encode(),
     }
     if sound.format in UNPLAYABLE:
-        contents[files.PLAYABLE] = _flac(sound)
+        contents[files.PLAYABLE] = flac(sound.waveform, sound.sample_rate)
     scope = {
         "low_db": round(low, 2),
         "high_db": round(high, 2),
@@ -95,8 +96,9 @@ def _frequency_ticks(classifier: Listener) -> list[dict[str, float]]:
     ]
 
 
-def _flac(sound: Sound) -> bytes:
+def flac(waveform: Array, sample_rate: int) -> bytes:
+    """16 bits, mono; what is beyond [-1, 1] is held at the ends."""
     buffer = io.BytesIO()
-    held = np.clip(sound.waveform, -1, 1)
-    soundfile.write(buffer, held, sound.sample_rate, format="FLAC", subtype="PCM_16")
+    held = np.clip(waveform, -1, 1)
+    soundfile.write(buffer, held, sample_rate, format="FLAC", subtype="PCM_16")
     return buffer.getvalue()

@@ -1,29 +1,34 @@
 """The loop that lets nothing be forgotten: `python -m tasks`.
 
 Expired leases go back to the queue, waiting rows get a nudge when the queue is empty,
-files that no row knows are removed.
+files that no row knows are removed, and studies that nobody asks for any more.
 """
 
 import logging
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from itertools import cycle
 from pathlib import Path
+from typing import Any
+from uuid import UUID
 
 from django.conf import settings
 from django.db import DatabaseError, close_old_connections
+from django.db.models import QuerySet
 from kombu.exceptions import OperationalError
 
-from classifier import files
-from classifier.models import Analysis, Clip, Lane
-from classifier.nudge import nudge, queued_messages
+from classifier import files, studies
+from classifier.models import Analysis, Clip, Lane, Study
+from classifier.nudge import nudge, nudge_study, queued_messages
 
 logger = logging.getLogger(__name__)
 
 # More nudges than workers could use at once would only pile up.
 MOST_NUDGES = 16
 ORPHAN_AGE_S = 3600
+# Studies in one pass, so that none takes long.
+MOST_REMOVED = 200
 # Names in one query; SQLite takes a limited number of parameters.
 QUERY_NAMES = 500
 
@@ -32,26 +37,37 @@ def sweep(shard: str) -> None:
     """One pass; `shard` names the folders it tidies, so that no pass takes long."""
     freed = return_expired()
     if freed:
-        logger.info("%d interrupted analyses were returned", freed)
+        logger.info("%d interrupted analyses and studies were returned", freed)
     nudge_waiting()
+    studies.remove_unused(MOST_REMOVED)
     remove_orphans(shard)
 
 
 def return_expired() -> int:
-    return Analysis.objects.expired().give_back()
+    return Analysis.objects.expired().give_back() + Study.objects.expired().give_back()
 
 
 def nudge_waiting() -> int:
     """Wake workers for rows that wait while their queue is empty. Returns how many nudges."""
     sent = 0
     for lane in Lane:
-        waiting = Analysis.objects.waiting().filter(lane=lane).values_list("pk", flat=True)
-        rows = list(waiting[:MOST_NUDGES])
-        if rows and queued_messages(lane) == 0:
+        clips = Analysis.objects.waiting().filter(lane=lane).values_list("pk", flat=True)
+        rows = list(clips[:MOST_NUDGES])
+        looks = list(_waiting_studies(lane))
+        if (rows or looks) and queued_messages(lane) == 0:
             for pk in rows:
                 nudge(pk, lane)
-            sent += len(rows)
+            for pk in looks:
+                nudge_study(pk)
+            sent += len(rows) + len(looks)
     return sent
+
+
+def _waiting_studies(lane: int) -> Iterable[UUID]:
+    """They have no lane of their own: they wait among the single clips."""
+    if lane != Lane.INTERACTIVE:
+        return ()
+    return Study.objects.waiting().values_list("pk", flat=True)[:MOST_NUDGES]
 
 
 def remove_orphans(shard: str) -> int:
@@ -59,6 +75,7 @@ def remove_orphans(shard: str) -> int:
     orphans = [
         *_unknown(_aged(files.root() / files.CLIPS / shard), _known_clips),
         *_unknown(_aged(files.root() / files.ANALYSES / shard), _known_analyses),
+        *_unknown(_aged(files.root() / files.STUDIES / shard), _known_studies),
         *_aged(files.root() / files.INCOMING),
     ]
     for path in orphans:
@@ -83,10 +100,18 @@ def _known_clips(names: list[str]) -> set[str]:
 
 
 def _known_analyses(names: list[str]) -> set[str]:
+    return _known_folders(Analysis.objects.all(), names)
+
+
+def _known_studies(names: list[str]) -> set[str]:
+    return _known_folders(Study.objects.all(), names)
+
+
+def _known_folders(rows: QuerySet[Any], names: list[str]) -> set[str]:
     """A folder is `<id>-<token>`; the token alone finds its few rows."""
     tokens = {name.rpartition("-")[2] for name in names}
-    rows = Analysis.objects.filter(token__in=tokens).values_list("pk", "token")
-    return {f"{pk}-{token}" for pk, token in rows} & set(names)
+    found = rows.filter(token__in=tokens).values_list("pk", "token")
+    return {f"{pk}-{token}" for pk, token in found} & set(names)
 
 
 def _aged(folder: Path) -> list[Path]:

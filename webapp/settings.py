@@ -333,6 +333,7 @@ SPECTACULAR_SETTINGS = {
     "ENUM_NAME_OVERRIDES": {
         "StateEnum": "classifier.models.State.values",
         "BatchStateEnum": "classifier.models.BatchState.values",
+        "StudyStateEnum": "classifier.models.StudyState.values",
     },
     "SERVE_INCLUDE_SCHEMA": False,
     "POSTPROCESSING_HOOKS": [

@@ -8,6 +8,7 @@ from rest_framework.exceptions import APIException, ValidationError
 from rest_framework.response import Response
 from rest_framework.views import exception_handler
 
+from classifier.studies import StudyRefused
 from classifier.uploads import UploadRefused
 
 HINTS = {
@@ -44,7 +45,7 @@ HINTS["bad_credentials"] = "Check both; passwords are case-sensitive."
 
 def on_error(error: Exception, context: dict[str, Any]) -> Response | None:
     """DRF's answer in our words."""
-    if isinstance(error, (UploadRefused, Refused)):
+    if isinstance(error, (UploadRefused, StudyRefused, Refused)):
         return _error(error.code, error.detail, error.hint, error.status)
     response = exception_handler(error, context)
     if response is None:

@@ -79,7 +79,15 @@ ROW = {
     "finished_at": MOMENT,
     "error": None,
 }
+STUDY = {
+    "kind": "sound",
+    "window": 0,
+    "map": "",
+    "figures": {"original": 0.924, "kept": 0.961, "rest": 0.083},
+    "files": {"kept.flac": f"/media/studies/{UUID}/kept.flac"},
+}
 EXAMPLES: dict[str, Any] = {
+    **STUDY,
     **FEATURES,
     **INSTALLED,
     **TOTALS,
@@ -116,7 +124,6 @@ EXAMPLES: dict[str, Any] = {
     "expires_at": "2026-12-22T09:14:03.512000Z",
     "expires_in_days": 30,
     "file": "(the bytes of dawn.wav)",
-    "files": [FILE],
     "first_used_at": MOMENT,
     "format": "WAV",
     "high": 1.73214,
@@ -153,4 +160,4 @@ EXAMPLES: dict[str, Any] = {
     "waveform": {"values": [-0.12, 0.11], "sample_rate": 44100, "duration": 5.0},
 }
 # Of names that mean something else in a batch.
-BATCH_EXAMPLES: dict[str, Any] = {"name": "field trip", "state": "closed"}
+BATCH_EXAMPLES: dict[str, Any] = {"name": "field trip", "state": "closed", "files": [FILE]}

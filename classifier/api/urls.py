@@ -1,6 +1,16 @@
 from django.urls import path
 
-from classifier.api import analyses, batches, checkpoints, classify, clips, docs, schema, tokens
+from classifier.api import (
+    analyses,
+    batches,
+    checkpoints,
+    classify,
+    clips,
+    docs,
+    schema,
+    studies,
+    tokens,
+)
 
 BATCH = "v1/batches/<uuid:pk>/"
 urlpatterns = [
@@ -19,6 +29,8 @@ urlpatterns = [
     path("v1/analyses/", analyses.AnalysesView.as_view(), name="api_analyses"),
     path("v1/analyses/<uuid:pk>/", analyses.AnalysisView.as_view(), name="api_analysis"),
     path("v1/analyses/<uuid:pk>/cancel/", analyses.CancelView.as_view(), name="api_cancel"),
+    path("v1/analyses/<uuid:pk>/studies/", studies.AskView.as_view(), name="api_analysis_studies"),
+    path("v1/studies/<uuid:pk>/", studies.StudyView.as_view(), name="api_study"),
     path("v1/batches/", batches.BatchesView.as_view(), name="api_batches"),
     path(BATCH, batches.BatchView.as_view(), name="api_batch"),
     path(f"{BATCH}files/", batches.BatchFilesView.as_view(), name="api_batch_files"),

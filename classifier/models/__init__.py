@@ -1,4 +1,4 @@
-"""Clips and analyses. The rows here are the truth about every job; messages only wake workers."""
+"""Clips, analyses, studies. The rows are the truth about every job; messages only wake workers."""
 
 from classifier.models.analyses import (
     MOST_ATTEMPTS,
@@ -22,6 +22,11 @@ from classifier.models.requests import (
     ApiToken,
     IdempotencyKey,
 )
+from classifier.models.studies import (
+    Study,
+    StudyKind,
+    StudyState,
+)
 
 __all__ = [
     "MOST_ATTEMPTS",
@@ -37,5 +42,8 @@ __all__ = [
     "Lane",
     "State",
     "Step",
+    "Study",
+    "StudyKind",
+    "StudyState",
     "beside",
 ]

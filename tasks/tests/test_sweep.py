@@ -9,7 +9,7 @@ from django.contrib.auth.models import User
 from pytest_django import Settings
 
 from classifier import files, uploads
-from classifier.models import Analysis, State
+from classifier.models import Analysis, State, Study, StudyKind, StudyState
 from tasks.sweep import ORPHAN_AGE_S, remove_orphans, return_expired
 
 
@@ -32,6 +32,25 @@ def test_it_returns_what_an_old_lease_holds(db: None) -> None:
     Analysis.objects.update(leased_until="2020-01-01T00:00Z")
     assert return_expired() == 1
     assert Analysis.objects.get().state == State.QUEUED
+
+
+def test_it_returns_a_study_and_keeps_only_the_folder_that_its_row_names(db: None) -> None:
+    owner = User.objects.create_user("anna")
+    analysis = uploads.accept([b"x"], name="x", owner=owner)
+    Study.objects.create(analysis=analysis, kind=StudyKind.WINDOW, window=0)
+    late = Study.objects.claim()
+    assert late is not None
+    Study.objects.update(leased_until="2020-01-01T00:00Z")
+    assert return_expired() == 1
+    assert Study.objects.get().state == StudyState.QUEUED
+    mine = Study.objects.claim()
+    assert mine is not None
+    folders = [files.study_folder(one.pk, one.token) for one in (late, mine)]
+    for folder in folders:
+        files.write_all(folder, {"maps.zip": b""})
+        age(folder)
+    assert remove_orphans(str(mine.pk)[:2]) == 1
+    assert [folder.exists() for folder in folders] == [False, True]
 
 
 def test_it_removes_old_files_that_no_row_knows_and_nothing_else(db: None) -> None:

@@ -1,0 +1,102 @@
+"""What a worker does when it is woken for a closer look: take the next study, make it, save it."""
+
+import logging
+
+from django.conf import settings
+
+from classifier import files, studies
+from classifier.models import Study, StudyKind
+from ml.audio import Limits, read
+from ml.checkpoint import CheckpointError
+from ml.errors import AudioError
+from ml.inference import Classifier
+from ml.inside import Array
+from tasks import closer
+from tasks.celery import app
+from tasks.classify import NotInstalledError, classifier_for
+
+logger = logging.getLogger(__name__)
+
+
+@app.task(name="tasks.study")
+def study(study_id: str) -> None:
+    """`study_id` says why this worker was woken; the database says what is next."""
+    _prepare()
+    mine = Study.objects.claim()
+    if mine is None:
+        return
+    logger.info("woken by %s, looks closer at %s", study_id, mine.analysis_id)
+    try:
+        _make(mine)
+    except Exception:
+        # Ours, not the sound's: it goes back and is tried again.
+        logger.exception("the study %s could not be finished", mine.pk)
+        Study.objects.held(mine.token).give_back()
+
+
+def _prepare() -> None:
+    """Load what the next study will need before it is claimed, so that no lease runs meanwhile."""
+    first = Study.objects.waiting().select_related("analysis").first()
+    if first is None:
+        return
+    try:
+        classifier_for(first.analysis.checkpoint)
+    except CheckpointError as error:
+        logger.warning("the next study will fail: %s", error)
+
+
+def _make(mine: Study) -> None:
+    """What cannot be had at the second try either ends it at once."""
+    try:
+        classifier = classifier_for(mine.analysis.checkpoint)
+        waveform = _decode(mine, classifier.info.features.sample_rate)
+    except CheckpointError as error:
+        studies.fail(mine, *_missing(mine.analysis.checkpoint, error))
+    except AudioError as error:
+        studies.fail(mine, error.code, error.detail, error.hint)
+    else:
+        found = _look(mine, classifier, waveform)
+        if not studies.save(mine, found.figures, found.contents):
+            logger.warning("%s was no longer ours; what was found is dropped", mine.pk)
+
+
+def _missing(identity: str, error: CheckpointError) -> tuple[str, str, str]:
+    gone = isinstance(error, NotInstalledError)
+    reason = "is no longer installed" if gone else "cannot be used any more"
+    return (
+        "checkpoint_missing",
+        f"It was heard by {identity}, which {reason}.",
+        "Analyse the sound again, and look closer at that analysis.",
+    )
+
+
+def _decode(mine: Study, sample_rate: int) -> Array:
+    """Raises AudioError."""
+    limits = Limits(settings.MAX_DURATION_S, settings.MAX_UPLOAD_BYTES)
+    try:
+        path = files.clip_path(mine.analysis.clip.file_key)
+        waveform = read(path, sample_rate, limits).waveform
+    except FileNotFoundError as error:
+        raise AudioError(
+            "file_missing", "The stored file is gone.", "Upload the sound once more."
+        ) from error
+    Study.objects.renew(mine.token)
+    return waveform
+
+
+def _look(mine: Study, classifier: Classifier, waveform: Array) -> closer.Found:
+    def go_on() -> None:
+        Study.objects.renew(mine.token)
+
+    analysis = mine.analysis
+    window = closer.cut(classifier, waveform, mine.window)
+    if mine.kind == StudyKind.SOUND:
+        found = closer.sound(classifier, window, mine.label, go_on)
+    elif mine.kind == StudyKind.CHANNELS:
+        found = closer.channels(classifier, window, mine.map, analysis.label, go_on)
+    else:
+        best = [prediction["class"] for prediction in analysis.predictions[: closer.BEST]]
+        found = closer.another_window(classifier, window, best, go_on)
+    go_on()
+    place = {"start_s": round(window.start_s, 3), "window_s": classifier.info.features.window_s}
+    return closer.Found(place | found.figures, found.contents)

@@ -1,0 +1,250 @@
+"""Closer looks, from the asking to the files: real broker, worker, database."""
+
+import io
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import requests
+import soundfile
+from PIL import Image
+
+from ml import checkpoint, render
+from ml.audio import read
+from ml.inference import Classifier
+from tests import cast
+from tests.checkpoints import usable
+from tests.house import House, Person, wait_for
+
+# Two sounds in one: 12 s, so four windows.
+LONG = cast.encode(
+    cast.chirp(300, 6000, 12.0, 44_100) + cast.noise(12.0, 44_100, level=0.02), 44_100, "FLAC"
+)
+SHORT = cast.encode(cast.clicks(4.0, 2.0))
+SECOND_START_S = 2.5
+
+
+@pytest.fixture(scope="module")
+def heard(anna: Person) -> dict[str, Any]:
+    return anna.wait(anna.submit("long.flac", LONG, again=True))
+
+
+@pytest.fixture(scope="module")
+def classifier() -> Classifier:
+    return Classifier.load(checkpoint.default_path())
+
+
+@pytest.fixture(scope="module")
+def second_window(classifier: Classifier, tmp_path_factory: pytest.TempPathFactory) -> Any:
+    path = tmp_path_factory.mktemp("long") / "long.flac"
+    path.write_bytes(LONG)
+    features = classifier.info.features
+    start = round(SECOND_START_S * features.sample_rate)
+    waveform = read(path, features.sample_rate).waveform
+    return waveform[start : start + features.window_samples]
+
+
+def ask(person: Person, analysis: dict[str, Any], **question: Any) -> requests.Response:
+    return requests.post(
+        f"{person.house.url}/api/v1/analyses/{analysis['id']}/studies/",
+        headers=person.headers,
+        json=question,
+        timeout=30,
+    )
+
+
+def look(person: Person, analysis: dict[str, Any], **question: Any) -> dict[str, Any]:
+    """Ask, and wait until it is done."""
+    answer = ask(person, analysis, **question)
+    assert answer.status_code == 202, answer.text
+    told = person.wait(answer.headers["Location"])
+    assert told["state"] == "done", told["error"]
+    return told
+
+
+def folders_of(house: House, study: dict[str, Any]) -> list[Path]:
+    return list((house.data / "media" / "studies").glob(f"*/{study['id']}-*"))
+
+
+def sounds_of(person: Person, study: dict[str, Any]) -> tuple[list[Any], int]:
+    """kept and rest as they were before they were made as loud as the original."""
+    sounds = []
+    for part in ("kept", "rest"):
+        answer = person.get(study["files"][f"{part}.flac"])
+        assert answer.headers["Content-Type"] == "audio/flac"
+        samples, rate = soundfile.read(io.BytesIO(answer.content), dtype="float32")
+        assert samples.ndim == 1
+        assert soundfile.info(io.BytesIO(answer.content)).subtype == "PCM_16"
+        sounds.append(samples / study["figures"][f"{part}_gain"])
+    return sounds, rate
+
+
+def test_a_sound_comes_apart_into_what_spoke_and_the_rest(
+    anna: Person, heard: dict, classifier: Classifier, second_window: Any
+) -> None:
+    label = heard["predictions"][0]["class"]
+    study = look(anna, heard, kind="sound", window=1, label=label)
+    figures = study["figures"]
+    assert figures["start_s"] == SECOND_START_S
+    (kept, rest), rate = sounds_of(anna, study)
+    assert rate == classifier.info.features.sample_rate
+    assert len(kept) == len(rest) == len(second_window)
+    # Two roundings to 16 bits, as loud as the files are.
+    rounding = (1 / figures["kept_gain"] + 1 / figures["rest_gain"]) / 2**15
+    assert np.abs(kept + rest - second_window).max() <= rounding
+    asked = classifier.info.classes.index(label)
+    answers = classifier.answers([second_window, kept, rest])
+    for name, answer in zip(("original", "kept", "rest"), answers, strict=True):
+        assert figures[name] == pytest.approx(float(answer.probabilities[asked]), abs=0.02), name
+    picture = Image.open(io.BytesIO(anna.get(study["files"]["evidence.png"]).content))
+    assert [picture.height, picture.width] == figures["shape"]
+    part = anna.get(study["files"]["kept.flac"], Range="bytes=0-3")
+    assert (part.status_code, part.content) == (206, b"fLaC")
+
+
+def test_a_short_sound_stays_as_long_as_it_is(anna: Person) -> None:
+    short = anna.wait(anna.submit("short.wav", SHORT, again=True))
+    label = short["predictions"][0]["class"]
+    study = look(anna, short, kind="sound", label=label)
+    (kept, rest), rate = sounds_of(anna, study)
+    assert len(kept) == len(rest) == 2 * rate
+
+
+@pytest.mark.parametrize("name", ["layer2", "layer1.block0.conv"])
+def test_all_channels_of_a_map_are_the_models_own(
+    anna: Person, heard: dict, classifier: Classifier, second_window: Any, name: str
+) -> None:
+    study = look(anna, heard, kind="channels", window=1, map=name)
+    figures, files = study["figures"], study["files"]
+    answer = classifier.info.classes.index(heard["predictions"][0]["class"])
+    expected = classifier.channels(second_window, name, answer)
+    values = np.load(io.BytesIO(anna.get(files["channels.npy"]).content), allow_pickle=False)
+    assert (values.dtype, list(values.shape)) == (np.float32, figures["shape"])
+    span = float(expected.values.max() - expected.values.min())
+    np.testing.assert_allclose(values, expected.values, atol=span / 100)
+    mean = np.load(io.BytesIO(anna.get(files["mean.npy"]).content), allow_pickle=False)
+    np.testing.assert_allclose(mean, values.mean(0), atol=1e-5)
+
+    numbers = [channel["number"] for channel in figures["channels"]]
+    assert sorted(numbers) == list(range(len(values)))
+    if name == "layer2":
+        spoke = [channel["share"] for channel in figures["channels"]]
+        assert spoke == sorted(spoke, reverse=True)
+        assert figures["ordered_by"] == "share"
+    else:
+        assert numbers == sorted(numbers)
+    sheet = np.asarray(Image.open(io.BytesIO(anna.get(files["sheet.png"]).content)))
+    _, height, width = figures["shape"]
+    for place, channel in enumerate(figures["channels"]):
+        top, left = place // figures["columns"] * height, place % figures["columns"] * width
+        tile = np.flipud(sheet[top : top + height, left : left + width]) / 255
+        low, high = channel["low"], channel["high"]
+        decoded = low + tile * (high - low)
+        off = np.abs(decoded - values[channel["number"]]).max()
+        assert off <= (high - low) / 255 + 1e-4, channel
+
+
+def test_another_window_of_a_long_clip_is_drawn(
+    anna: Person, heard: dict, classifier: Classifier, second_window: Any
+) -> None:
+    study = look(anna, heard, kind="window", window=1)
+    figures = study["figures"]
+    (result,) = classifier.answers([second_window])
+    best = classifier.predictions(result.probabilities)[0]
+    assert figures["predictions"][0]["class"] == best.label
+    assert figures["predictions"][0]["confidence"] == pytest.approx(best.confidence, abs=0.02)
+    assert figures["labels"] == [p["class"] for p in heard["predictions"][:5]]
+    inside = classifier.look([second_window], [[0]])[0]
+    for facts in figures["maps"]:
+        png = anna.get(study["files"][f"maps/{facts['name']}.png"])
+        assert png.headers["Content-Type"] == "image/png"
+        drawn = np.flipud(np.asarray(Image.open(io.BytesIO(png.content))))
+        mean = inside.maps[facts["name"]].mean
+        expected = render.to_index(mean, float(mean.min()), float(mean.max()))
+        assert np.abs(drawn.astype(int) - expected).max() <= 3, facts["name"]
+    assert anna.get(study["files"]["maps.zip"]).content[:2] == b"PK"
+
+
+def test_asking_twice_is_one_row_and_one_set_of_files(
+    house: House, anna: Person, heard: dict
+) -> None:
+    study = look(anna, heard, kind="window", window=2)
+    (folder,) = folders_of(house, study)
+    again = ask(anna, heard, kind="window", window=2)
+    assert (again.status_code, again.json()) == (200, study)
+    page = anna.post_page(f"/analyses/{heard['id']}/studies/", kind="window", window="2")
+    assert (page.status_code, f'data-study="{study["id"]}"' in page.text) == (200, True)
+    assert folders_of(house, study) == [folder]
+
+
+def test_an_unfinished_or_failed_analysis_cannot_be_looked_at(anna: Person) -> None:
+    failed = anna.wait(anna.submit("notes.wav", b"Monday: buy milk\n" * 50, again=True))
+    answer = ask(anna, failed, kind="window")
+    assert (answer.status_code, answer.json()["code"]) == (409, "not_done")
+
+
+def test_for_a_stranger_there_is_nothing(anna: Person, ben: Person, heard: dict) -> None:
+    study = look(anna, heard, kind="window", window=3)
+    assert ask(ben, heard, kind="window", window=3).status_code == 404
+    addresses = [f"/api/v1/studies/{study['id']}/", *study["files"].values()]
+    assert {ben.get(address).status_code for address in addresses} == {404}
+    assert ben.page(f"/studies/{study['id']}/part/").status_code == 404
+    answer = ben.post_page(f"/analyses/{heard['id']}/studies/", kind="window", window="3")
+    assert answer.status_code == 404
+
+
+def test_a_missing_checkpoint_fails_it_with_a_reason(house: House, anna: Person) -> None:
+    path = usable(house.data / "checkpoints" / "passing.safetensors", temperature=2.0)
+    try:
+        sent = requests.post(
+            f"{house.url}/api/v1/clips/",
+            headers=anna.headers,
+            data={"checkpoint": "passing"},
+            files={"file": ("x.wav", SHORT)},
+            timeout=60,
+        )
+        heard = anna.wait(sent.headers["Location"])
+    finally:
+        path.unlink()
+    answer = ask(anna, heard, kind="window")
+    study = anna.wait(answer.headers["Location"])
+    assert (study["state"], study["error"]["code"]) == ("failed", "checkpoint_missing")
+    assert "passing@" in study["error"]["detail"]
+
+
+def test_a_killed_worker_and_a_wiped_broker_lose_none(house: House) -> None:
+    person = house.person()
+    heard = person.wait(person.submit("long.flac", LONG))
+    labels = [prediction["class"] for prediction in heard["predictions"][:6]]
+    house.kill("worker")
+    asked = [
+        ask(person, heard, kind="sound", window=window, label=label).headers["Location"]
+        for label in labels
+        for window in range(4)
+    ]
+    house.broker().flushall()
+    house.start("worker")
+
+    def states() -> list[str]:
+        return [person.get(address).json()["state"] for address in asked]
+
+    wait_for(lambda: "running" in states(), 60, "a claim", every_s=0.02)
+    house.kill("worker")
+    assert {"queued", "running"} & set(states())
+    house.start("worker")
+    for address in asked:
+        study = person.wait(address, limit_s=120)
+        assert study["state"] == "done", study["error"]
+        # What a killed worker left is an orphan until the sweep, but the row names one folder.
+        assert person.get(study["files"]["kept.flac"]).content[:4] == b"fLaC"
+
+
+def test_deleting_the_clip_removes_its_studies_and_their_files(house: House, anna: Person) -> None:
+    short = anna.wait(anna.submit("short.wav", SHORT, again=True))
+    study = look(anna, short, kind="channels", map="conv1")
+    assert len(folders_of(house, study)) == 1
+    anna.post_page(f"/clips/{short['clip']}/delete/")
+    assert folders_of(house, study) == []
+    assert anna.get(f"/api/v1/studies/{study['id']}/").status_code == 404
+    assert anna.get(study["files"]["sheet.png"]).status_code == 404
