@@ -166,8 +166,8 @@ def pooled(inside: dict[str, Any], url_of: Callable[[str], str]) -> dict[str, An
 
 
 def input_place(told: dict[str, Any], shown_from_s: float, duration_s: float) -> Input:
-    """told: an analysis' scope. A short clip is shown whole, and silence after it."""
-    part = min(1.0, told["window_s"] / duration_s)
+    """told: an analysis' scope. A short clip is shown with the silence after it."""
+    part = told["window_s"] / duration_s
     columns = told["shown_columns"]
     frames = round((told["frames"] - 1) * told["window_s"] / duration_s) + 1
     left = columns * shown_from_s / duration_s

@@ -323,7 +323,7 @@ class SonoScope extends HTMLElement {
     png.hidden = Boolean(tile);
     png.href = image.src;
     png.download = `${title.replace(/[^\w.]+/g, "-")}.png`;
-    for (const button of document.querySelectorAll("[data-map]")) button.setAttribute("aria-pressed", button.contains(image));
+    for (const button of document.querySelectorAll("button[data-map]")) button.setAttribute("aria-pressed", button.contains(image));
     this.scrollIntoView({ block: "nearest" });
   }
 
@@ -338,14 +338,14 @@ class SonoScope extends HTMLElement {
   putAway() {
     this.find("lane").hidden = true;
     this.find("lane-caption").hidden = true;
-    for (const button of document.querySelectorAll("[data-map]")) button.setAttribute("aria-pressed", false);
+    for (const button of document.querySelectorAll("button[data-map]")) button.setAttribute("aria-pressed", false);
   }
 
   // --- pointer and keys -------------------------------------------------------------------
 
   clicked(event) {
-    const map = event.target.closest("[data-map]");
-    const answer = event.target.closest("[data-class]");
+    const map = event.target.closest("button[data-map]");
+    const answer = event.target.closest("button[data-class]");
     const open = event.target.closest("[data-open]");
     if (map) {
       const image = map.querySelector("img");
