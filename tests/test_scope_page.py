@@ -243,10 +243,10 @@ def test_every_channel_is_shown_when_asked_for(page: Page, house: House, short: 
     page.get_by_role("button", name="3 blocks").last.click()
     stage = page.locator("#stage-layer4")
     stage.get_by_role("button", name="Show, with the numbers").click()
-    sheet = stage.locator("[data-sheet]")
+    sheet = stage.locator("img[data-sheet]")
     expect(sheet).to_be_visible(timeout=60_000)
-    stage.get_by_label("Channel").fill("511")
-    stage.get_by_label("Channel").press("Enter")
+    stage.get_by_label("Channel", exact=True).fill("511")
+    stage.get_by_label("Channel", exact=True).press("Enter")
     expect(page.locator("[data-lane-title]")).to_have_text("layer4, channel 511")
 
 
@@ -279,7 +279,7 @@ def test_the_first_view_is_light(page: Page, house: House, short: dict) -> None:
     client.send("Network.setCacheDisabled", {"cacheDisabled": True})
     page.goto("about:blank")
     answered: list[Response] = []
-    page.on("response", answered.append)
+    page.on("response", lambda answer: answered.append(answer))
     show(page, house, short)
     page.wait_for_load_state("networkidle")
     sizes = {

@@ -66,7 +66,7 @@ class SonoScope extends HTMLElement {
     if (opacity) this.on(opacity, "input", () => this.show(this.chosen));
     this.on(document, "change", (event) => {
       if (!event.target.matches("[data-sheet-channel]")) return;
-      const sheet = event.target.closest(".study").querySelector("[data-sheet]");
+      const sheet = event.target.closest(".study").querySelector("img[data-sheet]");
       const { channels } = JSON.parse(sheet.dataset.figures);
       this.layTile(sheet, channels.findIndex(({ number }) => number === event.target.valueAsNumber));
     });
@@ -358,7 +358,7 @@ class SonoScope extends HTMLElement {
       const details = document.getElementById(open.dataset.open);
       details.open = !details.open;
       open.setAttribute("aria-expanded", details.open);
-    } else if (event.target.matches("[data-sheet]")) {
+    } else if (event.target.matches("img[data-sheet]")) {
       const sheet = event.target;
       const box = sheet.getBoundingClientRect();
       const { columns, shape } = JSON.parse(sheet.dataset.figures);
