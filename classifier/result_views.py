@@ -10,14 +10,17 @@ from django.urls import reverse
 from django.views.decorators.http import require_GET
 
 from classifier import checkpoints, reports, scope
-from classifier.models import Analysis, State
+from classifier.models import Analysis, State, Study, StudyKind, StudyState
+from classifier.study_views import study_context
 
 
 @login_required
 @require_GET
 def result(request: HttpRequest, pk: UUID) -> HttpResponse:
+    """`?window=3`: another window of a long clip than the one that speaks most for the answer."""
     analysis = get_object_or_404(Analysis.objects.for_owner(request.user), pk=pk)
-    return render(request, "classifier/result.html", _result_context(analysis))
+    context = _context(analysis, request.GET.get("window", ""))
+    return render(request, "classifier/result.html", context)
 
 
 @require_GET
@@ -30,12 +33,12 @@ def part(request: HttpRequest, pk: UUID) -> HttpResponse:
         return HttpResponse(headers={"HX-Redirect": reverse("history")})
     if request.GET.get("seen") == analysis.stage:
         return HttpResponse(status=204)
-    response = render(request, "classifier/_result.html", _result_context(analysis))
+    response = render(request, "classifier/_result.html", _context(analysis))
     response["Cache-Control"] = "no-store"
     return response
 
 
-def _result_context(analysis: Analysis) -> dict[str, Any]:
+def _context(analysis: Analysis, asked_window: str = "") -> dict[str, Any]:
     context: dict[str, Any] = {
         "analysis": analysis,
         "clip": analysis.clip,
@@ -43,18 +46,14 @@ def _result_context(analysis: Analysis) -> dict[str, Any]:
         "checkpoint_page": checkpoints.page_of(analysis.checkpoint),
     }
     if analysis.state == State.DONE:
-        context |= _heard_context(analysis)
+        window = scope.window_of(analysis.scope, asked_window)
+        context |= _heard(analysis, window) | _inside(analysis, window)
     return context
 
 
-def _heard_context(analysis: Analysis) -> dict[str, Any]:
+def _heard(analysis: Analysis, window: int) -> dict[str, Any]:
     told, duration_s = analysis.scope, analysis.clip.duration_s or 0.0
-    inside = told.get("inside", {})
-    shown_from_s, shown_to_s = told["shown_from_s"], told["shown_from_s"] + told["window_s"]
-
-    def picture_url(name: str) -> str:
-        return reverse("map", args=[analysis.pk, name])
-
+    shown_from_s = scope.start_of(told, window)
     return {
         "best": analysis.predictions[:5],
         "rest": analysis.predictions[5:],
@@ -63,11 +62,36 @@ def _heard_context(analysis: Analysis) -> dict[str, Any]:
         "time_ticks": scope.time_ticks(duration_s),
         "frequency_ticks": scope.frequency_ticks(told["ticks"]),
         "slots": scope.slots(told, duration_s),
-        "window": told.get("shown_window", 0),
+        "window": window,
         "shown_from_s": shown_from_s,
-        "shown_to_s": shown_to_s,
-        "evidence": scope.evidence(inside, picture_url),
-        "input": scope.input_place(told, duration_s),
-        "stages": scope.stages(analysis.maps, inside.get("strongest", {}), picture_url),
-        "pooled": scope.pooled(inside, picture_url),
+        "shown_to_s": shown_from_s + told["window_s"],
+        "input": scope.input_place(told, shown_from_s, duration_s),
+    }
+
+
+def _inside(analysis: Analysis, window: int) -> dict[str, Any]:
+    """What the network showed of that window: the analysis' own, or what a study found."""
+    maps, facts, address, owner = (
+        analysis.maps, analysis.scope.get("inside", {}), "map", analysis.pk,
+    )  # fmt: skip
+    known = Study.objects.filter(analysis=analysis, window=window)
+    if window != analysis.scope.get("shown_window", 0):
+        study = known.filter(kind=StudyKind.WINDOW).first()
+        if study is None or study.state != StudyState.DONE:
+            return {"pending": study or True}
+        maps, facts, address, owner = (
+            study.figures["maps"], study.figures["inside"], "study_map", study.pk,
+        )  # fmt: skip
+
+    def picture_url(name: str) -> str:
+        return reverse(address, args=[owner, name])
+
+    sounds = {
+        study.label: study_context(study)
+        for study in known.filter(kind=StudyKind.SOUND, state=StudyState.DONE)
+    }
+    return {
+        "evidence": scope.evidence(facts, picture_url, sounds),
+        "stages": scope.stages(maps, facts.get("strongest", {}), picture_url),
+        "pooled": scope.pooled(facts, picture_url),
     }

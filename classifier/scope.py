@@ -27,6 +27,7 @@ class Tick:
 class MapView:
     """One picture of numbers: a mean map, or one channel of it."""
 
+    name: str
     title: str
     url: str
     height: int
@@ -50,13 +51,17 @@ class StageView:
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """What spoke for one class in the window shown; logit: of that class there."""
+    """What spoke for one class in the window shown; logit: of that class there.
+
+    sound: what `_study.html` needs of the sounds made of it, {} before anybody asked.
+    """
 
     label: str
     logit: float
     url: str
     height: int
     width: int
+    sound: dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,10 +127,33 @@ def bands(told: dict[str, Any]) -> list[int]:
     return band_centres_hz(told["f_min_hz"], told["f_max_hz"], told["mels"], told["mel_scale"])
 
 
-def evidence(inside: dict[str, Any], url_of: Callable[[str], str]) -> list[Evidence]:
+def window_of(told: dict[str, Any], asked: str) -> int:
+    """The window that is asked for, or the one that is shown to who asks for none that exists."""
+    if asked.isascii() and asked.isdigit() and len(asked) < 6 and int(asked) < told["windows"]:
+        return int(asked)
+    return told.get("shown_window", 0)
+
+
+def start_of(told: dict[str, Any], window: int) -> float:
+    """Where a window begins, in seconds."""
+    if window == told.get("shown_window", 0):
+        return told["shown_from_s"]
+    return told["heard"][window]["start_s"]
+
+
+def evidence(
+    inside: dict[str, Any], url_of: Callable[[str], str], sounds: dict[str, dict[str, Any]]
+) -> list[Evidence]:
     """Of the best answers in their order; none in analyses from before there was any."""
     return [
-        Evidence(one["label"], one["logit"], url_of(f"evidence.{rank}"), *one["shape"])
+        Evidence(
+            one["label"],
+            one["logit"],
+            url_of(f"evidence.{rank}"),
+            one["shape"][0],
+            one["shape"][1],
+            sounds.get(one["label"], {}),
+        )
         for rank, one in enumerate(inside.get("evidence", ()))
     ]
 
@@ -137,12 +165,12 @@ def pooled(inside: dict[str, Any], url_of: Callable[[str], str]) -> dict[str, An
     return {**inside["pooled"], "channels": rows * columns, "url": url_of("pooled")}
 
 
-def input_place(told: dict[str, Any], duration_s: float) -> Input:
-    """told: an analysis' scope. A short clip is shown whole, and silence after it."""
-    part = min(1.0, told["window_s"] / duration_s)
+def input_place(told: dict[str, Any], shown_from_s: float, duration_s: float) -> Input:
+    """told: an analysis' scope. A short clip is shown with the silence after it."""
+    part = told["window_s"] / duration_s
     columns = told["shown_columns"]
     frames = round((told["frames"] - 1) * told["window_s"] / duration_s) + 1
-    left = columns * told["shown_from_s"] / duration_s
+    left = columns * shown_from_s / duration_s
     return Input(round(left, 2), round(columns * part, 2), frames)
 
 
@@ -161,14 +189,15 @@ def stages(
         facts = by_name[name]
         height, width = facts["shape"]
         return MapView(
-            title, url_of(name), height, width, facts["channels"], facts["low"], facts["high"]
-        )
+            name, title, url_of(name), height, width,
+            facts["channels"], facts["low"], facts["high"],
+        )  # fmt: skip
 
     def channel(stage: str, rank: int, facts: dict[str, Any]) -> MapView:
         height, width = by_name[stage]["shape"]
         return MapView(
-            f"{stage}, channel {facts['number']}", url_of(f"{stage}.top{rank}"), height, width, 1,
-            facts["low"], facts["high"], facts["share"],
+            stage, f"{stage}, channel {facts['number']}", url_of(f"{stage}.top{rank}"),
+            height, width, 1, facts["low"], facts["high"], facts["share"],
         )  # fmt: skip
 
     return [

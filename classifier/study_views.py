@@ -10,7 +10,7 @@ from django.urls import reverse
 from django.views.decorators.http import require_GET, require_POST
 
 from classifier import studies
-from classifier.models import Analysis, Study, StudyKind
+from classifier.models import Analysis, Study, StudyKind, StudyState
 from classifier.studies import Question, StudyRefused
 
 
@@ -57,19 +57,24 @@ def part(request: HttpRequest, pk: UUID) -> HttpResponse:
 
 
 def _part(request: HttpRequest, study: Study) -> HttpResponse:
-    addresses = studies.addresses(study)
-    context: dict[str, Any] = {
+    status = 202 if study.unfinished else 200
+    response = render(request, "classifier/_study.html", study_context(study), status=status)
+    response["Cache-Control"] = "no-store"
+    if study.kind == StudyKind.WINDOW and study.state == StudyState.DONE:
+        # The page shows it in many places: from the start, then.
+        response["HX-Refresh"] = "true"
+    return response
+
+
+def study_context(study: Study) -> dict[str, Any]:
+    """For `_study.html`."""
+    return {
         "study": study,
         # For data attributes: kept.flac → data-kept.
         "files": [
             (name.partition(".")[0], address)
-            for name, address in addresses.items()
+            for name, address in studies.addresses(study).items()
             if "/" not in name
         ],
         "figures": json.dumps(study.figures),
     }
-    response = render(
-        request, "classifier/_study.html", context, status=202 if study.unfinished else 200
-    )
-    response["Cache-Control"] = "no-store"
-    return response

@@ -1,6 +1,5 @@
 """The main job, done by a person in a real browser, under the strict policy of the pages."""
 
-import re
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -72,9 +71,7 @@ def test_two_files_are_heard_live_and_one_is_played(
 
     page.locator(".row", has_text="rising.wav").locator("a.what").click()
     expect(page.locator(".predictions").first.locator("li")).to_have_count(5)
-    expect(page.locator(".stages figure")).to_have_count(5)
-    page.get_by_text("layer3: its blocks").click()
-    expect(page.locator("details[open] .small-maps figure")).to_have_count(12)
+    expect(page.locator(".station")).to_have_count(8)
     eager = "Array.from(document.images).filter(i => i.loading != 'lazy')"
     # Asked from outside: to wait inside, the page would have to allow `eval`.
     wait_for(lambda: page.evaluate(f"{eager}.every(i => i.complete)"), 20, "the pictures")
@@ -84,14 +81,6 @@ def test_two_files_are_heard_live_and_one_is_played(
     expect(page.get_by_role("button", name="Pause")).to_be_visible()
     expect(page.locator("[data-clock]")).not_to_have_text("0.00 s")
     page.get_by_role("button", name="Pause").click()
-    page.locator("[data-picture]").click(position={"x": 2, "y": 50})
-    expect(page.locator("[data-clock]")).to_have_text(re.compile(r"^0\.0\d s$"))
-    # Two at once: the second must not be lost while the first is still being sought.
-    page.evaluate(
-        """() => { for (const key of ["ArrowRight", "ArrowRight"])
-        document.body.dispatchEvent(new KeyboardEvent("keydown", { key, bubbles: true })) }"""
-    )
-    expect(page.locator("[data-clock]")).to_have_text(re.compile(r"^0\.1\d s$"))
     assert watch.faults == []
 
 

@@ -64,6 +64,12 @@ class SonoScope extends HTMLElement {
     this.on(document, "pointermove", (event) => this.point(event));
     const opacity = document.querySelector("[data-opacity]");
     if (opacity) this.on(opacity, "input", () => this.show(this.chosen));
+    this.on(document, "change", (event) => {
+      if (!event.target.matches("[data-sheet-channel]")) return;
+      const sheet = event.target.closest(".study").querySelector("img[data-sheet]");
+      const { channels } = JSON.parse(sheet.dataset.figures);
+      this.layTile(sheet, channels.findIndex(({ number }) => number === event.target.valueAsNumber));
+    });
     for (const button of this.querySelectorAll("[data-source]")) {
       this.on(button, "click", () => this.use(button.dataset.source));
     }
@@ -128,7 +134,7 @@ class SonoScope extends HTMLElement {
       delete this.sources[name];
     }
     if (done) {
-      const offset = Number(done.dataset.from);
+      const offset = Number(this.dataset.from);
       this.sources.kept = this.source(done.dataset.kept, offset);
       this.sources.rest = this.source(done.dataset.rest, offset);
     }
@@ -302,39 +308,49 @@ class SonoScope extends HTMLElement {
 
   // --- maps -------------------------------------------------------------------------------
 
-  lay(image, title, tile) {
+  // facts: low, high, and of how many channels it is the mean · tile: of a sheet, in its cells.
+  lay(image, title, facts, tile) {
     const canvas = this.querySelector("[data-lane] canvas");
     copyOnto(canvas, image, tile);
-    for (const name of ["low", "high"]) canvas.dataset[name] = image.dataset[name];
+    for (const name of ["low", "high"]) canvas.dataset[name] = facts[name];
     this.place(canvas);
     this.find("lane").hidden = false;
     this.find("lane-caption").hidden = false;
     this.find("lane-title").textContent = title;
-    const of = Number(image.dataset.of) > 1 ? `mean of ${image.dataset.of} channels · ` : "";
-    this.find("lane-facts").textContent = `${of}${canvas.height}×${canvas.width} cells · ${Number(image.dataset.low).toFixed(2)} … ${Number(image.dataset.high).toFixed(2)}`;
+    const of = Number(facts.of) > 1 ? `mean of ${facts.of} channels · ` : "";
+    this.find("lane-facts").textContent = `${of}${canvas.height}×${canvas.width} cells · ${Number(facts.low).toFixed(2)} … ${Number(facts.high).toFixed(2)}`;
     const png = this.find("lane-png");
+    png.hidden = Boolean(tile);
     png.href = image.src;
     png.download = `${title.replace(/[^\w.]+/g, "-")}.png`;
-    for (const button of document.querySelectorAll("[data-map]")) button.setAttribute("aria-pressed", button.contains(image));
+    for (const button of document.querySelectorAll("button[data-map]")) button.setAttribute("aria-pressed", button.contains(image));
     this.scrollIntoView({ block: "nearest" });
+  }
+
+  layTile(sheet, place) {
+    const { columns, shape: [, height, width], channels } = JSON.parse(sheet.dataset.figures);
+    const facts = channels[place];
+    if (!facts) return;
+    const tile = [(place % columns) * width, Math.floor(place / columns) * height, width, height];
+    this.lay(sheet, `${sheet.dataset.title}, channel ${facts.number}`, facts, tile);
   }
 
   putAway() {
     this.find("lane").hidden = true;
     this.find("lane-caption").hidden = true;
-    for (const button of document.querySelectorAll("[data-map]")) button.setAttribute("aria-pressed", false);
+    for (const button of document.querySelectorAll("button[data-map]")) button.setAttribute("aria-pressed", false);
   }
 
   // --- pointer and keys -------------------------------------------------------------------
 
   clicked(event) {
-    const map = event.target.closest("[data-map]");
-    const answer = event.target.closest("[data-class]");
+    const map = event.target.closest("button[data-map]");
+    const answer = event.target.closest("button[data-class]");
     const open = event.target.closest("[data-open]");
     if (map) {
       const image = map.querySelector("img");
       if (map.getAttribute("aria-pressed") === "true") this.putAway();
-      else if (image.complete && image.naturalWidth) this.lay(image, map.dataset.title);
+      else if (image.complete && image.naturalWidth) this.lay(image, map.dataset.title, image.dataset);
     } else if (answer) {
       const number = Number(answer.dataset.class);
       this.show(number === this.chosen ? 0 : number);
@@ -342,6 +358,13 @@ class SonoScope extends HTMLElement {
       const details = document.getElementById(open.dataset.open);
       details.open = !details.open;
       open.setAttribute("aria-expanded", details.open);
+    } else if (event.target.matches("img[data-sheet]")) {
+      const sheet = event.target;
+      const box = sheet.getBoundingClientRect();
+      const { columns, shape } = JSON.parse(sheet.dataset.figures);
+      const column = Math.floor(((event.clientX - box.left) / box.width) * columns);
+      const row = Math.floor(((event.clientY - box.top) / box.height) * Math.ceil(shape[0] / columns));
+      this.layTile(sheet, row * columns + column);
     } else if (event.target.closest("[data-lane-close]")) {
       this.putAway();
     }

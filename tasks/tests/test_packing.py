@@ -1,0 +1,107 @@
+"""What the worker packs, the pages take apart again."""
+
+import io
+import json
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from classifier import packs
+from ml import checkpoint, render
+from ml.inference import Classifier
+from ml.inside import Inside
+from ml.model import STAGES, map_names
+from tasks.packing import Pack, pack
+from tests import cast
+
+
+@pytest.fixture(scope="module")
+def classifier() -> Classifier:
+    return Classifier.load(checkpoint.SHIPPED, torch.device("cpu"), torch.float32)
+
+
+@pytest.fixture(scope="module")
+def inside(classifier: Classifier) -> Inside:
+    return classifier.classify([cast.chirp(300, 5000, 5.0)])[0].inside
+
+
+@pytest.fixture(scope="module")
+def packed(classifier: Classifier, inside: Inside) -> Pack:
+    return pack(inside, classifier.info.classes)
+
+
+@pytest.fixture
+def path(packed: Pack, tmp_path: Path) -> Path:
+    path = tmp_path / "maps.zip"
+    path.write_bytes(packed.data)
+    return path
+
+
+def test_every_map_is_read_back_as_near_as_its_colours_tell(
+    inside: Inside, packed: Pack, path: Path
+) -> None:
+    found = dict(packs.values(path, packed.maps))
+    assert tuple(found) == map_names()
+    for name, cells in found.items():
+        mean = inside.maps[name].mean
+        step = (mean.max() - mean.min()) / 255
+        assert np.abs(cells - mean).max() <= step / 2 + 1e-4, name
+
+
+def test_the_strongest_channels_are_pictures_of_their_own(
+    inside: Inside, packed: Pack, path: Path
+) -> None:
+    for stage in STAGES:
+        for rank, (channel, facts) in enumerate(
+            zip(inside.strongest[stage], packed.facts["strongest"][stage], strict=True)
+        ):
+            png = packs.picture(path, packed.maps, f"{stage}.top{rank}")
+            assert png is not None
+            cells = packs.cells(png, facts["low"], facts["high"])
+            assert facts["number"] == channel.number
+            assert np.abs(cells - channel.values).max() <= (facts["high"] - facts["low"]) / 255
+    assert packs.picture(path, packed.maps, f"layer4.top{len(inside.strongest['layer4'])}") is None
+
+
+def test_evidence_is_clear_where_nothing_spoke(inside: Inside, packed: Pack, path: Path) -> None:
+    assert [one["label"] for one in packed.facts["evidence"]] == [
+        Classifier.load(checkpoint.SHIPPED).info.classes[number] for number in inside.classes
+    ]
+    for rank, values in enumerate(inside.evidence):
+        png = packs.picture(path, packed.maps, f"evidence.{rank}")
+        assert png is not None
+        opacity = np.asarray(Image.open(io.BytesIO(png)).convert("RGBA"))[:, :, 3] / 255
+        assert np.abs(np.flipud(opacity) - values).max() <= 0.5 / (render.OVERLAY_LEVELS - 1) + 0.01
+
+
+def test_the_pooled_values_stand_in_the_order_of_their_channels(
+    inside: Inside, packed: Pack, path: Path
+) -> None:
+    png = packs.picture(path, packed.maps, "pooled")
+    assert png is not None
+    facts = packed.facts["pooled"]
+    index = np.asarray(Image.open(io.BytesIO(png))).ravel()
+    values = facts["low"] + index / 255 * (facts["high"] - facts["low"])
+    assert np.abs(values - inside.pooled).max() <= (facts["high"] - facts["low"]) / 255
+
+
+def test_a_person_gets_every_picture_by_its_name(packed: Pack, path: Path) -> None:
+    whole = zipfile.ZipFile(io.BytesIO(packs.as_zip(path, packed.maps, packed.facts)))
+    names = set(whole.namelist())
+    assert {f"{name}.png" for name in map_names()} < names
+    assert {"layer3.top0.png", "evidence.4.png", "pooled.png", "index.json"} < names
+    assert json.loads(whole.read("index.json"))["maps"][-1]["channels"] == 512
+
+
+@pytest.mark.parametrize("name", ["layer9", "layer2.maps.png", "../layer1", "layer2.top99", ""])
+def test_other_names_are_no_pictures(packed: Pack, path: Path, name: str) -> None:
+    assert packs.picture(path, packed.maps, name) is None
+
+
+def test_a_noisy_clip_stays_within_its_bytes(classifier: Classifier) -> None:
+    noise = classifier.classify([cast.noise(5.0, level=0.3)])[0].inside
+    assert len(pack(noise, classifier.info.classes).data) < 90_000

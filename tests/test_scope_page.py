@@ -1,0 +1,291 @@
+"""The result page as an instrument, in a real browser under the strict policy of the pages."""
+
+import io
+import re
+from collections.abc import Iterator
+from itertools import pairwise
+from urllib.parse import urlsplit
+
+import numpy as np
+import pytest
+import soundfile
+from playwright.sync_api import Browser, Page, Response, expect
+
+from tests import cast
+from tests.house import PASSWORD, House, Person, wait_for
+from tests.test_browser import Watch
+
+LONG_S = 20.0
+
+
+@pytest.fixture(scope="module")
+def listener(house: House) -> Person:
+    return house.person()
+
+
+@pytest.fixture(scope="module")
+def short(listener: Person) -> dict:
+    sound = cast.chirp(300, 5000, 5.0)
+    return listener.wait(listener.submit("rising.wav", cast.encode(sound)))
+
+
+@pytest.fixture(scope="module")
+def long(listener: Person) -> dict:
+    parts = [cast.noise(5.0), cast.chirp(200, 8000, 5.0), cast.clicks(4, 5.0), cast.tone(900, 5.0)]
+    return listener.wait(listener.submit("walk.wav", cast.encode(np.concatenate(parts))))
+
+
+@pytest.fixture
+def page(house: House, browser: Browser, listener: Person) -> Iterator[Page]:
+    context = browser.new_context(viewport={"width": 1280, "height": 1000})
+    page = context.new_page()
+    watch = Watch(page, urlsplit(house.url).netloc)
+    page.goto(f"{house.url}/account/sign-in/")
+    page.get_by_label("Username").fill(listener.name)
+    page.get_by_label("Password").fill(PASSWORD)
+    page.get_by_role("button", name="Sign in").click()
+    yield page
+    assert watch.faults == []
+    context.close()
+
+
+def show(page: Page, house: House, analysis: dict, query: str = "") -> None:
+    page.goto(f"{house.url}/analyses/{analysis['id']}/{query}")
+    expect(page.get_by_role("button", name="Play")).to_be_enabled()
+
+
+def clock(page: Page) -> float:
+    return float(page.locator("[data-clock]").inner_text().split()[0])
+
+
+def playhead(page: Page) -> float:
+    """Where it stands, a share of the time axis."""
+    head = page.locator("[data-playhead]").bounding_box()
+    course = page.locator("[data-course]").bounding_box()
+    assert head and course
+    return (head["x"] - course["x"]) / course["width"]
+
+
+def test_a_click_and_the_arrows_seek_and_the_playhead_goes_with_them(
+    page: Page, house: House, short: dict
+) -> None:
+    show(page, house, short)
+    box = page.locator("[data-picture]").bounding_box()
+    assert box
+    page.locator("[data-picture]").click(position={"x": box["width"] / 2, "y": 60})
+    expect(page.locator("[data-clock]")).to_have_text(re.compile(r"^2\.(49|5\d)"))
+    assert playhead(page) == pytest.approx(0.5, abs=0.01)
+    # Two at once: the second must not be lost while the first is still being sought.
+    page.evaluate(
+        """() => { for (const key of ["ArrowRight", "ArrowRight"])
+        document.body.dispatchEvent(new KeyboardEvent("keydown", { key, bubbles: true })) }"""
+    )
+    expect(page.locator("[data-clock]")).to_have_text(re.compile(r"^2\.(69|7\d) s$"))
+    page.keyboard.press("Space")
+    wait_for(lambda: clock(page) > 2.9, 20, "the sound to go on")
+    page.keyboard.press("Space")
+    expect(page.get_by_role("button", name="Play")).to_be_visible()
+
+
+def test_what_is_drawn_over_is_repeated(page: Page, house: House, short: dict) -> None:
+    show(page, house, short)
+    box = page.locator("[data-picture]").bounding_box()
+    assert box
+    page.mouse.move(box["x"] + box["width"] * 0.2, box["y"] + 50)
+    page.mouse.down()
+    page.mouse.move(box["x"] + box["width"] * 0.3, box["y"] + 60, steps=4)
+    page.mouse.up()
+    expect(page.locator("[data-loop]")).to_have_text(
+        re.compile(r"^Loop (0\.9\d|1\.0\d)–1\.[45]\d s$")
+    )
+    page.keyboard.press("Space")
+    seen = []
+    for _ in range(25):
+        page.wait_for_timeout(80)
+        seen.append(clock(page))
+    assert max(seen) < 1.8
+    assert any(later < earlier for earlier, later in pairwise(seen))
+    page.keyboard.press("Space")
+    page.keyboard.press("l")
+    expect(page.locator("[data-loop-range]")).to_be_hidden()
+
+
+def test_zoom_widens_everything_on_the_time_axis(page: Page, house: House, short: dict) -> None:
+    show(page, house, short)
+    before = page.locator("[data-picture]").bounding_box()
+    assert before
+    ticks = page.locator("[data-time-axis] text").count()
+    page.keyboard.press("+")
+    page.get_by_role("button", name="Zoom in").click()
+    expect(page.locator("[data-zoom-level]")).to_have_text("4×")
+    for part in ("[data-picture]", "[data-wave]", "[data-time-axis]"):
+        box = page.locator(part).bounding_box()
+        assert box
+        assert box["width"] == pytest.approx(4 * before["width"], rel=0.01), part
+    assert page.locator("[data-time-axis] text").count() > ticks
+    page.keyboard.press("-")
+    page.keyboard.press("-")
+    expect(page.get_by_role("button", name="Zoom out")).to_be_disabled()
+
+
+def test_the_picture_is_read_in_seconds_hertz_and_decibels(
+    page: Page, house: House, short: dict
+) -> None:
+    show(page, house, short)
+    box = page.locator("[data-picture]").bounding_box()
+    assert box
+    # A chirp from 300 to 5,000 Hz: at the middle it is at 2,650 Hz, and loud.
+    heard = []
+    for step in range(0, int(box["height"]), 4):
+        page.mouse.move(box["x"] + box["width"] / 2, box["y"] + step)
+        words = page.locator("[data-readout]").inner_text().split()
+        hertz = float(words[2]) * (1000 if words[3] == "kHz" else 1)
+        assert float(words[0]) == pytest.approx(2.5, abs=0.03)
+        heard.append((float(words[4].replace("−", "-")), hertz))
+    level, hertz = max(heard)
+    assert hertz == pytest.approx(2650, rel=0.1)
+    assert level > sorted(heard)[len(heard) // 2][0] + 20
+
+
+def test_evidence_lights_up_for_one_class_at_a_time_and_goes_away(
+    page: Page, house: House, short: dict
+) -> None:
+    show(page, house, short)
+    shown = page.locator("[data-evidence]:visible")
+    expect(shown).to_have_count(1)
+    first = page.locator(".answer-button").first
+    expect(first).to_have_attribute("aria-pressed", "true")
+    page.keyboard.press("3")
+    expect(shown).to_have_count(1)
+    expect(shown).to_have_attribute("data-evidence", "3")
+    expect(first).to_have_attribute("aria-pressed", "false")
+    page.locator("[data-opacity]").fill("20")
+    expect(shown).to_have_css("opacity", "0.2")
+    page.get_by_role("button", name="Hide").click()
+    expect(shown).to_have_count(0)
+    first.click()
+    expect(shown).to_have_attribute("data-evidence", "1")
+
+
+def test_only_the_evidence_is_played_and_it_is_where_the_evidence_is(
+    page: Page, house: House, listener: Person, short: dict
+) -> None:
+    show(page, house, short)
+    page.locator("[data-hear='1'] button").click()
+    expect(page.locator("[data-hear='1'] .parts dd")).to_have_count(3, timeout=60_000)
+    kept = page.locator("[data-kept]").get_attribute("data-kept")
+    rest = page.locator("[data-rest]").get_attribute("data-rest")
+    assert kept and rest
+
+    page.keyboard.press("Space")
+    wait_for(lambda: clock(page) > 0.3, 20, "the original to play")
+    page.get_by_role("radio", name="Only the evidence").click()
+    at = clock(page)
+    wait_for(lambda: clock(page) > at + 0.2, 20, "the evidence to play on from there")
+    page.keyboard.press("a")
+    expect(page.get_by_role("radio", name="Without it")).to_be_checked()
+    page.keyboard.press("Space")
+
+    # Each cell's share of the kept sound follows the evidence that was drawn over it.
+    drawn = page.evaluate(
+        """() => { const image = document.querySelector("[data-evidence='1']");
+        const canvas = new OffscreenCanvas(image.naturalWidth, image.naturalHeight);
+        const context = canvas.getContext("2d"); context.drawImage(image, 0, 0);
+        const { data, width, height } = context.getImageData(0, 0, canvas.width, canvas.height);
+        return [height, width, Array.from(data).filter((_, at) => at % 4 == 3)]; }"""
+    )
+    evidence = np.flipud(np.reshape(drawn[2], drawn[:2])) / 255
+    power = [columns(listener.get(address).content, drawn[1]) for address in (kept, rest)]
+    share = power[0] / (power[0] + power[1])
+    assert np.corrcoef(share, evidence.mean(axis=0))[0, 1] > 0.3
+
+
+def columns(flac: bytes, count: int) -> np.ndarray:
+    """The sound's power in `count` equal parts of time."""
+    samples, _ = soundfile.read(io.BytesIO(flac), dtype="float64")
+    return np.array([part @ part + 1e-9 for part in np.array_split(samples, count)])
+
+
+def test_a_stage_opens_and_a_channel_is_laid_under_the_spectrogram(
+    page: Page, house: House, short: dict
+) -> None:
+    show(page, house, short)
+    expect(page.locator(".station")).to_have_count(8)
+    page.get_by_role("button", name="6 blocks").click()
+    stage = page.locator("#stage-layer3")
+    expect(stage.locator("figure")).to_have_count(12 + 8)
+    stage.locator("figcaption", has_text="channel").first.scroll_into_view_if_needed()
+    channel = stage.locator("button[data-map]").nth(12)
+    wait_for(
+        lambda: channel.locator("img").evaluate("i => i.complete && i.naturalWidth") == 20,
+        20,
+        "the channel's picture",
+    )
+    channel.click()
+    lane = page.locator("[data-lane] canvas")
+    expect(lane).to_be_visible()
+    assert lane.evaluate("c => [c.height, c.width]") == [8, 20]
+    # On the same time axis.
+    for edge in ("x", "width"):
+        under, over = lane.bounding_box(), page.locator("[data-picture]").bounding_box()
+        assert under and over
+        assert under[edge] == pytest.approx(over[edge], abs=2)
+    lane.hover()
+    expect(page.locator("[data-readout]")).to_have_text(
+        re.compile(r"^\d\.\d\d s +\S+ k?Hz +−?[\d.]+$")
+    )
+    page.get_by_role("button", name="Put away").click()
+    expect(lane).to_be_hidden()
+
+
+def test_every_channel_is_shown_when_asked_for(page: Page, house: House, short: dict) -> None:
+    show(page, house, short)
+    page.get_by_role("button", name="3 blocks").last.click()
+    stage = page.locator("#stage-layer4")
+    stage.get_by_role("button", name="Show, with the numbers").click()
+    sheet = stage.locator("img[data-sheet]")
+    expect(sheet).to_be_visible(timeout=60_000)
+    stage.get_by_label("Channel", exact=True).fill("511")
+    stage.get_by_label("Channel", exact=True).press("Enter")
+    expect(page.locator("[data-lane-title]")).to_have_text("layer4, channel 511")
+
+
+def test_each_window_of_a_long_clip_can_be_looked_into(
+    page: Page, house: House, long: dict
+) -> None:
+    show(page, house, long)
+    windows = page.locator(".slots a")
+    assert windows.count() == 7
+    shown = page.locator(".slots a[aria-current]")
+    expect(shown).to_have_count(1)
+    other = "5" if shown.get_attribute("data-window") != "5" else "1"
+    page.locator(f".slots a[data-window='{other}']").click()
+    expect(page.locator(".station")).to_have_count(8, timeout=60_000)
+    expect(shown).to_have_attribute("data-window", other)
+    evidence = page.locator("[data-evidence='1']").bounding_box()
+    course = page.locator("[data-course]").bounding_box()
+    assert evidence and course
+    start = 2.5 * int(other) / LONG_S
+    assert (evidence["x"] - course["x"]) / course["width"] == pytest.approx(start, abs=0.01)
+    assert evidence["width"] / course["width"] == pytest.approx(5 / LONG_S, abs=0.01)
+    page.reload()
+    expect(page.locator(".station")).to_have_count(8)
+    expect(shown).to_have_attribute("data-window", other)
+
+
+def test_the_first_view_is_light(page: Page, house: House, short: dict) -> None:
+    client = page.context.new_cdp_session(page)
+    client.send("Network.enable")
+    client.send("Network.setCacheDisabled", {"cacheDisabled": True})
+    page.goto("about:blank")
+    answered: list[Response] = []
+    page.on("response", lambda answer: answered.append(answer))
+    show(page, house, short)
+    page.wait_for_load_state("networkidle")
+    sizes = {
+        answer.url: answer.request.sizes()["responseBodySize"]
+        for answer in answered
+        if not answer.url.endswith("/audio")
+    }
+    assert sum(sizes.values()) <= 350_000, sizes
+    assert page.evaluate("document.querySelectorAll('*').length") <= 1500
