@@ -280,7 +280,7 @@ def test_the_page_polls_until_it_is_done(anna: User) -> None:
         f'data-kept="/media/studies/{study.pk}/kept.flac"',
         f'data-rest="/media/studies/{study.pk}/rest.flac"',
         f'data-evidence="/media/studies/{study.pk}/evidence.png"',
-        "data-figures=",
+        *("90.0 %", "95.0 %", "10.0 %"),
     ):
         assert said in shown, said
     assert page.post(address, {"kind": "sound", "label": "dog"}).status_code == 200
