@@ -206,7 +206,7 @@ def test_a_token_is_made_and_revoked_on_the_account_page(
     watch = Watch(page, urlsplit(house.url).netloc)
     sign_up(page, house, "keeper")
     page.get_by_role("link", name="keeper").click()
-    page.get_by_label("Name:").fill("garden box")
+    page.get_by_label("Name").fill("garden box")
     page.get_by_role("button", name="Make token").click()
     secret = page.locator("[data-secret]").inner_text()
     headers = {"Authorization": f"Token {secret}"}
