@@ -48,7 +48,17 @@ def furnish(house: House) -> Scene:
     places["waiting"] = _id(keeper.submit("rain-on-the-shed.flac", _rain()))
     evening = {f"2026-05-1{day}/pond.wav": _frogs(day) for day in range(4)}
     places["waiting_batch"] = _batch(keeper, "Pond, four evenings", evening, close=False)
+    for person in (keeper, scene.newcomer):
+        _without_token(person)
     return scene
+
+
+def _without_token(person: Person) -> None:
+    """Without the one that every person of a test has; called last, for it is gone then."""
+    rows = person.get("/api/v1/tokens/").json()["results"]
+    for row in rows:
+        if not row["name"]:
+            person.post_page(f"/account/tokens/{row['id']}/revoke/")
 
 
 def _id(location: str) -> str:
@@ -132,9 +142,3 @@ def _rain() -> bytes:
 
 def _frogs(seed: int) -> bytes:
     return cast.encode(cast.clicks(8, 4.0) + cast.noise(4.0, level=0.03, seed=seed))
-
-
-def cookies(person: Person) -> list[dict[str, str]]:
-    """What a browser has to hold to be signed in as this person."""
-    jar = person.browser.cookies
-    return [{"name": c.name, "value": c.value or "", "url": person.house.url} for c in jar]

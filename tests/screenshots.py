@@ -11,18 +11,19 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from PIL import Image
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from tests.house import ROOT, House, chromium, wait_for
-from tests.scenes import Scene, cookies, furnish
+from tests.scenes import Scene, furnish
 
 TARGET = ROOT / "docs" / "screens"
 QUIET = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--hide-scrollbars"]
-SCHEMES = ("light", "dark")
+SCHEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
 SIZES = {1440: 900, 360: 780}
-MOST_COLOURS = 256
+MOST_COLOURS = 48
 # Where nothing moves any more: no picture is on its way, no font is missing.
 SETTLED = """[...document.images].every(i => i.complete)
   && document.fonts.status == 'loaded'"""
@@ -133,7 +134,7 @@ def browser_here() -> Iterator[Browser]:
 
 
 def looks(
-    browser: Browser, scene: Scene, views: tuple[View, ...] = VIEWS, bypass_csp: bool = False
+    browser: Browser, scene: Scene, views: tuple[View, ...] = VIEWS
 ) -> Iterator[tuple[Page, View, str, int]]:
     """Each view, ready to be looked at, in each scheme and width."""
     people = {"keeper": scene.keeper, "newcomer": scene.newcomer}
@@ -141,10 +142,13 @@ def looks(
         for who in ("", *people):
             context = browser.new_context(
                 color_scheme=scheme, reduced_motion="reduce", locale="en-GB",
-                timezone_id="UTC", bypass_csp=bypass_csp,
+                timezone_id="UTC",
             )  # fmt: skip
             if who:
-                context.add_cookies(cookies(people[who]))
+                for one in people[who].browser.cookies:
+                    context.add_cookies(
+                        [{"name": one.name, "value": one.value or "", "url": scene.house.url}]
+                    )
             page = context.new_page()
             for view in views:
                 if view.who != who:

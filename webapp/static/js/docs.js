@@ -16,6 +16,8 @@ if (swagger) {
     layout: "BaseLayout",
     deepLinking: true,
     validatorUrl: null,
+    // The page has its own main part already.
+    onComplete: () => swagger.querySelector("main")?.setAttribute("role", "presentation"),
     // A signed-in person may try things out with the session, which wants its token too.
     requestInterceptor: (request) => {
       const cookie = document.querySelector("form [name=csrfmiddlewaretoken]");
