@@ -41,7 +41,7 @@ def furnish(house: House) -> Scene:
         places[name] = keeper.post_page(f"/samples/{name}/").url.rstrip("/").rpartition("/")[2]
         time.sleep(1)
     for name in set(places) - {"batch"}:
-        keeper.wait(f"/api/v1/analyses/{places[name]}/")
+        keeper.wait(f"/api/v1/analyses/{places[name]}/", limit_s=300)
     for name in ("garden box", "laptop"):
         keeper.post_page("/account/", name=name, expires_in_days="90")
     house.stop("worker")
@@ -93,7 +93,7 @@ def _settled(person: Person, batch: str) -> None:
         totals = person.get(f"/api/v1/batches/{batch}/").json()["totals"]
         return not totals["waiting"] and not totals["running"]
 
-    wait_for(finished, 120, "the batch")
+    wait_for(finished, 300, "the batch")
 
 
 # --- what they recorded -------------------------------------------------------------------

@@ -187,7 +187,7 @@ def main() -> None:
     views = tuple(view for view in VIEWS if not asked.only or view.name in asked.only)
     asked.to.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as folder, browser_here() as browser:
-        house = House(Path(folder) / "house")
+        house = House(Path(folder) / "house", LEASE_S="60")
         try:
             house.open()
             scene = furnish(house)

@@ -17,9 +17,12 @@ OURS = {"exclude": [["#swagger"], ["#redoc"]]}
 
 
 @pytest.fixture(scope="module")
-def scene(house: House) -> Iterator[Scene]:
+def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
+    """In a house of its own, whose worker is stopped, and may be slow until then."""
+    house = House(tmp_path_factory.mktemp("furnished"), LEASE_S="60")
+    house.open()
     yield furnish(house)
-    house.start("worker")
+    house.close()
 
 
 def test_no_page_shuts_anybody_out_in_either_theme_or_width(browser: Browser, scene: Scene) -> None:
