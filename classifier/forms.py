@@ -12,6 +12,7 @@ class SignUpForm(UserCreationForm):
     class Meta(UserCreationForm.Meta):
         model = User
         fields = ("username",)
+        help_texts = {"username": "Letters, digits and @ . + - _"}
 
 
 class HistoryForm(forms.Form):

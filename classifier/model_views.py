@@ -14,7 +14,7 @@ from classifier import checkpoints, reports
 from classifier.checkpoints import Installed
 from classifier.reports import ClassShare, Picture, Report
 
-MOST_CLASSES = 8
+MOST_CLASSES = 12
 # Shares that are the same but for rounding.
 SAME = 5e-4
 _FOLD = re.compile(r"fold (\d+)")

@@ -9,24 +9,7 @@ from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from tests import cast
 from tests.house import PASSWORD, House, wait_for
-
-
-class Watch:
-    """What a page did that it must not."""
-
-    def __init__(self, page: Page, host: str) -> None:
-        self.faults: list[str] = []
-        page.on("console", self._console)
-        page.on("pageerror", lambda error: self.faults.append(f"error: {error}"))
-        page.on("request", lambda request: self._request(request.url, host))
-
-    def _console(self, message) -> None:
-        if message.type in ("error", "warning"):
-            self.faults.append(f"console: {message.text}")
-
-    def _request(self, url: str, host: str) -> None:
-        if urlsplit(url).scheme in ("http", "https") and urlsplit(url).netloc != host:
-            self.faults.append(f"off the machine: {url}")
+from tests.watch import Watch
 
 
 @pytest.fixture
@@ -155,6 +138,52 @@ def test_the_theme_is_remembered_and_pages_fit_a_phone(
         assert page.evaluate("document.documentElement.scrollWidth") <= 360, path
 
 
+def test_the_theme_is_the_system_s_until_another_is_chosen(house: House, browser: Browser) -> None:
+    context = browser.new_context(color_scheme="dark")
+    page = context.new_page()
+    page.goto(f"{house.url}/account/sign-in/")
+    ground = "getComputedStyle(document.body).backgroundColor"
+    night = page.evaluate(ground)
+    page.get_by_role("button", name="Light").click()
+    day = page.evaluate(ground)
+    assert day != night
+    page.emulate_media(color_scheme="light")
+    page.reload()
+    assert page.evaluate(ground) == day
+    # What the system wears as well is no choice: it goes on following the system.
+    page.get_by_role("button", name="Dark").click()
+    page.get_by_role("button", name="Light").click()
+    page.emulate_media(color_scheme="dark")
+    assert page.evaluate(ground) == night
+    expect(page.get_by_role("button", name="Light")).to_be_visible()
+    context.close()
+
+
+def test_a_folder_dropped_among_files_is_shown_the_way_to_a_batch(
+    house: House, context: BrowserContext
+) -> None:
+    page = context.new_page()
+    sign_up(page, house, "ida")
+    page.evaluate(
+        """() => { const data = new DataTransfer();
+        data.items.add(new File(["PK"], "night.zip"));
+        document.querySelector("form.drop").dispatchEvent(
+          new DragEvent("drop", { dataTransfer: data, bubbles: true, cancelable: true })) }"""
+    )
+    page.get_by_role("link", name="drop it there").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("A folder of sounds")
+
+
+def test_a_form_that_was_open_for_too_long_says_so(house: House, context: BrowserContext) -> None:
+    page = context.new_page()
+    sign_up(page, house, "kurt")
+    context.clear_cookies(name="csrftoken")
+    page.get_by_role("button", name="Sign out").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("That did not work")
+    expect(page.get_by_text("reload the page and send it again")).to_be_visible()
+    assert page.evaluate("getComputedStyle(document.body).margin") == "0px"  # our sheet is there
+
+
 def test_what_the_default_is_worth_is_seen_and_its_name_copied(
     house: House, context: BrowserContext
 ) -> None:
@@ -195,7 +224,7 @@ def test_a_token_is_made_and_revoked_on_the_account_page(
     watch = Watch(page, urlsplit(house.url).netloc)
     sign_up(page, house, "keeper")
     page.get_by_role("link", name="keeper").click()
-    page.get_by_label("Name:").fill("garden box")
+    page.get_by_label("Name").fill("garden box")
     page.get_by_role("button", name="Make token").click()
     secret = page.locator("[data-secret]").inner_text()
     headers = {"Authorization": f"Token {secret}"}

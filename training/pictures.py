@@ -11,8 +11,8 @@ from training.calibration import BINS, Calibration
 
 INK, FAINT, PAPER = (24, 20, 40), (196, 192, 204), (255, 255, 255)
 COLOURS = [tuple(PALETTE[3 * index : 3 * index + 3]) for index in range(256)]
-AREA = COLOURS[105]
-MARK = COLOURS[170]
+# Neither has to be read by its hue, and both hold when the page turns dark into light.
+AREA, MARK = (128, 124, 136), (180, 64, 12)
 
 
 def _font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:

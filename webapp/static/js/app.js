@@ -19,7 +19,7 @@ class SonoDrop extends HTMLElement {
       this.form.addEventListener(type, (event) => {
         event.preventDefault();
         this.form.classList.toggle("over", over);
-        if (type === "drop") this.add(event.dataTransfer.files);
+        if (type === "drop") this.dropped(event.dataTransfer);
       });
     }
     for (const form of this.querySelectorAll("form[data-sample]")) {
@@ -31,6 +31,14 @@ class SonoDrop extends HTMLElement {
         this.enqueue(form.querySelector("button").textContent, form.action, body);
       });
     }
+  }
+
+  // Single sounds only: a folder or a ZIP belongs to a batch, and the page says where.
+  dropped(transfer) {
+    const folder = [...transfer.items].some((item) => item.webkitGetAsEntry?.()?.isDirectory);
+    const zip = [...transfer.files].some((file) => file.name.toLowerCase().endsWith(".zip"));
+    this.querySelector("[data-folder]").hidden = !(folder || zip);
+    if (!folder && !zip) this.add(transfer.files);
   }
 
   add(files) {
@@ -47,7 +55,7 @@ class SonoDrop extends HTMLElement {
     const row = document.createElement("li");
     row.className = "row sending";
     row.innerHTML = `<span class="strip"></span><span class="what"><strong>Sending</strong></span>
-      <span class="name"></span><span></span><progress max="1" value="0"></progress><span></span>`;
+      <span class="name"></span><progress max="1" value="0"></progress>`;
     row.querySelector(".name").textContent = name;
     row.querySelector("progress").setAttribute("aria-label", `Sending ${name}`);
     this.rows.prepend(row);
@@ -89,8 +97,8 @@ class SonoDrop extends HTMLElement {
 
   offerAgain(row, url, body, status) {
     const name = row.querySelector(".name").textContent;
-    row.querySelector(".what").innerHTML = `<strong class="bad">Not sent</strong> <span></span> <button type="button" class="chip">Send again</button>`;
-    row.querySelector(".what span").textContent = status
+    row.querySelector(".what").innerHTML = `<span><strong class="bad">Not sent</strong> <span data-why></span></span> <button type="button" class="chip">Send again</button>`;
+    row.querySelector("[data-why]").textContent = status
       ? `The server answered ${status}.`
       : "The connection was lost.";
     row.querySelector(".what button").addEventListener("click", () => {
@@ -153,9 +161,9 @@ class SonoRows extends HTMLElement {
 class SonoTime extends HTMLElement {
   connectedCallback() {
     const time = this.querySelector("time");
-    const style = this.dataset.long === undefined
-      ? { day: "numeric", month: "short", hour: "2-digit", minute: "2-digit" }
-      : { dateStyle: "long", timeStyle: "short" };
+    let style = { day: "numeric", month: "short", hour: "2-digit", minute: "2-digit" };
+    if (this.dataset.long !== undefined) style = { dateStyle: "long", timeStyle: "short" };
+    if (this.dataset.day !== undefined) style = { day: "numeric", month: "short", year: "numeric" };
     time.textContent = new Intl.DateTimeFormat("en-GB", style).format(new Date(time.dateTime));
   }
 }
@@ -179,18 +187,28 @@ customElements.define("sono-time", SonoTime);
 customElements.define("sono-rows", SonoRows);
 customElements.define("sono-drop", SonoDrop);
 
+// Until somebody chooses, and whenever the choice is the system's, the system's theme holds.
 const themeSwitch = document.querySelector("[data-theme-switch]");
-const dark = () => {
-  const chosen = document.documentElement.dataset.theme;
-  return chosen ? chosen === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
+const system = matchMedia("(prefers-color-scheme: dark)");
+const root = document.documentElement;
+const dark = () => (root.dataset.theme ? root.dataset.theme === "dark" : system.matches);
+const label = () => {
+  themeSwitch.textContent = dark() ? "Light" : "Dark";
+  themeSwitch.title = `Show the pages ${dark() ? "light" : "dark"}`;
 };
-const label = () => (themeSwitch.textContent = dark() ? "Light" : "Dark");
 themeSwitch.addEventListener("click", () => {
-  const theme = dark() ? "light" : "dark";
-  document.documentElement.dataset.theme = theme;
-  localStorage.setItem("theme", theme);
+  const wanted = dark() ? "light" : "dark";
+  if ((wanted === "dark") === system.matches) {
+    delete root.dataset.theme;
+    localStorage.removeItem("theme");
+  } else {
+    root.dataset.theme = wanted;
+    localStorage.setItem("theme", wanted);
+  }
   label();
+  document.dispatchEvent(new Event("theme"));
 });
+system.addEventListener("change", label);
 label();
 
 // When a result has filled itself: the tab's title, and a word to those who do not see it.

@@ -1,5 +1,14 @@
 const swagger = document.getElementById("swagger");
 if (swagger) {
+  // Swagger's own sheet is told by a class which scheme to wear.
+  const scheme = () => {
+    const chosen = document.documentElement.dataset.theme;
+    const dark = chosen ? chosen === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
+    document.documentElement.classList.toggle("dark-mode", dark);
+  };
+  document.addEventListener("theme", scheme);
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", scheme);
+  scheme();
   SwaggerUIBundle({
     url: swagger.dataset.schema,
     domNode: swagger,
@@ -7,6 +16,8 @@ if (swagger) {
     layout: "BaseLayout",
     deepLinking: true,
     validatorUrl: null,
+    // The page has its own main part already.
+    onComplete: () => swagger.querySelector("main")?.setAttribute("role", "presentation"),
     // A signed-in person may try things out with the session, which wants its token too.
     requestInterceptor: (request) => {
       const cookie = document.querySelector("form [name=csrfmiddlewaretoken]");
@@ -34,5 +45,16 @@ if (redoc) {
     },
   });
   const nonce = document.querySelector("meta[name=style-nonce]").content;
-  Redoc.init(redoc.dataset.schema, { nonce, nativeScrollbars: true }, redoc);
+  const sans = '"Source Sans 3", sans-serif';
+  const theme = {
+    colors: { primary: { main: "#b4400c" }, text: { primary: "#1b1a1f" } },
+    rightPanel: { backgroundColor: "#0b0a12" },
+    typography: {
+      fontSize: "15px",
+      fontFamily: sans,
+      headings: { fontFamily: sans, fontWeight: "600" },
+      code: { fontFamily: '"IBM Plex Mono", monospace', fontSize: "13px", color: "#1b1a1f" },
+    },
+  };
+  Redoc.init(redoc.dataset.schema, { nonce, nativeScrollbars: true, theme }, redoc);
 }

@@ -1,0 +1,144 @@
+"""People and what they have, so that every page can be looked at: pictures and checks share it."""
+
+import time
+from dataclasses import dataclass, field
+
+import numpy as np
+import requests
+
+from tests import cast
+from tests.house import House, Person, wait_for
+
+SAMPLES = ("church_bells", "crickets", "door_wood_knock")
+DAMAGED = cast.encode(cast.noise(2.0), form="FLAC")[:600]
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """`house` with two people: one who has used it, one who has just come.
+
+    places: names that the addresses of pages are filled in with.
+    """
+
+    house: House
+    keeper: Person
+    newcomer: Person
+    places: dict[str, str] = field(default_factory=dict)
+
+
+def furnish(house: House) -> Scene:
+    """Everything a page can show. Stops the worker, so that what waits goes on waiting."""
+    scene = Scene(house, Person(house, "mara"), Person(house, "jonas"))
+    keeper, places = scene.keeper, scene.places
+    finished = _batch(keeper, "Garden box, first week of May", _week())
+    places["batch"] = finished
+    _settled(keeper, finished)
+    # A second apart, so that they stand in the same order every time.
+    for name, data in _recordings().items():
+        places[name.partition(".")[0]] = _id(keeper.submit(name, data))
+        time.sleep(1)
+    for name in SAMPLES:
+        places[name] = keeper.post_page(f"/samples/{name}/").url.rstrip("/").rpartition("/")[2]
+        time.sleep(1)
+    for name in set(places) - {"batch"}:
+        keeper.wait(f"/api/v1/analyses/{places[name]}/", limit_s=300)
+    for name in ("garden box", "laptop"):
+        keeper.post_page("/account/", name=name, expires_in_days="90")
+    house.stop("worker")
+    places["waiting"] = _id(keeper.submit("rain-on-the-shed.flac", _rain()))
+    evening = {f"2026-05-1{day}/pond.wav": _frogs(day) for day in range(4)}
+    places["waiting_batch"] = _batch(keeper, "Pond, four evenings", evening, close=False)
+    for person in (keeper, scene.newcomer):
+        _without_token(person)
+    return scene
+
+
+def _without_token(person: Person) -> None:
+    """Without the one that every person of a test has; called last, for it is gone then."""
+    rows = person.get("/api/v1/tokens/").json()["results"]
+    for row in rows:
+        if not row["name"]:
+            person.post_page(f"/account/tokens/{row['id']}/revoke/")
+
+
+def _id(location: str) -> str:
+    return location.rstrip("/").rpartition("/")[2]
+
+
+def _batch(person: Person, name: str, files: dict[str, bytes], close: bool = True) -> str:
+    """The id of a new batch; sent as the page's script sends it."""
+    script = {"X-Requested-With": "fetch", "Referer": person.house.url}
+    script["X-CSRFToken"] = person.browser.cookies["csrftoken"]
+    root = f"{person.house.url}/batches/"
+    made = _posted(person.browser.post(root, data={"name": name}, headers=script, timeout=30))
+    url = person.house.url + made["url"]
+    for path, data in files.items():
+        sent = {"file": (path.rpartition("/")[2], data)}
+        answer = person.browser.post(
+            f"{url}files/", data={"path": path}, files=sent, headers=script, timeout=30
+        )
+        _posted(answer)
+    if close:
+        person.browser.post(f"{url}close/", headers=script, timeout=30)
+    return _id(made["url"])
+
+
+def _posted(answer: requests.Response) -> dict[str, str]:
+    assert answer.ok, answer.text
+    return answer.json()
+
+
+def _settled(person: Person, batch: str) -> None:
+    def finished() -> bool:
+        totals = person.get(f"/api/v1/batches/{batch}/").json()["totals"]
+        return not totals["waiting"] and not totals["running"]
+
+    wait_for(finished, 300, "the batch")
+
+
+# --- what they recorded -------------------------------------------------------------------
+
+
+def _recordings() -> dict[str, bytes]:
+    """One long, one of another rate and format, one that is no sound."""
+    parts = (
+        cast.noise(7.0, level=0.04),
+        cast.chirp(1800, 6500, 6.0) * 0.6,
+        cast.clicks(6, 6.0),
+        cast.noise(5.0, level=0.2, seed=3),
+        cast.chirp(5200, 2400, 7.0) * 0.5,
+    )
+    long = np.concatenate(parts) + cast.noise(31.0, level=0.01, seed=9)
+    return {
+        "dawn-at-the-lake.flac": cast.encode(long.astype(np.float32), form="FLAC"),
+        "kettle.mp3": cast.encode(_kettle(), rate_hz=44_100, form="MP3"),
+        "field-notes.wav": b"buy batteries, and a longer cable\n" * 40,
+    }
+
+
+def _week() -> dict[str, bytes]:
+    """One file of each outcome, and a few that were heard."""
+    morning = cast.encode(cast.chirp(2500, 4800, 4.0) + cast.noise(4.0, level=0.02))
+    return {
+        "monday/05-10 hedge.wav": morning,
+        "monday/05-40 hedge.wav": cast.encode(cast.noise(5.0, level=0.1, seed=4)),
+        "tuesday/05-10 hedge.wav": cast.encode(cast.clicks(3, 5.0)),
+        "tuesday/05-10 hedge (copy).wav": morning,
+        "wednesday/21-00 gate.ogg": cast.encode(cast.tone(440, 3.0), form="OGG"),
+        "wednesday/21-30 gate.flac": DAMAGED,
+        "thursday/05-10 hedge.wav": b"",
+    }
+
+
+def _kettle() -> cast.Samples:
+    hiss = cast.noise(6.0, 44_100, level=0.05) * np.linspace(0.2, 1, 6 * 44_100, dtype=np.float32)
+    whistle = cast.chirp(900, 2600, 6.0, 44_100) * 0.3
+    return (hiss + whistle).astype(np.float32)
+
+
+def _rain() -> bytes:
+    return cast.encode(cast.noise(6.0, level=0.08, seed=5), form="FLAC")
+
+
+def _frogs(seed: int) -> bytes:
+    return cast.encode(cast.clicks(8, 4.0) + cast.noise(4.0, level=0.03, seed=seed))

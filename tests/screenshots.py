@@ -1,0 +1,221 @@
+"""Every page as a picture: `python -m tests.screenshots` fills docs/screens.
+
+`--only NAME …` photographs some. The table of pages is also what the accessibility test reads.
+"""
+
+import argparse
+import io
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from PIL import Image
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+
+from tests.house import ROOT, House, chromium, wait_for
+from tests.scenes import Scene, furnish
+
+TARGET = ROOT / "docs" / "screens"
+QUIET = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--hide-scrollbars"]
+SCHEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
+SIZES = {1440: 900, 360: 780}
+MOST_COLOURS = 56
+# Where nothing moves any more: no picture is on its way, no font is missing.
+SETTLED = """[...document.images].every(i => i.complete)
+  && document.fonts.status == 'loaded'"""
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """A page in one state.
+
+    path: with the names of `Scene.places` in braces. who: "keeper", "newcomer" or "" for nobody.
+    ready: what is there once the page is. act: brings it into its state. whole: not only what is
+    seen without scrolling.
+    """
+
+    name: str
+    path: str
+    who: str = "keeper"
+    ready: str = "main h1"
+    act: Callable[[Page], None] | None = None
+    whole: bool = True
+
+
+def _wrong_password(page: Page) -> None:
+    page.get_by_label("Username").fill("mara")
+    page.get_by_label("Password").fill("not this one")
+    page.locator("main form button").click()
+    expect(page.get_by_role("alert")).to_be_visible()
+
+
+def _weak_password(page: Page) -> None:
+    page.get_by_label("Username").fill("mara")
+    page.locator("[name=password1]").fill("12345678")
+    page.locator("[name=password2]").fill("12345678")
+    page.locator("main form button").click()
+    expect(page.get_by_role("alert").first).to_be_visible()
+
+
+def _make_token(page: Page) -> None:
+    page.locator("[name=name]").fill("night recorder")
+    page.locator("main form button").last.click()
+    expect(page.locator("[data-secret]")).to_be_visible()
+
+
+def _send_nothing(page: Page) -> None:
+    page.evaluate("document.querySelector('form.drop').submit()")
+    expect(page.locator(".refused")).to_be_visible()
+
+
+def _choose_folder(page: Page) -> None:
+    with tempfile.TemporaryDirectory() as made:
+        folder = Path(made) / "night at the pier"
+        folder.mkdir()
+        for minute in range(0, 60, 10):
+            (folder / f"02-{minute:02d}.wav").write_bytes(bytes(400_000 + 9_000 * minute))
+        (folder / "broken.wav").touch()
+        page.set_input_files("#folder", folder)
+        expect(page.locator("[data-send]")).to_be_visible()
+
+
+def _show_keys(page: Page) -> None:
+    page.keyboard.press("?")
+    expect(page.get_by_role("dialog")).to_be_visible()
+
+
+VIEWS = (
+    View("sign-in", "/account/sign-in/", ""),
+    View("sign-in-wrong", "/account/sign-in/", "", act=_wrong_password),
+    View("sign-up", "/account/sign-up/", ""),
+    View("sign-up-weak", "/account/sign-up/", "", act=_weak_password),
+    View("listen", "/"),
+    View("listen-empty", "/", "newcomer"),
+    View("refused", "/", "newcomer", act=_send_nothing),
+    View("history", "/history/"),
+    View("history-nothing-fits", "/history/?name=thunder&state=done"),
+    View("history-empty", "/history/", "newcomer"),
+    View("keys", "/history/", act=_show_keys, whole=False),
+    View("result", "/analyses/{church_bells}/"),
+    View("result-long", "/analyses/{dawn-at-the-lake}/"),
+    View("result-waiting", "/analyses/{waiting}/"),
+    View("result-failed", "/analyses/{field-notes}/"),
+    View("batches", "/batches/"),
+    View("batches-empty", "/batches/", "newcomer"),
+    View("batch-new", "/batches/new/"),
+    View("batch-plan", "/batches/new/", act=_choose_folder),
+    View("batch", "/batches/{batch}/"),
+    View("batch-waiting", "/batches/{waiting_batch}/"),
+    View("models", "/models/"),
+    View("api", "/api/docs/", ready=".opblock", whole=False),
+    View("api-long", "/api/docs/redoc/", ready="#redoc h1", whole=False),
+    View("account", "/account/"),
+    View("account-empty", "/account/", "newcomer"),
+    View("account-token", "/account/", act=_make_token),
+    View("password", "/account/password/"),
+    View("not-found", "/nowhere/"),
+    View("fault", "/history/?" + "a=&" * 1001),
+)
+
+
+@contextmanager
+def browser_here() -> Iterator[Browser]:
+    path = chromium()
+    if path is None:
+        sys.exit("no Chromium here: install it, or name it in CHROMIUM")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=QUIET)
+        yield browser
+        browser.close()
+
+
+def looks(
+    browser: Browser, scene: Scene, views: tuple[View, ...] = VIEWS
+) -> Iterator[tuple[Page, View, str, int]]:
+    """Each view, ready to be looked at, in each scheme and width."""
+    people = {"keeper": scene.keeper, "newcomer": scene.newcomer}
+    for scheme in SCHEMES:
+        for who in ("", *people):
+            context = browser.new_context(
+                color_scheme=scheme, reduced_motion="reduce", locale="en-GB",
+                timezone_id="UTC",
+            )  # fmt: skip
+            if who:
+                for one in people[who].browser.cookies:
+                    context.add_cookies(
+                        [{"name": one.name, "value": one.value or "", "url": scene.house.url}]
+                    )
+            page = context.new_page()
+            for view in views:
+                if view.who != who:
+                    continue
+                for width, height in SIZES.items():
+                    page.set_viewport_size({"width": width, "height": height})
+                    show(page, scene, view)
+                    yield page, view, scheme, width
+            context.close()
+
+
+def show(page: Page, scene: Scene, view: View) -> None:
+    page.goto(scene.house.url + view.path.format(**scene.places))
+    expect(page.locator(view.ready).first).to_be_visible(timeout=30_000)
+    if view.act:
+        view.act(page)
+    page.evaluate("for (const image of document.images) image.loading = 'eager'")
+    wait_for(lambda: page.evaluate(SETTLED), 20, f"the pictures of {view.name}", every_s=0.05)
+
+
+def photograph(page: Page, view: View) -> bytes:
+    taken = page.screenshot(full_page=view.whole, animations="disabled", caret="hide")
+    small = io.BytesIO()
+    few_colours(Image.open(io.BytesIO(taken)).convert("RGB")).save(small, "PNG", optimize=True)
+    return small.getvalue()
+
+
+def few_colours(picture: Image.Image) -> Image.Image:
+    """So that all of them together stay small.
+
+    Half are the commonest as they are, for those of the interface must stay true; Pillow would
+    map to them only nearly.
+    """
+    red, green, blue = np.moveaxis(np.asarray(picture).astype(np.int32), 2, 0)
+    codes, places, counts = np.unique(
+        red << 16 | green << 8 | blue, return_inverse=True, return_counts=True
+    )
+    colours = np.stack([codes >> 16, codes >> 8 & 255, codes & 255], axis=1)
+    common = colours[np.argsort(-counts)[: MOST_COLOURS // 2]]
+    mixed = picture.quantize(MOST_COLOURS // 2, method=Image.Quantize.MEDIANCUT).getpalette()
+    chosen = np.concatenate([common, np.array(mixed).reshape(-1, 3)])
+    nearest = np.square(colours[:, None] - chosen[None]).sum(axis=2).argmin(axis=1)
+    few = Image.fromarray(nearest.astype(np.uint8)[places.reshape(red.shape)], "P")
+    few.putpalette(chosen.astype(np.uint8).tobytes())
+    return few
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--only", nargs="+", choices=[view.name for view in VIEWS])
+    parser.add_argument("--to", type=Path, default=TARGET)
+    asked = parser.parse_args()
+    views = tuple(view for view in VIEWS if not asked.only or view.name in asked.only)
+    asked.to.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory() as folder, browser_here() as browser:
+        house = House(Path(folder) / "house", LEASE_S="60")
+        try:
+            house.open()
+            scene = furnish(house)
+            for page, view, scheme, width in looks(browser, scene, views):
+                path = asked.to / f"{view.name}-{scheme}-{width}.png"
+                path.write_bytes(photograph(page, view))
+                print(path.name, flush=True)
+        finally:
+            house.close()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,52 @@
+"""Every page of the table, in both themes, on a screen and on a phone."""
+
+from collections.abc import Iterator
+from urllib.parse import urlsplit
+
+import pytest
+from playwright.sync_api import Browser
+
+from tests.house import ROOT, House
+from tests.scenes import Scene, furnish
+from tests.screenshots import VIEWS, looks
+from tests.watch import Watch
+
+AXE = ROOT / "node_modules" / "axe-core" / "axe.min.js"
+# What Swagger and ReDoc draw is theirs.
+OURS = {"exclude": [["#swagger"], ["#redoc"]]}
+
+
+@pytest.fixture(scope="module")
+def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
+    """In a house of its own, whose worker is stopped, and may be slow until then."""
+    house = House(tmp_path_factory.mktemp("furnished"), LEASE_S="60")
+    house.open()
+    yield furnish(house)
+    house.close()
+
+
+def test_no_page_shuts_anybody_out_in_either_theme_or_width(browser: Browser, scene: Scene) -> None:
+    """axe finds nothing, nothing needs scrolling sideways, and the strict policy holds."""
+    if not AXE.exists():
+        pytest.skip("no axe-core here: run npm ci")
+    axe = AXE.read_text()
+    watches: dict[object, Watch] = {}
+    faults: list[str] = []
+    seen: set[str] = set()
+    for page, view, scheme, width in looks(browser, scene):
+        watch = watches.setdefault(page, Watch(page, urlsplit(scene.house.url).netloc))
+        where = f"{view.name}, {scheme}, {width} px"
+        page.evaluate(axe)
+        found = page.evaluate("context => axe.run(context, {preload: false})", OURS)
+        faults += [
+            f"{where}: {fault['id']}: {node['target']}"
+            for fault in found["violations"]
+            for node in fault["nodes"]
+        ]
+        if page.evaluate("document.documentElement.scrollWidth") > width:
+            faults.append(f"{where}: wider than the window")
+        faults += [f"{where}: {fault}" for fault in watch.faults]
+        watch.faults.clear()
+        seen.add(view.name)
+    assert faults == []
+    assert seen == {view.name for view in VIEWS}

@@ -1,0 +1,114 @@
+"""Without a mouse: the main job, and the keys that walk through it."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+from playwright.sync_api import Browser, Locator, Page, expect
+
+from tests import cast
+from tests.house import PASSWORD, House, Person
+from tests.watch import Watch
+
+MOST_TABS = 40
+
+
+@pytest.fixture
+def page(browser: Browser, house: House) -> Iterator[Page]:
+    """A page that must not misbehave, and whose mouse is never moved."""
+    context = browser.new_context()
+    page = context.new_page()
+    watch = Watch(page, urlsplit(house.url).netloc)
+    yield page
+    assert watch.faults == []
+    context.close()
+
+
+def tab_to(page: Page, wanted: Locator) -> None:
+    """Press Tab until it has the focus, and shows it."""
+    for _ in range(MOST_TABS):
+        page.keyboard.press("Tab")
+        if wanted.evaluate("element => element === document.activeElement"):
+            assert wanted.evaluate("element => element.matches(':focus-visible')")
+            return
+    raise AssertionError(f"{MOST_TABS} tabs do not lead to {wanted}")
+
+
+def sign_in(page: Page, person: Person) -> None:
+    page.goto(f"{person.house.url}/account/sign-in/")
+    expect(page.get_by_label("Username")).to_be_focused()
+    page.keyboard.type(person.name)
+    page.keyboard.press("Tab")
+    page.keyboard.type(PASSWORD)
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", level=1)).to_have_text("What is that sound?")
+
+
+def test_a_file_is_chosen_opened_and_played(house: House, page: Page, tmp_path: Path) -> None:
+    sound = tmp_path / "gate.wav"
+    sound.write_bytes(cast.encode(cast.chirp(300, 4000, 3.0)))
+    sign_in(page, house.person())
+    tab_to(page, page.locator("#file"))
+    with page.expect_file_chooser() as chooser:
+        page.keyboard.press("Enter")
+    chooser.value.set_files(sound)
+    expect(page.locator(".row.done")).to_have_count(1, timeout=60_000)
+    tab_to(page, page.locator(".row a.what"))
+    page.keyboard.press("Enter")
+    play = page.get_by_role("button", name="Play")
+    expect(play).to_be_enabled()
+    tab_to(page, play)
+    page.keyboard.press("Space")
+    expect(page.get_by_role("button", name="Pause")).to_be_visible()
+    page.keyboard.press("Space")
+    expect(page.get_by_role("button", name="Play")).to_be_visible()
+
+
+def test_a_sample_is_one_key_away(house: House, page: Page) -> None:
+    sign_in(page, house.person())
+    tab_to(page, page.get_by_role("button", name="Crickets"))
+    page.keyboard.press("Space")
+    expect(page.locator(".row.done")).to_have_count(1, timeout=60_000)
+
+
+def test_j_and_k_walk_the_history_and_enter_opens(house: House, page: Page) -> None:
+    person = house.person()
+    for seed, name in enumerate(("first.wav", "second.wav", "third.wav")):
+        data = cast.encode(cast.noise(1.0, seed=seed))
+        person.wait(person.submit(name, data))
+    sign_in(page, person)
+    page.goto(f"{house.url}/history/")
+    rows = page.locator(".row a.what")
+    page.keyboard.press("j")
+    expect(rows.nth(0)).to_be_focused()
+    page.keyboard.press("j")
+    page.keyboard.press("j")
+    page.keyboard.press("j")
+    expect(rows.nth(2)).to_be_focused()
+    page.keyboard.press("k")
+    expect(rows.nth(1)).to_be_focused()
+    page.keyboard.press("Enter")
+    expect(page).to_have_title(re.compile("second.wav"))
+
+
+def test_the_filter_and_the_keys_are_each_one_key_away(house: House, page: Page) -> None:
+    person = house.person()
+    person.wait(person.submit("owl?.wav", cast.encode(cast.tone())))
+    sign_in(page, person)
+    page.goto(f"{house.url}/history/")
+    keys = page.get_by_role("dialog", name="Keys")
+    page.keyboard.press("?")
+    expect(keys).to_be_visible()
+    page.keyboard.press("j")  # the rows behind it stay where they are
+    expect(keys.get_by_role("button", name="Close")).to_be_focused()
+    page.keyboard.press("Escape")
+    expect(keys).to_be_hidden()
+    page.keyboard.press("/")
+    page.keyboard.type("owl?")
+    expect(page.get_by_label("Name contains")).to_have_value("owl?")
+    expect(keys).to_be_hidden()
+    page.keyboard.press("Enter")
+    expect(page.locator(".row")).to_have_count(1)
+    expect(page).to_have_url(re.compile(r"name=owl%3F"))
