@@ -149,6 +149,18 @@ EXAMPLES: dict[str, Any] = {
     "sha256": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
     "shape": [4, 10],
     "size_bytes": 441044,
+    "shown_from_s": 0.0,
+    "windows": [],
+    "evidence": [
+        {
+            "label": "chirping_birds",
+            "url": f"/media/analyses/{UUID}/maps/evidence.0.png",
+            "shape": [64, 105],
+            "logit": 6.31,
+        }
+    ],
+    "start_s": 2.5,
+    "logit": 6.31,
     "spectrogram": f"/media/analyses/{UUID}/spectrogram.png",
     "timings": {"decoding_s": 0.0121, "listening_s": 0.0432, "drawing_s": 0.0514, "chunk_clips": 1},
     "totals": TOTALS,

@@ -125,6 +125,26 @@ class FeatureMap(serializers.Serializer):
     high = serializers.FloatField(help_text="The largest cell; activations have no unit.")
 
 
+class WindowAnswer(serializers.Serializer):
+    start_s = serializers.FloatField(help_text="Where the window begins, in seconds.")
+    label = serializers.CharField(help_text="What was heard in it.")  # type: ignore[assignment]
+    confidence = serializers.FloatField(help_text="Of that label, a share from 0 to 1.")
+
+
+class EvidencePicture(serializers.Serializer):
+    label = serializers.CharField(  # type: ignore[assignment]
+        help_text="The class that it speaks for."
+    )
+    url = serializers.CharField(
+        help_text="A PNG to lay over the spectrogram of the shown window: the more opaque a cell, "
+        "the more it spoke for the class; one pixel a cell, low frequencies at the bottom."
+    )
+    shape = serializers.ListField(
+        child=serializers.IntegerField(), help_text="Height (frequency) and width (time), in cells."
+    )
+    logit = serializers.FloatField(help_text="The class' logit in that window.")
+
+
 class Timings(serializers.Serializer):
     decoding_s = serializers.FloatField(
         required=False, help_text="Seconds of decoding, this clip's share of its chunk."
@@ -253,6 +273,16 @@ class AnalysisDetail(AnalysisRow):
         help_text="Mean feature maps by name: conv1, layer1 … layer4, and within a layer "
         "block0.conv (before ReLU), block0.relu, …; in the order in which data flows."
     )
+    windows = serializers.SerializerMethodField(
+        help_text="What each window of a longer clip was heard as; empty when there is but one."
+    )
+    shown_from_s = serializers.SerializerMethodField(
+        help_text="Where the window begins that maps and evidence are of: the one that speaks "
+        "most for the answer; null until it is done."
+    )
+    evidence = serializers.SerializerMethodField(
+        help_text="What spoke for each of the best five answers, in their order."
+    )
     spectrogram = serializers.SerializerMethodField(
         help_text="Address of the log-mel spectrogram as a palette PNG; null until it is done."
     )
@@ -269,6 +299,9 @@ class AnalysisDetail(AnalysisRow):
             "sample_rate",
             "predictions",
             "maps",
+            "windows",
+            "shown_from_s",
+            "evidence",
             "spectrogram",
             "audio",
             "timings",
@@ -290,6 +323,25 @@ class AnalysisDetail(AnalysisRow):
             }
             for facts in analysis.maps
         }
+
+    @extend_schema_field(WindowAnswer(many=True))
+    def get_windows(self, analysis: Analysis) -> list[dict[str, Any]]:
+        return analysis.scope.get("heard", [])
+
+    def get_shown_from_s(self, analysis: Analysis) -> float | None:
+        return analysis.scope.get("shown_from_s")
+
+    @extend_schema_field(EvidencePicture(many=True))
+    def get_evidence(self, analysis: Analysis) -> list[dict[str, Any]]:
+        return [
+            {
+                "label": one["label"],
+                "url": reverse("map", args=[analysis.pk, f"evidence.{rank}"]),
+                "shape": one["shape"],
+                "logit": one["logit"],
+            }
+            for rank, one in enumerate(analysis.scope.get("inside", {}).get("evidence", ()))
+        ]
 
     def get_spectrogram(self, analysis: Analysis) -> str | None:
         if analysis.state != State.DONE:

@@ -264,7 +264,16 @@ def test_a_result_leads_to_what_its_checkpoint_is_worth(
 ) -> None:
     row = done(anna)
     Analysis.objects.filter(pk=row.pk).update(
-        checkpoint=other.identity, scope={"ticks": [], "shown_from_s": 0.0, "window_s": 5.0}
+        checkpoint=other.identity,
+        scope={
+            "ticks": [],
+            "windows": 1,
+            "shown_from_s": 0.0,
+            "window_s": 5.0,
+            "frames": 313,
+            "shown_columns": 313,
+            "mels": 128,
+        },
     )
     link = f'<a href="/models/#other">{other.identity}</a>'
     assertContains(visitor.get(f"/analyses/{row.pk}/"), link, html=True)

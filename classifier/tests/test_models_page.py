@@ -103,8 +103,8 @@ def test_a_fitted_temperature_is_shown_with_what_it_did(visitor: Client, other: 
     page = visitor.get("/models/")
     for said in ("13.6 %", "7.0 %", "temperature of 0.68", "cpu, fp32, 2 threads", "22 November"):
         assertContains(page, said)
-    sure = {"clips": 8, "confidence": 0.9, "accuracy": 0.5}
-    none = {"clips": 0, "confidence": None, "accuracy": None}
+    sure = {"low": 0.8, "high": 0.9, "clips": 8, "confidence": 0.9, "accuracy": 0.5}
+    none = {"low": 0.9, "high": 1.0, "clips": 0, "confidence": None, "accuracy": None}
     after = before | {"ece": 0.4, "bins": [sure, none]}
     give_report(given, temperature=0.68, calibration=after, measured_at="2026-11-22T15:00+00:00")
     assertContains(visitor.get("/models/"), "too sure")
