@@ -11,7 +11,7 @@ run: .venv/.installed webapp/static/vendor/.copied
 	@$(BIN)/python -m webapp.serve
 
 test: .venv/.installed-dev webapp/static/vendor/.copied
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
 
 lint: .venv/.installed-dev
 	$(BIN)/python -m ruff check .

@@ -39,6 +39,8 @@ class House:
             "ORIGIN": self.url,
             "DATABASE_URL": self.database_url,
             "REMAP_SIGTERM": "SIGQUIT",
+            # Two of these may stand on one machine, and torch's threads wait by spinning.
+            "WORKER_THREADS": "1",
             "LEASE_S": "4",
             "SWEEP_EVERY_S": "1",
             "TOKENS_PER_MINUTE": "100000",
@@ -58,7 +60,7 @@ class House:
         if not self.redis_url:
             self.start("broker")
             wait_for(self._broker_answers, 10, "the broker")
-        self.broker().flushall()
+        self.broker().flushdb()
         for name in ("sweep", "web", "worker"):
             self.start(name)
         wait_for(self._web_answers, 60, "the web process")

@@ -229,7 +229,7 @@ def test_a_killed_worker_and_a_wiped_broker_lose_none(house: House) -> None:
         for name in ("layer4.block0.conv", "layer4.block0.relu")
         for window in range(4)
     ]
-    house.broker().flushall()
+    house.broker().flushdb()
     house.start("worker")
 
     def states() -> list[str]:
