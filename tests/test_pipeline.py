@@ -86,7 +86,7 @@ def test_all_maps_come_as_one_zip(anna: Person, heard: dict) -> None:
     answer = anna.get(f"/media/analyses/{heard['id']}/maps.zip")
     pack = zipfile.ZipFile(io.BytesIO(answer.content))
     assert {f"{name}.png" for name in map_names()} < set(pack.namelist())
-    assert json.loads(pack.read("index.json"))[-1]["channels"] == 512
+    assert json.loads(pack.read("index.json"))["maps"][-1]["channels"] == 512
 
 
 def test_an_analysis_takes_few_files_and_little_room(house: House, heard: dict) -> None:
