@@ -50,7 +50,8 @@ def assert_same(one: Result, other: Result, tolerance: float = 1e-4) -> None:
         (one.window_probabilities, other.window_probabilities),
         (one.inside.logits, other.inside.logits),
         (one.inside.pooled, other.inside.pooled),
-        (one.inside.evidence, other.inside.evidence),
+        # Evidence is a root, which makes rounding beside zero larger than it is.
+        (one.inside.evidence**2, other.inside.evidence**2),
     ]
     for a, b in pairs:
         assert np.allclose(a, b, atol=tolerance * max(1.0, float(np.abs(a).max())))
@@ -171,7 +172,9 @@ def test_evidence_is_given_for_the_top_classes_on_one_scale(
         assert result.top[0] == result.answer
         assert len(result.inside.evidence) == min(5, len(CLASSES))
         assert result.inside.evidence.min() >= 0
-        assert np.allclose(result.inside.evidence.max(axis=(1, 2)), 1, atol=1e-3)
+        largest = result.inside.evidence.max(axis=(1, 2))
+        assert largest[0] == 1
+        assert set(largest.tolist()) <= {0, 1}, "nothing spoke for a class, or it reaches 1"
 
 
 def test_the_shown_channels_are_those_that_spoke_most_for_the_answer(
