@@ -66,7 +66,7 @@ def _layer_cam(heard: Heard, classes: Tensor, stages: Sequence[str]) -> dict[str
 
 
 def _over(maps: Tensor, heard: Heard, stage: str) -> Tensor:
-    """(batch, h, w) of a stage → (batch, mels, frames); its cell i lies at band or frame i × CELL."""
+    """(batch, h, w) of a stage → (batch, mels, frames); cell i lies at band or frame i × CELL."""
     mels, frames = heard.picture.shape[-2:]
     size = [(count - 1) * CELL[stage] + 1 for count in maps.shape[1:]]
     exact = F.interpolate(maps[:, None], size, mode="bilinear", align_corners=True)

@@ -33,7 +33,8 @@ def table(told: dict[str, Any]) -> str:
         f"{told['before']:.3f} on average before anything is changed.",
         "",
         "| method | 20 % removed | only 20 % kept | removing: does more than blocks, than moved "
-        "| keeping: does more than blocks, than moved | evidence in its own half | processor ms a map |",
+        "| keeping: does more than blocks, than moved | evidence in its own half "
+        "| processor ms a map |",
         "|---|---|---|---|---|---|---|",
     ]
     for name, one in told["methods"].items():
@@ -72,8 +73,9 @@ def table(told: dict[str, Any]) -> str:
         "",
         f"What is played (soft edges, {percent(played['mean of the mask'])} of the cells by "
         f"weight): the evidence alone keeps {played['kept']:.3f}, the rest "
-        f"{played['rest']:.3f}; the evidence keeps more than half of it in {percent(played['kept keeps half'])} "
-        f"of the clips, the rest loses more than half in {percent(played['rest loses half'])}.",
+        f"{played['rest']:.3f}. The evidence keeps more than half of the probability in "
+        f"{percent(played['kept keeps half'])} of the clips, the rest loses more than half in "
+        f"{percent(played['rest loses half'])}.",
     ]
     return "\n".join(rows)
 

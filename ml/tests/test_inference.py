@@ -50,11 +50,11 @@ def assert_same(one: Result, other: Result, tolerance: float = 1e-4) -> None:
         (one.window_probabilities, other.window_probabilities),
         (one.inside.logits, other.inside.logits),
         (one.inside.pooled, other.inside.pooled),
-        # Evidence is a root, which makes rounding beside zero larger than it is.
-        (one.inside.evidence**2, other.inside.evidence**2),
     ]
     for a, b in pairs:
         assert np.allclose(a, b, atol=tolerance * max(1.0, float(np.abs(a).max())))
+    # A unit that is just on or just off, by rounding, moves a cell's gradient a little.
+    assert np.allclose(one.inside.evidence, other.inside.evidence, atol=0.01)
     assert one.window_starts_s == other.window_starts_s
     assert one.shown_window == other.shown_window
     assert one.inside.maps.keys() == other.inside.maps.keys()
