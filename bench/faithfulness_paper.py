@@ -76,6 +76,9 @@ def table(told: dict[str, Any]) -> str:
         f"{played['rest']:.3f}. The evidence keeps more than half of the probability in "
         f"{percent(played['kept keeps half'])} of the clips, the rest loses more than half in "
         f"{percent(played['rest loses half'])}.",
+        "",
+        "![The answer's probability by the share of cells removed, and by the share kept alone]"
+        f"({PICTURE.name})",
     ]
     return "\n".join(rows)
 
