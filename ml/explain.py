@@ -1,34 +1,43 @@
 """What spoke for an answer, and where."""
 
-from collections.abc import Sequence
-
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from ml.model import STAGES, Heard
 
-# The stages whose class activations are laid over one another; the first gives the grid.
-EVIDENCE_STAGES = ("layer2", "layer3", "layer4")
+# One cell of evidence: so many mel bands and frames of the spectrogram.
+CELL_MELS, CELL_FRAMES = 2, 3
+# The place that layer4's cell i looks at: band or frame 32 i of the picture, five halvings deep.
+LAYER4_STEP = 32
 
 
-def evidence(heard: Heard, classes: Tensor, stages: Sequence[str] = EVIDENCE_STAGES) -> Tensor:
-    """How much each place spoke for each of those classes: LayerCAM (Jiang et al., 2021).
+def evidence(heard: Heard, silence: float, classes: Tensor) -> Tensor:
+    """How much each place spoke for each of those classes. docs/evidence.md says how it was chosen.
 
-    heard: of a pass with gradients · classes: (batch, k) class numbers.
-    Returns (batch, k, H, W) float32 in [0, 1], with H and W of the first stage.
+    Two views from one backward pass, multiplied as in Guided Grad-CAM (Selvaraju et al., 2017):
+    - fine: what each cell of the spectrogram adds to the class' logit compared with silence
+      there, to first order (gradient × input; Shrikumar et al., 2017);
+    - coarse: what each place of the last stage adds to it (Grad-CAM, here the same as Zhou et
+      al.'s class activation map of 2016). It holds two sounds of one window apart.
+
+    heard: of a pass with gradients up to its picture · silence: a silent cell's value in that
+    picture · classes: (batch, k) class numbers.
+    Returns (batch, k, H, W) float32 in [0, 1]: the square root of the product, by its largest
+    cell. All is 0 for a class that no place of the last stage spoke for.
     """
-    maps = [heard.maps[stage] for stage in stages]
-    size = maps[0].shape[-2:]
+    last, picture = heard.maps["layer4"], heard.picture
+    mels, frames = picture.shape[-2:]
+    size = (-(-mels // CELL_MELS), -(-frames // CELL_FRAMES))
     found = []
     for column in classes.T:
         score = heard.logits.gather(1, column[:, None]).sum()
-        gradients = torch.autograd.grad(score, maps, retain_graph=True)
-        laid = [
-            _resized(_scaled((gradient.clamp_min(0) * value).detach().float().sum(1)), size)
-            for gradient, value in zip(gradients, maps, strict=True)
-        ]
-        found.append(torch.stack(laid).amax(0))
+        for_cells, for_places = torch.autograd.grad(score, [picture, last], retain_graph=True)
+        added = (for_cells * (picture - silence)).detach().float().sum(1).clamp_min(0)
+        fine = F.interpolate(added[:, None], size, mode="area")[:, 0]
+        places = (for_places * last).detach().float().sum(1).clamp_min(0)
+        coarse = _over_picture(places, (mels, frames), size)
+        found.append(_scaled(fine * coarse).sqrt())
     return torch.stack(found, dim=1)
 
 
@@ -52,7 +61,22 @@ def _scaled(maps: Tensor) -> Tensor:
     return maps / largest.clamp_min(torch.finfo(maps.dtype).tiny)
 
 
-def _resized(maps: Tensor, size: Sequence[int]) -> Tensor:
-    if maps.shape[-2:] == torch.Size(size):
-        return maps
-    return F.interpolate(maps[:, None], tuple(size), mode="bilinear", align_corners=False)[:, 0]
+def _over_picture(places: Tensor, picture: tuple[int, int], size: tuple[int, int]) -> Tensor:
+    """(batch, h, w) of layer4 → (batch, *size) cells that part the picture evenly.
+
+    Stretching would not do: the first place looks at the picture's edge, not beside it.
+    """
+    height, width = (
+        ((torch.arange(cells, device=places.device) + 0.5) * length / cells - 0.5) / LAYER4_STEP
+        for length, cells in zip(picture, size, strict=True)
+    )
+    # From place numbers to -1 … 1, which is how grid_sample counts; beyond the last it repeats.
+    height = height / max(places.shape[1] - 1, 1) * 2 - 1
+    width = width / max(places.shape[2] - 1, 1) * 2 - 1
+    grid = torch.stack(torch.meshgrid(width, height, indexing="xy"), dim=-1)
+    return F.grid_sample(
+        places[:, None],
+        grid.expand(len(places), -1, -1, -1),
+        padding_mode="border",
+        align_corners=True,
+    )[:, 0]

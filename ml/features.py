@@ -1,5 +1,6 @@
 """Waveform → log-mel spectrogram, by the numbers a checkpoint carries."""
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -34,6 +35,11 @@ class FeatureConfig:
     @property
     def window_samples(self) -> int:
         return round(self.window_s * self.sample_rate)
+
+    @property
+    def silence(self) -> float:
+        """What the network is shown where there is no sound."""
+        return (10.0 * math.log10(POWER_FLOOR) - self.mean_db) / self.deviation_db
 
 
 class LogMel(nn.Module):

@@ -221,7 +221,8 @@ class Classifier(Listener):
 
         def into(pictures: Tensor, first: int) -> list[Inside]:
             chunk = asked[first : first + len(pictures)]
-            return look_into(self.model, pictures, chunk, self.precision)
+            silence = self.info.features.silence
+            return look_into(self.model, pictures, silence, chunk, self.precision)
 
         return self._in_chunks(windows, into, on_chunk)
 

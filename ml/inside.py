@@ -64,11 +64,12 @@ class Channels:
 
 
 def look_into(
-    model: AudioCNN, pictures: Tensor, classes: Tensor, precision: torch.dtype
+    model: AudioCNN, pictures: Tensor, silence: float, classes: Tensor, precision: torch.dtype
 ) -> list[Inside]:
-    """pictures: (batch, 1, mels, frames), normalised · classes: (batch, k) class numbers."""
+    """pictures: (batch, 1, mels, frames), normalised · silence: a silent cell's value in them ·
+    classes: (batch, k) class numbers."""
     heard = _heard(model, pictures, precision)
-    found = evidence(heard, classes).cpu().numpy()
+    found = evidence(heard, silence, classes).cpu().numpy()
     spoken = shares(heard, classes[:, 0])
     means = {
         name: value.detach().float().mean(1).cpu().numpy() for name, value in heard.maps.items()

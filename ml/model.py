@@ -28,12 +28,14 @@ class Heard:
     """One forward pass.
 
     logits: (batch, classes) · pooled: (batch, 512) · maps: name → (batch, channels, height, width),
-    height along frequency (row 0 is the lowest), width along time.
+    height along frequency (row 0 is the lowest), width along time · picture: what was heard,
+    (batch, 1, mels, frames).
     """
 
     logits: Tensor
     pooled: Tensor
     maps: dict[str, Tensor]
+    picture: Tensor
 
 
 class ResidualBlock(nn.Module):
@@ -93,4 +95,4 @@ class AudioCNN(nn.Module):
                 maps[f"{layer}.block{index}.relu"] = x
             maps[layer] = x
         pooled = torch.flatten(self.avgpool(x), 1)
-        return Heard(self.fc(self.dropout(pooled)), pooled, maps)
+        return Heard(self.fc(self.dropout(pooled)), pooled, maps, log_mel)

@@ -50,10 +50,11 @@ def assert_same(one: Result, other: Result, tolerance: float = 1e-4) -> None:
         (one.window_probabilities, other.window_probabilities),
         (one.inside.logits, other.inside.logits),
         (one.inside.pooled, other.inside.pooled),
-        (one.inside.evidence, other.inside.evidence),
     ]
     for a, b in pairs:
         assert np.allclose(a, b, atol=tolerance * max(1.0, float(np.abs(a).max())))
+    # A unit that is just on or just off, by rounding, moves a cell's gradient a little.
+    assert np.allclose(one.inside.evidence, other.inside.evidence, atol=0.01)
     assert one.window_starts_s == other.window_starts_s
     assert one.shown_window == other.shown_window
     assert one.inside.maps.keys() == other.inside.maps.keys()
@@ -171,7 +172,9 @@ def test_evidence_is_given_for_the_top_classes_on_one_scale(
         assert result.top[0] == result.answer
         assert len(result.inside.evidence) == min(5, len(CLASSES))
         assert result.inside.evidence.min() >= 0
-        assert np.allclose(result.inside.evidence.max(axis=(1, 2)), 1, atol=1e-3)
+        largest = result.inside.evidence.max(axis=(1, 2))
+        assert largest[0] == 1
+        assert set(largest.tolist()) <= {0, 1}, "nothing spoke for a class, or it reaches 1"
 
 
 def test_the_shown_channels_are_those_that_spoke_most_for_the_answer(

@@ -1,0 +1,248 @@
+"""Whether the evidence is what decided: `python -m bench.faithfulness CHECKPOINT --fold K`.
+
+Of every clip of a fold the cells of the spectrogram that spoke most for the network's own answer
+are taken away, or kept alone, through the sound: mask → spectrum → sound → network. Beside it, as
+controls, equally many cells elsewhere. `--write` renews docs/evidence.md and its picture.
+"""
+
+import argparse
+import json
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional as F
+
+from bench.evidence_methods import METHODS, Method, chosen
+from bench.faithfulness_paper import write
+from ml import checkpoint
+from ml.audio import read
+from ml.inference import Classifier
+from ml.masking import Masking, audible, resized
+from ml.model import Heard
+from training.config import esc50_dir
+from training.dataset import Example, read_index
+from training.evaluate import machine
+from training.plan import NO_DATA
+
+Array = NDArray[np.float64]
+SHARES = (0.1, 0.2, 0.3, 0.5)
+BAR = SHARES.index(0.2)
+CHOSEN_WITH = 80  # the fold's first clips, with which the method was chosen
+BLOCKS = (16, 20)  # the grid of the control that takes random blocks
+BATCH, SEED = 16, 1
+PAIRS, SURE = 64, 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """The answer's probability, (clips,) each."""
+
+    kept: Array
+    rest: Array
+
+
+class Study:
+    """Clips, the network's own answers to them, and how it answers to parts of them."""
+
+    def __init__(self, classifier: Classifier, examples: Sequence[Example]) -> None:
+        self.classifier, self.masking = classifier, Masking(classifier.log_mel)
+        features = classifier.info.features
+        self.size = (features.mels, self.masking.frames)
+        self.waveforms = torch.zeros(len(examples), features.window_samples)
+        for row, example in zip(self.waveforms, examples, strict=True):
+            sound = read(example.path, features.sample_rate).waveform[: len(row)]
+            row[: len(sound)] = torch.from_numpy(sound)
+        probabilities = self.listen(self.waveforms)
+        self.answers = probabilities.argmax(1)
+        self.before = probabilities[np.arange(len(examples)), self.answers]
+        labels = [classifier.info.classes.index(example.label) for example in examples]
+        self.right = self.answers == np.array(labels)
+        loudest_db = torch.cat([
+            classifier.log_mel.decibels(part)[:, 0].amax(1) for part in self.waveforms.split(BATCH)
+        ])  # fmt: skip
+        silent = loudest_db <= classifier.log_mel.decibels(torch.zeros(1, 32_000)).max() + 1
+        self.sounding = (silent.float().mean(1) < 0.1).numpy()
+
+    def listen(self, waveforms: Tensor) -> NDArray[np.float32]:
+        """(clips, classes), as a user would be answered."""
+        found = self.classifier.answers(list(waveforms.numpy()))
+        return np.stack([one.probabilities for one in found])
+
+    def parts(self, masks: Tensor) -> Parts:
+        """masks: (clips, H, W)"""
+        kept, rest = [], []
+        rows = np.arange(len(self.answers))
+        for sounds, mask in zip(self.waveforms.split(BATCH), masks.split(BATCH), strict=True):
+            split = self.masking.split(sounds, mask)
+            kept.append(self.listen(split.kept))
+            rest.append(self.listen(split.rest))
+        return Parts(*(np.concatenate(one)[rows, self.answers] for one in (kept, rest)))
+
+
+def maps_of(
+    classifier: Classifier, method: Method, waveforms: Tensor, classes: Tensor
+) -> tuple[Tensor, float]:
+    """(clips, H, W), and milliseconds of processor time for one, the forward pass not counted."""
+    found, seconds = [], []
+    for sounds, asked in zip(waveforms.split(BATCH), classes.split(BATCH), strict=True):
+        heard = hear(classifier, sounds)
+        started = time.process_time()
+        found.append(method(heard, classifier.info.features.silence, asked).detach().float())
+        seconds.append((time.process_time() - started) / len(sounds))
+    return torch.cat(found), 1000 * float(np.median(seconds))
+
+
+def hear(classifier: Classifier, waveforms: Tensor) -> Heard:
+    picture = classifier.log_mel(waveforms).contiguous(memory_format=torch.channels_last)
+    with torch.enable_grad(), torch.autocast(
+        picture.device.type, classifier.precision, enabled=classifier.precision != torch.float32
+    ):  # fmt: skip
+        return classifier.model(picture.requires_grad_())
+
+
+def top_cells(maps: Tensor, share: float, size: tuple[int, int]) -> Tensor:
+    """(clips, mels, frames) of 0 and 1: the `share` of cells with most; draws between equals."""
+    cells = resized(maps, *size).flatten(1).double()
+    cells /= cells.abs().amax(1, keepdim=True).clamp_min(1e-30)
+    cells += 1e-9 * torch.rand(cells.shape, generator=torch.Generator().manual_seed(SEED))
+    best = cells.topk(round(share * cells.shape[1]), dim=1).indices
+    return torch.zeros(cells.shape).scatter_(1, best, 1.0).view(-1, *size)
+
+
+def moved(masks: Tensor) -> Tensor:
+    """The same shapes at a random place: rolled along frequency and time, each clip its own way."""
+    draw = np.random.default_rng(SEED)
+    height, width = masks.shape[1:]
+    offsets = draw.integers(0, (height, width), (len(masks), 2)).tolist()
+    return torch.stack([m.roll(o, (0, 1)) for m, o in zip(masks, offsets, strict=True)])
+
+
+def blocks(clips: int, size: tuple[int, int]) -> Tensor:
+    """Random values on a coarse grid; their top cells are random blocks."""
+    random = torch.rand(clips, 1, *BLOCKS, generator=torch.Generator().manual_seed(SEED))
+    return F.interpolate(random, size, mode="nearest")[:, 0]
+
+
+def curves(study: Study, maps: Tensor) -> list[Parts]:
+    return [study.parts(top_cells(maps, share, study.size)) for share in SHARES]
+
+
+def figures(study: Study, found: list[Parts], controls: dict[str, Parts]) -> dict[str, Any]:
+    """Means over clips; and how often a clip's 20 % did more than each control's."""
+    groups = {
+        "all": np.ones(len(study.before), bool),
+        "chosen with": np.arange(len(study.before)) < CHOSEN_WITH,
+        "others": np.arange(len(study.before)) >= CHOSEN_WITH,
+        "without silence": study.sounding,
+    }
+    at = found[BAR]
+    return {
+        "kept": [round(float(one.kept.mean()), 3) for one in found],
+        "rest": [round(float(one.rest.mean()), 3) for one in found],
+        "removing does more": {
+            name: {g: share(at.rest < control.rest, rows) for g, rows in groups.items()}
+            for name, control in controls.items()
+        },
+        "keeping does more": {
+            name: {g: share(at.kept > control.kept, rows) for g, rows in groups.items()}
+            for name, control in controls.items()
+        },
+    }
+
+
+def share(won: NDArray[np.bool_], rows: NDArray[np.bool_]) -> float | None:
+    return round(float(won[rows].mean()), 3) if rows.any() else None
+
+
+def in_own_half(study: Study, methods: dict[str, Method]) -> dict[str, float]:
+    """Halves of two clips of different classes, one after the other: how much of each class'
+    evidence lies in the half that is its own. Half of it would be chance."""
+    draw = np.random.default_rng(SEED)
+    sure = np.flatnonzero(study.right & (study.before > SURE))
+    drawn = (draw.choice(sure, 2, replace=False) for _ in range(100 * PAIRS))
+    pairs = [pair for pair in drawn if study.answers[pair[0]] != study.answers[pair[1]]][:PAIRS]
+    half = study.waveforms.shape[1] // 2
+    joined = torch.stack([
+        torch.cat([study.waveforms[a, :half], study.waveforms[b, :half]]) for a, b in pairs
+    ])  # fmt: skip
+    own = {}
+    for name, method in methods.items():
+        shares = []
+        for side in (0, 1):
+            asked = torch.from_numpy(study.answers[[pair[side] for pair in pairs]])
+            maps = resized(maps_of(study.classifier, method, joined, asked)[0], *study.size)
+            middle = study.size[1] // 2
+            mine = maps[:, :, :middle] if side == 0 else maps[:, :, middle:]
+            shares.append(mine.sum((1, 2)) / maps.sum((1, 2)))
+        own[name] = round(float(torch.cat(shares).nanmean()), 3)
+    return own
+
+
+def measure(path: Path, examples: Sequence[Example], fold: int) -> dict[str, Any]:
+    torch.set_num_threads(1)
+    study = Study(Classifier.load(path), examples)
+    asked = torch.from_numpy(study.answers)
+    random = curves(study, blocks(len(examples), study.size))
+    told: dict[str, Any] = {
+        "checkpoint": checkpoint.identity(path),
+        "folds seen": study.classifier.info.folds_seen,
+        "fold": fold,
+        "clips": len(examples),
+        "clips without silence": int(study.sounding.sum()),
+        "before": round(float(study.before.mean()), 3),
+        "machine": machine(study.classifier.device),
+        "shares": SHARES,
+        "random blocks": figures(study, random, {}),
+        "methods": {},
+    }
+    for name, method in METHODS.items():
+        maps, milliseconds = maps_of(study.classifier, method, study.waveforms, asked)
+        found = curves(study, maps)
+        elsewhere = study.parts(moved(top_cells(maps, SHARES[BAR], study.size)))
+        controls = {"blocks": random[BAR], "moved": elsewhere}
+        told["methods"][name] = figures(study, found, controls) | {
+            "milliseconds": round(milliseconds, 1),
+            "moved": {k: round(float(getattr(elsewhere, k).mean()), 3) for k in ("kept", "rest")},
+        }
+        print(name, json.dumps(told["methods"][name]), flush=True)
+        if method is chosen:
+            played = study.parts(mask := audible(maps))
+            told["played"] = {
+                "kept": round(float(played.kept.mean()), 3),
+                "rest": round(float(played.rest.mean()), 3),
+                "mean of the mask": round(float(mask.mean()), 3),
+                "kept keeps half": share(played.kept > study.before / 2, study.before > 0),
+                "rest loses half": share(played.rest < study.before / 2, study.before > 0),
+            }
+            told["grid"] = list(maps.shape[1:])
+    told["in own half"] = in_own_half(study, METHODS)
+    return told
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m bench.faithfulness", description=__doc__)
+    add = parser.add_argument
+    add("checkpoint", type=Path, nargs="?", default=checkpoint.default_path())
+    add("--data", type=Path, default=esc50_dir(), help="default: ESC50_DIR")
+    add("--fold", type=int, default=4, help="one that the weights have not seen")
+    add("--clips", type=int, help="the first so many of the fold; default: all")
+    add("--write", action="store_true", help="renew docs/evidence.md and docs/faithfulness.png")
+    options = parser.parse_args()
+    if options.data is None:
+        parser.error(NO_DATA)
+    examples = [e for e in read_index(options.data) if e.fold == options.fold][: options.clips]
+    told = measure(options.checkpoint, examples, options.fold)
+    print(json.dumps(told))
+    if options.write:
+        write(told)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,149 @@
+"""The figures of bench.faithfulness as a table and a picture for docs/evidence.md."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from PIL import Image, ImageDraw, ImageFont
+
+from ml.render import PALETTE
+
+DOCS = Path(__file__).resolve().parents[1] / "docs"
+PAPER, PICTURE = DOCS / "evidence.md", DOCS / "faithfulness.png"
+BEGIN, END = "<!-- measured -->", "<!-- /measured -->"
+INK, FAINT, WHITE = (24, 20, 40), (196, 192, 204), (255, 255, 255)
+LEFT, TOP, SIDE, GAP = 70, 60, 380, 90
+
+
+def write(told: dict[str, Any]) -> None:
+    text = PAPER.read_text()
+    before, after = text.partition(BEGIN)[0], text.partition(END)[2]
+    PAPER.write_text(f"{before}{BEGIN}\n{table(told)}\n{END}{after}")
+    picture(told).quantize(64).save(PICTURE, optimize=True)
+
+
+def table(told: dict[str, Any]) -> str:
+    """Markdown."""
+    bar = told["shares"].index(0.2)
+    seen = ", ".join(map(str, told["folds seen"]))
+    rows = [
+        f"Weights `{told['checkpoint']}` (folds seen: {seen}); {told['clips']} clips of fold "
+        f"{told['fold']}, {told['clips without silence']} of them without long digital silence; "
+        f"one thread of an {told['machine']}. The answer's probability is "
+        f"{told['before']:.3f} on average before anything is changed.",
+        "",
+        "| method | 20 % removed | only 20 % kept | removing: does more than blocks, than moved "
+        "| keeping: does more than blocks, than moved | evidence in its own half "
+        "| processor ms a map |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for name, one in told["methods"].items():
+        won = [
+            " · ".join(percent(one[what][control]["all"]) for control in ("blocks", "moved"))
+            for what in ("removing does more", "keeping does more")
+        ]
+        rows.append(
+            f"| {name} | {one['rest'][bar]:.3f} | {one['kept'][bar]:.3f} | {won[0]} | {won[1]} "
+            f"| {percent(told['in own half'][name])} | {one['milliseconds']:.0f} |"
+        )
+    blocks = told["random blocks"]
+    rows += [
+        f"| random blocks | {blocks['rest'][bar]:.3f} | {blocks['kept'][bar]:.3f} | | | | |",
+        "",
+        "The first row by clips (more than blocks · more than moved):",
+        "",
+        "| clips | removing does more | keeping does more |",
+        "|---|---|---|",
+    ]
+    first = told["methods"]["evidence"]
+    names = {
+        "all": "all",
+        "chosen with": "the first 80, with which the method was chosen",
+        "others": "the others",
+        "without silence": "without long digital silence",
+    }
+    for group, name in names.items():
+        won = [
+            " · ".join(percent(first[what][control][group]) for control in ("blocks", "moved"))
+            for what in ("removing does more", "keeping does more")
+        ]
+        rows.append(f"| {name} | {won[0]} | {won[1]} |")
+    played = told["played"]
+    rows += [
+        "",
+        f"What is played (soft edges, {percent(played['mean of the mask'])} of the cells by "
+        f"weight): the evidence alone keeps {played['kept']:.3f}, the rest "
+        f"{played['rest']:.3f}. The evidence keeps more than half of the probability in "
+        f"{percent(played['kept keeps half'])} of the clips, the rest loses more than half in "
+        f"{percent(played['rest loses half'])}.",
+        "",
+        "![The answer's probability by the share of cells removed, and by the share kept alone]"
+        f"({PICTURE.name})",
+    ]
+    return "\n".join(rows)
+
+
+def percent(value: float | None) -> str:
+    return "–" if value is None else f"{100 * value:.1f} %"
+
+
+def picture(told: dict[str, Any]) -> Image.Image:
+    """Two diagrams: the answer's probability by what was removed, and by what was kept alone."""
+    named = {**told["methods"], "random blocks": told["random blocks"]}
+    image = Image.new("RGB", (LEFT + 2 * SIDE + GAP + 30, TOP + SIDE + 62 + 20 * len(named)), WHITE)
+    pen = ImageDraw.Draw(image)
+    ends = {"rest": (told["before"], 0.0), "kept": (0.0, told["before"])}
+    titles = {"rest": "what spoke most is removed", "kept": "only what spoke most is kept"}
+    for place, what in enumerate(("rest", "kept")):
+        left = LEFT + place * (SIDE + GAP)
+        _frame(pen, left, titles[what], told["before"])
+        for number, (name, one) in enumerate(named.items()):
+            shares, values = [0.0, *told["shares"]], [ends[what][0], *one[what]]
+            _curve(pen, left, shares, values, number, len(named), name == "evidence")
+    for number, name in enumerate(named):
+        y = TOP + SIDE + 66 + 20 * number
+        pen.line((LEFT, y, LEFT + 30, y), _colour(number, len(named)), 5 if number == 0 else 2)
+        pen.text((LEFT + 40, y), name, INK, _font(13), anchor="lm")
+    return image
+
+
+def _frame(pen: ImageDraw.ImageDraw, left: int, title: str, before: float) -> None:
+    pen.text((left, TOP - 16), title, INK, _font(16), anchor="ls")
+    for tick in range(6):
+        x, y = left + tick / 5 * SIDE, TOP + SIDE - tick / 5 * SIDE
+        pen.line((left, y, left + SIDE, y), FAINT)
+        pen.text((left - 8, y), f"{tick / 5:.1f}", INK, _font(13), anchor="rm")
+        pen.text((x, TOP + SIDE + 8), f"{tick * 10} %", INK, _font(13), anchor="mt")
+    pen.text((left + SIDE / 2, TOP + SIDE + 28), "share of the spectrogram's cells", INK,
+             _font(13), anchor="mt")  # fmt: skip
+    y = TOP + SIDE * (1 - before)
+    pen.text((left + SIDE, y - 4), "whole sound", INK, _font(12), anchor="rb")
+    pen.line((left, y, left + SIDE, y), INK)
+
+
+def _curve(
+    pen: ImageDraw.ImageDraw,
+    left: int,
+    shares: Sequence[float],
+    values: Sequence[float],
+    number: int,
+    count: int,
+    thick: bool,
+) -> None:
+    points = [
+        (left + 2 * share * SIDE, TOP + SIDE * (1 - value))
+        for share, value in zip(shares, values, strict=True)
+    ]
+    pen.line(points, _colour(number, count), 5 if thick else 2, joint="curve")
+
+
+def _colour(number: int, count: int) -> tuple[int, ...]:
+    """From the spectrograms' palette; the last one, which is the control, in grey."""
+    if number == count - 1:
+        return (120, 120, 120)
+    index = 170 if number == 0 else 30 + 205 * number // count
+    return tuple(PALETTE[3 * index : 3 * index + 3])
+
+
+def _font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+    return ImageFont.load_default(size)

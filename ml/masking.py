@@ -1,0 +1,113 @@
+"""A sound under its evidence, and the rest of it: time–frequency masking, to be listened to."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from ml.features import LogMel
+
+# What is kept fades in from the cells of these shares to those: of each window's cells, none
+# beyond the 40 % that spoke most, and the first 10 % whole. Chosen in docs/evidence.md.
+FADE_FROM, FADE_TO = 0.4, 0.1
+# The loudest part by which sounds are made equally loud, and how much one may be raised.
+LOUD_PART_S, MOST_GAIN_DB = 0.4, 20.0
+
+
+@dataclass(frozen=True, slots=True)
+class Split:
+    """Two sounds, (batch, samples) float32 each, that add up to the original.
+
+    kept: what lies under the mask · rest: everything else. Neither has been made louder or
+    quieter: ask the network about them as they are, and use `equal_gains` for playing them.
+    """
+
+    kept: Tensor
+    rest: Tensor
+
+
+def audible(evidence: Tensor) -> Tensor:
+    """Evidence (batch, H, W) in [0, 1] → a mask of that shape, in [0, 1], with soft edges.
+
+    Where nothing spoke the mask is 0.
+    """
+    cells = evidence.flatten(1)
+    low, high = (
+        torch.quantile(cells, 1 - share, dim=1)[:, None, None] for share in (FADE_FROM, FADE_TO)
+    )
+    span = (high - low).clamp_min(torch.finfo(evidence.dtype).tiny)
+    return ((evidence - low) / span).clamp(0, 1) * (evidence > 0)
+
+
+class Masking:
+    """Weights a window's short-time spectrum, and turns it back into sound.
+
+    Its frames are the checkpoint's own, so a mask's cells are those of the log-mel spectrogram.
+    """
+
+    def __init__(self, log_mel: LogMel) -> None:
+        features = log_mel.config
+        self.features = features
+        self.hann = torch.hann_window(features.n_fft, device=log_mel.bank.device)
+        self.frames = 1 + features.window_samples // features.hop_samples
+        self.to_bins = _mels_to_bins(log_mel).to(log_mel.bank.device)
+
+    def split(self, waveforms: Tensor, masks: Tensor) -> Split:
+        """waveforms: (batch, samples) in [-1, 1], at most a window long · masks: (batch, H, W) in
+        [0, 1], row 0 the lowest frequencies, over the whole window; any H and W.
+
+        Amplitudes are multiplied by the mask: 0.5 is 6 dB less.
+        """
+        n_fft, hop = self.features.n_fft, self.features.hop_samples
+        short = self.features.window_samples - waveforms.shape[1]
+        # Zeros beyond the end, so that the last samples too lie well inside a frame.
+        padded = F.pad(waveforms, (0, short + n_fft))
+        spectrum = torch.stft(
+            padded, n_fft, hop, window=self.hann, return_complex=True, pad_mode="constant"
+        )
+        gains = self._gains(masks, spectrum.shape[-1])
+        sound = torch.istft(spectrum * gains, n_fft, hop, window=self.hann, length=padded.shape[1])
+        kept = sound[:, : waveforms.shape[1]]
+        return Split(kept, waveforms - kept)
+
+    def _gains(self, masks: Tensor, frames: int) -> Tensor:
+        """(batch, H, W) → (batch, bins, frames); beyond the window the last frame's go on."""
+        cells = resized(masks, self.features.mels, self.frames)
+        return F.pad(self.to_bins @ cells, (0, frames - self.frames), mode="replicate")
+
+
+def equal_gains(sounds: Tensor, original: Tensor, sample_rate: int) -> Tensor:
+    """(batch,): what to multiply each sound with, for its loudest part to be as loud as that of
+    its original. Both (batch, samples) in [-1, 1].
+
+    Loudness is RMS over 0.4 s. At most 20 dB are added, and nothing clips; silence stays as it is.
+    """
+    wanted, loudness = (_loudest(one, sample_rate) for one in (original, sounds))
+    peaks = sounds.abs().amax(1)
+    least = torch.finfo(sounds.dtype).tiny
+    gains = (wanted / loudness.clamp_min(least)).clamp_max(10 ** (MOST_GAIN_DB / 20))
+    return torch.where(peaks > 0, torch.minimum(gains, 1 / peaks.clamp_min(least)), 1.0)
+
+
+def resized(maps: Tensor, height: int, width: int) -> Tensor:
+    """(batch, H, W) → (batch, height, width), both over the same picture."""
+    if maps.shape[1:] == (height, width):
+        return maps
+    return F.interpolate(maps[:, None], (height, width), mode="bilinear", align_corners=False)[:, 0]
+
+
+def _loudest(sounds: Tensor, sample_rate: int) -> Tensor:
+    """(batch,): the greatest RMS of parts that overlap by three quarters."""
+    part = min(round(LOUD_PART_S * sample_rate), sounds.shape[1])
+    powers = F.avg_pool1d(sounds.square()[:, None], part, max(part // 4, 1))
+    return powers.amax((1, 2)).sqrt()
+
+
+def _mels_to_bins(log_mel: LogMel) -> Tensor:
+    """(bins, mels): each FFT bin takes from the two bands whose centres it lies between."""
+    centres_hz = np.array(log_mel.band_centres_hz())
+    bins_hz = np.linspace(0, log_mel.config.sample_rate / 2, log_mel.bank.shape[0])
+    columns = [np.interp(bins_hz, centres_hz, band) for band in np.eye(len(centres_hz))]
+    return torch.from_numpy(np.stack(columns, axis=1)).float()
