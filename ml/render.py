@@ -17,7 +17,7 @@ MAGMA = (
 
 # Evidence lies over the spectrogram in a hue that magma does not have.
 OVERLAY_RGB = (64, 224, 208)
-OVERLAY_LEVELS = 64
+OVERLAY_LEVELS = 16
 
 # Below the loudest cell by this much, a spectrogram's picture is black.
 PICTURE_RANGE_DB = 80.0
@@ -89,7 +89,7 @@ def overlay(values: NDArray[np.floating]) -> bytes:
     image.putpalette(bytes(OVERLAY_RGB) * OVERLAY_LEVELS)
     clear = bytes(round(255 * level / (OVERLAY_LEVELS - 1)) for level in range(OVERLAY_LEVELS))
     buffer = io.BytesIO()
-    image.save(buffer, "PNG", transparency=clear)
+    image.save(buffer, "PNG", transparency=clear, bits=4)
     return buffer.getvalue()
 
 

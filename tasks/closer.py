@@ -7,20 +7,18 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch.nn import functional as F
 
 from classifier import files
 from ml import render
 from ml.features import LogMel
 from ml.inference import Classifier, window_starts
 from ml.inside import Array
+from ml.masking import Masking, audible, equal_gains
 from tasks.drawing import flac
 from tasks.packing import pack
 
 # Every map's number of channels is a multiple of this.
 SHEET_COLUMNS = 16
-# What is almost silent is not made louder than this: it would be all noise of rounding.
-MOST_GAIN = 100.0
 BEST = 5
 
 
@@ -56,26 +54,28 @@ def sound(classifier: Classifier, window: Window, label: str) -> Found:
     """What spoke for `label`, alone, and the window without it, as loud as the window is."""
     asked = classifier.info.classes.index(label)
     evidence = classifier.look([window.samples], [[asked]])[0].evidence[0]
-    length, whole = len(window.samples), classifier.info.features.window_samples
-    # The evidence is of a whole window; a short one is heard with silence after it.
-    padded = np.pad(window.samples, (0, whole - length))
-    kept, rest = (part[:length] for part in split(padded, evidence, classifier.log_mel))
-    answers = classifier.answers([window.samples, kept, rest])
-    original, with_kept, with_rest = (float(one.probabilities[asked]) for one in answers)
-    gains = [_gain(part, window.samples) for part in (kept, rest)]
+    original = torch.from_numpy(window.samples)[None]
+    masks = audible(torch.from_numpy(evidence)[None])
+    # Here, not on the device that the network is on: it is hardly any work.
+    parts = Masking(LogMel(classifier.info.features)).split(original, masks)
+    sounds = torch.cat([parts.kept, parts.rest])
     rate = classifier.info.features.sample_rate
+    gains = equal_gains(sounds, original.expand_as(sounds), rate)
+    answers = classifier.answers([window.samples, *sounds.numpy()])
+    of_all, of_kept, of_rest = (round(float(one.probabilities[asked]), 6) for one in answers)
     figures = {
-        "original": round(original, 6),
-        "kept": round(with_kept, 6),
-        "rest": round(with_rest, 6),
-        "kept_gain": round(gains[0], 6),
-        "rest_gain": round(gains[1], 6),
+        "original": of_all,
+        "kept": of_kept,
+        "rest": of_rest,
+        "kept_gain": round(gains[0].item(), 6),
+        "rest_gain": round(gains[1].item(), 6),
         "sample_rate": rate,
         "shape": list(evidence.shape),
     }
+    kept, rest = (sounds * gains[:, None]).numpy()
     contents = {
-        files.KEPT: flac(kept * gains[0], rate),
-        files.REST: flac(rest * gains[1], rate),
+        files.KEPT: flac(kept, rate),
+        files.REST: flac(rest, rate),
         files.EVIDENCE: render.overlay(evidence),
     }
     return Found(figures, contents)
@@ -123,38 +123,6 @@ def another_window(classifier: Classifier, window: Window, labels: Sequence[str]
         "inside": packed.facts,
     }
     return Found(figures, {files.MAPS: packed.data})
-
-
-# --- the signal ---------------------------------------------------------------------------
-
-
-def split(waveform: Array, evidence: Array, log_mel: LogMel) -> tuple[Array, Array]:
-    """(samples,) and its evidence (H, W) in [0, 1] → what spoke, and the rest; their sum is all.
-
-    Each cell of a Fourier spectrogram is weighted by the evidence of the mel bands that hear it.
-    """
-    config, bank = log_mel.config, log_mel.bank.cpu()  # (frequencies, mels)
-    samples = torch.from_numpy(np.ascontiguousarray(waveform))
-    hann = torch.hann_window(config.n_fft)
-    stft = torch.stft(samples, config.n_fft, config.hop_samples, window=hann, return_complex=True)
-    size = (config.mels, stft.shape[1])
-    grid = torch.from_numpy(np.ascontiguousarray(evidence, np.float32))
-    fine = F.interpolate(grid[None, None], size, mode="bilinear", align_corners=False)[0, 0]
-    # A frequency that no band hears is nobody's evidence.
-    weights = bank @ fine / bank.sum(1, keepdim=True).clamp_min(torch.finfo(bank.dtype).tiny)
-    kept = torch.istft(
-        stft * weights, config.n_fft, config.hop_samples, window=hann, length=len(samples)
-    ).numpy()
-    return kept, waveform - kept
-
-
-def _gain(part: Array, original: Array) -> float:
-    """What makes `part` as loud (in mean power) as `original`, as far as it clips nowhere."""
-    power, wanted = (float(np.sqrt(np.mean(np.square(x, dtype=float)))) for x in (part, original))
-    peak = float(np.abs(part).max())
-    if peak == 0:
-        return 1.0
-    return min(wanted / power, 1 / peak, MOST_GAIN)
 
 
 def _npy(values: Array) -> bytes:

@@ -47,7 +47,7 @@ def draw(classifier: Listener, sound: Sound, result: Result) -> Drawing:
         files.SPECTROGRAM: render.picture(wide, low, high).png,
         files.STRIP: render.picture(strip, low, high).png,
         files.MAPS: inside.data,
-        files.PEAKS: json.dumps(render.peaks(sound.waveform, PEAK_COLUMNS)).encode(),
+        files.PEAKS: _compact(render.peaks(sound.waveform, PEAK_COLUMNS)),
     }
     if sound.format in UNPLAYABLE:
         contents[files.PLAYABLE] = flac(sound.waveform, sound.sample_rate)
@@ -94,6 +94,10 @@ def _frequency_ticks(classifier: Listener) -> list[dict[str, float]]:
         for hz in FREQUENCY_TICKS_HZ
         if centres[0] < hz <= classifier.info.features.f_max_hz
     ]
+
+
+def _compact(values: list[float]) -> bytes:
+    return json.dumps(values, separators=(",", ":")).encode()
 
 
 def flac(waveform: Array, sample_rate: int) -> bytes:
