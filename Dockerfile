@@ -10,7 +10,7 @@
 FROM node:24-slim AS pages
 WORKDIR /build
 COPY package.json package-lock.json .npmrc ./
-RUN npm ci
+RUN npm ci --omit=dev
 COPY webapp/vendor.mjs webapp/
 RUN npm run vendor
 
