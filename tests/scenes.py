@@ -42,6 +42,7 @@ def furnish(house: House) -> Scene:
         time.sleep(1)
     for name in set(places) - {"batch"}:
         keeper.wait(f"/api/v1/analyses/{places[name]}/", limit_s=300)
+    _hear_only(keeper, places["crickets"], "crickets")
     for name in ("garden box", "laptop"):
         keeper.post_page("/account/", name=name, expires_in_days="90")
     house.stop("worker")
@@ -51,6 +52,18 @@ def furnish(house: House) -> Scene:
     for person in (keeper, scene.newcomer):
         _without_token(person)
     return scene
+
+
+def _hear_only(person: Person, analysis: str, label: str) -> None:
+    """Somebody asked what spoke for a label, and was answered."""
+    answer = requests.post(
+        f"{person.house.url}/api/v1/analyses/{analysis}/studies/",
+        json={"kind": "sound", "label": label},
+        headers=person.headers,
+        timeout=30,
+    )
+    _posted(answer)
+    person.wait(answer.headers["Location"], limit_s=300)
 
 
 def _without_token(person: Person) -> None:

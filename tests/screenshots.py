@@ -24,7 +24,7 @@ TARGET = ROOT / "docs" / "screens"
 QUIET = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--hide-scrollbars"]
 SCHEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
 SIZES = {1440: 900, 360: 780}
-MOST_COLOURS = 56
+MOST_COLOURS = 128
 # Where nothing moves any more: no picture is on its way, no font is missing.
 SETTLED = """[...document.images].every(i => i.complete)
   && document.fonts.status == 'loaded'"""
@@ -52,6 +52,14 @@ def _wrong_password(page: Page) -> None:
     page.get_by_label("Password").fill("not this one")
     page.locator("main form button").click()
     expect(page.get_by_role("alert")).to_be_visible()
+
+
+def _look_inside(page: Page) -> None:
+    page.get_by_role("button", name="4 blocks").click()
+    channel = page.locator("#stage-layer2 button[data-map]").nth(9)
+    expect(channel.locator("img")).to_have_js_property("naturalWidth", 40)
+    channel.click()
+    expect(page.locator("[data-lane]")).to_be_visible()
 
 
 def _weak_password(page: Page) -> None:
@@ -101,7 +109,8 @@ VIEWS = (
     View("history-nothing-fits", "/history/?name=thunder&state=done"),
     View("history-empty", "/history/", "newcomer"),
     View("keys", "/history/", act=_show_keys, whole=False),
-    View("result", "/analyses/{church_bells}/"),
+    View("result", "/analyses/{crickets}/"),
+    View("result-inside", "/analyses/{church_bells}/", act=_look_inside),
     View("result-long", "/analyses/{dawn-at-the-lake}/"),
     View("result-waiting", "/analyses/{waiting}/"),
     View("result-failed", "/analyses/{field-notes}/"),

@@ -76,6 +76,8 @@ class SonoScope extends HTMLElement {
     this.on(this.find("sources"), "keydown", (event) => this.walkSources(event));
     // A study that is done, by htmx: its sounds join the original.
     this.on(document, "htmx:after:swap", () => this.adopt());
+    this.on(window, "resize", () => this.drawTimeAxis());
+    this.drawTimeAxis();
     if (this.find("evidence")) this.show(1);
   }
 
@@ -283,6 +285,7 @@ class SonoScope extends HTMLElement {
     const layers = [...this.querySelectorAll("[data-evidence]")];
     if (number > layers.length) return;
     this.chosen = number;
+    this.find("picture").classList.toggle("lit", number > 0);
     const opacity = document.querySelector("[data-opacity]");
     for (const layer of layers) {
       layer.hidden = Number(layer.dataset.evidence) !== number;
