@@ -86,7 +86,7 @@ class SonoScope extends HTMLElement {
   // offset: where on the time axis the sound begins.
   source(url, offset) {
     const media = new Audio();
-    media.preload = "auto";
+    media.preload = "none";
     for (const type of ["play", "pause", "ended"]) this.on(media, type, () => this.playing(media));
     for (const type of ["timeupdate", "seeked", "seeking"]) this.on(media, type, () => this.tick(media));
     this.on(media, "loadedmetadata", () => (this.find("play").disabled = false));
@@ -101,6 +101,7 @@ class SonoScope extends HTMLElement {
     if (!next || next === last) return;
     this.current = next;
     this.name = name;
+    next.media.preload = "auto";
     for (const button of this.querySelectorAll("[data-source]")) {
       const on = button.dataset.source === name;
       button.setAttribute("aria-checked", on);
@@ -111,7 +112,7 @@ class SonoScope extends HTMLElement {
     const playing = !last.media.paused;
     last.media.pause();
     this.seek(time);
-    if (playing) next.media.play();
+    if (playing) this.start(next.media);
   }
 
   walkSources(event) {
@@ -147,7 +148,14 @@ class SonoScope extends HTMLElement {
     const { media } = this.current;
     if (!media.paused) return media.pause();
     if (media.ended || (this.loop && (this.time < this.loop[0] || this.time >= this.loop[1]))) this.seek(this.loop ? this.loop[0] : 0);
-    media.play();
+    this.start(media);
+  }
+
+  // A pause may come before the play has begun: then it is nobody's fault.
+  start(media) {
+    media.play().catch((error) => {
+      if (error.name !== "AbortError") this.say("This browser cannot play the file.");
+    });
   }
 
   playing(media) {
