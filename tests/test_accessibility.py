@@ -48,5 +48,5 @@ def test_no_page_shuts_anybody_out_in_either_theme_or_width(browser: Browser, sc
         faults += [f"{where}: {fault}" for fault in watch.faults]
         watch.faults.clear()
         seen.add(view.name)
-    assert faults == []
+    assert faults == [], "\n".join(faults)
     assert seen == {view.name for view in VIEWS}

@@ -22,21 +22,21 @@ class Recipe:
     themselves are shipped. `precision`: "bf16" (autocast) or "fp32".
     """
 
-    epochs: int = 80
+    epochs: int = 150
     batch: int = 32
     learning_rate: float = 1.5e-3
     warm_up: float = 0.15
-    weight_decay: float = 0.02
+    weight_decay: float = 0.05
     label_smoothing: float = 0.1
     ema: float = 0.995
-    crop_s: float = 0.0
-    crop_share: float = 0.0
+    crop_s: float = 2.0
+    crop_share: float = 0.9
     gain_db: float = 6.0
-    speed: float = 0.0
-    mixup_share: float = 0.5
+    speed: float = 0.1
+    mixup_share: float = 0.7
     mixup_beta: float = 0.3
-    between_class: bool = False
-    colour_db: float = 0.0
+    between_class: bool = True
+    colour_db: float = 6.0
     frequency_mask: int = 24
     time_mask: int = 40
     masks: int = 2
@@ -79,6 +79,11 @@ ORIGINAL = Setup(
         ema=0.0,
         shift=False,
         gain_db=0.0,
+        crop_s=0.0,
+        crop_share=0.0,
+        speed=0.0,
+        between_class=False,
+        colour_db=0.0,
         mixup_share=0.3,
         mixup_beta=0.2,
         frequency_mask=30,
@@ -91,7 +96,7 @@ ORIGINAL = Setup(
 )
 # Seconds of work on sounds of one second: for trying the machinery, not for learning.
 SMOKE = Setup(
-    Recipe(epochs=3, batch=8, ema=0.9, precision="fp32"),
+    Recipe(epochs=3, batch=8, ema=0.9, crop_s=0.5, precision="fp32"),
     FeatureConfig(sample_rate=16_000, window_s=1.0, n_fft=512, mels=64, f_max_hz=8_000.0),
 )
 RECIPES = {"sonoscope": Setup(Recipe(), FeatureConfig()), "original": ORIGINAL}

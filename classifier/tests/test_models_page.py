@@ -42,13 +42,13 @@ def test_the_shipped_one_comes_with_its_figures(visitor: Client) -> None:
     found = checkpoints.find("")
     assert found is not None
     for said in (
-        found.identity, found.sha256, "81.8 %", "93.2 %", "14.6 %", "which these weights had never",
-        "CC BY-NC 3.0", "learning rate", "0.0015", "50 %", "6 dB", "taken for",
+        found.identity, found.sha256, "86.2 %", "96.5 %", "2.9 %", "which these weights had never",
+        "CC BY-NC 3.0", "learning rate", "0.0015", "70 %", "6 dB", "taken for",
     ):  # fmt: skip
         assertContains(page, said)
     assertNotContains(page, "Side by side")
-    assertContains(page, "not measured")
-    assertContains(page, "too modest")
+    assertContains(page, "clips/s")
+    assertContains(page, "its confidence holds")
     assertNotContains(page, "Its file says")  # which is what was measured
     assertContains(visitor.get("/"), 'href="/models/"')
 

@@ -406,7 +406,7 @@ class SonoScope extends HTMLElement {
       tip = document.createElement("div");
       tip.className = "tip number";
       tip.hidden = true;
-      document.body.append(tip);
+      document.querySelector("main").append(tip);
     }
     return tip;
   }
