@@ -195,7 +195,9 @@ def test_one_generator_decides_everything() -> None:
 
 def test_a_recipe_with_everything_off_shows_the_sound_itself_and_draws_nothing() -> None:
     log_mel = LogMel(FeatureConfig(window_s=1.0))
-    off = Recipe(shift=False, gain_db=0.0, mixup_share=0.0, masks=0)
+    off = Recipe(
+        shift=False, gain_db=0.0, crop_share=0.0, speed=0.0, mixup_share=0.0, colour_db=0.0, masks=0
+    )
     waveform, targets = torch.randn(3, 32_000), one_hot(3)
     generator = torch.Generator().manual_seed(4)
     before = generator.get_state()

@@ -32,7 +32,7 @@ def test_every_field_can_be_set_by_name() -> None:
         ("mixup_share=1.5", "mixup_share must be between 0 and 1"),
         ("ema=1", "ema must be less than 1"),
         ("precision=fp8", "bf16"),
-        ("crop_share=0.5", "crop_share needs crop_s"),
+        ("crop_s=0", "crop_share needs crop_s"),
     ],
 )
 def test_what_cannot_be_is_refused_with_a_sentence(setting: str, message: str) -> None:

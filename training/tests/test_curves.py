@@ -63,7 +63,7 @@ def test_there_is_something_to_look_at_and_to_listen_to(seen: EventAccumulator) 
     tags = seen.Tags()
     assert {"Validation/Confusion", "Test/Confusion", "Seen in training/1"} <= set(tags["images"])
     shown = seen.Images("Seen in training/1")[0]
-    assert (shown.height, shown.width) == (64, 32)
+    assert (shown.height, shown.width) == (64, 16)
     mistakes = [tag for tag in tags["audio"] if tag.startswith("Test mistakes/")]
     assert mistakes
     sound = seen.Audio(mistakes[0])[0]
