@@ -13,7 +13,15 @@ from classifier.models import Analysis, Batch, BatchFile, Clip, FileOutcome, Lan
 CHUNK_ROWS = 5_000
 LABELS = ("dog", "rain", "crickets", "church_bells", "siren", "wind", "clock_tick", "sea_waves")
 PREDICTIONS = [{"class": f"class {n}", "confidence": 1 / 50} for n in range(50)]
-SCOPE = {"ticks": [], "shown_from_s": 0.0, "window_s": 5.0}
+SCOPE = {
+    "ticks": [],
+    "windows": 1,
+    "shown_from_s": 0.0,
+    "window_s": 5.0,
+    "frames": 313,
+    "shown_columns": 313,
+    "mels": 128,
+}
 EVERY = timedelta(seconds=90)
 ANALYSES = "/admin/classifier/analysis/"
 

@@ -108,7 +108,7 @@ def test_the_history_shows_one_batch_when_its_page_leads_there(anna: User, ben: 
     link = f"/history/?batch={batch.pk}"
     assertContains(client.get(f"/batches/{batch.pk}/"), link)
     page = client.get(link)
-    assertContains(page, "Only what is in the batch")
+    assertContains(page, "in the batch <a")
     assertNotContains(page, "alone.wav")
     assertContains(client.get(f"/history/?batch={theirs.pk}"), "Everything is shown")
 
