@@ -43,7 +43,7 @@ def loudest(heard: Heard, silence: float, classes: Tensor) -> Tensor:
 
 METHODS: dict[str, Method] = {
     "evidence": chosen,
-    "gradient × input": gradient_times_input,
+    "gradient times input": gradient_times_input,
     "LayerCAM, product of 1 to 4": layer_cam_product,
     "LayerCAM, maximum of 2 to 4": layer_cam_maximum,
     "the loudest cells": loudest,

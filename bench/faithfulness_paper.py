@@ -6,11 +6,10 @@ from typing import Any
 
 from PIL import Image, ImageDraw, ImageFont
 
-from ml.render import PALETTE
-
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 PAPER, PICTURE = DOCS / "evidence.md", DOCS / "faithfulness.png"
 BEGIN, END = "<!-- measured -->", "<!-- /measured -->"
+COLOURS = ((213, 94, 0), (0, 114, 178), (0, 158, 115), (204, 121, 167), (86, 180, 233))
 INK, FAINT, WHITE = (24, 20, 40), (196, 192, 204), (255, 255, 255)
 LEFT, TOP, SIDE, GAP = 70, 60, 380, 90
 
@@ -137,12 +136,9 @@ def _curve(
     pen.line(points, _colour(number, count), 5 if thick else 2, joint="curve")
 
 
-def _colour(number: int, count: int) -> tuple[int, ...]:
-    """From the spectrograms' palette; the last one, which is the control, in grey."""
-    if number == count - 1:
-        return (120, 120, 120)
-    index = 170 if number == 0 else 30 + 205 * number // count
-    return tuple(PALETTE[3 * index : 3 * index + 3])
+def _colour(number: int, count: int) -> tuple[int, int, int]:
+    """Told apart by those who see few colours (Okabe and Ito, 2008); the last are the controls."""
+    return (128, 124, 136) if number == count - 1 else COLOURS[number % len(COLOURS)]
 
 
 def _font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
