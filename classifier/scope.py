@@ -129,7 +129,8 @@ def bands(told: dict[str, Any]) -> list[int]:
 
 def window_of(told: dict[str, Any], asked: str) -> int:
     """The window that is asked for, or the one that is shown to who asks for none that exists."""
-    if asked.isascii() and asked.isdigit() and len(asked) < 6 and int(asked) < told["windows"]:
+    there = len(told.get("heard", ()))
+    if asked.isascii() and asked.isdigit() and len(asked) < 6 and int(asked) < there:
         return int(asked)
     return told.get("shown_window", 0)
 
@@ -215,7 +216,7 @@ def stages(
 def slots(told: dict[str, Any], duration_s: float) -> list[Slot]:
     """told: an analysis' scope. The windows side by side; none where they are nearly one."""
     heard = told.get("heard", [])
-    if duration_s < told["window_s"] + LEAST_REST_S:
+    if not heard or duration_s < told["window_s"] + LEAST_REST_S:
         return []
     ends_s = [window["start_s"] for window in heard[1:]] + [duration_s]
     found: list[Slot] = []

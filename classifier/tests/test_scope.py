@@ -50,10 +50,13 @@ def test_a_clip_hardly_longer_than_a_window_shows_no_windows() -> None:
     ("asked", "window"), [("2", 2), ("", 1), ("9", 1), ("-1", 1), ("x", 1), ("²", 1), ("1" * 50, 1)]
 )
 def test_a_window_that_is_not_there_is_the_one_that_speaks_most(asked: str, window: int) -> None:
-    assert scope.window_of(told(windows=4, shown_window=1), asked) == window
+    heard = windows("rain", "rain", "dog", "dog")
+    assert scope.window_of(told(heard=heard, shown_window=1), asked) == window
 
 
 def test_an_analysis_from_before_there_was_evidence_still_has_a_page() -> None:
     assert scope.evidence({}, str, {}) == []
     assert scope.pooled({}, str) is None
     assert scope.bands(told()) == []
+    assert scope.slots(told(windows=4), 12.5) == []
+    assert scope.window_of(told(windows=4), "2") == 0
