@@ -20,6 +20,7 @@ def test_schemathesis_finds_no_fault(house: House, tmp_path: Path) -> None:
     if not program.exists():
         program = Path(shutil.which("schemathesis") or pytest.skip("schemathesis is not installed"))
     person: Person = house.person()
+    before = len(house.log("web"))
     done = subprocess.run(
         [
             str(program),
@@ -39,4 +40,4 @@ def test_schemathesis_finds_no_fault(house: House, tmp_path: Path) -> None:
     generated = re.search(r"(\d+) generated", done.stdout)
     assert tested and int(tested[1]) >= 26
     assert generated and int(generated[1]) >= 900
-    assert "Traceback" not in house.log("web")
+    assert "Traceback" not in house.log("web")[before:]
