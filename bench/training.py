@@ -1,8 +1,10 @@
 """How long an epoch takes, ours beside a plain loop: `python -m bench.training`.
 
 The same network, features and augmentations, on the same sounds, turn by turn in one process. The
-plain loop does what a first version does: fp32, contiguous memory, features clip by clip. An epoch
-is the median step times the steps of an epoch: told as what it is, an extrapolation.
+plain loop does what a first version does: its loader opens each clip's file in each epoch and makes
+its features, clip by clip; the network runs in fp32 and contiguous memory. The time that it waits
+for files is told apart, for whoever keeps them decoded. An epoch is the median step times the steps
+of an epoch: told as what it is, an extrapolation.
 """
 
 import argparse
@@ -11,9 +13,12 @@ import json
 import os
 import platform
 import statistics
+import tempfile
 import time
 from collections.abc import Callable
+from pathlib import Path
 
+import soundfile
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -25,7 +30,7 @@ from training.augment import augmented
 from training.config import Recipe, esc50_dir
 from training.dataset import read_index
 from training.engine import Run
-from training.waveforms import cut, to_float
+from training.waveforms import cut
 
 EPOCH_CLIPS, CLASSES = 1600, 50
 # The original's pictures are 128 × 431: it feeds 44.1 kHz to features made for 22.05 kHz.
@@ -33,26 +38,36 @@ WIDE = FeatureConfig(sample_rate=44_100, f_max_hz=16_000.0, mean_db=-50.0, devia
 OURS = FeatureConfig(mean_db=-50.0, deviation_db=25.0)
 
 
-def sounds(features: FeatureConfig, count: int) -> Tensor:
-    """(count, samples) int16: the first clips of ESC-50, or noise where there is none."""
-    folder = esc50_dir()
-    if folder is None:
-        noise = torch.randn(count, features.window_samples) * 3000
-        return noise.clamp(-32767, 32767).to(torch.int16)
-    waveforms = [read(e.path, features.sample_rate).waveform for e in read_index(folder)[:count]]
-    pieces = [next(cut(waveform, features.window_samples)) for waveform in waveforms]
-    return torch.stack([torch.from_numpy(piece) * 32767 for piece in pieces]).to(torch.int16)
+def clips(count: int, folder: Path) -> list[Path]:
+    """The first clips of ESC-50, or five seconds of noise, written to `folder`."""
+    data = esc50_dir()
+    if data is not None:
+        return [example.path for example in read_index(data)[:count]]
+    paths = [folder / f"{number}.wav" for number in range(count)]
+    for path in paths:
+        soundfile.write(path, torch.randn(5 * 44_100).mul(0.1).clamp(-1, 1).numpy(), 44_100)
+    return paths
 
 
-def plain_step(run: Run, recipe: Recipe, log_mel: LogMel, samples: Tensor, labels: Tensor) -> None:
-    """One batch as a simple loop would have it."""
+def sound(path: Path, features: FeatureConfig) -> Tensor:
+    """(samples,) float32 in [-1, 1]: the clip's first window."""
+    waveform = read(path, features.sample_rate).waveform
+    return torch.from_numpy(next(cut(waveform, features.window_samples)))
+
+
+def plain_step(
+    run: Run, recipe: Recipe, log_mel: LogMel, paths: list[Path], labels: Tensor
+) -> float:
+    """One batch as a simple loop would have it. Returns the seconds spent with opening files."""
     device = run.model.fc.weight.device
     pictures, targets = [], []
-    for sound, label in zip(samples, labels, strict=True):
+    files_s = 0.0
+    for path, label in zip(paths, labels, strict=True):
+        opened = time.perf_counter()
+        waveform = sound(path, log_mel.config)[None]
+        files_s += time.perf_counter() - opened
         target = F.one_hot(label[None], CLASSES).float()
-        picture, target = augmented(
-            to_float(sound[None]), target, recipe, log_mel, 0.0, run.generator
-        )
+        picture, target = augmented(waveform, target, recipe, log_mel, 0.0, run.generator)
         pictures.append(picture)
         targets.append(target)
     logits = run.model(torch.cat(pictures).to(device)).logits
@@ -64,29 +79,34 @@ def plain_step(run: Run, recipe: Recipe, log_mel: LogMel, samples: Tensor, label
     run.schedule.step()
     engine.follow(run.average, run.model, recipe.ema)
     loss.item()
+    return files_s
 
 
-def contestants(recipe: Recipe, device: torch.device) -> dict[str, Callable[[], None]]:
-    """Each does one step of one batch."""
+def contestants(
+    recipe: Recipe, paths: list[Path], device: torch.device
+) -> dict[str, Callable[[], float]]:
+    """Each does one step of one batch, and returns the seconds it waited for files."""
     labels = torch.arange(recipe.batch) % CLASSES
     rows = torch.arange(recipe.batch)
     cpu = torch.device("cpu")
 
-    def ours(features: FeatureConfig) -> Callable[[], None]:
-        samples = engine.settle(sounds(features, recipe.batch), device)
+    def ours(features: FeatureConfig) -> Callable[[], float]:
+        waveforms = torch.stack([sound(path, features) for path in paths])
+        samples = engine.settle((waveforms * 32767).to(torch.int16), device)
         log_mel = LogMel(features).to(device)
         run = engine.start(recipe, CLASSES, 1, device)
 
-        def step() -> None:
+        def step() -> float:
             engine.train_epoch(run, recipe, log_mel, samples, labels, rows, lambda step, loss: None)
+            return 0.0
 
         return step
 
-    def plain(features: FeatureConfig) -> Callable[[], None]:
-        samples, log_mel = sounds(features, recipe.batch), LogMel(features).to(cpu)
+    def plain(features: FeatureConfig) -> Callable[[], float]:
+        log_mel = LogMel(features).to(cpu)
         run = engine.start(recipe, CLASSES, 1, device)
         run.model.to(memory_format=torch.contiguous_format).train()
-        return lambda: plain_step(run, recipe, log_mel, samples, labels)
+        return lambda: plain_step(run, recipe, log_mel, paths, labels)
 
     return {
         "ours, 128 × 313": ours(OURS),
@@ -103,15 +123,10 @@ def main() -> None:
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     # Without crops: the pictures are to have the widths that are told.
     recipe = dataclasses.replace(Recipe(), epochs=10 * steps + 10, crop_share=0.0)
-    taken_s: dict[str, list[float]] = {}
-    racers = contestants(recipe, device)
-    for turn in range(steps + 1):
-        for name, step in racers.items():
-            started = time.perf_counter()
-            step()
-            if turn:  # the first warms up
-                taken_s.setdefault(name, []).append(time.perf_counter() - started)
-    step_s = {name: statistics.median(times) for name, times in taken_s.items()}
+    with tempfile.TemporaryDirectory() as folder:
+        paths = clips(recipe.batch, Path(folder))
+        taken_s, files_s = race(contestants(recipe, paths, device), steps)
+    memory_s = {name: taken_s[name] - files_s[name] for name in taken_s}
     epoch_steps = -(-EPOCH_CLIPS // recipe.batch)
     figures = {
         "machine": f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores",
@@ -120,16 +135,43 @@ def main() -> None:
         "sounds": "ESC-50" if esc50_dir() else "noise",
         "batch": recipe.batch,
         "timed steps of each": steps,
-        "step, s": {name: round(value, 3) for name, value in step_s.items()},
-        f"epoch of {EPOCH_CLIPS} clips, s, extrapolated": {
-            name: round(value * epoch_steps, 1) for name, value in step_s.items()
-        },
-        "plain / ours": {
-            size: round(step_s[f"plain, {size}"] / step_s[f"ours, {size}"], 2)
-            for size in ("128 × 313", "128 × 431")
-        },
+        "step, s": rounded(taken_s, 3),
+        "of it opening files, s": rounded(files_s, 3),
+        f"epoch of {EPOCH_CLIPS} clips, s, extrapolated": rounded(taken_s, 1, epoch_steps),
+        "plain / ours": ratios(taken_s),
+        "plain without its files / ours": ratios(memory_s),
     }
     print(json.dumps(figures, indent=2, ensure_ascii=False))
+
+
+def race(
+    racers: dict[str, Callable[[], float]], steps: int
+) -> tuple[dict[str, float], dict[str, float]]:
+    """Medians of the seconds that a step took, and of those spent with files, turn by turn."""
+    taken_s: dict[str, list[float]] = {name: [] for name in racers}
+    files_s: dict[str, list[float]] = {name: [] for name in racers}
+    for turn in range(steps + 1):
+        for name, step in racers.items():
+            started = time.perf_counter()
+            waited_s = step()
+            if turn:  # the first warms up
+                taken_s[name].append(time.perf_counter() - started)
+                files_s[name].append(waited_s)
+    return (
+        {name: statistics.median(times) for name, times in taken_s.items()},
+        {name: statistics.median(times) for name, times in files_s.items()},
+    )
+
+
+def rounded(seconds: dict[str, float], digits: int, times: int = 1) -> dict[str, float]:
+    return {name: round(value * times, digits) for name, value in seconds.items()}
+
+
+def ratios(seconds: dict[str, float]) -> dict[str, float]:
+    return {
+        size: round(seconds[f"plain, {size}"] / seconds[f"ours, {size}"], 2)
+        for size in ("128 × 313", "128 × 431")
+    }
 
 
 if __name__ == "__main__":
