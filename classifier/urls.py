@@ -1,8 +1,18 @@
+from django.contrib import admin
 from django.contrib.auth import views as auth
 from django.urls import include, path
 
 from classifier import account as accounts
-from classifier import batch_urls, health, media, model_views, result_views, study_views, views
+from classifier import (
+    batch_urls,
+    health,
+    media,
+    model_views,
+    result_views,
+    sign_in,
+    study_views,
+    views,
+)
 
 pages = [
     path("", views.listen, name="listen"),
@@ -22,8 +32,9 @@ pages = [
 account = [
     path("account/", accounts.account, name="account"),
     path("account/tokens/<uuid:pk>/revoke/", accounts.revoke, name="token_revoke"),
-    path("account/sign-up/", views.sign_up, name="sign_up"),
-    path("account/sign-in/", views.SignIn.as_view(), name="login"),
+    path("account/sign-up/", sign_in.sign_up, name="sign_up"),
+    path("account/sign-in/", sign_in.SignIn.as_view(), name="login"),
+    path("admin/login/", sign_in.knocking(admin.site.login)),
     path("account/sign-out/", auth.LogoutView.as_view(), name="logout"),
     path("account/password/", auth.PasswordChangeView.as_view(), name="password_change"),
     path(

@@ -3,13 +3,10 @@
 from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 from uuid import UUID
 
 from django.conf import settings
-from django.contrib.auth import login
 from django.contrib.auth.decorators import login_required
-from django.contrib.auth.views import LoginView
 from django.core.paginator import Paginator
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import get_object_or_404, redirect, render
@@ -17,7 +14,7 @@ from django.template.loader import render_to_string
 from django.views.decorators.http import require_GET, require_POST
 
 from classifier import checkpoints, uploads
-from classifier.forms import HistoryForm, SignUpForm
+from classifier.forms import HistoryForm
 from classifier.models import Analysis, Clip
 from classifier.uploads import UploadRefused
 
@@ -67,23 +64,6 @@ def _fault(request: HttpRequest, status: int, code: str, detail: str, hint: str)
     return HttpResponse(
         render_to_string("fault.html", {"detail": detail, "hint": hint}), status=status
     )
-
-
-class SignIn(LoginView):
-    redirect_authenticated_user = True
-
-    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
-        return super().get_context_data(sign_up_open=settings.SIGN_UP_OPEN, **kwargs)
-
-
-def sign_up(request: HttpRequest) -> HttpResponse:
-    if not settings.SIGN_UP_OPEN:
-        raise Http404
-    form = SignUpForm(request.POST or None)
-    if request.method == "POST" and form.is_valid():
-        login(request, form.save())
-        return redirect("listen")
-    return render(request, "registration/sign_up.html", {"form": form})
 
 
 @login_required

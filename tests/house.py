@@ -43,7 +43,7 @@ class House:
             "WORKER_THREADS": "1",
             "LEASE_S": "4",
             "SWEEP_EVERY_S": "1",
-            "TOKENS_PER_MINUTE": "100000",
+            "SIGN_INS_PER_MINUTE": "100000",
             "UPLOADS_PER_MINUTE": "100000",
             "READS_PER_MINUTE": "1000000",
             **settings,

@@ -74,6 +74,22 @@ CONTENT_SECURITY_POLICY = {
     }
 }
 SIGN_UP_OPEN = env.flag("SIGN_UP_OPEN", True, meaning="May strangers make an account?")
+# Passwords cannot be tried for long: django-axes locks a name for an address. See sign_in.py.
+LOCKED_MINUTES = 15
+AUTHENTICATION_BACKENDS = [
+    "axes.backends.AxesStandaloneBackend",
+    "django.contrib.auth.backends.ModelBackend",
+]
+AXES_FAILURE_LIMIT = 10
+AXES_COOLOFF_TIME = timedelta(minutes=LOCKED_MINUTES)
+AXES_RESET_COOL_OFF_ON_FAILURE_DURING_LOCKOUT = False
+AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
+AXES_LOCKOUT_CALLABLE = "classifier.sign_in.locked"
+AXES_CLIENT_IP_CALLABLE = "classifier.sign_in.address"
+AXES_RESET_ON_SUCCESS = True
+# Who signed in when is nobody's business.
+AXES_DISABLE_ACCESS_LOG = True
+AXES_VERBOSE = False
 LOGIN_URL = "login"
 LOGIN_REDIRECT_URL = "listen"
 LOGOUT_REDIRECT_URL = "login"
@@ -112,6 +128,7 @@ INSTALLED_APPS = [
     "drf_spectacular",
     "drf_spectacular_sidecar",
     "knox",
+    "axes.apps.AppConfig",
     "classifier",
 ]
 MIDDLEWARE = [
@@ -125,6 +142,7 @@ MIDDLEWARE = [
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "axes.middleware.AxesMiddleware",
 ]
 ROOT_URLCONF = "webapp.urls"
 WSGI_APPLICATION = "webapp.wsgi.application"
@@ -285,13 +303,15 @@ _UPLOADS_PER_MINUTE = env.whole(
 _READS_PER_MINUTE = env.whole(
     "READS_PER_MINUTE", 6000, meaning="Other requests over the API that one person may make."
 )
-_TOKENS_PER_MINUTE = env.whole(
-    "TOKENS_PER_MINUTE", 20, meaning="Sign-ins over the API from one address a minute."
+_SIGN_INS_PER_MINUTE = env.whole(
+    "SIGN_INS_PER_MINUTE",
+    20,
+    meaning="Sign-ins and new accounts from one address a minute, by page and API.",
 )
 THROTTLE_RATES = {
     "uploads": f"{_UPLOADS_PER_MINUTE}/min",
     "reads": f"{_READS_PER_MINUTE}/min",
-    "token": f"{_TOKENS_PER_MINUTE}/min",
+    "sign_ins": f"{_SIGN_INS_PER_MINUTE}/min",
 }
 
 REST_FRAMEWORK = {

@@ -16,6 +16,7 @@ def favicon(request: HttpRequest) -> HttpResponse:
 
 urlpatterns = [
     path("favicon.ico", favicon),
-    path("admin/", admin.site.urls),
+    # Before the admin, whose sign-in it guards.
     path("", include("classifier.urls")),
+    path("admin/", admin.site.urls),
 ]

@@ -2,9 +2,10 @@
 
 from typing import Any
 
+from django.conf import settings
 from django.http import Http404
 from rest_framework import status
-from rest_framework.exceptions import APIException, ValidationError
+from rest_framework.exceptions import APIException, ErrorDetail, Throttled, ValidationError
 from rest_framework.response import Response
 from rest_framework.views import exception_handler
 
@@ -40,6 +41,20 @@ class BadCredentials(APIException):
     default_detail = "This name and password do not belong together."
 
 
+class Locked(Throttled):
+    """This name was tried too often from this address."""
+
+    default_code = "locked"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.wait = 60 * settings.LOCKED_MINUTES
+        self.detail = ErrorDetail(
+            "This name was tried with wrong passwords too often from your address.", "locked"
+        )
+
+
+HINTS["locked"] = HINTS["throttled"]
 HINTS["bad_credentials"] = "Check both; passwords are case-sensitive."
 
 

@@ -61,10 +61,10 @@ class UploadThrottle(Counted, UserRateThrottle):
     scope = "uploads"
 
 
-class TokenThrottle(Counted, AnonRateThrottle):
-    """Passwords tried from one address."""
+class SignInThrottle(Counted, AnonRateThrottle):
+    """Passwords tried from one address, and accounts made there."""
 
-    scope = "token"
+    scope = "sign_ins"
 
     def get_cache_key(self, request: Request, view: APIView) -> str:
         return self.cache_format % {"scope": self.scope, "ident": self.get_ident(request)}

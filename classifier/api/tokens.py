@@ -12,12 +12,12 @@ from rest_framework.response import Response
 
 from classifier import tokens
 from classifier.api.base import ApiView
-from classifier.api.errors import BadCredentials
+from classifier.api.errors import BadCredentials, Locked
 from classifier.api.filters import Filters
 from classifier.api.paging import NewestTokensFirst
 from classifier.api.schema import operation
 from classifier.api.serializers import NewToken, TokenAnswer, TokenForm, TokenRequest, TokenRow
-from classifier.api.throttles import TokenThrottle
+from classifier.api.throttles import SignInThrottle
 from classifier.models import ApiToken
 
 
@@ -26,7 +26,7 @@ class TokenView(ApiView):
 
     authentication_classes = ()
     permission_classes = (AllowAny,)
-    throttle_classes = (TokenThrottle,)
+    throttle_classes = (SignInThrottle,)
 
     @operation(
         "get_token",
@@ -41,6 +41,8 @@ class TokenView(ApiView):
         form.is_valid(raise_exception=True)
         wanted = form.validated_data
         user = authenticate(request, username=wanted["username"], password=wanted["password"])
+        if user is None and getattr(request, "axes_locked_out", False):
+            raise Locked
         if user is None:
             raise BadCredentials
         _, token = tokens.create(user, wanted["name"], wanted["expires_in_days"])

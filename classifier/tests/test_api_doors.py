@@ -24,7 +24,7 @@ def counting(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Settings:
     monkeypatch.setattr(throttles, "time", clock)
     settings.CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
     caches["default"].clear()
-    settings.THROTTLE_RATES = {"reads": "3/min", "uploads": "1/min", "token": "2/min"}
+    settings.THROTTLE_RATES = {"reads": "3/min", "uploads": "1/min", "sign_ins": "2/min"}
     throttles._asked_again_at = 0.0
     return settings
 
@@ -47,7 +47,7 @@ def test_a_person_who_asks_too_much_is_told_when_to_come_back(
 def test_the_files_of_a_batch_are_no_uploads_but_a_retry_is(
     caller: Caller, counting: Settings
 ) -> None:
-    counting.THROTTLE_RATES = {"reads": "6/min", "uploads": "1/min", "token": "2/min"}
+    counting.THROTTLE_RATES = {"reads": "6/min", "uploads": "1/min", "sign_ins": "2/min"}
     batch = caller.post("batches/", {"name": "trip"})
     assert batch["X-RateLimit-Remaining"] == "5"
     address = f"batches/{batch.json()['id']}/"

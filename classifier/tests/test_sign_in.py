@@ -1,0 +1,92 @@
+"""Passwords cannot be tried for long, by whichever door."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from django.conf import settings as django_settings
+from django.contrib.auth.models import User
+from django.core.cache import cache
+from django.test import Client
+from pytest_django import Settings
+from pytest_django.asserts import assertContains
+
+RIGHT = "gr4nular-ear"
+DOORS = ("/account/sign-in/", "/admin/login/", "/api/v1/token/")
+
+
+@pytest.fixture(autouse=True)
+def counted_alone(settings: Settings) -> Iterator[None]:
+    settings.CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
+    settings.THROTTLE_RATES = {**django_settings.THROTTLE_RATES, "sign_ins": "1000/min"}
+    cache.clear()
+    yield
+    cache.clear()
+
+
+def knock(door: str, name: str, password: str, address: str = "192.0.2.1") -> Any:
+    return Client().post(door, {"username": name, "password": password}, REMOTE_ADDR=address)
+
+
+def came_in(answer: Any) -> bool:
+    return answer.status_code == 302 or "token" in answer.content.decode()[:20]
+
+
+@pytest.mark.parametrize("door", DOORS)
+def test_after_ten_wrong_passwords_the_right_one_does_not_help(door: str, anna: User) -> None:
+    for _ in range(10):
+        assert not came_in(knock(door, "anna", "wrong"))
+    for other_door in DOORS:
+        answer = knock(other_door, "anna", RIGHT)
+        assert answer.status_code == 429
+        assert answer["Retry-After"] == "900"
+        assert not came_in(answer)
+    assertContains(knock("/account/sign-in/", "anna", RIGHT), "Wait 15 minutes", status_code=429)
+    body = knock("/api/v1/token/", "anna", RIGHT).json()
+    assert body["code"] == "locked" and body["hint"]
+
+
+def test_the_lock_is_for_one_name_from_one_address(anna: User, ben: User) -> None:
+    for _ in range(12):
+        knock("/account/sign-in/", "anna", "wrong")
+    assert came_in(knock("/account/sign-in/", "ben", RIGHT))
+    assert came_in(knock("/account/sign-in/", "anna", RIGHT, address="192.0.2.2"))
+
+
+def test_a_right_password_clears_the_count(anna: User) -> None:
+    for _ in range(3):
+        for _ in range(9):
+            knock("/account/sign-in/", "anna", "wrong")
+        assert came_in(knock("/account/sign-in/", "anna", RIGHT))
+
+
+def test_what_a_proxy_saw_counts_and_what_a_caller_claims_does_not(
+    anna: User, settings: Settings
+) -> None:
+    """Without a proxy nobody gets a fresh count by naming another address."""
+    for number in range(11):
+        Client().post(
+            "/account/sign-in/",
+            {"username": "anna", "password": "wrong"},
+            REMOTE_ADDR="192.0.2.1",
+            HTTP_X_FORWARDED_FOR=f"198.51.100.{number}",
+        )
+    assert knock("/account/sign-in/", "anna", RIGHT).status_code == 429
+
+
+@pytest.mark.parametrize("door", [*DOORS, "/account/sign-up/"])
+def test_one_address_may_knock_only_so_often_whatever_names_it_tries(
+    door: str, db: None, settings: Settings
+) -> None:
+    settings.THROTTLE_RATES = {**django_settings.THROTTLE_RATES, "sign_ins": "3/min"}
+    answers = [knock(door, f"name{number}", "wrong") for number in range(4)]
+    assert [answer.status_code == 429 for answer in answers] == [False, False, False, True]
+    assert 0 < int(answers[-1]["Retry-After"]) <= 60
+    assert knock(door, "name", "wrong", address="192.0.2.9").status_code != 429
+
+
+def test_a_locked_name_is_no_word_in_the_log(anna: User, caplog: pytest.LogCaptureFixture) -> None:
+    for _ in range(11):
+        knock("/account/sign-in/", "anna", "wr0ng-and-secret")
+    assert "anna" not in caplog.text
+    assert "wr0ng-and-secret" not in caplog.text
