@@ -53,7 +53,8 @@ class _TooMuch(Exception):
 def take_in(batch: Batch, path: Path) -> Unpacked:
     """Every member through `add_file`; a bad one is a refused row and stops nothing.
 
-    Raises UploadRefused if it is no ZIP, holds too many files or too many bytes. What came
+    Raises UploadRefused if it is no ZIP, holds too many files or too many bytes, also for its
+    owner's quota. What came
     before the limit stays in the batch, and sending the ZIP again goes on there.
     """
     _check_directory(path)
@@ -95,7 +96,7 @@ def _take_in_member(
     try:
         file = batches.add_file(batch, info.filename, _blocks(archive, info, budget))
     except UploadRefused as error:
-        if error.status == 409:
+        if error.status in (409, 429):
             raise
         unpacked.outcomes["refused"] += 1  # a name that cannot be a path: there is no row for it
     else:

@@ -107,7 +107,8 @@ def add_file(batch: Batch, path: str, chunks: Iterable[bytes]) -> BatchFile:
     """Take in one file. A path that the batch has is answered with what is known of it.
 
     What cannot be taken in becomes a refused row. Raises UploadRefused where no row can be made:
-    a path that is none, a batch that is closed or full.
+    a path that is none, a batch that is closed or full; and beyond the owner's quota (429), which
+    says nothing about the file.
     """
     path = path_of(path)
     known = batch.files.filter(path=path).first()
@@ -118,12 +119,8 @@ def add_file(batch: Batch, path: str, chunks: Iterable[bytes]) -> BatchFile:
         stored = uploads.store(chunks)
     except UploadRefused as error:
         return refuse(batch, path, error)
-    try:
-        with transaction.atomic():
-            file = _enter(batch, path, stored)
-    except UploadRefused:
-        stored.drop()
-        raise
+    with uploads.dropped_if_refused(stored), transaction.atomic():
+        file = _enter(batch, path, stored)
     if file.analysis is None or file.analysis.clip.file_key != stored.file_key:
         stored.drop()
     return file

@@ -3,7 +3,8 @@
 import hashlib
 import os
 import secrets
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from django.contrib.auth import get_user_model
 from django.db import transaction
 from django.db.models import QuerySet
 
-from classifier import checkpoints, files, studies
+from classifier import checkpoints, files, quotas, studies
 from classifier.models import (
     UNFINISHED,
     Analysis,
@@ -27,7 +28,10 @@ from classifier.nudge import nudge
 
 
 class UploadRefused(Exception):
-    """Not accepted, nothing stored. `status` is the HTTP status that says so."""
+    """Not accepted, nothing stored. `status` is the HTTP status that says so.
+
+    429 is for now: the same upload may be welcome later.
+    """
 
     def __init__(self, code: str, detail: str, hint: str, status: int = 400) -> None:
         super().__init__(detail)
@@ -83,19 +87,31 @@ def accept(
     identity = checkpoint_asked(checkpoint)
     stored = store(chunks)
     # Should this fail, the bytes stay for the sweep: a commit whose answer was lost may have held.
-    with transaction.atomic():
+    with dropped_if_refused(stored), transaction.atomic():
         analysis = enter(stored, name=name, owner=owner, lane=lane, checkpoint=identity)
     if analysis.clip.file_key != stored.file_key:
         stored.drop()
     return analysis
 
 
+@contextmanager
+def dropped_if_refused(stored: Stored) -> Iterator[None]:
+    try:
+        yield
+    except UploadRefused:
+        stored.drop()
+        raise
+
+
 def enter(stored: Stored, *, name: str, owner, lane: Lane, checkpoint: str) -> Analysis:
     """The rows of stored bytes, inside the caller's transaction. checkpoint: an identity, or "".
 
     Identical bytes of the same owner are kept once: where the clip's file_key is another, the
-    caller drops what it stored, after the commit.
+    caller drops what it stored, after the commit. Raises UploadRefused beyond the owner's quota.
     """
+    too_much = quotas.reached(owner, stored.size_bytes)
+    if too_much:
+        raise UploadRefused(*too_much, status=429)
     # Locked, so that a deletion of the twin either sees us or is seen by us.
     twins = Clip.objects.with_bytes(owner, stored.sha256)
     twin = twins.select_for_update().only("file_key").first()
@@ -125,7 +141,7 @@ def accept_once(
     """
     identity = checkpoint_asked(checkpoint)
     stored = store(chunks)
-    with transaction.atomic():
+    with dropped_if_refused(stored), transaction.atomic():
         # One upload of an owner at a time: of two equal ones the second finds the first.
         # (Without the key's lock, so that rows that name this owner may still be made.)
         get_user_model().objects.select_for_update(no_key=True).get(pk=owner.pk)
@@ -149,7 +165,6 @@ def _answered(stored: Stored, owner, key: str, checkpoint: str) -> Accepted | No
     if checkpoint and not other and not heard.answering(checkpoint).exists():
         other = "checkpoint"
     if other:
-        stored.drop()
         raise UploadRefused(
             "key_reused",
             f"This Idempotency-Key came with another {other} before.",

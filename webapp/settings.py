@@ -103,7 +103,7 @@ AUTH_PASSWORD_VALIDATORS = [
     )
 ]
 
-# --- limits of one upload -----------------------------------------------------------------
+# --- limits of uploads --------------------------------------------------------------------
 
 MAX_UPLOAD_BYTES = (
     env.whole("MAX_UPLOAD_MB", 100, meaning="Largest file that is accepted, in megabytes.")
@@ -112,6 +112,20 @@ MAX_UPLOAD_BYTES = (
 MAX_ZIP_BYTES = 2_000_000_000  # of a folder's archive, and of all that comes out of it
 MAX_DURATION_S = env.whole(
     "MAX_DURATION_S", 600, meaning="Longest sound that is listened to, in seconds."
+)
+MAX_WAITING_CLIPS = env.whole(
+    "MAX_WAITING_CLIPS",
+    20_000,
+    meaning="How many clips of one person may wait to be heard. Superusers have no such limit.",
+)
+MAX_DAY_BYTES = (
+    env.whole(
+        "MAX_GB_PER_DAY",
+        50,
+        meaning="How much one person may bring in within 24 hours, in gigabytes. Superusers have "
+        "no such limit.",
+    )
+    * 1_000_000_000
 )
 
 # --- the house ----------------------------------------------------------------------------

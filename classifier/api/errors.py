@@ -26,6 +26,9 @@ HINTS = {
     "not_found": "Check the address, and that the token belongs to the owner.",
 }
 
+# Some of what waits is heard by then, perhaps.
+QUOTA_WAIT_S = 60
+
 
 class Refused(Exception):
     """What was asked for cannot be had, and why."""
@@ -61,7 +64,10 @@ HINTS["bad_credentials"] = "Check both; passwords are case-sensitive."
 def on_error(error: Exception, context: dict[str, Any]) -> Response | None:
     """DRF's answer in our words."""
     if isinstance(error, (UploadRefused, StudyRefused, Refused)):
-        return _error(error.code, error.detail, error.hint, error.status)
+        refusal = _error(error.code, error.detail, error.hint, error.status)
+        if error.status == 429:
+            refusal["Retry-After"] = str(QUOTA_WAIT_S)
+        return refusal
     response = exception_handler(error, context)
     if response is None:
         return None

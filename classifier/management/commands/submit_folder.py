@@ -110,7 +110,7 @@ def submit(batch: Batch, folder: Path, paths: list[str]) -> None:
 
 
 def take_in(batch: Batch, path: str, file: Path) -> None:
-    """One bad file stops nothing; a closed batch stops everything."""
+    """One bad file stops nothing; a closed batch or a quota stops everything."""
     try:
         # A pipe would never end, a device never stop.
         if not file.is_file():
@@ -124,7 +124,7 @@ def take_in(batch: Batch, path: str, file: Path) -> None:
         )
         batches.refuse(batch, path, reason)
     except UploadRefused as error:
-        if error.status == 409:
+        if error.status in (409, 429):
             raise CommandError(f"{error.detail} {error.hint}") from error
         tqdm.write(f"{path}: {error.detail} {error.hint}", file=sys.stderr)
 

@@ -277,7 +277,8 @@ class SonoFolder extends HTMLElement {
           this.refusals += 1;
           done(told); // of this file only
         } else if (request.status === 0 || request.status === 429 || request.status >= 500) {
-          fail(new Trouble(request.status ? `The server answered ${request.status}.` : "The connection was lost.", true));
+          const what = request.status ? `The server answered ${request.status}.` : "The connection was lost.";
+          fail(new Trouble(told.detail ?? what, true));
         } else {
           fail(new Trouble([told.detail ?? `The server answered ${request.status}.`, told.hint ?? ""].join(" "), false));
         }

@@ -1,0 +1,35 @@
+"""How much one person may have waiting, and bring in a day. For fairness, whoever they are."""
+
+from datetime import timedelta
+
+from django.conf import settings
+from django.db.models import Sum
+from django.utils import timezone
+
+from classifier.models import UNFINISHED, Analysis, Clip
+
+
+def reached(owner, size_bytes: int) -> tuple[str, str, str] | None:
+    """Code, detail and hint, where one more clip of that size would be too much for now.
+
+    Who runs the house has no quota: superusers may bring in what they like.
+    """
+    if owner.is_superuser:
+        return None
+    waiting = Analysis.objects.filter(owner=owner, state__in=UNFINISHED).count()
+    if waiting >= settings.MAX_WAITING_CLIPS:
+        return (
+            "too_many_waiting",
+            f"{waiting:,} of your clips are waiting to be heard; more cannot wait at once.",
+            "Go on when some of them are done.",
+        )
+    day = Clip.objects.filter(owner=owner, created_at__gt=timezone.now() - timedelta(days=1))
+    brought_bytes = day.aggregate(bytes=Sum("size_bytes"))["bytes"] or 0
+    if brought_bytes + size_bytes > settings.MAX_DAY_BYTES:
+        return (
+            "too_much_today",
+            f"You brought in {brought_bytes / 1e9:.1f} GB in the last 24 hours; "
+            f"{settings.MAX_DAY_BYTES / 1e9:.0f} GB are allowed.",
+            "Go on tomorrow, or ask whoever runs this Sonoscope for more.",
+        )
+    return None
