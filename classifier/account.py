@@ -1,15 +1,27 @@
-"""The account page: API tokens, and the way to a new password."""
+"""The account page: API tokens, the way to a new password, one's data, the way out."""
 
+from typing import Any
 from uuid import UUID
 
 from django import forms
+from django.contrib.auth import authenticate, get_user_model, logout
 from django.contrib.auth.decorators import login_required
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import (
+    Http404,
+    HttpRequest,
+    HttpResponse,
+    HttpResponseBase,
+    StreamingHttpResponse,
+)
 from django.shortcuts import redirect, render
-from django.views.decorators.http import require_POST
+from django.utils import timezone
+from django.utils.http import content_disposition_header
+from django.views.decorators.http import require_GET, require_POST
 
-from classifier import tokens
+from classifier import leaving, takeout, tokens
 from classifier.models import ApiToken
+from classifier.sign_in import knocking
+from classifier.usage import usage_of
 
 MOST_SHOWN = 100
 
@@ -24,6 +36,29 @@ class TokenForm(forms.Form):
         initial=tokens.DEFAULT_DAYS,
         label="Ends after (days)",
     )
+
+
+class LeaveForm(forms.Form):
+    password = forms.CharField(
+        widget=forms.PasswordInput(attrs={"autocomplete": "current-password"}),
+        help_text="Yours, so that nobody else does this at your open page.",
+    )
+
+    def __init__(self, *args: Any, request: HttpRequest, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.request = request
+
+    def clean(self) -> None:
+        user = self.request.user
+        if leaving.is_last_keeper(user):
+            raise forms.ValidationError(
+                "You are the only one who runs this Sonoscope. Make somebody else a superuser "
+                "first, in the admin."
+            )
+        password = self.cleaned_data.get("password", "")
+        # By the same door as signing in, so that passwords cannot be tried here either.
+        if authenticate(self.request, username=user.get_username(), password=password) is None:
+            self.add_error("password", "This is not your password.")
 
 
 @login_required
@@ -56,3 +91,30 @@ def revoke(request: HttpRequest, pk: UUID) -> HttpResponse:
     if not deleted:
         raise Http404
     return redirect("account")
+
+
+@login_required
+@require_GET
+def export(request: HttpRequest) -> HttpResponseBase:
+    """Everything that is theirs, as a ZIP."""
+    name = f"sonoscope {request.user.get_username()} {timezone.now():%Y-%m-%d}.zip"
+    response = StreamingHttpResponse(takeout.of(request.user), content_type="application/zip")
+    response["Content-Disposition"] = content_disposition_header(True, name) or ""
+    response["Cache-Control"] = "no-store"
+    return response
+
+
+@login_required
+@knocking
+def delete(request: HttpRequest) -> HttpResponse:
+    pk = request.user.pk
+    assert pk is not None
+    form = LeaveForm(request.POST or None, request=request)
+    if request.method == "POST" and form.is_valid():
+        user = get_user_model().objects.get(pk=pk)
+        logout(request)
+        leaving.delete_account(user)
+        return render(request, "classifier/account_deleted.html")
+    context = {"form": form, "usage": usage_of([pk])[pk]}
+    status = 400 if request.method == "POST" else 200
+    return render(request, "classifier/account_delete.html", context, status=status)

@@ -32,6 +32,8 @@ pages = [
 account = [
     path("account/", accounts.account, name="account"),
     path("account/tokens/<uuid:pk>/revoke/", accounts.revoke, name="token_revoke"),
+    path("account/export/", accounts.export, name="account_export"),
+    path("account/delete/", accounts.delete, name="account_delete"),
     path("account/sign-up/", sign_in.sign_up, name="sign_up"),
     path("account/sign-in/", sign_in.SignIn.as_view(), name="login"),
     path("admin/login/", sign_in.knocking(admin.site.login)),

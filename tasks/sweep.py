@@ -1,7 +1,8 @@
 """The loop that lets nothing be forgotten: `python -m tasks`.
 
 Expired leases go back to the queue, waiting rows get a nudge when the queue is empty,
-files that no row knows are removed, and studies that nobody asks for any more.
+files that no row knows are removed, studies that nobody asks for any more, and clips that are
+older than they may be.
 """
 
 import logging
@@ -18,7 +19,7 @@ from django.db import DatabaseError, close_old_connections
 from django.db.models import QuerySet
 from kombu.exceptions import OperationalError
 
-from classifier import files, studies
+from classifier import files, leaving, studies
 from classifier.models import Analysis, Clip, Lane, Study
 from classifier.nudge import nudge, nudge_study, queued_messages
 
@@ -27,7 +28,7 @@ logger = logging.getLogger(__name__)
 # More nudges than workers could use at once would only pile up.
 MOST_NUDGES = 16
 ORPHAN_AGE_S = 3600
-# Studies in one pass, so that none takes long.
+# Studies, and clips, in one pass, so that none takes long.
 MOST_REMOVED = 200
 # Names in one query; SQLite takes a limited number of parameters.
 QUERY_NAMES = 500
@@ -40,6 +41,7 @@ def sweep(shard: str) -> None:
         logger.info("%d interrupted analyses and studies were returned", freed)
     nudge_waiting()
     studies.remove_unused(MOST_REMOVED)
+    leaving.remove_aged(MOST_REMOVED)
     remove_orphans(shard)
 
 

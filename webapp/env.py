@@ -50,13 +50,18 @@ def one_of(name: str, default: str, others: tuple[str, ...], *, meaning: str = "
 
 
 def whole(
-    name: str, default: int, most: int = 10**12, *, meaning: str = "", shown: str | None = None
+    name: str,
+    default: int,
+    most: int = 10**12,
+    *,
+    least: int = 1,
+    meaning: str = "",
+    shown: str | None = None,
 ) -> int:
-    """A whole number above zero."""
     value = text(name, str(default), meaning=meaning, shown=shown)
-    if not value.isdecimal() or not 0 < int(value) <= most:
+    if not value.isdecimal() or not least <= int(value) <= most:
         raise ImproperlyConfigured(
-            f"{name} must be a whole number from 1 to {most}, not {value!r}."
+            f"{name} must be a whole number from {least} to {most}, not {value!r}."
         )
     return int(value)
 

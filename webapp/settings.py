@@ -127,6 +127,14 @@ MAX_DAY_BYTES = (
     )
     * 1_000_000_000
 )
+KEEP_DAYS = env.whole(
+    "KEEP_DAYS",
+    0,
+    most=36_500,
+    least=0,
+    shown="0 (for ever)",
+    meaning="Clips, with all that was made of them, are deleted so many days after they came in.",
+)
 
 # --- the house ----------------------------------------------------------------------------
 

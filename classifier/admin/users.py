@@ -6,6 +6,7 @@ from typing import Any
 from django.contrib import admin
 from django.contrib.auth.admin import UserAdmin
 from django.contrib.auth.models import User
+from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.template.defaultfilters import filesizeformat
 from django.urls import reverse
@@ -14,6 +15,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.timezone import localtime
 
+from classifier import leaving
 from classifier.admin.lists import Browsing
 from classifier.usage import usage_of
 
@@ -30,6 +32,14 @@ class PersonAdmin(Browsing, UserAdmin):
     def get_fieldsets(self, request: HttpRequest, obj: User | None = None) -> Any:
         first, *others = super().get_fieldsets(request, obj)
         return [first, ("Usage", {"fields": USAGE}), *others] if obj else [first, *others]
+
+    # With their files: the admin's own way would leave those to the sweep.
+    def delete_model(self, request: HttpRequest, obj: User) -> None:
+        leaving.delete_account(obj)
+
+    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
+        for user in queryset:
+            leaving.delete_account(user)
 
     # Rows carry the `usage` that is put there here; a User has none.
     def prepare(self, rows: Sequence[Any]) -> None:

@@ -1,0 +1,159 @@
+"""A person takes everything along, or leaves; and old clips go by themselves."""
+
+import io
+import json
+import zipfile
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from django.apps import apps
+from django.contrib.auth.models import User
+from django.contrib.sessions.models import Session
+from django.test import Client
+from django.utils import timezone
+from pytest_django import Settings
+
+from classifier import batches, files, leaving, takeout, tokens
+from classifier.models import Analysis, Batch, Clip, State, Study, StudyKind, StudyState
+from classifier.uploads import accept, accept_once
+from tasks.sweep import sweep
+
+PASSWORD = "gr4nular-ear"
+
+
+def heard(owner: User, data: bytes, name: str = "dog.wav") -> Analysis:
+    """An upload with all that a worker leaves of it."""
+    analysis = accept_once([data], name=name, owner=owner, key=f"key-{name}").analysis
+    analysis.token, analysis.state, analysis.label = "t" * 32, State.DONE, "dog"
+    analysis.predictions = [{"class": "dog", "confidence": 0.9}]
+    analysis.save()
+    Clip.objects.filter(pk=analysis.clip_id).update(format="WAV", duration_s=5.0)
+    files.write_all(files.analysis_folder(analysis.pk, analysis.token), {"maps.zip": b"maps"})
+    study = Study.objects.create(
+        analysis=analysis, kind=StudyKind.SOUND, window=0, token="s" * 32, state=StudyState.DONE
+    )
+    files.write_all(files.study_folder(study.pk, study.token), {"kept.flac": b"kept"})
+    return analysis
+
+
+def furnish(owner: User) -> Analysis:
+    """Somebody with something of everything."""
+    analysis = heard(owner, b"one of " + owner.username.encode())
+    batch = batches.create(owner, "trip")
+    batches.add_file(batch, "a/b.wav", [b"in a folder"])
+    tokens.create(owner, "garden box")
+    return analysis
+
+
+def on_disk(media: Path) -> list[Path]:
+    return [path for path in media.rglob("*") if path.is_file()]
+
+
+def test_nothing_of_a_person_who_leaves_stays_behind(
+    anna: User, ben: User, own_media: Path
+) -> None:
+    furnish(ben)
+    rest = {model: model._default_manager.count() for model in apps.get_models()}
+    disk = sorted(on_disk(own_media))
+    furnish(anna)
+    visitor, elsewhere = Client(), Client()
+    for client in (visitor, elsewhere):
+        client.force_login(anna)
+    elsewhere.post("/account/sign-in/", {"username": "anna", "password": "wrong"})
+    page = visitor.get("/account/delete/").content.decode()
+    assert "2 clips" in page and "1 batch," in page
+    answer = visitor.post("/account/delete/", {"password": PASSWORD})
+    assert "is deleted" in answer.content.decode()
+    rest[User] -= 1
+    assert {model: model._default_manager.count() for model in apps.get_models()} == rest
+    assert sorted(on_disk(own_media)) == disk
+    assert elsewhere.get("/history/").status_code == 302
+    assert not any(b"anna" in str(row.get_decoded()).encode() for row in Session.objects.all())
+
+
+def test_leaving_takes_the_password_and_not_the_last_keeper(anna: User) -> None:
+    visitor = Client()
+    visitor.force_login(anna)
+    answer = visitor.post("/account/delete/", {"password": "wrong"})
+    assert answer.status_code == 400
+    assert "This is not your password." in answer.content.decode()
+    User.objects.update(is_superuser=True)
+    answer = visitor.post("/account/delete/", {"password": PASSWORD})
+    assert "Make somebody else a superuser" in answer.content.decode()
+    assert User.objects.filter(username="anna", is_active=True).exists()
+
+
+def test_the_admin_deletes_a_person_with_their_files(
+    anna: User, admin_client: Client, own_media: Path
+) -> None:
+    furnish(anna)
+    chosen = {"action": "delete_selected", "_selected_action": [anna.pk], "post": "yes"}
+    admin_client.post("/admin/auth/user/", chosen)
+    assert not User.objects.filter(username="anna").exists()
+    assert on_disk(own_media) == []
+
+
+def test_the_download_holds_everything_of_one_person_and_nothing_of_others(
+    anna: User, ben: User
+) -> None:
+    analysis, theirs = furnish(anna), furnish(ben)
+    visitor = Client()
+    visitor.force_login(anna)
+    answer = visitor.get("/account/export/")
+    assert answer["Cache-Control"] == "no-store"
+    with zipfile.ZipFile(io.BytesIO(b"".join(answer))) as archive:
+        assert archive.testzip() is None
+        names = archive.namelist()
+        rows = {
+            name: [json.loads(line) for line in archive.read(name).splitlines()]
+            for name in names
+            if name.endswith(".jsonl")
+        }
+        assert archive.read(f"clips/{analysis.clip_id}.wav") == b"one of anna"
+        assert archive.read(f"analyses/{analysis.pk}/maps.zip") == b"maps"
+        assert archive.read(f"studies/{analysis.studies.get().pk}/kept.flac") == b"kept"
+        told = json.loads(archive.read("account.json"))
+    assert {name: len(found) for name, found in rows.items()} == {
+        "clips.jsonl": 2,
+        "analyses.jsonl": 2,
+        "batches.jsonl": 1,
+        "batch_files.jsonl": 1,
+        "studies.jsonl": 1,
+    }
+    assert told["username"] == "anna"
+    assert [token["name"] for token in told["tokens"]] == ["garden box"]
+    assert rows["batch_files.jsonl"][0]["path"] == "a/b.wav"
+    assert str(theirs.pk) not in str(rows) and str(theirs.clip_id) not in " ".join(names)
+
+
+def test_a_large_download_is_made_piece_by_piece(
+    anna: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(takeout, "ROWS_AT_ONCE", 3)
+    for number in range(10):
+        accept([b"%d" % number * 400_000], name="x.wav", owner=anna)
+    pieces = list(takeout.of(anna))
+    assert max(map(len, pieces)) < 2_100_000
+    with zipfile.ZipFile(io.BytesIO(b"".join(pieces))) as archive:
+        assert len([name for name in archive.namelist() if name.startswith("clips/")]) == 10
+
+
+def test_old_clips_go_where_days_are_set_and_only_then(
+    anna: User, settings: Settings, own_media: Path
+) -> None:
+    old, young = heard(anna, b"old", "old.wav"), heard(anna, b"young", "young.wav")
+    batch = Batch.objects.create(owner=anna, name="empty and old")
+    busy = accept([b"busy"], name="busy.wav", owner=anna)
+    held = {"state": State.RUNNING, "leased_until": timezone.now() + timedelta(hours=1)}
+    Analysis.objects.filter(pk=busy.pk).update(**held)
+    long_ago = timezone.now() - timedelta(days=31)
+    Clip.objects.filter(pk__in=(old.clip_id, busy.clip_id)).update(created_at=long_ago)
+    Batch.objects.filter(pk=batch.pk).update(created_at=long_ago)
+    assert leaving.remove_aged(100) == 0
+    settings.KEEP_DAYS = 30
+    sweep("00")
+    assert set(Clip.objects.values_list("pk", flat=True)) == {young.clip_id, busy.clip_id}
+    assert not Batch.objects.exists()
+    assert not files.analysis_folder(old.pk, old.token).exists()
+    assert files.analysis_folder(young.pk, young.token).exists()
