@@ -200,6 +200,8 @@ LOGGING = {
     "formatters": {"line": {"format": "{levelname} {name}: {message}", "style": "{"}},
     "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
     "root": {"handlers": ["console"], "level": "INFO"},
+    # Five lines for every sign-in that went well.
+    "loggers": {"axes": {"level": "WARNING"}},
 }
 
 # --- database -----------------------------------------------------------------------------

@@ -1,0 +1,335 @@
+"""Who may reach what: every address there is, by every method, for everybody.
+
+The addresses come from the URLconf itself, so that a new one is either in the table or a failure.
+"""
+
+import io
+import uuid
+import zipfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.apps import apps
+from django.contrib.auth.models import User
+from django.test import Client
+from django.urls import URLPattern, URLResolver, get_resolver
+
+from classifier import batches, files, tokens
+from classifier.models import Analysis, ApiToken, Batch, Clip, State, Study, StudyKind, StudyState
+from classifier.uploads import accept
+from tests.crowd import SCOPE
+
+METHODS = ("GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE")
+SECRET = "anna-at-the-lake"
+
+# For whom an address is. What is neither for everybody nor for members is for its owner.
+EVERYBODY = (
+    "favicon.ico",
+    "healthz",
+    "readyz",
+    "account/sign-up/",
+    "account/sign-in/",
+    "account/sign-out/",
+    "admin/login/",
+    "api/schema/",
+    "api/docs/",
+    "api/docs/redoc/",
+    "api/v1/token/",
+)
+MEMBERS = (
+    "/",
+    "clips/",
+    "samples/<slug:name>/",
+    "rows/",
+    "history/",
+    "models/",
+    "models/<str:name>/<slug:kind>.png",
+    "account/",
+    "account/export/",
+    "account/delete/",
+    "account/password/",
+    "account/password/done/",
+    "batches/",
+    "batches/new/",
+    "api/v1/classify/",
+    "api/v1/tokens/",
+    "api/v1/clips/",
+    "api/v1/analyses/",
+    "api/v1/batches/",
+    "api/v1/checkpoints/",
+    "api/v1/checkpoints/<str:identity>/",
+)
+OWNERS = (
+    "analyses/<uuid:pk>/",
+    "analyses/<uuid:pk>/part/",
+    "analyses/<uuid:pk>/again/",
+    "clips/<uuid:clip_id>/delete/",
+    "analyses/<uuid:pk>/studies/",
+    "studies/<uuid:pk>/part/",
+    "account/tokens/<uuid:pk>/revoke/",
+    "media/clips/<uuid:clip_id>/audio",
+    "media/analyses/<uuid:pk>/audio",
+    "media/analyses/<uuid:pk>/peaks.json",
+    "media/analyses/<uuid:pk>/maps.zip",
+    "media/analyses/<uuid:pk>/spectrogram.png",
+    "media/analyses/<uuid:pk>/strip.png",
+    "media/analyses/<uuid:pk>/maps/<str:name>.png",
+    "media/studies/<uuid:pk>/maps/<str:name>.png",
+    "media/studies/<uuid:pk>/<str:name>",
+    "batches/<uuid:pk>/",
+    "batches/<uuid:pk>/part/",
+    "batches/<uuid:pk>/rows/",
+    "batches/<uuid:pk>/paths/",
+    "batches/<uuid:pk>/files/",
+    "batches/<uuid:pk>/zip/",
+    "batches/<uuid:pk>/close/",
+    "batches/<uuid:pk>/cancel/",
+    "batches/<uuid:pk>/delete/",
+    "batches/<uuid:pk>/retry/",
+    "api/v1/tokens/<uuid:pk>/",
+    "api/v1/clips/<uuid:pk>/",
+    "api/v1/clips/<uuid:pk>/analyses/",
+    "api/v1/analyses/<uuid:pk>/",
+    "api/v1/analyses/<uuid:pk>/cancel/",
+    "api/v1/analyses/<uuid:pk>/studies/",
+    "api/v1/studies/<uuid:pk>/",
+    "api/v1/batches/<uuid:pk>/",
+    "api/v1/batches/<uuid:pk>/files/",
+    "api/v1/batches/<uuid:pk>/close/",
+    "api/v1/batches/<uuid:pk>/cancel/",
+    "api/v1/batches/<uuid:pk>/retry/",
+    "api/v1/batches/<uuid:pk>/results.csv",
+    "api/v1/batches/<uuid:pk>/results.json",
+)
+
+
+def walk(patterns: list[Any], before: str = "") -> Iterator[str]:
+    for pattern in patterns:
+        route = before + str(pattern.pattern)
+        if isinstance(pattern, URLResolver):
+            yield from walk(pattern.url_patterns, route)
+        else:
+            assert isinstance(pattern, URLPattern)
+            yield route or "/"
+
+
+EVERY = list(walk(get_resolver().url_patterns))
+ADMIN = [route for route in EVERY if route.startswith("admin/") and route not in EVERYBODY]
+
+
+@dataclass(frozen=True, slots=True)
+class Furnished:
+    """What there is of anna's."""
+
+    clip: Clip
+    analysis: Analysis
+    study: Study
+    batch: Batch
+    token: ApiToken
+
+
+@pytest.fixture
+def furnished(anna: User, own_media: Path) -> Furnished:
+    analysis = accept([b"anna's own bytes"], name=f"{SECRET}.wav", owner=anna)
+    analysis.token, analysis.state, analysis.label = "t" * 32, State.DONE, "dog"
+    analysis.predictions, analysis.scope = [{"class": "dog", "confidence": 0.9}], SCOPE
+    analysis.save()
+    Clip.objects.filter(pk=analysis.clip_id).update(format="WAV", duration_s=5.0)
+    pack = io.BytesIO()
+    zipfile.ZipFile(pack, "w").close()
+    made = dict.fromkeys(("peaks.json", "spectrogram.png", "strip.png"), b"anna's own")
+    made["maps.zip"] = pack.getvalue()
+    files.write_all(files.analysis_folder(analysis.pk, analysis.token), made)
+    study = Study.objects.create(
+        analysis=analysis,
+        kind=StudyKind.SOUND,
+        window=0,
+        label="dog",
+        token="s" * 32,
+        state=StudyState.DONE,
+        figures={"original": 0.9, "kept": 0.95, "rest": 0.1},
+    )
+    files.write_all(files.study_folder(study.pk, study.token), {"kept.flac": b"anna's own"})
+    batch = batches.create(anna, SECRET)
+    batches.add_file(batch, f"{SECRET}/x.wav", [b"another sound of anna's own"])
+    return Furnished(analysis.clip, analysis, study, batch, tokens.create(anna, SECRET)[0])
+
+
+@pytest.fixture
+def anna(db: None) -> User:
+    """Nobody signs in with a password here: hashing one takes its time."""
+    return User.objects.create(username="anna")
+
+
+@pytest.fixture
+def ben(db: None) -> User:
+    return User.objects.create(username="ben")
+
+
+@pytest.fixture
+def keeper(db: None) -> User:
+    return User.objects.create(username="keeper", is_staff=True, is_superuser=True)
+
+
+def address_of(route: str, own: Furnished) -> str:
+    pk: uuid.UUID = own.analysis.pk
+    for part, found in (
+        ("studies/<", own.study.pk),
+        ("batches/<", own.batch.pk),
+        ("tokens/<", own.token.public_id),
+        ("clips/<", own.clip.pk),
+    ):
+        pk = found if part in route else pk
+    address = route.replace("<uuid:pk>", str(pk)).replace("<uuid:clip_id>", str(pk))
+    address = address.replace("studies/<str:name>", "studies/kept.flac")
+    for name, value in (
+        ("<slug:name>", "dog"),
+        ("<slug:kind>", "confusion"),
+        ("<str:identity>", "x@0"),
+        ("<str:name>", "kept.flac" if "studies" in route else "conv1"),
+    ):
+        address = address.replace(name, value)
+    assert "<" not in address, address
+    return "/" + address.removeprefix("/")
+
+
+def signed_in(user: User, **options: Any) -> Client:
+    client = Client(raise_request_exception=False, **options)
+    client.force_login(user)
+    return client
+
+
+def holding_a_token(user: User) -> Client:
+    _, token = tokens.create(user)
+    return Client(raise_request_exception=False, headers={"Authorization": f"Token {token}"})
+
+
+def body_of(answer: Any) -> str:
+    data = b"".join(answer) if answer.streaming else answer.content
+    return data.decode(errors="replace")
+
+
+def state_of(media: Path, user: User) -> list[Any]:
+    """All rows, and all files; of tokens only anna's, for others note when they were used."""
+    ours = set(apps.get_app_config("classifier").get_models()) - {ApiToken}
+    rows = [list(model._default_manager.order_by("pk").values()) for model in ours]
+    theirs = list(ApiToken.objects.filter(user=user, name=SECRET).values())
+    return [rows, theirs, sorted(path for path in media.rglob("*") if path.is_file())]
+
+
+def test_every_address_is_in_the_table() -> None:
+    assert sorted(set(EVERY)) == sorted([*EVERYBODY, *MEMBERS, *OWNERS, *ADMIN])
+    assert len(ADMIN) > 40
+
+
+@pytest.mark.parametrize("route", OWNERS)
+def test_what_is_annas_exists_for_nobody_else(
+    route: str, furnished: Furnished, anna: User, ben: User, keeper: User, own_media: Path
+) -> None:
+    address = address_of(route, furnished)
+    strangers = {
+        "nobody": Client(raise_request_exception=False),
+        "ben": signed_in(ben),
+        "ben's token": holding_a_token(ben),
+        "the keeper": signed_in(keeper),
+    }
+    before = state_of(own_media, anna)
+    for who, client in strangers.items():
+        for method in METHODS:
+            answer = client.generic(method, address)
+            told = f"{method} {address} by {who}: {answer.status_code}"
+            if answer.status_code in (200, 204):
+                # What only says which methods there are, or sends a page's script elsewhere.
+                assert method == "OPTIONS" or "HX-Redirect" in answer, told
+            else:
+                assert answer.status_code in (302, 401, 403, 404, 405), told
+            if answer.status_code == 302:
+                assert answer["Location"].startswith("/account/sign-in/"), told
+            body = body_of(answer)
+            assert SECRET not in body and "anna's own" not in body, told
+    assert state_of(own_media, anna) == before
+    seen = {method: signed_in(anna).generic(method, address).status_code for method in METHODS}
+    # A picture is only found in a pack that a worker made.
+    assert set(seen.values()) - {404, 405} or route.endswith(".png"), seen
+    assert not {status for status in seen.values() if status >= 500 or status in (401, 403)}, seen
+
+
+@pytest.mark.parametrize("route", MEMBERS)
+def test_what_is_for_members_shows_each_their_own(
+    route: str, furnished: Furnished, ben: User
+) -> None:
+    address = address_of(route, furnished)
+    visitor = Client(raise_request_exception=False)
+    for method in METHODS:
+        answer = visitor.generic(method, address)
+        told = f"{method} {address}: {answer.status_code}"
+        assert answer.status_code in (302, 401, 403, 404, 405) or method == "OPTIONS", told
+        assert SECRET not in body_of(answer), told
+    for client in (signed_in(ben), holding_a_token(ben)):
+        for method in METHODS:
+            if method == "POST" and route == "account/delete/":
+                continue
+            answer = client.generic(method, address)
+            assert answer.status_code < 500, f"{method} {address}"
+            assert SECRET not in body_of(answer), f"{method} {address}"
+
+
+@pytest.mark.parametrize("route", EVERYBODY)
+def test_what_is_for_everybody_shows_nobodys(route: str, furnished: Furnished) -> None:
+    for method in METHODS:
+        answer = Client(raise_request_exception=False).generic(method, f"/{route}")
+        assert answer.status_code < 500 or route == "readyz", f"{method} {route}"
+        assert SECRET not in body_of(answer), f"{method} {route}"
+
+
+@pytest.mark.parametrize("route", OWNERS + MEMBERS)
+def test_another_site_cannot_post_in_annas_name(
+    route: str, furnished: Furnished, anna: User, own_media: Path
+) -> None:
+    client = signed_in(anna, enforce_csrf_checks=True)
+    before = state_of(own_media, anna)
+    for method in ("POST", "PUT", "PATCH", "DELETE"):
+        answer = client.generic(method, address_of(route, furnished))
+        assert answer.status_code in (401, 403, 404, 405), f"{method} {route}"
+    assert state_of(own_media, anna) == before
+
+
+@pytest.mark.parametrize("route", ADMIN)
+def test_the_admin_is_for_those_who_run_the_house(
+    route: str, furnished: Furnished, anna: User, keeper: User, own_media: Path
+) -> None:
+    address = "/" + route
+    for name, value in (
+        ("<path:object_id>", str(furnished.analysis.pk)),
+        ("<int:content_type_id>", "1"),
+        ("<app_label>", "auth"),
+        ("<id>", str(anna.pk)),
+        ("(?P<app_label>auth|classifier)/$", "auth/"),
+        ("(?P<url>.*)$", "nowhere"),
+    ):
+        address = address.replace(name, value)
+    before = state_of(own_media, anna)
+    for client in (Client(raise_request_exception=False), signed_in(anna), holding_a_token(anna)):
+        for method in ("GET", "POST"):  # the admin knows no others
+            answer = client.generic(method, address)
+            told = f"{method} {address}: {answer.status_code}"
+            assert answer.status_code in (302, 403, 404, 405), told
+            assert SECRET not in body_of(answer), told
+    assert state_of(own_media, anna) == before
+    assert signed_in(keeper).get(address).status_code < 500
+
+
+@pytest.mark.parametrize("route", [route for route in OWNERS if route.startswith("media/")])
+def test_private_files_are_for_one_browser_and_of_a_fixed_kind(
+    route: str, furnished: Furnished, anna: User
+) -> None:
+    answer = signed_in(anna).get(address_of(route, furnished))
+    assert answer["X-Content-Type-Options"] == "nosniff"
+    if answer.status_code == 200:
+        assert (
+            answer["Cache-Control"].startswith("private") or "no-store" in answer["Cache-Control"]
+        )
+        assert "html" not in answer["Content-Type"] and "svg" not in answer["Content-Type"]
