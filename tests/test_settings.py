@@ -1,9 +1,60 @@
-"""What two rooms must agree on."""
+"""What the settings promise together: rooms that agree, a house that is fit for strangers."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
 
 from django.conf import settings
 
 from ml import checkpoint
+from tests.house import ROOT
+
+KEY = "long, and of many kinds: " + "0123456789abcdef" * 2
+
+
+def manage(folder: Path, *words: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    plain = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
+    # An empty file of settings, so that nobody's own decides.
+    plain |= {"ENV_FILE": os.devnull, "SONOSCOPE_DATA": str(folder / "data")}
+    return subprocess.run(
+        [sys.executable, "manage.py", *words],
+        cwd=ROOT, env=plain | environment, capture_output=True, text=True, check=False,
+    )  # fmt: skip
 
 
 def test_the_web_and_the_worker_mean_the_same_checkpoint() -> None:
     assert checkpoint.default_path() == settings.CHECKPOINT
+
+
+def test_djangos_own_check_for_the_internet_is_silent(tmp_path: Path) -> None:
+    words = ("check", "--deploy", "--fail-level", "WARNING")
+    ran = manage(tmp_path, *words, ORIGIN="https://sono.example", SECRET_KEY=KEY)
+    assert ran.returncode == 0, ran.stderr
+    assert "no issues" in ran.stdout + ran.stderr
+
+
+def test_it_does_not_start_for_the_internet_without_its_secret(tmp_path: Path) -> None:
+    ran = manage(tmp_path, "check", ORIGIN="https://sono.example")
+    assert ran.returncode != 0
+    assert "SECRET_KEY is missing" in ran.stderr
+    assert manage(tmp_path, "check").returncode == 0
+
+
+def test_for_the_internet_everything_but_the_health_goes_over_tls(tmp_path: Path) -> None:
+    asked = """
+from django.test import Client
+client = Client(headers={"Host": "sono.example"})
+for path in ("/", "/healthz", "/api/v1/clips/"):
+    print(path, client.get(path).status_code, client.get(path).headers.get("Location"))
+answer = client.get("/healthz", headers={"X-Forwarded-Proto": "https"})
+print(answer.status_code, answer["Strict-Transport-Security"])
+"""
+    ran = manage(tmp_path, "shell", "-c", asked, ORIGIN="https://sono.example", SECRET_KEY=KEY)
+    told = [line for line in ran.stdout.splitlines() if "imported" not in line and line]
+    assert told == [
+        "/ 301 https://sono.example/",
+        "/healthz 200 None",
+        "/api/v1/clips/ 301 https://sono.example/api/v1/clips/",
+        "200 max-age=31536000",
+    ], ran.stderr

@@ -84,10 +84,18 @@ def confided(name: str, default: str = "", *, meaning: str = "", shown: str | No
     return value
 
 
-def secret(name: str, file: Path, *, meaning: str = "", shown: str | None = None) -> str:
-    """As `confided`, else from `file`, which is made, for its owner only, if missing."""
+def secret(
+    name: str, file: Path, *, may_be_made: bool, meaning: str = "", shown: str | None = None
+) -> str:
+    """As `confided`, else from `file`, which is made, for its owner only, if it may be."""
     if value := confided(name, meaning=meaning, shown=shown):
         return value
+    if not may_be_made and not file.exists():
+        raise ImproperlyConfigured(
+            f"{name} is missing, and for people on the internet it is not made up: set {name}, or "
+            f'{name}_FILE to a file that holds one; python3 -c "import secrets; '
+            'print(secrets.token_urlsafe(50))" prints one.'
+        )
     file.parent.mkdir(parents=True, exist_ok=True)
     # Written whole and then linked into place: of two processes that start together, one wins.
     made = file.with_name(f"{file.name}.{os.getpid()}")

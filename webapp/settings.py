@@ -42,18 +42,25 @@ ADMIN_PASSWORD = env.confided(
     "ADMIN_PASSWORD",
     meaning="The first admin's password; without one it is generated and shown once.",
 )
+_SECURE = ORIGIN.startswith("https://")
 SECRET_KEY_FILE = DATA / "secret_key"
 SECRET_KEY = env.secret(
     "SECRET_KEY",
     SECRET_KEY_FILE,
-    meaning="Signs sessions. When not set it is generated, once, into `SONOSCOPE_DATA/secret_key`.",
+    may_be_made=not _SECURE,
+    meaning="Signs sessions. When not set it is generated, once, into "
+    "`SONOSCOPE_DATA/secret_key`; with an `https://` origin it must be given, or lie there.",
 )
 DEBUG = False
-_SECURE = ORIGIN.startswith("https://")
 ALLOWED_HOSTS = sorted({urlsplit(ORIGIN).hostname or "localhost", "localhost", "127.0.0.1"})
 CSRF_TRUSTED_ORIGINS = [ORIGIN]
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if _SECURE else None
 SECURE_HSTS_SECONDS = 31_536_000 if _SECURE else 0
+# Whoever asks from beside the proxy whether it is well asks without TLS.
+SECURE_SSL_REDIRECT = _SECURE
+SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^readyz$"]
+# Other names of the domain, and browsers' lists of it, are for its owner to decide.
+SILENCED_SYSTEM_CHECKS = ["security.W005", "security.W021"] if _SECURE else []
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = _SECURE
 SESSION_COOKIE_HTTPONLY = CSRF_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Lax"

@@ -33,13 +33,13 @@ def test_a_secret_is_made_once_for_its_owner_only(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     file = tmp_path / "deep" / "secret_key"
-    made = env.secret("SOME_SECRET", file)
+    made = env.secret("SOME_SECRET", file, may_be_made=True)
     assert len(made) >= 50
-    assert env.secret("SOME_SECRET", file) == made
+    assert env.secret("SOME_SECRET", file, may_be_made=True) == made
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     assert list(file.parent.iterdir()) == [file]
     monkeypatch.setenv("SOME_SECRET", "given")
-    assert env.secret("SOME_SECRET", file) == "given"
+    assert env.secret("SOME_SECRET", file, may_be_made=True) == "given"
 
 
 def test_the_socket_path_always_fits(tmp_path: Path) -> None:
@@ -60,7 +60,7 @@ def test_a_secret_may_come_from_a_file(tmp_path: Path, monkeypatch: pytest.Monke
             env.confided("SOME_SECRET")
     file.write_text("from the file\n")
     assert env.confided("SOME_SECRET") == "from the file"
-    assert env.secret("SOME_SECRET", tmp_path / "never made") == "from the file"
+    assert env.secret("SOME_SECRET", tmp_path / "never made", may_be_made=True) == "from the file"
     assert not (tmp_path / "never made").exists()
     monkeypatch.setenv("SOME_SECRET", "and here")
     with pytest.raises(ImproperlyConfigured, match="not both"):
@@ -77,3 +77,12 @@ def test_a_setting_with_a_meaning_is_remembered(monkeypatch: pytest.MonkeyPatch)
         env.Setting("SOME_NUMBER", "7", "How many.", from_file=False),
         env.Setting("SOME_SECRET", "generated", "Whose.", from_file=True),
     ]
+
+
+def test_a_secret_is_not_made_up_where_it_must_be_given(tmp_path: Path) -> None:
+    file = tmp_path / "secret_key"
+    with pytest.raises(ImproperlyConfigured, match="SOME_SECRET_FILE"):
+        env.secret("SOME_SECRET", file, may_be_made=False)
+    assert not file.exists()
+    file.write_text("lies there\n")
+    assert env.secret("SOME_SECRET", file, may_be_made=False) == "lies there"
