@@ -347,7 +347,7 @@ def origin() -> Finding:
             f"{settings.ORIGIN}: passwords and sounds travel unencrypted",
             "Put a proxy with a certificate in front and set ORIGIN to its https:// address.",
         )
-    if local and settings.HOST in ("0.0.0.0", "::") and not _in_container():
+    if local and settings.HOST in ("0.0.0.0", "::") and not _in_container():  # noqa: S104 - looks for it
         return warning(
             f"it listens on {settings.HOST}, but answers only to {address.hostname}",
             "Set ORIGIN to the address that other machines use, or HOST to 127.0.0.1.",

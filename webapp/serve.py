@@ -64,7 +64,7 @@ def run() -> None:
     stopping = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda *_: stopping.set())
-    supervisor = subprocess.Popen(
+    supervisor = subprocess.Popen(  # noqa: S603 - our own programs
         [sys.executable, "-m", "supervisor.supervisord", "-n", "-c", str(configuration)],
         cwd=settings.BASE_DIR,
         env=os.environ | {"REMAP_SIGTERM": "SIGQUIT"},
@@ -193,7 +193,7 @@ def _escape(value: object) -> str:
 
 def wait_for_answer(supervisor: subprocess.Popen[bytes], stopping: threading.Event) -> bool:
     """Whether the web process comes to life in time, before anything ends."""
-    host = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(settings.HOST, settings.HOST)
+    host = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(settings.HOST, settings.HOST)  # noqa: S104 - looks for it
     url = f"http://{host}:{settings.PORT}/account/sign-in/"
     direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     deadline = time.monotonic() + START_LIMIT_S

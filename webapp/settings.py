@@ -399,5 +399,5 @@ CLASSIFY_WAIT_S = env.whole(
     most=100,
     meaning="Seconds that `classify/` waits for its answer before it says 202.",
 )
-KNOX_TOKEN_MODEL = "classifier.ApiToken"
+KNOX_TOKEN_MODEL = "classifier.ApiToken"  # noqa: S105 - the name of a model
 REST_KNOX = {"TOKEN_TTL": timedelta(days=30)}
