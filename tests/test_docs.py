@@ -5,13 +5,14 @@ import json
 import os
 import re
 import shlex
-import sqlite3
 import subprocess
 import sys
 import tarfile
 from pathlib import Path
+from typing import Any
 
 import pytest
+import requests
 
 from tests.house import PASSWORD, ROOT, House, Person
 from webapp import env
@@ -141,23 +142,50 @@ def test_the_python_examples_work(shell: str, house: House, anna: Person, folder
     assert (folder / "layer1.0.png").exists() or len(list(folder.glob("layer1*.png"))) > 1
 
 
-def test_the_backup_of_sqlite_holds_rows_and_files(
+def test_a_restored_backup_of_sqlite_answers_as_before(
     shell: str, house: House, anna: Person, tmp_path: Path
 ) -> None:
     if house.database_url:
         pytest.skip("this house lives on PostgreSQL")
-    script = blocks("docs/operations.md", "sh")[0]
-    script = script.replace("DATA=var", f"DATA={shlex.quote(str(house.data))}").replace(
+    backup, restore = (block for block in blocks("docs/operations.md", "sh")[:3:2])
+    backup = backup.replace("DATA=var", f"DATA={shlex.quote(str(house.data))}").replace(
         ".venv/bin/python", shlex.quote(sys.executable)
     )
-    run(["bash", "-euo", "pipefail", "-s"], script, house, anna, tmp_path)
-    with sqlite3.connect(tmp_path / "backup" / "sonoscope.sqlite3") as backup:
-        keys = [row[0] for row in backup.execute("SELECT file_key FROM classifier_clip")]
+    run(["bash", "-euo", "pipefail", "-s"], backup, house, anna, tmp_path)
     with tarfile.open(tmp_path / "backup" / "files.tar") as files:
-        names = files.getnames()
-    assert keys
-    assert {f"media/clips/{key[:2]}/{key}" for key in keys} <= set(names)
-    assert "secret_key" in names
+        assert "secret_key" in files.getnames()
+    before = told(house, anna)
+    assert len(before) >= 6  # an answer and its five files
+
+    (tmp_path / "var").mkdir()
+    assert restore.rstrip().endswith("\nmake run")
+    restore = restore.removesuffix("make run\n")
+    run(["bash", "-euo", "pipefail", "-s"], restore, house, anna, tmp_path)
+    again = House(tmp_path / "var")
+    try:
+        again.open()
+        # The token and the session of before are good here too.
+        assert told(again, anna) == before
+    finally:
+        again.close()
+
+
+def told(house: House, person: Person) -> dict[str, Any]:
+    """All that this house says of a person's analyses, and the bytes of every file of them."""
+
+    def get(path: str) -> requests.Response:
+        answer = requests.get(house.url + path, headers=person.headers, timeout=30)
+        assert answer.ok, f"{path}: {answer.text}"
+        return answer
+
+    found: dict[str, Any] = {}
+    for row in get("/api/v1/analyses/?state=done").json()["results"]:
+        detail = get(f"/api/v1/analyses/{row['id']}/")
+        found[row["id"]] = json.loads(detail.text.replace(house.url, ""))
+        for name in ("audio", "peaks.json", "maps.zip", "spectrogram.png", "strip.png"):
+            path = f"/media/analyses/{row['id']}/{name}"
+            found[path] = get(path).content
+    return found
 
 
 # --- settings -----------------------------------------------------------------------------

@@ -14,7 +14,7 @@ LOCKS = ("requirements.lock", "requirements-dev.lock", "requirements-node.lock")
 
 def locked(path: Path) -> dict[str, tuple[str, int]]:
     """Name → version and how many files are known by their hash."""
-    found = {}
+    found: dict[str, tuple[str, int]] = {}
     for entry in re.split(r"\n(?=\S)", path.read_text()):
         pin = re.match(r"([\w.\[\]-]+)==(\S+)", entry)
         if pin:
