@@ -55,14 +55,18 @@ def names(maps: Sequence[Facts], inside: Facts) -> list[str]:
 
 
 def as_zip(pack: Path, maps: Sequence[Facts], inside: Facts) -> bytes:
-    """Every picture by its name, and an index.json that says what is on them."""
+    """Every picture by its name, and an index.json that says what is on them.
+
+    Without the time of asking: the same result is the same bytes.
+    """
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as target:
         for name in names(maps, inside):
             png = picture(pack, maps, name)
             if png is not None:
-                target.writestr(f"{name}.png", png)
-        target.writestr("index.json", json.dumps({"maps": list(maps), **inside}, indent=1))
+                target.writestr(zipfile.ZipInfo(f"{name}.png"), png)
+        index = json.dumps({"maps": list(maps), **inside}, indent=1)
+        target.writestr(zipfile.ZipInfo("index.json"), index)
     return buffer.getvalue()
 
 
