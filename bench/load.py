@@ -1,0 +1,171 @@
+"""Fifty people at once for five minutes: `python -m bench.load`.
+
+Each sends a sound over the API, asks for its state as Retry-After says until it is done, and sends
+the next: a closed loop, so that what is measured is what the house can take. Real processes; their
+memory is looked at every five seconds. Quotas and rates are raised.
+"""
+
+import argparse
+import io
+import itertools
+import json
+import os
+import platform
+import statistics
+import tempfile
+import threading
+import time
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import requests
+import soundfile
+
+from tests.house import House, Person
+
+PEOPLE = 10
+EVERY_S = 5.0
+PAGE_KB = os.sysconf("SC_PAGE_SIZE") / 1024
+
+
+@dataclass(slots=True)
+class Told:
+    """What the loops saw. Appended to by all of them."""
+
+    accepted_s: list[float] = field(default_factory=list)
+    done_s: list[float] = field(default_factory=list)
+    states: Counter[str] = field(default_factory=Counter)
+    errors: list[str] = field(default_factory=list)
+
+
+def sound(seed: int) -> bytes:
+    """Five seconds of noise as WAV, different for each seed."""
+    noise = np.random.default_rng(seed).normal(0, 0.1, 5 * 22_050).astype(np.float32)
+    buffer = io.BytesIO()
+    soundfile.write(buffer, noise, 22_050, format="WAV", subtype="PCM_16")
+    return buffer.getvalue()
+
+
+def loop(person: Person, numbers: "itertools.count[int]", until: float, told: Told) -> None:
+    while time.monotonic() < until:
+        number = next(numbers)
+        started = time.monotonic()
+        try:
+            answer = person.upload(f"{number}.wav", sound(number))
+            if answer.status_code != 202:
+                told.errors.append(f"upload: {answer.status_code} {answer.text[:200]}")
+                continue
+            told.accepted_s.append(time.monotonic() - started)
+            told.states[finished(person, answer.headers["Location"])] += 1
+            told.done_s.append(time.monotonic() - started)
+        except requests.RequestException as error:
+            told.errors.append(repr(error))
+
+
+def finished(person: Person, location: str) -> str:
+    """Its last state, asked for as often as the server wishes."""
+    while True:
+        answer = person.get(location)
+        answer.raise_for_status()
+        state = answer.json()["state"]
+        if state not in ("queued", "running"):
+            return state
+        time.sleep(float(answer.headers.get("Retry-After", 1)))
+
+
+def memory_mb(house: House) -> dict[str, float]:
+    """Resident memory of each process with its children (shared pages count in each)."""
+    groups = {process.pid: name for name, process in house.processes.items()}
+    found = dict.fromkeys(house.processes, 0.0)
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            group = os.getpgid(int(folder.name))
+            pages = int((folder / "statm").read_text().split()[1])
+        except (ProcessLookupError, FileNotFoundError):
+            continue  # it ended meanwhile
+        if group in groups:
+            found[groups[group]] += pages * PAGE_KB / 1024
+    return found
+
+
+def watch(house: House, ended: threading.Event, seen: list[dict[str, float]]) -> None:
+    while not ended.wait(EVERY_S):
+        seen.append(memory_mb(house))
+
+
+def flatness(seen: list[dict[str, float]]) -> dict[str, dict[str, float]]:
+    """Medians of the second and the last sixth, and the most; the first sixth is the start."""
+    sixth = max(1, len(seen) // 6)
+    parts = {"early, MB": seen[sixth : 2 * sixth], "late, MB": seen[-sixth:]}
+    table: dict[str, dict[str, float]] = {}
+    for name in seen[0]:
+        table[name] = {
+            when: round(statistics.median(row[name] for row in rows))
+            for when, rows in parts.items()
+        }
+        table[name]["most, MB"] = round(max(row[name] for row in seen))
+    return table
+
+
+def spread(times: list[float]) -> dict[str, float]:
+    cuts = statistics.quantiles(times, n=20)
+    return {"p50": round(statistics.median(times), 3), "p95": round(cuts[-1], 3)}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m bench.load", description=__doc__)
+    parser.add_argument("--minutes", type=float, default=5.0)
+    parser.add_argument("--uploaders", type=int, default=50)
+    asked = parser.parse_args()
+    raised = {"MAX_WAITING_CLIPS": "1000000", "MAX_GB_PER_DAY": "1000000"}
+    with tempfile.TemporaryDirectory() as folder:
+        house = House(Path(folder), LEASE_S="60", SWEEP_EVERY_S="5", **raised)
+        house.open()
+        try:
+            figures = measure(house, asked.uploaders, 60 * asked.minutes)
+        finally:
+            house.close()
+    print(json.dumps(figures, indent=2, ensure_ascii=False))
+
+
+def measure(house: House, uploaders: int, seconds: float) -> dict[str, object]:
+    people = [house.person() for _ in range(PEOPLE)]
+    first = people[0]
+    first.wait(first.submit("first.wav", sound(0)))  # the worker has its weights
+    told, numbers, seen = Told(), itertools.count(1), [memory_mb(house)]
+    ended = threading.Event()
+    watcher = threading.Thread(target=watch, args=(house, ended, seen))
+    watcher.start()
+    started = time.monotonic()
+    until = started + seconds
+    with ThreadPoolExecutor(uploaders) as pool:
+        loops = [
+            pool.submit(loop, people[number % PEOPLE], numbers, until, told)
+            for number in range(uploaders)
+        ]
+    for ran in loops:
+        ran.result()
+    taken_s = time.monotonic() - started
+    ended.set()
+    watcher.join()
+    return {
+        "machine": f"{platform.machine()}, {os.cpu_count()} cores",
+        "load at the end": round(os.getloadavg()[0], 1),
+        "database": "PostgreSQL" if house.database_url else "SQLite",
+        "uploaders": uploaders,
+        "seconds": round(taken_s, 1),
+        "ended as": dict(told.states),
+        "errors": told.errors[:20],
+        "count of errors": len(told.errors),
+        "clips a second": round(len(told.done_s) / taken_s, 2),
+        "until accepted, s": spread(told.accepted_s),
+        "until done, s": spread(told.done_s),
+        "memory": flatness(seen),
+    }
+
+
+if __name__ == "__main__":
+    main()
