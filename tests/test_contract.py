@@ -1,38 +1,49 @@
 """The live API keeps to its own description, whatever it is sent."""
 
+import json
+import os
 import re
 import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
+import requests
 
+from tests import cast
 from tests.house import ROOT, House, Person
 
 SEED = 1
 LIMIT_S = 180
 
 
-def test_schemathesis_finds_no_fault(house: House, tmp_path: Path) -> None:
-    """All default checks, authenticated, as a user of its own; prints its figures."""
+def schemathesis(
+    house: House, person: Person, folder: Path, *options: str, **environment: str
+) -> "subprocess.CompletedProcess[str]":
     program = Path(sys.executable).with_name("schemathesis")
     if not program.exists():
         program = Path(shutil.which("schemathesis") or pytest.skip("schemathesis is not installed"))
-    person: Person = house.person()
-    before = len(house.log("web"))
-    done = subprocess.run(
+    return subprocess.run(
         [
             str(program),
             *("--config-file", str(ROOT / "tests" / "schemathesis.toml")),
             *("run", f"{house.url}/api/schema/"),
             *("--header", f"Authorization: Token {person.token}"),
             # One worker: with more, Python 3.11 may fail in the parser that Hypothesis calls.
-            *("--max-examples", "4", "--seed", str(SEED), "--workers", "1"),
-            *("--continue-on-failure", "--no-color"),
+            *("--seed", str(SEED), "--workers", "1", "--continue-on-failure", "--no-color"),
+            *options,
         ],
-        cwd=tmp_path, capture_output=True, text=True, timeout=LIMIT_S, check=False,
+        cwd=folder, capture_output=True, text=True, timeout=LIMIT_S, check=False,
+        env=os.environ | environment,
     )  # fmt: skip
+
+
+def test_schemathesis_finds_no_fault(house: House, tmp_path: Path) -> None:
+    """All default checks, authenticated, as a user of its own; prints its figures."""
+    before = len(house.log("web"))
+    done = schemathesis(house, house.person(), tmp_path, "--max-examples", "4")
     figures = re.findall(r"^ +(?:Tested: \d+|\d+ generated.*)$", done.stdout, re.MULTILINE)
     print("\n".join(line.strip() for line in figures))
     assert done.returncode == 0, done.stdout + done.stderr
@@ -41,3 +52,53 @@ def test_schemathesis_finds_no_fault(house: House, tmp_path: Path) -> None:
     assert tested and int(tested[1]) >= 26
     assert generated and int(generated[1]) >= 900
     assert "Traceback" not in house.log("web")[before:]
+
+
+def test_as_somebody_else_nothing_of_the_first_person_shows(house: House, tmp_path: Path) -> None:
+    """Every id in a path is of somebody who has a clip, a study, a batch and a token."""
+    first, mark = house.person(), "the-first-ones-own"
+    ids = furnish(house, first, mark)
+    before = everything(first, ids)
+    assert mark in str(before)
+    done = schemathesis(
+        house, house.person(), tmp_path, "--max-examples", "4", "--phases", "fuzzing",
+        "--checks", "nothing_of_theirs,not_a_server_error",
+        THEIRS=json.dumps({"mark": mark, "ids": ids}),
+        SCHEMATHESIS_HOOKS="tests.stranger_hooks",
+        PYTHONPATH=str(ROOT),
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    generated = re.search(r"(\d+) generated", done.stdout)
+    assert generated and int(generated[1]) >= 50
+    assert everything(first, ids) == before
+
+
+def furnish(house: House, person: Person, mark: str) -> dict[str, str]:
+    """Something of every kind, by the part of the path that its id stands in."""
+    sound = cast.encode(cast.noise(1.0, 16_000, seed=77), 16_000, "WAV")
+    analysis = person.wait(person.submit(f"{mark}.wav", sound))
+    label = analysis["predictions"][0]["class"]
+
+    def made(path: str, **body: Any) -> dict[str, Any]:
+        answer = requests.post(
+            f"{house.url}/api/v1/{path}", json=body, headers=person.headers, timeout=30
+        )
+        assert answer.ok, answer.text
+        return answer.json()
+
+    asked = {"kind": "sound", "window": 0, "label": label}
+    return {
+        "clips": analysis["clip"],
+        "analyses": analysis["id"],
+        "studies": made(f"analyses/{analysis['id']}/studies/", **asked)["id"],
+        "batches": made("batches/", name=mark)["id"],
+        "tokens": made("tokens/", name=mark)["id"],
+    }
+
+
+def everything(person: Person, ids: dict[str, str]) -> dict[str, Any]:
+    """What the first person is told of their own; a study may be made meanwhile."""
+    kinds = [kind for kind in ids if kind not in ("tokens", "studies")]
+    found = {kind: person.get(f"/api/v1/{kind}/{ids[kind]}/").json() for kind in kinds}
+    tokens = person.get("/api/v1/tokens/").json()["results"]
+    return found | {"tokens": sorted(token["id"] for token in tokens)}
