@@ -5,6 +5,7 @@
 
 import argparse
 import io
+import re
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
@@ -21,7 +22,13 @@ from tests.house import ROOT, House, chromium, wait_for
 from tests.scenes import Scene, furnish
 
 TARGET = ROOT / "docs" / "screens"
-QUIET = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--hide-scrollbars"]
+QUIET = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--no-first-run",
+    "--hide-scrollbars",
+    "--use-fake-device-for-media-stream",  # a microphone that beeps, for who allows it
+]
 SCHEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
 SIZES = {1440: 900, 360: 780}
 MOST_COLOURS = 128
@@ -81,6 +88,26 @@ def _send_nothing(page: Page) -> None:
     expect(page.locator(".refused")).to_be_visible()
 
 
+def _refuse_microphone(page: Page) -> None:
+    page.get_by_role("button", name="Record").click()
+    expect(page.locator("[data-refusal]")).to_be_visible()
+
+
+def _record(page: Page) -> None:
+    page.context.grant_permissions(["microphone"])
+    page.get_by_role("button", name="Record").click()
+    page.context.clear_permissions()
+    expect(page.get_by_role("timer")).to_have_text(re.compile("0:0[3-9]"))
+
+
+def _record_and_stop(page: Page) -> None:
+    _record(page)
+    page.get_by_role("button", name="Stop").click()
+    expect(page.get_by_role("button", name="Send")).to_be_visible()
+    playable = "document.querySelector('audio').duration < 60"
+    wait_for(lambda: page.evaluate(playable), 10, "the recording")
+
+
 def _choose_folder(page: Page) -> None:
     with tempfile.TemporaryDirectory() as made:
         folder = Path(made) / "night at the pier"
@@ -104,6 +131,9 @@ VIEWS = (
     View("sign-up-weak", "/account/sign-up/", "", act=_weak_password),
     View("listen", "/"),
     View("listen-empty", "/", "newcomer"),
+    View("listen-recording", "/", act=_record),
+    View("listen-recorded", "/", act=_record_and_stop),
+    View("listen-no-microphone", "/", "newcomer", act=_refuse_microphone),
     View("refused", "/", "newcomer", act=_send_nothing),
     View("history", "/history/"),
     View("history-nothing-fits", "/history/?name=thunder&state=done"),
