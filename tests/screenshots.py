@@ -96,7 +96,6 @@ def _refuse_microphone(page: Page) -> None:
 def _record(page: Page) -> None:
     page.context.grant_permissions(["microphone"])
     page.get_by_role("button", name="Record").click()
-    page.context.clear_permissions()
     expect(page.get_by_role("timer")).to_have_text(re.compile("0:0[3-9]"))
 
 
