@@ -41,9 +41,9 @@ SETTLED = """[...document.images].every(i => i.complete)
 class View:
     """A page in one state.
 
-    path: with the names of `Scene.places` in braces. who: "keeper", "newcomer" or "" for nobody.
-    ready: what is there once the page is. act: brings it into its state. whole: not only what is
-    seen without scrolling.
+    path: with the names of `Scene.places` in braces. who: "keeper", "newcomer", "chief", or "" for
+    nobody. ready: what is there once the page is. act: brings it into its state. whole: not only
+    what is seen without scrolling.
     """
 
     name: str
@@ -156,6 +156,17 @@ VIEWS = (
     View("account-empty", "/account/", "newcomer"),
     View("account-token", "/account/", act=_make_token),
     View("password", "/account/password/"),
+    View("admin-sign-in", "/admin/login/", ""),
+    View("admin", "/admin/", "chief"),
+    View("admin-analyses", "/admin/classifier/analysis/", "chief"),
+    View("admin-failed", "/admin/classifier/analysis/?state__exact=failed", "chief"),
+    View("admin-analysis", "/admin/classifier/analysis/{crickets}/change/", "chief"),
+    View("admin-clips", "/admin/classifier/clip/", "chief"),
+    View("admin-batches", "/admin/classifier/batch/", "chief"),
+    View("admin-batch", "/admin/classifier/batch/{batch}/change/", "chief"),
+    View("admin-users", "/admin/auth/user/", "chief"),
+    View("admin-user", "/admin/auth/user/{chief}/change/", "chief"),
+    View("admin-user-delete", "/admin/auth/user/{chief}/delete/", "chief"),
     View("not-found", "/nowhere/"),
     View("fault", "/history/?" + "a=&" * 1001),
 )
@@ -176,7 +187,7 @@ def looks(
     browser: Browser, scene: Scene, views: tuple[View, ...] = VIEWS
 ) -> Iterator[tuple[Page, View, str, int]]:
     """Each view, ready to be looked at, in each scheme and width."""
-    people = {"keeper": scene.keeper, "newcomer": scene.newcomer}
+    people = {"keeper": scene.keeper, "newcomer": scene.newcomer, "chief": scene.chief}
     for scheme in SCHEMES:
         for who in ("", *people):
             context = browser.new_context(
