@@ -5,6 +5,8 @@ from contextlib import suppress
 from pathlib import Path
 from uuid import UUID
 
+from csp.constants import SELF
+from csp.decorators import csp_update
 from django.conf import settings
 from django.contrib.auth.decorators import login_required
 from django.core.paginator import Paginator
@@ -19,6 +21,8 @@ from classifier.models import Analysis, Clip
 from classifier.uploads import UploadRefused
 
 SAMPLES = Path(__file__).parent / "samples"
+# A little more than the page's script asks of its recorder.
+RECORDED_BYTES_PER_S = 20_000
 PAGE_ROWS = 50
 LATEST_ROWS = 8
 # Rows one question of a page may be about.
@@ -66,6 +70,8 @@ def _fault(request: HttpRequest, status: int, code: str, detail: str, hint: str)
     )
 
 
+# A recording is heard before it is sent.
+@csp_update({"media-src": [SELF, "blob:"]})
 @login_required
 @require_GET
 def listen(request: HttpRequest) -> HttpResponse:
@@ -77,6 +83,9 @@ def listen(request: HttpRequest) -> HttpResponse:
             "latest": latest,
             "samples": sample_names(),
             "most_mb": settings.MAX_UPLOAD_BYTES // 10**6,
+            "record_most_s": min(
+                settings.MAX_DURATION_S, settings.MAX_UPLOAD_BYTES // RECORDED_BYTES_PER_S
+            ),
             "checkpoints": checkpoints.offered(),
         },
     )

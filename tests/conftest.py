@@ -12,6 +12,7 @@ QUIET = [
     "--disable-background-networking",
     "--no-first-run",
     "--autoplay-policy=no-user-gesture-required",
+    "--use-fake-device-for-media-stream",  # a microphone that beeps, for who allows it
 ]
 
 

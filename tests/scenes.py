@@ -15,7 +15,7 @@ DAMAGED = cast.encode(cast.noise(2.0), form="FLAC")[:600]
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """`house` with two people: one who has used it, one who has just come.
+    """`house` with three people: who has used it, who has just come, who looks after it.
 
     places: names that the addresses of pages are filled in with.
     """
@@ -23,12 +23,13 @@ class Scene:
     house: House
     keeper: Person
     newcomer: Person
+    chief: Person
     places: dict[str, str] = field(default_factory=dict)
 
 
 def furnish(house: House) -> Scene:
     """Everything a page can show. Stops the worker, so that what waits goes on waiting."""
-    scene = Scene(house, Person(house, "mara"), Person(house, "jonas"))
+    scene = Scene(house, Person(house, "mara"), Person(house, "jonas"), Person(house, "ada"))
     keeper, places = scene.keeper, scene.places
     finished = _batch(keeper, "Garden box, first week of May", _week())
     places["batch"] = finished
@@ -51,7 +52,18 @@ def furnish(house: House) -> Scene:
     places["waiting_batch"] = _batch(keeper, "Pond, four evenings", evening, close=False)
     for person in (keeper, scene.newcomer):
         _without_token(person)
+    places["chief"] = _made_chief(scene.chief)
     return scene
+
+
+def _made_chief(person: Person) -> str:
+    """The number by which the admin knows them."""
+    asked = (
+        "from django.contrib.auth.models import User; "
+        f"found = User.objects.filter(username='{person.name}'); "
+        "found.update(is_staff=True, is_superuser=True); print(found.get().pk)"
+    )
+    return person.house.manage("shell", "--no-imports", "-c", asked).split()[-1]
 
 
 def _hear_only(person: Person, analysis: str, label: str) -> None:

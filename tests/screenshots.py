@@ -5,6 +5,7 @@
 
 import argparse
 import io
+import re
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
@@ -21,7 +22,13 @@ from tests.house import ROOT, House, chromium, wait_for
 from tests.scenes import Scene, furnish
 
 TARGET = ROOT / "docs" / "screens"
-QUIET = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--hide-scrollbars"]
+QUIET = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--no-first-run",
+    "--hide-scrollbars",
+    "--use-fake-device-for-media-stream",  # a microphone that beeps, for who allows it
+]
 SCHEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
 SIZES = {1440: 900, 360: 780}
 MOST_COLOURS = 128
@@ -34,9 +41,9 @@ SETTLED = """[...document.images].every(i => i.complete)
 class View:
     """A page in one state.
 
-    path: with the names of `Scene.places` in braces. who: "keeper", "newcomer" or "" for nobody.
-    ready: what is there once the page is. act: brings it into its state. whole: not only what is
-    seen without scrolling.
+    path: with the names of `Scene.places` in braces. who: "keeper", "newcomer", "chief", or "" for
+    nobody. ready: what is there once the page is. act: brings it into its state. whole: not only
+    what is seen without scrolling.
     """
 
     name: str
@@ -81,6 +88,25 @@ def _send_nothing(page: Page) -> None:
     expect(page.locator(".refused")).to_be_visible()
 
 
+def _refuse_microphone(page: Page) -> None:
+    page.get_by_role("button", name="Record").click()
+    expect(page.locator("[data-refusal]")).to_be_visible()
+
+
+def _record(page: Page) -> None:
+    page.context.grant_permissions(["microphone"])
+    page.get_by_role("button", name="Record").click()
+    expect(page.get_by_role("timer")).to_have_text(re.compile("0:0[3-9]"))
+
+
+def _record_and_stop(page: Page) -> None:
+    _record(page)
+    page.get_by_role("button", name="Stop").click()
+    expect(page.get_by_role("button", name="Send")).to_be_visible()
+    playable = "document.querySelector('audio').duration < 60"
+    wait_for(lambda: page.evaluate(playable), 10, "the recording")
+
+
 def _choose_folder(page: Page) -> None:
     with tempfile.TemporaryDirectory() as made:
         folder = Path(made) / "night at the pier"
@@ -104,6 +130,9 @@ VIEWS = (
     View("sign-up-weak", "/account/sign-up/", "", act=_weak_password),
     View("listen", "/"),
     View("listen-empty", "/", "newcomer"),
+    View("listen-recording", "/", act=_record),
+    View("listen-recorded", "/", act=_record_and_stop),
+    View("listen-no-microphone", "/", "newcomer", act=_refuse_microphone),
     View("refused", "/", "newcomer", act=_send_nothing),
     View("history", "/history/"),
     View("history-nothing-fits", "/history/?name=thunder&state=done"),
@@ -121,12 +150,23 @@ VIEWS = (
     View("batch", "/batches/{batch}/"),
     View("batch-waiting", "/batches/{waiting_batch}/"),
     View("models", "/models/"),
-    View("api", "/api/docs/", ready=".opblock", whole=False),
-    View("api-long", "/api/docs/redoc/", ready="#redoc h1", whole=False),
+    View("api", "/api/docs/", whole=False),
+    View("api-stranger", "/api/docs/", "", whole=False),
     View("account", "/account/"),
     View("account-empty", "/account/", "newcomer"),
     View("account-token", "/account/", act=_make_token),
     View("password", "/account/password/"),
+    View("admin-sign-in", "/admin/login/", ""),
+    View("admin", "/admin/", "chief"),
+    View("admin-analyses", "/admin/classifier/analysis/", "chief"),
+    View("admin-failed", "/admin/classifier/analysis/?state__exact=failed", "chief"),
+    View("admin-analysis", "/admin/classifier/analysis/{crickets}/change/", "chief"),
+    View("admin-clips", "/admin/classifier/clip/", "chief"),
+    View("admin-batches", "/admin/classifier/batch/", "chief"),
+    View("admin-batch", "/admin/classifier/batch/{batch}/change/", "chief"),
+    View("admin-users", "/admin/auth/user/", "chief"),
+    View("admin-user", "/admin/auth/user/{chief}/change/", "chief"),
+    View("admin-user-delete", "/admin/auth/user/{chief}/delete/", "chief"),
     View("not-found", "/nowhere/"),
     View("fault", "/history/?" + "a=&" * 1001),
 )
@@ -147,7 +187,7 @@ def looks(
     browser: Browser, scene: Scene, views: tuple[View, ...] = VIEWS
 ) -> Iterator[tuple[Page, View, str, int]]:
     """Each view, ready to be looked at, in each scheme and width."""
-    people = {"keeper": scene.keeper, "newcomer": scene.newcomer}
+    people = {"keeper": scene.keeper, "newcomer": scene.newcomer, "chief": scene.chief}
     for scheme in SCHEMES:
         for who in ("", *people):
             context = browser.new_context(

@@ -1,5 +1,8 @@
 """The main job, done by a person in a real browser, under the strict policy of the pages."""
 
+import json
+import os
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -8,7 +11,7 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from tests import cast
-from tests.house import PASSWORD, House, wait_for
+from tests.house import PASSWORD, House, Person, wait_for
 from tests.watch import Watch
 
 
@@ -203,18 +206,27 @@ def test_what_the_default_is_worth_is_seen_and_its_name_copied(
     assert watch.faults == []
 
 
-def test_the_api_is_documented_without_leaving_the_machine(
-    house: House, context: BrowserContext
+def test_the_api_s_page_is_read_without_script_and_its_command_sends_a_sound(
+    house: House, browser: Browser, anna: Person, sounds: list[Path]
 ) -> None:
+    context = browser.new_context(java_script_enabled=False)
     page = context.new_page()
     watch = Watch(page, urlsplit(house.url).netloc)
-    sign_up(page, house, "reader")
-    page.get_by_role("link", name="API", exact=True).click()
-    expect(page.locator(".opblock").first).to_be_visible()
-    expect(page.get_by_text("/api/v1/classify/")).to_be_visible()
-    page.get_by_role("link", name="one long page").click()
-    expect(page.get_by_role("heading", name="Upload a sound and have it analysed")).to_be_visible()
+    page.goto(f"{house.url}/api/docs/")
+    page.get_by_role("link", name="Upload a sound and have it analysed").first.click()
+    upload = page.get_by_role("article", name="Upload a sound and have it analysed")
+    expect(upload).to_be_in_viewport()
+    command = upload.locator("pre", has_text="curl").inner_text()
+    sounds[0].rename(sounds[0].with_name("dawn.wav"))
+    sent = subprocess.run(
+        ["bash", "-c", command], cwd=sounds[0].parent, env=os.environ | {"TOKEN": anna.token},
+        capture_output=True, check=True,
+    )  # fmt: skip
+    assert set(json.loads(sent.stdout)) == {"clip", "analysis", "duplicate"}
+    upload.get_by_role("link", name="UploadAnswer").first.click()
+    expect(page.get_by_role("article", name="UploadAnswer")).to_be_in_viewport()
     assert watch.faults == []
+    context.close()
 
 
 def test_a_token_is_made_and_revoked_on_the_account_page(

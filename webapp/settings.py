@@ -155,7 +155,6 @@ INSTALLED_APPS = [
     "csp",
     "rest_framework",
     "drf_spectacular",
-    "drf_spectacular_sidecar",
     "knox",
     "axes.apps.AppConfig",
     "classifier",
@@ -377,6 +376,19 @@ SPECTACULAR_SETTINGS = {
     "TITLE": "Sonoscope",
     "VERSION": "1.0.0",
     "DESCRIPTION": API_DESCRIPTION,
+    # In the order in which one needs them.
+    "TAGS": [
+        {"name": name, "description": words}
+        for name, words in {
+            "tokens": "Who asks. Every other request carries one.",
+            "clips": "The sounds you sent. To send one is to have it analysed.",
+            "analyses": "What a checkpoint heard in a clip, and what it looked like inside.",
+            "studies": "A closer look at one window of a finished analysis, made when asked for.",
+            "batches": "Many sounds that belong together: a folder, sent file by file.",
+            "checkpoints": "The weights that can listen here, and what each is worth.",
+            "compatibility": "For clients of the Audio CNN Visualizer: one request, one answer.",
+        }.items()
+    ],
     "OAS_VERSION": "3.1.0",
     "COMPONENT_SPLIT_REQUEST": True,
     "SCHEMA_PATH_PREFIX": "/api/v1",

@@ -68,7 +68,8 @@ class AnalysisAdmin(NewestFirst):
         if row.state != State.DONE:
             return "–"
         url = reverse("admin:analysis_strip", args=[row.pk])
-        return format_html('<img src="{}" width="160" height="32" alt="" loading="lazy">', url)
+        picture = '<img src="{}" width="160" height="32" alt="Spectrogram" loading="lazy">'
+        return format_html(picture, url)
 
     @admin.display(description="heard as", ordering="label")
     def heard(self, row: Analysis) -> str:

@@ -27,7 +27,9 @@ USAGE = ("clips", "uploaded", "analyses", "failed", "batches", "last_upload")
 @admin.register(User)
 class PersonAdmin(Browsing, UserAdmin):
     list_display = ("username", "is_active", "is_staff", *USAGE)
-    readonly_fields = USAGE
+    # The dates are facts; and what Django draws for them and for long lists has no labels.
+    readonly_fields = (*USAGE, "last_login", "date_joined")
+    filter_horizontal = ()
 
     def get_fieldsets(self, request: HttpRequest, obj: User | None = None) -> Any:
         first, *others = super().get_fieldsets(request, obj)

@@ -1,33 +1,14 @@
-"""Swagger UI and Redoc, from this machine, under policies of their own."""
+"""The page of the API: every operation of the schema, to be read by people."""
 
-from csp.constants import NONCE, SELF
-from csp.decorators import csp_update
+from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
+from classifier.api import reference, schema
 
-# Its icons are data: pictures in its own style sheet.
-@csp_update({"img-src": [SELF, "data:"]})
+
 @require_safe
-def swagger(request: HttpRequest) -> HttpResponse:
-    return render(request, "classifier/api_docs.html")
-
-
-# It makes its style elements itself: one that starts empty, one for scroll bars. And it searches
-# in a worker that it writes itself.
-@csp_update(
-    {
-        "img-src": [SELF, "data:"],
-        "style-src": [
-            SELF,
-            NONCE,
-            "'sha256-47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU='",
-            "'sha256-QMIg+bpjm3JdElJ388KYke01izlUW0UoNOeKjpMxdgc='",
-        ],
-        "worker-src": [SELF, "blob:"],
-    }
-)
-@require_safe
-def redoc(request: HttpRequest) -> HttpResponse:
-    return render(request, "classifier/api_redoc.html")
+def reference_page(request: HttpRequest) -> HttpResponse:
+    arranged = reference.arrange(schema.schema(), settings.ORIGIN)
+    return render(request, "classifier/api_docs.html", {"reference": arranged})

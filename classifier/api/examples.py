@@ -171,5 +171,9 @@ EXAMPLES: dict[str, Any] = {
     "visualization": {"conv1": GRID},
     "waveform": {"values": [-0.12, 0.11], "sample_rate": 44100, "duration": 5.0},
 }
-# Of names that mean something else in a batch.
-BATCH_EXAMPLES: dict[str, Any] = {"name": "field trip", "state": "closed", "files": [FILE]}
+# Where a name means something else: by a part of the path's or the schema's name.
+ELSEWHERE: dict[str, dict[str, Any]] = {
+    "batch": {"name": "field trip", "state": "closed", "files": [FILE]},
+    "token": {"name": "garden box"},
+    "checkpoint": {"analyses": 12},
+}

@@ -10,13 +10,14 @@ from drf_spectacular.renderers import OpenApiJsonRenderer, OpenApiJsonRenderer2,
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
 from rest_framework.permissions import AllowAny
+from rest_framework.renderers import BaseRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.serializers import BaseSerializer
 from rest_framework.views import APIView
 
 from classifier import checkpoints
-from classifier.api.examples import BATCH_EXAMPLES, EXAMPLES
+from classifier.api.examples import ELSEWHERE, EXAMPLES
 
 PAGE_WORDS = {
     "next": "Address of the page of older rows; null on the last page.",
@@ -143,7 +144,8 @@ def _refusals(path: str, method: str, described: dict[str, Any]) -> None:
                 }
             }
     for code, answer in answers.items():
-        answer["description"] = answer.get("description") or ANSWERS[code]
+        if code == "204" or not answer.get("description"):  # it would say "No response body"
+            answer["description"] = ANSWERS[code]
     described["responses"] = dict(sorted(answers.items()))
 
 
@@ -164,11 +166,18 @@ def _no_nul(schema: dict[str, Any]) -> None:
 
 def _example(described: dict[str, Any], name: str, place: str) -> None:
     """`place` is the path or the schema that the name stands in."""
-    examples = EXAMPLES | BATCH_EXAMPLES if "batch" in place.lower() else EXAMPLES
+    examples = EXAMPLES
+    for part, others in ELSEWHERE.items():
+        if part in place.lower():
+            examples = examples | others
     if name in examples and "examples" not in described and "in" not in described:
         described["examples"] = [examples[name]]
     elif name in examples and "in" in described:
         described.setdefault("example", examples[name])
+
+
+def schema() -> dict[str, Any]:
+    return _schema(tuple(one.identity for one in checkpoints.offered()))
 
 
 @lru_cache(maxsize=1)
@@ -178,13 +187,16 @@ def _schema(offered: tuple[str, ...]) -> dict[str, Any]:
 
 
 class SchemaView(APIView):
-    """JSON, or YAML for `Accept: application/vnd.oai.openapi`."""
+    """JSON, or YAML for `Accept: application/vnd.oai.openapi` and at an address of its own."""
 
     authentication_classes = ()
     permission_classes = (AllowAny,)
-    renderer_classes = (OpenApiJsonRenderer2, OpenApiJsonRenderer, OpenApiYamlRenderer)
+    renderer_classes: tuple[type[BaseRenderer], ...] = (
+        OpenApiJsonRenderer2,
+        OpenApiJsonRenderer,
+        OpenApiYamlRenderer,
+    )
 
     @extend_schema(exclude=True)
     def get(self, request: Request) -> Response:
-        identities = tuple(one.identity for one in checkpoints.offered())
-        return Response(_schema(identities))
+        return Response(schema())

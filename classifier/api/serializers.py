@@ -29,8 +29,9 @@ class SoundField(serializers.FileField):
 
 
 class Asked(serializers.Serializer):
-    """What is asked of a checkpoint; `schema.py` tells which there are to choose from."""
+    """Which checkpoint shall listen."""
 
+    # `schema.py` tells which there are to choose from.
     checkpoint = Text(
         required=False,
         allow_blank=True,
@@ -94,8 +95,9 @@ class Problem(serializers.Serializer):
 
 
 class UploadAnswer(serializers.Serializer):
-    """Takes an `uploads.Accepted`."""
+    """Where an upload went."""
 
+    # Takes an `uploads.Accepted`.
     clip = serializers.UUIDField(source="analysis.clip_id", help_text="The clip's id.")
     analysis = serializers.UUIDField(source="analysis.pk", help_text="The analysis' id.")
     duplicate = serializers.BooleanField(
@@ -353,8 +355,9 @@ class AnalysisDetail(AnalysisRow):
 
 
 class ClipDetail(ClipRow):
-    """A clip with its newest analyses, which the view puts into the context as `latest`."""
+    """A clip with its newest analyses."""
 
+    # Which the view puts into the context as `latest`.
     LATEST = 20
 
     analyses = serializers.SerializerMethodField(

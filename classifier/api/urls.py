@@ -1,4 +1,6 @@
 from django.urls import path
+from django.views.generic import RedirectView
+from drf_spectacular.renderers import OpenApiYamlRenderer
 
 from classifier.api import (
     analyses,
@@ -15,8 +17,13 @@ from classifier.api import (
 BATCH = "v1/batches/<uuid:pk>/"
 urlpatterns = [
     path("schema/", schema.SchemaView.as_view(), name="api_schema"),
-    path("docs/", docs.swagger, name="api_docs"),
-    path("docs/redoc/", docs.redoc, name="api_redoc"),
+    path(
+        "schema.yaml",
+        schema.SchemaView.as_view(renderer_classes=(OpenApiYamlRenderer,)),
+        name="api_schema_yaml",
+    ),
+    path("docs/", docs.reference_page, name="api_docs"),
+    path("docs/redoc/", RedirectView.as_view(pattern_name="api_docs", permanent=True)),
     path("v1/classify/", classify.ClassifyView.as_view(), name="api_classify"),
     path("v1/token/", tokens.TokenView.as_view(), name="api_token"),
     path("v1/tokens/", tokens.TokensView.as_view(), name="api_tokens"),

@@ -35,6 +35,7 @@ EVERYBODY = (
     "account/sign-out/",
     "admin/login/",
     "api/schema/",
+    "api/schema.yaml",
     "api/docs/",
     "api/docs/redoc/",
     "api/v1/token/",

@@ -103,6 +103,18 @@ def test_every_page_carries_the_strict_policy(visitor: Client) -> None:
         assert "default-src 'self'" in policy
         assert "unsafe" not in policy
         assert "frame-ancestors 'none'" in policy
+        # Where a recording is heard before it is sent.
+        assert ("blob:" in policy) == (address == "/")
+
+
+def test_nobody_records_more_than_is_listened_to_or_accepted(
+    visitor: Client, settings: Settings
+) -> None:
+    assertContains(visitor.get("/"), 'data-most-s="600"')
+    settings.MAX_DURATION_S = 90
+    assertContains(visitor.get("/"), 'stops by itself after <span class="number">1:30 min')
+    settings.MAX_UPLOAD_BYTES = 1_000_000
+    assertContains(visitor.get("/"), 'data-most-s="50"')
 
 
 def test_a_form_without_its_token_is_refused(anna: User) -> None:

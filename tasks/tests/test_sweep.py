@@ -9,8 +9,8 @@ from django.contrib.auth.models import User
 from pytest_django import Settings
 
 from classifier import files, uploads
-from classifier.models import Analysis, State, Study, StudyKind, StudyState
-from tasks.sweep import ORPHAN_AGE_S, remove_orphans, return_expired
+from classifier.models import Analysis, Clip, State, Study, StudyKind, StudyState
+from tasks.sweep import ORPHAN_AGE_S, remove_orphans, return_expired, sweep
 
 
 @pytest.fixture(autouse=True)
@@ -87,3 +87,18 @@ def test_it_removes_old_files_that_no_row_knows_and_nothing_else(db: None) -> No
     assert not orphan.exists()
     assert not half.exists()
     assert not stray.exists()
+
+
+def test_a_pass_lets_go_of_clips_that_are_older_than_they_may_be(
+    db: None, settings: Settings
+) -> None:
+    settings.KEEP_DAYS = 30
+    owner = User.objects.create_user("anna")
+    analysis = uploads.accept([b"x"], name="x", owner=owner)
+    Analysis.objects.update(state=State.DONE)
+    sweep("00")
+    assert Clip.objects.exists()
+    Clip.objects.update(created_at="2020-01-01T00:00Z")
+    sweep("00")
+    assert not Clip.objects.exists()
+    assert not files.clip_path(analysis.clip.file_key).exists()

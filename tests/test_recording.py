@@ -1,0 +1,140 @@
+"""The microphone of the Listen page: recorded, heard again and sent; or why it cannot be."""
+
+import re
+from collections.abc import Iterator
+from urllib.parse import urlsplit
+
+import pytest
+from playwright.sync_api import Browser, BrowserContext, Page, Route, expect
+
+from tests.house import House, Person, wait_for
+from tests.watch import Watch
+
+PLAYED = "document.querySelector('audio').currentTime > 0.2"
+LISTENS = """() => {
+  const ask = navigator.mediaDevices.getUserMedia.bind(navigator.mediaDevices);
+  window.lent = [];
+  navigator.mediaDevices.getUserMedia = async (wanted) => {
+    const stream = await ask(wanted);
+    window.lent.push(...stream.getTracks());
+    return stream;
+  };
+}"""
+
+
+@pytest.fixture
+def person(house: House) -> Person:
+    return house.person()
+
+
+@pytest.fixture
+def context(browser: Browser, person: Person) -> Iterator[BrowserContext]:
+    context = browser.new_context()
+    for one in person.browser.cookies:
+        context.add_cookies([{"name": one.name, "value": one.value or "", "url": person.house.url}])
+    yield context
+    context.close()
+
+
+@pytest.fixture
+def page(context: BrowserContext, person: Person) -> Iterator[Page]:
+    """The Listen page, which must not misbehave."""
+    context.grant_permissions(["microphone"])
+    page = context.new_page()
+    watch = Watch(page, urlsplit(person.house.url).netloc)
+    page.goto(person.house.url)
+    yield page
+    assert watch.faults == []
+
+
+def test_a_sound_is_recorded_heard_again_and_sent_without_a_mouse(
+    page: Page, person: Person
+) -> None:
+    page.get_by_role("button", name="Record").focus()
+    page.keyboard.press("Enter")
+    stop = page.get_by_role("button", name="Stop")
+    expect(stop).to_be_focused()
+    expect(page.get_by_role("timer")).to_have_text(re.compile("0:0[2-9]"))
+    page.keyboard.press("Enter")
+    expect(page.locator("audio")).to_be_focused()
+    page.keyboard.press("Space")
+    wait_for(lambda: page.evaluate(PLAYED), 10, "the recording's sound")
+    page.get_by_role("button", name="Send").focus()
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("button", name="Record")).to_be_focused()
+    page.locator(".row.done a.what").click(timeout=60_000)
+    expect(page.locator(".predictions").first.locator("li")).to_have_count(5)
+    (row,) = person.get("/api/v1/analyses/").json()["results"]
+    assert row["name"].startswith("recording-20") and row["name"].endswith(".webm")
+    assert 1.5 < row["duration_s"] < 10
+    clip = person.get(f"/api/v1/clips/{row['clip']}/").json()
+    assert clip["format"] == "WebM"
+
+
+def test_what_is_discarded_is_not_sent_and_the_microphone_is_given_back(
+    page: Page, person: Person
+) -> None:
+    page.evaluate(LISTENS)
+    page.get_by_role("button", name="Record").click()
+    expect(page.get_by_role("timer")).to_have_text(re.compile("0:0[1-9]"))
+    assert page.evaluate("lent.map(track => track.readyState)") == ["live"]
+    page.get_by_role("button", name="Stop").click()
+    assert page.evaluate("lent.map(track => track.readyState)") == ["ended"]
+    page.get_by_role("button", name="Discard").click()
+    expect(page.get_by_role("button", name="Record")).to_be_focused()
+    expect(page.locator("sono-record [role=status]")).to_have_text("Discarded.")
+    expect(page.locator(".row")).to_have_count(0)
+    assert person.get("/api/v1/clips/").json()["results"] == []
+
+
+def test_it_stops_by_itself_at_the_longest_that_is_listened_to(page: Page, person: Person) -> None:
+    def shorter(route: Route) -> None:
+        answer = route.fetch()
+        route.fulfill(response=answer, body=answer.text().replace('most-s="600"', 'most-s="2"'))
+
+    page.route(f"{person.house.url}/", shorter)
+    page.reload()
+    page.get_by_role("button", name="Record").click()
+    expect(page.get_by_role("button", name="Send")).to_be_visible()
+    assert page.evaluate("document.querySelector('audio').src.startsWith('blob:')")
+
+
+def test_a_refused_microphone_is_said_and_can_be_allowed_afterwards(
+    context: BrowserContext, page: Page
+) -> None:
+    context.clear_permissions()
+    page.get_by_role("button", name="Record").click()
+    expect(page.get_by_role("alert").filter(has_text="was refused")).to_be_visible()
+    context.grant_permissions(["microphone"])
+    page.get_by_role("button", name="Record").click()
+    expect(page.get_by_role("button", name="Stop")).to_be_visible()
+    expect(page.get_by_role("alert")).to_have_count(0)
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [("NotFoundError", "There is no microphone"), ("NotReadableError", "Another program")],
+)
+def test_a_microphone_that_is_not_there_or_taken_is_said(page: Page, name: str, said: str) -> None:
+    page.evaluate(
+        "name => navigator.mediaDevices.getUserMedia = async () => "
+        "{ throw new DOMException('', name) }",
+        name,
+    )
+    page.get_by_role("button", name="Record").click()
+    expect(page.get_by_role("alert").filter(has_text=said)).to_be_visible()
+    expect(page.get_by_role("button", name="Record")).to_be_enabled()
+
+
+def test_under_an_unsafe_address_the_page_says_why_it_cannot_record(
+    context: BrowserContext, person: Person
+) -> None:
+    page = context.new_page()
+    page.add_init_script(
+        "Object.defineProperty(window, 'isSecureContext', { value: false });"
+        "delete Navigator.prototype.mediaDevices;"
+    )
+    page.goto(person.house.url)
+    expect(page.get_by_text("only to pages under https://")).to_be_visible()
+    expect(page.get_by_role("button", name="Record")).to_have_count(0)
+    expect(page.get_by_text("Choose files")).to_be_visible()
