@@ -61,6 +61,18 @@ def _wrong_password(page: Page) -> None:
     expect(page.get_by_role("alert")).to_be_visible()
 
 
+def _try_too_often(page: Page) -> None:
+    waits = page.get_by_role("heading", name="Wait a while")
+    for _ in range(11):
+        page.get_by_label("Username").fill("somebody")
+        page.get_by_label("Password").fill("not this one")
+        page.locator("main form button").click()
+        expect(page.get_by_role("alert")).to_be_visible()
+        if waits.count():
+            return
+    expect(waits).to_be_visible()
+
+
 def _look_inside(page: Page) -> None:
     page.get_by_role("button", name="4 blocks").click()
     channel = page.locator("#stage-layer2 button[data-map]").nth(9)
@@ -126,6 +138,7 @@ def _show_keys(page: Page) -> None:
 VIEWS = (
     View("sign-in", "/account/sign-in/", ""),
     View("sign-in-wrong", "/account/sign-in/", "", act=_wrong_password),
+    View("sign-in-locked", "/account/sign-in/", "", act=_try_too_often),
     View("sign-up", "/account/sign-up/", ""),
     View("sign-up-weak", "/account/sign-up/", "", act=_weak_password),
     View("listen", "/"),
@@ -155,6 +168,7 @@ VIEWS = (
     View("account", "/account/"),
     View("account-empty", "/account/", "newcomer"),
     View("account-token", "/account/", act=_make_token),
+    View("account-delete", "/account/delete/"),
     View("password", "/account/password/"),
     View("admin-sign-in", "/admin/login/", ""),
     View("admin", "/admin/", "chief"),
@@ -167,6 +181,7 @@ VIEWS = (
     View("admin-users", "/admin/auth/user/", "chief"),
     View("admin-user", "/admin/auth/user/{chief}/change/", "chief"),
     View("admin-user-delete", "/admin/auth/user/{chief}/delete/", "chief"),
+    View("admin-attempts", "/admin/axes/accessattempt/", "chief"),
     View("not-found", "/nowhere/"),
     View("fault", "/history/?" + "a=&" * 1001),
 )
