@@ -5,7 +5,7 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c $(CONSTRAINTS)
 NPM := npm_config_update_notifier=false PATH="$(CURDIR)/.venv/bin:$$PATH" npm
 
-.PHONY: run test lint format bench screenshots tensorboard clean
+.PHONY: run test lint format bench hostile screenshots tensorboard clean
 
 run: .venv/.installed webapp/static/vendor/.copied
 	@$(BIN)/python -m webapp.serve
@@ -25,6 +25,9 @@ format: .venv/.installed-dev
 
 bench: .venv/.installed-dev webapp/static/vendor/.copied
 	$(BIN)/python -m bench.path
+
+hostile: .venv/.installed-dev
+	$(BIN)/python -m tests.hostile $(ARGS)
 
 screenshots: .venv/.installed-dev webapp/static/vendor/.copied
 	$(BIN)/python -m tests.screenshots $(ARGS)

@@ -31,6 +31,10 @@ AV_CODECS = frozenset((
 HUGE = 0x7FFFF000
 
 
+# Editors that put a tag before another leave two or three; some files are nothing but tags.
+MOST_TAGS = 100
+
+
 class Bytes(io.BufferedReader):
     """A file for decoders, which ask a damaged one for impossible places and expect -1."""
 
@@ -55,7 +59,10 @@ def sniff(file: BinaryIO) -> str | None:
 def _after_id3(file: BinaryIO) -> int:
     """Where the sound starts. Leaves `file` there."""
     start = 0
-    while (head := file.read(10))[:3] == b"ID3" and len(head) == 10:
+    for _ in range(MOST_TAGS):
+        head = file.read(10)
+        if head[:3] != b"ID3" or len(head) < 10:
+            break
         # A tag's length is four 7-bit bytes.
         shifts = zip(head[6:], (21, 14, 7, 0), strict=True)
         length = sum((byte & 0x7F) << shift for byte, shift in shifts)
