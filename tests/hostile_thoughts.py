@@ -111,8 +111,8 @@ def disguises() -> Iterator[Hostile]:
     reference = b"\x00\x00\x00\x14ftypqt  \x00\x00\x00\x00qt  "
     alias = b"rdrf" + bytes(4) + b"url " + struct.pack(">I", 12) + b"/etc/passwd\0"
     box = struct.pack(">I", len(alias) + 4) + alias
-    for name in (b"rmda", b"rmra", b"moov"):
-        box = struct.pack(">I", len(box) + 8) + name + box
+    for kind in (b"rmda", b"rmra", b"moov"):
+        box = struct.pack(">I", len(box) + 8) + kind + box
     yield Hostile("disguise: QuickTime reference film", reference + box)
 
 
