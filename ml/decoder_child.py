@@ -1,17 +1,18 @@
 """The other end of `ml.decoder`: one stranger's file after another, with nothing else in reach.
 
 Standard input is a Unix socket. A request is a line of JSON that brings an open file along; the
-answer is the length of a JSON text (four bytes), that text, and for a sound its float32 samples.
-A closed socket is the end. Nothing is imported here but what decoding needs.
+answer comes through a pipe: the length of a JSON text (four bytes), that text, and for a sound its
+float32 samples. A closed socket is the end. Nothing is imported here but what decoding needs.
 """
 
 import json
+import os
 import pkgutil
 import socket
 import sys
 import traceback
 from importlib import import_module
-from typing import Any
+from typing import IO, Any
 
 from ml import confine
 from ml.errors import AudioError
@@ -33,22 +34,26 @@ CRASHED = (
 )
 
 
-def main(parent_pid: int) -> None:
-    channel = socket.socket(fileno=sys.stdin.fileno())
+def main(parent_pid: int, pipe: int) -> None:
+    requests = socket.socket(fileno=sys.stdin.fileno())
+    answers = os.fdopen(pipe, "wb")
     try:
         had = ["no network"] if confine.leave_network() else []
         # Not before: some of the libraries start threads.
         _import_all()
         had += confine.confine(parent_pid)
     except Exception:
-        _send(channel, {"trace": traceback.format_exc()})
+        _send(answers, {"trace": traceback.format_exc()})
+        answers.flush()
         raise
-    _send(channel, {"had": had})
+    _send(answers, {"had": had})
     while True:
-        line, (*files,), _, _ = socket.recv_fds(channel, MOST_REQUEST_BYTES, 1)
+        # Only here, so that header and samples go in one piece.
+        answers.flush()
+        line, (*files,), _, _ = socket.recv_fds(requests, MOST_REQUEST_BYTES, 1)
         if not files:
             return
-        _answer(channel, json.loads(line), files[0])
+        _answer(answers, json.loads(line), files[0])
 
 
 def _import_all() -> None:
@@ -59,7 +64,7 @@ def _import_all() -> None:
             import_module(module.name)
 
 
-def _answer(channel: socket.socket, request: dict[str, Any], file: int) -> None:
+def _answer(answers: IO[bytes], request: dict[str, Any], file: int) -> None:
     from ml.audio import Limits, read
 
     confine.hold(request["memory_bytes"], request["cpu_s"])
@@ -67,12 +72,12 @@ def _answer(channel: socket.socket, request: dict[str, Any], file: int) -> None:
     try:
         sound = read(file, request["sample_rate"], limits)
     except AudioError as error:
-        _refuse(channel, error)
+        _refuse(answers, error)
     except MemoryError:
-        _refuse(channel, AudioError(*OUT_OF_MEMORY))
+        _refuse(answers, AudioError(*OUT_OF_MEMORY))
     except Exception:  # noqa: BLE001
         # Whatever a decoder made of this file that we did not foresee.
-        _refuse(channel, AudioError(*CRASHED), traceback.format_exc())
+        _refuse(answers, AudioError(*CRASHED), traceback.format_exc())
     else:
         facts = {
             "samples": len(sound.waveform),
@@ -80,19 +85,19 @@ def _answer(channel: socket.socket, request: dict[str, Any], file: int) -> None:
             "channels": sound.channels,
             "format": sound.format,
         }
-        _send(channel, facts)
-        channel.sendall(sound.waveform.data.cast("B"))
+        _send(answers, facts)
+        answers.write(sound.waveform.data.cast("B"))
 
 
-def _refuse(channel: socket.socket, error: AudioError, trace: str = "") -> None:
+def _refuse(answers: IO[bytes], error: AudioError, trace: str = "") -> None:
     told = {"code": error.code, "detail": error.detail, "hint": error.hint}
-    _send(channel, {"error": told, "trace": trace})
+    _send(answers, {"error": told, "trace": trace})
 
 
-def _send(channel: socket.socket, values: dict[str, Any]) -> None:
+def _send(answers: IO[bytes], values: dict[str, Any]) -> None:
     text = json.dumps(values).encode()
-    channel.sendall(len(text).to_bytes(LENGTH_BYTES, "little") + text)
+    answers.write(len(text).to_bytes(LENGTH_BYTES, "little") + text)
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]))
+    main(int(sys.argv[1]), int(sys.argv[2]))

@@ -130,8 +130,8 @@ def test_a_file_that_is_not_there_is_no_fault_of_a_decoder(
         (CRASH, "decoder_crashed"),
         (STUMBLE, "decoder_crashed"),
         ("os._exit(0)", "decoder_crashed"),
-        ("os.write(0, b'\\xff' * 9)", "decoder_crashed"),
-        ("os.write(0, b'\\x02\\0\\0\\0{}')", "decoder_crashed"),
+        ("os.write(int(sys.argv[2]), b'\\xff' * 9)", "decoder_crashed"),
+        ("os.write(int(sys.argv[2]), b'\\x02\\0\\0\\0{}')", "decoder_crashed"),
         (FILL, "decoder_out_of_memory"),
     ],
 )
@@ -273,7 +273,7 @@ def test_an_idle_child_ends_when_its_socket_closes(decoder: Decoder, fine: Path)
     decoder.read(fine, RATE_HZ)
     child = decoder._child
     assert child
-    child.channel.close()
+    child.requests.close()
     assert child.process.wait(10) == 0
 
 
