@@ -5,7 +5,7 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c $(CONSTRAINTS)
 NPM := npm_config_update_notifier=false PATH="$(CURDIR)/.venv/bin:$$PATH" npm
 
-.PHONY: run test lint format bench hostile screenshots tensorboard clean
+.PHONY: run test lint format bench hostile fuzz screenshots tensorboard clean
 
 run: .venv/.installed webapp/static/vendor/.copied
 	@$(BIN)/python -m webapp.serve
@@ -28,6 +28,10 @@ bench: .venv/.installed-dev webapp/static/vendor/.copied
 
 hostile: .venv/.installed-dev
 	$(BIN)/python -m tests.hostile $(ARGS)
+
+fuzz: .venv/.installed-dev
+	@$(PIP) -r requirements-fuzz.txt
+	$(BIN)/python -m tests.fuzz $(ARGS)
 
 screenshots: .venv/.installed-dev webapp/static/vendor/.copied
 	$(BIN)/python -m tests.screenshots $(ARGS)
