@@ -9,6 +9,7 @@ import ctypes
 import errno
 import os
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 try:
@@ -45,8 +46,9 @@ def leave_network() -> bool:
 def confine(parent_pid: int) -> list[str]:
     """For good, and after everything is imported: no file can be opened by name afterwards."""
     if resource is not None:
-        for name, most in (("CORE", 0), ("FSIZE", 0), ("NOFILE", MOST_DESCRIPTORS)):
-            resource.setrlimit(getattr(resource, f"RLIMIT_{name}"), (most, most))
+        _limit(resource.RLIMIT_CORE, 0, for_good=True)
+        _limit(resource.RLIMIT_FSIZE, 0, for_good=True)
+        _limit(resource.RLIMIT_NOFILE, MOST_DESCRIPTORS, for_good=True)
     if not LINUX:
         return []
     _prefer_to_be_killed()
@@ -68,14 +70,23 @@ def hold(memory_bytes: int, cpu_s: int) -> None:
         return
     used = resource.getrusage(resource.RUSAGE_SELF)
     until_s = int(used.ru_utime + used.ru_stime) + 1 + cpu_s
-    resource.setrlimit(resource.RLIMIT_CPU, (until_s, resource.RLIM_INFINITY))
+    _limit(resource.RLIMIT_CPU, until_s)
     if LINUX:  # a Mac refuses any number below what its libraries reserve
-        resource.setrlimit(resource.RLIMIT_AS, (memory_bytes, resource.RLIM_INFINITY))
+        _limit(resource.RLIMIT_AS, memory_bytes)
+
+
+def _limit(which: int, most: int, for_good: bool = False) -> None:
+    """Never above what somebody has set for us already."""
+    _, hard = resource.getrlimit(which)
+    if hard != resource.RLIM_INFINITY:
+        most = min(most, hard)
+    resource.setrlimit(which, (most, most if for_good else hard))
 
 
 def _prefer_to_be_killed() -> None:
     """Where memory runs out, the kernel takes this process and not the worker with its model."""
-    Path("/proc/self/oom_score_adj").write_text("1000")
+    with suppress(OSError):  # some containers show no such file, or let nobody write it
+        Path("/proc/self/oom_score_adj").write_text("1000")
 
 
 def _close_files() -> bool:

@@ -17,9 +17,18 @@ from typing import Any
 
 import numpy as np
 
-from ml.audio import MISSING_S, Limits, Samples, Sound
+from ml.audio import (
+    HIGHEST_RATE_HZ,
+    LOUDEST,
+    MISSING_S,
+    MOST_CHANNELS,
+    Limits,
+    Samples,
+    Sound,
+)
 from ml.decoder_child import CRASHED, LENGTH_BYTES, OUT_OF_MEMORY
 from ml.errors import AudioError
+from ml.formats import AV_FORMATS
 
 logger = logging.getLogger(__name__)
 
@@ -41,6 +50,8 @@ SAMPLE_BYTES = 4
 PIPE_BYTES = 1 << 20
 SECONDS_TO_DIE = 5
 MOST_TOLD_BYTES = 64_000
+MOST_CHARACTERS = 300
+FORMATS = frozenset((*AV_FORMATS, "WAV", "AIFF", "FLAC", "OGG"))
 
 # As those of `ml.decoder_child`.
 TOO_SLOW = (
@@ -154,19 +165,20 @@ class _Child:
             told = self._told(until)
             if "error" not in told:
                 return self._sound(told, sample_rate, most_samples, until)
+            refusal = self._refusal(told)
         except TimeoutError as error:
             self.end()
             raise AudioError(*TOO_SLOW) from error
         except (EOFError, ConnectionError) as error:
             raise self._reason_of_death() from error
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, RecursionError) as error:
             # It says what no child of ours would: it is not ours any more.
             self.end()
             raise AudioError(*CRASHED) from error
-        if told["trace"] or told["error"]["code"] == OUT_OF_MEMORY[0]:
+        if refusal.code in (OUT_OF_MEMORY[0], CRASHED[0]):
             logger.error("decoder %d: %s", self.process.pid, told["trace"] or "out of memory")
             self.end()
-        raise AudioError(**told["error"])
+        raise refusal
 
     def lives(self) -> bool:
         return self.process.poll() is None
@@ -178,21 +190,23 @@ class _Child:
             os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()
 
+    def _refusal(self, told: Told) -> AudioError:
+        words = [told["error"][name] for name in ("code", "detail", "hint")]
+        return AudioError(*(str(word)[:MOST_CHARACTERS] for word in words))
+
     def _sound(self, told: Told, sample_rate: int, most_samples: int, until: float) -> Sound:
         """Raises ValueError for a sound that cannot be."""
-        if not 0 < told["samples"] <= most_samples:
-            raise ValueError(told["samples"])
-        waveform: Samples = np.empty(told["samples"], np.float32)
+        samples = _within(told["samples"], most_samples)
+        rate_hz = _within(told["source_rate_hz"], HIGHEST_RATE_HZ)
+        channels = _within(told["channels"], MOST_CHANNELS)
+        if told["format"] not in FORMATS:
+            raise ValueError("no format of ours")
+        waveform: Samples = np.empty(samples, np.float32)
         self._fill(waveform.data.cast("B"), until)
-        if not np.isfinite(waveform).all():
-            raise ValueError("not finite")
-        return Sound(
-            waveform,
-            sample_rate,
-            int(told["source_rate_hz"]),
-            int(told["channels"]),
-            str(told["format"]),
-        )
+        # (Not a number is not below it either.)
+        if not np.abs(waveform).max() <= LOUDEST:
+            raise ValueError("no samples of a sound")
+        return Sound(waveform, sample_rate, rate_hz, channels, told["format"])
 
     def _reason_of_death(self) -> AudioError:
         try:
@@ -225,6 +239,12 @@ class _Child:
             if not got:
                 raise EOFError
             view = view[got:]
+
+
+def _within(number: object, most: int) -> int:
+    if not isinstance(number, int) or not 0 < number <= most:
+        raise ValueError(number)
+    return number
 
 
 def _widen(pipe: int) -> None:

@@ -27,6 +27,8 @@ if "ml.decoder_child" in sys.orig_argv:
         except PermissionError:
             tell("refused")
         tell("done")
+    def answer(text):
+        os.write(int(sys.argv[2]), len(text).to_bytes(4, "little") + text)
     def poisoned(file, name):
         _, mark, rest = file.read(10_000_000).partition({MARK!r})
         file.seek(0)

@@ -21,6 +21,10 @@ from tests.poison import CRASH, FILL, SLEEP, SPIN, STUMBLE, antidote_off, poison
 
 RATE_HZ = 32_000
 Poison = Callable[[str], Path]
+LIE = (
+    "answer(json.dumps({'samples': %d, 'channels': %d, 'format': '%s', "
+    "'source_rate_hz': 8000}).encode())"
+)
 LINUX = pytest.mark.skipif(sys.platform != "linux", reason="only Linux can take this away")
 
 
@@ -131,6 +135,13 @@ def test_a_file_that_is_not_there_is_no_fault_of_a_decoder(
         (STUMBLE, "decoder_crashed"),
         ("os._exit(0)", "decoder_crashed"),
         ("os.write(int(sys.argv[2]), b'\\xff' * 9)", "decoder_crashed"),
+        ("answer(b'[' * 9000)", "decoder_crashed"),
+        ("answer(b'[]')", "decoder_crashed"),
+        ('answer(b\'{"error": {"code": "damaged"}}\')', "decoder_crashed"),
+        (LIE % (10**9, 1, "WAV"), "decoder_crashed"),
+        (LIE % (1, 10**9, "WAV"), "decoder_crashed"),
+        (LIE % (1, 1, "a format"), "decoder_crashed"),
+        (LIE % (1, 1, "WAV") + "; os.write(int(sys.argv[2]), b'\\xff' * 4)", "decoder_crashed"),
         ("os.write(int(sys.argv[2]), b'\\x02\\0\\0\\0{}')", "decoder_crashed"),
         (FILL, "decoder_out_of_memory"),
     ],
@@ -267,6 +278,23 @@ def test_it_dies_with_its_parent_even_in_the_middle_of_a_file(poison: Poison, wh
         assert not gone(child)
         process.kill()
     wait_for(lambda: gone(child), 10, "the end of the child")
+
+
+@LINUX
+def test_limits_that_were_set_before_are_no_obstacle(fine: Path) -> None:
+    """As for a service whose administrator gave it limits of its own."""
+    script = (
+        "import resource as r, sys; from ml.decoder import Decoder; "
+        "r.setrlimit(r.RLIMIT_AS, (900 << 20,) * 2); r.setrlimit(r.RLIMIT_CPU, (50, 50)); "
+        "decoder = Decoder(); print(decoder.read(sys.argv[1], 32000).duration_s); decoder.close()"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script, str(fine)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+    )
+    assert done.stdout == "1.0\n", done.stderr
 
 
 def test_an_idle_child_ends_when_its_socket_closes(decoder: Decoder, fine: Path) -> None:
