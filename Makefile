@@ -10,7 +10,7 @@ LOCK := $(BIN)/uv pip compile -c constraints.txt --universal --python-version 3.
 	--generate-hashes --quiet --custom-compile-command "make lock"
 NPM := npm_config_update_notifier=false PATH="$(CURDIR)/.venv/bin:$$PATH" npm
 
-.PHONY: run test lint format bench screenshots tensorboard audit lock clean
+.PHONY: run test lint format bench hostile fuzz screenshots tensorboard audit lock clean
 
 run: .venv/.installed webapp/static/vendor/.copied
 	@$(BIN)/python -m webapp.serve
@@ -30,6 +30,13 @@ format: .venv/.installed-dev
 
 bench: .venv/.installed-dev webapp/static/vendor/.copied
 	$(BIN)/python -m bench.path
+
+hostile: .venv/.installed-dev
+	$(BIN)/python -m tests.hostile $(ARGS)
+
+fuzz: .venv/.installed-dev
+	@$(PIP) -c constraints.txt -r requirements-fuzz.txt
+	$(BIN)/python -m tests.fuzz $(ARGS)
 
 screenshots: .venv/.installed-dev webapp/static/vendor/.copied
 	$(BIN)/python -m tests.screenshots $(ARGS)

@@ -4,7 +4,8 @@ Member names are labels only, nothing is written under them. An archive inside a
 file like any other: the worker will say that it is no sound.
 """
 
-import lzma
+import io
+import struct
 import zipfile
 import zlib
 from collections import Counter
@@ -25,11 +26,13 @@ HARMLESS_BYTES = 10_000_000
 BLOCK_BYTES = 1 << 16
 # The directory is read into memory at once; this is room for 10,000 long names.
 _MOST_DIRECTORY_BYTES = 32_000_000
-_END, _END_64 = b"PK\x05\x06", b"PK\x06\x06"
+_ENTRY = b"PK\x01\x02"
 _ENCRYPTED = 0x1
+# Not LZMA: a few bytes of it may ask for gigabytes to unpack into.
+_PACKINGS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2)
 _DAMAGED = (
-    zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError,
-    NotImplementedError, RuntimeError, OSError, ValueError,
+    zipfile.BadZipFile, zlib.error, struct.error, EOFError,
+    NotImplementedError, RuntimeError, OSError, ValueError, OverflowError,
 )  # fmt: skip
 
 
@@ -57,10 +60,10 @@ def take_in(batch: Batch, path: Path) -> Unpacked:
     owner's quota. What came
     before the limit stays in the batch, and sending the ZIP again goes on there.
     """
-    _check_directory(path)
     unpacked, budget = Unpacked(), _Budget(settings.MAX_ZIP_BYTES)
-    with _opened(path) as archive:
-        members = [info for info in archive.infolist() if not info.is_dir()]
+    with _Guarded(io.FileIO(path)) as file, _opened(file) as archive:
+        # (Not `is_dir()`: it stumbles over a member without a name.)
+        members = [info for info in archive.infolist() if not info.filename.endswith("/")]
         wanted = [info for info in members if not batches.hidden(info.filename)]
         unpacked.hidden = len(members) - len(wanted)
         if len(wanted) > batches.MOST_FILES:
@@ -79,10 +82,27 @@ def take_in(batch: Batch, path: Path) -> Unpacked:
     return unpacked
 
 
-def _opened(path: Path) -> zipfile.ZipFile:
+class _Guarded(io.BufferedReader):
+    """Refuses a directory that would fill the memory, before anything is made of it.
+
+    Whatever the end of the file says of the directory, zipfile reads it in one piece: so this is
+    no second opinion on where it is and how long, which could be another than zipfile's.
+    """
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        if size is not None and size > _MOST_DIRECTORY_BYTES:
+            raise _too_many()
+        data = super().read(size)
+        # Folders and hidden files are entries too: the files alone are counted later.
+        if data.count(_ENTRY) > 4 * batches.MOST_FILES:
+            raise _too_many()
+        return data
+
+
+def _opened(file: _Guarded) -> zipfile.ZipFile:
     try:
-        return zipfile.ZipFile(path)
-    except (zipfile.BadZipFile, ValueError, EOFError, NotImplementedError, OSError) as error:
+        return zipfile.ZipFile(file)
+    except _DAMAGED as error:
         raise _no_zip() from error
 
 
@@ -107,6 +127,12 @@ def _blocks(archive: zipfile.ZipFile, info: zipfile.ZipInfo, budget: _Budget) ->
     if info.flag_bits & _ENCRYPTED:
         raise UploadRefused(
             "encrypted", "The file is locked with a password.", "Send it in a ZIP without one."
+        )
+    if info.compress_type not in _PACKINGS:
+        raise UploadRefused(
+            "unsupported",
+            "The file is packed in a way that is not read here.",
+            "Make the ZIP with the usual compression (Deflate), or send the file alone.",
         )
     size_bytes = 0
     try:
@@ -137,26 +163,6 @@ def _check_ratio(size_bytes: int, compressed_bytes: int) -> None:
             f"The file unpacks to more than {MOST_RATIO} times its size.",
             "Send it alone, outside a ZIP.",
         )
-
-
-def _check_directory(path: Path) -> None:
-    """Refuse a directory that would fill the memory, before anything reads it."""
-    with path.open("rb") as file:
-        size_bytes = file.seek(0, 2)
-        file.seek(max(0, size_bytes - 70_000))
-        tail = file.read()
-    end = tail.rfind(_END)
-    if end < 0 or len(tail) < end + 22:
-        raise _no_zip()
-    entries = int.from_bytes(tail[end + 10 : end + 12], "little")
-    directory_bytes = int.from_bytes(tail[end + 12 : end + 16], "little")
-    end_64 = tail.rfind(_END_64, 0, end)
-    if end_64 >= 0:
-        entries = int.from_bytes(tail[end_64 + 32 : end_64 + 40], "little")
-        directory_bytes = int.from_bytes(tail[end_64 + 40 : end_64 + 48], "little")
-    # Folders and hidden files are entries too: the files alone are counted later.
-    if entries > 4 * batches.MOST_FILES or directory_bytes > _MOST_DIRECTORY_BYTES:
-        raise _too_many()
 
 
 def _too_many() -> UploadRefused:

@@ -3,8 +3,8 @@
 import io
 import os
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import BinaryIO
 
 import av
 import numpy as np
@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from ml.errors import AudioError
 from ml.formats import (
+    AV_CODECS,
     AV_FORMATS,
     FORMATS_READ,
     Bytes,
@@ -36,6 +37,7 @@ MISSING_S = 0.25
 # Louder than any real file (float files scaled like 16-bit integers reach 32,768).
 LOUDEST = 1e6
 
+SNDFILE_NO_MEMORY = 17
 SNDFILE_ENCODINGS = ("PCM_", "FLOAT", "DOUBLE", "ULAW", "ALAW", "VORBIS", "OPUS")
 
 
@@ -75,10 +77,14 @@ class _Stream:
     declared_s: float | None
 
 
-def read(path: str | os.PathLike[str], sample_rate: int, limits: Limits | None = None) -> Sound:
+def read(
+    path: str | os.PathLike[str] | int, sample_rate: int, limits: Limits | None = None
+) -> Sound:
     """Decode, average the channels and resample to `sample_rate` Hz.
 
-    Raises AudioError; its codes are listed there.
+    An open descriptor may stand for its path; it is closed. Raises AudioError; its codes are
+    listed there. Strangers' files are for `ml.decoder`: a decoder that breaks down takes its
+    process along.
     """
     limits = limits or Limits()
     with Bytes(io.FileIO(path)) as file:
@@ -118,12 +124,10 @@ class _Forward(soundfile.SoundFile):
         return False
 
 
-def _open_sndfile(file: BinaryIO, name: str) -> _Stream:
+def _open_sndfile(file: Bytes, name: str) -> _Stream:
     declared = declared_frames(file, name)
-    try:
+    with _sound_or_damage(name, "its header cannot be read"):
         sound = _Forward(sealed(file) if name == "WAV" else file)
-    except soundfile.LibsndfileError as error:
-        raise _damaged(name, "its header cannot be read") from error
     if not sound.subtype.startswith(SNDFILE_ENCODINGS):
         raise AudioError(
             "unsupported",
@@ -139,10 +143,8 @@ def _open_sndfile(file: BinaryIO, name: str) -> _Stream:
         left = sound.frames
         with sound:
             while left > 0:
-                try:
+                with _sound_or_damage(name, "its sound cannot be decoded"):
                     block = sound.read(min(BLOCK_FRAMES, left), dtype="float32", always_2d=True)
-                except soundfile.LibsndfileError as error:
-                    raise _damaged(name, "its sound cannot be decoded") from error
                 if not len(block):
                     return
                 left -= len(block)
@@ -151,20 +153,22 @@ def _open_sndfile(file: BinaryIO, name: str) -> _Stream:
     return _Stream(blocks(), sound.samplerate, sound.channels, declared_s)
 
 
-def _open_av(file: BinaryIO, name: str) -> _Stream:
+def _open_av(file: Bytes, name: str) -> _Stream:
     declared = declared_frames(file, name)
     # The format is explicit and the bytes come from our own handle: a playlist inside
     # the file cannot make FFmpeg open anything else.
-    try:
+    with _sound_or_damage(name, "its header cannot be read"):
         container = av.open(
             file,
             "r",
             format=AV_FORMATS[name],
-            options={"protocol_whitelist": "", "format_whitelist": AV_FORMATS[name]},
+            options={
+                "protocol_whitelist": "",
+                "format_whitelist": AV_FORMATS[name],
+                "codec_whitelist": ",".join(sorted(AV_CODECS)),
+            },
             metadata_errors="replace",
         )
-    except av.error.FFmpegError as error:
-        raise _damaged(name, "its header cannot be read") from error
     if not container.streams.audio:
         raise AudioError(
             "not_audio",
@@ -172,12 +176,13 @@ def _open_av(file: BinaryIO, name: str) -> _Stream:
             f"Choose a {FORMATS_READ} file that holds a sound.",
         )
     stream = container.streams.audio[0]
-    if stream.codec_context is None:
+    if stream.codec_context is None or stream.codec_context.name not in AV_CODECS:
         raise AudioError(
             "unsupported",
             f"This {name} file uses an encoding that is not read here.",
             "Save it as 16-bit WAV or FLAC.",
         )
+    stream.codec_context.thread_count = 1
     rate_hz, channels = stream.codec_context.sample_rate, stream.codec_context.channels
     if not rate_hz or not channels:
         raise _damaged(name, "it does not say how its sound is stored")
@@ -188,13 +193,14 @@ def _open_av(file: BinaryIO, name: str) -> _Stream:
         with container:
             for packet in _packets(container, stream, name):
                 try:
-                    frames = [
-                        f for frame in stream.decode(packet) for f in resampler.resample(frame)
-                    ]
-                except (av.error.FFmpegError, ValueError) as error:
+                    with _sound_or_damage(name, "its sound cannot be decoded"):
+                        frames = [
+                            f for frame in stream.decode(packet) for f in resampler.resample(frame)
+                        ]
+                except AudioError:
                     # Tags and padding may stand between or after the frames of an MP3.
                     if name != "MP3":
-                        raise _damaged(name, "its sound cannot be decoded") from error
+                        raise
                     continue
                 for frame in frames:
                     yield frame.to_ndarray().T.astype(np.float32, copy=False)
@@ -215,11 +221,25 @@ def _container_s(container: InputContainer, name: str) -> float | None:
 
 def _packets(container: InputContainer, stream: AudioStream, name: str) -> Iterator[Packet]:
     try:
-        yield from container.demux(stream)
-    except av.error.FFmpegError as error:
+        with _sound_or_damage(name, "its sound cannot be decoded"):
+            yield from container.demux(stream)
+    except AudioError:
         # Bare AAC does not say where it ends: a tag or padding may follow.
         if name != "AAC":
-            raise _damaged(name, "its sound cannot be decoded") from error
+            raise
+
+
+@contextmanager
+def _sound_or_damage(name: str, what: str) -> Iterator[None]:
+    """A decoder's complaint as an AudioError. That memory ran out is another thing."""
+    try:
+        yield
+    except MemoryError:
+        raise
+    except (av.error.FFmpegError, soundfile.LibsndfileError, ValueError) as error:
+        if getattr(error, "code", None) == SNDFILE_NO_MEMORY:
+            raise MemoryError from error
+        raise _damaged(name, what) from error
 
 
 # --- one way through ----------------------------------------------------------------------

@@ -5,7 +5,8 @@ class AudioError(Exception):
     """A sound that cannot be analysed. Retrying will not help.
 
     code: stable machine name, one of `not_audio`, `unsupported`, `damaged`, `empty`,
-        `too_short`, `too_long`, `too_large`.
+        `too_short`, `too_long`, `too_large`; of a decoder in a process of its own also
+        `decoder_crashed`, `decoder_too_slow`, `decoder_out_of_memory`.
     detail: one sentence for a person, what is wrong with the file.
     hint: one sentence, what to do about it.
     """

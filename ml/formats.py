@@ -2,7 +2,7 @@
 
 import io
 from dataclasses import dataclass
-from typing import BinaryIO, Literal
+from typing import Any, BinaryIO, Literal
 
 FORMATS_READ = "WAV, FLAC, OGG, Opus, MP3, AIFF, M4A, MP4, AAC, WebM, WMA or AMR"
 
@@ -17,8 +17,22 @@ AV_FORMATS = {
     "AAC": "aac",
 }
 
+# The encodings that FFmpeg may decode, and look into when it opens a file: it knows hundreds, those
+# of pictures among them, and each is code that a stranger could reach.
+AV_CODECS = frozenset((
+    "mp3float", "mp2float", "mp1float", "aac", "aac_latm", "alac", "flac", "opus", "vorbis",
+    "ac3", "eac3", "wmav1", "wmav2", "wmapro", "wmalossless", "wmavoice", "amrnb", "amrwb",
+    "pcm_alaw", "pcm_mulaw", "pcm_u8", "pcm_s8",
+    "pcm_s16le", "pcm_s16be", "pcm_s24le", "pcm_s24be", "pcm_s32le", "pcm_s32be",
+    "pcm_f32le", "pcm_f32be", "pcm_f64le", "pcm_f64be",
+))  # fmt: skip
+
 # A WAV that says it is longer than this was streamed: SoX writes this, others all ones.
 HUGE = 0x7FFFF000
+
+
+# Editors that put a tag before another leave two or three; some files are nothing but tags.
+MOST_TAGS = 100
 
 
 class Bytes(io.BufferedReader):
@@ -45,7 +59,10 @@ def sniff(file: BinaryIO) -> str | None:
 def _after_id3(file: BinaryIO) -> int:
     """Where the sound starts. Leaves `file` there."""
     start = 0
-    while (head := file.read(10))[:3] == b"ID3" and len(head) == 10:
+    for _ in range(MOST_TAGS):
+        head = file.read(10)
+        if head[:3] != b"ID3" or len(head) < 10:
+            break
         # A tag's length is four 7-bit bytes.
         shifts = zip(head[6:], (21, 14, 7, 0), strict=True)
         length = sum((byte & 0x7F) << shift for byte, shift in shifts)
@@ -128,15 +145,31 @@ def _wav_data(file: BinaryIO) -> _WavData | None:
     return None
 
 
-def sealed(file: BinaryIO) -> BinaryIO:
+def sealed(file: Bytes) -> Bytes:
     """A WAV with the size of its data filled in, where a recorder left it at 0."""
     data = _wav_data(file)
+    size = file.seek(0, io.SEEK_END)
     file.seek(0)
     if data is None or data.size or not data.is_open:
         return file
-    whole = bytearray(file.read())
-    whole[data.start - 4 : data.start] = (len(whole) - data.start).to_bytes(4, "little")
-    return Bytes(io.BytesIO(whole))
+    return _Sealed(file, data.start - 4, (size - data.start).to_bytes(4, "little"))
+
+
+class _Sealed(Bytes):
+    """A file with other bytes in one place. It may be large, so nothing is copied."""
+
+    def __init__(self, file: Bytes, place: int, patch: bytes) -> None:
+        super().__init__(file.raw)
+        self._place, self._patch = place, patch
+
+    def readinto(self, buffer: Any, /) -> int:
+        start = self.tell()
+        count = super().readinto(buffer)
+        view = memoryview(buffer).cast("B")
+        for offset, byte in enumerate(self._patch, self._place - start):
+            if 0 <= offset < count:
+                view[offset] = byte
+        return count
 
 
 def _aiff_frames(file: BinaryIO) -> int | None:

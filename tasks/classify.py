@@ -8,14 +8,15 @@ from pathlib import Path
 
 from django.conf import settings
 
-from classifier import checkpoints, files
+from classifier import checkpoints
 from classifier.models import Analysis, Step
 from classifier.results import ClipFacts, Outcome, save_failure, save_result
-from ml.audio import Limits, Sound, read
+from ml.audio import Sound
 from ml.checkpoint import CheckpointError
 from ml.errors import AudioError
 from ml.inference import Classifier, Listener, Result
 from tasks.celery import app
+from tasks.decoding import decode
 from tasks.drawing import draw
 from tasks.lease import kept
 from tasks.remote import RemoteClassifier, RemoteError
@@ -172,17 +173,11 @@ class _Work:
 
     def _decode(self, row: Analysis) -> Sound | None:
         self._renew()
-        limits = Limits(settings.MAX_DURATION_S, settings.MAX_UPLOAD_BYTES)
-        path = files.clip_path(row.clip.file_key)
         try:
-            return read(path, self.classifier.info.features.sample_rate, limits)
+            return decode(row.clip, self.classifier.info.features.sample_rate)
         except AudioError as error:
             save_failure(row, error.code, error.detail, error.hint)
-        except FileNotFoundError:
-            save_failure(
-                row, "file_missing", "The stored file is gone.", "Upload the sound once more."
-            )
-        return None
+            return None
 
     def _draw_and_save(self, row: Analysis, sound: Sound, result: Result) -> None:
         started = time.monotonic()

@@ -2,11 +2,8 @@
 
 import logging
 
-from django.conf import settings
-
-from classifier import files, studies
+from classifier import studies
 from classifier.models import Study, StudyKind
-from ml.audio import Limits, read
 from ml.checkpoint import CheckpointError
 from ml.errors import AudioError
 from ml.inference import Classifier
@@ -14,6 +11,7 @@ from ml.inside import Array
 from tasks import closer
 from tasks.celery import app
 from tasks.classify import NotInstalledError, classifier_for
+from tasks.decoding import decode
 from tasks.lease import kept
 
 logger = logging.getLogger(__name__)
@@ -51,7 +49,7 @@ def _make(mine: Study) -> None:
     """What cannot be had at the second try either ends it at once."""
     try:
         classifier = classifier_for(mine.analysis.checkpoint)
-        waveform = _decode(mine, classifier.info.features.sample_rate)
+        waveform = decode(mine.analysis.clip, classifier.info.features.sample_rate).waveform
     except CheckpointError as error:
         studies.fail(mine, *_missing(mine.analysis.checkpoint, error))
     except AudioError as error:
@@ -70,18 +68,6 @@ def _missing(identity: str, error: CheckpointError) -> tuple[str, str, str]:
         f"It was heard by {identity}, which {reason}.",
         "Analyse the sound again, and look closer at that analysis.",
     )
-
-
-def _decode(mine: Study, sample_rate: int) -> Array:
-    """Raises AudioError."""
-    limits = Limits(settings.MAX_DURATION_S, settings.MAX_UPLOAD_BYTES)
-    try:
-        path = files.clip_path(mine.analysis.clip.file_key)
-        return read(path, sample_rate, limits).waveform
-    except FileNotFoundError as error:
-        raise AudioError(
-            "file_missing", "The stored file is gone.", "Upload the sound once more."
-        ) from error
 
 
 def _look(mine: Study, classifier: Classifier, waveform: Array) -> closer.Found:

@@ -126,10 +126,10 @@ def encode(samples: Samples, rate_hz: int = 32_000, form: str = "WAV", **options
         settings = {"format": container, "subtype": subtype, **options}
         soundfile.write(buffer, samples, rate_hz, **settings)
         return buffer.getvalue()
-    return _by_av(samples, rate_hz, BY_AV[form])
+    return by_av(samples, rate_hz, BY_AV[form])
 
 
-def _by_av(samples: Samples, rate_hz: int, how: ByAv) -> bytes:
+def by_av(samples: Samples, rate_hz: int, how: ByAv) -> bytes:
     planes = np.ascontiguousarray(np.atleast_2d(samples.T))
     layout = "mono" if len(planes) == 1 else "stereo"
     whole = av.AudioFrame.from_ndarray(planes, "fltp", layout)

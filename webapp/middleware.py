@@ -17,6 +17,14 @@ def refuse_huge_bodies(
 
     def answer(request: HttpRequest) -> HttpResponse:
         declared = request.META.get("CONTENT_LENGTH") or "0"
+        if "HTTP_TRANSFER_ENCODING" in request.META and not request.META.get("CONTENT_LENGTH"):
+            # Django would take such a body for an empty one.
+            return _refusal(
+                411,
+                "length_required",
+                "The request does not say how long its body is.",
+                "Send it with a Content-Length, not in chunks.",
+            )
         most = 2 * settings.MAX_UPLOAD_BYTES + SLACK_BYTES
         # A whole folder in one body, which its view reads piece by piece and nobody before it.
         if request.content_type == "application/zip":
@@ -24,11 +32,17 @@ def refuse_huge_bodies(
         if declared.isdecimal() and int(declared) <= most:
             return get_response(request)
         each_mb = settings.MAX_UPLOAD_BYTES / 1e6
-        body = {
-            "code": "too_large",
-            "detail": f"What was sent is larger than {most / 1e6:.0f} MB.",
-            "hint": f"Send files one by one, of at most {each_mb:.0f} MB each.",
-        }
-        return JsonResponse(body, status=413, headers={"Connection": "close"})
+        return _refusal(
+            413,
+            "too_large",
+            f"What was sent is larger than {most / 1e6:.0f} MB.",
+            f"Send files one by one, of at most {each_mb:.0f} MB each.",
+        )
 
     return answer
+
+
+def _refusal(status: int, code: str, detail: str, hint: str) -> JsonResponse:
+    """The connection is closed: what is still on its way is not read."""
+    body = {"code": code, "detail": detail, "hint": hint}
+    return JsonResponse(body, status=status, headers={"Connection": "close"})

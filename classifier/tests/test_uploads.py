@@ -100,3 +100,10 @@ def test_analyse_again_twice_is_one_analysis_while_it_waits(anna: User) -> None:
 )
 def test_a_file_name_is_only_a_label(name: str, label: str) -> None:
     assert uploads.label_of(name) == label
+
+
+def test_a_body_that_does_not_say_its_length_is_told_so(client: Client) -> None:
+    answer = client.generic("POST", "/api/v1/clips/", b"", HTTP_TRANSFER_ENCODING="chunked")
+    assert answer.status_code == 411
+    assert answer.json()["code"] == "length_required"
+    assert "Content-Length" in answer.json()["hint"]

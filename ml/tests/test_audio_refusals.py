@@ -246,3 +246,15 @@ def test_a_rate_or_a_count_of_channels_beyond_reason_is_unsupported(refuse: Refu
     assert refuse(cast.encode(cast.noise(), 400_000)).code == "unsupported"
     many = np.zeros((4000, 100), np.float32)
     assert refuse(cast.encode(many)).code == "unsupported"
+
+
+def test_an_encoding_outside_our_list_is_unsupported(refuse: Refuse) -> None:
+    """FFmpeg knows how to decode it, and is not asked to."""
+    how = cast.ByAv("matroska", "tta")
+    error = refuse(cast.by_av(cast.tone(1000, 1.0, 44_100), 44_100, how))
+    assert error.code == "unsupported"
+    assert "encoding" in error.detail
+
+
+def test_a_file_of_nothing_but_tags_ends_soon(refuse: Refuse) -> None:
+    assert refuse(cast.id3_tag(0) * 2_000_000).code == "damaged"

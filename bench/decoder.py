@@ -1,0 +1,92 @@
+"""What it costs to decode in a process beside ours: `python -m bench.decoder`.
+
+Five-second files, each read in this process and through the worker's decoder, in turns. Best of
+many, and CPU time: on a busy machine the rest is waiting for one's turn.
+"""
+
+import argparse
+import json
+import os
+import tempfile
+import time
+from collections.abc import Callable
+from contextlib import closing
+from dataclasses import dataclass, field
+from pathlib import Path
+from statistics import median
+
+from ml.audio import read
+from ml.decoder import FILES_PER_CHILD, Decoder
+from tests import cast
+
+RATE_HZ = 32_000
+FORMS = ("WAV", "FLAC", "OGG", "MP3", "M4A", "WebM")
+
+
+@dataclass(slots=True)
+class Cost:
+    """wall_ms of each time · cpu_ms of all of them, in both processes."""
+
+    wall_ms: list[float] = field(default_factory=list)
+    cpu_ms: float = 0.0
+
+    def add(self, act: Callable[[], object], decoder: Decoder) -> None:
+        started, busy_ms = time.perf_counter(), _cpu_ms(decoder)
+        act()
+        self.wall_ms.append(1000 * (time.perf_counter() - started))
+        self.cpu_ms += _cpu_ms(decoder) - busy_ms
+
+
+def _cpu_ms(decoder: Decoder) -> float:
+    """Of this process and of the decoder's, which must be running."""
+    beside = Path(f"/proc/{decoder.pid}/schedstat").read_text().split()[0]
+    return 1000 * time.process_time() + int(beside) / 1e6
+
+
+def compare(decoder: Decoder, path: Path, times: int) -> dict[str, float]:
+    here, beside = Cost(), Cost()
+    for _ in range(times):
+        here.add(lambda: read(path, RATE_HZ), decoder)
+        beside.add(lambda: decoder.read(path, RATE_HZ), decoder)
+    return {
+        "in this process, ms at best": round(min(here.wall_ms), 1),
+        "added, ms at best": round(min(beside.wall_ms) - min(here.wall_ms), 1),
+        "added, ms in the middle": round(median(beside.wall_ms) - median(here.wall_ms), 1),
+        "CPU in this process, ms": round(here.cpu_ms / times, 1),
+        "CPU added, ms": round((beside.cpu_ms - here.cpu_ms) / times, 1),
+    }
+
+
+def start_ms(path: Path) -> float:
+    """Until the first file is read, less what reading takes."""
+    with closing(Decoder()) as decoder:
+        taken_ms = []
+        for _ in range(2):
+            started = time.perf_counter()
+            decoder.read(path, RATE_HZ)
+            taken_ms.append(1000 * (time.perf_counter() - started))
+        return taken_ms[0] - taken_ms[1]
+
+
+def main() -> None:
+    asked = argparse.ArgumentParser(prog="python -m bench.decoder", description=__doc__)
+    asked.add_argument("--times", type=int, default=60)
+    # More than one child reads: its time would begin anew.
+    times = min(asked.parse_args().times, FILES_PER_CHILD - 1)
+    told: dict[str, object] = {}
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "sound"
+        for form in FORMS:
+            rate_hz = cast.RATES_HZ.get(form, 44_100)
+            path.write_bytes(cast.encode(cast.noise(5.0, rate_hz), rate_hz, form))
+            with closing(Decoder()) as decoder:
+                decoder.read(path, RATE_HZ)
+                told[form] = compare(decoder, path, times)
+        told["a new process, ms at best"] = round(min(start_ms(path) for _ in range(7)))
+    told["one is started every"] = f"{FILES_PER_CHILD} files"
+    told["load of the machine"] = [round(load, 1) for load in os.getloadavg()]
+    print(json.dumps(told, indent=2))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,132 @@
+"""What a process gives up before it touches a stranger's file.
+
+Everywhere: core dumps, new files, more than a few descriptors, and per file a share of memory and
+time. On Linux also: outliving its parent, gaining privileges, the network, and opening any file by
+name. What a machine does not offer is left out; `confine` tells what was had.
+"""
+
+import ctypes
+import errno
+import os
+import sys
+from contextlib import suppress
+from pathlib import Path
+
+try:
+    import resource
+except ImportError:  # not on Windows
+    resource = None  # type: ignore[assignment]
+
+MOST_DESCRIPTORS = 32
+
+# From Linux's headers; these numbers are part of its promise and the same on every processor
+# with wheels for our packages.
+_PR_SET_PDEATHSIG, _PR_SET_NO_NEW_PRIVS = 1, 38
+_SIGKILL = 9
+_CLONE_NEWUSER, _CLONE_NEWNET = 0x10000000, 0x40000000
+_LANDLOCK_CREATE_RULESET, _LANDLOCK_RESTRICT_SELF = 444, 446
+_LANDLOCK_VERSION = 1
+# Every right to files, to TCP ports, and to signal or call other processes, that each version of
+# Landlock can take away.
+_FILE_RIGHTS = {1: 13, 2: 14, 3: 15, 4: 15, 5: 16}
+_TCP_RIGHTS, _TCP_SINCE = 0b11, 4
+_SCOPES, _SCOPES_SINCE = 0b11, 6
+
+# "Not permitted" in the words of kernels and containers: forbidden, none left, not built in.
+_NOT_OFFERED = (errno.EPERM, errno.ENOSPC, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP)
+
+LINUX = sys.platform == "linux"
+
+
+def leave_network() -> bool:
+    """Into a network of its own, with nothing in it. Only a process of one thread can."""
+    return LINUX and _call("unshare", _CLONE_NEWUSER | _CLONE_NEWNET)
+
+
+def confine(parent_pid: int) -> list[str]:
+    """For good, and after everything is imported: no file can be opened by name afterwards."""
+    if resource is not None:
+        _limit(resource.RLIMIT_CORE, 0, for_good=True)
+        _limit(resource.RLIMIT_FSIZE, 0, for_good=True)
+        _limit(resource.RLIMIT_NOFILE, MOST_DESCRIPTORS, for_good=True)
+    if not LINUX:
+        return []
+    _prefer_to_be_killed()
+    had = []
+    if _call("prctl", _PR_SET_PDEATHSIG, _SIGKILL, 0, 0, 0):
+        had.append("dies with its parent")
+    if os.getppid() != parent_pid:  # it died before we asked
+        sys.exit(1)
+    if _call("prctl", _PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0):
+        had.append("no new privileges")
+        if _close_files():
+            had.append("no files")
+    return had
+
+
+def hold(memory_bytes: int, cpu_s: int) -> None:
+    """Until the next call: so much address space, and so much time on top of what was used."""
+    if resource is None:
+        return
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    until_s = int(used.ru_utime + used.ru_stime) + 1 + cpu_s
+    _limit(resource.RLIMIT_CPU, until_s)
+    if LINUX:  # a Mac refuses any number below what its libraries reserve
+        _limit(resource.RLIMIT_AS, memory_bytes)
+
+
+def _limit(which: int, most: int, for_good: bool = False) -> None:
+    """Never above what somebody has set for us already."""
+    _, hard = resource.getrlimit(which)
+    if hard != resource.RLIM_INFINITY:
+        most = min(most, hard)
+    resource.setrlimit(which, (most, most if for_good else hard))
+
+
+def _prefer_to_be_killed() -> None:
+    """Where memory runs out, the kernel takes this process and not the worker with its model."""
+    with suppress(OSError):  # some containers show no such file, or let nobody write it
+        Path("/proc/self/oom_score_adj").write_text("1000")
+
+
+def _close_files() -> bool:
+    """Landlock with no rule at all: what is open stays usable, nothing else can be opened."""
+    version = _syscall(_LANDLOCK_CREATE_RULESET, None, 0, _LANDLOCK_VERSION)
+    if version is None:
+        return False
+    handled = [(1 << _FILE_RIGHTS[min(version, max(_FILE_RIGHTS))]) - 1]
+    if version >= _TCP_SINCE:
+        handled.append(_TCP_RIGHTS)
+    if version >= _SCOPES_SINCE:
+        handled.append(_SCOPES)
+    rules = (ctypes.c_uint64 * len(handled))(*handled)
+    ruleset = _syscall(_LANDLOCK_CREATE_RULESET, rules, ctypes.sizeof(rules), 0)
+    if ruleset is None:
+        return False
+    try:
+        return _syscall(_LANDLOCK_RESTRICT_SELF, ruleset, 0) is not None
+    finally:
+        os.close(ruleset)
+
+
+def _call(name: str, *arguments: int) -> bool:
+    """Whether the C library's function did it. Raises OSError unless it is just not offered."""
+    return _answer(getattr(_libc(), name)(*map(ctypes.c_ulong, arguments))) is not None
+
+
+def _syscall(number: int, *arguments: object) -> int | None:
+    widened = [ctypes.c_ulong(one) if isinstance(one, int) else one for one in arguments]
+    return _answer(_libc().syscall(ctypes.c_long(number), *widened))
+
+
+def _answer(returned: int) -> int | None:
+    if returned >= 0:
+        return returned
+    number = ctypes.get_errno()
+    if number in _NOT_OFFERED:
+        return None
+    raise OSError(number, os.strerror(number))
+
+
+def _libc() -> ctypes.CDLL:
+    return ctypes.CDLL(None, use_errno=True)

@@ -1,0 +1,324 @@
+"""Files that break, hang or fill their decoder: each costs one answer, and nothing else."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from ml import decoder as parent
+from ml.audio import Limits, read
+from ml.decoder import Decoder, DecoderError
+from ml.errors import AudioError
+from tests import cast
+from tests.house import ROOT, wait_for
+from tests.poison import CRASH, FILL, SLEEP, SPIN, STUMBLE, antidote_off, poisoned
+
+RATE_HZ = 32_000
+Poison = Callable[[str], Path]
+LIE = (
+    "answer(json.dumps({'samples': %d, 'channels': %d, 'format': '%s', "
+    "'source_rate_hz': 8000}).encode())"
+)
+LINUX = pytest.mark.skipif(sys.platform != "linux", reason="only Linux can take this away")
+
+
+@pytest.fixture
+def decoder() -> Iterator[Decoder]:
+    decoder = Decoder()
+    yield decoder
+    decoder.close()
+
+
+@pytest.fixture(scope="module")
+def shared() -> Iterator[Decoder]:
+    """For files that do it no harm."""
+    decoder = Decoder()
+    yield decoder
+    decoder.close()
+
+
+@pytest.fixture
+def fine(tmp_path: Path) -> Path:
+    path = tmp_path / "fine"
+    path.write_bytes(cast.encode(cast.chirp()))
+    return path
+
+
+@pytest.fixture
+def poison(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Poison:
+    """One line of Python → the path of a sound that does this to its decoder."""
+    for name, value in antidote_off(tmp_path / "before").items():
+        monkeypatch.setenv(name, value)
+
+    def poison(what: str) -> Path:
+        path = tmp_path / "poison"
+        path.write_bytes(poisoned(what))
+        return path
+
+    return poison
+
+
+def refusal(decoder: Decoder, path: Path) -> AudioError:
+    with pytest.raises(AudioError) as caught:
+        decoder.read(path, RATE_HZ)
+    return caught.value
+
+
+# --- what it is for -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("form", cast.FORMATS)
+def test_it_hears_what_a_decoder_in_our_own_process_hears(
+    shared: Decoder, tmp_path: Path, form: str
+) -> None:
+    path = tmp_path / "sound"
+    rate_hz = cast.RATES_HZ.get(form, 44_100)
+    path.write_bytes(cast.encode(cast.tone(1000, 0.6, rate_hz), rate_hz, form))
+    here, there = read(path, RATE_HZ), shared.read(path, RATE_HZ)
+    assert there.waveform.tobytes() == here.waveform.tobytes()
+    assert (there.format, there.channels, there.source_rate_hz, there.sample_rate) == (
+        here.format,
+        here.channels,
+        here.source_rate_hz,
+        here.sample_rate,
+    )
+
+
+def test_a_refusal_comes_with_its_words_and_the_child_goes_on(
+    shared: Decoder, tmp_path: Path, fine: Path
+) -> None:
+    letter = tmp_path / "letter.wav"
+    letter.write_bytes(b"Dear reader, " * 50)
+    shared.read(fine, RATE_HZ)
+    first = shared.pid
+    error = refusal(shared, letter)
+    assert error.code == "not_audio"
+    assert "WAV, FLAC" in error.hint
+    assert shared.read(fine, RATE_HZ).duration_s == pytest.approx(1)
+    assert shared.pid == first
+
+
+def test_the_limits_of_a_file_hold_there_too(shared: Decoder, fine: Path) -> None:
+    for limits, code in ((Limits(duration_s=0.5), "too_long"), (Limits(size_bytes=9), "too_large")):
+        with pytest.raises(AudioError) as caught:
+            shared.read(fine, RATE_HZ, limits)
+        assert caught.value.code == code
+
+
+def test_the_longest_sound_allowed_fits_into_its_memory(shared: Decoder, tmp_path: Path) -> None:
+    path = tmp_path / "long"
+    path.write_bytes(cast.encode(cast.noise(600, 44_100), 44_100))
+    assert shared.read(path, RATE_HZ).duration_s == pytest.approx(600)
+
+
+def test_a_file_that_is_not_there_is_no_fault_of_a_decoder(
+    shared: Decoder, tmp_path: Path, fine: Path
+) -> None:
+    with pytest.raises(FileNotFoundError):
+        shared.read(tmp_path / "nothing", RATE_HZ)
+    shared.read(fine, RATE_HZ)
+
+
+# --- what happens in there stays there ----------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("what", "code"),
+    [
+        (CRASH, "decoder_crashed"),
+        (STUMBLE, "decoder_crashed"),
+        ("os._exit(0)", "decoder_crashed"),
+        ("os.write(int(sys.argv[2]), b'\\xff' * 9)", "decoder_crashed"),
+        ("answer(b'[' * 9000)", "decoder_crashed"),
+        ("answer(b'[]')", "decoder_crashed"),
+        ('answer(b\'{"error": {"code": "damaged"}}\')', "decoder_crashed"),
+        (LIE % (10**9, 1, "WAV"), "decoder_crashed"),
+        (LIE % (1, 10**9, "WAV"), "decoder_crashed"),
+        (LIE % (1, 1, "a format"), "decoder_crashed"),
+        (LIE % (1, 1, "WAV") + "; os.write(int(sys.argv[2]), b'\\xff' * 4)", "decoder_crashed"),
+        ("os.write(int(sys.argv[2]), b'\\x02\\0\\0\\0{}')", "decoder_crashed"),
+        (FILL, "decoder_out_of_memory"),
+    ],
+)
+def test_a_breakdown_costs_one_file_and_is_told(
+    decoder: Decoder, poison: Poison, fine: Path, what: str, code: str
+) -> None:
+    decoder.read(fine, RATE_HZ)
+    first = decoder.pid
+    error = refusal(decoder, poison(what))
+    assert error.code == code
+    assert error.detail.endswith(".")
+    assert error.hint.endswith(".")
+    assert decoder.read(fine, RATE_HZ).duration_s == pytest.approx(1)
+    assert decoder.pid != first
+
+
+def test_one_that_takes_too_long_is_ended_with_all_it_started(
+    decoder: Decoder, poison: Poison, fine: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(parent, "WALL_S", 1.0)
+    monkeypatch.setattr(parent, "WALL_S_PER_S", 0.0)
+    assert refusal(decoder, poison(f"os.fork(); {SLEEP}")).code == "decoder_too_slow"
+    assert decoder.read(fine, RATE_HZ).duration_s == pytest.approx(1)
+
+
+def test_one_that_computes_too_long_is_ended_by_the_kernel(
+    decoder: Decoder, poison: Poison, fine: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(parent, "CPU_S", 1)
+    with pytest.raises(AudioError) as caught:
+        decoder.read(poison(SPIN), RATE_HZ, Limits(duration_s=10))
+    assert caught.value.code == "decoder_too_slow"
+    # The time of one file is not counted against the next.
+    for _ in range(3):
+        decoder.read(poison("sum(range(15_000_000))"), RATE_HZ, Limits(duration_s=10))
+
+
+def test_a_child_that_ended_between_two_files_is_replaced(decoder: Decoder, fine: Path) -> None:
+    decoder.read(fine, RATE_HZ)
+    first = decoder.pid
+    assert first
+    os.kill(first, signal.SIGKILL)
+    wait_for(lambda: not (decoder._child and decoder._child.lives()), 10, "its end")
+    assert decoder.read(fine, RATE_HZ).duration_s == pytest.approx(1)
+
+
+def test_no_child_serves_for_ever(
+    decoder: Decoder, fine: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(parent, "FILES_PER_CHILD", 3)
+    pids = []
+    for _ in range(7):
+        decoder.read(fine, RATE_HZ)
+        pids.append(decoder.pid)
+    assert [pids.count(pid) for pid in dict.fromkeys(pids)] == [3, 3, 1]
+    assert all(gone(pid) for pid in pids[:-1])
+
+
+def test_one_that_cannot_start_is_our_fault_and_not_the_files(
+    decoder: Decoder, fine: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "soundfile.py").write_text("raise ImportError('it is not installed')")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    with pytest.raises(DecoderError, match="it is not installed"):
+        decoder.read(fine, RATE_HZ)
+
+
+# --- what it cannot reach -----------------------------------------------------------------
+
+
+def test_it_knows_none_of_our_secrets(
+    decoder: Decoder, poison: Poison, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SECRET_KEY", "not for you")
+    told = refusal(decoder, poison("tell(dict(os.environ))")).detail
+    assert "PATH" in told
+    assert "not for you" not in told
+
+
+def test_it_loads_neither_torch_nor_django(decoder: Decoder, poison: Poison) -> None:
+    loaded = json.loads(refusal(decoder, poison("tell(json.dumps(list(sys.modules)))")).detail)
+    assert "soundfile" in loaded
+    assert not {"torch", "django", "celery", "scipy"} & set(loaded)
+
+
+@LINUX
+@pytest.mark.parametrize(
+    "attempt",
+    [
+        "open('/etc/passwd')",
+        "open('/proc/self/environ')",
+        "open(os.devnull, 'w')",
+        "os.listdir('/')",
+        "os.open('here', os.O_CREAT | os.O_WRONLY)",
+    ],
+)
+def test_it_opens_no_file(decoder: Decoder, poison: Poison, attempt: str) -> None:
+    if not _offers("no files"):
+        pytest.skip("this kernel has no Landlock")
+    assert refusal(decoder, poison(f"attempt(lambda: {attempt})")).detail == "refused"
+
+
+@LINUX
+def test_it_has_no_network(decoder: Decoder, poison: Poison) -> None:
+    if not _offers("no network"):
+        pytest.skip("namespaces are not offered here")
+    told = refusal(decoder, poison("tell(socket.if_nameindex())")).detail
+    assert told == "[(1, 'lo')]"
+
+
+@LINUX
+def test_it_gains_no_privilege_and_leaves_no_core(decoder: Decoder, poison: Poison) -> None:
+    ask = "import resource as r; tell([r.getrlimit(r.RLIMIT_CORE), r.getrlimit(r.RLIMIT_FSIZE)])"
+    assert refusal(decoder, poison(ask)).detail == "[(0, 0), (0, 0)]"
+    ask = "tell(ctypes.CDLL(None).prctl(39, 0, 0, 0, 0))"
+    assert refusal(decoder, poison(ask)).detail == "1"
+
+
+@LINUX
+@pytest.mark.parametrize("what", [SLEEP, SPIN])
+def test_it_dies_with_its_parent_even_in_the_middle_of_a_file(poison: Poison, what: str) -> None:
+    """Also with one that was killed and could close nothing."""
+    script = (
+        "import sys; from ml.decoder import Decoder; decoder = Decoder(); decoder._ready(); "
+        "print(decoder.pid, flush=True); decoder.read(sys.argv[1], 32000)"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", script, str(poison(what))], cwd=ROOT, stdout=subprocess.PIPE
+    ) as process:
+        assert process.stdout
+        child = int(process.stdout.readline())
+        time.sleep(0.5)
+        assert not gone(child)
+        process.kill()
+    wait_for(lambda: gone(child), 10, "the end of the child")
+
+
+@LINUX
+def test_limits_that_were_set_before_are_no_obstacle(fine: Path) -> None:
+    """As for a service whose administrator gave it limits of its own."""
+    script = (
+        "import resource as r, sys; from ml.decoder import Decoder; "
+        "r.setrlimit(r.RLIMIT_AS, (900 << 20,) * 2); r.setrlimit(r.RLIMIT_CPU, (50, 50)); "
+        "decoder = Decoder(); print(decoder.read(sys.argv[1], 32000).duration_s); decoder.close()"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script, str(fine)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+    )
+    assert done.stdout == "1.0\n", done.stderr
+
+
+def test_an_idle_child_ends_when_its_socket_closes(decoder: Decoder, fine: Path) -> None:
+    decoder.read(fine, RATE_HZ)
+    child = decoder._child
+    assert child
+    child.requests.close()
+    assert child.process.wait(10) == 0
+
+
+def gone(pid: int | None) -> bool:
+    """Also one that nobody has waited for yet."""
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0]
+    except FileNotFoundError:
+        return True
+    return state == "Z"
+
+
+def _offers(what: str) -> bool:
+    script = "from ml import confine; import os; print([confine.leave_network()]); "
+    script += "print(confine.confine(os.getppid()))"
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    network, had = done.stdout.splitlines()
+    return what in had if what != "no network" else network == "[True]"

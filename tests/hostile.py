@@ -1,0 +1,131 @@
+"""Files made to hurt, from fixed seeds, and what becomes of them: `make hostile`.
+
+Every one goes through the very decoder that workers use. It has to end as a sound, or as a refusal
+with a code, a sentence and a hint, within the limit; this process must not notice.
+"""
+
+import argparse
+import json
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from ml import decoder as parent
+from ml.audio import Limits
+from ml.decoder import Decoder
+from ml.errors import AudioError
+from tests.hostile_mutants import MUTATIONS, valid
+from tests.hostile_thoughts import Hostile, special
+
+RATE_HZ = 32_000
+# Shorter than what users may send, so that a bomb of a few seconds is one already.
+LIMITS = Limits(duration_s=60.0)
+LIMIT_S = parent.WALL_S + parent.WALL_S_PER_S * LIMITS.duration_s + 10
+
+
+def files(count: int, seed: int = 1) -> Iterator[Hostile]:
+    """Those that were thought of, then as many mutants as are missing. Always the same."""
+    made = special()
+    yield from made[:count]
+    whole = list(valid().items())
+    for number in range(max(0, count - len(made))):
+        draw = np.random.default_rng((seed, number))
+        name, data = whole[number % len(whole)]
+        how = list(MUTATIONS)[int(draw.integers(len(MUTATIONS)))]
+        yield Hostile(f"{how} in {name}", MUTATIONS[how](data, draw))
+
+
+@dataclass(slots=True)
+class Report:
+    """outcomes: by code, "sound" among them · memory in megabytes, at its highest."""
+
+    files: int = 0
+    outcomes: Counter[str] = field(default_factory=Counter)
+    breakdowns: list[str] = field(default_factory=list)
+    slowest_s: float = 0.0
+    slowest: str = ""
+    children: set[int] = field(default_factory=set)
+    child_mb: float = 0.0
+    parent_mb_before: float = 0.0
+    parent_mb: float = 0.0
+
+
+def run(hostile: Iterator[Hostile]) -> Report:
+    """Raises AssertionError for an outcome that no file may have."""
+    report = Report(parent_mb_before=peak_mb("self"))
+    with tempfile.TemporaryDirectory() as folder, closing(Decoder()) as decoder:
+        path = Path(folder) / "sound"
+        for one in hostile:
+            path.write_bytes(one.data)
+            started = time.monotonic()
+            code = outcome(decoder, path, one)
+            took_s = time.monotonic() - started
+            assert took_s < LIMIT_S, one.kind
+            report.files += 1
+            report.outcomes[code] += 1
+            if code.startswith("decoder_"):
+                report.breakdowns.append(f"{one.kind}: {code}")
+            if took_s > report.slowest_s:
+                report.slowest_s, report.slowest = took_s, one.kind
+            if decoder.pid:
+                report.children.add(decoder.pid)
+                report.child_mb = max(report.child_mb, peak_mb(str(decoder.pid)))
+    report.parent_mb = peak_mb("self")
+    return report
+
+
+def outcome(decoder: Decoder, path: Path, one: Hostile) -> str:
+    try:
+        sound = decoder.read(path, RATE_HZ, LIMITS)
+    except AudioError as error:
+        assert error.code, one.kind
+        assert error.detail.endswith("."), one.kind
+        assert error.hint.endswith("."), one.kind
+        return error.code
+    assert 0 < sound.duration_s <= LIMITS.duration_s + 1, one.kind
+    assert np.isfinite(sound.waveform).all(), one.kind
+    return "sound"
+
+
+def peak_mb(process: str) -> float:
+    """The most that it ever had in memory; 0 for one that is gone, or not on Linux."""
+    status = Path(f"/proc/{process}/status")
+    if not status.exists():
+        return 0.0
+    found = [line for line in status.read_text().splitlines() if line.startswith("VmHWM")]
+    return int(found[0].split()[1]) / 1000 if found else 0.0
+
+
+def main() -> int:
+    asked = argparse.ArgumentParser(prog="python -m tests.hostile", description=__doc__)
+    asked.add_argument("--files", type=int, default=5000)
+    asked.add_argument("--seed", type=int, default=1)
+    options = asked.parse_args()
+    report = run(files(options.files, options.seed))
+    told = {
+        "files": report.files,
+        "seed": options.seed,
+        "outcomes": dict(report.outcomes.most_common()),
+        "breakdowns": report.breakdowns,
+        "slowest, s": round(report.slowest_s, 1),
+        "slowest": report.slowest,
+        "decoder processes": len(report.children),
+        "most memory of a decoder, MB": round(report.child_mb),
+        "most memory of this process, MB: before, after": [
+            round(report.parent_mb_before),
+            round(report.parent_mb),
+        ],
+    }
+    print(json.dumps(told, indent=2))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

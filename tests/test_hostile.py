@@ -1,0 +1,151 @@
+"""Hostile files: through the decoder by the hundred, and by upload through a whole house."""
+
+import sys
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+
+import pytest
+
+from tests import cast
+from tests.hostile import files, run
+from tests.hostile_mutants import MUTATIONS, valid
+from tests.hostile_thoughts import NAMES, special
+from tests.house import House, wait_for
+from tests.poison import CRASH, FILL, STUMBLE, antidote_off, poisoned
+
+MUTANTS = 200
+
+
+def test_the_corpus_is_the_same_every_time() -> None:
+    first, again = (list(islice(files(700), 600, 700)) for _ in range(2))
+    assert first == again
+    assert len({one.data for one in first}) > 90
+    assert list(islice(files(700, seed=2), 650, 700)) != first[50:]
+
+
+def test_there_is_something_of_every_format_and_every_mutation() -> None:
+    kinds = {one.kind for one in files(len(special()) + 1500)}
+    for name in valid():
+        assert any(name in kind for kind in kinds), name
+    for name in MUTATIONS:
+        assert any(name in kind for kind in kinds), name
+
+
+def test_hundreds_of_them_end_as_a_sound_or_a_reason() -> None:
+    thought_of = special()
+    some = thought_of[:25] + thought_of[25::4]
+    mutants = islice(files(len(thought_of) + MUTANTS), len(thought_of), None)
+    report = run(iter([*some, *mutants]))
+    assert report.files == len(some) + MUTANTS
+    assert report.breakdowns == []
+    # They reach every kind of answer, not only the first that comes to mind.
+    assert {"sound", "not_audio", "damaged", "unsupported", "too_long"} <= set(report.outcomes)
+
+
+# --- through a house ----------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def open_house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
+    """One whose decoder obeys poisoned sounds."""
+    folder = tmp_path_factory.mktemp("open-house")
+    house = House(folder / "data", **antidote_off(folder / "before"))
+    house.open()
+    wait_for(lambda: "ready" in house.log("worker"), 60, "the worker")
+    yield house
+    house.close()
+
+
+def pool_of(house: House) -> set[int]:
+    """The processes of the worker that listen."""
+    main = house.processes["worker"].pid
+    return set(map(int, Path(f"/proc/{main}/task/{main}/children").read_text().split()))
+
+
+def attempts(house: House) -> list[int]:
+    """How often the analyses there are were tried; each number once."""
+    asked = (
+        "from classifier.models import Analysis; "
+        "print(*Analysis.objects.values_list('attempts', flat=True).order_by().distinct())"
+    )
+    return [int(n) for n in house.manage("shell", "--no-imports", "-c", asked).split()]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="looks at processes as Linux shows them")
+def test_a_worker_outlives_whatever_is_uploaded(open_house: House) -> None:
+    person = open_house.person()
+    fine = cast.encode(cast.noise(1.0, seed=7000))
+    assert person.wait(person.submit("first.wav", fine))["state"] == "done"
+    before = pool_of(open_house)
+    assert len(before) == 1
+    bad = {f"{n}.wav": one.data for n, one in enumerate(special()[3:600:16])}
+    poison = [
+        poisoned(what, seed=7100 + n)
+        for n, what in enumerate((CRASH, STUMBLE, FILL, CRASH, "os._exit(7)"))
+    ]
+    hurt, well, sent = [], [], []
+    for n, (name, data) in enumerate(bad.items()):
+        sent.append(person.submit(name, data))
+        if n % 4 == 0:
+            healthy = cast.encode(cast.noise(1.0, seed=7200 + n))
+            well.append(person.submit(f"well-{n}.wav", healthy))
+        if n % 8 == 0 and poison:
+            hurt.append(person.submit(f"poison-{n}.wav", poison.pop()))
+    assert [person.wait(location)["state"] for location in well] == ["done"] * len(well)
+    answers = [person.wait(location) for location in hurt]
+    assert [answer["state"] for answer in answers] == ["failed"] * 5
+    codes = sorted(answer["error"]["code"] for answer in answers)
+    assert codes == ["decoder_crashed"] * 4 + ["decoder_out_of_memory"]
+    for location in sent:
+        answer = person.wait(location)
+        if answer["state"] == "failed":
+            assert answer["error"]["code"] not in ("crashed", "not_listened")
+            assert answer["error"]["detail"].endswith(".")
+            assert answer["error"]["hint"].endswith(".")
+    assert pool_of(open_house) == before
+    assert max(attempts(open_house)) <= 1
+    assert "could not be finished" not in open_house.log("worker")
+
+
+def test_a_wild_name_is_a_label_and_nothing_else(open_house: House) -> None:
+    person = open_house.person()
+    data = cast.encode(cast.noise(1.0, seed=7900))
+    for name in NAMES:
+        answer = person.upload(name, data)
+        assert answer.status_code in (200, 202, 400), name
+        if answer.status_code == 400:
+            assert set(answer.json()) == {"code", "detail", "hint"}
+    shown = person.get("/api/v1/clips/").json()["results"]
+    for clip in shown:
+        assert clip["name"].isprintable()
+        assert "/" not in clip["name"]
+    assert person.page("/history/").status_code == 200
+    stored = [path.name for path in (open_house.data / "media" / "clips").rglob("*")]
+    assert stored
+    assert all(len(name) in (2, 32) for name in stored)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="looks at processes as Linux shows them")
+def test_a_worker_that_stops_leaves_no_decoder_behind(open_house: House) -> None:
+    person = open_house.person()
+    done = person.wait(person.submit("x.wav", cast.encode(cast.noise(1.0, seed=7950))))
+    assert done["state"] == "done"
+    decoders = decoders_of(open_house)
+    assert decoders
+    open_house.stop("worker")
+    wait_for(lambda: not any(Path(f"/proc/{pid}").exists() for pid in decoders), 10, "their end")
+    open_house.start("worker")
+    again = person.wait(person.submit("y.wav", cast.encode(cast.noise(1.0, seed=7951))))
+    assert again["state"] == "done"
+    decoders = decoders_of(open_house)
+    open_house.kill("worker")
+    wait_for(lambda: not any(Path(f"/proc/{pid}").exists() for pid in decoders), 10, "their end")
+
+
+def decoders_of(house: House) -> list[int]:
+    return [
+        int(pid)
+        for child in pool_of(house)
+        for pid in Path(f"/proc/{child}/task/{child}/children").read_text().split()
+    ]
