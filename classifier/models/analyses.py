@@ -129,7 +129,7 @@ class AnalysisQuerySet(models.QuerySet["Analysis"]):
         return list(rows.values_list("label", flat=True).distinct())
 
     def waiting(self) -> Self:
-        """In the order in which they are to be heard."""
+        """In the order in which they came, lane by lane."""
         return self.filter(state=State.QUEUED).order_by("lane", "created_at")
 
     # --- the queue ------------------------------------------------------------------------
@@ -142,12 +142,7 @@ class AnalysisQuerySet(models.QuerySet["Analysis"]):
         before goes alone, so that a poisonous clip takes no other with it.
         """
         with transaction.atomic():
-            rows = list(
-                self.waiting()
-                .select_for_update(skip_locked=True, of=("self",))
-                .select_related("clip")[:most]
-            )
-            chunk = _first_chunk(rows, most_bytes)
+            chunk = _first_chunk(self._next(most), most_bytes)
             if not chunk:
                 return []
             token, now = uuid.uuid4().hex, timezone.now()
@@ -168,6 +163,20 @@ class AnalysisQuerySet(models.QuerySet["Analysis"]):
                 setattr(row, name, value)
             row.attempts += blamed
         return chunk
+
+    def _next(self, most: int) -> list["Analysis"]:
+        """The first rows of the first lane that has any, locked.
+
+        One that was interrupted alone lets the others of its lane go first: it holds up nobody,
+        and workers that die one after the other do not die on the same clip.
+        """
+        rows = self.waiting().select_for_update(skip_locked=True, of=("self",))
+        rows = rows.select_related("clip")
+        for lane in Lane:
+            for tried in (Q(attempts=0), Q(attempts__gt=0)):
+                if found := list(rows.filter(tried, lane=lane)[:most]):
+                    return found
+        return []
 
     def held(self, token: str) -> Self:
         """The rows that a worker with this token still owns."""
@@ -221,7 +230,7 @@ def _first_chunk(rows: Sequence["Analysis"], most_bytes: int) -> list["Analysis"
         if row.checkpoint != first.checkpoint:
             continue  # its turn comes with the next chunk
         size_bytes += row.clip.size_bytes
-        if row.lane != first.lane or row.alone or (chunk and size_bytes > most_bytes):
+        if row.alone or (chunk and size_bytes > most_bytes):
             break
         chunk.append(row)
     return chunk

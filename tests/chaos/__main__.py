@@ -1,0 +1,57 @@
+"""`make chaos`: one fault after the other, each in a house of its own, and what came of it."""
+
+import argparse
+import signal
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from tests.chaos import report
+from tests.chaos.scenarios import SCENARIOS, Scenario
+from tests.chaos.stage import Skipped, stage
+
+# For clips that wait for a lease after the last fault, and the work itself on a slow machine.
+LIMIT_S = 900
+
+
+def play(scenario: Scenario, seed: int, clips: int, times: int) -> report.Line:
+    began = time.monotonic()
+    with tempfile.TemporaryDirectory(prefix="chaos-") as folder:
+        data = Path(folder) / "data"
+        with scenario.place(data) as settings, stage(data, seed, clips, times, **settings) as here:
+            scenario.play(here)
+            here.send_rest()
+            found = here.settle(LIMIT_S)
+            return report.Line.of(scenario.name, here, found, time.monotonic() - began)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="make chaos", description=__doc__)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--only", nargs="+", choices=list(SCENARIOS), metavar="NAME")
+    parser.add_argument("--clips", type=int, help="at least so many")
+    parser.add_argument("--times", type=int, help="how often the fault is done")
+    parser.add_argument("--write", action="store_true", help=f"renew the lines in {report.PAPER.name}")
+    asked = parser.parse_args()
+    # Ended early, it still ends what it started.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
+    clean = True
+    for name in asked.only or SCENARIOS:
+        scenario = SCENARIOS[name]
+        try:
+            line = play(
+                scenario, asked.seed, asked.clips or scenario.clips, asked.times or scenario.times
+            )
+        except Skipped as why:
+            print(f"{name}: skipped, {why}", flush=True)
+            continue
+        print(line.told(), flush=True)
+        clean &= line.clean
+        if asked.write:
+            report.write(line)
+    return 0 if clean else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
