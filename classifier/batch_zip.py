@@ -95,7 +95,7 @@ def _take_in_member(
     try:
         file = batches.add_file(batch, info.filename, _blocks(archive, info, budget))
     except UploadRefused as error:
-        if error.status == 409:
+        if error.status in (409, 507):
             raise
         unpacked.outcomes["refused"] += 1  # a name that cannot be a path: there is no row for it
     else:

@@ -107,7 +107,7 @@ def add_file(batch: Batch, path: str, chunks: Iterable[bytes]) -> BatchFile:
     """Take in one file. A path that the batch has is answered with what is known of it.
 
     What cannot be taken in becomes a refused row. Raises UploadRefused where no row can be made:
-    a path that is none, a batch that is closed or full.
+    a path that is none, a batch that is closed or full, a disk that is.
     """
     path = path_of(path)
     known = batch.files.filter(path=path).first()
@@ -116,6 +116,8 @@ def add_file(batch: Batch, path: str, chunks: Iterable[bytes]) -> BatchFile:
     _check_open(batch)
     try:
         stored = uploads.store(chunks)
+    except uploads.NoRoom:
+        raise
     except UploadRefused as error:
         return refuse(batch, path, error)
     try:

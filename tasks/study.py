@@ -22,6 +22,9 @@ logger = logging.getLogger(__name__)
 @app.task(name="tasks.study")
 def study(study_id: str) -> None:
     """`study_id` says why this worker was woken; the database says what is next."""
+    if not files.has_room():
+        logger.warning("the disk is full: nothing is taken")
+        return
     _prepare()
     mine = Study.objects.claim()
     if mine is None:

@@ -164,7 +164,7 @@ class AnalysisQuerySet(models.QuerySet["Analysis"]):
             row.attempts += blamed
         return chunk
 
-    def _next(self, most: int) -> list["Analysis"]:
+    def _next(self, most: int) -> Sequence["Analysis"]:
         """The first rows of the first lane that has any, locked.
 
         One that was interrupted alone lets the others of its lane go first: it holds up nobody,
@@ -213,6 +213,15 @@ class AnalysisQuerySet(models.QuerySet["Analysis"]):
             state=State.QUEUED, step=Step.NONE, leased_until=None, alone=True
         )
         return ended + freed
+
+    def put_back(self, chunk: Sequence["Analysis"]) -> int:
+        """RUNNING → QUEUED for these rows of a claimed chunk, as if it had not been claimed."""
+        return self.filter(state=State.RUNNING).update(
+            state=State.QUEUED,
+            step=Step.NONE,
+            leased_until=None,
+            attempts=F("attempts") - int(len(chunk) == 1),
+        )
 
     def expired(self) -> Self:
         return self.filter(state=State.RUNNING, leased_until__lt=timezone.now())

@@ -62,9 +62,13 @@ def account(client: Client, outside: Outside) -> Account:
     ill = {one.analysis for one in kept if not one.healthy}
     failures = [row for row in rows.values() if row.state == "failed"]
     failed = [f"{row.analysis}, {row.error_code}" for row in failures if row.analysis not in ill]
-    orphans = _unknown(media, set(clips.values()), {f"{r.analysis}-{r.token}" for r in rows.values()})
+    orphans = _unknown(
+        media, set(clips.values()), {f"{r.analysis}-{r.token}" for r in rows.values()}
+    )
     orphans += [f"{pk} lacks files" for pk, row in rows.items() if not _whole(row, media)]
-    orphans += [f"{row.analysis} of a deleted clip" for row in rows.values() if row.clip in client.deleted]
+    orphans += [
+        f"{row.analysis} of a deleted clip" for row in rows.values() if row.clip in client.deleted
+    ]
     found = {"lost": lost, "doubled": doubled, "failed": failed, "orphan": orphans}
     return Account(
         accepted=len(client.accepted),

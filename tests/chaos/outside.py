@@ -14,9 +14,7 @@ from tests.house import House
 
 ROWS = "classifier_analysis"
 # The database itself writes down every end of an analysis, in the transaction that ends it.
-ENDS = (
-    "CREATE TABLE chaos_ends (analysis varchar(36), state varchar(9), at_s double precision)",
-)
+ENDS = ("CREATE TABLE chaos_ends (analysis varchar(36), state varchar(9), at_s double precision)",)
 SQLITE_TRIGGER = f"""
 CREATE TRIGGER chaos_end AFTER UPDATE OF state ON {ROWS}
 WHEN new.state IN ('done', 'failed') BEGIN
@@ -74,11 +72,21 @@ class Outside:
         """Of the claims under way."""
         return {token for (token,) in self.ask(f"SELECT token FROM {ROWS} WHERE state = 'running'")}
 
-    def rows(self) -> list[Row]:
+    def rows(self, condition: str = "true", *values: Any) -> list[Row]:
         found = self.ask(
-            f"SELECT id, clip_id, state, token, attempts, error_code, error_detail FROM {ROWS}"
+            "SELECT id, clip_id, state, token, attempts, error_code, error_detail "
+            f"FROM {ROWS} WHERE {condition}",
+            *values,
         )
         return [Row(UUID(str(pk)), UUID(str(clip)), *rest) for pk, clip, *rest in found]
+
+    def row(self, analysis: UUID) -> Row:
+        (row,) = self.rows("id = ?", self.key(analysis))
+        return row
+
+    def key(self, pk: UUID) -> str:
+        """As the database writes it."""
+        return str(pk) if self.house.database_url else pk.hex
 
     def clips(self) -> dict[UUID, str]:
         """Each clip's file key."""

@@ -5,7 +5,7 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.chaos import workers
+from tests.chaos import brokers, databases, disks, doors, poison, workers
 from tests.chaos.stage import Play
 
 Place = Callable[[Path], AbstractContextManager[dict[str, str]]]
@@ -30,9 +30,26 @@ class Scenario:
     place: Place = anywhere
 
 
-SCENARIOS = {
-    one.name: one
-    for one in (
-        Scenario("kills", "worker killed (`kill -9`, whole tree)", workers.kills, 200, 2000),
-    )
-}
+ALL = (
+    Scenario("kills", "worker killed (`kill -9`, whole tree)", workers.kills, 200, 2000),
+    Scenario("segfault", "worker's child segfaults on one clip", poison.segfault, 3, 60),
+    Scenario("memory", "worker's child out of memory on one clip", poison.memory, 2, 60),
+    Scenario("deploys", "worker replaced softly (SIGTERM)", workers.deploys, 20, 400),
+    Scenario("two", "worker stands still, a second takes its clips", workers.two, 10, 300),
+    Scenario("messages", "every message 5 times more, and late", brokers.messages, 5, 200),
+    Scenario("replaced", "checkpoint replaced, or half there", workers.replaced, 6, 200),
+    Scenario("broker", "broker restarted (SIGTERM, `kill -9`)", brokers.restarts, 20, 600),
+    Scenario("wipes", "broker wiped (FLUSHDB)", brokers.wipes, 5, 300),
+    Scenario("frozen", "broker stands still for 2 min", brokers.frozen, 1, 200),
+    Scenario("away", "broker away while clips are uploaded", brokers.away, 3, 40),
+    Scenario(
+        "postgres", "PostgreSQL restarted (fast, immediate)",
+        databases.restarts, 10, 300, databases.server,
+    ),
+    Scenario("locked", "SQLite locked for 15 s", databases.locked, 3, 150),
+    Scenario("full", "disk full under `media/`", disks.full, 10, 300, disks.small),
+    Scenario("web", "web killed in the middle of uploads", doors.killed, 10, 200),
+    Scenario("deleted", "clips deleted while they are heard", doors.deleted, 10, 200),
+    Scenario("clock", "clock jumps an hour, ahead or back", doors.clock, 8, 200, doors.set_by_file),
+)  # fmt: skip
+SCENARIOS = {one.name: one for one in ALL}

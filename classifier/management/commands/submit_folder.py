@@ -124,7 +124,7 @@ def take_in(batch: Batch, path: str, file: Path) -> None:
         )
         batches.refuse(batch, path, reason)
     except UploadRefused as error:
-        if error.status == 409:
+        if error.status in (409, 507):
             raise CommandError(f"{error.detail} {error.hint}") from error
         tqdm.write(f"{path}: {error.detail} {error.hint}", file=sys.stderr)
 
