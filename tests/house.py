@@ -117,12 +117,12 @@ class House:
         try:
             process.wait(45)
         finally:
-            _kill_group(process)
+            kill_group(process)
 
     def kill(self, name: str) -> None:
         """`kill -9` of the process and all its children."""
         process = self.processes.pop(name)
-        _kill_group(process)
+        kill_group(process)
         process.wait(10)
 
     def signal(self, name: str, number: signal.Signals) -> None:
@@ -241,7 +241,7 @@ def wait_for(true: Callable[[], bool], limit_s: float, what: str, every_s: float
         time.sleep(every_s)
 
 
-def _kill_group(process: subprocess.Popen[bytes]) -> None:
+def kill_group(process: subprocess.Popen[bytes]) -> None:
     try:
         os.killpg(process.pid, signal.SIGKILL)
     except ProcessLookupError:

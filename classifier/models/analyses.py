@@ -167,15 +167,17 @@ class AnalysisQuerySet(models.QuerySet["Analysis"]):
     def _next(self, most: int) -> Sequence["Analysis"]:
         """The first rows of the first lane that has any, locked.
 
-        One that was interrupted alone lets the others of its lane go first: it holds up nobody,
-        and workers that die one after the other do not die on the same clip.
+        One that was interrupted alone lets the others of its lane go first, the more often the
+        more: it holds up nobody, and workers that die one after the other die on different clips.
         """
         rows = self.waiting().select_for_update(skip_locked=True, of=("self",))
         rows = rows.select_related("clip")
         for lane in Lane:
-            for tried in (Q(attempts=0), Q(attempts__gt=0)):
-                if found := list(rows.filter(tried, lane=lane)[:most]):
-                    return found
+            # In two steps, the first by an index; the others are few.
+            fresh = rows.filter(lane=lane, attempts=0)
+            tried = rows.filter(lane=lane, attempts__gt=0).order_by("attempts", "created_at")
+            if found := list(fresh[:most]) or list(tried[:most]):
+                return found
         return []
 
     def held(self, token: str) -> Self:

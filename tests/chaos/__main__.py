@@ -7,12 +7,14 @@ import tempfile
 import time
 from pathlib import Path
 
-from tests.chaos import report
-from tests.chaos.scenarios import SCENARIOS, Scenario
+from tests.chaos import plain, report
+from tests.chaos.scenarios import CONTROL, SCENARIOS, Scenario
 from tests.chaos.stage import Skipped, stage
 
 
 def play(scenario: Scenario, seed: int, clips: int, times: int) -> report.Line:
+    if scenario is CONTROL:
+        return plain.play(scenario.name, scenario.title, seed, clips, times)
     began = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="chaos-") as folder:
         data = Path(folder) / "data"

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.chaos import brokers, databases, disks, doors, poison, workers
-from tests.chaos.stage import Play
+from tests.chaos.stage import Play, Stage
 
 Place = Callable[[Path], AbstractContextManager[dict[str, str]]]
 
@@ -30,8 +30,14 @@ class Scenario:
     place: Place = anywhere
 
 
+def nothing(stage: Stage) -> None:
+    """The control has no house."""
+
+
+CONTROL = Scenario("control", "*control:* plain Celery's worker killed", nothing, 200, 2000)
 ALL = (
     Scenario("kills", "worker killed (`kill -9`, whole tree)", workers.kills, 200, 2000),
+    CONTROL,
     Scenario("segfault", "worker's child segfaults on one clip", poison.segfault, 3, 60),
     Scenario("memory", "worker's child out of memory on one clip", poison.memory, 2, 60),
     Scenario("deploys", "worker replaced softly (SIGTERM)", workers.deploys, 20, 400),

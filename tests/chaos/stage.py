@@ -10,6 +10,7 @@ from random import Random
 from tests import checkpoints
 from tests.chaos.accounts import UNDER_WAY, Account, account
 from tests.chaos.client import Client
+from tests.chaos.nursery import QuickHouse
 from tests.chaos.outside import Outside
 from tests.house import House, wait_for
 
@@ -52,8 +53,8 @@ class Stage:
     # --- work -----------------------------------------------------------------------------
 
     def fill(self, waiting: int = WAITING) -> None:
-        """Upload until so many clips wait."""
-        missing = waiting - self.outside.count("queued")
+        """Upload until so many clips wait that no fault has struck yet."""
+        missing = waiting - len(self.outside.rows("state = 'queued' AND NOT alone"))
         for _ in range(missing):
             self.client.send()
 
@@ -113,7 +114,7 @@ class Stage:
 def stage(data: Path, seed: int, clips: int, times: int, **settings: str) -> Iterator[Stage]:
     """A house that hears with the small checkpoint."""
     small = checkpoints.small(data / "checkpoints" / "small.safetensors")
-    house = House(data, **{"CHECKPOINT": str(small), **settings})
+    house = QuickHouse(data, **{"CHECKPOINT": str(small), **settings})
     try:
         house.open()
         outside = Outside(house)

@@ -6,10 +6,10 @@ import time
 from tests import checkpoints
 from tests.chaos.stage import Stage
 
-# How long after a claim a fault may come: a chunk of sixteen takes about as long.
-WORK_S = 1.5
+# How long after a claim a fault may come: a chunk of sixteen takes about half as long.
+WORK_S = 2.0
 # How long a start may take; the rare kill that falls into it.
-START_S = 6.0
+START_S = 1.5
 
 
 def kills(stage: Stage) -> None:
