@@ -5,13 +5,16 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c $(CONSTRAINTS)
 NPM := npm_config_update_notifier=false PATH="$(CURDIR)/.venv/bin:$$PATH" npm
 
-.PHONY: run test lint format bench screenshots tensorboard clean
+.PHONY: run test chaos lint format bench screenshots tensorboard clean
 
 run: .venv/.installed webapp/static/vendor/.copied
 	@$(BIN)/python -m webapp.serve
 
 test: .venv/.installed-dev webapp/static/vendor/.copied
 	$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
+
+chaos: .venv/.installed-dev webapp/static/vendor/.copied
+	$(BIN)/python -m tests.chaos $(ARGS)
 
 lint: .venv/.installed-dev
 	$(BIN)/python -m ruff check .

@@ -98,6 +98,16 @@ def test_what_happens_in_company_is_not_held_against_a_row(anna: User) -> None:
     assert save_result(mine, FACTS, outcome())
 
 
+def test_what_is_put_back_was_never_tried(anna: User) -> None:
+    row = queued(anna)
+    for _ in range(MOST_ATTEMPTS + 1):
+        chunk = claim()
+        assert (chunk[0].attempts, chunk[0].alone) == (1, False)
+        Analysis.objects.held(chunk[0].token).put_back(chunk)
+    row.refresh_from_db()
+    assert (row.state, row.attempts) == (State.QUEUED, 0)
+
+
 def test_only_a_lease_that_ran_out_expires(anna: User) -> None:
     row = queued(anna)
     claim()

@@ -1,6 +1,7 @@
 """`make chaos`: one fault after the other, each in a house of its own, and what came of it."""
 
 import argparse
+import math
 import signal
 import sys
 import tempfile
@@ -12,13 +13,14 @@ from tests.chaos.scenarios import CONTROL, SCENARIOS, Scenario
 from tests.chaos.stage import Skipped, stage
 
 
-def play(scenario: Scenario, seed: int, clips: int, times: int) -> report.Line:
+def play(scenario: Scenario, seed: int, clips: int, times: int, minutes: float) -> report.Line:
     if scenario is CONTROL:
         return plain.play(scenario.name, scenario.title, seed, clips, times)
     began = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="chaos-") as folder:
         data = Path(folder) / "data"
         with scenario.place(data) as settings, stage(data, seed, clips, times, **settings) as here:
+            here.until_s = time.monotonic() + 60 * minutes
             scenario.play(here)
             found = here.settle()
             took_s = time.monotonic() - began
@@ -32,6 +34,9 @@ def main() -> int:
     parser.add_argument("--clips", type=int, help="at least so many")
     parser.add_argument("--times", type=int, help="how often the fault is done")
     parser.add_argument(
+        "--minutes", type=float, default=math.inf, help="then no more faults, whatever the times"
+    )
+    parser.add_argument(
         "--write", action="store_true", help=f"renew the lines in {report.PAPER.name}"
     )
     asked = parser.parse_args()
@@ -41,9 +46,8 @@ def main() -> int:
     for name in asked.only or SCENARIOS:
         scenario = SCENARIOS[name]
         try:
-            line = play(
-                scenario, asked.seed, asked.clips or scenario.clips, asked.times or scenario.times
-            )
+            times, clips = asked.times or scenario.times, asked.clips or scenario.clips
+            line = play(scenario, asked.seed, clips, times, asked.minutes)
         except Skipped as why:
             print(f"{name}: skipped, {why}", flush=True)
             continue

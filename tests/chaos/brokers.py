@@ -14,7 +14,7 @@ FROZEN_S = 120
 def restarts(stage: Stage) -> None:
     """SIGTERM or `kill -9`, at random, and up to two seconds without it."""
     _own(stage)
-    for _ in range(stage.times):
+    for _ in stage.rounds():
         _at_work(stage)
         softly = stage.random.random() < 0.5
         (stage.house.stop if softly else stage.house.kill)("broker")
@@ -26,7 +26,7 @@ def restarts(stage: Stage) -> None:
 
 def wipes(stage: Stage) -> None:
     """Everything in it is forgotten: messages, and what workers had taken."""
-    for _ in range(stage.times):
+    for _ in stage.rounds():
         _at_work(stage)
         stage.house.broker().flushdb()
 
@@ -34,7 +34,7 @@ def wipes(stage: Stage) -> None:
 def frozen(stage: Stage) -> None:
     """It takes connections and answers nothing (SIGSTOP), for two minutes."""
     _own(stage)
-    for _ in range(stage.times):
+    for _ in stage.rounds():
         _at_work(stage)
         stage.house.signal("broker", signal.SIGSTOP)
         until, sent = time.monotonic() + FROZEN_S, 0
@@ -49,7 +49,7 @@ def frozen(stage: Stage) -> None:
 def away(stage: Stage) -> None:
     """No broker at all while clips are uploaded."""
     _own(stage)
-    for _ in range(stage.times):
+    for _ in stage.rounds():
         stage.strike()
         stage.house.kill("broker")
         for _ in range(10):

@@ -19,7 +19,7 @@ VERSIONS = Path("/usr/lib/postgresql")
 
 def restarts(stage: Stage) -> None:
     """Softly (`fast`) or as after a crash (`immediate`), with uploads going on."""
-    for _ in range(stage.times):
+    for _ in stage.rounds():
         with stage.new_claim():
             stage.fill()
         stage.sleep(0, 1)
@@ -60,7 +60,7 @@ def locked(stage: Stage) -> None:
     """Somebody writes for 15 s without a break, while clips are uploaded and heard."""
     if stage.house.database_url:
         raise Skipped("only SQLite has one lock for all")
-    for _ in range(stage.times):
+    for _ in stage.rounds():
         with stage.new_claim():
             stage.fill()
         stage.strike()

@@ -31,7 +31,7 @@ def small(data: Path) -> Iterator[dict[str, str]]:
 def full(stage: Stage) -> None:
     """While a worker saves results and clips are uploaded; a while later there is room again."""
     ballast = stage.house.data / "media" / "ballast"
-    for _ in range(stage.times):
+    for _ in stage.rounds():
         with stage.new_claim():
             stage.fill(16)
         stage.sleep(0, 1)

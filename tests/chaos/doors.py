@@ -16,7 +16,7 @@ HOUR_S = 3600
 
 def killed(stage: Stage) -> None:
     """`kill -9` of all web processes while uploads arrive, one of them half."""
-    for _ in range(stage.times):
+    for _ in stage.rounds():
         with ThreadPoolExecutor(4) as threads:
             sent = [threads.submit(stage.client.send, 2.0, True) for _ in range(20)]
             stage.sleep(0, 0.3)
@@ -45,7 +45,7 @@ def _half_an_upload(stage: Stage) -> Iterator[None]:
 
 def deleted(stage: Stage) -> None:
     """Clips are deleted that a worker is just hearing."""
-    for _ in range(stage.times):
+    for _ in stage.rounds():
         with stage.new_claim():
             stage.fill()
         stage.sleep(0, 0.5)
@@ -60,7 +60,7 @@ def clock(stage: Stage) -> None:
     """All processes' clock jumps an hour ahead or back; each second time a worker dies with it."""
     set_to = Path(stage.house.env["FAKETIME_TIMESTAMP_FILE"])
     stage.true_clock = False
-    for number in range(stage.times):
+    for number in stage.rounds():
         with stage.new_claim():
             stage.fill()
         stage.sleep(0, 0.5)

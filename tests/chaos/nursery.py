@@ -4,6 +4,7 @@ A worker's start is nearly all imports, and faults are to strike its work. What 
 very worker: it runs Celery's command line as `webapp.processes.worker` gives it.
 """
 
+import importlib
 import os
 import signal
 import subprocess
@@ -71,6 +72,13 @@ def main() -> None:
 
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "webapp.settings")
     django.setup()
+
+    for name in ("celery.bin.worker", "celery.concurrency.prefork", "tasks.study"):
+        importlib.import_module(name)
+    from tasks.classify import listener_for
+
+    # Also the weights are there already; nothing is computed with them here, or a fork would hang.
+    listener_for("")
 
     # Whoever ends is reaped at once, and so is known to be gone.
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)

@@ -61,7 +61,7 @@ def memory(stage: Stage) -> None:
 def _among_others(
     stage: Stage, poisoned: Callable[[], Accepted], when_taken: Callable[[], None]
 ) -> None:
-    for _ in range(stage.times):
+    for _ in stage.rounds():
         stage.house.stop("worker")
         stage.fill(BESIDE // 2)
         clip = poisoned()

@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from math import inf
 from pathlib import Path
 from random import Random
 
@@ -46,9 +47,18 @@ class Stage:
     notes: list[str] = field(default_factory=list)
     # Whether the database's clock is the one that strikes are noted by.
     true_clock: bool = True
+    # By the monotonic clock: no more faults from then on.
+    until_s: float = inf
 
     def __post_init__(self) -> None:
         self.random = Random(self.seed)
+
+    def rounds(self) -> Iterator[int]:
+        """One for each time that the fault is to be done, as long as there is time for it."""
+        for number in range(self.times):
+            if time.monotonic() > self.until_s:
+                return
+            yield number
 
     # --- work -----------------------------------------------------------------------------
 
