@@ -118,6 +118,13 @@ def test_only_a_lease_that_ran_out_expires(anna: User) -> None:
     assert row.state == State.QUEUED
 
 
+def test_a_lease_from_before_the_clock_was_set_back_expires(anna: User) -> None:
+    row = queued(anna)
+    claim()
+    Analysis.objects.filter(pk=row.pk).update(leased_until=timezone.now() + timedelta(hours=1))
+    assert Analysis.objects.expired().give_back() == 1
+
+
 def test_a_result_is_saved_once_and_a_late_worker_changes_nothing(anna: User) -> None:
     queued(anna)
     (late,) = claim()

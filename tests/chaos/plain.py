@@ -62,7 +62,7 @@ class Plain:
         return [(int(number), float(at)) for number, at in (line.split() for line in lines)]
 
     def waiting(self) -> int:
-        return int(self.redis.llen(QUEUE)) + int(self.redis.hlen(UNACKED))  # type: ignore[arg-type]
+        return int(self.redis.llen(QUEUE)) + int(self.redis.hlen(UNACKED))
 
     def close(self) -> None:
         for process in (self.worker, self.broker):
