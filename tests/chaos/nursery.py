@@ -84,16 +84,16 @@ def main() -> None:
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     for line in sys.stdin:
         name, log = line.rstrip("\n").split("\t")
-        pid = os.fork()
-        if pid == 0:
+        if os.fork() == 0:
             become_worker(name, Path(log))
-        print(pid, flush=True)
 
 
 def become_worker(name: str, log: Path) -> None:
     from celery.__main__ import main as celery_main
 
     os.setsid()
+    # Only now can it be killed with all its children.
+    print(os.getpid(), flush=True)
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     with log.open("ab") as out, open(os.devnull, "rb") as nothing:  # noqa: PTH123
         os.dup2(nothing.fileno(), 0)
