@@ -115,3 +115,5 @@ def _limited(stage: Stage) -> Iterator[Callable[[], None]]:
         stage.house.stop("worker")
         with suppress(OSError):
             group.rmdir()
+        stage.house.start = start  # type: ignore[method-assign]
+        stage.house.start("worker")
