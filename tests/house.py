@@ -115,7 +115,8 @@ class House:
             return
         process.terminate()
         try:
-            process.wait(45)
+            # As long as whoever runs it is told to wait.
+            process.wait(75)
         finally:
             kill_group(process)
 

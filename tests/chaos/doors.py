@@ -83,6 +83,6 @@ def set_by_file(data: Path) -> Iterator[dict[str, str]]:
     yield {
         "LD_PRELOAD": found[0],
         "FAKETIME_TIMESTAMP_FILE": str(told),
-        "FAKETIME_NO_CACHE": "1",
+        "FAKETIME_CACHE_DURATION": "1",
         "FAKETIME_DONT_FAKE_MONOTONIC": "1",
     }
