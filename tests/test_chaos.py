@@ -40,7 +40,7 @@ def test_a_killed_worker_loses_nothing(stage: Stage) -> None:
 
 
 def test_a_deploy_interrupts_nobody(stage: Stage) -> None:
-    expect_nothing_lost(stage, workers.deploys, times=2)
+    expect_nothing_lost(stage, workers.deploys, times=1)
 
 
 def test_a_wiped_broker_loses_nothing(stage: Stage) -> None:

@@ -4,12 +4,8 @@ import socket
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from pathlib import Path
 
-from tests.chaos.stage import Skipped, Stage
-
-LIBRARIES = ("/usr/lib/*/faketime/libfaketime.so.1", "/usr/lib/faketime/libfaketime.so.1")
-HOUR_S = 3600
+from tests.chaos.stage import Stage
 
 
 def killed(stage: Stage) -> None:
@@ -55,34 +51,23 @@ def deleted(stage: Stage) -> None:
 
 
 def clock(stage: Stage) -> None:
-    """All processes' clock jumps an hour ahead or back; each second time a worker dies with it."""
-    set_to = Path(stage.house.env["FAKETIME_TIMESTAMP_FILE"])
-    stage.true_clock = False
+    """An hour ahead or back, as the leases show it: they seem an hour older, or not to end for an
+    hour. Half of the time a worker dies with it."""
+    shifted = (
+        "leased_until + CAST(? AS interval)"
+        if stage.house.database_url
+        else "strftime('%Y-%m-%d %H:%M:%f', leased_until, ?)"
+    )
     for number in stage.rounds():
         with stage.new_claim():
             stage.fill()
         stage.sleep(0, 0.5)
         stage.strike()
-        set_to.write_text("+0" if number % 2 else f"+{HOUR_S}")
         if number % 4 > 1:
             stage.house.kill("worker")
+        stage.outside.ask(
+            f"UPDATE classifier_analysis SET leased_until = {shifted} WHERE state = 'running'",
+            "+1 hours" if number % 2 else "-1 hours",
+        )
+        if number % 4 > 1:
             stage.house.start("worker")
-    stage.send_rest()
-    stage.drain()
-
-
-@contextmanager
-def set_by_file(data: Path) -> Iterator[dict[str, str]]:
-    """libfaketime in every process of the house, told the time by a file."""
-    found = [str(path) for pattern in LIBRARIES for path in Path("/").glob(pattern[1:])]
-    if not found:
-        raise Skipped("it needs Debian's package faketime")
-    data.mkdir(parents=True, exist_ok=True)
-    told = data / "clock"
-    told.write_text("+0")
-    yield {
-        "LD_PRELOAD": found[0],
-        "FAKETIME_TIMESTAMP_FILE": str(told),
-        "FAKETIME_CACHE_DURATION": "1",
-        "FAKETIME_DONT_FAKE_MONOTONIC": "1",
-    }

@@ -61,8 +61,11 @@ class Plain:
         lines = self.done.read_text().splitlines()
         return [(int(number), float(at)) for number, at in (line.split() for line in lines)]
 
+    def unacknowledged(self) -> int:
+        return int(self.redis.hlen(UNACKED))
+
     def waiting(self) -> int:
-        return int(self.redis.llen(QUEUE)) + int(self.redis.hlen(UNACKED))
+        return int(self.redis.llen(QUEUE)) + self.unacknowledged()
 
     def close(self) -> None:
         for process in (self.worker, self.broker):
@@ -84,7 +87,7 @@ class Plain:
 
 def play(name: str, title: str, seed: int, clips: int, times: int) -> report.Line:
     """Kills as `workers.kills` does them."""
-    random, began, struck_s = Random(seed), time.monotonic(), []
+    random, began, struck_s, in_flight = Random(seed), time.monotonic(), [], []
     with tempfile.TemporaryDirectory(prefix="control-") as folder:
         plain = Plain(Path(folder))
         for _ in range(times):
@@ -95,6 +98,7 @@ def play(name: str, title: str, seed: int, clips: int, times: int) -> report.Lin
                 _wait_for_more(plain)
                 time.sleep(random.uniform(0, WORK_S))
             struck_s.append(time.time())
+            in_flight.append(plain.unacknowledged())
             kill_group(plain.worker)
             plain.worker.wait(10)
             plain.restart()
@@ -117,7 +121,7 @@ def play(name: str, title: str, seed: int, clips: int, times: int) -> report.Lin
         min((at_s - struck for _, at_s in ends if at_s > struck), default=0) for struck in struck_s
     ]
     return report.Line(
-        name=name, title=title, in_flight=(1,) * times, found=found, refused={},
+        name=name, title=title, in_flight=tuple(in_flight), found=found, refused={},
         recovery_s=tuple(sorted(recoveries)), notes=(), seed=seed,
         took_s=round(time.monotonic() - began),
     )  # fmt: skip

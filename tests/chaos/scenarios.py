@@ -56,6 +56,6 @@ ALL = (
     Scenario("full", "disk full under `media/`", disks.full, 10, 300, disks.small),
     Scenario("web", "web killed in the middle of uploads", doors.killed, 10, 200),
     Scenario("deleted", "clips deleted while they are heard", doors.deleted, 10, 200),
-    Scenario("clock", "clock jumps an hour, ahead or back", doors.clock, 8, 200, doors.set_by_file),
+    Scenario("clock", "clock jumps an hour, ahead or back", doors.clock, 8, 200),
 )  # fmt: skip
 SCENARIOS = {one.name: one for one in ALL}

@@ -45,8 +45,6 @@ class Stage:
     random: Random = field(init=False)
     strikes: list[Strike] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
-    # Whether the database's clock is the one that strikes are noted by.
-    true_clock: bool = True
     # By the monotonic clock: no more faults from then on.
     until_s: float = inf
 
@@ -109,8 +107,6 @@ class Stage:
 
     def recoveries_s(self) -> list[float]:
         """From each strike to the next clip that ended."""
-        if not self.true_clock:
-            return []
         ends = self.outside.ended_at_s()
         found = []
         for strike in self.strikes:
