@@ -52,7 +52,7 @@ def main() -> int:
             print(f"{name}: skipped, {why}", flush=True)
             continue
         print(line.told(), flush=True)
-        clean &= line.clean
+        clean &= line.clean or scenario is CONTROL
         if asked.write:
             report.write(line, list(SCENARIOS))
     return 0 if clean else 1
