@@ -10,13 +10,16 @@ LOCK := $(BIN)/uv pip compile -c constraints.txt --universal --python-version 3.
 	--generate-hashes --quiet --custom-compile-command "make lock"
 NPM := npm_config_update_notifier=false PATH="$(CURDIR)/.venv/bin:$$PATH" npm
 
-.PHONY: run test lint format bench hostile fuzz screenshots tensorboard audit lock clean
+.PHONY: run test chaos lint format bench hostile fuzz screenshots tensorboard audit lock clean
 
 run: .venv/.installed webapp/static/vendor/.copied
 	@$(BIN)/python -m webapp.serve
 
 test: .venv/.installed-dev webapp/static/vendor/.copied
 	$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
+
+chaos: .venv/.installed-dev webapp/static/vendor/.copied
+	$(BIN)/python -m tests.chaos $(ARGS)
 
 lint: .venv/.installed-dev
 	$(BIN)/python -m ruff check .

@@ -116,7 +116,7 @@ def _take_in_member(
     try:
         file = batches.add_file(batch, info.filename, _blocks(archive, info, budget))
     except UploadRefused as error:
-        if error.status in (409, 429):
+        if error.status in (409, 429, 507):
             raise
         unpacked.outcomes["refused"] += 1  # a name that cannot be a path: there is no row for it
     else:

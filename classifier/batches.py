@@ -107,8 +107,8 @@ def add_file(batch: Batch, path: str, chunks: Iterable[bytes]) -> BatchFile:
     """Take in one file. A path that the batch has is answered with what is known of it.
 
     What cannot be taken in becomes a refused row. Raises UploadRefused where no row can be made:
-    a path that is none, a batch that is closed or full; and beyond the owner's quota (429), which
-    says nothing about the file.
+    a path that is none, a batch that is closed or full; and where it says nothing about the file:
+    beyond the owner's quota (429) or the disk's room (507).
     """
     path = path_of(path)
     known = batch.files.filter(path=path).first()
@@ -117,6 +117,8 @@ def add_file(batch: Batch, path: str, chunks: Iterable[bytes]) -> BatchFile:
     _check_open(batch)
     try:
         stored = uploads.store(chunks)
+    except uploads.NoRoom:
+        raise
     except UploadRefused as error:
         return refuse(batch, path, error)
     with uploads.dropped_if_refused(stored), transaction.atomic():

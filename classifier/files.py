@@ -6,6 +6,7 @@ studies/ab/<id>-<token>/       what one claim of one study made
 incoming/                      uploads still arriving
 """
 
+import errno
 import os
 import shutil
 from collections.abc import Iterable
@@ -22,6 +23,8 @@ PEAKS, PLAYABLE = "peaks.json", "playable.flac"
 KEPT, REST, EVIDENCE = "kept.flac", "rest.flac", "evidence.png"
 SHEET, CHANNELS, MEAN = "sheet.png", "channels.npy", "mean.npy"
 FOLDERS_AT_ONCE = 8
+# Of uploads and results nothing is written below this: what is under way must come to its end.
+LEAST_FREE_BYTES = 8_000_000
 
 
 def root() -> Path:
@@ -46,14 +49,30 @@ def incoming_path(file_key: str) -> Path:
     return folder / file_key
 
 
+def has_room() -> bool:
+    """Whether uploads may come and results be made."""
+    root().mkdir(parents=True, exist_ok=True)
+    return shutil.disk_usage(root()).free >= LEAST_FREE_BYTES
+
+
+def is_full(error: OSError) -> bool:
+    """Whether it says that the disk, or what we may have of it, is full."""
+    return error.errno in (errno.ENOSPC, errno.EDQUOT)
+
+
 def write_all(folder: Path, contents: dict[str, bytes]) -> None:
-    """Write every file into a new folder, and onto the disk before returning."""
-    folder.mkdir(parents=True)
-    for name, data in contents.items():
-        with (folder / name).open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
+    """Write every file into a new folder, and onto the disk before returning. Raises OSError;
+    then nothing is kept."""
+    try:
+        folder.mkdir(parents=True)
+        for name, data in contents.items():
+            with (folder / name).open("wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+    except OSError:
+        remove_folder(folder)
+        raise
 
 
 def remove_folders(folders: Iterable[Path]) -> None:

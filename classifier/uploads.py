@@ -38,6 +38,18 @@ class UploadRefused(Exception):
         self.code, self.detail, self.hint, self.status = code, detail, hint, status
 
 
+class NoRoom(UploadRefused):
+    """The disk is full: no fault of the file, which is welcome later."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "no_room",
+            "There is no room left to store it.",
+            "Send it again later; whoever runs this has to make room.",
+            status=507,
+        )
+
+
 @dataclass(frozen=True, slots=True)
 class Stored:
     """Bytes that are on the disk, and that no row knows yet."""
@@ -269,6 +281,8 @@ def _queue(clip: Clip, lane: Lane, checkpoint: str) -> Analysis:
 
 def store(chunks: Iterable[bytes]) -> Stored:
     """Raises UploadRefused; then nothing is kept."""
+    if not files.has_room():
+        raise NoRoom
     file_key = secrets.token_hex(16)
     incoming = files.incoming_path(file_key)
     try:
@@ -276,8 +290,10 @@ def store(chunks: Iterable[bytes]) -> Stored:
         target = files.clip_path(file_key)
         target.parent.mkdir(parents=True, exist_ok=True)
         incoming.replace(target)
-    except BaseException:
+    except BaseException as error:
         incoming.unlink(missing_ok=True)
+        if isinstance(error, OSError) and files.is_full(error):
+            raise NoRoom from error
         raise
     return Stored(file_key, size_bytes, sha256)
 

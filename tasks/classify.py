@@ -8,7 +8,7 @@ from pathlib import Path
 
 from django.conf import settings
 
-from classifier import checkpoints
+from classifier import checkpoints, files
 from classifier.models import Analysis, Step
 from classifier.results import ClipFacts, Outcome, save_failure, save_result
 from ml.audio import Sound
@@ -91,6 +91,11 @@ def classify(analysis_id: str) -> None:
     except RemoteError:
         logger.exception("a chunk of %d was not listened to", len(chunk))
         Analysis.objects.held(token).give_back(*NOT_LISTENED)
+    except OSError as error:
+        logger.exception("a chunk of %d could not be finished", len(chunk))
+        rows = Analysis.objects.held(token)
+        # Nobody is to blame for a full disk: all wait until there is room.
+        rows.put_back(chunk) if files.is_full(error) else rows.give_back()
     except Exception:
         # Ours, not the files': each row goes back and is tried again alone.
         logger.exception("a chunk of %d could not be finished", len(chunk))
@@ -98,13 +103,17 @@ def classify(analysis_id: str) -> None:
 
 
 def _prepare() -> bool:
-    """Load what the next chunk will need. Returns whether anything waits.
+    """Load what the next chunk will need. Returns whether anything is to be done.
 
     Before anything is claimed, so that no lease runs meanwhile and a worker that cannot listen
-    at all takes no clips. Raises as `listener_for`, but only for the default.
+    at all, or could not save what it heard, takes no clips. Raises as
+    `listener_for`, but only for the default.
     """
     first = Analysis.objects.waiting().only("checkpoint").first()
     if first is None:
+        return False
+    if not files.has_room():
+        logger.warning("the disk is full: nothing is taken")
         return False
     try:
         listener_for(first.checkpoint)

@@ -2,7 +2,7 @@
 
 import logging
 
-from classifier import studies
+from classifier import files, studies
 from classifier.models import Study, StudyKind
 from ml.checkpoint import CheckpointError
 from ml.errors import AudioError
@@ -20,6 +20,9 @@ logger = logging.getLogger(__name__)
 @app.task(name="tasks.study")
 def study(study_id: str) -> None:
     """`study_id` says why this worker was woken; the database says what is next."""
+    if not files.has_room():
+        logger.warning("the disk is full: nothing is taken")
+        return
     _prepare()
     mine = Study.objects.claim()
     if mine is None:

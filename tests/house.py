@@ -31,8 +31,9 @@ class House:
         self.data = data
         self.port = free_port()
         self.url = f"http://localhost:{self.port}"
-        self.database_url = own_database(os.environ.get("DATABASE_URL", ""))
-        self.redis_url = os.environ.get("REDIS_URL", "")
+        self.server_url = settings.pop("DATABASE_URL", os.environ.get("DATABASE_URL", ""))
+        self.database_url = own_database(self.server_url)
+        self.redis_url = settings.setdefault("REDIS_URL", os.environ.get("REDIS_URL", ""))
         self.env = os.environ | {
             "SONOSCOPE_DATA": str(data),
             "PORT": str(self.port),
@@ -71,7 +72,7 @@ class House:
         for log in self.logs:
             log.close()
         if self.database_url:
-            drop_database(os.environ["DATABASE_URL"], self.database_url)
+            drop_database(self.server_url, self.database_url)
 
     def manage(self, *arguments: str) -> str:
         done = subprocess.run(
@@ -114,15 +115,20 @@ class House:
             return
         process.terminate()
         try:
-            process.wait(45)
+            # As long as whoever runs it is told to wait.
+            process.wait(75)
         finally:
-            _kill_group(process)
+            kill_group(process)
 
     def kill(self, name: str) -> None:
         """`kill -9` of the process and all its children."""
         process = self.processes.pop(name)
-        _kill_group(process)
+        kill_group(process)
         process.wait(10)
+
+    def signal(self, name: str, number: signal.Signals) -> None:
+        """To the process and all its children."""
+        os.killpg(self.processes[name].pid, number)
 
     def broker(self) -> redis.Redis:
         if self.redis_url:
@@ -236,7 +242,7 @@ def wait_for(true: Callable[[], bool], limit_s: float, what: str, every_s: float
         time.sleep(every_s)
 
 
-def _kill_group(process: subprocess.Popen[bytes]) -> None:
+def kill_group(process: subprocess.Popen[bytes]) -> None:
     try:
         os.killpg(process.pid, signal.SIGKILL)
     except ProcessLookupError:

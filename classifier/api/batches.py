@@ -119,7 +119,7 @@ class BatchFilesView(ApiView):
         parameters=(
             header("Location", "Address of the analysis, unless it was refused.", (200, 202)),
         ),
-        refusals=(409,),
+        refusals=(409, 507),
     )
     def post(self, request: Request, pk: UUID) -> Response:
         batch = one_batch(request, pk)

@@ -54,7 +54,7 @@ class ClassifyView(ApiView):
         "that result.",
         body=ClassifyForm,
         parameters=(header("Location", "Address of the analysis.", (202,)),),
-        refusals=(404, 409, 500),
+        refusals=(404, 409, 500, 507),
     )
     def post(self, request: Request) -> Response:
         form = ClassifyForm(data=request.data)

@@ -95,7 +95,7 @@ class ClipsView(ApiView):
         "key with other bytes, or another named checkpoint, gets 409.",
         body={"multipart/form-data": UploadForm},
         parameters=(UploadQuery, IDEMPOTENCY_KEY, LOCATION, REPLAYED),
-        refusals=(409,),
+        refusals=(409, 507),
     )
     def post(self, request: Request) -> Response:
         options = UploadOptions.of(request)

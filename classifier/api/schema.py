@@ -38,6 +38,7 @@ REFUSALS = {
     "413": "What was sent is too large.",
     "415": "The body is of a type that is not understood here.",
     "429": "Too much in this minute; `Retry-After` says how many seconds to wait.",
+    "507": "There is no room left to store it; send it again later.",
     "500": "Something broke on our side; it was written to the log.",
 }
 Answer = type[BaseSerializer] | OpenApiTypes | OpenApiResponse | BaseSerializer | None

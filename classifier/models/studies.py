@@ -9,7 +9,7 @@ from django.db import models, transaction
 from django.db.models import F
 from django.utils import timezone
 
-from classifier.models.analyses import MOST_ATTEMPTS, Analysis
+from classifier.models.analyses import MOST_ATTEMPTS, Analysis, lease_is_over
 
 
 class StudyKind(models.TextChoices):
@@ -110,7 +110,7 @@ class StudyQuerySet(models.QuerySet["Study"]):
         return ended + freed
 
     def expired(self) -> Self:
-        return self.filter(state=StudyState.RUNNING, leased_until__lt=timezone.now())
+        return self.filter(lease_is_over(), state=StudyState.RUNNING)
 
 
 class Study(models.Model):

@@ -55,10 +55,20 @@ def test_nobody_gets_a_row_twice(anna: User) -> None:
 
 def test_an_interrupted_row_is_tried_again_alone(anna: User) -> None:
     rows = [queued(anna) for _ in range(3)]
-    claim(most=1)
-    Analysis.objects.held(Analysis.objects.get(pk=rows[0].pk).token).give_back()
-    assert [row.pk for row in claim()] == [rows[0].pk]
-    assert len(claim()) == 2
+    Analysis.objects.held(claim(most=2)[0].token).give_back()
+    assert [[row.pk for row in claim()] for _ in rows] == [[row.pk] for row in rows]
+
+
+def test_one_that_was_interrupted_alone_lets_the_others_of_its_lane_go_first(anna: User) -> None:
+    bulk, unlucky = queued(anna, Lane.BULK), queued(anna)
+    (row,) = claim()
+    Analysis.objects.held(row.token).give_back()
+    later = [queued(anna) for _ in range(2)]
+    assert [[row.pk for row in claim()] for _ in range(3)] == [
+        [row.pk for row in later],
+        [unlucky.pk],
+        [bulk.pk],
+    ]
 
 
 def test_a_row_interrupted_three_times_fails_with_a_reason(anna: User) -> None:
@@ -78,6 +88,7 @@ def test_a_row_interrupted_three_times_fails_with_a_reason(anna: User) -> None:
 def test_what_happens_in_company_is_not_held_against_a_row(anna: User) -> None:
     rows = [queued(anna) for _ in range(2)]
     Analysis.objects.held(claim()[0].token).give_back()
+    rows[1].delete()
     for _ in range(MOST_ATTEMPTS - 1):
         (mine,) = claim(most=1)
         Analysis.objects.held(mine.token).give_back()
@@ -85,6 +96,16 @@ def test_what_happens_in_company_is_not_held_against_a_row(anna: User) -> None:
     assert rows[0].state == State.QUEUED
     (mine,) = claim(most=1)
     assert save_result(mine, FACTS, outcome())
+
+
+def test_what_is_put_back_was_never_tried(anna: User) -> None:
+    row = queued(anna)
+    for _ in range(MOST_ATTEMPTS + 1):
+        chunk = claim()
+        assert (chunk[0].attempts, chunk[0].alone) == (1, False)
+        Analysis.objects.held(chunk[0].token).put_back(chunk)
+    row.refresh_from_db()
+    assert (row.state, row.attempts) == (State.QUEUED, 0)
 
 
 def test_only_a_lease_that_ran_out_expires(anna: User) -> None:
@@ -95,6 +116,13 @@ def test_only_a_lease_that_ran_out_expires(anna: User) -> None:
     assert Analysis.objects.expired().give_back() == 1
     row.refresh_from_db()
     assert row.state == State.QUEUED
+
+
+def test_a_lease_from_before_the_clock_was_set_back_expires(anna: User) -> None:
+    row = queued(anna)
+    claim()
+    Analysis.objects.filter(pk=row.pk).update(leased_until=timezone.now() + timedelta(hours=1))
+    assert Analysis.objects.expired().give_back() == 1
 
 
 def test_a_result_is_saved_once_and_a_late_worker_changes_nothing(anna: User) -> None:

@@ -1,6 +1,8 @@
 """The only way in."""
 
+import errno
 import hashlib
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -43,6 +45,25 @@ def test_what_is_refused_leaves_nothing(
     assert (refused.value.code, refused.value.status) == (code, status)
     assert refused.value.hint
     assert stored_files(own_media) == []
+    assert not Clip.objects.exists()
+
+
+@pytest.mark.parametrize("left_bytes", [0, 10**12])
+def test_a_full_disk_refuses_uploads_and_keeps_nothing(
+    anna: User, own_media: Path, monkeypatch: pytest.MonkeyPatch, left_bytes: int
+) -> None:
+    """Known before, or found out on the way."""
+
+    def chunks() -> Iterator[bytes]:
+        yield b"x"
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    if not left_bytes:
+        monkeypatch.setattr(files, "LEAST_FREE_BYTES", 10**18)
+    with pytest.raises(UploadRefused) as refused:
+        uploads.accept(chunks(), name="x.wav", owner=anna)
+    assert (refused.value.code, refused.value.status) == ("no_room", 507)
+    assert not stored_files(own_media)
     assert not Clip.objects.exists()
 
 

@@ -1,6 +1,5 @@
 """Files that break, hang or fill their decoder: each costs one answer, and nothing else."""
 
-import json
 import os
 import signal
 import subprocess
@@ -223,9 +222,8 @@ def test_it_knows_none_of_our_secrets(
 
 
 def test_it_loads_neither_torch_nor_django(decoder: Decoder, poison: Poison) -> None:
-    loaded = json.loads(refusal(decoder, poison("tell(json.dumps(list(sys.modules)))")).detail)
-    assert "soundfile" in loaded
-    assert not {"torch", "django", "celery", "scipy"} & set(loaded)
+    heavy = "{'torch', 'django', 'celery', 'scipy', 'soundfile'} & set(sys.modules)"
+    assert refusal(decoder, poison(f"tell({heavy})")).detail == "{'soundfile'}"
 
 
 @LINUX

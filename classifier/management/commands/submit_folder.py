@@ -124,7 +124,7 @@ def take_in(batch: Batch, path: str, file: Path) -> None:
         )
         batches.refuse(batch, path, reason)
     except UploadRefused as error:
-        if error.status in (409, 429):
+        if error.status in (409, 429, 507):
             raise CommandError(f"{error.detail} {error.hint}") from error
         tqdm.write(f"{path}: {error.detail} {error.hint}", file=sys.stderr)
 

@@ -1,0 +1,1 @@
+"""Faults, done to real processes: `make chaos`. docs/reliability.md says what came out."""

@@ -1,0 +1,117 @@
+"""What was accepted against what there is: rows, ends, results and files."""
+
+import hashlib
+import json
+import zipfile
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.chaos.client import Accepted, Client
+from tests.chaos.outside import Outside, Row
+
+UNDER_WAY = ("queued", "running")
+# The sweep spares what is younger than an hour, so everything is made two hours old.
+SWEEP_ALL = """
+import os, time
+from classifier import files
+from tasks import sweep
+for path in sorted(files.root().rglob("*")):
+    os.utime(path, (time.time() - 7200,) * 2)
+print(sum(sweep.remove_orphans(f"{shard:02x}") for shard in range(256)))
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """lost: accepted, but without a row, without the bytes that were sent, or never ended ·
+    doubled: more than one end, or more than one result, of one request · failed: good clips ·
+    orphans: files without a row after the sweep, rows without all their files ·
+    swept: what the sweep found to remove · reasons: why analyses failed."""
+
+    accepted: int
+    done: int
+    lost: int
+    doubled: int
+    failed: int
+    orphans: int
+    swept: int
+    reasons: dict[str, int]
+    examples: tuple[str, ...]
+
+    @property
+    def clean(self) -> bool:
+        return not (self.lost or self.doubled or self.failed or self.orphans)
+
+
+def account(client: Client, outside: Outside) -> Account:
+    """Only when nothing is under way any more."""
+    swept = outside.house.manage("shell", "--no-imports", "-c", SWEEP_ALL).split()[-1]
+    rows = {row.analysis: row for row in outside.rows()}
+    clips, media = outside.clips(), outside.house.data / "media"
+    kept = [one for one in client.accepted.values() if one.clip not in client.deleted]
+
+    lost = [str(one.analysis) for one in kept if not _ended(one, rows.get(one.analysis))]
+    lost += [f"the bytes of {one.clip}" for one in kept if not _stored(one, clips, media)]
+    # Also what was stored although its answer never arrived must come to an end.
+    mine = {one.analysis for one in kept}
+    lost += [str(pk) for pk, row in rows.items() if row.state in UNDER_WAY and pk not in mine]
+    doubled = [f"{pk}, {times} ends" for pk, times in outside.ends().items() if times > 1]
+    runs = Counter(row.clip for row in rows.values() if row.state == "done")
+    doubled += [f"{clip}, {times} results" for clip, times in runs.items() if times > 1]
+    ill = {one.analysis for one in kept if not one.healthy}
+    failures = [row for row in rows.values() if row.state == "failed"]
+    failed = [f"{row.analysis}, {row.error_code}" for row in failures if row.analysis not in ill]
+    orphans = _unknown(
+        media, set(clips.values()), {f"{r.analysis}-{r.token}" for r in rows.values()}
+    )
+    orphans += [f"{pk} lacks files" for pk, row in rows.items() if not _whole(row, media)]
+    orphans += [
+        f"{row.analysis} of a deleted clip" for row in rows.values() if row.clip in client.deleted
+    ]
+    found = {"lost": lost, "doubled": doubled, "failed": failed, "orphan": orphans}
+    return Account(
+        accepted=len(client.accepted),
+        done=sum(row.state == "done" for row in rows.values()),
+        lost=len(lost),
+        doubled=len(doubled),
+        failed=len(failed),
+        orphans=len(orphans),
+        swept=int(swept),
+        reasons=dict(Counter(f"{row.error_code}: {row.error_detail}" for row in failures)),
+        examples=tuple(f"{what}: {one}" for what, ones in found.items() for one in ones[:3]),
+    )
+
+
+def _ended(one: Accepted, row: Row | None) -> bool:
+    return row is not None and row.state in ("done", "failed")
+
+
+def _stored(one: Accepted, clips: dict, media: Path) -> bool:
+    """Whether the very bytes that were sent lie there. Those of a poisoned clip were taken away."""
+    key = clips.get(one.clip, "")
+    path = media / "clips" / key[:2] / key
+    return not one.healthy or (
+        path.is_file() and hashlib.sha256(path.read_bytes()).hexdigest() == one.sha256
+    )
+
+
+def _unknown(media: Path, keys: set[str], folders: set[str]) -> list[str]:
+    found = [path for path in media.glob("clips/*/*") if path.name not in keys]
+    found += [path for path in media.glob("analyses/*/*") if path.name not in folders]
+    return [str(path) for path in [*found, *media.glob("incoming/*")]]
+
+
+def _whole(row: Row, media: Path) -> bool:
+    """Whether a finished analysis has all its files, each to its end."""
+    if row.state != "done":
+        return True
+    folder = media / "analyses" / str(row.analysis)[:2] / f"{row.analysis}-{row.token}"
+    try:
+        json.loads((folder / "peaks.json").read_text())
+        with zipfile.ZipFile(folder / "maps.zip") as maps:
+            whole = maps.testzip() is None
+        pictures = [(folder / name).read_bytes() for name in ("spectrogram.png", "strip.png")]
+    except (OSError, ValueError, zipfile.BadZipFile):
+        return False
+    return whole and all(picture.endswith(b"IEND\xaeB`\x82") for picture in pictures)

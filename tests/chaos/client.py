@@ -1,0 +1,100 @@
+"""Who sends the clips, and keeps a list of its own of what was accepted."""
+
+import hashlib
+import itertools
+import secrets
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from uuid import UUID
+
+import numpy as np
+import requests
+
+from tests import cast
+from tests.house import House, Person
+
+RATE_HZ = 16_000
+
+
+@dataclass(slots=True)
+class Accepted:
+    """An upload that got its answer. healthy: whether it is to end DONE."""
+
+    analysis: UUID
+    clip: UUID
+    sha256: str
+    healthy: bool = True
+
+
+@dataclass(slots=True)
+class Client:
+    """accepted: by the upload's number · refused: how often each status or error came instead.
+
+    Uploads may be made from several threads.
+    """
+
+    house: House
+    seed: int
+    accepted: dict[int, Accepted] = field(default_factory=dict)
+    deleted: set[UUID] = field(default_factory=set)
+    refused: Counter[str] = field(default_factory=Counter)
+    person: Person = field(init=False)
+    numbers: Iterator[int] = field(default_factory=lambda: itertools.count(1))
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def __post_init__(self) -> None:
+        self.person = self.house.person()
+
+    def sound(self, number: int, duration_s: float = 0.5) -> bytes:
+        """A noise that no other upload is."""
+        drawn = np.random.default_rng((self.seed, number)).standard_normal(
+            round(duration_s * RATE_HZ)
+        )
+        return cast.encode(np.clip(0.2 * drawn, -1, 1).astype(np.float32), RATE_HZ)
+
+    def send(self, duration_s: float = 0.5, patient: bool = False) -> Accepted | None:
+        """One new clip; None when it was not accepted. patient: tried with the same key until an
+        answer comes, as a careful client does."""
+        number, key = next(self.numbers), secrets.token_hex(8)
+        data = self.sound(number, duration_s)
+        while True:
+            refused, told = self._post(f"{number}.wav", data, key)
+            with self.lock:
+                if told:
+                    return self._note(number, data, told)
+                self.refused[refused] += 1
+            if not patient:
+                return None
+            time.sleep(0.2)
+
+    def delete(self, one: Accepted) -> bool:
+        address = f"{self.house.url}/api/v1/clips/{one.clip}/"
+        answer = requests.delete(address, headers=self.person.headers, timeout=60)
+        if answer.status_code == requests.codes.no_content:
+            self.deleted.add(one.clip)
+        return one.clip in self.deleted
+
+    def _post(self, name: str, data: bytes, key: str) -> tuple[str, dict[str, str]]:
+        """Why it was refused, or else what was told."""
+        try:
+            answer = requests.post(
+                f"{self.house.url}/api/v1/clips/",
+                headers=self.person.headers | {"Idempotency-Key": key},
+                files={"file": (name, data)},
+                timeout=60,
+            )
+            if answer.status_code in (requests.codes.ok, requests.codes.accepted):
+                return "", answer.json()
+        except requests.RequestException as error:
+            return type(error).__name__, {}
+        code = answer.json()["code"] if "json" in answer.headers["Content-Type"] else ""
+        return f"{answer.status_code} {code}".strip(), {}
+
+    def _note(self, number: int, data: bytes, told: dict[str, str]) -> Accepted:
+        sha256 = hashlib.sha256(data).hexdigest()
+        known = Accepted(UUID(told["analysis"]), UUID(told["clip"]), sha256)
+        self.accepted[number] = known
+        return known

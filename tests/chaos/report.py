@@ -1,0 +1,93 @@
+"""One line of the table for each fault: on the screen, and in docs/reliability.md."""
+
+import fcntl
+import json
+import re
+import statistics
+from dataclasses import asdict, dataclass
+
+from tests.chaos.accounts import Account
+from tests.chaos.stage import Stage
+from tests.house import ROOT
+
+PAPER = ROOT / "docs" / "reliability.md"
+TABLE = re.compile(r"(?<=<!-- faults -->\n).*?(?=<!-- end of faults -->)", re.S)
+HEAD = """\
+| fault | times | clips | in flight | lost | doubled | healthy failed | orphans | recovery p50 / p95 | seed | `make chaos ARGS=…` |
+|---|---|---|---|---|---|---|---|---|---|---|
+"""  # noqa: E501
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """in_flight: clips that a worker held, at each fault · refused: how often each answer came
+    instead of an acceptance · recovery_s: from each fault to the next clip that ended, the
+    shortest first."""
+
+    name: str
+    title: str
+    in_flight: tuple[int, ...]
+    found: Account
+    refused: dict[str, int]
+    recovery_s: tuple[float, ...]
+    notes: tuple[str, ...]
+    seed: int
+    took_s: float
+
+    @classmethod
+    def of(cls, name: str, title: str, stage: Stage, found: Account, took_s: float) -> "Line":
+        return cls(
+            name,
+            title,
+            tuple(strike.in_flight for strike in stage.strikes),
+            found,
+            dict(stage.client.refused),
+            tuple(stage.recoveries_s()),
+            tuple(stage.notes),
+            stage.seed,
+            round(took_s),
+        )
+
+    @property
+    def clean(self) -> bool:
+        return self.found.clean and not any(note.startswith("NOT") for note in self.notes)
+
+    def told(self) -> str:
+        return f"{json.dumps(asdict(self))}\n{self.row()}"
+
+    def row(self) -> str:
+        found = self.found
+        flight = f"{statistics.mean(self.in_flight):.1f}" if self.in_flight else "–"
+        values = (
+            self.title, len(self.in_flight), found.accepted, flight, found.lost, found.doubled,
+            found.failed, found.orphans, self._recovery(), self.seed, f"`--only {self.name}`",
+        )  # fmt: skip
+        return f"| {' | '.join(str(value) for value in values)} |"
+
+    def _recovery(self) -> str:
+        if not self.recovery_s:
+            return "–"
+        count = len(self.recovery_s)
+        shares = [self.recovery_s[min(count - 1, count * share // 100)] for share in (50, 95)]
+        return " / ".join(f"{share:.1f} s" for share in shares)
+
+
+def write(line: Line, names: list[str]) -> None:
+    """Renew its line in the paper; the others stay, all in the order of `names`."""
+    with PAPER.open("r+") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        paper = file.read()
+        match = TABLE.search(paper)
+        assert match, f"{PAPER} has no table"
+        rows = {_name(row): row for row in match[0].splitlines()[2:]}
+        rows[line.name] = line.row()
+        table = "".join(f"{rows[name]}\n" for name in names if name in rows)
+        file.seek(0)
+        file.write(TABLE.sub(lambda _: HEAD + table, paper))
+        file.truncate()
+
+
+def _name(row: str) -> str:
+    found = re.search(r"`--only (\w+)", row)
+    assert found, row
+    return found[1]
