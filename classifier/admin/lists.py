@@ -56,9 +56,6 @@ class Browsing(admin.ModelAdmin):
     paginator = CappedPaginator
     change_list_template = "classifier/admin_list.html"
 
-    class Media:
-        css = {"all": ["css/admin.css"]}
-
     def prepare(self, rows: Sequence[Any]) -> None:
         """Adds to the rows of a page, or to the one row of its own page, what its columns show."""
 

@@ -77,12 +77,18 @@ def _until_it_ended(stage: Stage, clip: Accepted, when_taken: Callable[[], None]
     def now() -> Row:
         return stage.outside.row(clip.analysis)
 
-    while now().state in ("queued", "running"):
-        if now().state == "running":
+    while (found := now()).state in ("queued", "running"):
+        if found.state == "running":
+            taken = found.token
             when_taken()
-            wait_for(lambda: now().state != "running", 60, "the sweep", 0.1)
+            # Not until it waits again: the next worker may have it by then.
+            wait_for(lambda: _given_up(now(), taken), 60, "the sweep", 0.1)  # noqa: B023
         time.sleep(0.1)
-    return now()
+    return found
+
+
+def _given_up(row: Row, token: str) -> bool:
+    return row.state != "running" or row.token != token
 
 
 def _children(pid: int) -> list[int]:
