@@ -229,7 +229,7 @@ def measure(path: Path, examples: Sequence[Example], fold: int) -> dict[str, Any
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bench.faithfulness", description=__doc__)
     add = parser.add_argument
-    add("checkpoint", type=Path, nargs="?", default=checkpoint.default_path())
+    add("checkpoint", type=Path, nargs="?", default=checkpoint.TESTED)
     add("--data", type=Path, default=esc50_dir(), help="default: ESC50_DIR")
     add("--fold", type=int, default=4, help="one that the weights have not seen")
     add("--clips", type=int, help="the first so many of the fold; default: all")

@@ -49,7 +49,7 @@ def submit(person: Person, data: bytes, checkpoint: str = "", status: int = 202)
 def test_a_mixed_queue_is_heard_by_those_who_were_asked(two: House, greta: Person) -> None:
     names = {row["checkpoint"].partition("@")[0]: row["checkpoint"]
              for row in greta.get("/api/v1/checkpoints/").json()["results"]}  # fmt: skip
-    assert set(names) == {"esc50-folds123", "modest"}
+    assert set(names) == {"esc50-folds1234", "esc50-folds123", "modest"}
     two.stop("worker")
     sent = {
         (number, name): submit(greta, data, name)
@@ -70,7 +70,7 @@ def test_a_mixed_queue_is_heard_by_those_who_were_asked(two: House, greta: Perso
 
     for number in range(len(SOUNDS)):
         plain, modest = (greta.wait(sent[number, name]) for name in ("", "modest"))
-        assert plain["checkpoint"] == names["esc50-folds123"]
+        assert plain["checkpoint"] == names["esc50-folds1234"]
         assert modest["checkpoint"] == names["modest"]
         assert plain["label"] == modest["label"]
         one, other = (row["predictions"] for row in (plain, modest))

@@ -182,7 +182,7 @@ def test_a_refusal_comes_through_modals_own_client_as_one_sentence() -> None:
 
     with ModalCloud(refuse) as cloud:
         done = classified_with_modals_own_client(cloud, 1.0)
-    assert "RemoteError: Modal: ValueError: Not esc50-folds123@" in done.stderr
+    assert "RemoteError: Modal: ValueError: Not esc50-folds1234@" in done.stderr
 
 
 def test_without_an_account_a_worker_takes_no_clips() -> None:

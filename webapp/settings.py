@@ -262,7 +262,7 @@ CHECKPOINTS = DATA / "checkpoints"
 CHECKPOINT = Path(
     env.text(
         "CHECKPOINT",
-        str(WEIGHTS / "esc50-folds123.safetensors"),
+        str(WEIGHTS / "esc50-folds1234.safetensors"),
         shown="the shipped one",
         meaning="The weights to listen with unless an upload asks for other installed ones, a "
         "`.safetensors` file.",

@@ -33,7 +33,7 @@ from classifier.models import Batch, FileOutcome
 CSV_EXAMPLE = OpenApiExample(
     "two files",
     f"{','.join(batch_export.COLUMNS)}\r\n"
-    "a.wav,accepted,done,rain,0.91,rain 0.9100; sea_waves 0.0300,5.0,esc50-folds123@4f6a1c0d9b2e"
+    "a.wav,accepted,done,rain,0.91,rain 0.9100; sea_waves 0.0300,5.0,esc50-folds1234@4f6a1c0d9b2e"
     ",,,,9f1c2b7e-3f4a-4d52-8a39-0d6c2f1e7b10\r\n"
     "b.wav,refused,,,,,,,empty,The file is empty.,Choose a file that holds a sound.,\r\n",
     media_type="text/csv",

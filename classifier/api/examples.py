@@ -4,7 +4,7 @@ from typing import Any
 
 UUID = "9f1c2b7e-3f4a-4d52-8a39-0d6c2f1e7b10"
 MOMENT = "2026-11-22T09:14:03.512000Z"
-CHECKPOINT = "esc50-folds123@4f6a1c0d9b2e"
+CHECKPOINT = "esc50-folds1234@4f6a1c0d9b2e"
 MAP = {
     "url": f"/media/analyses/{UUID}/maps/layer4.png",
     "shape": [4, 10],
@@ -42,13 +42,13 @@ INSTALLED = {
     "sample_rate": 32000,
     "window_s": 5.0,
     "features": FEATURES,
-    "temperature": 1.0,
-    "folds_seen": [1, 2, 3],
-    "accuracy": {"fold 4": 0.8625},
-    "recipe": {"epochs": 80, "batch": 32, "learning_rate": 0.0015},
+    "temperature": 0.543,
+    "folds_seen": [1, 2, 3, 4],
+    "accuracy": {},
+    "recipe": {"epochs": 150, "batch": 32, "learning_rate": 0.0015},
     "data": "ESC-50 (K. J. Piczak, 2015)",
     "data_licence": "CC BY-NC 3.0",
-    "notes": ["The temperature was fitted on fold 4."],
+    "notes": ["The temperature is esc50-folds123's, fitted on fold 4."],
 }
 FILE = {
     "path": "morning/dawn.wav",
@@ -100,7 +100,7 @@ EXAMPLES: dict[str, Any] = {
     "audio": f"/media/clips/{UUID}/audio",
     "audio_data": "UklGRiQAAABXQVZFZm10IBAAAAABAAEA",
     "channels": 1,
-    "checkpoint_page": "/models/#esc50-folds123",
+    "checkpoint_page": "/models/#esc50-folds1234",
     "chunk_clips": 1,
     "cancelled_at": None,
     "cancelled_now": 12,

@@ -100,7 +100,8 @@ def test_pages_follow_each_other_to_the_last_row_and_back(caller: Caller) -> Non
 def test_checkpoints_are_counted(caller: Caller, ben: User) -> None:
     for owner, checkpoint in ((caller.user, "a@1"), (caller.user, "a@1"), (ben, "b@2")):
         Analysis.objects.filter(pk=done(owner).pk).update(checkpoint=checkpoint)
-    here, used = caller.get("checkpoints/").json()["results"]
+    here, tested, used = caller.get("checkpoints/").json()["results"]
+    assert tested["checkpoint"].startswith("esc50-folds123@")
     assert (used["checkpoint"], used["analyses"], used["installed"]) == ("a@1", 2, None)
     assert (here["analyses"], here["first_used_at"], here["last_used_at"]) == (0, None, None)
     refused(caller.get("checkpoints/b@2/"), 404, "not_found")
@@ -109,14 +110,18 @@ def test_checkpoints_are_counted(caller: Caller, ben: User) -> None:
 def test_an_installed_checkpoint_says_what_it_is(
     caller: Caller, settings: Settings, tmp_path: Path
 ) -> None:
-    (row,) = caller.get("checkpoints/").json()["results"]
+    row, tested = caller.get("checkpoints/").json()["results"]
     facts = row["installed"]
     data = Path(settings.CHECKPOINT).read_bytes()
     assert facts["sha256"] == hashlib.sha256(data).hexdigest()
     assert row["checkpoint"] == f"{settings.CHECKPOINT.stem}@{facts['sha256'][:12]}"
     assert facts["size_bytes"] == len(data)
     assert (len(facts["classes"]), facts["window_s"]) == (50, 5.0)
-    assert facts["folds_seen"] and facts["accuracy"] and facts["recipe"]
+    # What has heard every fold claims nothing; what it may be judged by stands beside it.
+    assert facts["folds_seen"] == [1, 2, 3, 4] and not facts["accuracy"] and facts["recipe"]
+    judged = tested["installed"]
+    assert judged["folds_seen"] == [1, 2, 3] and set(judged["accuracy"]) == {"fold 4"}
+    assert (judged["recipe"], judged["default"]) == (facts["recipe"], False)
     assert set(facts["features"]) == {
         "n_fft", "hop_samples", "mels", "f_min_hz", "f_max_hz", "mel_scale", "mean_db",
         "deviation_db",
@@ -134,6 +139,7 @@ def test_a_checkpoint_that_cannot_be_read_hides_no_other(
     for content in (None, data[:100], data[:-1]):
         if content is not None:
             settings.CHECKPOINT.write_bytes(content)
-        (row,) = caller.get("checkpoints/").json()["results"]
-        assert row["checkpoint"].startswith("esc50-folds123@")
-        assert row["installed"]["default"] is False
+        rows = caller.get("checkpoints/").json()["results"]
+        names = [row["checkpoint"].partition("@")[0] for row in rows]
+        assert names == ["esc50-folds123", "esc50-folds1234"]
+        assert not any(row["installed"]["default"] for row in rows)

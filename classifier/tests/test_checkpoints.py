@@ -40,16 +40,16 @@ def visitor(anna: User) -> Client:
 def test_the_default_comes_first_and_is_what_checkpoint_names(
     other: Installed, settings: Settings, tmp_path: Path
 ) -> None:
-    shipped = checkpoints.find("esc50-folds123")
-    assert checkpoints.installed() == (shipped, other)
+    shipped, tested = (checkpoints.find(f"esc50-folds{folds}") for folds in ("1234", "123"))
+    assert checkpoints.installed() == (shipped, tested, other)
     assert checkpoints.find("") == shipped
     settings.CHECKPOINT = described(tmp_path / "elsewhere" / "mine.safetensors")
     names = [one.name for one in checkpoints.installed()]
-    assert names == ["mine", "esc50-folds123", "other"]
+    assert names == ["mine", "esc50-folds123", "esc50-folds1234", "other"]
     settings.CHECKPOINT = other.path
     default = checkpoints.find("")
     assert default and default.identity == other.identity
-    assert len(checkpoints.installed()) == 2, "a file that is named twice is there once"
+    assert len(checkpoints.installed()) == 3, "a file that is named twice is there once"
 
 
 def test_a_file_is_hashed_once_until_another_takes_its_place(
@@ -68,7 +68,7 @@ def test_a_file_is_hashed_once_until_another_takes_its_place(
 
 def test_at_modal_only_the_deployed_one_can_be_asked(other: Installed, settings: Settings) -> None:
     settings.INFERENCE = "modal"
-    assert [one.name for one in checkpoints.offered()] == ["esc50-folds123"]
+    assert [one.name for one in checkpoints.offered()] == ["esc50-folds1234"]
     assert checkpoints.find("other") is None
 
 
@@ -98,7 +98,7 @@ def test_an_unknown_one_is_refused_with_the_installed_names(
         caller.post("batches/", {"name": "trip", "checkpoint": "othr"}),
     ):
         refused(answer, 400, "unknown_checkpoint")
-        assert answer.json()["hint"] == "Installed: esc50-folds123, other."
+        assert answer.json()["hint"] == "Installed: esc50-folds1234, esc50-folds123, other."
     assert Analysis.objects.count() == 1
     assert not Batch.objects.exists()
     assert not list(own_media.rglob("*.*")), "nothing was stored"
@@ -113,7 +113,9 @@ def test_the_description_names_what_may_be_asked_for(client: Client, other: Inst
 
     default = checkpoints.find("")
     assert default is not None
-    alone = ["", default.name, default.identity]
+    tested = checkpoints.find("esc50-folds123")
+    assert tested is not None
+    alone = ["", default.name, default.identity, tested.name, tested.identity]
     assert named() == [*alone, "other", other.identity]
     other.path.unlink()
     assert named() == alone
@@ -126,7 +128,7 @@ def test_analysing_again_by_another_is_a_second_analysis(caller: Caller, other: 
     asked = [caller.post(address, {"checkpoint": "other"}).json()["analysis"] for _ in range(2)]
     assert asked[0] == asked[1] != str(waiting.pk)
     # Who names the default means the one that waits without a name.
-    for named in ({}, {"checkpoint": "esc50-folds123"}):
+    for named in ({}, {"checkpoint": "esc50-folds1234"}):
         assert caller.post(address, named).json()["analysis"] == str(waiting.pk)
     with pytest.raises(IntegrityError):
         Analysis.objects.create(clip=clip, owner=caller.user, checkpoint=other.identity)
@@ -141,7 +143,7 @@ def test_bytes_are_known_to_the_checkpoint_that_heard_them(
     first = caller.upload(b"sound").json()["analysis"]
     heard()
     assert caller.upload(b"sound").status_code == 200
-    assert caller.upload(b"sound", checkpoint="esc50-folds123").json()["analysis"] == first
+    assert caller.upload(b"sound", checkpoint="esc50-folds1234").json()["analysis"] == first
     second = caller.upload(b"sound", checkpoint="other")
     assert second.status_code == 202
     again = caller.upload(b"sound", checkpoint=other.identity)
@@ -161,13 +163,13 @@ def test_another_installed_one_does_not_answer_for_the_default(
     other.path.unlink()
     # As an earlier default would, one that is gone has spoken for it.
     assert caller.upload(b"sound").json()["analysis"] == first.json()["analysis"]
-    assert caller.upload(b"sound", checkpoint="esc50-folds123").status_code == 202
+    assert caller.upload(b"sound", checkpoint="esc50-folds1234").status_code == 202
 
 
 def test_a_key_is_not_answered_by_another_checkpoint(caller: Caller, other: Installed) -> None:
     first = caller.upload(b"sound", key="k1", checkpoint="other")
     assert caller.upload(b"sound", key="k1", checkpoint="other").json() == first.json()
-    answer = caller.upload(b"sound", key="k1", checkpoint="esc50-folds123")
+    answer = caller.upload(b"sound", key="k1", checkpoint="esc50-folds1234")
     refused(answer, 409, "key_reused")
     assert "another checkpoint" in answer.json()["detail"]
 
@@ -220,7 +222,7 @@ def test_a_folder_is_submitted_to_a_checkpoint(
     assert list(Batch.objects.order_by("created_at").values_list("checkpoint", flat=True)) == [
         other.identity, "",
     ]  # fmt: skip
-    with pytest.raises(CommandError, match="Installed: esc50-folds123, other"):
+    with pytest.raises(CommandError, match="Installed: esc50-folds1234, esc50-folds123, other"):
         call_command(*submit, "--checkpoint", "othr")
 
 
@@ -233,14 +235,16 @@ def test_pages_offer_a_choice_only_where_there_is_one(
     row = done(anna)
     Analysis.objects.filter(pk=row.pk).update(state="failed")
     addresses = ("/", "/batches/new/", f"/analyses/{row.pk}/")
+    settings.INFERENCE = "modal"  # where only the deployed one can listen
     for address in addresses:
         assertNotContains(visitor.get(address), 'name="checkpoint"')
+    settings.INFERENCE = "local"
     settings.CHECKPOINTS = tmp_path
     described(tmp_path / "other.safetensors")
     for address in addresses:
         page = visitor.get(address)
         assertContains(page, 'name="checkpoint"', count=1)
-        assertContains(page, '<option value="">esc50-folds123 (default)</option>')
+        assertContains(page, '<option value="">esc50-folds1234 (default)</option>')
         assertContains(page, '<option value="other">other</option>')
 
 
@@ -256,7 +260,8 @@ def test_a_person_asks_for_a_checkpoint_on_the_pages(
     for address in (f"/analyses/{row.pk}/again/", "/samples/crickets/", "/clips/"):
         with (Path(__file__).parent.parent / "samples" / "crickets.flac").open("rb") as file:
             answer = visitor.post(address, {"checkpoint": "othr", "file": file})
-        assertContains(answer, "Installed: esc50-folds123, other.", status_code=400)
+        hint = "Installed: esc50-folds1234, esc50-folds123, other."
+        assertContains(answer, hint, status_code=400)
 
 
 def test_a_result_leads_to_what_its_checkpoint_is_worth(

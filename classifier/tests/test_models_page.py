@@ -13,7 +13,7 @@ from pytest_django.asserts import assertContains, assertNotContains
 
 from classifier import checkpoints, reports
 from classifier.checkpoints import Installed
-from tests.checkpoints import SHIPPED, described
+from tests.checkpoints import TESTED, described
 
 
 @pytest.fixture
@@ -24,12 +24,12 @@ def visitor(anna: User) -> Client:
 
 
 def give_report(other: Installed, **changes: Any) -> None:
-    """The shipped checkpoint's, as if it were about the other."""
-    told = json.loads(SHIPPED.with_name("esc50-folds123.evaluation.json").read_text())
+    """The tested checkpoint's, as if it were about the other."""
+    told = json.loads(TESTED.with_name("esc50-folds123.evaluation.json").read_text())
     told |= {"weights": other.weights, **changes}
     other.path.with_name("other.evaluation.json").write_text(json.dumps(told))
     for kind in reports.PICTURES:
-        source = SHIPPED.with_name(f"esc50-folds123.{kind}.png")
+        source = TESTED.with_name(f"esc50-folds123.{kind}.png")
         shutil.copy(source, other.path.with_name(f"other.{kind}.png"))
 
 
@@ -39,9 +39,10 @@ def body(client: Client, address: str) -> bytes:
 
 def test_the_shipped_one_comes_with_its_figures(visitor: Client) -> None:
     page = visitor.get("/models/")
-    found = checkpoints.find("")
-    assert found is not None
+    found, default = checkpoints.find("esc50-folds123"), checkpoints.find("")
+    assert found and default
     for said in (
+        default.identity, "no accuracy of its own",
         found.identity, found.sha256, "86.2 %", "96.5 %", "2.9 %", "which these weights had never",
         "CC BY-NC 3.0", "learning rate", "0.0015", "70 %", "6 dB", "taken for",
     ):  # fmt: skip
@@ -151,7 +152,7 @@ def test_the_diagrams_are_served_and_nothing_else_is(visitor: Client, other: Ins
             assert "private" in answer["Cache-Control"] and "max-age" in answer["Cache-Control"]
             assert (
                 body(visitor, address)
-                == SHIPPED.with_name(f"esc50-folds123.{kind}.png").read_bytes()
+                == TESTED.with_name(f"esc50-folds123.{kind}.png").read_bytes()
             )
             again = visitor.get(address, headers={"If-None-Match": answer["ETag"]})
             assert again.status_code == 304

@@ -108,7 +108,7 @@ def test_another_checkpoint_there_is_told_and_nothing_is_heard(
     there.identity = "other@0123456789ab"
     with pytest.raises(RemoteError, match="other@0123456789ab was asked for") as caught:
         there.classify(CLIPS[:1])
-    assert "esc50-folds123@" in str(caught.value)
+    assert "esc50-folds1234@" in str(caught.value)
     assert "Deploy again" in str(caught.value)
 
 
