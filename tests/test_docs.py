@@ -97,7 +97,9 @@ def test_the_answers_look_as_they_are_shown(shell: str, folder: Path) -> None:
     assert told["totals"] == batch["totals"]
     listens = json.loads((folder / "checkpoint.json").read_text())
     _same_shape(checkpoint, listens)
-    assert listens["checkpoint"] == answer["checkpoint"]
+    name = checkpoint["checkpoint"].removesuffix("…")
+    assert listens["checkpoint"].startswith(name)
+    assert not answer["checkpoint"].startswith(name), "the default heard it"
 
 
 def test_the_batch_is_exported_found_and_gone(shell: str, folder: Path, anna: Person) -> None:

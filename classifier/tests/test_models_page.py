@@ -47,7 +47,7 @@ def test_the_shipped_one_comes_with_its_figures(visitor: Client) -> None:
         "CC BY-NC 3.0", "learning rate", "0.0015", "70 %", "6 dB", "taken for",
     ):  # fmt: skip
         assertContains(page, said)
-    assertNotContains(page, "Side by side")
+    assertContains(page, "Side by side")
     assertContains(page, "clips/s")
     assertContains(page, "its confidence holds")
     assertNotContains(page, "Its file says")  # which is what was measured
