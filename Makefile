@@ -16,7 +16,7 @@ run: .venv/.installed webapp/static/vendor/.copied
 	@$(BIN)/python -m webapp.serve
 
 test: .venv/.installed-dev webapp/static/vendor/.copied
-	$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 chaos: .venv/.installed-dev webapp/static/vendor/.copied
 	$(BIN)/python -m tests.chaos $(ARGS)
