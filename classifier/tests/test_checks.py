@@ -18,7 +18,8 @@ from tests.checkpoints import described
 
 def test_a_checkpoint_must_be_there_and_whole(settings: Settings, tmp_path: Path) -> None:
     shipped = Path(settings.CHECKPOINT)
-    assert checks.checkpoint() == checks.ok(f"{shipped.name}: 50 classes")
+    beside = "beside it esc50-folds123.safetensors"
+    assert checks.checkpoint() == checks.ok(f"{shipped.name}: 50 classes; {beside}")
     settings.CHECKPOINT = tmp_path / "weights.safetensors"
     assert "No such file" in checks.checkpoint().seen
     whole = shipped.read_bytes()
