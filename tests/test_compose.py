@@ -281,7 +281,8 @@ def test_every_service_runs_and_clips_go_through(stack: ComposedHouse) -> None:
     page = requests.get(f"{stack.url}/account/sign-in/", timeout=30).text
     style = re.search(r'href="(/static/css/[^"]+)"', page)
     assert style and requests.get(stack.url + style[1], timeout=30).ok
-    assert stack.healthy("worker-gpu")
+    # As Compose does: a check that went unanswered on a busy machine is asked again.
+    wait_for(lambda: stack.healthy("worker-gpu"), 60, "a healthy worker-gpu", every_s=1)
     assert stack.doctor() == "ok"
     print(f"\n{CLIPS} clips through the Compose services in {took_s:.1f} s")
 
