@@ -16,6 +16,7 @@ from classifier.checkpoints import Installed
 from classifier.models import Analysis, Batch, FileOutcome, Lane, State
 from classifier.tests.conftest import Caller, done, refused
 from tests.checkpoints import described
+from tests.crowd import SCOPE
 
 
 def heard(checkpoint: str = "") -> None:
@@ -270,15 +271,7 @@ def test_a_result_leads_to_what_its_checkpoint_is_worth(
     row = done(anna)
     Analysis.objects.filter(pk=row.pk).update(
         checkpoint=other.identity,
-        scope={
-            "ticks": [],
-            "windows": 1,
-            "shown_from_s": 0.0,
-            "window_s": 5.0,
-            "frames": 313,
-            "shown_columns": 313,
-            "mels": 128,
-        },
+        scope=SCOPE,
     )
     link = f'<a href="/models/#other">{other.identity}</a>'
     assertContains(visitor.get(f"/analyses/{row.pk}/"), link, html=True)

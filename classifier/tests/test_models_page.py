@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from django.contrib.auth.models import User
 from django.test import Client
+from pytest_django import Settings
 from pytest_django.asserts import assertContains, assertNotContains
 
 from classifier import checkpoints, reports
@@ -52,6 +53,16 @@ def test_the_shipped_one_comes_with_its_figures(visitor: Client) -> None:
     assertContains(page, "its confidence holds")
     assertNotContains(page, "Its file says")  # which is what was measured
     assertContains(visitor.get("/"), 'href="/models/"')
+
+
+def test_one_alone_is_compared_with_nothing(
+    visitor: Client, settings: Settings, tmp_path: Path
+) -> None:
+    settings.WEIGHTS = tmp_path
+    settings.CHECKPOINT = described(tmp_path / "alone.safetensors")
+    page = visitor.get("/models/")
+    assertContains(page, "alone@")
+    assertNotContains(page, "Side by side")
 
 
 def test_it_is_for_those_who_are_signed_in(db: None) -> None:
