@@ -79,6 +79,7 @@ def test_what_is_discarded_is_not_sent_and_the_microphone_is_given_back(
     expect(page.get_by_role("timer")).to_have_text(re.compile("0:0[1-9]"))
     assert page.evaluate("lent.map(track => track.readyState)") == ["live"]
     page.get_by_role("button", name="Stop").click()
+    expect(page.get_by_role("button", name="Discard")).to_be_visible()
     assert page.evaluate("lent.map(track => track.readyState)") == ["ended"]
     page.get_by_role("button", name="Discard").click()
     expect(page.get_by_role("button", name="Record")).to_be_focused()

@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import NamedTemporaryFile
 
 import numpy as np
 import torch
@@ -63,15 +64,15 @@ def load_windows(examples: Sequence[Example], features: FeatureConfig, folder: P
     row = np.dtype([("clip", np.int32), ("samples", np.int16, (features.window_samples,))])
     if not cache.is_file():
         folder.mkdir(parents=True, exist_ok=True)
-        partial = cache.with_suffix(".partial")
-        with partial.open("wb") as file:
+        # Each under a name of its own: two trainings may begin at once.
+        with NamedTemporaryFile(dir=folder, suffix=".partial", delete=False) as file:
             for clip, example in enumerate(examples):
                 for piece in cut(_decoded(example, features.sample_rate), features.window_samples):
                     store = np.zeros(1, row)
                     store["clip"] = clip
                     store["samples"] = np.clip(np.round(piece * 32767), -32768, 32767)
                     file.write(store.tobytes())
-        partial.replace(cache)
+        Path(file.name).replace(cache)
     stored = np.memmap(cache, dtype=row, mode="c")
     names = class_names(examples)
     classes = torch.tensor([names.index(example.label) for example in examples])

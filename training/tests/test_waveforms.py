@@ -1,5 +1,6 @@
 import dataclasses
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -64,6 +65,16 @@ def test_files_are_decoded_only_once(esc50: Path, tmp_path: Path) -> None:
     decoded_at = cache.stat().st_mtime_ns
     assert torch.equal(load_windows(examples, WHOLE, folder).samples, first)
     assert cache.stat().st_mtime_ns == decoded_at
+
+
+def test_trainings_that_begin_at_once_share_one_cache(esc50: Path, tmp_path: Path) -> None:
+    examples = read_index(esc50)
+    folder = tmp_path / "runs"
+    with ThreadPoolExecutor(4) as pool:
+        at_once = [pool.submit(load_windows, examples, WHOLE, folder) for _ in range(4)]
+    alone = load_windows(examples, WHOLE, tmp_path / "alone").samples
+    assert all(torch.equal(one.result().samples, alone) for one in at_once)
+    assert [path.suffix for path in folder.iterdir()] == [".windows"]
 
 
 def test_changing_what_was_loaded_does_not_reach_the_cache(esc50: Path, tmp_path: Path) -> None:

@@ -120,21 +120,27 @@ class SonoRecord extends HTMLElement {
     const lengthS = (performance.now() - this.startedMs) / 1000;
     this.letGo();
     this.file = new File(parts, nameOf(this.recorder.mimeType), { type: this.recorder.mimeType });
+    this.part("play").inert = true;
     this.part("play").src = URL.createObjectURL(this.file);
     this.part("length").textContent = clock(lengthS);
     this.show("heard");
     const whole = squeeze(this.levels, this.bars());
     this.draw(whole, this.part("level").clientWidth / whole.length);
     this.say(`Recorded ${Math.round(lengthS)} seconds. Hear it, send it or discard it.`);
-    // Not the button: who holds a key down on "Stop" must not send with it.
-    this.part("play").focus();
   }
 
   // A recorder does not go back to write how long it has recorded: at its end the player knows.
+  // Until then it is not to be played, for what plays would stop there.
   findEnd() {
     const player = this.part("play");
-    if (player.duration !== Infinity) return;
-    player.addEventListener("durationchange", () => (player.currentTime = 0), { once: true });
+    const found = () => {
+      player.currentTime = 0;
+      player.inert = false;
+      // Not the button: who holds a key down on "Stop" must not send with it.
+      if (document.activeElement === document.body) player.focus();
+    };
+    if (player.duration !== Infinity) return found();
+    player.addEventListener("durationchange", found, { once: true });
     player.currentTime = Number.MAX_SAFE_INTEGER;
   }
 
