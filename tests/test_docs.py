@@ -5,6 +5,7 @@ import json
 import os
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 import tarfile
@@ -154,21 +155,57 @@ def test_a_restored_backup_of_sqlite_answers_as_before(
     backup = backup.replace("DATA=var", f"DATA={shlex.quote(str(house.data))}").replace(
         ".venv/bin/python", shlex.quote(sys.executable)
     )
-    run(["bash", "-euo", "pipefail", "-s"], backup, house, anna, tmp_path)
+    run(BASH, backup, house, anna, tmp_path)
     with tarfile.open(tmp_path / "backup" / "files.tar") as files:
         assert "secret_key" in files.getnames()
     before = told(house, anna)
-    assert len(before) >= 6  # an answer and its five files
 
     (tmp_path / "var").mkdir()
     assert restore.rstrip().endswith("\nmake run")
-    restore = restore.removesuffix("make run\n")
-    run(["bash", "-euo", "pipefail", "-s"], restore, house, anna, tmp_path)
-    again = House(tmp_path / "var")
+    run(BASH, restore.removesuffix("make run\n"), house, anna, tmp_path)
+    assert_same_answers(House(tmp_path / "var"), anna, before)
+
+
+def test_a_restored_backup_of_postgresql_answers_as_before(
+    shell: str, house: House, anna: Person, tmp_path: Path
+) -> None:
+    if not house.database_url:
+        pytest.skip("DATABASE_URL is not set")
+    backup, restore = (block for block in blocks("docs/operations.md", "sh")[1:4:2])
+    (tmp_path / "secrets").mkdir()
+    shutil.copy(house.data / "secret_key", tmp_path / "secrets")
+    run(BASH, without_containers(backup, house), house, anna, tmp_path)
+    before = told(house, anna)
+
+    shutil.rmtree(tmp_path / "secrets")
+    # A broker database of its own: the first house still listens to the other.
+    again = House(tmp_path / "data", REDIS_URL=house.redis_url.rpartition("/")[0] + "/1")
+    again.data.mkdir()
+    run(BASH, without_containers(restore, again), again, anna, tmp_path)
+    shutil.copy(tmp_path / "secrets" / "secret_key", again.data)
+    assert_same_answers(again, anna, before)
+
+
+BASH = ["bash", "-euo", "pipefail", "-s"]
+
+
+def without_containers(script: str, house: House) -> str:
+    """What Compose would run in its containers, on this very machine."""
+    script = re.sub(r"^docker compose (stop|up) .*\n", "", script, flags=re.M)
+    script = re.sub(r"docker compose (exec|run) .*?-T \w+ ", "", script)
+    assert "docker" not in script
+    url = shlex.quote(house.database_url)
+    script = script.replace("-U sonoscope -d sonoscope", f"-d {url}")
+    script = script.replace("-U sonoscope sonoscope", f"-d {url}")
+    return script.replace("-C /data", f"-C {shlex.quote(str(house.data))}")
+
+
+def assert_same_answers(again: House, person: Person, before: dict[str, Any]) -> None:
+    assert len(before) >= 6  # an answer and its five files
     try:
         again.open()
-        # The token and the session of before are good here too.
-        assert told(again, anna) == before
+        # The token of before is good here too.
+        assert told(again, person) == before
     finally:
         again.close()
 
