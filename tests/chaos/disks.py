@@ -8,7 +8,9 @@ from pathlib import Path
 
 from tests.chaos.stage import Skipped, Stage
 
-SIZE_MB = 48
+SIZE_MB = 64
+# Within the work on a first chunk, also on a fast machine.
+WORK_S = 0.4
 
 
 @contextmanager
@@ -33,8 +35,8 @@ def full(stage: Stage) -> None:
     ballast = stage.house.data / "media" / "ballast"
     for _ in stage.rounds():
         with stage.new_claim():
-            stage.fill(16)
-        stage.sleep(0, 1)
+            stage.fill()
+        stage.sleep(0, WORK_S)
         stage.strike()
         _fill(ballast)
         before = len(stage.client.accepted)
