@@ -20,6 +20,7 @@ from tasks.decoding import decode
 from tasks.drawing import draw
 from tasks.lease import kept
 from tasks.remote import RemoteClassifier, RemoteError
+from tasks.witness import holding
 
 logger = logging.getLogger(__name__)
 
@@ -86,7 +87,7 @@ def classify(analysis_id: str) -> None:
     logger.info("woken by %s, took %d", analysis_id, len(chunk))
     token = chunk[0].token
     try:
-        with kept(lambda: Analysis.objects.renew(token)):
+        with holding(token), kept(lambda: Analysis.objects.renew(token)):
             _hear(chunk)
     except RemoteError:
         logger.exception("a chunk of %d was not listened to", len(chunk))

@@ -13,6 +13,7 @@ from tasks.celery import app
 from tasks.classify import NotInstalledError, classifier_for
 from tasks.decoding import decode
 from tasks.lease import kept
+from tasks.witness import holding
 
 logger = logging.getLogger(__name__)
 
@@ -29,7 +30,7 @@ def study(study_id: str) -> None:
         return
     logger.info("woken by %s, looks closer at %s", study_id, mine.analysis_id)
     try:
-        with kept(lambda: Study.objects.renew(mine.token)):
+        with holding(mine.token), kept(lambda: Study.objects.renew(mine.token)):
             _make(mine)
     except Exception:
         # Ours, not the sound's: it goes back and is tried again.

@@ -20,7 +20,7 @@ from django.db.models import QuerySet
 from kombu.exceptions import OperationalError
 
 from classifier import files, leaving, studies
-from classifier.models import Analysis, Clip, Lane, Study
+from classifier.models import MOST_UNSEEN, Analysis, Clip, Lane, Study
 from classifier.nudge import nudge, nudge_study, queued_messages
 
 logger = logging.getLogger(__name__)
@@ -46,7 +46,9 @@ def sweep(shard: str) -> None:
 
 
 def return_expired() -> int:
-    return Analysis.objects.expired().give_back() + Study.objects.expired().give_back()
+    """What was held by workers that are gone without a word."""
+    analyses = Analysis.objects.expired().give_back(most=MOST_UNSEEN)
+    return analyses + Study.objects.expired().give_back(most=MOST_UNSEEN)
 
 
 def nudge_waiting() -> int:

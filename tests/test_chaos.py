@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import ExitStack
+from pathlib import Path
 
 import pytest
 import requests
@@ -62,8 +63,11 @@ def test_a_full_disk_refuses_uploads_and_blames_no_clip(stage: Stage) -> None:
     assert stage.client.refused
 
 
-def test_a_clip_that_kills_its_worker_fails_alone(stage: Stage) -> None:
-    expect_nothing_lost(stage, poison.segfault, times=1)
+def test_a_clip_that_kills_its_worker_fails_alone_and_before_any_lease_ends(
+    tmp_path: Path,
+) -> None:
+    with set_up(tmp_path / "data", seed=1, clips=0, times=0, LEASE_S="3600") as stage:
+        expect_nothing_lost(stage, poison.segfault, times=1)
 
 
 def test_the_pages_do_not_depend_on_the_worker(stage: Stage) -> None:

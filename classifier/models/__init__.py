@@ -2,6 +2,7 @@
 
 from classifier.models.analyses import (
     MOST_ATTEMPTS,
+    MOST_UNSEEN,
     UNFINISHED,
     Analysis,
     Lane,
@@ -30,6 +31,7 @@ from classifier.models.studies import (
 
 __all__ = [
     "MOST_ATTEMPTS",
+    "MOST_UNSEEN",
     "UNFINISHED",
     "Analysis",
     "ApiToken",

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from classifier.models.batches import Batch
 
 MOST_ATTEMPTS = 3
+# When a whole worker is gone, nobody saw what it died of: killed from outside, most likely.
+MOST_UNSEEN = 10
 
 
 class Lane(models.IntegerChoices):
@@ -212,14 +214,16 @@ class AnalysisQuerySet(models.QuerySet["Analysis"]):
     def give_back(
         self,
         code: str = "crashed",
-        detail: str = f"The analysis was interrupted {MOST_ATTEMPTS} times and given up.",
+        detail: str = "The analysis was interrupted {} times and given up.",
         hint: str = "Try once more; if it fails again, save the sound as 16-bit WAV first.",
+        *,
+        most: int = MOST_ATTEMPTS,
     ) -> int:
-        """RUNNING → QUEUED for these rows; one that has had its attempts fails instead, and says
-        so in these words."""
+        """RUNNING → QUEUED for these rows; one that has had its `most` attempts fails instead, and
+        says so in these words."""
         rows = self.filter(state=State.RUNNING)
-        ended = rows.filter(attempts__gte=MOST_ATTEMPTS).stop(code, detail, hint)
-        freed = rows.filter(attempts__lt=MOST_ATTEMPTS).update(
+        ended = rows.filter(attempts__gte=most).stop(code, detail.format(most), hint)
+        freed = rows.filter(attempts__lt=most).update(
             state=State.QUEUED, step=Step.NONE, leased_until=None, alone=True
         )
         return ended + freed
@@ -259,7 +263,8 @@ class Analysis(models.Model):
     """One run of one checkpoint on one clip.
 
     QUEUED → RUNNING (claim) → DONE (save_result) | FAILED (save_failure).
-    RUNNING → QUEUED when a lease runs out or a worker gives up; the third time alone → FAILED.
+    RUNNING → QUEUED when a lease runs out or a worker gives up; alone, the third time that it was
+    seen to → FAILED, and the tenth in any case.
     QUEUED → CANCELLED.
     """
 

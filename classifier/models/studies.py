@@ -93,20 +93,18 @@ class StudyQuerySet(models.QuerySet["Study"]):
             error_hint="",
         )
 
-    def give_back(self) -> int:
-        """RUNNING → QUEUED for these rows; one that has had its attempts fails instead."""
+    def give_back(self, *, most: int = MOST_ATTEMPTS) -> int:
+        """RUNNING → QUEUED for these rows; one that has had its `most` attempts fails instead."""
         rows = self.filter(state=StudyState.RUNNING)
-        ended = rows.filter(attempts__gte=MOST_ATTEMPTS).update(
+        ended = rows.filter(attempts__gte=most).update(
             state=StudyState.FAILED,
             leased_until=None,
             finished_at=timezone.now(),
             error_code="crashed",
-            error_detail=f"This closer look was interrupted {MOST_ATTEMPTS} times and given up.",
+            error_detail=f"This closer look was interrupted {most} times and given up.",
             error_hint="Ask once more; the analysis itself is not touched by this.",
         )
-        freed = rows.filter(attempts__lt=MOST_ATTEMPTS).update(
-            state=StudyState.QUEUED, leased_until=None
-        )
+        freed = rows.filter(attempts__lt=most).update(state=StudyState.QUEUED, leased_until=None)
         return ended + freed
 
     def expired(self) -> Self:
@@ -117,7 +115,8 @@ class Study(models.Model):
     """A closer look at one window of a finished analysis, made once and kept for the next asking.
 
     QUEUED → RUNNING (claim) → DONE | FAILED (finish).
-    RUNNING → QUEUED when a lease runs out or a worker gives up; the third time → FAILED.
+    RUNNING → QUEUED when a lease runs out or a worker gives up; the third time that it was
+    seen to → FAILED, and the tenth in any case.
     FAILED → QUEUED when it is asked for again.
     """
 

@@ -9,7 +9,7 @@ from django.contrib.auth.models import User
 from pytest_django import Settings
 
 from classifier import files, uploads
-from classifier.models import Analysis, Clip, State, Study, StudyKind, StudyState
+from classifier.models import MOST_UNSEEN, Analysis, Clip, State, Study, StudyKind, StudyState
 from tasks.sweep import ORPHAN_AGE_S, remove_orphans, return_expired, sweep
 
 
@@ -32,6 +32,20 @@ def test_it_returns_what_an_old_lease_holds(db: None) -> None:
     Analysis.objects.update(leased_until="2020-01-01T00:00Z")
     assert return_expired() == 1
     assert Analysis.objects.get().state == State.QUEUED
+
+
+def test_a_clip_that_was_with_many_killed_workers_is_given_up_at_last(db: None) -> None:
+    """Nobody saw what those workers died of, so it takes more of them than three."""
+    owner = User.objects.create_user("anna")
+    uploads.accept([b"x"], name="x", owner=owner)
+    for _ in range(MOST_UNSEEN):
+        assert Analysis.objects.get().state == State.QUEUED
+        assert len(Analysis.objects.claim(16, 1000)) == 1
+        Analysis.objects.update(leased_until="2020-01-01T00:00Z")
+        assert return_expired() == 1
+    row = Analysis.objects.get()
+    assert (row.state, row.error_code) == (State.FAILED, "crashed")
+    assert f"{MOST_UNSEEN} times" in row.error_detail
 
 
 def test_it_returns_a_study_and_keeps_only_the_folder_that_its_row_names(db: None) -> None:
