@@ -16,7 +16,7 @@ import pytest
 import requests
 from django.core.management import get_commands
 
-from tests.house import PASSWORD, ROOT, House, Person
+from tests.house import PASSWORD, ROOT, House, Person, wait_for
 from webapp import env
 from webapp.configuration import PAPER, paper
 
@@ -155,6 +155,7 @@ def test_a_restored_backup_of_sqlite_answers_as_before(
     backup = backup.replace("DATA=var", f"DATA={shlex.quote(str(house.data))}").replace(
         ".venv/bin/python", shlex.quote(sys.executable)
     )
+    wait_for(lambda: not unfinished(anna), 60, "what the examples left")
     run(BASH, backup, house, anna, tmp_path)
     with tarfile.open(tmp_path / "backup" / "files.tar") as files:
         assert "secret_key" in files.getnames()
@@ -174,6 +175,7 @@ def test_a_restored_backup_of_postgresql_answers_as_before(
     backup, restore = (block for block in blocks("docs/operations.md", "sh")[1:4:2])
     (tmp_path / "secrets").mkdir()
     shutil.copy(house.data / "secret_key", tmp_path / "secrets")
+    wait_for(lambda: not unfinished(anna), 60, "what the examples left")
     run(BASH, without_containers(backup, house), house, anna, tmp_path)
     before = told(house, anna)
 
@@ -198,6 +200,11 @@ def without_containers(script: str, house: House) -> str:
     script = script.replace("-U sonoscope -d sonoscope", f"-d {url}")
     script = script.replace("-U sonoscope sonoscope", f"-d {url}")
     return script.replace("-C /data", f"-C {shlex.quote(str(house.data))}")
+
+
+def unfinished(person: Person) -> list[Any]:
+    found = [person.get(f"/api/v1/analyses/?state={state}") for state in ("queued", "running")]
+    return [row for answer in found for row in answer.json()["results"]]
 
 
 def assert_same_answers(again: House, person: Person, before: dict[str, Any]) -> None:
