@@ -23,10 +23,12 @@ from django.db import DatabaseError, connection
 from django.db.migrations.executor import MigrationExecutor
 from django.utils import timezone
 from kombu.exceptions import OperationalError
+from redis.exceptions import RedisError
 
 from classifier import checkpoints
 from classifier.models import Analysis, Lane
 from classifier.nudge import queued_messages, sender
+from classifier.precision import DAYS, recomputed_windows
 
 LEAST_FREE_BYTES = 200_000_000
 COMFORTABLE_FREE_BYTES = 5_000_000_000
@@ -326,6 +328,23 @@ def inference() -> Finding:
     )
 
 
+def precision() -> Finding:
+    """Windows whose first pass gave NaN or infinity. Their answers were computed again."""
+    try:
+        windows = recomputed_windows()
+    except (RedisError, ValueError) as error:
+        return warning(f"the count cannot be read: {error}", "See `broker` above.")
+    seen = f"{windows} windows recomputed in fp32 in {DAYS} days"
+    if not windows:
+        return ok(seen)
+    return warning(
+        seen,
+        "The answers are right. If there are many, start workers with "
+        "ONEDNN_MAX_CPU_ISA=AVX512_CORE_BF16, which avoids a fault of PyTorch on processors "
+        "with AMX.",
+    )
+
+
 # --- addresses ----------------------------------------------------------------------------
 
 
@@ -367,6 +386,7 @@ RULES: dict[str, Callable[[], Finding]] = {
     "static": static_files,
     "checkpoint": checkpoint,
     "inference": inference,
+    "precision": precision,
     "database": database,
     "place": database_place,
     "migrations": migrations,

@@ -63,6 +63,21 @@ class Channels:
     shares: Array | None
 
 
+def all_finite(row: Array | Inside | Channels) -> bool:
+    """Whether nothing in the row of one window is NaN or infinite."""
+    if isinstance(row, Inside):
+        shown = [channel for channels in row.strongest.values() for channel in channels]
+        arrays = [row.logits, row.pooled, row.evidence]
+        arrays += [one.mean for one in row.maps.values()]
+        arrays += [channel.values for channel in shown]
+        arrays.append(np.array([channel.share for channel in shown]))
+    elif isinstance(row, Channels):
+        arrays = [row.values] if row.shares is None else [row.values, row.shares]
+    else:
+        arrays = [row]
+    return all(bool(np.isfinite(array).all()) for array in arrays)
+
+
 def look_into(
     model: AudioCNN, pictures: Tensor, silence: float, classes: Tensor, precision: torch.dtype
 ) -> list[Inside]:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from django.conf import settings
 
-from classifier import checkpoints, files
+from classifier import checkpoints, files, precision
 from classifier.models import Analysis, Step
 from classifier.results import ClipFacts, Outcome, save_failure, save_result
 from ml.audio import Sound
@@ -68,7 +68,7 @@ def classifier_for(identity: str) -> Classifier:
 # Both are loaded once per process, and anew when another file is put in their place.
 @lru_cache(maxsize=MOST_LOADED)
 def _local(path: Path, identity: str) -> Classifier:
-    return Classifier.load(path)
+    return Classifier.load(path, on_recomputed=precision.count_recomputed)
 
 
 @lru_cache(maxsize=MOST_LOADED)

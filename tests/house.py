@@ -40,7 +40,7 @@ class House:
             "ORIGIN": self.url,
             "DATABASE_URL": self.database_url,
             "REMAP_SIGTERM": "SIGQUIT",
-            # Two of these may stand on one machine, and torch's threads wait by spinning.
+            # Two of these may stand on one machine, each with a fair share of it.
             "WORKER_THREADS": "1",
             "LEASE_S": "4",
             "SWEEP_EVERY_S": "1",

@@ -167,10 +167,12 @@ def test_a_folder_dropped_among_files_is_shown_the_way_to_a_batch(
 ) -> None:
     page = context.new_page()
     sign_up(page, house, "ida")
-    page.evaluate(
-        """() => { const data = new DataTransfer();
+    expect(page.locator("form.drop")).to_be_visible()
+    page.wait_for_load_state("load")  # the script that handles the drop has run
+    page.locator("form.drop").evaluate(
+        """(form) => { const data = new DataTransfer();
         data.items.add(new File(["PK"], "night.zip"));
-        document.querySelector("form.drop").dispatchEvent(
+        form.dispatchEvent(
           new DragEvent("drop", { dataTransfer: data, bubbles: true, cancelable: true })) }"""
     )
     page.get_by_role("link", name="drop it there").click()

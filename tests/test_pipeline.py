@@ -345,6 +345,7 @@ def test_it_says_whether_it_is_alive_and_ready(house: House) -> None:
         "worker",
         "checkpoint",
         "static",
+        "precision",
     }
 
 

@@ -36,9 +36,11 @@ class Curves:
         if epoch == 0:
             self.writer.add_text("Read me", "\n\n".join(_notes(plan)), 0)
 
-    def trained(self, epoch: int, loss: float, rate: float) -> None:
+    def trained(self, epoch: int, loss: float, rate: float, skipped_steps: int) -> None:
+        """skipped_steps: of the whole run so far, because they were not finite."""
         self.writer.add_scalar("Loss/Train", loss, epoch)
         self.writer.add_scalar("Learning_Rate", rate, epoch)
+        self.writer.add_scalar("Skipped_Steps", skipped_steps, epoch)
 
     def measured(
         self, epoch: int, fold: str, answered: Predictions, classes: Sequence[str]

@@ -1,6 +1,8 @@
 """The loop: what one epoch of training does, and what must survive between two."""
 
 import copy
+import logging
+import warnings
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -16,9 +18,15 @@ from training.augment import augmented
 from training.config import Recipe
 from training.waveforms import to_float
 
+logger = logging.getLogger(__name__)
+
+
+# Non-finite steps of one epoch that are blamed on chance; the next one ends bf16, or the run.
+TOLERATED_STEPS = 1
+
 
 class Diverged(Exception):
-    """The loss is no number any more."""
+    """The loss or its gradients are not finite in fp32."""
 
 
 @dataclass(slots=True)
@@ -27,6 +35,8 @@ class Run:
 
     `average` is the network that is shipped: the mean of the weights' last steps, or the model
     itself where the recipe asks for none.
+    precision: the recipe's, until bf16 fails repeatedly; then "fp32" to the end ·
+    skipped_steps: those whose loss or gradients were not finite.
     """
 
     model: AudioCNN
@@ -34,6 +44,8 @@ class Run:
     optimiser: torch.optim.Optimizer
     schedule: torch.optim.lr_scheduler.LRScheduler
     generator: torch.Generator
+    precision: str = "fp32"
+    skipped_steps: int = 0
     epoch: int = 0
     best_epoch: int = 0
     best_accuracy: float = -1.0
@@ -48,6 +60,8 @@ class Run:
             "generator": self.generator.get_state(),
             "torch_rng": torch.get_rng_state(),
             "cuda_rng": torch.cuda.get_rng_state() if cuda else None,
+            "precision": self.precision,
+            "skipped_steps": self.skipped_steps,
             "epoch": self.epoch,
             "best": (self.best_epoch, self.best_accuracy),
         }
@@ -61,6 +75,8 @@ class Run:
         torch.set_rng_state(state["torch_rng"])
         if state["cuda_rng"] is not None and torch.cuda.is_available():
             torch.cuda.set_rng_state(state["cuda_rng"])
+        self.precision = state["precision"]
+        self.skipped_steps = state["skipped_steps"]
         self.epoch = state["epoch"]
         self.best_epoch, self.best_accuracy = state["best"]
 
@@ -86,7 +102,7 @@ def start(recipe: Recipe, classes: int, steps_per_epoch: int, device: torch.devi
     )
     generator = torch.Generator().manual_seed(recipe.seed)
     average = copy.deepcopy(model) if recipe.ema else model
-    return Run(model, average, optimiser, schedule, generator)
+    return Run(model, average, optimiser, schedule, generator, recipe.precision)
 
 
 @torch.no_grad()
@@ -134,14 +150,16 @@ def train_epoch(
 ) -> float:
     """samples: (windows, n) int16 · labels: (windows,) int64 · rows: which are learned from.
 
-    `on_step` is told the step and its loss, a scalar still on the device: reading it waits for
-    the device. Returns the mean loss. Raises Diverged.
+    `on_step` is told the step and its loss, a scalar still on the device. A step whose loss or
+    gradients are not finite changes nothing; see `_on_skipped`. Returns the mean loss of the
+    others. Raises Diverged.
     """
     device = run.model.fc.weight.device
     order = rows[torch.randperm(len(rows), generator=run.generator)]
     progress = run.epoch / recipe.epochs
     run.model.train()
     losses = []
+    skipped_before = run.skipped_steps
     parts = zip(
         batches(samples, order, recipe.batch, device), order.split(recipe.batch), strict=True
     )
@@ -150,44 +168,91 @@ def train_epoch(
         picture, targets = augmented(
             to_float(part), targets, recipe, log_mel, progress, run.generator
         )
-        loss = loss_of(run.model, picture, targets, recipe)
-        run.optimiser.zero_grad(set_to_none=True)
-        loss.backward()
-        run.optimiser.step()
-        run.schedule.step()
-        if recipe.ema:
-            follow(run.average, run.model, recipe.ema)
-        losses.append(loss.detach())
-        on_step(step, losses[-1])
-    mean = torch.stack(losses).double().mean().item()
-    if mean != mean:
-        raise Diverged(
-            f"The loss of epoch {run.epoch + 1} is not a number: try a lower learning_rate, "
-            "or precision=fp32."
-        )
+        loss = take_step(run, picture, targets, recipe)
+        if loss is None:
+            _on_skipped(run, run.skipped_steps - skipped_before)
+            continue
+        losses.append(loss)
+        on_step(step, loss)
+    if not losses:
+        raise _diverged(run)
     run.epoch += 1
-    return mean
+    return torch.stack(losses).double().mean().item()
 
 
-def loss_of(model: AudioCNN, picture: Tensor, targets: Tensor, recipe: Recipe) -> Tensor:
+def take_step(run: Run, picture: Tensor, targets: Tensor, recipe: Recipe) -> Tensor | None:
+    """Learn from one batch. Returns the loss, or None where it or a gradient is not finite: then
+    weights, averages and statistics stay as they were, and only the schedule moves on."""
+    statistics = [buffer.clone() for buffer in run.model.buffers()]
+    loss = loss_of(run.model, picture, targets, recipe, run.precision)
+    run.optimiser.zero_grad(set_to_none=True)
+    loss.backward()
+    gradients = [p.grad for p in run.model.parameters() if p.grad is not None]
+    norm = torch.nn.utils.get_total_norm(gradients)
+    finite = bool(torch.isfinite(loss.detach() + norm))
+    if finite:
+        run.optimiser.step()
+    else:
+        run.skipped_steps += 1
+        torch._foreach_copy_(list(run.model.buffers()), statistics)
+    with warnings.catch_warnings():
+        # PyTorch warns where the very first optimiser step was skipped.
+        warnings.filterwarnings("ignore", "Detected call of `lr_scheduler.step", UserWarning)
+        run.schedule.step()
+    if not finite:
+        return None
+    if recipe.ema:
+        follow(run.average, run.model, recipe.ema)
+    return loss.detach()
+
+
+def _on_skipped(run: Run, in_this_epoch: int) -> None:
+    """One skipped step an epoch is tolerated; at the next bf16 gives way to fp32, and in fp32 the
+    run has diverged."""
+    if in_this_epoch <= TOLERATED_STEPS:
+        return
+    if run.precision == "fp32":
+        raise _diverged(run)
+    logger.warning(
+        "Epoch %d: %d steps were not finite in bf16 and were skipped; training goes on in fp32.",
+        run.epoch + 1,
+        in_this_epoch,
+    )
+    run.precision = "fp32"
+
+
+def _diverged(run: Run) -> Diverged:
+    return Diverged(
+        f"The loss of epoch {run.epoch + 1} is not finite in {run.precision}: "
+        "try a lower learning_rate."
+    )
+
+
+def loss_of(
+    model: AudioCNN, picture: Tensor, targets: Tensor, recipe: Recipe, precision: str
+) -> Tensor:
     """Cross-entropy with soft targets (batch, classes)."""
-    with torch.autocast(picture.device.type, torch.bfloat16, enabled=recipe.precision == "bf16"):
+    with torch.autocast(picture.device.type, torch.bfloat16, enabled=precision == "bf16"):
         logits = model(picture.contiguous(memory_format=torch.channels_last)).logits
     return F.cross_entropy(logits.float(), targets, label_smoothing=recipe.label_smoothing)
 
 
 @torch.inference_mode()
 def answers(
-    model: AudioCNN, log_mel: LogMel, samples: Tensor, rows: Tensor, recipe: Recipe
+    model: AudioCNN, log_mel: LogMel, samples: Tensor, rows: Tensor, recipe: Recipe, precision: str
 ) -> Tensor:
-    """Logits (rows, classes), float32 on the CPU, for the windows as they are."""
+    """Logits (rows, classes), float32 on the CPU, for the windows as they are.
+
+    A batch that is not finite in bf16 is computed again in fp32.
+    """
     device = model.fc.weight.device
     model.eval()
     logits = []
     for part in batches(samples, rows, 2 * recipe.batch, device):
         picture = log_mel(to_float(part)).contiguous(memory_format=torch.channels_last)
-        with torch.autocast(device.type, torch.bfloat16, enabled=recipe.precision == "bf16"):
-            logits.append(model(picture).logits.float().cpu())
+        with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16"):
+            found = model(picture).logits.float().cpu()
+        logits.append(found if torch.isfinite(found).all() else model(picture).logits.cpu())
     return torch.cat(logits)
 
 

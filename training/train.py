@@ -48,7 +48,7 @@ class Work:
         """The window rows of that fold, and what the shipped network says of them."""
         rows = self.windows.of(self.plan.examples, [fold])
         logits = engine.answers(
-            run.average, self.log_mel, self.windows.samples, rows, self.plan.recipe
+            run.average, self.log_mel, self.windows.samples, rows, self.plan.recipe, run.precision
         )
         clips, places = self.windows.clips[rows].unique(return_inverse=True)
         labels = self.windows.labels[rows].new_zeros(len(clips))
@@ -75,7 +75,13 @@ def train(plan: Plan) -> Path:
             _epoch(run, work, curves, progress)
     figures = _finish(run, work, curves)
     curves.close(figures)
-    print(json.dumps({"checkpoint": str(plan.checkpoint), "accuracy": figures}))
+    report_line = {
+        "checkpoint": str(plan.checkpoint),
+        "accuracy": figures,
+        "skipped_steps": run.skipped_steps,
+        "precision": run.precision,
+    }
+    print(json.dumps(report_line))
     return plan.checkpoint
 
 
@@ -118,7 +124,7 @@ def _epoch(run: Run, work: Work, curves: Curves, progress: Progress) -> None:
         run, recipe, work.log_mel, work.windows.samples, work.windows.labels, work.learned,
         progress.step,
     )  # fmt: skip
-    curves.trained(run.epoch, loss, float(run.schedule.get_last_lr()[0]))
+    curves.trained(run.epoch, loss, float(run.schedule.get_last_lr()[0]), run.skipped_steps)
     last = run.epoch == recipe.epochs
     accuracy = None
     if plan.validation_fold is not None:
@@ -190,6 +196,11 @@ def _notes(run: Run, plan: Plan) -> list[str]:
         notes.append(
             f"Fold {plan.test_fold} was measured every {plan.watch} epochs for curves and decided "
             "nothing."
+        )
+    if run.skipped_steps:
+        notes.append(
+            f"Training steps skipped because they were not finite: {run.skipped_steps}. "
+            f"The last epoch was trained in {run.precision}."
         )
     return notes
 

@@ -10,7 +10,7 @@ from django.contrib.auth.models import User
 from django.utils import timezone
 from pytest_django import Settings
 
-from classifier import checks
+from classifier import checks, precision
 from classifier.models import State
 from classifier.tests.conftest import queued
 from tests.checkpoints import described
@@ -63,6 +63,19 @@ def test_listening_at_modal_needs_a_token(
     assert checks.inference().verdict == "wrong"
     monkeypatch.setenv("MODAL_TOKEN_SECRET", "as-1")
     assert checks.inference().verdict == "ok"
+
+
+def test_a_count_that_cannot_be_read_is_said(settings: Settings) -> None:
+    settings.CACHES = {
+        "default": {
+            "BACKEND": "django.core.cache.backends.redis.RedisCache",
+            "LOCATION": "redis://127.0.0.1:9/0",
+        }
+    }
+    precision.count_recomputed(2)  # an analysis never fails because it cannot be counted
+    assert checks.precision().verdict == "warning"
+    settings.CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
+    assert checks.precision() == checks.ok("0 windows recomputed in fp32 in 7 days")
 
 
 def test_sqlite_does_not_belong_on_a_network_disk(tmp_path: Path) -> None:

@@ -1,12 +1,14 @@
+from collections.abc import Callable
+from copy import deepcopy
 from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from ml.checkpoint import CheckpointInfo
-from ml.inference import Array, Classifier, Result
+from ml.inference import Array, Classifier, NonFiniteError, Result
 from ml.model import AudioCNN, Heard, map_names
 from ml.tests.conftest import CLASSES, RATE_HZ, SHORT
 from tests import cast
@@ -15,8 +17,13 @@ CPU = torch.device("cpu")
 WINDOW = SHORT.window_samples
 
 
-def make(network: AudioCNN, info: CheckpointInfo, precision: torch.dtype) -> Classifier:
-    return Classifier(network, info, "tiny@0123456789ab", CPU, precision)
+def make(
+    network: AudioCNN,
+    info: CheckpointInfo,
+    precision: torch.dtype,
+    on_recomputed: Callable[[int], object] = lambda windows: None,
+) -> Classifier:
+    return Classifier(network, info, "tiny@0123456789ab", CPU, precision, on_recomputed)
 
 
 @pytest.fixture
@@ -53,8 +60,11 @@ def assert_same(one: Result, other: Result, tolerance: float = 1e-4) -> None:
     ]
     for a, b in pairs:
         assert np.allclose(a, b, atol=tolerance * max(1.0, float(np.abs(a).max())))
-    # A unit that is just on or just off, by rounding, moves a cell's gradient a little.
-    assert np.allclose(one.inside.evidence, other.inside.evidence, atol=0.01)
+    # Rounding turns a ReLU that is near zero on or off, which changes a few cells' gradients by
+    # more than rounding itself; how many depends on the processor's order of summation.
+    differences = np.abs(one.inside.evidence - other.inside.evidence)
+    assert differences.mean() < 0.002
+    assert np.quantile(differences, 0.99) < 0.02
     assert one.window_starts_s == other.window_starts_s
     assert one.shown_window == other.shown_window
     assert one.inside.maps.keys() == other.inside.maps.keys()
@@ -260,3 +270,125 @@ def test_when_not_even_one_window_fits_it_says_so(cramped: Cramped, info: Checkp
     cramped.room = 0
     with pytest.raises(torch.OutOfMemoryError):
         make(cramped, info, torch.float32).classify([cast.noise(0.5)])
+
+
+# --- NaN and infinity ---------------------------------------------------------------------
+
+
+class Breakable:
+    """A copy of a network in which passes in these precisions hold `value` in the first window,
+    while `broken` is set."""
+
+    def __init__(
+        self,
+        network: AudioCNN,
+        value: float,
+        *precisions: torch.dtype,
+        place: str = "layer4.0.conv1",
+        broken: bool = False,
+    ) -> None:
+        self.model = deepcopy(network)
+        self.value, self.precisions, self.broken = value, precisions, broken
+        self.model.get_submodule(place).register_forward_hook(self._inject)
+
+    def _inject(self, module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> Tensor:
+        if not self.broken or output.dtype not in self.precisions:
+            return output
+        output = output.clone()
+        output[0, 0, 0, 0] = self.value
+        return output
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+@pytest.mark.parametrize("place", ["conv1.0", "layer4.0.conv1"])
+def test_a_window_that_is_not_finite_is_computed_again_in_fp32(
+    network: AudioCNN,
+    info: CheckpointInfo,
+    caplog: pytest.LogCaptureFixture,
+    value: float,
+    place: str,
+) -> None:
+    sounds = many_sounds(3)
+    exact = make(network, info, torch.float32).classify(sounds)
+    counted: list[int] = []
+    breakable = Breakable(network, value, torch.bfloat16, place=place)
+    classifier = make(breakable.model, info, torch.bfloat16, counted.append)
+    classifier.chunk_windows = 1
+    breakable.broken = True
+    results = classifier.classify(sounds)
+    for result, expected in zip(results, exact, strict=True):
+        assert_same(result, expected)
+    assert sum(counted) == classifier.recomputed_windows >= len(sounds)
+    assert [record.levelname for record in caplog.records] == ["WARNING"], "once, not each time"
+    assert "not finite" in caplog.text
+
+
+def test_a_map_that_is_not_finite_is_computed_again_though_relu_hides_it(
+    network: AudioCNN, info: CheckpointInfo
+) -> None:
+    sound = cast.chirp(duration_s=0.5)
+    (exact,) = make(network, info, torch.float32).look([sound], [[0]])
+    breakable = Breakable(network, float("-inf"), torch.bfloat16, place="layer2.1.bn2")
+    classifier = make(breakable.model, info, torch.bfloat16)
+    breakable.broken = True
+    (found,) = classifier.look([sound], [[0]])
+    assert classifier.recomputed_windows == 1
+    for name, map_ in found.maps.items():
+        assert np.allclose(map_.mean, exact.maps[name].mean, atol=1e-4), name
+
+
+def test_only_the_broken_window_of_a_chunk_is_computed_again(
+    network: AudioCNN, info: CheckpointInfo
+) -> None:
+    sounds = [cast.noise(0.5, seed=seed) for seed in range(4)]
+    coarse = make(network, info, torch.bfloat16).classify(sounds)
+    (exact,) = make(network, info, torch.float32).classify(sounds[:1])
+    breakable = Breakable(network, float("nan"), torch.bfloat16)
+    classifier = make(breakable.model, info, torch.bfloat16)
+    breakable.broken = True
+    results = classifier.classify(sounds)
+    assert classifier.recomputed_windows == 2, "in the answers, and in the look inside"
+    assert_same(results[0], exact)
+    for result, expected in zip(results[1:], coarse[1:], strict=True):
+        assert np.array_equal(result.probabilities, expected.probabilities)
+
+
+def test_the_channels_of_a_map_are_computed_again_in_fp32(
+    network: AudioCNN, info: CheckpointInfo
+) -> None:
+    sound = cast.chirp(duration_s=0.5)
+    exact = make(network, info, torch.float32).channels(sound, "layer4", 0)
+    breakable = Breakable(network, float("nan"), torch.bfloat16)
+    classifier = make(breakable.model, info, torch.bfloat16)
+    breakable.broken = True
+    found = classifier.channels(sound, "layer4", 0)
+    assert np.allclose(found.values, exact.values, atol=1e-4)
+    assert found.shares is not None and np.isfinite(found.shares).all()
+
+
+def test_a_network_that_is_not_finite_in_fp32_either_is_an_error(
+    network: AudioCNN, info: CheckpointInfo
+) -> None:
+    breakable = Breakable(network, float("nan"), torch.bfloat16, torch.float32)
+    for precision in (torch.bfloat16, torch.float32):
+        breakable.broken = False
+        classifier = make(breakable.model, info, precision)
+        breakable.broken = True
+        with pytest.raises(NonFiniteError, match="fp32"):
+            classifier.classify([cast.noise(0.5)])
+    with pytest.raises(NonFiniteError):
+        make(breakable.model, info, torch.bfloat16)
+
+
+@pytest.mark.parametrize("value", [float("nan"), 1e4])
+def test_a_precision_that_fails_the_self_test_is_not_used(
+    network: AudioCNN, info: CheckpointInfo, caplog: pytest.LogCaptureFixture, value: float
+) -> None:
+    breakable = Breakable(network, value, torch.bfloat16, broken=True)
+    classifier = make(breakable.model, info, torch.bfloat16)
+    assert classifier.precision == torch.float32
+    assert "fp32 is used instead" in caplog.text
+    (result,) = classifier.classify([cast.noise(0.5)])
+    (exact,) = make(network, info, torch.float32).classify([cast.noise(0.5)])
+    assert_same(result, exact)
+    assert classifier.recomputed_windows == 0

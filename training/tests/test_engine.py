@@ -1,4 +1,6 @@
+import copy
 import io
+import itertools
 
 import numpy as np
 import pytest
@@ -159,7 +161,7 @@ def test_answers_do_not_depend_on_the_size_of_the_batch(log_mel: LogMel, samples
     run = engine.start(RECIPE, 2, 2, CPU)
     rows = torch.tensor([6, 1, 3])
     one, other = (
-        engine.answers(run.model, log_mel, samples, rows, Recipe(batch=batch, precision="fp32"))
+        engine.answers(run.model, log_mel, samples, rows, Recipe(batch=batch), "fp32")
         for batch in (1, 8)
     )
     assert one.shape == (3, 2)
@@ -172,3 +174,80 @@ def test_a_loss_that_is_no_number_stops_the_run(log_mel: LogMel, samples: Tensor
         run.model.fc.weight.fill_(float("nan"))
     with pytest.raises(Diverged, match="learning_rate"):
         train(run, RECIPE, log_mel, samples, 1)
+
+
+# --- NaN and infinity ---------------------------------------------------------------------
+
+
+def fail_at(run: Run, calls: set[int], value: float, only_bf16: bool = False) -> None:
+    """Put `value` into an activation of layer4 in these forward passes, counted from 0."""
+    count = itertools.count()
+
+    def inject(module: object, inputs: tuple[Tensor, ...], output: Tensor) -> Tensor:
+        if next(count) not in calls or (only_bf16 and output.dtype != torch.bfloat16):
+            return output
+        broken = output.clone()
+        broken[0, 0, 0, 0] = value
+        return broken
+
+    run.model.layer4[0].get_submodule("conv1").register_forward_hook(inject)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_a_step_that_is_not_finite_is_skipped_and_counted(
+    log_mel: LogMel, samples: Tensor, value: float
+) -> None:
+    run = engine.start(RECIPE, 2, 2, CPU)
+    fail_at(run, {1}, value)
+    losses = train(run, RECIPE, log_mel, samples, 2)
+    assert np.isfinite(losses).all()
+    assert (run.skipped_steps, run.precision) == (1, "bf16")
+    for network in (run.model, run.average):
+        for name, tensor in network.state_dict().items():
+            assert torch.isfinite(tensor).all(), name
+
+
+def test_a_skipped_step_changes_no_weight_and_no_statistic(
+    log_mel: LogMel, samples: Tensor
+) -> None:
+    run = engine.start(RECIPE, 2, 2, CPU)
+    fail_at(run, {0}, float("nan"))
+    before = copy.deepcopy(run.model)
+    targets = torch.eye(2)[LABELS[:4]]
+    assert engine.take_step(run, log_mel(to_float(samples[:4])), targets, RECIPE) is None
+    assert_same_weights(run.model, before)
+    assert run.schedule.last_epoch == 1, "the schedule moves on, so that it ends with the run"
+
+
+def test_training_goes_on_in_fp32_when_bf16_fails_again(
+    log_mel: LogMel, samples: Tensor, caplog: pytest.LogCaptureFixture
+) -> None:
+    recipe = Recipe(epochs=3, batch=2)
+    run = engine.start(recipe, 2, 4, CPU)
+    fail_at(run, set(range(99)), float("nan"), only_bf16=True)
+    losses = train(run, recipe, log_mel, samples, 3)
+    assert np.isfinite(losses).all()
+    assert (run.skipped_steps, run.precision) == (2, "fp32")
+    assert [record.message for record in caplog.records] == [
+        "Epoch 1: 2 steps were not finite in bf16 and were skipped; training goes on in fp32."
+    ]
+    resumed = engine.start(recipe, 2, 4, CPU)
+    resumed.restore(run.state())
+    assert (resumed.skipped_steps, resumed.precision) == (2, "fp32"), "also after a restart"
+
+
+def test_a_run_that_fails_in_fp32_too_has_diverged(log_mel: LogMel, samples: Tensor) -> None:
+    recipe = Recipe(epochs=1, batch=2, precision="fp32")
+    run = engine.start(recipe, 2, 4, CPU)
+    fail_at(run, {1, 2}, float("inf"))
+    with pytest.raises(Diverged, match="fp32"):
+        train(run, recipe, log_mel, samples, 1)
+
+
+def test_a_measurement_that_is_not_finite_is_computed_again_in_fp32(
+    log_mel: LogMel, samples: Tensor
+) -> None:
+    run = engine.start(RECIPE, 2, 2, CPU)
+    exact = engine.answers(run.model, log_mel, samples, ROWS, RECIPE, "fp32")
+    fail_at(run, set(range(99)), float("nan"), only_bf16=True)
+    assert torch.equal(engine.answers(run.model, log_mel, samples, ROWS, RECIPE, "bf16"), exact)

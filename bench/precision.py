@@ -1,0 +1,58 @@
+"""The reduced precision of this processor beside fp32, over every clip of ESC-50.
+
+`ESC50_DIR=… python -m bench.precision`: windows that had to be computed again, clips whose top
+class differs, and the largest difference of a probability.
+"""
+
+import json
+import os
+import sys
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from ml import checkpoint
+from ml.audio import read
+from ml.inference import Classifier
+from training.dataset import read_index
+from training.evaluate import machine
+
+CLIPS_AT_ONCE = 32
+
+
+def main() -> None:
+    folder = os.environ.get("ESC50_DIR")
+    if not folder:
+        sys.exit("Set ESC50_DIR to a folder with audio/ and meta/esc50.csv.")
+    reduced = Classifier.load(checkpoint.default_path())
+    exact = Classifier.load(checkpoint.default_path(), precision=torch.float32)
+    examples = read_index(Path(folder))
+    differences, same = [], 0
+    for first in range(0, len(examples), CLIPS_AT_ONCE):
+        waveforms = [
+            read(example.path, exact.info.features.sample_rate).waveform
+            for example in examples[first : first + CLIPS_AT_ONCE]
+        ]
+        # `classify` computes the maps and the evidence as well, and checks that all are finite.
+        for one, other in zip(reduced.classify(waveforms), exact.answers(waveforms), strict=True):
+            same += one.answer == other.answer
+            differences.append(np.abs(one.probabilities - other.probabilities).max())
+    print(
+        json.dumps(
+            {
+                "processor": machine(reduced.device),
+                "precision": str(reduced.precision),
+                "checkpoint": reduced.identity,
+                "clips": len(examples),
+                "windows computed again in fp32": reduced.recomputed_windows,
+                "same top class as fp32": round(same / len(examples), 4),
+                "largest difference of a probability": round(float(max(differences)), 4),
+            },
+            indent=2,
+        )
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,64 @@
+"""A processor whose bfloat16 gives NaN: a real worker still answers, and says that it happened."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import requests
+import torch
+
+from ml.audio import read
+from ml.checkpoint import SHIPPED
+from ml.inference import Classifier, pick_precision
+from tests import cast
+from tests.house import House
+from tests.test_doctor import doctor
+
+# Python imports a module of this name before anything else. Single windows give NaN in bf16; the
+# self-test's batch of several does not, or the worker would use fp32 from the start.
+_HOOK = """
+import sys
+if "worker" in sys.orig_argv:
+    import torch
+    def break_single_windows(module, inputs, output):
+        if type(module) is torch.nn.Linear and output.dtype == torch.bfloat16 and len(output) == 1:
+            return output * float("nan")
+    torch.nn.modules.module.register_module_forward_hook(break_single_windows)
+"""
+
+
+@pytest.fixture(scope="module")
+def nan_house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
+    if pick_precision(torch.device("cpu")) != torch.bfloat16 or torch.cuda.is_available():
+        pytest.skip("workers compute in fp32 here")
+    folder: Path = tmp_path_factory.mktemp("hook")
+    (folder / "sitecustomize.py").write_text(_HOOK)
+    house = House(tmp_path_factory.mktemp("nan"), PYTHONPATH=str(folder))
+    house.open()
+    yield house
+    house.close()
+
+
+def test_a_worker_whose_bf16_gives_nan_answers_in_fp32_and_counts_it(
+    nan_house: House, tmp_path: Path
+) -> None:
+    person = nan_house.person()
+    exact = Classifier.load(SHIPPED, precision=torch.float32)
+    for sound in (cast.chirp(duration_s=1.0), cast.noise(1.0)):
+        path = tmp_path / "sound.wav"
+        path.write_bytes(cast.encode(sound))
+        (expected,) = exact.answers([read(path, exact.info.features.sample_rate).waveform])
+        analysis = person.wait(person.submit(path.name, path.read_bytes()))
+        best = analysis["predictions"][0]
+        assert best["confidence"] == pytest.approx(float(expected.probabilities.max()), abs=1e-3)
+    # Two passes a clip: the answer, and the look inside.
+    said = "4 windows recomputed in fp32 in 7 days"
+    assert nan_house.log("worker").count("not finite in torch.bfloat16") == 1
+    ready = requests.get(f"{nan_house.url}/readyz", timeout=30)
+    assert ready.status_code == 200
+    assert ready.json()["checks"]["precision"] == {"ok": True, "detail": said}
+    status, report = doctor(nan_house, "--only", "precision", "--json")
+    finding = json.loads(report)["checks"]["precision"]
+    assert (status, finding["verdict"], finding["seen"]) == (0, "warning", said)
+    assert "ONEDNN_MAX_CPU_ISA" in finding["hint"]
