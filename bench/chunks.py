@@ -5,7 +5,7 @@ import time
 
 from ml import checkpoint
 from ml.inference import Classifier
-from tests import cast
+from tests import fixtures
 
 WINDOWS = 128
 SIZES = (1, 2, 4, 8, 16, 32, 64)
@@ -14,7 +14,7 @@ SIZES = (1, 2, 4, 8, 16, 32, 64)
 def main() -> None:
     classifier = Classifier.load(checkpoint.default_path())
     rate = classifier.info.features.sample_rate
-    waveforms = [cast.noise(5.0, rate, seed=seed) for seed in range(WINDOWS)]
+    waveforms = [fixtures.noise(5.0, rate, seed=seed) for seed in range(WINDOWS)]
     rates = {}
     for size in SIZES:
         classifier.chunk_windows = size

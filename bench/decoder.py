@@ -15,9 +15,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
 
-from ml.audio import read
-from ml.decoder import FILES_PER_CHILD, Decoder
-from tests import cast
+from ml.audio.decode import read
+from ml.audio.decoder import FILES_PER_CHILD, Decoder
+from tests import fixtures
 
 RATE_HZ = 32_000
 FORMS = ("WAV", "FLAC", "OGG", "MP3", "M4A", "WebM")
@@ -77,8 +77,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "sound"
         for form in FORMS:
-            rate_hz = cast.RATES_HZ.get(form, 44_100)
-            path.write_bytes(cast.encode(cast.noise(5.0, rate_hz), rate_hz, form))
+            rate_hz = fixtures.RATES_HZ.get(form, 44_100)
+            path.write_bytes(fixtures.encode(fixtures.noise(5.0, rate_hz), rate_hz, form))
             with closing(Decoder()) as decoder:
                 decoder.read(path, RATE_HZ)
                 told[form] = compare(decoder, path, times)

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from ml.explain import evidence
+from ml.explain.attribution import evidence
 from ml.model import Heard
 
 Method = Callable[[Heard, float, Tensor], Tensor]

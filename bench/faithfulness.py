@@ -22,14 +22,14 @@ from torch.nn import functional as F
 from bench.evidence_methods import METHODS, Method, chosen
 from bench.faithfulness_paper import write
 from ml import checkpoint
-from ml.audio import read
+from ml.audio.decode import read
+from ml.explain.masking import Masking, audible, resized
 from ml.inference import Classifier
-from ml.masking import Masking, audible, resized
 from ml.model import Heard
+from training.cli import NO_DATA
 from training.config import esc50_dir
-from training.dataset import Example, read_index
-from training.evaluate import machine
-from training.plan import NO_DATA
+from training.data.index import Example, read_index
+from training.evaluate.measure import machine
 
 Array = NDArray[np.float64]
 SHARES = (0.1, 0.2, 0.3, 0.5)

@@ -13,7 +13,7 @@ from typing import Any
 
 from playwright.sync_api import Browser, Page, Response, sync_playwright
 
-from tests.house import PASSWORD, ROOT, House, Person, chromium
+from tests.server import PASSWORD, ROOT, House, Person, chromium
 
 LOADS = 7
 # Counted in its documents for five seconds.

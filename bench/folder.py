@@ -24,8 +24,8 @@ from typing import Any
 
 import requests
 
-from tests import cast
-from tests.house import ROOT, House, Person, wait_for
+from tests import fixtures
+from tests.server import ROOT, House, Person, wait_for
 from training.config import esc50_dir
 
 CLIPS, NO_SOUNDS, CUT, EMPTY, TWINS = 600, 8, 7, 5, 10
@@ -106,7 +106,7 @@ class Singles:
 
     def one(self) -> None:
         seed = time.monotonic_ns() % 2**32
-        sound = cast.encode(cast.noise(5.0, 44_100, seed=seed), 44_100, "OGG")
+        sound = fixtures.encode(fixtures.noise(5.0, 44_100, seed=seed), 44_100, "OGG")
         started = time.monotonic()
         where = self.person.submit("single.ogg", sound)
         self.sent_s.append(time.monotonic() - started)

@@ -13,8 +13,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from tests import cast
-from tests.house import House, Person
+from tests import fixtures
+from tests.server import House, Person
 
 GIGABYTE = 1_000_000_000
 BLOCK_BYTES = 1 << 20
@@ -134,7 +134,7 @@ def measure(house: House, folder: Path) -> dict[str, Any]:
     house.stop("worker")
     person = house.person()
     for seed in range(5):
-        person.submit("small.wav", cast.encode(cast.noise(1.0, seed=seed)))
+        person.submit("small.wav", fixtures.encode(fixtures.noise(1.0, seed=seed)))
     pids = web_processes(house)
     two = sparse(folder / "two", 2 * GIGABYTE)
     token = person.headers

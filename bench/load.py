@@ -24,7 +24,7 @@ import numpy as np
 import requests
 import soundfile
 
-from tests.house import House, Person
+from tests.server import House, Person
 
 PEOPLE = 10
 EVERY_S = 5.0

@@ -21,8 +21,8 @@ from urllib.parse import urljoin
 
 import django
 
-from tests import cast
-from tests.house import ROOT, House, Person, free_port, wait_for
+from tests import fixtures
+from tests.server import ROOT, House, Person, free_port, wait_for
 
 UPLOADERS = 4
 
@@ -32,10 +32,10 @@ def clips(count: int, folder: Path) -> list[Path]:
     made = []
     for number in range(count):
         path = folder / f"{number}.ogg"
-        samples = 0.5 * cast.noise(5.0, 44_100, seed=number) + cast.chirp(
+        samples = 0.5 * fixtures.noise(5.0, 44_100, seed=number) + fixtures.chirp(
             200 + 20 * number, 6000, 5.0, 44_100
         )
-        path.write_bytes(cast.encode(samples, 44_100, "OGG"))
+        path.write_bytes(fixtures.encode(samples, 44_100, "OGG"))
         made.append(path)
     return made
 
@@ -45,9 +45,9 @@ def plain_loop(paths: list[Path]) -> float:
     os.environ["DJANGO_SETTINGS_MODULE"] = "webapp.settings"
     django.setup()
 
-    from ml.audio import read
-    from tasks.classify import CHUNK_CLIPS, listener_for
-    from tasks.drawing import draw
+    from ml.audio.decode import read
+    from tasks.analyse import CHUNK_CLIPS, listener_for
+    from tasks.rendering import draw
 
     classifier = listener_for("")
     rate = classifier.info.features.sample_rate

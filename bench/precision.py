@@ -13,10 +13,10 @@ import numpy as np
 import torch
 
 from ml import checkpoint
-from ml.audio import read
+from ml.audio.decode import read
 from ml.inference import Classifier
-from training.dataset import read_index
-from training.evaluate import machine
+from training.data.index import read_index
+from training.evaluate.measure import machine
 
 CLIPS_AT_ONCE = 32
 

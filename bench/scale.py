@@ -15,7 +15,7 @@ import time
 
 import django
 
-from tests.house import drop_database, own_database
+from tests.server import drop_database, own_database
 
 USERS = 50
 REQUESTS = 5
@@ -25,8 +25,8 @@ def fill(rows: int) -> None:
     from django.contrib.auth.models import User
     from django.db import connection
 
-    from classifier.batches import MOST_FILES
-    from tests.crowd import settle_in
+    from classifier.services.batches import MOST_FILES
+    from tests.bulk_data import settle_in
 
     admin = User.objects.create_superuser("admin", password="admin")
     others = User.objects.bulk_create([User(username=f"user{n}") for n in range(USERS)])
@@ -42,7 +42,7 @@ def measure() -> dict[str, dict[str, float]]:
     from django.test import Client
     from django.test.utils import CaptureQueriesContext
 
-    from tests.crowd import ANALYSES, pages
+    from tests.bulk_data import ANALYSES, pages
 
     admin, person = User.objects.get(username="admin"), User.objects.get(username="user7")
     client = Client(headers={"host": "localhost"})

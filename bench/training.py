@@ -23,14 +23,14 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from ml.audio import read
+from ml.audio.decode import read
 from ml.features import FeatureConfig, LogMel
-from training import engine
+from training import loop
 from training.augment import augmented
 from training.config import Recipe, esc50_dir
-from training.dataset import read_index
-from training.engine import Run
-from training.waveforms import cut
+from training.data.index import read_index
+from training.data.windows import cut
+from training.loop import Run
 
 EPOCH_CLIPS, CLASSES = 1600, 50
 # The original's pictures are 128 × 431: it feeds 44.1 kHz to features made for 22.05 kHz.
@@ -77,7 +77,7 @@ def plain_step(
     loss.backward()
     run.optimiser.step()
     run.schedule.step()
-    engine.follow(run.average, run.model, recipe.ema)
+    loop.follow(run.average, run.model, recipe.ema)
     loss.item()
     return files_s
 
@@ -92,19 +92,19 @@ def contestants(
 
     def ours(features: FeatureConfig) -> Callable[[], float]:
         waveforms = torch.stack([sound(path, features) for path in paths])
-        samples = engine.settle((waveforms * 32767).to(torch.int16), device)
+        samples = loop.settle((waveforms * 32767).to(torch.int16), device)
         log_mel = LogMel(features).to(device)
-        run = engine.start(recipe, CLASSES, 1, device)
+        run = loop.start(recipe, CLASSES, 1, device)
 
         def step() -> float:
-            engine.train_epoch(run, recipe, log_mel, samples, labels, rows, lambda step, loss: None)
+            loop.train_epoch(run, recipe, log_mel, samples, labels, rows, lambda step, loss: None)
             return 0.0
 
         return step
 
     def plain(features: FeatureConfig) -> Callable[[], float]:
         log_mel = LogMel(features).to(cpu)
-        run = engine.start(recipe, CLASSES, 1, device)
+        run = loop.start(recipe, CLASSES, 1, device)
         run.model.to(memory_format=torch.contiguous_format).train()
         return lambda: plain_step(run, recipe, log_mel, paths, labels)
 

@@ -2,32 +2,49 @@ from django.contrib import admin
 from django.contrib.auth import views as auth
 from django.urls import include, path
 
-from classifier import account as accounts
-from classifier import (
-    batch_urls,
+from classifier.views import account as accounts
+from classifier.views import (
+    batches,
+    checkpoints,
     health,
+    history,
+    inspections,
     media,
-    model_views,
-    result_views,
+    results,
     sign_in,
-    study_views,
-    views,
+    upload,
 )
 
 pages = [
-    path("", views.listen, name="listen"),
-    path("clips/", views.upload, name="upload"),
-    path("samples/<slug:name>/", views.sample, name="sample"),
-    path("analyses/<uuid:pk>/", result_views.result, name="result"),
-    path("analyses/<uuid:pk>/part/", result_views.part, name="part"),
-    path("rows/", views.rows, name="rows"),
-    path("analyses/<uuid:pk>/again/", views.again, name="again"),
-    path("clips/<uuid:clip_id>/delete/", views.delete, name="delete"),
-    path("analyses/<uuid:pk>/studies/", study_views.ask, name="study_ask"),
-    path("studies/<uuid:pk>/part/", study_views.part, name="study_part"),
-    path("history/", views.history, name="history"),
-    path("models/", model_views.models, name="models"),
-    path("models/<str:name>/<slug:kind>.png", model_views.picture, name="model_picture"),
+    path("", upload.listen, name="listen"),
+    path("clips/", upload.upload, name="upload"),
+    path("samples/<slug:name>/", upload.sample, name="sample"),
+    path("analyses/<uuid:pk>/", results.result, name="result"),
+    path("analyses/<uuid:pk>/part/", results.part, name="part"),
+    path("rows/", history.rows, name="rows"),
+    path("analyses/<uuid:pk>/again/", history.again, name="again"),
+    path("clips/<uuid:clip_id>/delete/", history.delete, name="delete"),
+    path("analyses/<uuid:pk>/studies/", inspections.ask, name="study_ask"),
+    path("studies/<uuid:pk>/part/", inspections.part, name="study_part"),
+    path("history/", history.history, name="history"),
+    path("models/", checkpoints.models, name="models"),
+    path("models/<str:name>/<slug:kind>.png", checkpoints.picture, name="model_picture"),
+]
+BATCH = "batches/<uuid:pk>/"
+
+batch_pages = [
+    path("batches/", batches.batch_list, name="batches"),
+    path("batches/new/", batches.batch_new, name="batch_new"),
+    path(BATCH, batches.batch_page, name="batch"),
+    path(f"{BATCH}part/", batches.batch_part, name="batch_part"),
+    path(f"{BATCH}rows/", batches.batch_rows, name="batch_rows"),
+    path(f"{BATCH}paths/", batches.batch_paths, name="batch_paths"),
+    path(f"{BATCH}files/", batches.batch_files, name="batch_files"),
+    path(f"{BATCH}zip/", batches.batch_unpack, name="batch_zip"),
+    path(f"{BATCH}close/", batches.batch_close, name="batch_close"),
+    path(f"{BATCH}cancel/", batches.batch_cancel, name="batch_cancel"),
+    path(f"{BATCH}delete/", batches.batch_delete, name="batch_delete"),
+    path(f"{BATCH}retry/", batches.batch_retry, name="batch_retry"),
 ]
 account = [
     path("account/", accounts.account, name="account"),
@@ -66,4 +83,4 @@ health_checks = [
     path("readyz", health.ready, name="ready"),
 ]
 rest = [path("api/", include("classifier.api.urls"))]
-urlpatterns = pages + account + files + health_checks + rest + batch_urls.urlpatterns
+urlpatterns = pages + account + files + health_checks + rest + batch_pages

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ml import checkpoint
-from ml.audio import Sound, read
+from ml.audio.decode import Sound, read
 from ml.checkpoint import CheckpointError
 from ml.errors import AudioError
 from ml.inference import Classifier, Prediction

@@ -15,8 +15,15 @@ from torch import Tensor
 
 from ml import checkpoint
 from ml.checkpoint import CheckpointInfo
+from ml.explain.activations import (
+    SHOWN_CLASSES,
+    Channels,
+    Inside,
+    all_finite,
+    channels_of,
+    look_into,
+)
 from ml.features import LogMel
-from ml.inside import SHOWN_CLASSES, Channels, Inside, all_finite, channels_of, look_into
 from ml.model import AudioCNN
 
 logger = logging.getLogger(__name__)

@@ -9,7 +9,7 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "webapp.settings")
 
 app = Celery("sonoscope")
 app.config_from_object("django.conf:settings", namespace="CELERY")
-app.conf.include = ["tasks.classify", "tasks.study"]
+app.conf.include = ["tasks.analyse", "tasks.inspect"]
 
 
 @worker_process_init.connect

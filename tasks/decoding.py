@@ -4,10 +4,10 @@ from functools import lru_cache
 
 from django.conf import settings
 
-from classifier import files
+from classifier import storage
 from classifier.models import Clip
-from ml.audio import Limits, Sound
-from ml.decoder import Decoder
+from ml.audio.decode import Limits, Sound
+from ml.audio.decoder import Decoder
 from ml.errors import AudioError
 
 
@@ -21,7 +21,7 @@ def decode(clip: Clip, sample_rate: int) -> Sound:
     """Raises AudioError, also for a file that is gone."""
     limits = Limits(settings.MAX_DURATION_S, settings.MAX_UPLOAD_BYTES)
     try:
-        return decoder().read(files.clip_path(clip.file_key), sample_rate, limits)
+        return decoder().read(storage.clip_path(clip.file_key), sample_rate, limits)
     except FileNotFoundError as error:
         raise AudioError(
             "file_missing", "The stored file is gone.", "Upload the sound once more."

@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from ml import checkpoint, wire
+from ml import checkpoint, serialization
 from ml.inference import Array, Listener, Result
 
 # Samples in one call: 16 clips of five seconds at 32 kHz, 10 MB.
@@ -33,7 +33,7 @@ class RemoteClassifier(Listener):
         import modal
 
         super().__init__(checkpoint.read_info(path), checkpoint.identity(path), torch.device("cpu"))
-        deployed = modal.Cls.from_name(wire.APP, wire.CLASS)
+        deployed = modal.Cls.from_name(serialization.APP, serialization.CLASS)
         deployed.hydrate()
         self._listen = deployed().listen
 
@@ -43,11 +43,13 @@ class RemoteClassifier(Listener):
         """As everywhere. Raises RemoteError."""
         results = []
         for part in parts(waveforms):
-            answered = self._ask([wire.samples_to_bytes(one) for one in part], on_chunk)
-            results += [wire.result_from_plain(one) for one in answered]
+            answered = self._ask([serialization.samples_to_bytes(one) for one in part], on_chunk)
+            results += [serialization.result_from_plain(one) for one in answered]
         return results
 
-    def _ask(self, waveforms: list[bytes], on_chunk: Callable[[], None]) -> list[wire.Plain]:
+    def _ask(
+        self, waveforms: list[bytes], on_chunk: Callable[[], None]
+    ) -> list[serialization.Plain]:
         call = in_background(lambda: self._listen.remote(self.identity, waveforms))
         ends = time.monotonic() + CALL_LIMIT_S
         while not call.done():
@@ -56,7 +58,7 @@ class RemoteClassifier(Listener):
             wait([call], SIGN_OF_LIFE_S)
             on_chunk()
         try:
-            answered: list[wire.Plain] = call.result()
+            answered: list[serialization.Plain] = call.result()
         except Exception as error:
             raise RemoteError(f"Modal: {type(error).__name__}: {error}") from error
         return answered

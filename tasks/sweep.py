@@ -19,9 +19,10 @@ from django.db import DatabaseError, close_old_connections
 from django.db.models import QuerySet
 from kombu.exceptions import OperationalError
 
-from classifier import files, leaving, studies
+from classifier import storage
 from classifier.models import MOST_UNSEEN, Analysis, Clip, Lane, Study
-from classifier.nudge import nudge, nudge_study, queued_messages
+from classifier.services import deletion, inspections
+from classifier.services.dispatch import nudge, nudge_study, queued_messages
 
 logger = logging.getLogger(__name__)
 
@@ -40,8 +41,8 @@ def sweep(shard: str) -> None:
     if freed:
         logger.info("%d interrupted analyses and studies were returned", freed)
     nudge_waiting()
-    studies.remove_unused(MOST_REMOVED)
-    leaving.remove_aged(MOST_REMOVED)
+    inspections.remove_unused(MOST_REMOVED)
+    deletion.remove_aged(MOST_REMOVED)
     remove_orphans(shard)
 
 
@@ -77,14 +78,14 @@ def _waiting_studies(lane: int) -> Iterable[UUID]:
 def remove_orphans(shard: str) -> int:
     """Remove files and folders over an hour old that no row knows. Returns how many."""
     orphans = [
-        *_unknown(_aged(files.root() / files.CLIPS / shard), _known_clips),
-        *_unknown(_aged(files.root() / files.ANALYSES / shard), _known_analyses),
-        *_unknown(_aged(files.root() / files.STUDIES / shard), _known_studies),
-        *_aged(files.root() / files.INCOMING),
+        *_unknown(_aged(storage.root() / storage.CLIPS / shard), _known_clips),
+        *_unknown(_aged(storage.root() / storage.ANALYSES / shard), _known_analyses),
+        *_unknown(_aged(storage.root() / storage.STUDIES / shard), _known_studies),
+        *_aged(storage.root() / storage.INCOMING),
     ]
     for path in orphans:
         if path.is_dir():
-            files.remove_folder(path)
+            storage.remove_folder(path)
         else:
             path.unlink(missing_ok=True)
     return len(orphans)

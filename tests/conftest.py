@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, sync_playwright
 
-from tests.house import House, Person, chromium
+from tests.server import House, Person, chromium
 
 QUIET = [
     "--no-sandbox",

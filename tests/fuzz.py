@@ -21,8 +21,8 @@ from types import SimpleNamespace
 
 import atheris
 
-from tests import hostile_mutants, hostile_thoughts, hostile_zips
-from tests.house import ROOT
+from tests import malicious_files, malicious_zips, mutated_files
+from tests.server import ROOT
 
 MOST_BYTES = 20_000
 # One input may take so long before it is called a hang.
@@ -33,9 +33,9 @@ Target = Callable[[bytes], None]
 
 
 def formats_target() -> Target:
-    """All that `ml.audio` asks before any decoder sees the file."""
-    with atheris.instrument_imports(include=["ml.formats"]):
-        from ml import formats
+    """All that `ml.audio.decode` asks before any decoder sees the file."""
+    with atheris.instrument_imports(include=["ml.audio.formats"]):
+        from ml.audio import formats
 
     def read(data: bytes) -> None:
         with tempfile.TemporaryFile() as whole:
@@ -56,17 +56,17 @@ def formats_target() -> Target:
 
 
 def zips_target() -> Target:
-    """`batch_zip.take_in`, and behind it a batch that keeps nothing."""
+    """`zip_import.take_in`, and behind it a batch that keeps nothing."""
     os.environ["DJANGO_SETTINGS_MODULE"] = "webapp.settings"
     import django
 
     django.setup()
     # Anew, for only what is imported here tells which of its branches were taken.
     del sys.modules["zipfile"]
-    with atheris.instrument_imports(include=["classifier.batch_zip", "zipfile"]):
-        from classifier import batch_zip
-    from classifier import batches
-    from classifier.uploads import UploadRefused
+    with atheris.instrument_imports(include=["classifier.services.zip_import", "zipfile"]):
+        from classifier.services import zip_import
+    from classifier.services import batches
+    from classifier.services.uploads import UploadRefused
 
     def swallow(batch: object, path: str, chunks: Iterable[bytes]) -> SimpleNamespace:
         path = batches.path_of(path)
@@ -86,7 +86,7 @@ def zips_target() -> Target:
         path = folder / "x.zip"
         path.write_bytes(data)
         try:
-            batch_zip.take_in(None, path)  # type: ignore[arg-type]
+            zip_import.take_in(None, path)  # type: ignore[arg-type]
         except UploadRefused as refused:
             assert refused.detail
 
@@ -95,9 +95,9 @@ def zips_target() -> Target:
 
 def seeds(target: str) -> Iterable[bytes]:
     if target == "zips":
-        return [data for _, data in hostile_zips.files(60)]
-    thought_of = [one.data for one in hostile_thoughts.special()]
-    return [*hostile_mutants.valid().values(), *thought_of]
+        return [data for _, data in malicious_zips.files(60)]
+    thought_of = [one.data for one in malicious_files.special()]
+    return [*mutated_files.valid().values(), *thought_of]
 
 
 TARGETS: dict[str, Callable[[], Target]] = {"formats": formats_target, "zips": zips_target}

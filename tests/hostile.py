@@ -17,12 +17,12 @@ from pathlib import Path
 
 import numpy as np
 
-from ml import decoder as parent
-from ml.audio import Limits
-from ml.decoder import Decoder
+from ml.audio import decoder as parent
+from ml.audio.decode import Limits
+from ml.audio.decoder import Decoder
 from ml.errors import AudioError
-from tests.hostile_mutants import MUTATIONS, valid
-from tests.hostile_thoughts import Hostile, special
+from tests.malicious_files import Hostile, special
+from tests.mutated_files import MUTATIONS, valid
 
 RATE_HZ = 32_000
 # Shorter than what users may send, so that a bomb of a few seconds is one already.

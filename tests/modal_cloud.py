@@ -20,7 +20,7 @@ from grpclib.const import Handler
 from grpclib.server import Server, Stream
 from modal_proto.api_grpc import ModalClientBase
 
-from tests.house import ROOT, free_port
+from tests.server import ROOT, free_port
 
 BUILDER = "2026.10"
 

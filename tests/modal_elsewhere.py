@@ -8,7 +8,7 @@ import sys
 import warnings
 from typing import Any
 
-from tasks.modal_inference import Ears
+from tasks.modal_app import Ears
 
 
 def main() -> None:

@@ -18,8 +18,8 @@ import numpy as np
 from PIL import Image
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
-from tests.house import ROOT, House, chromium, wait_for
-from tests.scenes import Scene, furnish
+from tests.demo_data import Scene, furnish
+from tests.server import ROOT, House, chromium, wait_for
 
 TARGET = ROOT / "docs" / "screens"
 QUIET = [

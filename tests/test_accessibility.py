@@ -6,9 +6,9 @@ from urllib.parse import urlsplit
 import pytest
 from playwright.sync_api import Browser
 
-from tests.house import ROOT, House
-from tests.scenes import Scene, furnish
+from tests.demo_data import Scene, furnish
 from tests.screenshots import VIEWS, looks
+from tests.server import ROOT, House
 from tests.watch import Watch
 
 AXE = ROOT / "node_modules" / "axe-core" / "axe.min.js"

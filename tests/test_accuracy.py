@@ -7,9 +7,9 @@ import sys
 import pytest
 
 from ml import checkpoint
-from tests.house import ROOT
+from tests.server import ROOT
 from training.config import esc50_dir
-from training.dataset import read_index
+from training.data.index import read_index
 
 
 def test_the_card_tells_the_truth() -> None:

@@ -18,8 +18,8 @@ import pytest
 import requests
 from playwright.sync_api import Browser, Page, expect
 
-from tests import cast
-from tests.house import ROOT, House, Person, wait_for
+from tests import fixtures
+from tests.server import ROOT, House, Person, wait_for
 
 GOOD = 34
 EXPECTED = {
@@ -38,13 +38,15 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for place in places:
         place.mkdir(parents=True)
     for number in range(GOOD):
-        sound = 0.4 * cast.noise(1.5, seed=number) + cast.chirp(200 + 90 * number, 5000, 1.5)
+        sound = 0.4 * fixtures.noise(1.5, seed=number) + fixtures.chirp(
+            200 + 90 * number, 5000, 1.5
+        )
         path = places[number % 3] / f"rec {number:02}.flac"
-        path.write_bytes(cast.encode(sound, form="FLAC"))
+        path.write_bytes(fixtures.encode(sound, form="FLAC"))
     shutil.copy(folder / "morning" / "rec 00.flac", folder / "twin.flac")
     shutil.copy(folder / "morning" / "rec 00.flac", folder / "=twin.flac")
     (folder / "evening" / "notes.wav").write_bytes(b"these are notes, not sounds")
-    (folder / "evening" / "cut.wav").write_bytes(cast.encode(cast.tone())[:30])
+    (folder / "evening" / "cut.wav").write_bytes(fixtures.encode(fixtures.tone())[:30])
     (folder / "evening" / "archive.zip").write_bytes(zipped(folder / "morning" / "pond"))
     (folder / "empty.wav").touch()
     (folder / ".DS_Store").write_bytes(b"hidden")
@@ -149,7 +151,7 @@ def test_by_api_with_every_file_sent_twice(house: House, folder: Path) -> None:
 
 def test_a_batch_that_is_being_heard_is_deleted_without_a_trace(house: House) -> None:
     person = house.person()
-    kept = person.wait(person.submit("kept.wav", cast.encode(cast.noise(2.0, seed=900))))
+    kept = person.wait(person.submit("kept.wav", fixtures.encode(fixtures.noise(2.0, seed=900))))
     wait_for(lambda: not _unfinished(house), 120, "the others' work")
     folders, clips = house.result_folders(), _clip_files(house)
     batch = requests.post(
@@ -159,7 +161,7 @@ def test_a_batch_that_is_being_heard_is_deleted_without_a_trace(house: House) ->
         timeout=30,
     ).headers["Location"]
     for number in range(40):
-        sound = cast.encode(cast.noise(2.0, seed=900 + number))
+        sound = fixtures.encode(fixtures.noise(2.0, seed=900 + number))
         requests.post(
             f"{house.url}{batch}files/",
             headers=person.headers,
@@ -172,7 +174,7 @@ def test_a_batch_that_is_being_heard_is_deleted_without_a_trace(house: House) ->
     assert person.get(batch).status_code == 404
     assert [row["id"] for row in person.get("/api/v1/analyses/").json()["results"]] == [kept["id"]]
     # A worker may still be at the chunk that it had; what it makes of it is dropped.
-    after = person.submit("after.wav", cast.encode(cast.noise(2.0, seed=990)))
+    after = person.submit("after.wav", fixtures.encode(fixtures.noise(2.0, seed=990)))
     person.wait(after)
     wait_for(lambda: len(house.result_folders()) == len(folders) + 1, 60, "the worker's last chunk")
     assert len(_clip_files(house)) == len(clips) + 1
@@ -292,12 +294,16 @@ def test_single_sounds_finish_before_the_next_bulk_chunk_starts(
     folder = tmp_path / "many"
     folder.mkdir()
     for number in range(60):
-        (folder / f"{number}.wav").write_bytes(cast.encode(cast.noise(5.0, seed=100 + number)))
+        (folder / f"{number}.wav").write_bytes(
+            fixtures.encode(fixtures.noise(5.0, seed=100 + number))
+        )
     bulk, single = house.person(), house.person()
     told = submit_folder(house, str(folder), "--user", bulk.name, "--json")
     batch = json.loads(told.stdout)["batch"]
     for number in range(3):
-        location = single.submit("single.wav", cast.encode(cast.noise(3.0, seed=200 + number)))
+        location = single.submit(
+            "single.wav", fixtures.encode(fixtures.noise(3.0, seed=200 + number))
+        )
         single.wait(location)
         if number == 0:
             left = bulk.get(f"/api/v1/batches/{batch}/").json()["totals"]["waiting"]

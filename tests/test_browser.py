@@ -10,8 +10,8 @@ from urllib.parse import urlsplit
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
-from tests import cast
-from tests.house import PASSWORD, House, Person, wait_for
+from tests import fixtures
+from tests.server import PASSWORD, House, Person, wait_for
 from tests.watch import Watch
 
 
@@ -26,11 +26,11 @@ def context(browser: Browser) -> Iterator[BrowserContext]:
 def sounds(tmp_path: Path) -> list[Path]:
     made = []
     for name, samples in (
-        ("rising.wav", cast.chirp(300, 5000, 3.0)),
-        ("hiss.wav", cast.noise(6.0)),
+        ("rising.wav", fixtures.chirp(300, 5000, 3.0)),
+        ("hiss.wav", fixtures.noise(6.0)),
     ):
         path = tmp_path / name
-        path.write_bytes(cast.encode(samples))
+        path.write_bytes(fixtures.encode(samples))
         made.append(path)
     return made
 

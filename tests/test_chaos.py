@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 import requests
 
-from tests.chaos import brokers, disks, poison, workers
+from tests.chaos import brokers, crashing_files, disks, workers
 from tests.chaos.stage import Play, Skipped, Stage
 from tests.chaos.stage import stage as set_up
-from tests.house import wait_for
+from tests.server import wait_for
 
 
 @pytest.fixture(scope="module")
@@ -67,7 +67,7 @@ def test_a_clip_that_kills_its_worker_fails_alone_and_before_any_lease_ends(
     tmp_path: Path,
 ) -> None:
     with set_up(tmp_path / "data", seed=1, clips=0, times=0, LEASE_S="3600") as stage:
-        expect_nothing_lost(stage, poison.segfault, times=1)
+        expect_nothing_lost(stage, crashing_files.segfault, times=1)
 
 
 def test_the_pages_do_not_depend_on_the_worker(stage: Stage) -> None:

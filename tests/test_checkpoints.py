@@ -8,15 +8,15 @@ import requests
 from playwright.sync_api import Browser, expect
 
 from ml import checkpoint
-from tests import cast
+from tests import fixtures
 from tests.checkpoints import described, usable
-from tests.house import House, Person
+from tests.server import House, Person
 from tests.test_browser import sign_up
 
 # The same weights, made more modest by this temperature: an answer says whose it is.
 MODEST = 6.0
 OWN = checkpoint.read_info(checkpoint.SHIPPED).temperature
-SOUNDS = [cast.encode(cast.chirp(300 + 400 * n, 6000, 2.0)) for n in range(5)]
+SOUNDS = [fixtures.encode(fixtures.chirp(300 + 400 * n, 6000, 2.0)) for n in range(5)]
 
 
 @pytest.fixture(scope="module")
@@ -60,7 +60,7 @@ def test_a_mixed_queue_is_heard_by_those_who_were_asked(two: House, greta: Perso
         f"{two.url}/api/v1/batches/",
         json={"name": "trip", "checkpoint": names["modest"]}, headers=greta.headers, timeout=30,
     )  # fmt: skip
-    own = cast.encode(cast.noise(1.0, seed=3))
+    own = fixtures.encode(fixtures.noise(1.0, seed=3))
     for path, data in (("own.wav", own), ("known.wav", SOUNDS[0])):
         requests.post(
             f"{two.url}{made.headers['Location']}files/",
@@ -116,7 +116,7 @@ def test_one_that_was_taken_away_fails_clearly_and_holds_nobody_up(
 ) -> None:
     file = usable(two.data / "checkpoints" / "passing.safetensors", notes=["Soon gone."])
     two.stop("worker")
-    data = cast.encode(cast.noise(1.0, seed=11))
+    data = fixtures.encode(fixtures.noise(1.0, seed=11))
     asked, plain = submit(greta, data, "passing"), submit(greta, data)
     file.rename(tmp_path / file.name)
     two.start("worker")
@@ -137,7 +137,7 @@ def test_one_that_was_taken_away_fails_clearly_and_holds_nobody_up(
 
 def test_one_that_cannot_be_loaded_fails_alone(two: House, greta: Person) -> None:
     file = described(two.data / "checkpoints" / "hollow.safetensors")
-    data = cast.encode(cast.noise(1.0, seed=12))
+    data = fixtures.encode(fixtures.noise(1.0, seed=12))
     asked, plain = submit(greta, data, "hollow"), submit(greta, data, "modest")
     failed = greta.wait(asked)
     assert failed["error"]["code"] == "checkpoint_missing"

@@ -21,8 +21,8 @@ from typing import Any
 import pytest
 import requests
 
-from tests import cast
-from tests.house import ROOT, House, Person, free_port, wait_for
+from tests import fixtures
+from tests.server import ROOT, House, Person, free_port, wait_for
 
 CLIPS = int(os.environ.get("COMPOSE_CLIPS", "20"))
 IN_THE_IMAGE = shutil.ignore_patterns("tests", "__pycache__")
@@ -292,5 +292,5 @@ def test_every_service_runs_and_clips_go_through(stack: ComposedHouse) -> None:
 
 
 def _send(person: Person, number: int) -> str:
-    sound = cast.encode(cast.noise(1.0 + number % 5, seed=number))
+    sound = fixtures.encode(fixtures.noise(1.0 + number % 5, seed=number))
     return person.submit(f"{number}.wav", sound)

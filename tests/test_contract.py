@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 import requests
 
-from tests import cast
-from tests.house import ROOT, House, Person
+from tests import fixtures
+from tests.server import ROOT, House, Person
 
 SEED = 1
 LIMIT_S = 180
@@ -64,7 +64,7 @@ def test_as_somebody_else_nothing_of_the_first_person_shows(house: House, tmp_pa
         house, house.person(), tmp_path, "--max-examples", "4", "--phases", "fuzzing",
         "--checks", "nothing_of_theirs,not_a_server_error",
         THEIRS=json.dumps({"mark": mark, "ids": ids}),
-        SCHEMATHESIS_HOOKS="tests.stranger_hooks",
+        SCHEMATHESIS_HOOKS="tests.other_user",
         PYTHONPATH=str(ROOT),
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
@@ -75,7 +75,7 @@ def test_as_somebody_else_nothing_of_the_first_person_shows(house: House, tmp_pa
 
 def furnish(house: House, person: Person, mark: str) -> dict[str, str]:
     """Something of every kind, by the part of the path that its id stands in."""
-    sound = cast.encode(cast.noise(1.0, 16_000, seed=77), 16_000, "WAV")
+    sound = fixtures.encode(fixtures.noise(1.0, 16_000, seed=77), 16_000, "WAV")
     analysis = person.wait(person.submit(f"{mark}.wav", sound))
     label = analysis["predictions"][0]["class"]
 

@@ -16,7 +16,7 @@ import pytest
 import requests
 from django.core.management import get_commands
 
-from tests.house import PASSWORD, ROOT, House, Person, wait_for
+from tests.server import PASSWORD, ROOT, House, Person, wait_for
 from webapp import env
 from webapp.configuration import PAPER, paper
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.house import ROOT, House, wait_for
+from tests.server import ROOT, House, wait_for
 
 
 def doctor(house: House, *arguments: str, **environment: str) -> tuple[int, str]:

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from tests import cast
+from tests import fixtures
+from tests.crashing_files import CRASH, FILL, STUMBLE, antidote_off, poisoned
 from tests.hostile import files, run
-from tests.hostile_mutants import MUTATIONS, valid
-from tests.hostile_thoughts import NAMES, special
-from tests.house import House, wait_for
-from tests.poison import CRASH, FILL, STUMBLE, antidote_off, poisoned
+from tests.malicious_files import NAMES, special
+from tests.mutated_files import MUTATIONS, valid
+from tests.server import House, wait_for
 
 MUTANTS = 200
 
@@ -75,7 +75,7 @@ def attempts(house: House) -> list[int]:
 @pytest.mark.skipif(sys.platform != "linux", reason="looks at processes as Linux shows them")
 def test_a_worker_outlives_whatever_is_uploaded(open_house: House) -> None:
     person = open_house.person()
-    fine = cast.encode(cast.noise(1.0, seed=7000))
+    fine = fixtures.encode(fixtures.noise(1.0, seed=7000))
     assert person.wait(person.submit("first.wav", fine))["state"] == "done"
     before = pool_of(open_house)
     assert len(before) == 1
@@ -88,7 +88,7 @@ def test_a_worker_outlives_whatever_is_uploaded(open_house: House) -> None:
     for n, (name, data) in enumerate(bad.items()):
         sent.append(person.submit(name, data))
         if n % 4 == 0:
-            healthy = cast.encode(cast.noise(1.0, seed=7200 + n))
+            healthy = fixtures.encode(fixtures.noise(1.0, seed=7200 + n))
             well.append(person.submit(f"well-{n}.wav", healthy))
         if n % 8 == 0 and poison:
             hurt.append(person.submit(f"poison-{n}.wav", poison.pop()))
@@ -110,7 +110,7 @@ def test_a_worker_outlives_whatever_is_uploaded(open_house: House) -> None:
 
 def test_a_wild_name_is_a_label_and_nothing_else(open_house: House) -> None:
     person = open_house.person()
-    data = cast.encode(cast.noise(1.0, seed=7900))
+    data = fixtures.encode(fixtures.noise(1.0, seed=7900))
     for name in NAMES:
         answer = person.upload(name, data)
         assert answer.status_code in (200, 202, 400), name
@@ -129,14 +129,14 @@ def test_a_wild_name_is_a_label_and_nothing_else(open_house: House) -> None:
 @pytest.mark.skipif(sys.platform != "linux", reason="looks at processes as Linux shows them")
 def test_a_worker_that_stops_leaves_no_decoder_behind(open_house: House) -> None:
     person = open_house.person()
-    done = person.wait(person.submit("x.wav", cast.encode(cast.noise(1.0, seed=7950))))
+    done = person.wait(person.submit("x.wav", fixtures.encode(fixtures.noise(1.0, seed=7950))))
     assert done["state"] == "done"
     decoders = decoders_of(open_house)
     assert decoders
     open_house.stop("worker")
     wait_for(lambda: not any(Path(f"/proc/{pid}").exists() for pid in decoders), 10, "their end")
     open_house.start("worker")
-    again = person.wait(person.submit("y.wav", cast.encode(cast.noise(1.0, seed=7951))))
+    again = person.wait(person.submit("y.wav", fixtures.encode(fixtures.noise(1.0, seed=7951))))
     assert again["state"] == "done"
     decoders = decoders_of(open_house)
     open_house.kill("worker")

@@ -8,8 +8,8 @@ from urllib.parse import urlsplit
 import pytest
 from playwright.sync_api import Browser, FileChooser, Locator, Page, expect
 
-from tests import cast
-from tests.house import PASSWORD, House, Person, wait_for
+from tests import fixtures
+from tests.server import PASSWORD, House, Person, wait_for
 from tests.watch import Watch
 
 MOST_TABS = 40
@@ -48,7 +48,7 @@ def sign_in(page: Page, person: Person) -> None:
 
 def test_a_file_is_chosen_opened_and_played(house: House, page: Page, tmp_path: Path) -> None:
     sound = tmp_path / "gate.wav"
-    sound.write_bytes(cast.encode(cast.chirp(300, 4000, 3.0)))
+    sound.write_bytes(fixtures.encode(fixtures.chirp(300, 4000, 3.0)))
     sign_in(page, house.person())
     tab_to(page, page.locator("#file"))
     chosen: list[FileChooser] = []
@@ -84,7 +84,7 @@ def test_a_sample_is_one_key_away(house: House, page: Page) -> None:
 def test_j_and_k_walk_the_history_and_enter_opens(house: House, page: Page) -> None:
     person = house.person()
     for seed, name in enumerate(("first.wav", "second.wav", "third.wav")):
-        data = cast.encode(cast.noise(1.0, seed=seed))
+        data = fixtures.encode(fixtures.noise(1.0, seed=seed))
         person.wait(person.submit(name, data))
     sign_in(page, person)
     page.goto(f"{house.url}/history/")
@@ -103,7 +103,7 @@ def test_j_and_k_walk_the_history_and_enter_opens(house: House, page: Page) -> N
 
 def test_the_filter_and_the_keys_are_each_one_key_away(house: House, page: Page) -> None:
     person = house.person()
-    person.wait(person.submit("owl?.wav", cast.encode(cast.tone())))
+    person.wait(person.submit("owl?.wav", fixtures.encode(fixtures.tone())))
     sign_in(page, person)
     page.goto(f"{house.url}/history/")
     keys = page.get_by_role("dialog", name="Keys")

@@ -7,7 +7,7 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from tests.house import ROOT
+from tests.server import ROOT
 
 LOCKS = ("requirements.lock", "requirements-dev.lock", "requirements-node.lock")
 

@@ -14,12 +14,12 @@ import pytest
 
 from ml import checkpoint
 from ml.inference import Classifier
-from tasks.modal_inference import Ears
-from tests import cast
-from tests.house import ROOT
+from tasks.modal_app import Ears
+from tests import fixtures
 from tests.modal_cloud import ModalCloud
+from tests.server import ROOT
 
-TRAINING, INFERENCE = "training/modal_job.py", "tasks/modal_inference.py"
+TRAINING, INFERENCE = "training/modal_job.py", "tasks/modal_app.py"
 
 
 @pytest.fixture(scope="module")
@@ -154,7 +154,7 @@ def classified_with_modals_own_client(
     script = (
         "import json; from ml import checkpoint; from tasks.remote import RemoteClassifier; "
         "from tests import cast; there = RemoteClassifier(checkpoint.SHIPPED); "
-        f"result, = there.classify([cast.noise({seconds})]); "
+        f"result, = there.classify([fixtures.noise({seconds})]); "
         "print(json.dumps(result.probabilities.tolist()))"
     )
     return subprocess.run(
@@ -168,7 +168,7 @@ def test_modals_own_client_carries_a_clip_there_and_its_result_back() -> None:
     with ModalCloud(ears.listen.local) as cloud:
         done = classified_with_modals_own_client(cloud, 6.0)
     assert done.returncode == 0, done.stderr
-    here = Classifier.load(checkpoint.SHIPPED).classify([cast.noise(6.0)])[0]
+    here = Classifier.load(checkpoint.SHIPPED).classify([fixtures.noise(6.0)])[0]
     assert json.loads(done.stdout) == pytest.approx(here.probabilities.tolist(), abs=2e-3)
     (found,) = cloud.requests("FunctionGet")
     assert (found.app_name, found.object_tag) == ("sonoscope-inference", "Ears.*")

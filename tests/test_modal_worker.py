@@ -15,17 +15,18 @@ import pytest
 import requests
 from PIL import Image
 
-from ml import checkpoint, render
-from ml.audio import read
+from ml import checkpoint
+from ml.audio.decode import read
 from ml.inference import Classifier
 from ml.model import map_names
-from tasks.modal_inference import Ears
-from tests import cast
-from tests.house import ROOT, House, Person
+from ml.rendering import png
+from tasks.modal_app import Ears
+from tests import fixtures
 from tests.modal_cloud import ModalCloud
+from tests.server import ROOT, House, Person
 
-LONG = cast.encode(cast.chirp(300, 6000, 12.0, 44_100), 44_100, "FLAC")
-SHORT = cast.encode(cast.noise(1.0, seed=7))
+LONG = fixtures.encode(fixtures.chirp(300, 6000, 12.0, 44_100), 44_100, "FLAC")
+SHORT = fixtures.encode(fixtures.noise(1.0, seed=7))
 
 
 @pytest.fixture(scope="module")
@@ -75,7 +76,7 @@ def test_a_clip_heard_at_modal_has_the_result_it_would_have_here(
             for map_name in map_names():
                 mean = here.inside.maps[map_name].mean
                 drawn = np.flipud(np.asarray(Image.open(io.BytesIO(pack.read(f"{map_name}.png")))))
-                shades = render.to_index(mean, float(mean.min()), float(mean.max()))
+                shades = png.to_index(mean, float(mean.min()), float(mean.max()))
                 assert np.abs(drawn.astype(int) - shades).max() <= 2, map_name
 
 
@@ -85,7 +86,7 @@ def test_a_broken_file_is_told_here_and_takes_no_try(emil: Person) -> None:
 
 
 def test_a_closer_look_is_taken_here_even_while_modal_is_away(emil: Person, away: Path) -> None:
-    heard = emil.wait(emil.submit("close.wav", cast.encode(cast.noise(1.0, seed=77))))
+    heard = emil.wait(emil.submit("close.wav", fixtures.encode(fixtures.noise(1.0, seed=77))))
     away.touch()
     address = f"{emil.house.url}/api/v1/analyses/{heard['id']}/studies/"
     body = {"kind": "channels", "map": "layer4"}
@@ -100,7 +101,7 @@ def test_while_modal_is_away_no_sound_is_blamed_and_nothing_is_lost(
     emil: Person, away: Path, remote_house: House
 ) -> None:
     away.touch()
-    failed = emil.wait(emil.submit("away.wav", cast.encode(cast.noise(1.0, seed=8))))
+    failed = emil.wait(emil.submit("away.wav", fixtures.encode(fixtures.noise(1.0, seed=8))))
     assert failed["state"] == "failed"
     assert failed["error"]["code"] == "not_listened"
     assert "not to blame" in failed["error"]["hint"]
@@ -113,7 +114,7 @@ def test_while_modal_is_away_no_sound_is_blamed_and_nothing_is_lost(
 
 def test_only_the_deployed_checkpoint_is_asked(emil: Person, remote_house: House) -> None:
     remote_house.kill("worker")
-    location = emil.submit("other.wav", cast.encode(cast.noise(1.0, seed=9)))
+    location = emil.submit("other.wav", fixtures.encode(fixtures.noise(1.0, seed=9)))
     pk = location.rstrip("/").rpartition("/")[2]
     asked = (
         "from classifier.models import Analysis; "

@@ -2,17 +2,17 @@
 
 import re
 
-from classifier.scope import band_centres_hz
-from ml import render
+from classifier.views.result_layout import band_centres_hz
 from ml.features import FeatureConfig, LogMel
-from tests.house import ROOT
+from ml.rendering import png
+from tests.server import ROOT
 
 
 def test_the_pages_know_the_workers_palette() -> None:
     script = (ROOT / "webapp/static/js/maps.js").read_text()
     (anchors,) = re.findall(r"const MAGMA = `([^`]*)`", script)
-    assert anchors.split() == render.MAGMA.split()
-    colours = [render.PALETTE[at : at + 3] for at in range(0, 768, 3)]
+    assert anchors.split() == png.MAGMA.split()
+    colours = [png.PALETTE[at : at + 3] for at in range(0, 768, 3)]
     assert len(set(colours)) == 256, "each colour stands for one number"
 
 

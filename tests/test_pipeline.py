@@ -14,17 +14,18 @@ import pytest
 import requests
 from PIL import Image
 
-from ml import checkpoint, render
-from ml.audio import read
+from ml import checkpoint
+from ml.audio.decode import read
 from ml.inference import Classifier
 from ml.model import map_names
-from tests import cast
-from tests.house import ROOT, House, Person
+from ml.rendering import png
+from tests import fixtures
+from tests.server import ROOT, House, Person
 
 
 @pytest.fixture(scope="module")
 def sound() -> bytes:
-    return cast.encode(cast.chirp(300, 6000, 5.0, 44_100), 44_100, "FLAC")
+    return fixtures.encode(fixtures.chirp(300, 6000, 5.0, 44_100), 44_100, "FLAC")
 
 
 @pytest.fixture(scope="module")
@@ -72,13 +73,13 @@ def test_its_pictures_are_the_models_own_arrays(
         answer = anna.get(facts["url"])
         assert answer.headers["Content-Type"] == "image/png"
         drawn = np.flipud(np.asarray(Image.open(io.BytesIO(answer.content))))
-        expected = render.to_index(mean, float(mean.min()), float(mean.max()))
+        expected = png.to_index(mean, float(mean.min()), float(mean.max()))
         assert np.abs(drawn.astype(int) - expected).max() <= 1, name
 
     spectrogram = classifier.spectrogram(waveform)
     high = float(spectrogram.max())
     drawn = np.asarray(Image.open(io.BytesIO(anna.get(heard["spectrogram"]).content)))
-    expected = render.to_index(spectrogram, high - 80, high)
+    expected = png.to_index(spectrogram, high - 80, high)
     assert np.abs(np.flipud(drawn).astype(int) - expected).max() <= 1
 
 
@@ -167,7 +168,7 @@ def test_the_sound_is_served_in_ranges(anna: Person, heard: dict, sound: bytes) 
 
 
 def test_a_format_browsers_cannot_play_gets_one_they_can(anna: Person) -> None:
-    aiff = cast.encode(cast.tone(440, 1.0, 22_050), 22_050, "AIFF")
+    aiff = fixtures.encode(fixtures.tone(440, 1.0, 22_050), 22_050, "AIFF")
     done = anna.wait(anna.submit("tone.aiff", aiff))
     answer = anna.get(f"/media/analyses/{done['id']}/audio")
     assert answer.headers["Content-Type"] == "audio/flac"
@@ -175,13 +176,13 @@ def test_a_format_browsers_cannot_play_gets_one_they_can(anna: Person) -> None:
 
 
 def test_bad_files_fail_clearly_and_harm_nobody(anna: Person, sound: bytes, tmp_path) -> None:
-    mp3 = cast.encode(cast.noise(4.0, 44_100), 44_100, "MP3")
+    mp3 = fixtures.encode(fixtures.noise(4.0, 44_100), 44_100, "MP3")
     other = tmp_path / "other.wav"
-    other.write_bytes(cast.encode(cast.tone()))
+    other.write_bytes(fixtures.encode(fixtures.tone()))
     bad = {
         "notes.wav": (b"Monday: buy milk\n" * 50, "not_audio"),
         "cut.mp3": (mp3[: len(mp3) // 2], "damaged"),
-        "blink.wav": (cast.encode(cast.tone(duration_s=0.05)), "too_short"),
+        "blink.wav": (fixtures.encode(fixtures.tone(duration_s=0.05)), "too_short"),
         "list.wav": (f"ffconcat version 1.0\nfile {other}\n".encode(), "not_audio"),
     }
     sent = {name: anna.submit(name, data) for name, (data, _) in bad.items()}
@@ -204,7 +205,7 @@ def test_bad_files_fail_clearly_and_harm_nobody(anna: Person, sound: bytes, tmp_
 
 
 def test_analyse_again_and_delete(anna: Person, house: House) -> None:
-    first = anna.wait(anna.submit("short.wav", cast.encode(cast.noise(1.0, seed=7))))
+    first = anna.wait(anna.submit("short.wav", fixtures.encode(fixtures.noise(1.0, seed=7))))
     page = anna.post_page(f"/analyses/{first['id']}/again/")
     second_id = page.url.rstrip("/").rsplit("/", 1)[-1]
     second = anna.wait(f"/api/v1/analyses/{second_id}/")
@@ -220,7 +221,7 @@ def test_analyse_again_and_delete(anna: Person, house: House) -> None:
 
 def test_identical_uploads_of_one_owner_share_their_bytes(anna: Person, house: House) -> None:
     clips = house.data / "media" / "clips"
-    data = cast.encode(cast.noise(0.5, seed=8))
+    data = fixtures.encode(fixtures.noise(0.5, seed=8))
     before = len(list(clips.glob("*/*")))
     first, second = (anna.wait(anna.submit(f"{n}.wav", data, again=True)) for n in "ab")
     assert len(list(clips.glob("*/*"))) == before + 1
@@ -231,7 +232,7 @@ def test_identical_uploads_of_one_owner_share_their_bytes(anna: Person, house: H
 
 
 def test_a_long_clip_is_cut_into_windows(anna: Person) -> None:
-    data = cast.encode(cast.noise(12.0, 16_000), 16_000)
+    data = fixtures.encode(fixtures.noise(12.0, 16_000), 16_000)
     done = anna.wait(anna.submit("long.wav", data))
     assert done["duration_s"] == pytest.approx(12, abs=0.01)
     assert "one of 4" in anna.page(f"/analyses/{done['id']}/").text
@@ -274,7 +275,7 @@ def test_every_refusal_of_the_api_has_code_detail_and_hint(house: House, anna: P
 def test_a_client_of_the_original_gets_its_exact_answer(
     house: House, anna: Person, tmp_path: Path
 ) -> None:
-    data = cast.encode(cast.chirp(500, 4000, 5.0, 44_100), 44_100)
+    data = fixtures.encode(fixtures.chirp(500, 4000, 5.0, 44_100), 44_100)
     answer = classify(house, anna, data)
     assert answer.status_code == 200, answer.text
     body = answer.json()
@@ -355,7 +356,7 @@ def test_requests_are_counted_across_web_processes(anna: Person) -> None:
 
 
 def test_one_key_sent_many_times_at_once_is_one_clip(anna: Person) -> None:
-    data = cast.encode(cast.noise(0.5, seed=99))
+    data = fixtures.encode(fixtures.noise(0.5, seed=99))
     with ThreadPoolExecutor(8) as pool:
         answers = list(
             pool.map(

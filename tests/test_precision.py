@@ -8,11 +8,11 @@ import pytest
 import requests
 import torch
 
-from ml.audio import read
+from ml.audio.decode import read
 from ml.checkpoint import SHIPPED
 from ml.inference import Classifier, pick_precision
-from tests import cast
-from tests.house import House
+from tests import fixtures
+from tests.server import House
 from tests.test_doctor import doctor
 
 # Python imports a module of this name before anything else. Single windows give NaN in bf16; the
@@ -45,9 +45,9 @@ def test_a_worker_whose_bf16_gives_nan_answers_in_fp32_and_counts_it(
 ) -> None:
     person = nan_house.person()
     exact = Classifier.load(SHIPPED, precision=torch.float32)
-    for sound in (cast.chirp(duration_s=1.0), cast.noise(1.0)):
+    for sound in (fixtures.chirp(duration_s=1.0), fixtures.noise(1.0)):
         path = tmp_path / "sound.wav"
-        path.write_bytes(cast.encode(sound))
+        path.write_bytes(fixtures.encode(sound))
         (expected,) = exact.answers([read(path, exact.info.features.sample_rate).waveform])
         analysis = person.wait(person.submit(path.name, path.read_bytes()))
         best = analysis["predictions"][0]

@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, Route, expect
 
-from tests.house import House, Person, wait_for
+from tests.server import House, Person, wait_for
 from tests.watch import Watch
 
 PLAYED = "document.querySelector('audio').currentTime > 0.2"

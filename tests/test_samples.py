@@ -1,8 +1,8 @@
 """The sample sounds keep what the Listen page promises: the shipped model is right about them."""
 
-from classifier.views import SAMPLES, sample_names
+from classifier.views.upload import SAMPLES, sample_names
 from ml import checkpoint
-from ml.audio import read
+from ml.audio.decode import read
 from ml.inference import Classifier
 
 

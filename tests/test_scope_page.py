@@ -13,8 +13,8 @@ import torch
 from playwright.sync_api import Browser, Page, Response, expect
 
 from ml.features import FeatureConfig, LogMel
-from tests import cast
-from tests.house import PASSWORD, House, Person, wait_for
+from tests import fixtures
+from tests.server import PASSWORD, House, Person, wait_for
 from tests.test_browser import Watch
 
 LONG_S = 20.0
@@ -27,14 +27,19 @@ def listener(house: House) -> Person:
 
 @pytest.fixture(scope="module")
 def short(listener: Person) -> dict:
-    sound = cast.chirp(300, 5000, 5.0)
-    return listener.wait(listener.submit("rising.wav", cast.encode(sound)))
+    sound = fixtures.chirp(300, 5000, 5.0)
+    return listener.wait(listener.submit("rising.wav", fixtures.encode(sound)))
 
 
 @pytest.fixture(scope="module")
 def long(listener: Person) -> dict:
-    parts = [cast.noise(5.0), cast.chirp(200, 8000, 5.0), cast.clicks(4, 5.0), cast.tone(900, 5.0)]
-    return listener.wait(listener.submit("walk.wav", cast.encode(np.concatenate(parts))))
+    parts = [
+        fixtures.noise(5.0),
+        fixtures.chirp(200, 8000, 5.0),
+        fixtures.clicks(4, 5.0),
+        fixtures.tone(900, 5.0),
+    ]
+    return listener.wait(listener.submit("walk.wav", fixtures.encode(np.concatenate(parts))))
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import requests
 
-from tests.house import ROOT, free_port, wait_for
+from tests.server import ROOT, free_port, wait_for
 
 
 def start(env: dict[str, str], out: Path) -> subprocess.Popen[bytes]:

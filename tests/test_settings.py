@@ -8,7 +8,7 @@ from pathlib import Path
 from django.conf import settings
 
 from ml import checkpoint
-from tests.house import ROOT
+from tests.server import ROOT
 
 KEY = "long, and of many kinds: " + "0123456789abcdef" * 2
 

@@ -12,19 +12,22 @@ import soundfile
 import torch
 from PIL import Image
 
-from ml import checkpoint, render
-from ml.audio import read
+from ml import checkpoint
+from ml.audio.decode import read
+from ml.explain.masking import Masking, audible
 from ml.inference import Classifier
-from ml.masking import Masking, audible
-from tests import cast
+from ml.rendering.png import to_index
+from tests import fixtures
 from tests.checkpoints import usable
-from tests.house import House, Person, wait_for
+from tests.server import House, Person, wait_for
 
 # A chirp over noise: 12 s, so four windows.
-LONG = cast.encode(
-    cast.chirp(300, 6000, 12.0, 44_100) + cast.noise(12.0, 44_100, level=0.02), 44_100, "FLAC"
+LONG = fixtures.encode(
+    fixtures.chirp(300, 6000, 12.0, 44_100) + fixtures.noise(12.0, 44_100, level=0.02),
+    44_100,
+    "FLAC",
 )
-SHORT = cast.encode(cast.clicks(4.0, 2.0))
+SHORT = fixtures.encode(fixtures.clicks(4.0, 2.0))
 SECOND_START_S = 2.5
 
 
@@ -173,7 +176,7 @@ def test_another_window_of_a_long_clip_is_drawn(
         assert png.headers["Content-Type"] == "image/png"
         drawn = np.flipud(np.asarray(Image.open(io.BytesIO(png.content))))
         mean = inside.maps[facts["name"]].mean
-        expected = render.to_index(mean, float(mean.min()), float(mean.max()))
+        expected = to_index(mean, float(mean.min()), float(mean.max()))
         assert np.abs(drawn.astype(int) - expected).max() <= 3, facts["name"]
     for name in ("evidence.0", "layer4.top0", "pooled"):
         answer = anna.get(study["files"][f"maps/{name}.png"])

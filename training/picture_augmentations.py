@@ -13,12 +13,12 @@ import torch
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
-from ml.audio import read
+from ml.audio.decode import read
 from ml.features import FeatureConfig, LogMel
-from ml.render import PALETTE, to_index
+from ml.rendering.png import PALETTE, to_index
 from training import augment
 from training.config import HERE, Recipe
-from training.waveforms import cut
+from training.data.windows import cut
 
 FEATURES = FeatureConfig()
 SOUNDS = HERE / "classifier" / "samples"

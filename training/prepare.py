@@ -15,12 +15,13 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from ml.audio import read
+from ml.audio.decode import read
 from ml.errors import AudioError
 from ml.features import FeatureConfig
-from training import download
 from training.config import PREPARED
-from training.dataset import (
+from training.data import download
+from training.data.folds import shared_sources
+from training.data.index import (
     DataError,
     Example,
     class_names,
@@ -29,7 +30,6 @@ from training.dataset import (
     read_index,
     told,
 )
-from training.folds import shared_sources
 
 ESC50_URL = "https://github.com/karoldvl/ESC-50/archive/master.zip"
 ESC50_LICENCE = (

@@ -18,16 +18,17 @@ from torch import Tensor
 from ml import checkpoint
 from ml.features import FeatureConfig, LogMel
 from ml.inference import Classifier
-from training import crossvalidate, engine, evaluate, report, smoke
+from training import cross_validate, loop, smoke
 from training.augment import augmented
+from training.cli import Plan, make_plan, parser
 from training.config import SettingError
-from training.curves import Curves
-from training.dataset import DataError, class_names
-from training.engine import Diverged, Run
-from training.plan import Plan, make_plan, parser
-from training.predictions import Predictions
+from training.data.index import DataError, class_names
+from training.data.windows import Windows, load_windows, to_float
+from training.evaluate import measure, report
+from training.evaluate.metrics import Predictions
+from training.loop import Diverged, Run
 from training.progress import Progress
-from training.waveforms import Windows, load_windows, to_float
+from training.tensorboard import Curves
 
 # Pictures of what the network sees, and the confusion of the validation fold: not every epoch.
 LOOK_EVERY = 10
@@ -47,7 +48,7 @@ class Work:
     def answers(self, run: Run, fold: int) -> tuple[Tensor, Predictions]:
         """The window rows of that fold, and what the shipped network says of them."""
         rows = self.windows.of(self.plan.examples, [fold])
-        logits = engine.answers(
+        logits = loop.answers(
             run.average, self.log_mel, self.windows.samples, rows, self.plan.recipe, run.precision
         )
         clips, places = self.windows.clips[rows].unique(return_inverse=True)
@@ -64,7 +65,7 @@ def train(plan: Plan) -> Path:
     state = _earlier(plan)
     work = _set_up(plan, state)
     steps = -(-len(work.learned) // plan.recipe.batch)
-    run = engine.start(plan.recipe, len(work.classes), steps, work.device)
+    run = loop.start(plan.recipe, len(work.classes), steps, work.device)
     if state:
         run.restore(state)
         print(f"going on after epoch {run.epoch}", flush=True)
@@ -105,12 +106,12 @@ def _set_up(plan: Plan, state: dict[str, Any] | None) -> Work:
     torch.backends.cudnn.benchmark = True
     windows = load_windows(plan.examples, plan.features, plan.out.parent)
     learned = windows.of(plan.examples, plan.folds)
-    windows = dataclasses.replace(windows, samples=engine.settle(windows.samples, device))
+    windows = dataclasses.replace(windows, samples=loop.settle(windows.samples, device))
     if state:
         features = FeatureConfig(**state["features"])
     else:
         plain = LogMel(plan.features).to(device)
-        mean_db, deviation_db = engine.decibel_statistics(plain, windows.samples, learned, 64)
+        mean_db, deviation_db = loop.decibel_statistics(plain, windows.samples, learned, 64)
         features = dataclasses.replace(plan.features, mean_db=mean_db, deviation_db=deviation_db)
     classes = class_names(plan.examples)
     return Work(plan, classes, windows, learned, LogMel(features).to(device), device)
@@ -120,7 +121,7 @@ def _epoch(run: Run, work: Work, curves: Curves, progress: Progress) -> None:
     plan, recipe = work.plan, work.plan.recipe
     if run.epoch % LOOK_EVERY == 0:
         curves.shown(run.epoch + 1, _seen(run, work))
-    loss = engine.train_epoch(
+    loss = loop.train_epoch(
         run, recipe, work.log_mel, work.windows.samples, work.windows.labels, work.learned,
         progress.step,
     )  # fmt: skip
@@ -218,11 +219,11 @@ def _finish(run: Run, work: Work, curves: Curves) -> dict[str, float]:
         if fold is None:
             continue
         examples = plan.of_folds(fold)
-        heard = evaluate.listen(Classifier.load(path), examples)
-        measured = evaluate.measure(path, examples, fold, heard)
+        heard = measure.listen(Classifier.load(path), examples)
+        measured = measure.measure(path, examples, fold, heard)
         figures[f"fold {fold}"] = round(measured.accuracy, 4)
         report.write(measured, path.parent)  # the test fold's comes last, and stays
-    evaluate.change_header(path, accuracy=figures)
+    measure.change_header(path, accuracy=figures)
     return figures
 
 
@@ -238,7 +239,7 @@ def main(argv: list[str] | None = None) -> None:
             parser().error(str(error))
         try:
             if options.cross_validate:
-                crossvalidate.every_fold(asked, train)
+                cross_validate.every_fold(asked, train)
             else:
                 train(asked)
         except (DataError, SettingError, Diverged) as error:

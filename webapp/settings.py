@@ -91,8 +91,8 @@ AXES_FAILURE_LIMIT = 10
 AXES_COOLOFF_TIME = timedelta(minutes=LOCKED_MINUTES)
 AXES_RESET_COOL_OFF_ON_FAILURE_DURING_LOCKOUT = False
 AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
-AXES_LOCKOUT_CALLABLE = "classifier.sign_in.locked"
-AXES_CLIENT_IP_CALLABLE = "classifier.sign_in.address"
+AXES_LOCKOUT_CALLABLE = "classifier.views.sign_in.locked"
+AXES_CLIENT_IP_CALLABLE = "classifier.views.sign_in.address"
 AXES_RESET_ON_SUCCESS = True
 # Who signed in when is nobody's business.
 AXES_DISABLE_ACCESS_LOG = True
@@ -346,7 +346,7 @@ THROTTLE_RATES = {
 
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": [
-        "classifier.tokens.TokenAuthentication",
+        "classifier.services.tokens.TokenAuthentication",
         "rest_framework.authentication.SessionAuthentication",
     ],
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],

@@ -4,9 +4,9 @@ from django.shortcuts import redirect
 from django.templatetags.static import static
 from django.urls import include, path
 
-handler400 = "classifier.views.bad_request"
-handler404 = "classifier.views.not_found"
-handler500 = "classifier.views.server_error"
+handler400 = "classifier.views.errors.bad_request"
+handler404 = "classifier.views.errors.not_found"
+handler500 = "classifier.views.errors.server_error"
 
 
 def favicon(request: HttpRequest) -> HttpResponse:

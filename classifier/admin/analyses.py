@@ -10,13 +10,16 @@ from django.urls import path, reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from classifier import dashboard, files, media, uploads
+from classifier import storage
 from classifier.admin import search
 from classifier.admin.filters import CheckpointFilter, FailureFilter, LabelFilter, WaitingFilter
 from classifier.admin.lists import NewestFirst
-from classifier.csv_stream import csv_lines
 from classifier.models import Analysis, State
+from classifier.monitoring import dashboard
+from classifier.services import uploads
+from classifier.services.exports.csv_lines import csv_lines
 from classifier.templatetags.sound import percent, seconds, words
+from classifier.views import media
 
 
 @admin.register(Analysis)
@@ -144,7 +147,7 @@ class AnalysisAdmin(NewestFirst):
         row = Analysis.objects.filter(pk=pk, state=State.DONE).only("pk", "token").first()
         if row is None or not self.has_view_permission(request):
             raise Http404
-        path = files.analysis_folder(row.pk, row.token) / files.STRIP
+        path = storage.analysis_folder(row.pk, row.token) / storage.STRIP
         return media.ranged(request, path, "image/png")
 
 

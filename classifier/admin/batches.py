@@ -10,9 +10,9 @@ from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from classifier import batches
 from classifier.admin.lists import NewestFirst, ReadOnly
 from classifier.models import Batch, BatchFile, State
+from classifier.services import batches
 from classifier.templatetags.sound import percent, words
 
 # A batch holds up to 10,000 files, and each of them is counted.

@@ -2,10 +2,10 @@ from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
-from classifier import uploads
 from classifier.admin import search
 from classifier.admin.lists import NewestFirst
 from classifier.models import Clip
+from classifier.services import uploads
 from classifier.templatetags.sound import seconds
 
 

@@ -15,9 +15,9 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.timezone import localtime
 
-from classifier import leaving
 from classifier.admin.lists import Browsing
-from classifier.usage import usage_of
+from classifier.services import deletion
+from classifier.services.usage import usage_of
 
 admin.site.unregister(User)
 
@@ -37,11 +37,11 @@ class PersonAdmin(Browsing, UserAdmin):
 
     # With their files: the admin's own way would leave those to the sweep.
     def delete_model(self, request: HttpRequest, obj: User) -> None:
-        leaving.delete_account(obj)
+        deletion.delete_account(obj)
 
     def delete_queryset(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
         for user in queryset:
-            leaving.delete_account(user)
+            deletion.delete_account(user)
 
     # Rows carry the `usage` that is put there here; a User has none.
     def prepare(self, rows: Sequence[Any]) -> None:

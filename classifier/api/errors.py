@@ -9,8 +9,8 @@ from rest_framework.exceptions import APIException, ErrorDetail, Throttled, Vali
 from rest_framework.response import Response
 from rest_framework.views import exception_handler
 
-from classifier.studies import StudyRefused
-from classifier.uploads import UploadRefused
+from classifier.services.inspections import StudyRefused
+from classifier.services.uploads import UploadRefused
 
 HINTS = {
     "not_authenticated": "Send the header `Authorization: Token …`; POST /api/v1/token/ gives one.",

@@ -9,8 +9,8 @@ from rest_framework.exceptions import NotFound, ValidationError
 from rest_framework.request import Request
 
 from classifier.api.paging import MOST_PAGE_ROWS
-from classifier.media import AUDIO_TYPES
 from classifier.models import Batch, BatchState, State, beside
+from classifier.views.media import AUDIO_TYPES
 
 
 class Filters(serializers.Serializer):

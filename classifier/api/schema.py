@@ -16,8 +16,8 @@ from rest_framework.response import Response
 from rest_framework.serializers import BaseSerializer
 from rest_framework.views import APIView
 
-from classifier import checkpoints
 from classifier.api.examples import ELSEWHERE, EXAMPLES
+from classifier.checkpoints import inventory
 
 PAGE_WORDS = {
     "next": "Address of the page of older rows; null on the last page.",
@@ -81,7 +81,7 @@ LOCATION = header("Location", "Address of the analysis.", (200, 202))
 
 
 class TokenScheme(OpenApiAuthenticationExtension):
-    target_class = "classifier.tokens.TokenAuthentication"
+    target_class = "classifier.services.tokens.TokenAuthentication"
     name = "token"
     priority = 1
 
@@ -152,7 +152,7 @@ def _refusals(path: str, method: str, described: dict[str, Any]) -> None:
 
 def _choice_of_checkpoints(described: dict[str, Any]) -> None:
     """Those that may be asked for now, by name and by identity."""
-    offered = checkpoints.offered()
+    offered = inventory.offered()
     if offered:
         names = [text for one in offered for text in (one.name, one.identity)]
         described["enum"] = ["", *names]
@@ -178,7 +178,7 @@ def _example(described: dict[str, Any], name: str, place: str) -> None:
 
 
 def schema() -> dict[str, Any]:
-    return _schema(tuple(one.identity for one in checkpoints.offered()))
+    return _schema(tuple(one.identity for one in inventory.offered()))
 
 
 @lru_cache(maxsize=1)

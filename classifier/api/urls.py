@@ -2,15 +2,15 @@ from django.urls import path
 from django.views.generic import RedirectView
 from drf_spectacular.renderers import OpenApiYamlRenderer
 
-from classifier.api import (
+from classifier.api import schema
+from classifier.api.views import (
     analyses,
     batches,
     checkpoints,
     classify,
     clips,
     docs,
-    schema,
-    studies,
+    inspections,
     tokens,
 )
 
@@ -36,8 +36,10 @@ urlpatterns = [
     path("v1/analyses/", analyses.AnalysesView.as_view(), name="api_analyses"),
     path("v1/analyses/<uuid:pk>/", analyses.AnalysisView.as_view(), name="api_analysis"),
     path("v1/analyses/<uuid:pk>/cancel/", analyses.CancelView.as_view(), name="api_cancel"),
-    path("v1/analyses/<uuid:pk>/studies/", studies.AskView.as_view(), name="api_analysis_studies"),
-    path("v1/studies/<uuid:pk>/", studies.StudyView.as_view(), name="api_study"),
+    path(
+        "v1/analyses/<uuid:pk>/studies/", inspections.AskView.as_view(), name="api_analysis_studies"
+    ),
+    path("v1/studies/<uuid:pk>/", inspections.StudyView.as_view(), name="api_study"),
     path("v1/batches/", batches.BatchesView.as_view(), name="api_batches"),
     path(BATCH, batches.BatchView.as_view(), name="api_batch"),
     path(f"{BATCH}files/", batches.BatchFilesView.as_view(), name="api_batch_files"),

@@ -19,15 +19,8 @@ from classifier.models.clips import (
     Clip,
     beside,
 )
-from classifier.models.requests import (
-    ApiToken,
-    IdempotencyKey,
-)
-from classifier.models.studies import (
-    Study,
-    StudyKind,
-    StudyState,
-)
+from classifier.models.inspections import Study, StudyKind, StudyState
+from classifier.models.tokens import ApiToken, IdempotencyKey
 
 __all__ = [
     "MOST_ATTEMPTS",

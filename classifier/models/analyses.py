@@ -10,7 +10,7 @@ from django.db import models, transaction
 from django.db.models import Count, F, Max, Min, Q
 from django.utils import timezone
 
-from classifier import checkpoints
+from classifier.checkpoints import inventory
 from classifier.models.clips import Clip, beside
 
 if TYPE_CHECKING:
@@ -110,7 +110,7 @@ class AnalysisQuerySet(models.QuerySet["Analysis"]):
         A row that names none is the default's. To whoever names none, a checkpoint that is no
         longer installed has spoken for the default, but another installed one has not.
         """
-        others = [one.identity for one in checkpoints.installed() if not one.default]
+        others = [one.identity for one in inventory.installed() if not one.default]
         if not checkpoint:
             return self.exclude(checkpoint__in=others)
         if checkpoint in others:

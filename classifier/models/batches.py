@@ -8,7 +8,7 @@ from django.db import models
 from django.db.models import Q
 from django.utils import timezone
 
-from classifier import checkpoints
+from classifier.checkpoints import inventory
 from classifier.models.analyses import Analysis, State
 from classifier.models.clips import Clip
 
@@ -81,7 +81,7 @@ class BatchFileQuerySet(models.QuerySet["BatchFile"]):
     def unheard(self, clip: Clip, checkpoint: str) -> Self:
         """Rows of the clip whose analysis ended without an answer, and that take this one's."""
         ended = clip.analyses.filter(state__in=(State.FAILED, State.CANCELLED))
-        default = checkpoints.find("")
+        default = inventory.find("")
         meant = checkpoint or (default.identity if default else "")
         return self.filter(analysis__in=ended.values("pk"), batch__checkpoint__in=("", meant))
 

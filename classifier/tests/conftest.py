@@ -7,9 +7,10 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 from pytest_django import Settings
 
-from classifier import checkpoints, tokens
-from classifier.checkpoints import Installed
+from classifier.checkpoints import inventory
+from classifier.checkpoints.inventory import Installed
 from classifier.models import Analysis, Clip, Lane, State
+from classifier.services import tokens
 from tests.checkpoints import described
 
 
@@ -38,7 +39,7 @@ def other(settings: Settings, tmp_path: Path) -> Installed:
     """A second installed checkpoint, called `other`."""
     settings.CHECKPOINTS = tmp_path / "checkpoints"
     described(settings.CHECKPOINTS / "other.safetensors", notes=["A second opinion."])
-    found = checkpoints.find("other")
+    found = inventory.find("other")
     assert found is not None
     return found
 

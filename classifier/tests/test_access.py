@@ -17,10 +17,11 @@ from django.contrib.auth.models import User
 from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver
 
-from classifier import batches, files, tokens
+from classifier import storage
 from classifier.models import Analysis, ApiToken, Batch, Clip, State, Study, StudyKind, StudyState
-from classifier.uploads import accept
-from tests.crowd import SCOPE
+from classifier.services import batches, tokens
+from classifier.services.uploads import accept
+from tests.bulk_data import SCOPE
 
 METHODS = ("GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE")
 SECRET = "anna-at-the-lake"
@@ -143,7 +144,7 @@ def furnished(anna: User, own_media: Path) -> Furnished:
     zipfile.ZipFile(pack, "w").close()
     made = dict.fromkeys(("peaks.json", "spectrogram.png", "strip.png"), b"anna's own")
     made["maps.zip"] = pack.getvalue()
-    files.write_all(files.analysis_folder(analysis.pk, analysis.token), made)
+    storage.write_all(storage.analysis_folder(analysis.pk, analysis.token), made)
     study = Study.objects.create(
         analysis=analysis,
         kind=StudyKind.SOUND,
@@ -153,7 +154,7 @@ def furnished(anna: User, own_media: Path) -> Furnished:
         state=StudyState.DONE,
         figures={"original": 0.9, "kept": 0.95, "rest": 0.1},
     )
-    files.write_all(files.study_folder(study.pk, study.token), {"kept.flac": b"anna's own"})
+    storage.write_all(storage.study_folder(study.pk, study.token), {"kept.flac": b"anna's own"})
     batch = batches.create(anna, SECRET)
     batches.add_file(batch, f"{SECRET}/x.wav", [b"another sound of anna's own"])
     return Furnished(analysis.clip, analysis, study, batch, tokens.create(anna, SECRET)[0])

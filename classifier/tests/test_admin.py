@@ -7,8 +7,8 @@ from django.contrib.auth.models import Permission, User
 from django.test import Client
 from pytest_django.asserts import assertContains, assertNotContains
 
-from classifier import batches
 from classifier.models import Analysis, Batch, BatchFile, Clip, FileOutcome, State
+from classifier.services import batches
 from classifier.tests.conftest import done, queued
 
 LISTED = "/admin/classifier/analysis/"

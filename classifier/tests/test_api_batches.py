@@ -11,10 +11,11 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 from pytest_django.asserts import assertContains, assertNotContains
 
-from classifier import batches, files, uploads
+from classifier import storage
 from classifier.models import Analysis, Batch, BatchFile, Clip, Lane, State
+from classifier.services import batches, uploads
+from classifier.services.uploads import UploadRefused
 from classifier.tests.conftest import Caller, refused
-from classifier.uploads import UploadRefused
 
 
 def filled(owner: User, name: str, *sounds: bytes) -> Batch:
@@ -29,7 +30,7 @@ def heard(**values: object) -> None:
     """Everything that waits is done, with files."""
     for row in Analysis.objects.filter(state=State.QUEUED):
         token = row.pk.hex
-        files.write_all(files.analysis_folder(row.pk, token), {files.STRIP: b"png"})
+        storage.write_all(storage.analysis_folder(row.pk, token), {storage.STRIP: b"png"})
         done = {"state": State.DONE, "label": "dog", "confidence": 0.9, "token": token}
         Analysis.objects.filter(pk=row.pk).update(**done | values)
 
@@ -198,7 +199,7 @@ def test_a_deleted_batch_leaves_no_row_and_no_file(
     for model in (Batch, BatchFile, Clip, Analysis):
         assert not model._default_manager.exists()
     assert names_on_disk(own_media) == 0
-    assert not list((own_media / files.ANALYSES).glob("*/*"))
+    assert not list((own_media / storage.ANALYSES).glob("*/*"))
     assert Analysis.objects.held(running.token).count() == 0  # its worker's result is dropped
     refused(caller.get(f"batches/{batch.pk}/"), 404)
     refused(caller.delete(f"batches/{batch.pk}/"), 404)
@@ -220,8 +221,8 @@ def test_a_deletion_spares_what_is_used_elsewhere(
     batches.delete(batch)
     left = Analysis.objects.filter(owner=caller.user)
     assert set(left.values_list("pk", flat=True)) == {earlier.pk, later.pk}
-    assert files.clip_path(later.clip.file_key).read_bytes() == b"shared"
-    assert files.clip_path(earlier.clip.file_key).read_bytes() == b"earlier"
+    assert storage.clip_path(later.clip.file_key).read_bytes() == b"shared"
+    assert storage.clip_path(earlier.clip.file_key).read_bytes() == b"earlier"
     assert (batches.totals(other).total, Clip.objects.filter(owner=ben).count()) == (1, 2)
     # Two recordings of anna's with their pictures, and two of ben's that wait.
     assert names_on_disk(own_media) == 2 * 2 + 2

@@ -7,9 +7,9 @@ import pytest
 from django.contrib.auth.models import User
 from pytest_django import Settings
 
-from classifier import tokens, uploads
-from classifier.api import classify
+from classifier.api.views import classify
 from classifier.models import Analysis, Clip, IdempotencyKey
+from classifier.services import tokens, uploads
 from classifier.tests.conftest import Caller, done, queued, refused
 
 

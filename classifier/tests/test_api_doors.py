@@ -18,20 +18,20 @@ from django.urls import resolve
 from kombu.exceptions import OperationalError
 from pytest_django import DjangoAssertNumQueries, Settings
 
-from classifier import health
-from classifier.api import throttles
+from classifier.services import rate_limits
 from classifier.tests.conftest import Caller, refused
+from classifier.views import health
 
 
 @pytest.fixture
 def counting(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Settings:
     """Few requests a minute, all of them in one minute."""
     clock = SimpleNamespace(time=lambda: 1_800_000_010.0, monotonic=time.monotonic)
-    monkeypatch.setattr(throttles, "time", clock)
+    monkeypatch.setattr(rate_limits, "time", clock)
     settings.CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
     caches["default"].clear()
     settings.THROTTLE_RATES = {"reads": "3/min", "uploads": "1/min", "sign_ins": "2/min"}
-    throttles._asked_again_at = 0.0
+    rate_limits._asked_again_at = 0.0
     return settings
 
 
@@ -84,12 +84,12 @@ def test_with_the_cache_away_requests_are_not_counted_but_answered(
             "LOCATION": f"unix://{tmp_path}/nobody.sock",
         }
     }
-    throttles._asked_again_at = 0.0
+    rate_limits._asked_again_at = 0.0
     for _ in range(2):
         answer = caller.get("clips/")
         assert answer.status_code == 200
         assert "X-RateLimit-Limit" not in answer
-    throttles._asked_again_at = 0.0
+    rate_limits._asked_again_at = 0.0
 
 
 def test_it_is_alive_without_a_database_and_not_ready_without_a_broker(

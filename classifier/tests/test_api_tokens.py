@@ -8,8 +8,8 @@ from django.contrib.auth.models import User
 from django.test import Client
 from django.utils import timezone
 
-from classifier import tokens
 from classifier.models import ApiToken
+from classifier.services import tokens
 from classifier.tests.conftest import Caller, refused
 
 

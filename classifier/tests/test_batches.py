@@ -14,9 +14,10 @@ from django.test import Client
 from pytest_django import DjangoAssertNumQueries, Settings
 from pytest_django.asserts import assertContains, assertNotContains
 
-from classifier import batch_zip, batches, files, uploads
+from classifier import storage
 from classifier.models import Analysis, Batch, BatchFile, Clip, FileOutcome, Lane, State
-from classifier.uploads import UploadRefused
+from classifier.services import batches, uploads, zip_import
+from classifier.services.uploads import UploadRefused
 
 
 @pytest.fixture
@@ -170,10 +171,10 @@ def zipped(path: Path, members: dict[str, bytes]) -> Path:
 
 def test_a_zip_keeps_its_tree_and_leaves_out_what_is_hidden(batch: Batch, tmp_path: Path) -> None:
     members = {"a/1.wav": b"1", "a/b/2.wav": b"2", "../3.wav": b"3", "__MACOSX/x": b"x"}
-    unpacked = batch_zip.take_in(batch, zipped(tmp_path / "x.zip", members | {".DS_Store": b"x"}))
+    unpacked = zip_import.take_in(batch, zipped(tmp_path / "x.zip", members | {".DS_Store": b"x"}))
     assert (unpacked.outcomes["accepted"], unpacked.hidden) == (3, 2)
     assert set(batch.files.values_list("path", flat=True)) == {"a/1.wav", "a/b/2.wav", "3.wav"}
-    batch_zip.take_in(batch, tmp_path / "x.zip")
+    zip_import.take_in(batch, tmp_path / "x.zip")
     assert batches.totals(batch).total == 3
 
 
@@ -194,7 +195,7 @@ def test_a_bad_member_stops_nothing(batch: Batch, tmp_path: Path, settings: Sett
         data[archive.getinfo("damaged.wav").header_offset + 30 + len("damaged.wav") + 4] ^= 0xFF
         locked = archive.getinfo("good.wav").header_offset
     path.write_bytes(data)
-    batch_zip.take_in(batch, path)
+    zip_import.take_in(batch, path)
     outcomes = {file.path: (file.outcome, file.code) for file in batch.files.all()}
     assert outcomes == {
         "bomb.wav": ("refused", "compressed_too_well"),
@@ -208,7 +209,7 @@ def test_a_bad_member_stops_nothing(batch: Batch, tmp_path: Path, settings: Sett
     data[data.rfind(b"PK\x01\x02") + 8] |= 1
     path.write_bytes(data)
     other = batches.create(batch.owner, "locked")
-    batch_zip.take_in(other, path)
+    zip_import.take_in(other, path)
     assert other.files.get(path="good.wav").code == "encrypted"
 
 
@@ -218,17 +219,17 @@ def test_a_zip_has_limits_of_its_own(
     path = zipped(tmp_path / "x.zip", {str(number): b"%d" % number * 10 for number in range(5)})
     settings.MAX_ZIP_BYTES = 25
     with pytest.raises(UploadRefused) as refused:
-        batch_zip.take_in(batch, path)
+        zip_import.take_in(batch, path)
     assert refused.value.code == "zip_too_large"
     assert batches.totals(batch).total == 2
     monkeypatch.setattr(batches, "MOST_FILES", 4)
     with pytest.raises(UploadRefused) as refused:
-        batch_zip.take_in(batch, path)
+        zip_import.take_in(batch, path)
     assert refused.value.code == "too_many_files"
     for data in (b"", b"no zip", path.read_bytes()[:-10]):
         path.write_bytes(data)
         with pytest.raises(UploadRefused) as refused:
-            batch_zip.take_in(batch, path)
+            zip_import.take_in(batch, path)
         assert refused.value.code == "no_zip"
 
 
@@ -379,7 +380,7 @@ def test_what_the_script_sends_is_answered_for_a_script(
     unpacked = visitor.post(f"{address}zip/", body, content_type="application/zip")
     assert unpacked.json()["outcomes"] == {"accepted": 2}
     assert sorted(visitor.get(f"{address}paths/").json()["paths"]) == ["1", "2", "4"]
-    assert not list((files.root() / files.INCOMING).iterdir())
+    assert not list((storage.root() / storage.INCOMING).iterdir())
     rows = visitor.get(f"{address}rows/?row={BatchFile.objects.get(path='4').pk}:x&row=99:x").json()
     assert list(rows["gone"]) == ["99"]
     assert Client().post(f"{address}files/").status_code == 401

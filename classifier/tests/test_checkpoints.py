@@ -11,17 +11,18 @@ from django.test import Client
 from pytest_django import Settings
 from pytest_django.asserts import assertContains, assertNotContains
 
-from classifier import batches, checkpoints, uploads
-from classifier.checkpoints import Installed
+from classifier.checkpoints import inventory
+from classifier.checkpoints.inventory import Installed
 from classifier.models import Analysis, Batch, FileOutcome, Lane, State
+from classifier.services import batches, uploads
 from classifier.tests.conftest import Caller, done, refused
+from tests.bulk_data import SCOPE
 from tests.checkpoints import described
-from tests.crowd import SCOPE
 
 
 def heard(checkpoint: str = "") -> None:
     """Everything that waits is done: by what it asks for, or by the default."""
-    default = checkpoints.find("")
+    default = inventory.find("")
     assert default is not None
     for row in Analysis.objects.filter(state=State.QUEUED):
         by = row.checkpoint or checkpoint or default.identity
@@ -41,36 +42,36 @@ def visitor(anna: User) -> Client:
 def test_the_default_comes_first_and_is_what_checkpoint_names(
     other: Installed, settings: Settings, tmp_path: Path
 ) -> None:
-    shipped, tested = (checkpoints.find(f"esc50-folds{folds}") for folds in ("1234", "123"))
-    assert checkpoints.installed() == (shipped, tested, other)
-    assert checkpoints.find("") == shipped
+    shipped, tested = (inventory.find(f"esc50-folds{folds}") for folds in ("1234", "123"))
+    assert inventory.installed() == (shipped, tested, other)
+    assert inventory.find("") == shipped
     settings.CHECKPOINT = described(tmp_path / "elsewhere" / "mine.safetensors")
-    names = [one.name for one in checkpoints.installed()]
+    names = [one.name for one in inventory.installed()]
     assert names == ["mine", "esc50-folds123", "esc50-folds1234", "other"]
     settings.CHECKPOINT = other.path
-    default = checkpoints.find("")
+    default = inventory.find("")
     assert default and default.identity == other.identity
-    assert len(checkpoints.installed()) == 3, "a file that is named twice is there once"
+    assert len(inventory.installed()) == 3, "a file that is named twice is there once"
 
 
 def test_a_file_is_hashed_once_until_another_takes_its_place(
     other: Installed, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    misses = checkpoints._read.cache_info().misses
+    misses = inventory._read.cache_info().misses
     for _ in range(5):
-        assert checkpoints.find("other") == other
-    assert checkpoints._read.cache_info().misses == misses
+        assert inventory.find("other") == other
+    assert inventory._read.cache_info().misses == misses
     described(other.path, notes=["A third opinion, with more words."])
     os.utime(other.path, ns=(1, 1))
-    new = checkpoints.find("other")
+    new = inventory.find("other")
     assert new and new.identity != other.identity
-    assert checkpoints.find(other.identity) is None
+    assert inventory.find(other.identity) is None
 
 
 def test_at_modal_only_the_deployed_one_can_be_asked(other: Installed, settings: Settings) -> None:
     settings.INFERENCE = "modal"
-    assert [one.name for one in checkpoints.offered()] == ["esc50-folds1234"]
-    assert checkpoints.find("other") is None
+    assert [one.name for one in inventory.offered()] == ["esc50-folds1234"]
+    assert inventory.find("other") is None
 
 
 # --- asking -------------------------------------------------------------------------------
@@ -112,9 +113,9 @@ def test_the_description_names_what_may_be_asked_for(client: Client, other: Inst
         schemas = client.get("/api/schema/").json()["components"]["schemas"]
         return schemas["NewBatchRequest"]["properties"]["checkpoint"].get("enum")
 
-    default = checkpoints.find("")
+    default = inventory.find("")
     assert default is not None
-    tested = checkpoints.find("esc50-folds123")
+    tested = inventory.find("esc50-folds123")
     assert tested is not None
     alone = ["", default.name, default.identity, tested.name, tested.identity]
     assert named() == [*alone, "other", other.identity]

@@ -10,8 +10,8 @@ from django.contrib.auth.models import User
 from django.utils import timezone
 from pytest_django import Settings
 
-from classifier import checks, precision
 from classifier.models import State
+from classifier.monitoring import checks, precision
 from classifier.tests.conftest import queued
 from tests.checkpoints import described
 

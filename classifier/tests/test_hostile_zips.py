@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 from django.contrib.auth.models import User
 
-from classifier import batch_zip, batches
 from classifier.models import Batch
-from classifier.uploads import UploadRefused
-from tests import hostile_zips
+from classifier.services import batches, zip_import
+from classifier.services.uploads import UploadRefused
+from tests import malicious_zips
 
 ZIPS = 300
 
@@ -22,7 +22,7 @@ def take_in(batch: Batch, path: Path, data: bytes) -> str:
     """The code of its refusal, else nothing."""
     path.write_bytes(data)
     try:
-        batch_zip.take_in(batch, path)
+        zip_import.take_in(batch, path)
     except UploadRefused as refused:
         assert refused.detail.endswith(".")
         assert refused.hint.endswith(".")
@@ -31,7 +31,7 @@ def take_in(batch: Batch, path: Path, data: bytes) -> str:
 
 
 def test_every_bad_zip_gets_an_answer(batch: Batch, tmp_path: Path) -> None:
-    codes = {take_in(batch, tmp_path / "x.zip", data) for _, data in hostile_zips.files(ZIPS)}
+    codes = {take_in(batch, tmp_path / "x.zip", data) for _, data in malicious_zips.files(ZIPS)}
     assert {"", "no_zip", "too_many_files"} <= codes
     for file in batch.files.all():
         assert file.path.isprintable()
@@ -47,22 +47,22 @@ def test_every_bad_zip_gets_an_answer(batch: Batch, tmp_path: Path) -> None:
 def test_a_directory_is_counted_whatever_it_says_of_itself(
     batch: Batch, tmp_path: Path, name: str
 ) -> None:
-    assert take_in(batch, tmp_path / "x.zip", hostile_zips.special()[name]) == "too_many_files"
+    assert take_in(batch, tmp_path / "x.zip", malicious_zips.special()[name]) == "too_many_files"
 
 
 def test_a_nameless_member_stops_nothing(batch: Batch, tmp_path: Path) -> None:
-    assert take_in(batch, tmp_path / "x.zip", hostile_zips.nameless()) == ""
+    assert take_in(batch, tmp_path / "x.zip", malicious_zips.nameless()) == ""
     assert list(batch.files.values_list("path", "code")) == [("fine.wav", "")]
 
 
 def test_a_member_that_lies_nowhere_is_damaged(batch: Batch, tmp_path: Path) -> None:
-    assert take_in(batch, tmp_path / "x.zip", hostile_zips.far_away()) == ""
+    assert take_in(batch, tmp_path / "x.zip", malicious_zips.far_away()) == ""
     assert list(batch.files.values_list("path", "code")) == [("a.wav", "damaged")]
 
 
 @pytest.mark.parametrize("name", ["greedy LZMA", "deflate64"])
 def test_a_packing_that_is_not_read_is_called_so(batch: Batch, tmp_path: Path, name: str) -> None:
-    assert take_in(batch, tmp_path / "x.zip", hostile_zips.special()[name]) == ""
+    assert take_in(batch, tmp_path / "x.zip", malicious_zips.special()[name]) == ""
     assert set(batch.files.values_list("code", flat=True)) == {"unsupported"}
 
 
@@ -71,6 +71,6 @@ def test_the_part_of_a_zip_that_looks_like_a_directory_is_none(
 ) -> None:
     """A stored member may hold any bytes, those of a directory's end among them."""
     inside = b"PK\x06\x06" + b"\xff" * 60 + b"x"
-    data = hostile_zips.packed({"odd.wav": inside}, 0)
+    data = malicious_zips.packed({"odd.wav": inside}, 0)
     assert take_in(batch, tmp_path / "x.zip", data) == ""
     assert list(batch.files.values_list("path", "code")) == [("odd.wav", "")]

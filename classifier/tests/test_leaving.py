@@ -14,9 +14,10 @@ from django.test import Client
 from django.utils import timezone
 from pytest_django import Settings
 
-from classifier import batches, files, leaving, takeout, tokens
+from classifier import storage
 from classifier.models import Analysis, Batch, Clip, State, Study, StudyKind, StudyState
-from classifier.uploads import accept, accept_once
+from classifier.services import account_export, batches, deletion, tokens
+from classifier.services.uploads import accept, accept_once
 
 PASSWORD = "gr4nular-ear"
 
@@ -28,11 +29,11 @@ def heard(owner: User, data: bytes, name: str = "dog.wav") -> Analysis:
     analysis.predictions = [{"class": "dog", "confidence": 0.9}]
     analysis.save()
     Clip.objects.filter(pk=analysis.clip_id).update(format="WAV", duration_s=5.0)
-    files.write_all(files.analysis_folder(analysis.pk, analysis.token), {"maps.zip": b"maps"})
+    storage.write_all(storage.analysis_folder(analysis.pk, analysis.token), {"maps.zip": b"maps"})
     study = Study.objects.create(
         analysis=analysis, kind=StudyKind.SOUND, window=0, token="s" * 32, state=StudyState.DONE
     )
-    files.write_all(files.study_folder(study.pk, study.token), {"kept.flac": b"kept"})
+    storage.write_all(storage.study_folder(study.pk, study.token), {"kept.flac": b"kept"})
     return analysis
 
 
@@ -129,10 +130,10 @@ def test_the_download_holds_everything_of_one_person_and_nothing_of_others(
 def test_a_large_download_is_made_piece_by_piece(
     anna: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(takeout, "ROWS_AT_ONCE", 3)
+    monkeypatch.setattr(account_export, "ROWS_AT_ONCE", 3)
     for number in range(10):
         accept([b"%d" % number * 400_000], name="x.wav", owner=anna)
-    pieces = list(takeout.of(anna))
+    pieces = list(account_export.of(anna))
     assert max(map(len, pieces)) < 2_100_000
     with zipfile.ZipFile(io.BytesIO(b"".join(pieces))) as archive:
         assert len([name for name in archive.namelist() if name.startswith("clips/")]) == 10
@@ -149,10 +150,10 @@ def test_old_clips_go_where_days_are_set_and_only_then(
     long_ago = timezone.now() - timedelta(days=31)
     Clip.objects.filter(pk__in=(old.clip_id, busy.clip_id)).update(created_at=long_ago)
     Batch.objects.filter(pk=batch.pk).update(created_at=long_ago)
-    assert leaving.remove_aged(100) == 0
+    assert deletion.remove_aged(100) == 0
     settings.KEEP_DAYS = 30
-    assert leaving.remove_aged(100) == 1
+    assert deletion.remove_aged(100) == 1
     assert set(Clip.objects.values_list("pk", flat=True)) == {young.clip_id, busy.clip_id}
     assert not Batch.objects.exists()
-    assert not files.analysis_folder(old.pk, old.token).exists()
-    assert files.analysis_folder(young.pk, young.token).exists()
+    assert not storage.analysis_folder(old.pk, old.token).exists()
+    assert storage.analysis_folder(young.pk, young.token).exists()

@@ -12,8 +12,8 @@ from django.test import Client
 from pytest_django import Settings
 from pytest_django.asserts import assertContains, assertNotContains
 
-from classifier import checkpoints, reports
-from classifier.checkpoints import Installed
+from classifier.checkpoints import evaluation, inventory
+from classifier.checkpoints.inventory import Installed
 from tests.checkpoints import TESTED, described
 
 
@@ -29,7 +29,7 @@ def give_report(other: Installed, **changes: Any) -> None:
     told = json.loads(TESTED.with_name("esc50-folds123.evaluation.json").read_text())
     told |= {"weights": other.weights, **changes}
     other.path.with_name("other.evaluation.json").write_text(json.dumps(told))
-    for kind in reports.PICTURES:
+    for kind in evaluation.PICTURES:
         source = TESTED.with_name(f"esc50-folds123.{kind}.png")
         shutil.copy(source, other.path.with_name(f"other.{kind}.png"))
 
@@ -40,7 +40,7 @@ def body(client: Client, address: str) -> bytes:
 
 def test_the_shipped_one_comes_with_its_figures(visitor: Client) -> None:
     page = visitor.get("/models/")
-    found, default = checkpoints.find("esc50-folds123"), checkpoints.find("")
+    found, default = inventory.find("esc50-folds123"), inventory.find("")
     assert found and default
     for said in (
         default.identity, "no accuracy of its own",
@@ -72,14 +72,14 @@ def test_it_is_for_those_who_are_signed_in(db: None) -> None:
 
 def test_the_shipped_report_is_of_the_shipped_weights() -> None:
     """Whoever replaces the weights measures them anew."""
-    found = checkpoints.find("esc50-folds123")
+    found = inventory.find("esc50-folds123")
     assert found is not None
-    report = reports.report_of(found)
+    report = evaluation.report_of(found)
     assert report.evaluation, report.trouble
     (figure,) = found.header["accuracy"].values()
     assert report.evaluation.accuracy == pytest.approx(figure, abs=5e-4)
     assert not report.evaluation.seen
-    assert set(report.pictures) == set(reports.PICTURES)
+    assert set(report.pictures) == set(evaluation.PICTURES)
 
 
 def test_without_a_report_it_says_how_to_make_one(visitor: Client, other: Installed) -> None:
@@ -100,7 +100,7 @@ def test_figures_on_what_it_learned_are_marked(visitor: Client, other: Installed
 
 def test_a_fitted_temperature_is_shown_with_what_it_did(visitor: Client, other: Installed) -> None:
     described(other.path, temperature=0.68)
-    given = checkpoints.find("other")
+    given = inventory.find("other")
     assert given is not None
     before = {"ece": 0.1357, "band": [0.03, 0.06], "log_loss": 1.0, "bins": []}
     crossed = before | {"ece": 0.0702}
@@ -125,38 +125,38 @@ def test_a_fitted_temperature_is_shown_with_what_it_did(visitor: Client, other: 
     assertContains(visitor.get("/models/"), "too sure here, too modest there")
     give_report(given, temperature=0.68, calibration=after | {"ece": 0.05}, measured_at="")
     assertContains(visitor.get("/models/"), "its confidence holds")
-    report = reports.report_of(given).evaluation
+    report = evaluation.report_of(given).evaluation
     assert report and not report.measured_at
     give_report(given, temperature=0.68, measured_at="2026-11-22T15:00:00+00:00")
-    report = reports.report_of(given).evaluation
+    report = evaluation.report_of(given).evaluation
     assert report and report.measured_at == datetime(2026, 11, 22, 15, tzinfo=UTC)
 
 
 @pytest.mark.parametrize(
     ("changes", "trouble"),
     [
-        ({"weights": "0" * 12}, reports.OTHER_WEIGHTS),
-        ({"temperature": 2.0}, reports.OTHER_WEIGHTS),
-        ({"format": 99}, reports.OTHER_FORMAT),
-        ({"calibration": None}, reports.DAMAGED),
-        ({"accuracy_range": [0.5]}, reports.DAMAGED),
-        ({"by_class": "none"}, reports.DAMAGED),
+        ({"weights": "0" * 12}, evaluation.OTHER_WEIGHTS),
+        ({"temperature": 2.0}, evaluation.OTHER_WEIGHTS),
+        ({"format": 99}, evaluation.OTHER_FORMAT),
+        ({"calibration": None}, evaluation.DAMAGED),
+        ({"accuracy_range": [0.5]}, evaluation.DAMAGED),
+        ({"by_class": "none"}, evaluation.DAMAGED),
     ],
 )
 def test_a_report_that_is_not_about_it_is_not_shown(
     visitor: Client, other: Installed, changes: dict[str, Any], trouble: str
 ) -> None:
     give_report(other, **changes)
-    assert reports.report_of(other).evaluation is None
+    assert evaluation.report_of(other).evaluation is None
     assertContains(visitor.get("/models/"), trouble)
     other.path.with_name("other.evaluation.json").write_text("[1, 2")
-    assertContains(visitor.get("/models/"), reports.DAMAGED)
+    assertContains(visitor.get("/models/"), evaluation.DAMAGED)
 
 
 def test_the_diagrams_are_served_and_nothing_else_is(visitor: Client, other: Installed) -> None:
     give_report(other)
     for name in ("other", "esc50-folds123"):
-        for kind in reports.PICTURES:
+        for kind in evaluation.PICTURES:
             address = f"/models/{name}/{kind}.png"
             answer = visitor.get(address)
             assert (answer.status_code, answer["Content-Type"]) == (200, "image/png")
@@ -180,7 +180,7 @@ def test_the_diagrams_are_served_and_nothing_else_is(visitor: Client, other: Ins
 
 def test_the_page_shows_a_new_diagram_at_once(visitor: Client, other: Installed) -> None:
     give_report(other)
-    shown = reports.report_of(other).pictures["confusion"].version
+    shown = evaluation.report_of(other).pictures["confusion"].version
     assertContains(visitor.get("/models/"), f"/models/other/confusion.png?v={shown}")
     other.path.with_name("other.confusion.png").write_bytes(b"\x89PNG")
     assertNotContains(visitor.get("/models/"), shown)

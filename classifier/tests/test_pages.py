@@ -6,9 +6,9 @@ from django.test import Client
 from pytest_django import DjangoAssertNumQueries, Settings
 from pytest_django.asserts import assertContains, assertNotContains
 
-from classifier.scope import frequency_ticks, time_ticks
 from classifier.templatetags.sound import channels, percent, seconds, words
 from classifier.tests.conftest import done, queued
+from classifier.views.result_layout import frequency_ticks, time_ticks
 
 
 @pytest.fixture

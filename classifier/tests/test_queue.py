@@ -5,9 +5,9 @@ from datetime import timedelta
 from django.contrib.auth.models import User
 from django.utils import timezone
 
-from classifier import files
+from classifier import storage
 from classifier.models import MOST_ATTEMPTS, Analysis, Lane, State
-from classifier.results import ClipFacts, Outcome, save_failure, save_result
+from classifier.services.results import ClipFacts, Outcome, save_failure, save_result
 from classifier.tests.conftest import queued
 
 FACTS = ClipFacts("WAV", 5.0, 44_100, 1)
@@ -137,8 +137,8 @@ def test_a_result_is_saved_once_and_a_late_worker_changes_nothing(anna: User) ->
 
     row = Analysis.objects.get()
     assert (row.state, row.label) == (State.DONE, "dog")
-    assert files.analysis_folder(row.pk, winner.token).is_dir()
-    assert not files.analysis_folder(row.pk, late.token).exists()
+    assert storage.analysis_folder(row.pk, winner.token).is_dir()
+    assert not storage.analysis_folder(row.pk, late.token).exists()
 
 
 def test_a_clip_deleted_meanwhile_leaves_no_files(anna: User) -> None:
@@ -146,7 +146,7 @@ def test_a_clip_deleted_meanwhile_leaves_no_files(anna: User) -> None:
     (row,) = claim()
     row.clip.delete()
     assert not save_result(row, FACTS, outcome())
-    assert not files.analysis_folder(row.pk, row.token).exists()
+    assert not storage.analysis_folder(row.pk, row.token).exists()
 
 
 def test_progress_follows_the_steps(anna: User) -> None:

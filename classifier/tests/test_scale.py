@@ -7,10 +7,10 @@ from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
-from classifier import batches
-from classifier.batches import MOST_FILES
 from classifier.models import Analysis, ApiToken, Batch, BatchFile, Clip, FileOutcome, State
-from tests.crowd import ANALYSES, pages, settle_in
+from classifier.services import batches
+from classifier.services.batches import MOST_FILES
+from tests.bulk_data import ANALYSES, pages, settle_in
 
 LISTS = (f"{ANALYSES}?", "/history/", "/api/v1/analyses/", "/api/v1/clips/")
 

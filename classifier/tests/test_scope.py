@@ -2,7 +2,7 @@
 
 import pytest
 
-from classifier import scope
+from classifier.views import result_layout
 
 
 def told(**more: object) -> dict:
@@ -17,17 +17,17 @@ def windows(*labels: str) -> list[dict]:
 
 
 def test_mel_bands_run_from_low_to_high_within_their_ends() -> None:
-    bands = scope.band_centres_hz(20, 16_000, 128, "slaney")
+    bands = result_layout.band_centres_hz(20, 16_000, 128, "slaney")
     assert bands == sorted(bands)
     assert len(bands) == 128
     assert 20 < bands[0] < 60
     assert 15_000 < bands[-1] < 16_000
-    assert scope.band_centres_hz(0, 8_000, 64, "htk")[32] == pytest.approx(1816, abs=1)
+    assert result_layout.band_centres_hz(0, 8_000, 64, "htk")[32] == pytest.approx(1816, abs=1)
 
 
 def test_windows_stand_side_by_side_and_name_themselves_once_a_run() -> None:
     heard = windows("rain", "rain", "dog", "dog", "dog")
-    slots = scope.slots(told(heard=heard), 15.0)
+    slots = result_layout.slots(told(heard=heard), 15.0)
     assert [slot.name for slot in slots] == ["rain", "", "dog", "", ""]
     assert slots[0].place == 0
     assert sum(slot.width for slot in slots) == pytest.approx(100, abs=0.01)
@@ -36,14 +36,14 @@ def test_windows_stand_side_by_side_and_name_themselves_once_a_run() -> None:
 
 def test_a_label_is_left_out_where_there_is_no_room_for_it() -> None:
     heard = windows(*["rain"] * 20, "dog", *["rain"] * 20)
-    names = [slot.name for slot in scope.slots(told(heard=heard), 105.0)]
+    names = [slot.name for slot in result_layout.slots(told(heard=heard), 105.0)]
     assert names[0] == names[21] == "rain"
     assert "dog" not in names
 
 
 def test_a_clip_hardly_longer_than_a_window_shows_no_windows() -> None:
     heard = [{"start_s": 0.0, "label": "dog", "confidence": 0.9}] * 2
-    assert scope.slots(told(heard=heard), 5.02) == []
+    assert result_layout.slots(told(heard=heard), 5.02) == []
 
 
 @pytest.mark.parametrize(
@@ -51,12 +51,12 @@ def test_a_clip_hardly_longer_than_a_window_shows_no_windows() -> None:
 )
 def test_a_window_that_is_not_there_is_the_one_that_speaks_most(asked: str, window: int) -> None:
     heard = windows("rain", "rain", "dog", "dog")
-    assert scope.window_of(told(heard=heard, shown_window=1), asked) == window
+    assert result_layout.window_of(told(heard=heard, shown_window=1), asked) == window
 
 
 def test_an_analysis_from_before_there_was_evidence_still_has_a_page() -> None:
-    assert scope.evidence({}, str, {}) == []
-    assert scope.pooled({}, str) is None
-    assert scope.bands(told()) == []
-    assert scope.slots(told(windows=4), 12.5) == []
-    assert scope.window_of(told(windows=4), "2") == 0
+    assert result_layout.evidence({}, str, {}) == []
+    assert result_layout.pooled({}, str) is None
+    assert result_layout.bands(told()) == []
+    assert result_layout.slots(told(windows=4), 12.5) == []
+    assert result_layout.window_of(told(windows=4), "2") == 0

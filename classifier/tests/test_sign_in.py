@@ -13,7 +13,7 @@ from django.test import Client
 from pytest_django import Settings
 from pytest_django.asserts import assertContains
 
-from classifier.api import throttles
+from classifier.services import rate_limits
 
 RIGHT = "gr4nular-ear"
 DOORS = ("/account/sign-in/", "/admin/login/", "/api/v1/token/")
@@ -23,8 +23,8 @@ DOORS = ("/account/sign-in/", "/admin/login/", "/api/v1/token/")
 def counted_alone(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """All within one minute, whatever was counted before."""
     clock = SimpleNamespace(time=lambda: 1_800_000_010.0, monotonic=time.monotonic)
-    monkeypatch.setattr(throttles, "time", clock)
-    monkeypatch.setattr(throttles, "_asked_again_at", 0.0)
+    monkeypatch.setattr(rate_limits, "time", clock)
+    monkeypatch.setattr(rate_limits, "_asked_again_at", 0.0)
     settings.CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
     settings.THROTTLE_RATES = {**django_settings.THROTTLE_RATES, "sign_ins": "1000/min"}
     cache.clear()

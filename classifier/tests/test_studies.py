@@ -7,7 +7,7 @@ from django.contrib.auth.models import User
 from django.test import Client
 from django.utils import timezone
 
-from classifier import files, studies, uploads
+from classifier import storage
 from classifier.models import (
     MOST_ATTEMPTS,
     Analysis,
@@ -15,7 +15,8 @@ from classifier.models import (
     StudyKind,
     StudyState,
 )
-from classifier.studies import Question, StudyRefused
+from classifier.services import inspections, uploads
+from classifier.services.inspections import Question, StudyRefused
 from classifier.tests.conftest import Caller, done, queued, refused
 
 DOG = Question(StudyKind.SOUND, 0, "dog")
@@ -42,10 +43,10 @@ def claim() -> Study:
 
 def made(analysis: Analysis, question: Question = DOG) -> Study:
     """A finished study with its files."""
-    studies.ask(analysis, question)
+    inspections.ask(analysis, question)
     study = claim()
-    contents = dict.fromkeys(studies.FILES[question.kind], b"0123456789")
-    assert studies.save(study, FIGURES, contents)
+    contents = dict.fromkeys(inspections.FILES[question.kind], b"0123456789")
+    assert inspections.save(study, FIGURES, contents)
     study.refresh_from_db()
     return study
 
@@ -55,32 +56,32 @@ def made(analysis: Analysis, question: Question = DOG) -> Study:
 
 def test_asking_twice_is_one_study(anna: User) -> None:
     analysis = heard(anna)
-    first = studies.ask(analysis, DOG)
-    assert studies.ask(analysis, DOG).pk == first.pk
+    first = inspections.ask(analysis, DOG)
+    assert inspections.ask(analysis, DOG).pk == first.pk
     others = [
         Question(StudyKind.SOUND, 1, "dog"),
         Question(StudyKind.SOUND, 0, "cat"),
         Question(StudyKind.CHANNELS, 0, map="conv1"),
         Question(StudyKind.WINDOW, 0),
     ]
-    assert len({studies.ask(analysis, other).pk for other in others} | {first.pk}) == 5
+    assert len({inspections.ask(analysis, other).pk for other in others} | {first.pk}) == 5
 
 
 def test_a_finished_one_is_given_again_with_its_files(anna: User) -> None:
     study = made(heard(anna))
-    again = studies.ask(study.analysis, DOG)
+    again = inspections.ask(study.analysis, DOG)
     assert (again.pk, again.state, again.figures) == (study.pk, "done", FIGURES)
     assert Study.objects.claim() is None
-    assert studies.folder_of(again).is_dir()
+    assert inspections.folder_of(again).is_dir()
 
 
 def test_one_that_failed_is_tried_again_from_the_start(anna: User) -> None:
     analysis = heard(anna)
-    studies.ask(analysis, DOG)
+    inspections.ask(analysis, DOG)
     for _ in range(MOST_ATTEMPTS):
         Study.objects.held(claim().token).give_back()
     assert Study.objects.get().state == StudyState.FAILED
-    again = studies.ask(analysis, DOG)
+    again = inspections.ask(analysis, DOG)
     assert (again.state, again.error) == (StudyState.QUEUED, None)
     assert claim().attempts == 1
 
@@ -99,7 +100,7 @@ def test_one_that_failed_is_tried_again_from_the_start(anna: User) -> None:
 )
 def test_what_is_not_there_cannot_be_looked_at(anna: User, question: Question, code: str) -> None:
     with pytest.raises(StudyRefused) as refusal:
-        studies.ask(heard(anna), question)
+        inspections.ask(heard(anna), question)
     assert (refusal.value.code, refusal.value.status) == (code, 400)
     assert refusal.value.hint
     assert not Study.objects.exists()
@@ -110,13 +111,13 @@ def test_what_is_not_there_cannot_be_looked_at(anna: User, question: Question, c
 
 def test_the_oldest_is_made_first_and_nobody_gets_one_twice(anna: User) -> None:
     analysis = heard(anna)
-    asked = [studies.ask(analysis, Question(StudyKind.WINDOW, n)).pk for n in range(3)]
+    asked = [inspections.ask(analysis, Question(StudyKind.WINDOW, n)).pk for n in range(3)]
     assert [claim().pk for _ in range(3)] == asked
     assert Study.objects.claim() is None
 
 
 def test_one_that_was_interrupted_three_times_fails_with_a_reason(anna: User) -> None:
-    study = studies.ask(heard(anna), DOG)
+    study = inspections.ask(heard(anna), DOG)
     for attempt in range(1, MOST_ATTEMPTS + 1):
         mine = claim()
         assert mine.attempts == attempt
@@ -129,7 +130,7 @@ def test_one_that_was_interrupted_three_times_fails_with_a_reason(anna: User) ->
 
 
 def test_only_a_lease_that_ran_out_expires(anna: User) -> None:
-    studies.ask(heard(anna), DOG)
+    inspections.ask(heard(anna), DOG)
     mine = claim()
     assert not Study.objects.expired()
     Study.objects.update(leased_until=timezone.now() - timedelta(seconds=1))
@@ -139,17 +140,17 @@ def test_only_a_lease_that_ran_out_expires(anna: User) -> None:
 
 
 def test_a_late_worker_changes_nothing(anna: User) -> None:
-    studies.ask(heard(anna), DOG)
+    inspections.ask(heard(anna), DOG)
     late = claim()
     Study.objects.held(late.token).give_back()
     winner = claim()
-    assert studies.save(winner, {"by": "winner"}, {"kept.flac": b"x"})
-    assert not studies.save(late, {"by": "late"}, {"kept.flac": b"y"})
-    assert not studies.fail(late, "x", "x", "x")
+    assert inspections.save(winner, {"by": "winner"}, {"kept.flac": b"x"})
+    assert not inspections.save(late, {"by": "late"}, {"kept.flac": b"y"})
+    assert not inspections.fail(late, "x", "x", "x")
     study = Study.objects.get()
     assert (study.state, study.figures) == (StudyState.DONE, {"by": "winner"})
-    assert studies.folder_of(winner).is_dir()
-    assert not studies.folder_of(late).exists()
+    assert inspections.folder_of(winner).is_dir()
+    assert not inspections.folder_of(late).exists()
 
 
 # --- going --------------------------------------------------------------------------------
@@ -161,7 +162,7 @@ def test_files_go_with_the_analysis_and_with_the_clip(anna: User) -> None:
     uploads.delete_analysis(one.analysis)
     uploads.delete_clip(other.analysis.clip)
     assert [study.pk for study in Study.objects.all()] == [kept.pk]
-    assert [studies.folder_of(study).exists() for study in (kept, one, other)] == [
+    assert [inspections.folder_of(study).exists() for study in (kept, one, other)] == [
         True,
         False,
         False,
@@ -169,25 +170,25 @@ def test_files_go_with_the_analysis_and_with_the_clip(anna: User) -> None:
 
 
 def test_what_is_made_while_its_clip_is_deleted_leaves_no_files(anna: User) -> None:
-    study = studies.ask(heard(anna), DOG)
+    study = inspections.ask(heard(anna), DOG)
     mine = claim()
     uploads.delete_clip(study.analysis.clip)
-    assert not studies.save(mine, {}, {"kept.flac": b"x"})
-    assert not studies.folder_of(mine).exists()
+    assert not inspections.save(mine, {}, {"kept.flac": b"x"})
+    assert not inspections.folder_of(mine).exists()
 
 
 def test_what_nobody_asks_for_any_more_is_removed(anna: User) -> None:
     analysis = heard(anna)
     old, asked_again = made(analysis), made(analysis, Question(StudyKind.WINDOW, 1))
-    running = studies.ask(analysis, Question(StudyKind.WINDOW, 2))
+    running = inspections.ask(analysis, Question(StudyKind.WINDOW, 2))
     claim()
-    long_ago = timezone.now() - timedelta(days=studies.DAYS_KEPT, seconds=1)
+    long_ago = timezone.now() - timedelta(days=inspections.DAYS_KEPT, seconds=1)
     Study.objects.update(used_at=long_ago)
-    studies.ask(analysis, Question(StudyKind.WINDOW, 1))
-    assert studies.remove_unused(most=10) == 1
+    inspections.ask(analysis, Question(StudyKind.WINDOW, 1))
+    assert inspections.remove_unused(most=10) == 1
     assert {study.pk for study in Study.objects.all()} == {asked_again.pk, running.pk}
-    assert not studies.folder_of(old).exists()
-    assert studies.folder_of(asked_again).is_dir()
+    assert not inspections.folder_of(old).exists()
+    assert inspections.folder_of(asked_again).is_dir()
 
 
 # --- doors --------------------------------------------------------------------------------
@@ -243,7 +244,7 @@ def test_for_a_stranger_there_is_nothing(anna: User, ben: User) -> None:
 
 def test_only_its_own_files_are_served(anna: User) -> None:
     study = made(heard(anna))
-    files.write_all(studies.folder_of(study) / "more", {"secret.png": b"x"})
+    storage.write_all(inspections.folder_of(study) / "more", {"secret.png": b"x"})
     page = Client()
     page.force_login(anna)
     base = f"/media/studies/{study.pk}"

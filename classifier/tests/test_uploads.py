@@ -10,9 +10,10 @@ from django.contrib.auth.models import User
 from django.test import Client
 from pytest_django import Settings
 
-from classifier import files, uploads
+from classifier import storage
 from classifier.models import Analysis, Clip
-from classifier.uploads import UploadRefused
+from classifier.services import uploads
+from classifier.services.uploads import UploadRefused
 
 
 def stored_files(media: Path) -> list[Path]:
@@ -24,7 +25,7 @@ def test_it_keeps_the_bytes_under_a_name_that_says_nothing(anna: User, own_media
     clip = analysis.clip
     assert clip.name == "dog bark.wav"
     assert clip.sha256 == hashlib.sha256(b"abcdef").hexdigest()
-    assert files.clip_path(clip.file_key).read_bytes() == b"abcdef"
+    assert storage.clip_path(clip.file_key).read_bytes() == b"abcdef"
     assert "dog" not in str(stored_files(own_media))
 
 
@@ -59,7 +60,7 @@ def test_a_full_disk_refuses_uploads_and_keeps_nothing(
         raise OSError(errno.ENOSPC, "No space left on device")
 
     if not left_bytes:
-        monkeypatch.setattr(files, "LEAST_FREE_BYTES", 10**18)
+        monkeypatch.setattr(storage, "LEAST_FREE_BYTES", 10**18)
     with pytest.raises(UploadRefused) as refused:
         uploads.accept(chunks(), name="x.wav", owner=anna)
     assert (refused.value.code, refused.value.status) == ("no_room", 507)

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from ml.audio import Limits, Sound, read
+from ml.audio.decode import Limits, Sound, read
 from ml.checkpoint import CheckpointInfo
 from ml.features import FeatureConfig
 from ml.model import AudioCNN

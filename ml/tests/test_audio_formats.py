@@ -5,9 +5,9 @@ import struct
 import numpy as np
 import pytest
 
-from ml.audio import Sound
+from ml.audio.decode import Sound
 from ml.tests.conftest import RATE_HZ, Listen
-from tests import cast
+from tests import fixtures
 
 
 def loudest_hz(sound: Sound) -> float:
@@ -27,10 +27,10 @@ def assert_is_tone(sound: Sound, hz: float, duration_s: float) -> None:
 
 
 @pytest.mark.parametrize("name", ["sound.wav", "sound.mp3", "letter.txt", "none"])
-@pytest.mark.parametrize("form", cast.FORMATS)
+@pytest.mark.parametrize("form", fixtures.FORMATS)
 def test_it_reads_every_format_under_any_name(listen: Listen, form: str, name: str) -> None:
-    rate_hz = cast.RATES_HZ.get(form, 44_100)
-    sound = listen(cast.encode(cast.tone(1000, 1.0, rate_hz), rate_hz, form), name)
+    rate_hz = fixtures.RATES_HZ.get(form, 44_100)
+    sound = listen(fixtures.encode(fixtures.tone(1000, 1.0, rate_hz), rate_hz, form), name)
     assert_is_tone(sound, 1000, 1.0)
     assert sound.source_rate_hz == rate_hz
     assert sound.channels == 1
@@ -39,28 +39,30 @@ def test_it_reads_every_format_under_any_name(listen: Listen, form: str, name: s
 
 @pytest.mark.parametrize("form", ["WAV", "FLAC", "OGG", "MP3", "AIFF", "M4A", "AAC", "WMA"])
 def test_it_averages_the_channels(listen: Listen, form: str) -> None:
-    both = cast.stereo(cast.tone(1000, 1.0, 44_100, 0.6), cast.tone(1000, 1.0, 44_100, 0.4))
-    sound = listen(cast.encode(both, 44_100, form))
+    both = fixtures.stereo(
+        fixtures.tone(1000, 1.0, 44_100, 0.6), fixtures.tone(1000, 1.0, 44_100, 0.4)
+    )
+    sound = listen(fixtures.encode(both, 44_100, form))
     assert_is_tone(sound, 1000, 1.0)
     assert sound.channels == 2
 
 
 def test_channels_that_are_opposite_cancel_out(listen: Listen) -> None:
-    left = cast.tone(440)
-    sound = listen(cast.encode(cast.stereo(left, -left)))
+    left = fixtures.tone(440)
+    sound = listen(fixtures.encode(fixtures.stereo(left, -left)))
     assert np.abs(sound.waveform).max() < 1e-3
 
 
 @pytest.mark.parametrize("rate_hz", [8000, 11_025, 12_345, 16_000, 32_000, 48_000, 96_000, 192_000])
 def test_it_resamples_any_rate(listen: Listen, rate_hz: int) -> None:
-    sound = listen(cast.encode(cast.tone(1000, 1.0, rate_hz), rate_hz))
+    sound = listen(fixtures.encode(fixtures.tone(1000, 1.0, rate_hz), rate_hz))
     assert_is_tone(sound, 1000, 1.0)
     assert sound.duration_s == pytest.approx(1.0, abs=0.001)
     assert sound.source_rate_hz == rate_hz
 
 
 def test_what_the_new_rate_cannot_hold_is_filtered_out_not_folded_down(listen: Listen) -> None:
-    sound = listen(cast.encode(cast.tone(20_000, 1.0, 48_000), 48_000))
+    sound = listen(fixtures.encode(fixtures.tone(20_000, 1.0, 48_000), 48_000))
     assert np.abs(sound.waveform[1000:-1000]).max() < 0.01
 
 
@@ -69,12 +71,12 @@ def test_what_the_new_rate_cannot_hold_is_filtered_out_not_folded_down(listen: L
 )
 @pytest.mark.parametrize("form", ["WAV", "AIFF"])
 def test_it_reads_the_usual_sample_types(listen: Listen, form: str, subtype: str) -> None:
-    assert_is_tone(listen(cast.encode(cast.tone(), form=form, subtype=subtype)), 1000, 1.0)
+    assert_is_tone(listen(fixtures.encode(fixtures.tone(), form=form, subtype=subtype)), 1000, 1.0)
 
 
 def test_samples_pass_unchanged_when_nothing_has_to_be_converted(listen: Listen) -> None:
-    samples = cast.noise(0.5)
-    sound = listen(cast.encode(samples, RATE_HZ, subtype="FLOAT"))
+    samples = fixtures.noise(0.5)
+    sound = listen(fixtures.encode(samples, RATE_HZ, subtype="FLOAT"))
     assert np.abs(sound.waveform - samples).max() < 1e-5
 
 
@@ -82,7 +84,7 @@ def test_samples_pass_unchanged_when_nothing_has_to_be_converted(listen: Listen)
 def test_it_reads_a_wav_that_was_streamed_and_never_got_its_length(
     listen: Listen, size: int
 ) -> None:
-    wav = bytearray(cast.encode(cast.tone()))
+    wav = bytearray(fixtures.encode(fixtures.tone()))
     place = wav.index(b"data") + 4
     wav[place : place + 4] = struct.pack("<I", size)
     for riff_size in (size, 0xFFFFFFFF):
@@ -91,7 +93,7 @@ def test_it_reads_a_wav_that_was_streamed_and_never_got_its_length(
 
 
 def test_it_reads_a_flac_that_was_streamed_and_never_got_its_length(listen: Listen) -> None:
-    flac = bytearray(cast.encode(cast.tone(), form="FLAC"))
+    flac = bytearray(fixtures.encode(fixtures.tone(), form="FLAC"))
     flac[21] &= 0xF0  # the count of samples: 36 bits
     flac[22:26] = bytes(4)
     assert_is_tone(listen(bytes(flac)), 1000, 1.0)
@@ -99,17 +101,17 @@ def test_it_reads_a_flac_that_was_streamed_and_never_got_its_length(listen: List
 
 @pytest.mark.parametrize("form", ["MP3", "MP3 VBR", "MP3 bare", "AAC", "FLAC"])
 def test_a_tag_in_front_is_skipped(listen: Listen, form: str) -> None:
-    data = cast.encode(cast.tone(1000, 1.0, 44_100), 44_100, form)
+    data = fixtures.encode(fixtures.tone(1000, 1.0, 44_100), 44_100, form)
     for length in (200, 300_000):
-        sound = listen(cast.id3_tag(length) + data)
+        sound = listen(fixtures.id3_tag(length) + data)
         assert_is_tone(sound, 1000, 1.0)
         assert sound.format == form.split()[0]
 
 
-@pytest.mark.parametrize("form", [form for form in cast.FORMATS if form != "AMR"])
+@pytest.mark.parametrize("form", [form for form in fixtures.FORMATS if form != "AMR"])
 def test_a_tag_or_padding_behind_does_no_harm(listen: Listen, form: str) -> None:
-    rate_hz = cast.RATES_HZ.get(form, 44_100)
-    data = cast.encode(cast.tone(1000, 3.0, rate_hz), rate_hz, form)
+    rate_hz = fixtures.RATES_HZ.get(form, 44_100)
+    data = fixtures.encode(fixtures.tone(1000, 3.0, rate_hz), rate_hz, form)
     id3v1 = b"TAG" + b"A title".ljust(125, b"\0")
     junk = np.random.default_rng(5).bytes(3000)
     for behind in (id3v1, b"\n", bytes(4096), junk):
@@ -122,20 +124,20 @@ def test_a_tag_or_padding_behind_does_no_harm(listen: Listen, form: str) -> None
 )
 def test_a_quiet_start_or_end_does_not_mislead_about_the_length(listen: Listen, form: str) -> None:
     # Where nothing states the length, a guess from the first frames' bit rate is far off.
-    silence, noise = cast.silence(2.0, 44_100), cast.noise(2.0, 44_100)
+    silence, noise = fixtures.silence(2.0, 44_100), fixtures.noise(2.0, 44_100)
     for samples in (np.concatenate([silence, noise]), np.concatenate([noise, silence])):
-        sound = listen(cast.encode(samples, 44_100, form))
+        sound = listen(fixtures.encode(samples, 44_100, form))
         assert sound.duration_s == pytest.approx(4.0, abs=0.06)
 
 
 def test_it_reads_two_mp3s_in_one_file(listen: Listen) -> None:
-    one = cast.encode(cast.tone(1000, 1.0, 44_100), 44_100, "MP3")
-    sound = listen(cast.id3_tag() + one + cast.id3_tag() + one)
+    one = fixtures.encode(fixtures.tone(1000, 1.0, 44_100), 44_100, "MP3")
+    sound = listen(fixtures.id3_tag() + one + fixtures.id3_tag() + one)
     assert sound.duration_s == pytest.approx(2.0, abs=0.1)
     assert loudest_hz(sound) == pytest.approx(1000, rel=0.01)
 
 
 def test_a_title_in_an_old_character_set_is_no_obstacle(listen: Listen) -> None:
-    m4a = cast.encode(cast.tone(1000, 1.0, 44_100), 44_100, "M4A")
+    m4a = fixtures.encode(fixtures.tone(1000, 1.0, 44_100), 44_100, "M4A")
     assert b"SoundHandler" in m4a
     assert_is_tone(listen(m4a.replace(b"SoundHandler", b"Ger\xe4uschbox!")), 1000, 1.0)

@@ -7,7 +7,7 @@ import pytest
 
 from ml.errors import AudioError
 from ml.tests.conftest import Listen
-from tests import cast
+from tests import fixtures
 
 MUTATIONS = 60
 CODES = {"not_audio", "unsupported", "damaged", "empty", "too_short", "too_long"}
@@ -29,10 +29,10 @@ def mutate(data: bytes, draw: np.random.Generator) -> bytes:
     return data[:place] + (draw.bytes(size) if draw.random() < 0.5 else b"") + data[place + size :]
 
 
-@pytest.mark.parametrize("form", cast.FORMATS)
+@pytest.mark.parametrize("form", fixtures.FORMATS)
 def test_it_answers_any_damage_with_a_sound_or_a_reason(listen: Listen, form: str) -> None:
-    rate_hz = cast.RATES_HZ.get(form, 44_100)
-    data = cast.encode(cast.tone(1000, 0.6, rate_hz), rate_hz, form)
+    rate_hz = fixtures.RATES_HZ.get(form, 44_100)
+    data = fixtures.encode(fixtures.tone(1000, 0.6, rate_hz), rate_hz, form)
     seen: Counter[str] = Counter()
     for seed in range(MUTATIONS):
         try:

@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ml.audio import Limits
+from ml.audio.decode import Limits
 from ml.errors import AudioError
 from ml.tests.conftest import Listen
-from tests import cast
+from tests import fixtures
 
 Refuse = Callable[..., AudioError]
 
@@ -32,8 +32,8 @@ def refuse(listen: Listen) -> Refuse:
 
 
 def cut(form: str, share: float, duration_s: float = 3.0) -> bytes:
-    rate_hz = cast.RATES_HZ.get(form, 44_100)
-    whole = cast.encode(cast.tone(1000, duration_s, rate_hz), rate_hz, form)
+    rate_hz = fixtures.RATES_HZ.get(form, 44_100)
+    whole = fixtures.encode(fixtures.tone(1000, duration_s, rate_hz), rate_hz, form)
     return whole[: int(len(whole) * share)]
 
 
@@ -69,18 +69,18 @@ def test_a_playlist_never_opens_the_file_it_names(
     refuse: Refuse, tmp_path: Path, playlist: str, name: str
 ) -> None:
     other = tmp_path / "other.wav"
-    other.write_bytes(cast.encode(cast.tone()))
+    other.write_bytes(fixtures.encode(fixtures.tone()))
     for named in ("other.wav", str(other), other.as_uri()):
         data = playlist.format(other=named).encode()
         assert refuse(data, name).code == "not_audio"
         # Not even one that pretends to be something that FFmpeg reads.
-        for magic in (cast.id3_tag(), b"\xff\xf1P\x80", b"\x1aE\xdf\xa3", b"#!AMR\n"):
+        for magic in (fixtures.id3_tag(), b"\xff\xf1P\x80", b"\x1aE\xdf\xa3", b"#!AMR\n"):
             refuse(magic + b"\n" + data, name)
 
 
 @pytest.mark.parametrize("container", ["mp4", "webm"])
 def test_a_film_without_sound_is_not_audio(refuse: Refuse, container: str) -> None:
-    error = refuse(cast.silent_film(container))
+    error = refuse(fixtures.silent_film(container))
     assert error.code == "not_audio"
     assert "no sound" in error.detail
 
@@ -94,23 +94,25 @@ def test_an_empty_file_is_empty(refuse: Refuse) -> None:
 
 @pytest.mark.parametrize("form", ["WAV", "AIFF", "OGG"])
 def test_a_header_without_samples_is_empty(refuse: Refuse, form: str) -> None:
-    assert refuse(cast.encode(cast.silence(0.0, 44_100), 44_100, form)).code == "empty"
+    assert refuse(fixtures.encode(fixtures.silence(0.0, 44_100), 44_100, form)).code == "empty"
 
 
 def test_a_chunk_behind_an_empty_wav_is_not_taken_for_its_sound(refuse: Refuse) -> None:
-    wav = cast.encode(cast.silence(0.0)) + b"LIST" + struct.pack("<I", 40_000) + bytes(40_000)
+    wav = (
+        fixtures.encode(fixtures.silence(0.0)) + b"LIST" + struct.pack("<I", 40_000) + bytes(40_000)
+    )
     wav = wav[:4] + struct.pack("<I", len(wav) - 8) + wav[8:]
     assert refuse(wav).code == "empty"
 
 
 def test_a_twentieth_of_a_second_is_too_short(refuse: Refuse) -> None:
-    assert refuse(cast.encode(cast.tone(duration_s=0.05))).code == "too_short"
+    assert refuse(fixtures.encode(fixtures.tone(duration_s=0.05))).code == "too_short"
 
 
 @pytest.mark.parametrize("rate_hz", [8000, 11_025, 16_000, 22_050, 32_000, 44_100, 48_000, 96_000])
 def test_a_tenth_of_a_second_is_enough(listen: Listen, rate_hz: int) -> None:
-    samples = cast.noise(1.0, rate_hz)[: -(-rate_hz // 10)]
-    assert listen(cast.encode(samples, rate_hz)).duration_s == pytest.approx(0.1, abs=1e-4)
+    samples = fixtures.noise(1.0, rate_hz)[: -(-rate_hz // 10)]
+    assert listen(fixtures.encode(samples, rate_hz)).duration_s == pytest.approx(0.1, abs=1e-4)
 
 
 @pytest.mark.parametrize("form", ["WAV", "FLAC", "MP3", "MP3 bare", "AAC", "M4A", "WebM"])
@@ -126,14 +128,14 @@ def test_it_accepts_what_is_as_long_as_the_limit(listen: Listen, form: str) -> N
 
 
 def test_it_counts_samples_and_does_not_trust_a_header_that_promises_few(refuse: Refuse) -> None:
-    flac = bytearray(cast.encode(cast.silence(30.0), form="FLAC"))
+    flac = bytearray(fixtures.encode(fixtures.silence(30.0), form="FLAC"))
     flac[21] &= 0xF0  # "length unknown"
     flac[22:26] = bytes(4)
     assert refuse(bytes(flac), limits=Limits(duration_s=10.0)).code == "too_long"
 
 
 def test_it_refuses_more_bytes_than_the_limit_and_no_fewer(refuse: Refuse, listen: Listen) -> None:
-    data = cast.encode(cast.tone())
+    data = fixtures.encode(fixtures.tone())
     listen(data, limits=Limits(size_bytes=len(data)))
     assert refuse(data, limits=Limits(size_bytes=len(data) - 1)).code == "too_large"
 
@@ -191,7 +193,7 @@ def test_an_mp3_of_which_little_is_left_says_so(refuse: Refuse) -> None:
 
 
 def test_half_a_second_missing_is_noticed_in_a_long_recording_too(refuse: Refuse) -> None:
-    whole = cast.encode(cast.silence(20.0, 8000), 8000)
+    whole = fixtures.encode(fixtures.silence(20.0, 8000), 8000)
     assert refuse(whole[: len(whole) - 8000]).code == "damaged"
 
 
@@ -219,9 +221,9 @@ def test_noise_behind_a_true_beginning_is_damaged(refuse: Refuse, magic: str) ->
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), 1e30])
 def test_samples_that_are_no_numbers_are_damage(refuse: Refuse, value: float) -> None:
-    samples = cast.tone()
+    samples = fixtures.tone()
     samples[5000] = value
-    assert refuse(cast.encode(samples, subtype="FLOAT")).code == "damaged"
+    assert refuse(fixtures.encode(samples, subtype="FLOAT")).code == "damaged"
 
 
 # --- unsupported --------------------------------------------------------------------------
@@ -232,29 +234,29 @@ def test_samples_that_are_no_numbers_are_damage(refuse: Refuse, value: float) ->
     [("IMA_ADPCM", "IMA ADPCM"), ("MS_ADPCM", "Microsoft ADPCM"), ("GSM610", "GSM 6.10")],
 )
 def test_an_encoding_that_is_not_read_is_named(refuse: Refuse, subtype: str, named: str) -> None:
-    error = refuse(cast.encode(cast.tone(1000, 1.0, 8000), 8000, subtype=subtype))
+    error = refuse(fixtures.encode(fixtures.tone(1000, 1.0, 8000), 8000, subtype=subtype))
     assert error.code == "unsupported"
     assert named in error.detail
 
 
 def test_a_codec_nobody_knows_is_unsupported(refuse: Refuse) -> None:
-    webm = cast.encode(cast.tone(1000, 1.0, 48_000), 48_000, "WebM")
+    webm = fixtures.encode(fixtures.tone(1000, 1.0, 48_000), 48_000, "WebM")
     assert refuse(webm.replace(b"A_OPUS", b"A_NOPE")).code == "unsupported"
 
 
 def test_a_rate_or_a_count_of_channels_beyond_reason_is_unsupported(refuse: Refuse) -> None:
-    assert refuse(cast.encode(cast.noise(), 400_000)).code == "unsupported"
+    assert refuse(fixtures.encode(fixtures.noise(), 400_000)).code == "unsupported"
     many = np.zeros((4000, 100), np.float32)
-    assert refuse(cast.encode(many)).code == "unsupported"
+    assert refuse(fixtures.encode(many)).code == "unsupported"
 
 
 def test_an_encoding_outside_our_list_is_unsupported(refuse: Refuse) -> None:
     """FFmpeg knows how to decode it, and is not asked to."""
-    how = cast.ByAv("matroska", "tta")
-    error = refuse(cast.by_av(cast.tone(1000, 1.0, 44_100), 44_100, how))
+    how = fixtures.ByAv("matroska", "tta")
+    error = refuse(fixtures.by_av(fixtures.tone(1000, 1.0, 44_100), 44_100, how))
     assert error.code == "unsupported"
     assert "encoding" in error.detail
 
 
 def test_a_file_of_nothing_but_tags_ends_soon(refuse: Refuse) -> None:
-    assert refuse(cast.id3_tag(0) * 2_000_000).code == "damaged"
+    assert refuse(fixtures.id3_tag(0) * 2_000_000).code == "damaged"

@@ -14,7 +14,7 @@ from ml.__main__ import main
 from ml.checkpoint import CheckpointInfo
 from ml.model import AudioCNN
 from ml.tests.conftest import CLASSES
-from tests import cast
+from tests import fixtures
 
 ROOT = Path(__file__).resolve().parents[2]
 PREDICTION = re.compile(r"  - (\w+) (\d+\.\d\d)%")
@@ -27,8 +27,8 @@ def folder(
     """A checkpoint, two sounds and a letter."""
     folder = tmp_path_factory.mktemp("command")
     checkpoint.save(folder / "tiny.safetensors", network.state_dict(), info)
-    (folder / "five.wav").write_bytes(cast.encode(cast.tone(440, 5.0, 44_100), 44_100))
-    (folder / "short.flac").write_bytes(cast.encode(cast.noise(0.75), form="FLAC"))
+    (folder / "five.wav").write_bytes(fixtures.encode(fixtures.tone(440, 5.0, 44_100), 44_100))
+    (folder / "short.flac").write_bytes(fixtures.encode(fixtures.noise(0.75), form="FLAC"))
     (folder / "letter.wav").write_text("Dear reader")
     return folder
 
@@ -132,7 +132,7 @@ def test_more_files_than_are_decoded_at_once_keep_their_order(
     names = [f"{number}.wav" for number in range(20)]
     for number, name in enumerate(names):
         duration_s = 0.2 + number / 100
-        (folder / name).write_bytes(cast.encode(cast.noise(duration_s)))
+        (folder / name).write_bytes(fixtures.encode(fixtures.noise(duration_s)))
     assert call(folder, *names) == 0
     durations = re.findall(r"Duration: (.*)", capsys.readouterr().out)
     assert [float(d) for d in durations] == pytest.approx([0.2 + n / 100 for n in range(20)])

@@ -10,13 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from ml import decoder as parent
-from ml.audio import Limits, read
-from ml.decoder import Decoder, DecoderError
+from ml.audio import decoder as parent
+from ml.audio.decode import Limits, read
+from ml.audio.decoder import Decoder, DecoderError
 from ml.errors import AudioError
-from tests import cast
-from tests.house import ROOT, wait_for
-from tests.poison import CRASH, FILL, SLEEP, SPIN, STUMBLE, antidote_off, poisoned
+from tests import fixtures
+from tests.crashing_files import CRASH, FILL, SLEEP, SPIN, STUMBLE, antidote_off, poisoned
+from tests.server import ROOT, wait_for
 
 RATE_HZ = 32_000
 Poison = Callable[[str], Path]
@@ -45,7 +45,7 @@ def shared() -> Iterator[Decoder]:
 @pytest.fixture
 def fine(tmp_path: Path) -> Path:
     path = tmp_path / "fine"
-    path.write_bytes(cast.encode(cast.chirp()))
+    path.write_bytes(fixtures.encode(fixtures.chirp()))
     return path
 
 
@@ -72,13 +72,13 @@ def refusal(decoder: Decoder, path: Path) -> AudioError:
 # --- what it is for -----------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("form", cast.FORMATS)
+@pytest.mark.parametrize("form", fixtures.FORMATS)
 def test_it_hears_what_a_decoder_in_our_own_process_hears(
     shared: Decoder, tmp_path: Path, form: str
 ) -> None:
     path = tmp_path / "sound"
-    rate_hz = cast.RATES_HZ.get(form, 44_100)
-    path.write_bytes(cast.encode(cast.tone(1000, 0.6, rate_hz), rate_hz, form))
+    rate_hz = fixtures.RATES_HZ.get(form, 44_100)
+    path.write_bytes(fixtures.encode(fixtures.tone(1000, 0.6, rate_hz), rate_hz, form))
     here, there = read(path, RATE_HZ), shared.read(path, RATE_HZ)
     assert there.waveform.tobytes() == here.waveform.tobytes()
     assert (there.format, there.channels, there.source_rate_hz, there.sample_rate) == (
@@ -112,7 +112,7 @@ def test_the_limits_of_a_file_hold_there_too(shared: Decoder, fine: Path) -> Non
 
 def test_the_longest_sound_allowed_fits_into_its_memory(shared: Decoder, tmp_path: Path) -> None:
     path = tmp_path / "long"
-    path.write_bytes(cast.encode(cast.noise(600, 44_100), 44_100))
+    path.write_bytes(fixtures.encode(fixtures.noise(600, 44_100), 44_100))
     assert shared.read(path, RATE_HZ).duration_s == pytest.approx(600)
 
 

@@ -3,11 +3,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from ml.explain import CELL_FRAMES, CELL_MELS, LAYER4_STEP, evidence
+from ml.explain.attribution import CELL_FRAMES, CELL_MELS, LAYER4_STEP, evidence
 from ml.features import LogMel
 from ml.model import AudioCNN, Heard
 from ml.tests.conftest import SHORT
-from tests import cast
+from tests import fixtures
 
 SILENCE = -2.0
 MELS, FRAMES = 128, 160
@@ -65,7 +65,7 @@ def test_a_place_of_the_last_stage_is_laid_where_it_looks(place: tuple[int, int]
 
 
 def test_a_whole_network_gives_no_evidence_to_digital_silence(network: AudioCNN) -> None:
-    sound = torch.from_numpy(cast.noise(0.5))
+    sound = torch.from_numpy(fixtures.noise(0.5))
     sound[len(sound) // 2 :] = 0
     picture = LogMel(SHORT)(sound[None]).requires_grad_()
     heard = network(picture)

@@ -11,7 +11,7 @@ from ml.checkpoint import CheckpointInfo
 from ml.inference import Array, Classifier, NonFiniteError, Result
 from ml.model import AudioCNN, Heard, map_names
 from ml.tests.conftest import CLASSES, RATE_HZ, SHORT
-from tests import cast
+from tests import fixtures
 
 CPU = torch.device("cpu")
 WINDOW = SHORT.window_samples
@@ -40,14 +40,14 @@ def many_sounds(count: int) -> list[Array]:
         kind = number % 4
         if kind == 0:
             sounds.append(
-                cast.noise(duration_s, level=float(draw.uniform(0.001, 0.5)), seed=number)
+                fixtures.noise(duration_s, level=float(draw.uniform(0.001, 0.5)), seed=number)
             )
         elif kind == 1:
-            sounds.append(cast.chirp(float(draw.uniform(100, 9000)), 5000, duration_s))
+            sounds.append(fixtures.chirp(float(draw.uniform(100, 9000)), 5000, duration_s))
         elif kind == 2:
-            sounds.append(cast.clicks(float(draw.uniform(3, 30)), duration_s))
+            sounds.append(fixtures.clicks(float(draw.uniform(3, 30)), duration_s))
         else:
-            sounds.append(cast.tone(float(draw.uniform(100, 9000)), duration_s))
+            sounds.append(fixtures.tone(float(draw.uniform(100, 9000)), duration_s))
     return sounds
 
 
@@ -106,7 +106,7 @@ def test_nothing_in_nothing_out(classifier: Classifier) -> None:
 def test_it_reports_each_pass(classifier: Classifier) -> None:
     classifier.chunk_windows = 4
     passes: list[int] = []
-    classifier.classify([cast.noise(0.5, seed=n) for n in range(10)], lambda: passes.append(1))
+    classifier.classify([fixtures.noise(0.5, seed=n) for n in range(10)], lambda: passes.append(1))
     assert len(passes) == 3 + 3, "to answer, and to look inside"
 
 
@@ -114,7 +114,7 @@ def test_it_reports_each_pass(classifier: Classifier) -> None:
 
 
 def test_predictions_are_all_classes_from_most_to_least_probable(classifier: Classifier) -> None:
-    (result,) = classifier.classify([cast.chirp(duration_s=0.5)])
+    (result,) = classifier.classify([fixtures.chirp(duration_s=0.5)])
     predictions = classifier.predictions(result.probabilities)
     confidences = [p.confidence for p in predictions]
     assert sorted(p.label for p in predictions) == sorted(CLASSES)
@@ -124,7 +124,7 @@ def test_predictions_are_all_classes_from_most_to_least_probable(classifier: Cla
 
 
 def test_a_higher_temperature_makes_it_less_sure(network: AudioCNN, info: CheckpointInfo) -> None:
-    sound = [cast.noise(0.5)]
+    sound = [fixtures.noise(0.5)]
     (sure,) = make(network, info, torch.float32).classify(sound)
     (modest,) = make(network, replace(info, temperature=3.0), torch.float32).classify(sound)
     assert modest.probabilities.max() < sure.probabilities.max()
@@ -138,7 +138,11 @@ def test_a_higher_temperature_makes_it_less_sure(network: AudioCNN, info: Checkp
 
 @pytest.fixture
 def long_clip() -> Array:
-    parts = [cast.noise(0.7, level=0.3), cast.tone(600, 0.6), cast.chirp(300, 9000, 0.55)]
+    parts = [
+        fixtures.noise(0.7, level=0.3),
+        fixtures.tone(600, 0.6),
+        fixtures.chirp(300, 9000, 0.55),
+    ]
     return np.concatenate(parts)
 
 
@@ -177,7 +181,7 @@ def test_of_a_long_clip_the_window_is_shown_that_speaks_most_for_the_answer(
 def test_evidence_is_given_for_the_top_classes_on_one_scale(
     classifier: Classifier, long_clip: Array
 ) -> None:
-    for result in classifier.classify([cast.clicks(duration_s=0.5), long_clip]):
+    for result in classifier.classify([fixtures.clicks(duration_s=0.5), long_clip]):
         assert result.inside.classes == tuple(result.top)
         assert result.top[0] == result.answer
         assert len(result.inside.evidence) == min(5, len(CLASSES))
@@ -190,7 +194,7 @@ def test_evidence_is_given_for_the_top_classes_on_one_scale(
 def test_the_shown_channels_are_those_that_spoke_most_for_the_answer(
     classifier: Classifier, network: AudioCNN
 ) -> None:
-    sound = cast.chirp(duration_s=0.5)
+    sound = fixtures.chirp(duration_s=0.5)
     (result,) = classifier.classify([sound])
     strongest = result.inside.strongest["layer4"]
     weights = network.fc.weight[result.answer].numpy()
@@ -208,7 +212,7 @@ def test_the_shown_channels_are_those_that_spoke_most_for_the_answer(
 
 
 def test_maps_are_the_means_over_the_channels(classifier: Classifier, network: AudioCNN) -> None:
-    sound = cast.chirp(duration_s=0.5)
+    sound = fixtures.chirp(duration_s=0.5)
     (result,) = classifier.classify([sound])
     with torch.inference_mode():
         heard = network(classifier.log_mel(torch.from_numpy(sound)[None]))
@@ -223,7 +227,7 @@ def test_maps_are_the_means_over_the_channels(classifier: Classifier, network: A
 def test_the_spectrogram_of_a_long_clip_has_no_seams(
     classifier: Classifier, duration_s: float
 ) -> None:
-    waveform = cast.chirp(50, 15_000, duration_s) + cast.noise(duration_s, level=0.01)
+    waveform = fixtures.chirp(50, 15_000, duration_s) + fixtures.noise(duration_s, level=0.01)
     whole = classifier.log_mel.decibels(torch.from_numpy(waveform)[None])[0, 0].numpy()
     pieced = classifier.spectrogram(waveform)
     assert pieced.shape == whole.shape == (128, 1 + len(waveform) // SHORT.hop_samples)
@@ -269,7 +273,7 @@ def test_when_memory_is_short_it_takes_fewer_at_once_and_answers_the_same(
 def test_when_not_even_one_window_fits_it_says_so(cramped: Cramped, info: CheckpointInfo) -> None:
     cramped.room = 0
     with pytest.raises(torch.OutOfMemoryError):
-        make(cramped, info, torch.float32).classify([cast.noise(0.5)])
+        make(cramped, info, torch.float32).classify([fixtures.noise(0.5)])
 
 
 # --- NaN and infinity ---------------------------------------------------------------------
@@ -326,7 +330,7 @@ def test_a_window_that_is_not_finite_is_computed_again_in_fp32(
 def test_a_map_that_is_not_finite_is_computed_again_though_relu_hides_it(
     network: AudioCNN, info: CheckpointInfo
 ) -> None:
-    sound = cast.chirp(duration_s=0.5)
+    sound = fixtures.chirp(duration_s=0.5)
     (exact,) = make(network, info, torch.float32).look([sound], [[0]])
     breakable = Breakable(network, float("-inf"), torch.bfloat16, place="layer2.1.bn2")
     classifier = make(breakable.model, info, torch.bfloat16)
@@ -340,7 +344,7 @@ def test_a_map_that_is_not_finite_is_computed_again_though_relu_hides_it(
 def test_only_the_broken_window_of_a_chunk_is_computed_again(
     network: AudioCNN, info: CheckpointInfo
 ) -> None:
-    sounds = [cast.noise(0.5, seed=seed) for seed in range(4)]
+    sounds = [fixtures.noise(0.5, seed=seed) for seed in range(4)]
     coarse = make(network, info, torch.bfloat16).classify(sounds)
     (exact,) = make(network, info, torch.float32).classify(sounds[:1])
     breakable = Breakable(network, float("nan"), torch.bfloat16)
@@ -356,7 +360,7 @@ def test_only_the_broken_window_of_a_chunk_is_computed_again(
 def test_the_channels_of_a_map_are_computed_again_in_fp32(
     network: AudioCNN, info: CheckpointInfo
 ) -> None:
-    sound = cast.chirp(duration_s=0.5)
+    sound = fixtures.chirp(duration_s=0.5)
     exact = make(network, info, torch.float32).channels(sound, "layer4", 0)
     breakable = Breakable(network, float("nan"), torch.bfloat16)
     classifier = make(breakable.model, info, torch.bfloat16)
@@ -375,7 +379,7 @@ def test_a_network_that_is_not_finite_in_fp32_either_is_an_error(
         classifier = make(breakable.model, info, precision)
         breakable.broken = True
         with pytest.raises(NonFiniteError, match="fp32"):
-            classifier.classify([cast.noise(0.5)])
+            classifier.classify([fixtures.noise(0.5)])
     with pytest.raises(NonFiniteError):
         make(breakable.model, info, torch.bfloat16)
 
@@ -388,7 +392,7 @@ def test_a_precision_that_fails_the_self_test_is_not_used(
     classifier = make(breakable.model, info, torch.bfloat16)
     assert classifier.precision == torch.float32
     assert "fp32 is used instead" in caplog.text
-    (result,) = classifier.classify([cast.noise(0.5)])
-    (exact,) = make(network, info, torch.float32).classify([cast.noise(0.5)])
+    (result,) = classifier.classify([fixtures.noise(0.5)])
+    (exact,) = make(network, info, torch.float32).classify([fixtures.noise(0.5)])
     assert_same(result, exact)
     assert classifier.recomputed_windows == 0

@@ -3,9 +3,9 @@ import pytest
 import torch
 from torch import Tensor
 
+from ml.explain.masking import MOST_GAIN_DB, Masking, audible, equal_gains
 from ml.features import FeatureConfig, LogMel
-from ml.masking import MOST_GAIN_DB, Masking, audible, equal_gains
-from tests import cast
+from tests import fixtures
 
 FEATURES = FeatureConfig(window_s=1.0)
 RATE_HZ = FEATURES.sample_rate
@@ -26,7 +26,7 @@ def rms(sound: Tensor) -> float:
 
 @pytest.mark.parametrize("duration_s", [1.0, 0.999, 0.3, 0.01])
 def test_the_parts_add_up_to_the_original(masking: Masking, duration_s: float) -> None:
-    sounds = batch(cast.noise(duration_s), cast.chirp(300, 9000, duration_s))
+    sounds = batch(fixtures.noise(duration_s), fixtures.chirp(300, 9000, duration_s))
     masks = torch.rand(2, 64, 21, generator=torch.Generator().manual_seed(2))
     split = masking.split(sounds, masks)
     other = masking.split(sounds, 1 - masks)
@@ -36,13 +36,13 @@ def test_the_parts_add_up_to_the_original(masking: Masking, duration_s: float) -
 
 
 def test_a_full_mask_keeps_all_and_an_empty_one_nothing(masking: Masking) -> None:
-    sounds = batch(cast.noise(1.0))
+    sounds = batch(fixtures.noise(1.0))
     assert torch.allclose(masking.split(sounds, torch.ones(1, 8, 8)).kept, sounds, atol=1e-5)
     assert masking.split(sounds, torch.zeros(1, 8, 8)).kept.abs().max() == 0
 
 
 def test_low_rows_of_the_mask_are_low_frequencies(masking: Masking) -> None:
-    low, high = cast.tone(300, 1.0), cast.tone(6000, 1.0)
+    low, high = fixtures.tone(300, 1.0), fixtures.tone(6000, 1.0)
     mask = torch.zeros(1, 64, 16)
     mask[:, :32] = 1  # below about 2 kHz
     split = masking.split(batch(low + high), mask)
@@ -53,7 +53,7 @@ def test_low_rows_of_the_mask_are_low_frequencies(masking: Masking) -> None:
 def test_columns_of_the_mask_are_time(masking: Masking) -> None:
     mask = torch.zeros(1, 4, 10)
     mask[:, :, :5] = 1
-    split = masking.split(batch(cast.noise(1.0)), mask)
+    split = masking.split(batch(fixtures.noise(1.0)), mask)
     early, late = slice(0, RATE_HZ * 2 // 5), slice(RATE_HZ * 3 // 5, RATE_HZ)
     assert rms(split.kept[:, early]) > 100 * rms(split.kept[:, late])
     assert rms(split.rest[:, late]) > 100 * rms(split.rest[:, early])
@@ -75,7 +75,7 @@ def test_what_is_played_is_what_spoke_most() -> None:
 
 
 def test_equal_loudness_is_that_of_the_loudest_part() -> None:
-    original = cast.noise(2.0, RATE_HZ, level=0.2, seed=1)
+    original = fixtures.noise(2.0, RATE_HZ, level=0.2, seed=1)
     burst = np.zeros_like(original)
     burst[: RATE_HZ // 2] = original[: RATE_HZ // 2] / 4
     (gain,) = equal_gains(batch(burst), batch(original), RATE_HZ).tolist()
@@ -83,7 +83,7 @@ def test_equal_loudness_is_that_of_the_loudest_part() -> None:
 
 
 def test_it_neither_clips_nor_raises_without_end() -> None:
-    original = batch(cast.noise(1.0, RATE_HZ, level=0.5))
+    original = batch(fixtures.noise(1.0, RATE_HZ, level=0.5))
     click = torch.zeros_like(original)
     click[0, 100] = 0.5
     assert float(equal_gains(click, original, RATE_HZ)[0] * click.max()) <= 1 + 1e-6

@@ -12,14 +12,14 @@ from asgiref.testing import ApplicationCommunicator
 from fastapi import FastAPI
 
 from ml import checkpoint
-from ml.audio import read
+from ml.audio.decode import read
 from ml.inference import Classifier
 from ml.model import map_names
-from tasks.modal_inference import Ears
-from tests import cast
+from tasks.modal_app import Ears
+from tests import fixtures
 
-SOUND = cast.encode(
-    cast.stereo(cast.chirp(300, 6000, 5.0, 48_000), cast.noise(5.0, 48_000)), 48_000
+SOUND = fixtures.encode(
+    fixtures.stereo(fixtures.chirp(300, 6000, 5.0, 48_000), fixtures.noise(5.0, 48_000)), 48_000
 )
 
 

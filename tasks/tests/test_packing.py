@@ -10,13 +10,14 @@ import pytest
 import torch
 from PIL import Image
 
-from classifier import packs
-from ml import checkpoint, render
+from classifier.services import map_archive
+from ml import checkpoint
+from ml.explain.activations import Inside
 from ml.inference import Classifier
-from ml.inside import Inside
 from ml.model import STAGES, map_names
-from tasks.packing import Pack, pack
-from tests import cast
+from ml.rendering.png import OVERLAY_LEVELS
+from tasks.map_archive import Pack, pack
+from tests import fixtures
 
 
 @pytest.fixture(scope="module")
@@ -26,7 +27,7 @@ def classifier() -> Classifier:
 
 @pytest.fixture(scope="module")
 def inside(classifier: Classifier) -> Inside:
-    return classifier.classify([cast.chirp(300, 5000, 5.0)])[0].inside
+    return classifier.classify([fixtures.chirp(300, 5000, 5.0)])[0].inside
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +45,7 @@ def path(packed: Pack, tmp_path: Path) -> Path:
 def test_every_map_is_read_back_as_near_as_its_colours_tell(
     inside: Inside, packed: Pack, path: Path
 ) -> None:
-    found = dict(packs.values(path, packed.maps))
+    found = dict(map_archive.values(path, packed.maps))
     assert tuple(found) == map_names()
     for name, cells in found.items():
         mean = inside.maps[name].mean
@@ -59,12 +60,15 @@ def test_the_strongest_channels_are_pictures_of_their_own(
         for rank, (channel, facts) in enumerate(
             zip(inside.strongest[stage], packed.facts["strongest"][stage], strict=True)
         ):
-            png = packs.picture(path, packed.maps, f"{stage}.top{rank}")
+            png = map_archive.picture(path, packed.maps, f"{stage}.top{rank}")
             assert png is not None
-            cells = packs.cells(png, facts["low"], facts["high"])
+            cells = map_archive.cells(png, facts["low"], facts["high"])
             assert facts["number"] == channel.number
             assert np.abs(cells - channel.values).max() <= (facts["high"] - facts["low"]) / 255
-    assert packs.picture(path, packed.maps, f"layer4.top{len(inside.strongest['layer4'])}") is None
+    assert (
+        map_archive.picture(path, packed.maps, f"layer4.top{len(inside.strongest['layer4'])}")
+        is None
+    )
 
 
 def test_evidence_is_clear_where_nothing_spoke(inside: Inside, packed: Pack, path: Path) -> None:
@@ -72,16 +76,16 @@ def test_evidence_is_clear_where_nothing_spoke(inside: Inside, packed: Pack, pat
         Classifier.load(checkpoint.SHIPPED).info.classes[number] for number in inside.classes
     ]
     for rank, values in enumerate(inside.evidence):
-        png = packs.picture(path, packed.maps, f"evidence.{rank}")
+        png = map_archive.picture(path, packed.maps, f"evidence.{rank}")
         assert png is not None
         opacity = np.asarray(Image.open(io.BytesIO(png)).convert("RGBA"))[:, :, 3] / 255
-        assert np.abs(np.flipud(opacity) - values).max() <= 0.5 / (render.OVERLAY_LEVELS - 1) + 0.01
+        assert np.abs(np.flipud(opacity) - values).max() <= 0.5 / (OVERLAY_LEVELS - 1) + 0.01
 
 
 def test_the_pooled_values_stand_in_the_order_of_their_channels(
     inside: Inside, packed: Pack, path: Path
 ) -> None:
-    png = packs.picture(path, packed.maps, "pooled")
+    png = map_archive.picture(path, packed.maps, "pooled")
     assert png is not None
     facts = packed.facts["pooled"]
     index = np.asarray(Image.open(io.BytesIO(png))).ravel()
@@ -90,7 +94,7 @@ def test_the_pooled_values_stand_in_the_order_of_their_channels(
 
 
 def test_a_person_gets_every_picture_by_its_name(packed: Pack, path: Path) -> None:
-    whole = zipfile.ZipFile(io.BytesIO(packs.as_zip(path, packed.maps, packed.facts)))
+    whole = zipfile.ZipFile(io.BytesIO(map_archive.as_zip(path, packed.maps, packed.facts)))
     names = set(whole.namelist())
     assert {f"{name}.png" for name in map_names()} < names
     assert {"layer3.top0.png", "evidence.4.png", "pooled.png", "index.json"} < names
@@ -99,9 +103,9 @@ def test_a_person_gets_every_picture_by_its_name(packed: Pack, path: Path) -> No
 
 @pytest.mark.parametrize("name", ["layer9", "layer2.maps.png", "../layer1", "layer2.top99", ""])
 def test_other_names_are_no_pictures(packed: Pack, path: Path, name: str) -> None:
-    assert packs.picture(path, packed.maps, name) is None
+    assert map_archive.picture(path, packed.maps, name) is None
 
 
 def test_a_noisy_clip_stays_within_its_bytes(classifier: Classifier) -> None:
-    noise = classifier.classify([cast.noise(5.0, level=0.3)])[0].inside
+    noise = classifier.classify([fixtures.noise(5.0, level=0.3)])[0].inside
     assert len(pack(noise, classifier.info.classes).data) < 90_000

@@ -14,11 +14,11 @@ import pytest
 from ml import checkpoint
 from ml.inference import Classifier
 from tasks import remote
-from tasks.modal_inference import Ears
+from tasks.modal_app import Ears
 from tasks.remote import RemoteClassifier, RemoteError
-from tests import cast
+from tests import fixtures
 
-CLIPS = [cast.chirp(duration_s=1.0), cast.noise(12.0), cast.tone(duration_s=5.0)]
+CLIPS = [fixtures.chirp(duration_s=1.0), fixtures.noise(12.0), fixtures.tone(duration_s=5.0)]
 Call = Callable[[str, list[bytes]], Any]
 
 
@@ -155,17 +155,17 @@ def test_long_clips_are_sent_apart_short_ones_together(
 
 
 def test_every_part_of_a_result_crosses() -> None:
-    """A field that is added to Result or Inside has to be added to ml/wire.py."""
-    from ml import wire
+    """A field that is added to Result or Inside has to be added to ml/serialization.py."""
+    from ml import serialization
+    from ml.explain.activations import Inside
     from ml.inference import Result
-    from ml.inside import Inside
 
     result = Classifier.load(checkpoint.SHIPPED).classify(CLIPS[:1])[0]
-    plain = wire.result_to_plain(result)
+    plain = serialization.result_to_plain(result)
     fields = (*dataclasses.fields(Result), *dataclasses.fields(Inside))
     assert set(plain) == {field.name for field in fields} - {"inside"}
     assert len(pickle.dumps(plain)) < 350_000
-    back = wire.result_from_plain(plain)
+    back = serialization.result_from_plain(plain)
     np.testing.assert_allclose(back.inside.evidence, result.inside.evidence, atol=1e-3)
     assert back.inside.strongest.keys() == result.inside.strongest.keys()
     assert back.inside.classes == result.inside.classes

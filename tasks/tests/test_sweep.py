@@ -8,8 +8,9 @@ import pytest
 from django.contrib.auth.models import User
 from pytest_django import Settings
 
-from classifier import files, uploads
+from classifier import storage
 from classifier.models import MOST_UNSEEN, Analysis, Clip, State, Study, StudyKind, StudyState
+from classifier.services import uploads
 from tasks.sweep import ORPHAN_AGE_S, remove_orphans, return_expired, sweep
 
 
@@ -59,9 +60,9 @@ def test_it_returns_a_study_and_keeps_only_the_folder_that_its_row_names(db: Non
     assert Study.objects.get().state == StudyState.QUEUED
     mine = Study.objects.claim()
     assert mine is not None
-    folders = [files.study_folder(one.pk, one.token) for one in (late, mine)]
+    folders = [storage.study_folder(one.pk, one.token) for one in (late, mine)]
     for folder in folders:
-        files.write_all(folder, {"maps.zip": b""})
+        storage.write_all(folder, {"maps.zip": b""})
         age(folder)
     assert remove_orphans(str(mine.pk)[:2]) == 1
     assert [folder.exists() for folder in folders] == [False, True]
@@ -71,24 +72,24 @@ def test_it_removes_old_files_that_no_row_knows_and_nothing_else(db: None) -> No
     owner = User.objects.create_user("anna")
     analysis = uploads.accept([b"kept"], name="kept", owner=owner)
     (mine,) = Analysis.objects.claim(1, 10**9)
-    known = age(files.clip_path(analysis.clip.file_key))
-    result = files.analysis_folder(mine.pk, mine.token)
-    files.write_all(result, {"strip.png": b""})
+    known = age(storage.clip_path(analysis.clip.file_key))
+    result = storage.analysis_folder(mine.pk, mine.token)
+    storage.write_all(result, {"strip.png": b""})
     age(result)
 
-    stale = files.analysis_folder(mine.pk, "0" * 32)
-    files.write_all(stale, {"strip.png": b""})
+    stale = storage.analysis_folder(mine.pk, "0" * 32)
+    storage.write_all(stale, {"strip.png": b""})
     age(stale)
-    orphan = files.clip_path("00" * 16)
+    orphan = storage.clip_path("00" * 16)
     orphan.parent.mkdir(parents=True, exist_ok=True)
     orphan.touch()
     age(orphan)
-    young = files.clip_path("00" + "11" * 15)
+    young = storage.clip_path("00" + "11" * 15)
     young.touch()
     stray = stale.parent / ".DS_Store"
     stray.touch()
     age(stray)
-    half = files.incoming_path("22" * 16)
+    half = storage.incoming_path("22" * 16)
     half.touch()
     age(half)
 
@@ -115,4 +116,4 @@ def test_a_pass_lets_go_of_clips_that_are_older_than_they_may_be(
     Clip.objects.update(created_at="2020-01-01T00:00Z")
     sweep("00")
     assert not Clip.objects.exists()
-    assert not files.clip_path(analysis.clip.file_key).exists()
+    assert not storage.clip_path(analysis.clip.file_key).exists()

@@ -66,7 +66,7 @@ def messages(stage: Stage) -> None:
 
     def nudge(number: int) -> None:
         asked = str(stage.client.accepted[number].analysis)
-        sender.send_task("tasks.classify", [asked], queue="interactive")
+        sender.send_task("tasks.analyse", [asked], queue="interactive")
 
     while len(stage.client.accepted) < stage.clips:
         stage.client.send(patient=True)

@@ -13,8 +13,8 @@ from uuid import UUID
 import numpy as np
 import requests
 
-from tests import cast
-from tests.house import House, Person
+from tests import fixtures
+from tests.server import House, Person
 
 RATE_HZ = 16_000
 
@@ -53,7 +53,7 @@ class Client:
         drawn = np.random.default_rng((self.seed, number)).standard_normal(
             round(duration_s * RATE_HZ)
         )
-        return cast.encode(np.clip(0.2 * drawn, -1, 1).astype(np.float32), RATE_HZ)
+        return fixtures.encode(np.clip(0.2 * drawn, -1, 1).astype(np.float32), RATE_HZ)
 
     def send(self, duration_s: float = 0.5, patient: bool = False) -> Accepted | None:
         """One new clip; None when it was not accepted. patient: tried with the same key until an

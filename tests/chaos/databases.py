@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from tests.chaos.stage import Skipped, Stage
-from tests.house import free_port
+from tests.server import free_port
 
 LOCKED_S = 15
 VERSIONS = Path("/usr/lib/postgresql")

@@ -10,7 +10,7 @@ from uuid import UUID
 
 import psycopg
 
-from tests.house import House
+from tests.server import House
 
 ROWS = "classifier_analysis"
 # The database itself writes down every end of an analysis, in the transaction that ends it.

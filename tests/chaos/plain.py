@@ -18,7 +18,7 @@ from tests.chaos.accounts import Account
 from tests.chaos.control import VISIBILITY_S
 from tests.chaos.stage import WAITING
 from tests.chaos.workers import WORK_S
-from tests.house import ROOT, kill_group, wait_for
+from tests.server import ROOT, kill_group, wait_for
 from webapp import processes
 
 START_S = 2.0

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 
 from tests.chaos.accounts import Account
 from tests.chaos.stage import Stage
-from tests.house import ROOT
+from tests.server import ROOT
 
 PAPER = ROOT / "docs" / "reliability.md"
 TABLE = re.compile(r"(?<=<!-- faults -->\n).*?(?=<!-- end of faults -->)", re.S)

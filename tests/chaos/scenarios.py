@@ -5,7 +5,7 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.chaos import brokers, databases, disks, doors, poison, workers
+from tests.chaos import brokers, crashing_files, databases, disks, endpoints, workers
 from tests.chaos.stage import Play, Stage
 
 Place = Callable[[Path], AbstractContextManager[dict[str, str]]]
@@ -38,8 +38,8 @@ CONTROL = Scenario("control", "*control:* plain Celery's worker killed", nothing
 ALL = (
     Scenario("kills", "worker killed (`kill -9`, whole tree)", workers.kills, 200, 2000),
     CONTROL,
-    Scenario("segfault", "worker's child segfaults on one clip", poison.segfault, 3, 60),
-    Scenario("memory", "worker's child out of memory on one clip", poison.memory, 2, 60),
+    Scenario("segfault", "worker's child segfaults on one clip", crashing_files.segfault, 3, 60),
+    Scenario("memory", "worker's child out of memory on one clip", crashing_files.memory, 2, 60),
     Scenario("deploys", "worker replaced softly (SIGTERM)", workers.deploys, 20, 400),
     Scenario("two", "worker stands still, a second takes its clips", workers.two, 10, 300),
     Scenario("messages", "every message 5 times more, and late", brokers.messages, 5, 200),
@@ -54,8 +54,8 @@ ALL = (
     ),
     Scenario("locked", "SQLite locked for 15 s", databases.locked, 3, 150),
     Scenario("full", "disk full under `media/`", disks.full, 10, 300, disks.small),
-    Scenario("web", "web killed in the middle of uploads", doors.killed, 10, 200),
-    Scenario("deleted", "clips deleted while they are heard", doors.deleted, 10, 200),
-    Scenario("clock", "clock jumps an hour, ahead or back", doors.clock, 8, 200),
+    Scenario("web", "web killed in the middle of uploads", endpoints.killed, 10, 200),
+    Scenario("deleted", "clips deleted while they are heard", endpoints.deleted, 10, 200),
+    Scenario("clock", "clock jumps an hour, ahead or back", endpoints.clock, 8, 200),
 )  # fmt: skip
 SCENARIOS = {one.name: one for one in ALL}

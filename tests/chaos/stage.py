@@ -11,9 +11,9 @@ from random import Random
 from tests import checkpoints
 from tests.chaos.accounts import UNDER_WAY, Account, account
 from tests.chaos.client import Client
-from tests.chaos.nursery import QuickHouse
 from tests.chaos.outside import Outside
-from tests.house import House, wait_for
+from tests.chaos.prefork import QuickHouse
+from tests.server import House, wait_for
 
 # As many clips wait while faults are done, so that each strikes work.
 WAITING = 32

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from tests import cast
+from tests import fixtures
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -28,11 +28,11 @@ def esc50(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "audio").mkdir()
     rows = ["filename,fold,target,category,esc10,src_file,take"]
     for fold in (1, 2, 3, 4):
-        tone = cast.tone(500 * fold, 5.0, 44_100)
-        hiss = cast.noise(5.0, 44_100, seed=fold)
+        tone = fixtures.tone(500 * fold, 5.0, 44_100)
+        hiss = fixtures.noise(5.0, 44_100, seed=fold)
         for target, (category, sound) in enumerate({"whistle": tone, "rain": hiss}.items()):
             name = f"{fold}-10{target}-A-{target}.wav"
-            (folder / "audio" / name).write_bytes(cast.encode(sound, 44_100))
+            (folder / "audio" / name).write_bytes(fixtures.encode(sound, 44_100))
             rows.append(f"{name},{fold},{target},{category},False,10{target},A")
     (folder / "meta" / "esc50.csv").write_text("\n".join(rows) + "\n")
     return folder

@@ -2,17 +2,24 @@ from pathlib import Path
 
 import pytest
 
-from tests import cast
+from tests import fixtures
 from training import prepare, smoke
 from training.config import esc50_dir
-from training.dataset import DataError, Example, class_names, fingerprint, fold_numbers, read_index
+from training.data.index import (
+    DataError,
+    Example,
+    class_names,
+    fingerprint,
+    fold_numbers,
+    read_index,
+)
 
 
 def sounds(folder: Path, *names: str) -> Path:
     for number, name in enumerate(names):
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(cast.encode(cast.tone(400 + 10 * number, 0.3), form="FLAC"))
+        path.write_bytes(fixtures.encode(fixtures.tone(400 + 10 * number, 0.3), form="FLAC"))
     return folder
 
 

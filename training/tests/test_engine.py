@@ -8,11 +8,11 @@ import torch
 from torch import Tensor
 
 from ml.features import FeatureConfig, LogMel
-from tests import cast
-from training import engine
+from tests import fixtures
+from training import loop
 from training.config import Recipe
-from training.engine import Diverged, Run
-from training.waveforms import to_float
+from training.data.windows import to_float
+from training.loop import Diverged, Run
 
 CPU = torch.device("cpu")
 FEATURES = FeatureConfig(window_s=0.5, mean_db=-50.0, deviation_db=25.0)
@@ -27,8 +27,8 @@ def log_mel() -> LogMel:
 @pytest.fixture(scope="module")
 def samples() -> Tensor:
     """Four tones, then four hisses."""
-    tones = [cast.tone(400 * (n + 1), 0.5) for n in range(4)]
-    hisses = [cast.noise(0.5, seed=n) for n in range(4)]
+    tones = [fixtures.tone(400 * (n + 1), 0.5) for n in range(4)]
+    hisses = [fixtures.noise(0.5, seed=n) for n in range(4)]
     return torch.from_numpy(np.stack([*tones, *hisses]) * 32767).to(torch.int16)
 
 
@@ -38,7 +38,7 @@ ROWS = torch.arange(8)
 
 def train(run: Run, recipe: Recipe, log_mel: LogMel, samples: Tensor, epochs: int) -> list[float]:
     return [
-        engine.train_epoch(run, recipe, log_mel, samples, LABELS, ROWS, lambda step, loss: None)
+        loop.train_epoch(run, recipe, log_mel, samples, LABELS, ROWS, lambda step, loss: None)
         for _ in range(epochs)
     ]
 
@@ -51,16 +51,16 @@ def assert_same_weights(one: torch.nn.Module, other: torch.nn.Module) -> None:
 def test_stopped_and_taken_up_again_it_ends_as_if_never_stopped(
     log_mel: LogMel, samples: Tensor
 ) -> None:
-    straight = engine.start(RECIPE, 2, 2, CPU)
+    straight = loop.start(RECIPE, 2, 2, CPU)
     straight_losses = train(straight, RECIPE, log_mel, samples, 2)
 
-    stopped = engine.start(RECIPE, 2, 2, CPU)
+    stopped = loop.start(RECIPE, 2, 2, CPU)
     first = train(stopped, RECIPE, log_mel, samples, 1)
     disk = io.BytesIO()
     torch.save(stopped.state(), disk)
     disk.seek(0)
     torch.manual_seed(99)  # a new process knows nothing of the old one's chance
-    resumed = engine.start(Recipe(epochs=2, batch=4, seed=77), 2, 2, CPU)
+    resumed = loop.start(Recipe(epochs=2, batch=4, seed=77), 2, 2, CPU)
     resumed.restore(torch.load(disk, weights_only=True))
     assert resumed.epoch == 1
     second = train(resumed, RECIPE, log_mel, samples, 1)
@@ -75,7 +75,7 @@ def test_the_seed_decides_the_run(log_mel: LogMel, samples: Tensor) -> None:
     losses = []
     for seed in (1, 1, 2):
         recipe = Recipe(epochs=1, batch=4, seed=seed)
-        losses += train(engine.start(recipe, 2, 2, CPU), recipe, log_mel, samples, 1)
+        losses += train(loop.start(recipe, 2, 2, CPU), recipe, log_mel, samples, 1)
     assert losses[0] == losses[1] != losses[2]
 
 
@@ -83,7 +83,7 @@ def test_it_learns_to_tell_a_tone_from_a_hiss(log_mel: LogMel, samples: Tensor) 
     recipe = Recipe(
         epochs=8, batch=8, learning_rate=3e-4, mixup_share=0.0, masks=0, label_smoothing=0.0
     )
-    losses = train(engine.start(recipe, 2, 1, CPU), recipe, log_mel, samples, recipe.epochs)
+    losses = train(loop.start(recipe, 2, 1, CPU), recipe, log_mel, samples, recipe.epochs)
     assert losses[0] > 0.5
     assert losses[-1] < 0.2
 
@@ -91,9 +91,9 @@ def test_it_learns_to_tell_a_tone_from_a_hiss(log_mel: LogMel, samples: Tensor) 
 def test_it_reports_every_step_and_the_mean_of_their_losses(
     log_mel: LogMel, samples: Tensor
 ) -> None:
-    run = engine.start(Recipe(epochs=1, batch=3), 2, 3, CPU)
+    run = loop.start(Recipe(epochs=1, batch=3), 2, 3, CPU)
     steps: list[tuple[int, float]] = []
-    mean = engine.train_epoch(
+    mean = loop.train_epoch(
         run, Recipe(batch=3), log_mel, samples, LABELS, ROWS,
         lambda step, loss: steps.append((step, loss.item())),
     )  # fmt: skip
@@ -103,19 +103,19 @@ def test_it_reports_every_step_and_the_mean_of_their_losses(
 
 
 def test_the_average_follows_slowly_and_its_statistics_at_once() -> None:
-    run = engine.start(RECIPE, 2, 1, CPU)
+    run = loop.start(RECIPE, 2, 1, CPU)
     with torch.no_grad():
         run.model.fc.weight.add_(1.0)
         run.model.get_buffer("conv1.1.running_mean").add_(1.0)
     before = run.average.fc.weight.clone()
-    engine.follow(run.average, run.model, 0.9)
+    loop.follow(run.average, run.model, 0.9)
     assert torch.allclose(run.average.fc.weight, before + 0.1, atol=1e-6)
     statistics = [net.get_buffer("conv1.1.running_mean") for net in (run.average, run.model)]
     assert torch.equal(*statistics)
 
 
 def test_only_matrices_are_decayed() -> None:
-    run = engine.start(RECIPE, 2, 1, CPU)
+    run = loop.start(RECIPE, 2, 1, CPU)
     groups = {group["weight_decay"]: group["params"] for group in run.optimiser.param_groups}
     assert set(groups) == {0.0, RECIPE.weight_decay}
     assert all(p.ndim > 1 for p in groups[RECIPE.weight_decay])
@@ -128,7 +128,7 @@ def test_decibel_statistics_make_the_training_set_zero_mean_and_unit_deviation(
     samples: Tensor, batch: int
 ) -> None:
     plain = LogMel(FeatureConfig(window_s=0.5))
-    mean_db, deviation_db = engine.decibel_statistics(plain, samples, ROWS, batch)
+    mean_db, deviation_db = loop.decibel_statistics(plain, samples, ROWS, batch)
     normalised = LogMel(FeatureConfig(window_s=0.5, mean_db=mean_db, deviation_db=deviation_db))(
         to_float(samples)
     )
@@ -137,14 +137,14 @@ def test_decibel_statistics_make_the_training_set_zero_mean_and_unit_deviation(
 
 
 def test_only_the_rows_it_is_given_are_learned_from(log_mel: LogMel, samples: Tensor) -> None:
-    run = engine.start(Recipe(epochs=1, batch=2), 2, 2, CPU)
+    run = loop.start(Recipe(epochs=1, batch=2), 2, 2, CPU)
     spoilt = samples.clone()
     spoilt[4:] = 0
     losses = []
     for sounds in (samples, spoilt):
-        run = engine.start(Recipe(epochs=1, batch=2), 2, 2, CPU)
+        run = loop.start(Recipe(epochs=1, batch=2), 2, 2, CPU)
         losses.append(
-            engine.train_epoch(
+            loop.train_epoch(
                 run, Recipe(epochs=1, batch=2), log_mel, sounds, LABELS, torch.arange(4),
                 lambda step, loss: None,
             )
@@ -153,15 +153,15 @@ def test_only_the_rows_it_is_given_are_learned_from(log_mel: LogMel, samples: Te
 
 
 def test_without_an_average_the_weights_themselves_are_shipped() -> None:
-    run = engine.start(Recipe(ema=0.0), 2, 1, CPU)
+    run = loop.start(Recipe(ema=0.0), 2, 1, CPU)
     assert run.average is run.model
 
 
 def test_answers_do_not_depend_on_the_size_of_the_batch(log_mel: LogMel, samples: Tensor) -> None:
-    run = engine.start(RECIPE, 2, 2, CPU)
+    run = loop.start(RECIPE, 2, 2, CPU)
     rows = torch.tensor([6, 1, 3])
     one, other = (
-        engine.answers(run.model, log_mel, samples, rows, Recipe(batch=batch), "fp32")
+        loop.answers(run.model, log_mel, samples, rows, Recipe(batch=batch), "fp32")
         for batch in (1, 8)
     )
     assert one.shape == (3, 2)
@@ -169,7 +169,7 @@ def test_answers_do_not_depend_on_the_size_of_the_batch(log_mel: LogMel, samples
 
 
 def test_a_loss_that_is_no_number_stops_the_run(log_mel: LogMel, samples: Tensor) -> None:
-    run = engine.start(RECIPE, 2, 2, CPU)
+    run = loop.start(RECIPE, 2, 2, CPU)
     with torch.no_grad():
         run.model.fc.weight.fill_(float("nan"))
     with pytest.raises(Diverged, match="learning_rate"):
@@ -197,7 +197,7 @@ def fail_at(run: Run, calls: set[int], value: float, only_bf16: bool = False) ->
 def test_a_step_that_is_not_finite_is_skipped_and_counted(
     log_mel: LogMel, samples: Tensor, value: float
 ) -> None:
-    run = engine.start(RECIPE, 2, 2, CPU)
+    run = loop.start(RECIPE, 2, 2, CPU)
     fail_at(run, {1}, value)
     losses = train(run, RECIPE, log_mel, samples, 2)
     assert np.isfinite(losses).all()
@@ -210,11 +210,11 @@ def test_a_step_that_is_not_finite_is_skipped_and_counted(
 def test_a_skipped_step_changes_no_weight_and_no_statistic(
     log_mel: LogMel, samples: Tensor
 ) -> None:
-    run = engine.start(RECIPE, 2, 2, CPU)
+    run = loop.start(RECIPE, 2, 2, CPU)
     fail_at(run, {0}, float("nan"))
     before = copy.deepcopy(run.model)
     targets = torch.eye(2)[LABELS[:4]]
-    assert engine.take_step(run, log_mel(to_float(samples[:4])), targets, RECIPE) is None
+    assert loop.take_step(run, log_mel(to_float(samples[:4])), targets, RECIPE) is None
     assert_same_weights(run.model, before)
     assert run.schedule.last_epoch == 1, "the schedule moves on, so that it ends with the run"
 
@@ -223,7 +223,7 @@ def test_training_goes_on_in_fp32_when_bf16_fails_again(
     log_mel: LogMel, samples: Tensor, caplog: pytest.LogCaptureFixture
 ) -> None:
     recipe = Recipe(epochs=3, batch=2)
-    run = engine.start(recipe, 2, 4, CPU)
+    run = loop.start(recipe, 2, 4, CPU)
     fail_at(run, set(range(99)), float("nan"), only_bf16=True)
     losses = train(run, recipe, log_mel, samples, 3)
     assert np.isfinite(losses).all()
@@ -231,14 +231,14 @@ def test_training_goes_on_in_fp32_when_bf16_fails_again(
     assert [record.message for record in caplog.records] == [
         "Epoch 1: 2 steps were not finite in bf16 and were skipped; training goes on in fp32."
     ]
-    resumed = engine.start(recipe, 2, 4, CPU)
+    resumed = loop.start(recipe, 2, 4, CPU)
     resumed.restore(run.state())
     assert (resumed.skipped_steps, resumed.precision) == (2, "fp32"), "also after a restart"
 
 
 def test_a_run_that_fails_in_fp32_too_has_diverged(log_mel: LogMel, samples: Tensor) -> None:
     recipe = Recipe(epochs=1, batch=2, precision="fp32")
-    run = engine.start(recipe, 2, 4, CPU)
+    run = loop.start(recipe, 2, 4, CPU)
     fail_at(run, {1, 2}, float("inf"))
     with pytest.raises(Diverged, match="fp32"):
         train(run, recipe, log_mel, samples, 1)
@@ -247,7 +247,7 @@ def test_a_run_that_fails_in_fp32_too_has_diverged(log_mel: LogMel, samples: Ten
 def test_a_measurement_that_is_not_finite_is_computed_again_in_fp32(
     log_mel: LogMel, samples: Tensor
 ) -> None:
-    run = engine.start(RECIPE, 2, 2, CPU)
-    exact = engine.answers(run.model, log_mel, samples, ROWS, RECIPE, "fp32")
+    run = loop.start(RECIPE, 2, 2, CPU)
+    exact = loop.answers(run.model, log_mel, samples, ROWS, RECIPE, "fp32")
     fail_at(run, set(range(99)), float("nan"), only_bf16=True)
-    assert torch.equal(engine.answers(run.model, log_mel, samples, ROWS, RECIPE, "bf16"), exact)
+    assert torch.equal(loop.answers(run.model, log_mel, samples, ROWS, RECIPE, "bf16"), exact)

@@ -15,10 +15,10 @@ from ml.checkpoint import CheckpointInfo
 from ml.features import FeatureConfig
 from ml.inference import Classifier
 from ml.model import AudioCNN
-from training import evaluate, pictures, predictions
-from training.calibration import BINS, calibration, crossed, fit_temperature
-from training.dataset import read_index
-from training.predictions import Predictions
+from training.data.index import read_index
+from training.evaluate import measure, metrics, plots
+from training.evaluate.calibration import BINS, calibration, crossed, fit_temperature
+from training.evaluate.metrics import Predictions
 
 FEATURES = FeatureConfig(
     sample_rate=16_000, window_s=2.0, n_fft=512, mels=64, f_max_hz=8_000.0,
@@ -41,7 +41,7 @@ class Command:
         self.words, self.capsys = [str(made), "--data", str(esc50)], capsys
 
     def __call__(self, *words: object, status: int = 0) -> dict:
-        assert evaluate.main([*self.words, *map(str, words)]) == status
+        assert measure.main([*self.words, *map(str, words)]) == status
         told = self.capsys.readouterr()
         return {"refusal": told.err} if status else json.loads(told.out)
 
@@ -59,8 +59,8 @@ def test_it_answers_as_users_are_answered(command: Command, made: Path, esc50: P
     assert (told["clips"], told["folds_seen"], told["seen"]) == (2, [1, 2, 3], False)
     classifier = Classifier.load(made)
     examples = [example for example in read_index(esc50) if example.fold == 4]
-    heard = evaluate.listen(classifier, examples)
-    waveforms = [evaluate._waveform(example, 16_000) for example in examples]
+    heard = measure.listen(classifier, examples)
+    waveforms = [measure._waveform(example, 16_000) for example in examples]
     for mine, theirs in zip(
         heard.answered.probabilities(), classifier.classify(waveforms), strict=True
     ):
@@ -73,9 +73,9 @@ def test_without_a_word_it_takes_a_fold_that_the_weights_have_not_seen(
     command: Command, made: Path
 ) -> None:
     assert command()["fold"] == 4
-    evaluate.change_header(made, folds_seen=(1, 2, 4))
+    measure.change_header(made, folds_seen=(1, 2, 4))
     assert command()["fold"] == 3
-    evaluate.change_header(made, folds_seen=(1, 2, 3, 4))
+    measure.change_header(made, folds_seen=(1, 2, 3, 4))
     assert "have seen every fold" in command(status=1)["refusal"]
 
 
@@ -115,15 +115,15 @@ def test_a_temperature_is_not_fitted_on_what_the_weights_have_seen(
 def test_a_fitted_temperature_is_in_the_header_and_serves_users(
     command: Command, made: Path, esc50: Path
 ) -> None:
-    weights = evaluate.weights_digest(made)
-    waveform = evaluate._waveform(read_index(esc50)[0], 16_000)
+    weights = measure.weights_digest(made)
+    waveform = measure._waveform(read_index(esc50)[0], 16_000)
     before = Classifier.load(made).classify([waveform])[0]
     told = command("--fold", 4, "--fit-temperature")
     info = checkpoint.read_info(made)
     assert info.temperature == told["temperature"] != 1
     assert info.notes == ("The temperature was fitted on fold 4.",)
     assert {"ece", "ece_with_temperature_1", "ece_crossed"} <= set(told)
-    assert evaluate.weights_digest(made) == weights
+    assert measure.weights_digest(made) == weights
     after = Classifier.load(made).classify([waveform])[0]
     expected = torch.tensor(before.inside.logits / info.temperature).softmax(0).numpy()
     assert np.allclose(after.window_probabilities[after.shown_window], expected, atol=1e-4)
@@ -148,7 +148,7 @@ def test_what_cannot_be_measured_is_told(
     command: Command, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert "no clip of fold 9" in command("--fold", 9, status=1)["refusal"]
-    assert evaluate.main([str(tmp_path / "none.safetensors"), "--data", str(tmp_path)]) == 1
+    assert measure.main([str(tmp_path / "none.safetensors"), "--data", str(tmp_path)]) == 1
     assert "no checkpoint at" in capsys.readouterr().err
 
 
@@ -167,7 +167,7 @@ def drawn(clips: int, sharpness: float, seed: int = 1) -> Predictions:
     """Labels drawn from the softmax of `logits`, which are then shown times `sharpness`."""
     random = np.random.default_rng(seed)
     logits = 2 * random.standard_normal((clips, 5))
-    shares = predictions.softmax(logits).cumsum(axis=1)
+    shares = metrics.softmax(logits).cumsum(axis=1)
     labels = (random.random((clips, 1)) > shares).sum(axis=1)
     return Predictions(sharpness * logits, np.arange(clips), labels)
 
@@ -183,12 +183,12 @@ def test_clips_are_averaged_over_their_windows() -> None:
 def test_accuracy_confusion_and_the_worst_mistakes() -> None:
     probabilities = np.array([[0.6, 0.3, 0.1], [0.2, 0.7, 0.1], [0.1, 0.8, 0.1], [0.5, 0.1, 0.4]])
     labels = np.array([0, 0, 2, 2])
-    assert predictions.accuracy(probabilities, labels) == 0.25
-    assert predictions.accuracy(probabilities, labels, 2) == 0.75
-    table = predictions.confusion(probabilities, labels)
+    assert metrics.accuracy(probabilities, labels) == 0.25
+    assert metrics.accuracy(probabilities, labels, 2) == 0.75
+    table = metrics.confusion(probabilities, labels)
     assert table.tolist() == [[1, 1, 0], [0, 0, 0], [1, 1, 0]]
-    assert predictions.by_class(table) == [0.5, None, 0.0]
-    assert predictions.worst(probabilities, labels, 2) == [2, 1]
+    assert metrics.by_class(table) == [0.5, None, 0.0]
+    assert metrics.worst(probabilities, labels, 2) == [2, 1]
 
 
 def test_the_error_is_zero_when_promises_are_kept_and_their_gap_when_not() -> None:
@@ -226,12 +226,12 @@ def test_crossed_probabilities_are_honest_too_and_answer_the_same() -> None:
 
 
 def test_a_likely_range_narrows_with_more_clips() -> None:
-    few, many = predictions.likely_range(8, 10), predictions.likely_range(800, 1000)
+    few, many = metrics.likely_range(8, 10), metrics.likely_range(800, 1000)
     assert few[0] < many[0] < 0.8 < many[1] < few[1]
     assert many == pytest.approx((0.774, 0.824), abs=0.001)
 
 
 def test_a_matrix_of_fifty_classes_fits_its_names() -> None:
     names = [f"class_number_{index}" for index in range(50)]
-    image = pictures.confusion(np.eye(50, dtype=np.int64) * 8, names)
+    image = plots.confusion(np.eye(50, dtype=np.int64) * 8, names)
     assert image.width == image.height > 50 * 18

@@ -1,7 +1,7 @@
 import random
 from collections import Counter
 
-from training.folds import Piece, by_source, shared_sources
+from training.data.folds import Piece, by_source, shared_sources
 
 
 def test_all_pieces_of_a_source_share_a_fold_and_classes_are_spread() -> None:

@@ -14,7 +14,7 @@ from modal.types import FileEntry, FileEntryType
 from torch.utils.tensorboard import SummaryWriter
 
 from ml import checkpoint
-from tests.house import ROOT, free_port, wait_for
+from tests.server import ROOT, free_port, wait_for
 from training import modal_job
 from training.modal_job import arguments, committed, run_name, table
 

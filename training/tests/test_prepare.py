@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from tests import cast
+from tests import fixtures
 from training import prepare
-from training.dataset import read_index
+from training.data.index import read_index
 
 
 @dataclass
@@ -206,7 +206,7 @@ def test_every_bad_file_is_named_with_the_reason(esc50: Path, tmp_path: Path, ru
 
 def test_a_recording_in_two_folds_is_wrong_in_ones_own_data(tmp_path: Path, run) -> None:
     for name in ("a", "b", "c"):
-        (tmp_path / f"{name}.flac").write_bytes(cast.encode(cast.tone(), form="FLAC"))
+        (tmp_path / f"{name}.flac").write_bytes(fixtures.encode(fixtures.tone(), form="FLAC"))
     path = tmp_path / "sounds.csv"
     path.write_text("filename,category,fold,source\n"
                     "a.flac,cat,1,x\nb.flac,cat,2,x\nc.flac,dog,2,y\n")  # fmt: skip
@@ -218,7 +218,7 @@ def test_a_recording_in_two_folds_is_wrong_in_ones_own_data(tmp_path: Path, run)
 def test_short_and_long_clips_are_told_and_are_no_fault(tmp_path: Path, run) -> None:
     for label, duration_s in (("cat", 2.0), ("dog", 11.0)):
         (tmp_path / label).mkdir()
-        sound = cast.encode(cast.noise(duration_s), form="FLAC")
+        sound = fixtures.encode(fixtures.noise(duration_s), form="FLAC")
         (tmp_path / label / "1.flac").write_bytes(sound)
     told = run(tmp_path)
     assert told.status == 0

@@ -13,9 +13,9 @@ from safetensors.torch import load_file
 
 from ml import checkpoint
 from training import smoke, train
+from training.cli import Plan, make_plan, parser
 from training.config import SettingError
-from training.dataset import DataError
-from training.plan import Plan, make_plan, parser
+from training.data.index import DataError
 
 ROOT = Path(__file__).resolve().parents[2]
 SMOKE = ["--smoke", "--epochs", "2", "--validation-fold", "3", "--keep", "best", "--watch", "1"]

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 import torch
 
-from ml.audio import read
+from ml.audio.decode import read
 from ml.features import FeatureConfig
-from tests import cast
-from training.dataset import DataError, read_index
-from training.waveforms import cut, load_windows, to_float
+from tests import fixtures
+from training.data.index import DataError, read_index
+from training.data.windows import cut, load_windows, to_float
 
 # Eight clips of five seconds, one window each.
 WHOLE = FeatureConfig(sample_rate=8_000, f_max_hz=4_000.0)
@@ -108,7 +108,7 @@ def test_a_file_that_cannot_be_read_is_named_and_leaves_no_cache(
 ) -> None:
     copied = shutil.copytree(esc50, tmp_path / "copy")
     examples = read_index(copied)
-    examples[5].path.write_bytes(cast.encode(cast.tone(duration_s=1.0))[:-30_000])
+    examples[5].path.write_bytes(fixtures.encode(fixtures.tone(duration_s=1.0))[:-30_000])
     with pytest.raises(DataError, match=f"{examples[5].path.name}.*damaged"):
         load_windows(examples, WHOLE, tmp_path / "runs")
     assert not list((tmp_path / "runs").glob("*.windows"))

@@ -6,7 +6,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandParser
 
-from classifier import checks
+from classifier.monitoring import checks
 
 MARKS = {"ok": "ok     ", "warning": "warning", "wrong": "WRONG  "}
 

@@ -17,9 +17,9 @@ from django.contrib.auth.models import User
 from django.core.management.base import BaseCommand, CommandError
 from tqdm import tqdm
 
-from classifier import batches, uploads
 from classifier.models import Batch
-from classifier.uploads import UploadRefused
+from classifier.services import batches, uploads
+from classifier.services.uploads import UploadRefused
 
 BLOCK_BYTES = 1 << 20
 LOOK_EVERY_S = 1.0

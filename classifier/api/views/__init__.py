@@ -1,0 +1,1 @@
+"""The API's views, paired by name with `classifier.api.serializers`."""

@@ -1,0 +1,94 @@
+"""Analyses: list, look at, delete, cancel."""
+
+from uuid import UUID
+
+from django.http import Http404
+from rest_framework import status
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from classifier.api.errors import Refused
+from classifier.api.filters import AnalysisFilters
+from classifier.api.paging import NewestFirst
+from classifier.api.schema import header, operation
+from classifier.api.serializers.clips import AnalysisDetail, AnalysisRow
+from classifier.api.views.base import ApiView
+from classifier.models import Analysis, State
+from classifier.services import uploads
+
+# Seconds until asking again makes sense.
+RETRY_AFTER_S = {State.QUEUED: 2, State.RUNNING: 1}
+
+
+class AnalysesView(ApiView):
+    pagination_class = NewestFirst
+
+    @operation(
+        "list_analyses",
+        "List your analyses",
+        {200: AnalysisRow(many=True)},
+        tag="analyses",
+        words="Newest first. Filters are combined; one that is not understood is refused.",
+        parameters=(AnalysisFilters,),
+    )
+    def get(self, request: Request) -> Response:
+        condition, batch = AnalysisFilters.of(request), AnalysisFilters.batch_of(request)
+        rows = Analysis.objects.for_list(request.user, batch).filter(condition)
+        pages = self.pagination_class()
+        page = pages.paginate_queryset(rows, request, self)
+        return pages.get_paginated_response(AnalysisRow(page, many=True).data)
+
+
+class AnalysisView(ApiView):
+    @operation(
+        "get_analysis",
+        "Look at an analysis",
+        {200: AnalysisDetail},
+        tag="analyses",
+        parameters=(header("Retry-After", "Seconds until asking again makes sense.", (200,), int),),
+    )
+    def get(self, request: Request, pk: UUID) -> Response:
+        analysis = one_analysis(request, pk)
+        response = Response(AnalysisDetail(analysis).data)
+        if analysis.unfinished:
+            response["Retry-After"] = str(RETRY_AFTER_S[State(analysis.state)])
+        return response
+
+    @operation(
+        "delete_analysis",
+        "Delete an analysis",
+        {204: None},
+        tag="analyses",
+        words="With its pictures, for good; the clip stays.",
+    )
+    def delete(self, request: Request, pk: UUID) -> Response:
+        uploads.delete_analysis(one_analysis(request, pk))
+        return Response(status=status.HTTP_204_NO_CONTENT)
+
+
+class CancelView(ApiView):
+    @operation(
+        "cancel_analysis",
+        "Cancel an analysis that waits",
+        {200: AnalysisDetail},
+        tag="analyses",
+        words="Once a worker has taken it, it cannot be cancelled: 409, `not_waiting`.",
+        refusals=(409,),
+    )
+    def post(self, request: Request, pk: UUID) -> Response:
+        analysis = one_analysis(request, pk)
+        if not Analysis.objects.filter(pk=analysis.pk).cancel():
+            raise Refused(
+                "not_waiting",
+                "Only an analysis that still waits can be cancelled.",
+                "Ask for it to see how it ended; delete it if you no longer want it.",
+                status=status.HTTP_409_CONFLICT,
+            )
+        return Response(AnalysisDetail(one_analysis(request, pk)).data)
+
+
+def one_analysis(request: Request, pk: UUID) -> Analysis:
+    analysis = Analysis.objects.for_owner(request.user).filter(pk=pk).first()
+    if analysis is None:
+        raise Http404
+    return analysis

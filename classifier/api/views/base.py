@@ -1,0 +1,38 @@
+"""What every view of the API shares."""
+
+from typing import Any
+
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.throttling import BaseThrottle
+from rest_framework.views import APIView
+
+from classifier.services.rate_limits import Counted, ReadThrottle, UploadThrottle
+
+
+class ApiView(APIView):
+    """Counts requests, and says in the X-RateLimit headers how many are left."""
+
+    throttle_classes: tuple[type[BaseThrottle], ...] = (ReadThrottle,)
+    # What gives a worker something to do is counted on its own.
+    working_methods: tuple[str, ...] = ()
+
+    def get_throttles(self) -> list[BaseThrottle]:
+        works = self.request.method in self.working_methods
+        kinds = (UploadThrottle,) if works else self.throttle_classes
+        self.counted = [kind() for kind in kinds]
+        return list(self.counted)
+
+    def finalize_response(self, request: Request, response: Any, *args: Any, **kwargs: Any) -> Any:
+        response = super().finalize_response(request, response, *args, **kwargs)
+        for throttle in getattr(self, "counted", ()):
+            if isinstance(throttle, Counted) and throttle.count is not None:
+                response["X-RateLimit-Limit"] = str(throttle.num_requests)
+                response["X-RateLimit-Remaining"] = str(throttle.left)
+                response["X-RateLimit-Reset"] = str(throttle.wait())
+        return response
+
+
+def accepted(body: dict[str, Any], location: str, status: int = 202) -> Response:
+    """Work is under way (202) or known (200), and where to ask for it."""
+    return Response(body, status=status, headers={"Location": location})

@@ -1,0 +1,224 @@
+"""Batches: make, fill, close, cancel, retry, delete, export. What one sends twice is known then."""
+
+from typing import Any
+from uuid import UUID
+
+from django.http import Http404
+from django.http.response import HttpResponseBase
+from django.urls import reverse
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiExample, OpenApiResponse
+from rest_framework import status
+from rest_framework.parsers import MultiPartParser
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from classifier.api.filters import BatchFilters
+from classifier.api.paging import NewestFirst
+from classifier.api.schema import header, operation
+from classifier.api.serializers.batches import (
+    BatchDetail,
+    BatchExport,
+    BatchRow,
+    CancelledBatch,
+    FileAnswer,
+    FileForm,
+    NewBatch,
+    RetriedBatch,
+)
+from classifier.api.views.base import ApiView
+from classifier.models import Batch, FileOutcome
+from classifier.services import batches
+from classifier.services.exports import batch_files
+
+CSV_EXAMPLE = OpenApiExample(
+    "two files",
+    f"{','.join(batch_files.COLUMNS)}\r\n"
+    "a.wav,accepted,done,rain,0.91,rain 0.9100; sea_waves 0.0300,5.0,esc50-folds1234@4f6a1c0d9b2e"
+    ",,,,9f1c2b7e-3f4a-4d52-8a39-0d6c2f1e7b10\r\n"
+    "b.wav,refused,,,,,,,empty,The file is empty.,Choose a file that holds a sound.,\r\n",
+    media_type="text/csv",
+)
+
+
+class BatchesView(ApiView):
+    pagination_class = NewestFirst
+
+    @operation(
+        "list_batches",
+        "List your batches",
+        {200: BatchRow(many=True)},
+        tag="batches",
+        words="Newest first. Filters are combined; one that is not understood is refused.",
+        parameters=(BatchFilters,),
+    )
+    def get(self, request: Request) -> Response:
+        rows = Batch.objects.for_owner(request.user).filter(BatchFilters.of(request))
+        pages = self.pagination_class()
+        page: Any = pages.paginate_queryset(rows, request, self)
+        totals = batches.totals_of(page)
+        told = [batch_files.summary(batch, totals[batch.pk]) for batch in page]
+        return pages.get_paginated_response(BatchRow(told, many=True).data)
+
+    @operation(
+        "create_batch",
+        "Make a batch",
+        {201: BatchDetail},
+        tag="batches",
+        words="It is empty and open. Send its files one by one, then close it. A `checkpoint` is "
+        "for all of them.",
+        body=NewBatch,
+        parameters=(header("Location", "Address of the batch.", (201,)),),
+    )
+    def post(self, request: Request) -> Response:
+        form = NewBatch(data=request.data)
+        form.is_valid(raise_exception=True)
+        asked = form.validated_data
+        batch = batches.create(request.user, asked["name"], checkpoint=asked.get("checkpoint", ""))
+        address = reverse("api_batch", args=[batch.pk])
+        return Response(
+            BatchDetail(batch_files.detail(batch)).data,
+            status=status.HTTP_201_CREATED,
+            headers={"Location": address},
+        )
+
+
+class BatchView(ApiView):
+    @operation("get_batch", "Look at a batch", {200: BatchDetail}, tag="batches")
+    def get(self, request: Request, pk: UUID) -> Response:
+        return Response(BatchDetail(batch_files.detail(one_batch(request, pk))).data)
+
+    @operation(
+        "delete_batch",
+        "Delete a batch",
+        {204: None},
+        tag="batches",
+        words="With every clip that came in through it, their analyses and files, for good. Clips "
+        "that another batch has too stay, and become that batch's own; what was a duplicate here "
+        "stays where it came from. Cut off in the middle, the same request goes on.",
+    )
+    def delete(self, request: Request, pk: UUID) -> Response:
+        batches.delete(one_batch(request, pk))
+        return Response(status=status.HTTP_204_NO_CONTENT)
+
+
+class BatchFilesView(ApiView):
+    # Counted like everything else and not as uploads: single clips always go first, so that a
+    # folder of thousands keeps nobody waiting.
+    parser_classes = (MultiPartParser,)
+
+    @operation(
+        "add_file",
+        "Send a file of a batch",
+        {200: FileAnswer, 202: FileAnswer},
+        tag="batches",
+        words="202: taken in, it waits to be heard. 200: the batch knows this path, you sent these "
+        "bytes before, or the file is refused; `outcome` and `known` say which. A path that is "
+        "sent again changes nothing, so after a lost connection simply send everything again. "
+        f"A batch holds up to {batches.MOST_FILES:,} files. 409: it is full, closed or cancelled.",
+        body={"multipart/form-data": FileForm},
+        parameters=(
+            header("Location", "Address of the analysis, unless it was refused.", (200, 202)),
+        ),
+        refusals=(409, 507),
+    )
+    def post(self, request: Request, pk: UUID) -> Response:
+        batch = one_batch(request, pk)
+        form = FileForm(data=request.data)
+        form.is_valid(raise_exception=True)
+        sent = form.validated_data["file"]
+        path = batches.path_of(form.validated_data.get("path") or sent.name)
+        known = batch.files.filter(path=path).first()
+        file = known or batches.add_file(batch, path, sent.chunks())
+        new = not known and file.outcome == FileOutcome.ACCEPTED
+        response = Response(
+            FileAnswer(batch_files.sent_file(file, known=known is not None)).data,
+            status=status.HTTP_202_ACCEPTED if new else status.HTTP_200_OK,
+        )
+        if file.analysis_id:
+            response["Location"] = reverse("api_analysis", args=[file.analysis_id])
+        return response
+
+
+class BatchCloseView(ApiView):
+    @operation(
+        "close_batch",
+        "Close a batch",
+        {200: BatchDetail},
+        tag="batches",
+        words="Nothing more will come. What waits is still heard. Closing twice changes nothing.",
+    )
+    def post(self, request: Request, pk: UUID) -> Response:
+        batch = one_batch(request, pk)
+        batches.close(batch)
+        return Response(BatchDetail(batch_files.detail(batch)).data)
+
+
+class BatchCancelView(ApiView):
+    @operation(
+        "cancel_batch",
+        "Cancel a batch",
+        {200: CancelledBatch},
+        tag="batches",
+        words="It is closed, and what waits is cancelled. What is being heard is heard to its end, "
+        "and what was heard stays.",
+    )
+    def post(self, request: Request, pk: UUID) -> Response:
+        batch = one_batch(request, pk)
+        now = {"cancelled_now": batches.cancel(batch)}
+        return Response(CancelledBatch(batch_files.detail(batch) | now).data)
+
+
+class BatchRetryView(ApiView):
+    working_methods = ("POST",)
+
+    @operation(
+        "retry_batch",
+        "Retry what failed",
+        {200: RetriedBatch},
+        tag="batches",
+        words="A new analysis of each file that failed. Refused files have none: send them in a "
+        "new batch. 409: the batch is cancelled.",
+        refusals=(409,),
+    )
+    def post(self, request: Request, pk: UUID) -> Response:
+        batch = one_batch(request, pk)
+        now = {"retried_now": batches.retry_failed(batch)}
+        return Response(RetriedBatch(batch_files.detail(batch) | now).data)
+
+
+class BatchCsvView(ApiView):
+    def perform_content_negotiation(self, request: Request, force: bool = False) -> Any:
+        """It is CSV whatever the client would rather have; only refusals are JSON."""
+        return super().perform_content_negotiation(request, force=True)
+
+    @operation(
+        "export_batch_csv",
+        "A batch as CSV",
+        {(200, "text/csv"): OpenApiResponse(OpenApiTypes.STR, examples=[CSV_EXAMPLE])},
+        tag="batches",
+        words="One line a file, by path, sent as it is read. UTF-8 with a line of names: "
+        f"{', '.join(batch_files.COLUMNS)}. Durations in seconds, confidences as shares from 0 "
+        "to 1. A text that a spreadsheet would take for a formula has an apostrophe before it.",
+    )
+    def get(self, request: Request, pk: UUID) -> HttpResponseBase:
+        return batch_files.as_csv(one_batch(request, pk))
+
+
+class BatchJsonView(ApiView):
+    @operation(
+        "export_batch_json",
+        "A batch as JSON",
+        {200: BatchExport},
+        tag="batches",
+        words="The batch and every file of it, by path, sent as it is read.",
+    )
+    def get(self, request: Request, pk: UUID) -> HttpResponseBase:
+        return batch_files.as_json(one_batch(request, pk))
+
+
+def one_batch(request: Request, pk: UUID) -> Batch:
+    batch = Batch.objects.for_owner(request.user).filter(pk=pk).first()
+    if batch is None:
+        raise Http404
+    return batch

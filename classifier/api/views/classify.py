@@ -1,0 +1,117 @@
+"""For clients of the original: a sound as base64 in, everything about it in one answer.
+
+It goes the way of every clip, through the queue; this only waits for it, and puts the numbers
+back together from what the worker keeps: pictures of 256 shades, and the waveform's peaks.
+"""
+
+import json
+import threading
+import time
+from typing import Any
+from uuid import UUID
+
+from django.conf import settings
+from django.http import Http404
+from django.urls import reverse
+from rest_framework.parsers import JSONParser
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from classifier import storage
+from classifier.api.errors import Refused
+from classifier.api.schema import header, operation
+from classifier.api.serializers.clips import ClassifyAnswer, ClassifyForm, UploadAnswer
+from classifier.api.views.base import ApiView, accepted
+from classifier.models import Analysis, State
+from classifier.services import map_archive, uploads
+from ml.errors import AudioError
+from ml.legacy_response import answer, sound_of
+
+NAME = "classify"
+LOOK_EVERY_S = 0.1
+# Of a web process' eight threads at most this many wait; the others keep answering.
+MOST_WAITING = 4
+# What goes wrong here and not in the file.
+OUR_FAULTS = {"crashed", "file_missing", "not_listened", "checkpoint_missing"}
+
+_waiting = threading.BoundedSemaphore(MOST_WAITING)
+
+
+class ClassifyView(ApiView):
+    parser_classes = (JSONParser,)
+    working_methods = ("POST",)
+
+    @operation(
+        "classify",
+        "Classify in one request",
+        {200: ClassifyAnswer, 202: UploadAnswer},
+        tag="compatibility",
+        words="The original's request and answer, for clients written against it. The sound goes "
+        "through the same queue as every clip, and into your history. Should it take longer than "
+        "the server waits, or too many wait already, the answer is 202 with `Location`. Values "
+        "are read back from 256 shades: right to 1/255 of each map's range, the spectrogram to "
+        "80/255 dB above its floor, 80 dB below the loudest cell. The waveform is the lowest and "
+        "highest sample of up to 1,000 equal parts, in turn. Bytes known to be heard before get "
+        "that result.",
+        body=ClassifyForm,
+        parameters=(header("Location", "Address of the analysis.", (202,)),),
+        refusals=(404, 409, 500, 507),
+    )
+    def post(self, request: Request) -> Response:
+        form = ClassifyForm(data=request.data)
+        form.is_valid(raise_exception=True)
+        sound = _decoded(form.validated_data["audio_data"])
+        known = uploads.accept_once([sound], name=NAME, owner=request.user)
+        analysis = _waited_for(known.analysis.pk)
+        if analysis.unfinished:
+            return accepted(
+                dict(UploadAnswer(known).data), reverse("api_analysis", args=[analysis.pk])
+            )
+        return Response(_answer(analysis))
+
+
+def _decoded(audio_data: str) -> bytes:
+    try:
+        return sound_of(audio_data)
+    except AudioError as error:
+        raise Refused(error.code, error.detail, error.hint, status=400) from error
+
+
+def _waited_for(pk: UUID) -> Analysis:
+    """The analysis when it has ended, or as it is when waiting has. Raises Http404 once deleted."""
+    state = Analysis.objects.filter(pk=pk).only("state")
+    ends = time.monotonic() + settings.CLASSIFY_WAIT_S
+    if _waiting.acquire(blocking=False):
+        try:
+            while time.monotonic() < ends and _goes_on(state.first()):
+                time.sleep(LOOK_EVERY_S)
+        finally:
+            _waiting.release()
+    analysis = Analysis.objects.select_related("clip").filter(pk=pk).first()
+    if analysis is None:
+        raise Http404
+    return analysis
+
+
+def _goes_on(analysis: Analysis | None) -> bool:
+    return analysis is not None and analysis.unfinished
+
+
+def _answer(analysis: Analysis) -> dict[str, Any]:
+    """Raises Refused when there is none."""
+    if analysis.state == State.CANCELLED:
+        raise Refused("cancelled", "It was cancelled.", "Send it once more.", status=409)
+    if analysis.state == State.FAILED:
+        ours = analysis.error_code in OUR_FAULTS
+        status = 500 if ours else 400
+        raise Refused(analysis.error_code, analysis.error_detail, analysis.error_hint, status)
+    folder = storage.analysis_folder(analysis.pk, analysis.token)
+    scope = analysis.scope
+    spectrogram = (folder / storage.SPECTROGRAM).read_bytes()
+    return answer(
+        analysis.predictions,
+        dict(map_archive.values(folder / storage.MAPS, analysis.maps)),
+        map_archive.cells(spectrogram, scope["low_db"], scope["high_db"]),
+        json.loads((folder / storage.PEAKS).read_text()),
+        analysis.clip.duration_s,
+    )

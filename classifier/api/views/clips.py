@@ -1,0 +1,172 @@
+"""Clips: upload, list, look at, delete, analyse again."""
+
+import re
+from dataclasses import dataclass
+from typing import Self
+from uuid import UUID
+
+from django.http import Http404
+from django.urls import reverse
+from drf_spectacular.utils import OpenApiParameter
+from rest_framework import status
+from rest_framework.exceptions import ValidationError
+from rest_framework.parsers import JSONParser, MultiPartParser
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from classifier.api.filters import ClipFilters
+from classifier.api.paging import NewestFirst
+from classifier.api.schema import LOCATION, header, operation
+from classifier.api.serializers.clips import (
+    Asked,
+    ClipDetail,
+    ClipRow,
+    UploadAnswer,
+    UploadForm,
+    UploadQuery,
+)
+from classifier.api.views.base import ApiView, accepted
+from classifier.models import Analysis, Clip
+from classifier.services import uploads
+
+KEY = re.compile(r"[!-~]{1,200}")
+IDEMPOTENCY_KEY = OpenApiParameter(
+    "Idempotency-Key",
+    {"type": "string", "pattern": r"^[!-~]{1,200}$"},
+    OpenApiParameter.HEADER,
+    description="Any text of your own, the same when you repeat the request: "
+    "1 to 200 printable ASCII characters.",
+)
+REPLAYED = header("Idempotent-Replayed", "`true` when the key was answered before.", (200, 202))
+
+
+@dataclass(frozen=True, slots=True)
+class UploadOptions:
+    """What an upload is accompanied by, beside its body."""
+
+    key: str
+    again: bool
+
+    @classmethod
+    def of(cls, request: Request) -> Self:
+        """Raises ValidationError."""
+        query = UploadQuery(data=request.query_params.dict())
+        query.is_valid(raise_exception=True)
+        if "checkpoint" in request.query_params:
+            raise ValidationError({"checkpoint": "Send it as a field of the form, like the file."})
+        key = request.headers.get("Idempotency-Key", "")
+        if "Idempotency-Key" in request.headers and not KEY.fullmatch(key):
+            raise ValidationError(
+                {"Idempotency-Key": "Send 1 to 200 printable ASCII characters without spaces."}
+            )
+        return cls(key, query.validated_data["again"])
+
+
+class ClipsView(ApiView):
+    pagination_class = NewestFirst
+    parser_classes = (MultiPartParser,)
+    working_methods = ("POST",)
+
+    @operation(
+        "list_clips",
+        "List your clips",
+        {200: ClipRow(many=True)},
+        tag="clips",
+        words="Newest first. Filters are combined; one that is not understood is refused.",
+        parameters=(ClipFilters,),
+    )
+    def get(self, request: Request) -> Response:
+        condition, batch = ClipFilters.of(request), ClipFilters.batch_of(request)
+        rows = Clip.objects.for_owner(request.user, batch).filter(condition)
+        pages = self.pagination_class()
+        page = pages.paginate_queryset(rows, request, self)
+        return pages.get_paginated_response(ClipRow(page, many=True).data)
+
+    @operation(
+        "upload_clip",
+        "Upload a sound and have it analysed",
+        {200: UploadAnswer, 202: UploadAnswer},
+        tag="clips",
+        words="202: the analysis waits for a worker. 200: these bytes are known to you, and this "
+        "is the earlier analysis of them by the checkpoint asked for; `?again=true` asks for a "
+        "new one. With an "
+        "`Idempotency-Key` a request can be repeated safely: the same key and bytes get the same "
+        "answer for as long as its analysis exists, with `Idempotent-Replayed: true`; the same "
+        "key with other bytes, or another named checkpoint, gets 409.",
+        body={"multipart/form-data": UploadForm},
+        parameters=(UploadQuery, IDEMPOTENCY_KEY, LOCATION, REPLAYED),
+        refusals=(409, 507),
+    )
+    def post(self, request: Request) -> Response:
+        options = UploadOptions.of(request)
+        form = UploadForm(data=request.data)
+        form.is_valid(raise_exception=True)
+        file = form.validated_data["file"]
+        answer = uploads.accept_once(
+            file.chunks(),
+            name=file.name,
+            owner=request.user,
+            key=options.key,
+            again=options.again,
+            checkpoint=form.validated_data.get("checkpoint", ""),
+        )
+        response = accepted(
+            dict(UploadAnswer(answer).data),
+            reverse("api_analysis", args=[answer.analysis.pk]),
+            status.HTTP_200_OK if answer.duplicate else status.HTTP_202_ACCEPTED,
+        )
+        if answer.replayed:
+            response["Idempotent-Replayed"] = "true"
+        return response
+
+
+class ClipView(ApiView):
+    @operation("get_clip", "Look at a clip", {200: ClipDetail}, tag="clips")
+    def get(self, request: Request, pk: UUID) -> Response:
+        clip = one_clip(request, pk)
+        latest = Analysis.objects.for_list(request.user).filter(clip=clip)[: ClipDetail.LATEST]
+        return Response(ClipDetail(clip, context={"latest": latest}).data)
+
+    @operation(
+        "delete_clip",
+        "Delete a clip",
+        {204: None},
+        tag="clips",
+        words="With all its analyses and files, for good.",
+    )
+    def delete(self, request: Request, pk: UUID) -> Response:
+        uploads.delete_clip(one_clip(request, pk))
+        return Response(status=status.HTTP_204_NO_CONTENT)
+
+
+class ClipAnalysesView(ApiView):
+    parser_classes = (JSONParser,)
+    working_methods = ("POST",)
+
+    @operation(
+        "analyse_again",
+        "Analyse a clip again",
+        {202: UploadAnswer},
+        tag="clips",
+        words="One by the same checkpoint that is already under way is answered instead of a "
+        "second one.",
+        body=Asked,
+        parameters=(LOCATION,),
+    )
+    def post(self, request: Request, pk: UUID) -> Response:
+        clip = one_clip(request, pk)
+        form = Asked(data=request.data)
+        form.is_valid(raise_exception=True)
+        asked = form.validated_data.get("checkpoint", "")
+        analysis = uploads.analyse_again(clip, checkpoint=asked)
+        answer = uploads.Accepted(analysis, duplicate=False, replayed=False)
+        return accepted(
+            dict(UploadAnswer(answer).data), reverse("api_analysis", args=[analysis.pk])
+        )
+
+
+def one_clip(request: Request, pk: UUID) -> Clip:
+    clip = Clip.objects.for_owner(request.user).filter(pk=pk).first()
+    if clip is None:
+        raise Http404
+    return clip

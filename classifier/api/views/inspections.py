@@ -1,0 +1,66 @@
+"""Studies: ask for a closer look at an analysis, and see how it goes."""
+
+from uuid import UUID
+
+from django.http import Http404
+from django.urls import reverse
+from rest_framework import status
+from rest_framework.parsers import JSONParser
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from classifier.api.schema import header, operation
+from classifier.api.serializers.inspections import NewStudy, StudyDetail
+from classifier.api.views.analyses import one_analysis
+from classifier.api.views.base import ApiView, accepted
+from classifier.models import Study, StudyState
+from classifier.services import inspections
+
+RETRY_AFTER_S = 1
+
+
+class AskView(ApiView):
+    parser_classes = (JSONParser,)
+    working_methods = ("POST",)
+
+    @operation(
+        "ask_study",
+        "Look closer at an analysis",
+        {200: StudyDetail, 202: StudyDetail},
+        tag="studies",
+        words="202: it waits for a worker, or one is at it. 200: it was made before, and here it "
+        f"is. It is kept for {inspections.DAYS_KEPT} days after it was last asked for; one that "
+        "failed is tried again. An analysis that is not done cannot be looked at: 409, `not_done`.",
+        body=NewStudy,
+        parameters=(header("Location", "Address of the study.", (200, 202)),),
+        refusals=(409,),
+    )
+    def post(self, request: Request, pk: UUID) -> Response:
+        analysis = one_analysis(request, pk)
+        form = NewStudy(data=request.data)
+        form.is_valid(raise_exception=True)
+        study = inspections.ask(analysis, form.question())
+        known = study.state == StudyState.DONE
+        return accepted(
+            dict(StudyDetail(study).data),
+            reverse("api_study", args=[study.pk]),
+            status.HTTP_200_OK if known else status.HTTP_202_ACCEPTED,
+        )
+
+
+class StudyView(ApiView):
+    @operation(
+        "get_study",
+        "Look at a study",
+        {200: StudyDetail},
+        tag="studies",
+        parameters=(header("Retry-After", "Seconds until asking again makes sense.", (200,), int),),
+    )
+    def get(self, request: Request, pk: UUID) -> Response:
+        study = Study.objects.for_owner(request.user).filter(pk=pk).first()
+        if study is None:
+            raise Http404
+        response = Response(StudyDetail(study).data)
+        if study.unfinished:
+            response["Retry-After"] = str(RETRY_AFTER_S)
+        return response

@@ -1,0 +1,1 @@
+"""The installed checkpoints and their published evaluations."""

@@ -1,0 +1,1 @@
+"""The state of the installation: for operators, health checks and the admin dashboard."""

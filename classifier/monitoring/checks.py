@@ -1,0 +1,398 @@
+"""What can be wrong with an installation, and what to do about it: `manage.py doctor`.
+
+Every rule is a plain function that looks at one thing and returns one `Finding`. A rule whose
+subject is away (no database, no broker) says so itself; none of them changes anything.
+"""
+
+import os
+import shutil
+import stat
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Literal
+from urllib.parse import urlsplit
+
+from django.conf import settings
+from django.contrib.staticfiles import finders
+from django.contrib.staticfiles.storage import staticfiles_storage
+from django.db import DatabaseError, connection
+from django.db.migrations.executor import MigrationExecutor
+from django.utils import timezone
+from kombu.exceptions import OperationalError
+from redis.exceptions import RedisError
+
+from classifier.checkpoints import inventory
+from classifier.models import Analysis, Lane
+from classifier.monitoring.precision import DAYS, recomputed_windows
+from classifier.services.dispatch import queued_messages, sender
+
+LEAST_FREE_BYTES = 200_000_000
+COMFORTABLE_FREE_BYTES = 5_000_000_000
+MOST_SKEW_S = 5.0
+# A ping always takes its whole time; so first a short one, then, on a busy machine, longer ones.
+PINGS_S = (1.0, 3.0, 5.0)
+# Where a file lock or a memory map cannot be trusted.
+NETWORK_FILE_SYSTEMS = {"nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "fuse.sshfs", "glusterfs"}
+
+Verdict = Literal["ok", "warning", "wrong"]
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What was seen, and, unless it is ok, what to do."""
+
+    verdict: Verdict
+    seen: str
+    hint: str = ""
+
+
+def ok(seen: str) -> Finding:
+    return Finding("ok", seen)
+
+
+def warning(seen: str, hint: str) -> Finding:
+    return Finding("warning", seen, hint)
+
+
+def wrong(seen: str, hint: str) -> Finding:
+    return Finding("wrong", seen, hint)
+
+
+def examine(only: set[str] | None = None) -> Iterator[tuple[str, Finding]]:
+    """Each rule's name and finding, in the order in which things depend on each other."""
+    for name, rule in RULES.items():
+        if only is None or name in only:
+            yield name, rule()
+
+
+# --- data ---------------------------------------------------------------------------------
+
+
+def data_folder() -> Finding:
+    folder = Path(settings.DATA)
+    try:
+        with tempfile.NamedTemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        return wrong(
+            f"{folder} cannot be written: {error.strerror}",
+            "Make the folder and give it to the user who runs Sonoscope, "
+            "or set SONOSCOPE_DATA to another.",
+        )
+    return ok(f"{folder} can be written")
+
+
+def disk() -> Finding:
+    folder = Path(settings.DATA)
+    try:
+        free = shutil.disk_usage(folder).free
+    except OSError as error:
+        return wrong(f"{folder}: {error.strerror}", "See `data` above.")
+    seen = f"{free / 1e9:.1f} GB free under {folder}"
+    if free < LEAST_FREE_BYTES:
+        return wrong(seen, "Free some space: uploads and results can no longer be stored.")
+    if free < COMFORTABLE_FREE_BYTES:
+        return warning(seen, "An analysis takes up to 150 kB beside its upload. Make room.")
+    return ok(seen)
+
+
+def secret_key() -> Finding:
+    named = os.environ.get("SECRET_KEY_FILE")
+    if os.environ.get("SECRET_KEY"):
+        return ok("SECRET_KEY is set")
+    path = Path(named or settings.SECRET_KEY_FILE)
+    try:
+        mode = stat.S_IMODE(path.stat().st_mode)
+    except OSError as error:
+        return wrong(
+            f"{path}: {error.strerror}", "Start Sonoscope once, or set SECRET_KEY_FILE to a file."
+        )
+    # A file that was named is its mount's business, as long as nobody else can change it.
+    forbidden = 0o022 if named else 0o077
+    if mode & forbidden:
+        return wrong(f"{path} is open to others (mode {mode:o})", f"chmod 600 {path}")
+    return ok(f"{path} (mode {mode:o})")
+
+
+def static_files() -> Finding:
+    """Every stylesheet and script that the pages ask for has been collected."""
+    missing = [
+        name
+        for name in ("css/app.css", "js/app.js", "vendor/htmx.min.js", "vendor/wavesurfer.min.js")
+        if not _collected(name)
+    ]
+    if not missing:
+        return ok(f"collected in {settings.STATIC_ROOT}")
+    if any(name.startswith("vendor/") and not finders.find(name) for name in missing):
+        return wrong(
+            f"not fetched yet: {', '.join(missing)}",
+            "npm ci && npm run vendor (make run does it), then manage.py collectstatic",
+        )
+    return wrong(f"not collected: {', '.join(missing)}", "manage.py collectstatic --no-input")
+
+
+def _collected(name: str) -> bool:
+    try:
+        address = staticfiles_storage.url(name)
+    except ValueError:  # the manifest does not know it
+        return False
+    return (Path(settings.STATIC_ROOT) / address.removeprefix(settings.STATIC_URL)).exists()
+
+
+# --- database -----------------------------------------------------------------------------
+
+
+def database() -> Finding:
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT 1")
+    except DatabaseError as error:
+        return _no_database(error)
+    return ok(_database_name())
+
+
+def migrations() -> Finding:
+    try:
+        executor = MigrationExecutor(connection)
+        missing = executor.migration_plan(executor.loader.graph.leaf_nodes())
+    except DatabaseError as error:
+        return _no_database(error)
+    if not missing:
+        return ok("all applied")
+    names = ", ".join(f"{migration.app_label}.{migration.name}" for migration, _ in missing[:3])
+    more = f" and {len(missing) - 3} more" if len(missing) > 3 else ""
+    return wrong(f"not applied: {names}{more}", "manage.py migrate (make run does it)")
+
+
+def database_place() -> Finding:
+    """SQLite needs a local disk."""
+    if connection.vendor != "sqlite":
+        return ok(f"{connection.vendor} has its own disk")
+    path = Path(str(connection.settings_dict["NAME"])).absolute()
+    kind = file_system_of(path)
+    if kind in NETWORK_FILE_SYSTEMS:
+        return wrong(
+            f"SQLite lies on a network file system ({kind})",
+            "Move SONOSCOPE_DATA to a local disk, or set DATABASE_URL to a PostgreSQL.",
+        )
+    return ok(f"SQLite on {kind or 'a local disk'}")
+
+
+def file_system_of(path: Path, mounts: Path = Path("/proc/mounts")) -> str:
+    """The type of the mount that holds `path`, or nothing where the system does not tell."""
+    try:
+        lines = [line.split() for line in mounts.read_text().splitlines()]
+    except OSError:
+        return ""
+    kind, longest = "", 0
+    for _, encoded, mounted, *_ in lines:
+        place = Path(encoded.replace("\\040", " "))
+        if path.is_relative_to(place) and len(place.parts) > longest:
+            kind, longest = mounted, len(place.parts)
+    return kind
+
+
+def clock() -> Finding:
+    """Leases compare this machine's clock with other machines'; the database's is the measure."""
+    if connection.vendor != "postgresql":
+        return ok("one machine, one clock")
+    try:
+        with connection.cursor() as cursor:
+            before = time.time()
+            cursor.execute("SELECT extract(epoch FROM clock_timestamp())")
+            skew_s = float(cursor.fetchone()[0]) - (before + time.time()) / 2
+    except DatabaseError as error:
+        return _no_database(error)
+    if abs(skew_s) > MOST_SKEW_S:
+        return wrong(
+            f"{abs(skew_s):.1f} s apart from the database's clock",
+            "Run a time service (NTP) on both machines; leases depend on it.",
+        )
+    return ok(f"{abs(skew_s):.1f} s apart from the database's clock")
+
+
+def _database_name() -> str:
+    where = connection.settings_dict
+    host = f" on {where['HOST']}:{where['PORT'] or 5432}" if where.get("HOST") else ""
+    return f"{connection.vendor} {where['NAME']}{host}"
+
+
+def _no_database(error: DatabaseError) -> Finding:
+    reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+    return wrong(
+        f"{_database_name()} does not answer: {reason}",
+        "Start the database, and compare DATABASE_URL with what it expects.",
+    )
+
+
+# --- queue --------------------------------------------------------------------------------
+
+
+def broker() -> Finding:
+    try:
+        waiting = sum(queued_messages(lane) for lane in Lane)
+    except OperationalError as error:
+        return wrong(
+            f"it does not answer: {error}",
+            "Start it (make run does), or correct REDIS_URL. Uploads are kept meanwhile.",
+        )
+    return ok(f"it answers; {waiting} messages")
+
+
+def worker() -> Finding:
+    names: list[str] = []
+    try:
+        for limit_s in PINGS_S:
+            answers = sender.control.ping(timeout=limit_s) or []
+            if names := sorted(name for answer in answers for name in answer):
+                break
+    except OperationalError:
+        return wrong("no broker, so no worker can be asked", "See `broker` above.")
+    if not names:
+        return wrong(
+            f"none answered within {sum(PINGS_S):.0f} s",
+            "Start one (make run, or the worker service) and read its log.",
+        )
+    return ok(", ".join(names))
+
+
+def sweep() -> Finding:
+    """It leaves a mark after every pass."""
+    mark = Path(settings.SWEEP_MARK)
+    hint = "Start it: python -m tasks (make run and Compose do), and read its log."
+    if not mark.exists():
+        return wrong("it has never run here", hint)
+    age_s = time.time() - mark.stat().st_mtime
+    seen = f"last pass {age_s:.0f} s ago"
+    return wrong(seen, hint) if age_s > 3 * settings.SWEEP_EVERY_S + 60 else ok(seen)
+
+
+def queue() -> Finding:
+    """Rows that should have moved on long ago."""
+    patience = timedelta(seconds=2 * settings.LEASE_S + 3 * settings.SWEEP_EVERY_S)
+    long_ago = timezone.now() - patience
+    try:
+        expired = Analysis.objects.expired().filter(leased_until__lt=long_ago).exists()
+        oldest = Analysis.objects.waiting().order_by("created_at").first()
+        busy = Analysis.objects.filter(state="running").exists()
+    except DatabaseError:
+        return wrong("the rows cannot be read", "See `database` and `migrations` above.")
+    if expired:
+        return wrong(
+            "analyses are held by a worker that is gone", "The sweep returns them: see `sweep`."
+        )
+    if oldest is None:
+        return ok("nothing waits")
+    age = timezone.now() - oldest.created_at
+    seen = f"the oldest waiting analysis is {age.total_seconds():.0f} s old"
+    if age > patience and not busy:
+        return wrong(f"{seen} and nothing runs", "See `worker` and `sweep`.")
+    return ok(seen)
+
+
+# --- model --------------------------------------------------------------------------------
+
+
+def checkpoint() -> Finding:
+    """There, and safetensors files with our header. Whether they fit, the worker finds out."""
+    there = inventory.look()
+    trouble = "; ".join(f"{one.path}: {one.reason}" for one in there.unusable)
+    default = next((one for one in there.usable if one.default), None)
+    if default is None:
+        return wrong(
+            trouble,
+            "Set CHECKPOINT to a checkpoint of training/, or leave it empty for the shipped one.",
+        )
+    if trouble:
+        return warning(trouble, "Take the file away, mend it, or give it another name.")
+    more = ", ".join(one.path.name for one in there.usable if not one.default)
+    seen = f"{default.path.name}: {len(default.header['classes'])} classes"
+    return ok(f"{seen}; beside it {more}" if more else seen)
+
+
+def inference() -> Finding:
+    """A token for Modal, where its client looks. Whether it opens the door, a worker finds out."""
+    if settings.INFERENCE == "local":
+        return ok("workers listen themselves")
+    named = {"MODAL_TOKEN_ID", "MODAL_TOKEN_SECRET"} <= set(os.environ)
+    file = Path(os.environ.get("MODAL_CONFIG_PATH") or Path.home() / ".modal.toml")
+    if named or file.is_file():
+        return ok("workers listen at Modal")
+    return wrong(
+        "INFERENCE is modal, but there is no token for Modal",
+        "modal setup, or MODAL_TOKEN_ID and MODAL_TOKEN_SECRET where workers run.",
+    )
+
+
+def precision() -> Finding:
+    """Windows whose first pass gave NaN or infinity. Their answers were computed again."""
+    try:
+        windows = recomputed_windows()
+    except (RedisError, ValueError) as error:
+        return warning(f"the count cannot be read: {error}", "See `broker` above.")
+    seen = f"{windows} windows recomputed in fp32 in {DAYS} days"
+    if not windows:
+        return ok(seen)
+    return warning(
+        seen,
+        "The answers are right. If there are many, start workers with "
+        "ONEDNN_MAX_CPU_ISA=AVX512_CORE_BF16, which avoids a fault of PyTorch on processors "
+        "with AMX.",
+    )
+
+
+# --- addresses ----------------------------------------------------------------------------
+
+
+def origin() -> Finding:
+    address = urlsplit(settings.ORIGIN)
+    local = address.hostname in ("localhost", "127.0.0.1", "::1")
+    if address.scheme not in ("http", "https") or not address.hostname:
+        return wrong(f"ORIGIN is {settings.ORIGIN!r}", "Write it as https://sounds.example.org")
+    if address.path or address.query:
+        return wrong(
+            f"ORIGIN is {settings.ORIGIN!r}", "Leave out the path: only scheme, name and port."
+        )
+    if address.hostname not in settings.ALLOWED_HOSTS:
+        return wrong(
+            f"{address.hostname} is not among the allowed hosts", "Set ORIGIN, then restart."
+        )
+    if address.scheme == "http" and not local:
+        return warning(
+            f"{settings.ORIGIN}: passwords and sounds travel unencrypted",
+            "Put a proxy with a certificate in front and set ORIGIN to its https:// address.",
+        )
+    if local and settings.HOST in ("0.0.0.0", "::") and not _in_container():  # noqa: S104 - looks for it
+        return warning(
+            f"it listens on {settings.HOST}, but answers only to {address.hostname}",
+            "Set ORIGIN to the address that other machines use, or HOST to 127.0.0.1.",
+        )
+    return ok(settings.ORIGIN)
+
+
+def _in_container() -> bool:
+    return Path("/.dockerenv").exists() or Path("/run/.containerenv").exists()
+
+
+RULES: dict[str, Callable[[], Finding]] = {
+    "data": data_folder,
+    "disk": disk,
+    "key": secret_key,
+    "origin": origin,
+    "static": static_files,
+    "checkpoint": checkpoint,
+    "inference": inference,
+    "precision": precision,
+    "database": database,
+    "place": database_place,
+    "migrations": migrations,
+    "clock": clock,
+    "broker": broker,
+    "worker": worker,
+    "sweep": sweep,
+    "queue": queue,
+}

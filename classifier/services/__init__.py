@@ -1,0 +1,1 @@
+"""What changes state: one module per capability, called by pages, API, admin and commands."""

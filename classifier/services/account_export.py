@@ -1,0 +1,137 @@
+"""Everything that is one person's, as a ZIP: rows as JSON lines, and every file.
+
+Written as it is read, so that ten gigabytes take as much memory as ten files.
+"""
+
+import io
+import json
+import zipfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from django.core.serializers.json import DjangoJSONEncoder
+from django.db.models import QuerySet
+
+from classifier import storage
+from classifier.models import Analysis, ApiToken, Batch, BatchFile, Clip, Study
+
+# Rows are asked for in pages: a question left open would hold a database as long as the download.
+ROWS_AT_ONCE = 200
+BLOCK_BYTES = 1_000_000
+CLIP = ("id", "name", "size_bytes", "sha256", "created_at", "format", "duration_s")
+FOUND_IN_CLIP = ("source_rate_hz", "channels")
+ANALYSIS = ("id", "clip", "state", "created_at", "started_at", "finished_at", "checkpoint")
+HEARD = ("label", "confidence", "predictions", "scope", "maps", "timings")
+ERROR = ("error_code", "error_detail", "error_hint")
+BATCH = ("id", "name", "source", "checkpoint", "created_at", "closed_at", "cancelled_at")
+BATCH_FILE = ("batch", "path", "outcome", "analysis", "code", "detail", "hint")
+STUDY = ("id", "analysis", "kind", "window", "label", "map", "state", "figures", "created_at")
+README = """\
+What this Sonoscope keeps of {name}.
+
+account.json        who you are here, and your API tokens (their secrets are not kept)
+clips.jsonl         your sounds, one a line; clips/ has their bytes, by id
+analyses.jsonl      what was heard in them; analyses/ has the pictures and maps of each, by id
+batches.jsonl       the folders you sent; batch_files.jsonl what became of each file
+studies.jsonl       closer looks; studies/ has their pictures and sounds, by id
+"""
+
+
+def of(user) -> Iterator[bytes]:
+    """The ZIP, piece by piece."""
+    sink = _Sink()
+    with zipfile.ZipFile(sink, "w") as archive:
+        for _ in _filled(archive, user):
+            yield sink.taken()
+    yield sink.taken()
+
+
+class _Sink(io.RawIOBase):
+    """Where the archive is written to; what came is taken away at once."""
+
+    def __init__(self) -> None:
+        self.written = bytearray()
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: Any) -> int:
+        self.written += data
+        return len(data)
+
+    def taken(self) -> bytes:
+        data = bytes(self.written)
+        self.written.clear()
+        return data
+
+
+def _filled(archive: zipfile.ZipFile, user) -> Iterator[None]:
+    """Yields after every piece."""
+    archive.writestr("README.txt", README.format(name=user.get_username()))
+    archive.writestr("account.json", _line(account(user)))
+    yield
+    clips, analyses = Clip.objects.filter(owner=user), Analysis.objects.filter(owner=user)
+    studies = Study.objects.filter(analysis__owner=user)
+    batch_files = BatchFile.objects.filter(batch__owner=user)
+    yield from _table(archive, "clips", clips, CLIP + FOUND_IN_CLIP)
+    yield from _table(archive, "analyses", analyses, ANALYSIS + HEARD + ERROR)
+    yield from _table(archive, "batches", Batch.objects.filter(owner=user), BATCH)
+    yield from _table(archive, "batch_files", batch_files, BATCH_FILE)
+    yield from _table(archive, "studies", studies, STUDY + ERROR)
+    for row in _rows(clips, ("file_key", "format")):
+        name = f"clips/{row['pk']}.{row['format'].lower() or 'bin'}"
+        yield from _file(archive, name, storage.clip_path(row["file_key"]))
+    for kind, rows, folder in (
+        ("analyses", analyses, storage.analysis_folder),
+        ("studies", studies, storage.study_folder),
+    ):
+        for row in _rows(rows.exclude(token=""), ("token",)):
+            made = folder(row["pk"], row["token"])
+            for path in sorted(made.iterdir()) if made.is_dir() else ():
+                yield from _file(archive, f"{kind}/{row['pk']}/{path.name}", path)
+
+
+def account(user) -> dict[str, Any]:
+    tokens = ApiToken.objects.filter(user=user)
+    return {
+        "username": user.get_username(),
+        "email": user.email,
+        "joined": user.date_joined,
+        "last_signed_in": user.last_login,
+        "tokens": list(tokens.values("name", "created", "expiry", "last_used_at")),
+    }
+
+
+def _table(
+    archive: zipfile.ZipFile, name: str, rows: QuerySet[Any], columns: Sequence[str]
+) -> Iterator[None]:
+    info = zipfile.ZipInfo(f"{name}.jsonl")
+    info.compress_type = zipfile.ZIP_DEFLATED
+    with archive.open(info, "w", force_zip64=True) as file:
+        for row in _rows(rows, columns):
+            file.write(_line({column: row[column] for column in columns}))
+            yield
+
+
+def _file(archive: zipfile.ZipFile, name: str, path: Path) -> Iterator[None]:
+    try:
+        source = path.open("rb")
+    except FileNotFoundError:
+        return  # deleted since its row was read: it is nobody's any more
+    with source, archive.open(name, "w", force_zip64=True) as file:
+        while block := source.read(BLOCK_BYTES):
+            file.write(block)
+            yield
+
+
+def _rows(rows: QuerySet[Any], columns: Sequence[str]) -> Iterator[dict[str, Any]]:
+    rows = rows.order_by("pk").values("pk", *columns)
+    page = list(rows[:ROWS_AT_ONCE])
+    while page:
+        yield from page
+        page = list(rows.filter(pk__gt=page[-1]["pk"])[:ROWS_AT_ONCE])
+
+
+def _line(row: dict[str, Any]) -> bytes:
+    return (json.dumps(row, cls=DjangoJSONEncoder, ensure_ascii=False) + "\n").encode()

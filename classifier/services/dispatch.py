@@ -1,0 +1,44 @@
+"""Waking a worker. The web process knows the task by its name only."""
+
+from typing import Any
+from uuid import UUID
+
+from celery import Celery
+
+from classifier.models import Lane
+
+sender = Celery("sonoscope", set_as_current=False)
+sender.config_from_object("django.conf:settings", namespace="CELERY")
+# A person waits for this: with the broker away it gives up at once, and the sweep nudges later.
+sender.conf.broker_transport_options = {
+    **sender.conf.broker_transport_options,
+    "socket_timeout": 3,
+    "max_retries": 1,
+    "interval_start": 0,
+    "interval_step": 0.1,
+    "interval_max": 0.1,
+}
+
+
+def nudge(analysis_id: UUID, lane: int) -> None:
+    """Raises kombu.exceptions.OperationalError when the broker is away."""
+    sender.send_task("tasks.analyse", [str(analysis_id)], queue=Lane(lane).label, retry=False)
+
+
+def nudge_study(study_id: UUID) -> None:
+    """As `nudge`, for a study: it waits among the single clips."""
+    sender.send_task("tasks.inspect", [str(study_id)], queue=Lane.INTERACTIVE.label, retry=False)
+
+
+def queued_messages(lane: int) -> int:
+    """Messages that no worker has taken yet."""
+    with sender.connection_for_read() as connection:
+        connection.ensure_connection(max_retries=1, timeout=3)
+        channel: Any = connection.default_channel
+        return channel.queue_declare(Lane(lane).label).message_count
+
+
+def workers_answering() -> list[str]:
+    """Names of the workers that answer within half a second."""
+    answers = sender.control.ping(timeout=0.5) or []
+    return sorted(name for answer in answers for name in answer)

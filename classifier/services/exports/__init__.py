@@ -1,0 +1,1 @@
+"""Results in files for other programs: one module per format."""

@@ -1,0 +1,180 @@
+"""A ZIP as a folder: unpacked member by member, every limit counted in actual bytes.
+
+Member names are labels only, nothing is written under them. An archive inside an archive is a
+file like any other: the worker will say that it is no sound.
+"""
+
+import io
+import struct
+import zipfile
+import zlib
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO
+
+from django.conf import settings
+
+from classifier.models import Batch
+from classifier.services import batches
+from classifier.services.uploads import UploadRefused
+
+MOST_RATIO = 100
+# Silence compresses better than any ratio allows: below this nobody is hurt.
+HARMLESS_BYTES = 10_000_000
+BLOCK_BYTES = 1 << 16
+# The directory is read into memory at once; this is room for 10,000 long names.
+_MOST_DIRECTORY_BYTES = 32_000_000
+_ENTRY = b"PK\x01\x02"
+_ENCRYPTED = 0x1
+# Not LZMA: a few bytes of it may ask for gigabytes to unpack into.
+_PACKINGS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2)
+_DAMAGED = (
+    zipfile.BadZipFile, zlib.error, struct.error, EOFError,
+    NotImplementedError, RuntimeError, OSError, ValueError, OverflowError,
+)  # fmt: skip
+
+
+@dataclass(slots=True)
+class _Budget:
+    left_bytes: int
+
+
+@dataclass(slots=True)
+class Unpacked:
+    """How many members of the ZIP became what."""
+
+    outcomes: Counter[str] = field(default_factory=Counter)
+    hidden: int = 0
+
+
+class _TooMuch(Exception):
+    """All members together are larger than a ZIP may be."""
+
+
+def take_in(batch: Batch, path: Path) -> Unpacked:
+    """Every member through `add_file`; a bad one is a refused row and stops nothing.
+
+    Raises UploadRefused if it is no ZIP, holds too many files or too many bytes, also for its
+    owner's quota. What came
+    before the limit stays in the batch, and sending the ZIP again goes on there.
+    """
+    unpacked, budget = Unpacked(), _Budget(settings.MAX_ZIP_BYTES)
+    with _Guarded(io.FileIO(path)) as file, _opened(file) as archive:
+        # (Not `is_dir()`: it stumbles over a member without a name.)
+        members = [info for info in archive.infolist() if not info.filename.endswith("/")]
+        wanted = [info for info in members if not batches.hidden(info.filename)]
+        unpacked.hidden = len(members) - len(wanted)
+        if len(wanted) > batches.MOST_FILES:
+            raise _too_many()
+        try:
+            for info in wanted:
+                _take_in_member(batch, archive, info, budget, unpacked)
+        except _TooMuch as error:
+            raise UploadRefused(
+                "zip_too_large",
+                f"Unpacked it is larger than {settings.MAX_ZIP_BYTES / 1e9:.0f} GB; "
+                "the rest was left out.",
+                "Split it into several ZIPs, or choose the folder instead.",
+                status=413,
+            ) from error
+    return unpacked
+
+
+class _Guarded(io.BufferedReader):
+    """Refuses a directory that would fill the memory, before anything is made of it.
+
+    Whatever the end of the file says of the directory, zipfile reads it in one piece: so this is
+    no second opinion on where it is and how long, which could be another than zipfile's.
+    """
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        if size is not None and size > _MOST_DIRECTORY_BYTES:
+            raise _too_many()
+        data = super().read(size)
+        # Folders and hidden files are entries too: the files alone are counted later.
+        if data.count(_ENTRY) > 4 * batches.MOST_FILES:
+            raise _too_many()
+        return data
+
+
+def _opened(file: _Guarded) -> zipfile.ZipFile:
+    try:
+        return zipfile.ZipFile(file)
+    except _DAMAGED as error:
+        raise _no_zip() from error
+
+
+def _take_in_member(
+    batch: Batch,
+    archive: zipfile.ZipFile,
+    info: zipfile.ZipInfo,
+    budget: _Budget,
+    unpacked: Unpacked,
+) -> None:
+    try:
+        file = batches.add_file(batch, info.filename, _blocks(archive, info, budget))
+    except UploadRefused as error:
+        if error.status in (409, 429, 507):
+            raise
+        unpacked.outcomes["refused"] += 1  # a name that cannot be a path: there is no row for it
+    else:
+        unpacked.outcomes[file.outcome] += 1
+
+
+def _blocks(archive: zipfile.ZipFile, info: zipfile.ZipInfo, budget: _Budget) -> Iterator[bytes]:
+    if info.flag_bits & _ENCRYPTED:
+        raise UploadRefused(
+            "encrypted", "The file is locked with a password.", "Send it in a ZIP without one."
+        )
+    if info.compress_type not in _PACKINGS:
+        raise UploadRefused(
+            "unsupported",
+            "The file is packed in a way that is not read here.",
+            "Make the ZIP with the usual compression (Deflate), or send the file alone.",
+        )
+    size_bytes = 0
+    try:
+        with archive.open(info) as member:
+            while block := _read(member):
+                size_bytes += len(block)
+                budget.left_bytes -= len(block)
+                if budget.left_bytes < 0:
+                    raise _TooMuch
+                _check_ratio(size_bytes, info.compress_size)
+                yield block
+    except _DAMAGED as error:
+        raise UploadRefused(
+            "damaged",
+            "The file is damaged inside its ZIP.",
+            "Make the ZIP again, or send it alone.",
+        ) from error
+
+
+def _read(member: IO[bytes]) -> bytes:
+    return member.read(BLOCK_BYTES)
+
+
+def _check_ratio(size_bytes: int, compressed_bytes: int) -> None:
+    if size_bytes > HARMLESS_BYTES and size_bytes > MOST_RATIO * compressed_bytes:
+        raise UploadRefused(
+            "compressed_too_well",
+            f"The file unpacks to more than {MOST_RATIO} times its size.",
+            "Send it alone, outside a ZIP.",
+        )
+
+
+def _too_many() -> UploadRefused:
+    return UploadRefused(
+        "too_many_files",
+        f"The ZIP holds more than {batches.MOST_FILES:,} files.",
+        "Split it into several ZIPs, each a batch of its own.",
+        status=413,
+    )
+
+
+def _no_zip() -> UploadRefused:
+    return UploadRefused(
+        "no_zip", "This is no ZIP, or a damaged one.", "Make it again, or choose the folder."
+    )

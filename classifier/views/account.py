@@ -1,0 +1,122 @@
+"""The account page: API tokens, the way to a new password, one's data, the way out."""
+
+from typing import Any
+from uuid import UUID
+
+from django import forms
+from django.contrib.auth import authenticate, get_user_model, logout
+from django.contrib.auth.decorators import login_required
+from django.http import (
+    Http404,
+    HttpRequest,
+    HttpResponse,
+    HttpResponseBase,
+    StreamingHttpResponse,
+)
+from django.shortcuts import redirect, render
+from django.utils import timezone
+from django.utils.http import content_disposition_header
+from django.views.decorators.http import require_GET, require_POST
+
+from classifier.models import ApiToken
+from classifier.services import account_export, deletion, tokens
+from classifier.services.usage import usage_of
+from classifier.views.sign_in import knocking
+
+MOST_SHOWN = 100
+
+
+class TokenForm(forms.Form):
+    name = forms.CharField(
+        required=False, max_length=100, help_text="What you will know it by: garden box, laptop …"
+    )
+    expires_in_days = forms.IntegerField(
+        min_value=1,
+        max_value=tokens.MOST_DAYS,
+        initial=tokens.DEFAULT_DAYS,
+        label="Ends after (days)",
+    )
+
+
+class LeaveForm(forms.Form):
+    password = forms.CharField(
+        widget=forms.PasswordInput(attrs={"autocomplete": "current-password"}),
+        help_text="Yours, so that nobody else does this at your open page.",
+    )
+
+    def __init__(self, *args: Any, request: HttpRequest, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.request = request
+
+    def clean(self) -> None:
+        user = self.request.user
+        if deletion.is_last_keeper(user):
+            raise forms.ValidationError(
+                "You are the only one who runs this Sonoscope. Make somebody else a superuser "
+                "first, in the admin."
+            )
+        password = self.cleaned_data.get("password", "")
+        # By the same door as signing in, so that passwords cannot be tried here either.
+        if authenticate(self.request, username=user.get_username(), password=password) is None:
+            self.add_error("password", "This is not your password.")
+
+
+@login_required
+def account(request: HttpRequest) -> HttpResponse:
+    """The list; after POST also the new token's secret, which no other page ever shows."""
+    form = TokenForm(request.POST or None)
+    made, secret = None, ""
+    if request.method == "POST" and form.is_valid():
+        wanted = form.cleaned_data
+        made, secret = tokens.create(request.user, wanted["name"], wanted["expires_in_days"])
+        form = TokenForm()
+    rows = list(tokens.of(request.user)[: MOST_SHOWN + 1])
+    context = {
+        "form": form,
+        "made": made,
+        "secret": secret,
+        "tokens": rows[:MOST_SHOWN],
+        "more": len(rows) > MOST_SHOWN,
+    }
+    refused = request.method == "POST" and made is None
+    response = render(request, "classifier/account.html", context, status=400 if refused else 200)
+    response["Cache-Control"] = "no-store"
+    return response
+
+
+@login_required
+@require_POST
+def revoke(request: HttpRequest, pk: UUID) -> HttpResponse:
+    deleted, _ = ApiToken.objects.filter(user=request.user, public_id=pk).delete()
+    if not deleted:
+        raise Http404
+    return redirect("account")
+
+
+@login_required
+@require_GET
+def export(request: HttpRequest) -> HttpResponseBase:
+    """Everything that is theirs, as a ZIP."""
+    name = f"sonoscope {request.user.get_username()} {timezone.now():%Y-%m-%d}.zip"
+    response = StreamingHttpResponse(
+        account_export.of(request.user), content_type="application/zip"
+    )
+    response["Content-Disposition"] = content_disposition_header(True, name) or ""
+    response["Cache-Control"] = "no-store"
+    return response
+
+
+@login_required
+@knocking
+def delete(request: HttpRequest) -> HttpResponse:
+    pk = request.user.pk
+    assert pk is not None
+    form = LeaveForm(request.POST or None, request=request)
+    if request.method == "POST" and form.is_valid():
+        user = get_user_model().objects.get(pk=pk)
+        logout(request)
+        deletion.delete_account(user)
+        return render(request, "classifier/account_deleted.html")
+    context = {"form": form, "usage": usage_of([pk])[pk]}
+    status = 400 if request.method == "POST" else 200
+    return render(request, "classifier/account_delete.html", context, status=status)

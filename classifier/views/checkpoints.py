@@ -1,0 +1,119 @@
+"""The page of what can listen, and what each is worth."""
+
+import re
+from dataclasses import dataclass
+from typing import Any
+
+from django.contrib.auth.decorators import login_required
+from django.http import FileResponse, Http404, HttpRequest, HttpResponseBase
+from django.shortcuts import render
+from django.views.decorators.cache import cache_control
+from django.views.decorators.http import condition, require_safe
+
+from classifier.checkpoints import evaluation, inventory
+from classifier.checkpoints.evaluation import ClassShare, Picture, Report
+from classifier.checkpoints.inventory import Installed
+
+MOST_CLASSES = 12
+# Shares that are the same but for rounding.
+SAME = 5e-4
+_FOLD = re.compile(r"fold (\d+)")
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """A figure that the file's own header gives. seen: None where it is of no fold."""
+
+    what: str
+    share: float
+    seen: bool | None
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """One entry of the page."""
+
+    installed: Installed
+    report: Report
+    recipe: list[tuple[str, str]]
+    told: list[Told]
+    weakest: list[ClassShare]
+    strongest: list[ClassShare]
+    faultless: int
+
+
+@login_required
+@require_safe
+def models(request: HttpRequest) -> HttpResponseBase:
+    shown = [_model(one) for one in inventory.installed()]
+    return render(request, "classifier/models.html", {"models": shown})
+
+
+def _picture(name: str, kind: str) -> Picture:
+    """Raises Http404."""
+    found = next((one for one in inventory.installed() if one.name == name), None)
+    picture = evaluation.picture_of(found, kind) if found and kind in evaluation.PICTURES else None
+    if picture is None:
+        raise Http404
+    return picture
+
+
+def _etag(request: HttpRequest, name: str, kind: str) -> str:
+    return f'"{_picture(name, kind).version}"'
+
+
+@login_required
+@require_safe
+@cache_control(private=True, max_age=3600)
+@condition(etag_func=_etag)
+def picture(request: HttpRequest, name: str, kind: str) -> HttpResponseBase:
+    """Only the diagrams that lie beside an installed checkpoint, by names made here."""
+    return FileResponse(_picture(name, kind).path.open("rb"), content_type="image/png")
+
+
+def _model(found: Installed) -> Model:
+    report = evaluation.report_of(found)
+    classes = report.evaluation.classes if report.evaluation else ()
+    half = min(MOST_CLASSES, len(classes) // 2)
+    return Model(
+        found,
+        report,
+        _recipe(found.header["recipe"]),
+        _told(found, report),
+        weakest=list(classes[:half]),
+        strongest=sorted(classes, key=lambda share: (-share.accuracy, share.name))[:half],
+        faultless=sum(share.accuracy == 1 for share in classes),
+    )
+
+
+def _told(found: Installed, report: Report) -> list[Told]:
+    """But not what the report says as well."""
+    figures = []
+    for what, share in found.header["accuracy"].items():
+        fold = _FOLD.search(what)
+        seen = int(fold[1]) in found.header["folds_seen"] if fold else None
+        known = report.evaluation
+        if known and fold and int(fold[1]) == known.fold and abs(share - known.accuracy) < SAME:
+            continue
+        figures.append(Told(what, share, seen))
+    return figures
+
+
+def _recipe(recipe: dict[str, Any]) -> list[tuple[str, str]]:
+    """In words with units; what is 0 or off was not done."""
+    units = {"_db": "dB", "_s": "s", "_share": "%"}
+    rows = []
+    for name, value in recipe.items():
+        if value in (0, "", None):
+            continue
+        ending = next((end for end in units if name.endswith(end)), "")
+        words = name.removesuffix("_db").removesuffix("_s").replace("_", " ")
+        words = {"ema": "EMA of the weights", "batch": "batch size"}.get(words, words)
+        if value is True:
+            text = "yes"
+        elif ending and isinstance(value, (int, float)):
+            text = f"{100 * value if ending == '_share' else value:g} {units[ending]}"
+        else:
+            text = str(value)
+        rows.append((words, text))
+    return rows

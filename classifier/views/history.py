@@ -1,0 +1,88 @@
+"""The history page, and the rows that pages ask for while analyses run."""
+
+from collections.abc import Iterable
+from contextlib import suppress
+from uuid import UUID
+
+from django.contrib.auth.decorators import login_required
+from django.core.paginator import Paginator
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.template.loader import render_to_string
+from django.views.decorators.http import require_GET, require_POST
+
+from classifier.models import Analysis, Clip
+from classifier.services import uploads
+from classifier.services.uploads import UploadRefused
+from classifier.views.forms import HistoryForm
+from classifier.views.upload import refused
+
+PAGE_ROWS = 50
+# Rows one question of a page may be about.
+MOST_ROWS = 60
+
+
+@login_required
+@require_GET
+def history(request: HttpRequest) -> HttpResponse:
+    form = HistoryForm(request.GET, user=request.user)
+    filters = form.cleaned_data if form.is_valid() else {}
+    pages = Paginator(Analysis.objects.for_history(request.user, **filters), PAGE_ROWS)
+    query = request.GET.copy()
+    query.pop("page", None)
+    return render(
+        request,
+        "classifier/history.html",
+        {
+            "form": form,
+            "page": pages.get_page(request.GET.get("page")),
+            "query": query.urlencode(),
+            "filtered": any(filters.values()),
+            "batch": filters.get("batch"),
+        },
+    )
+
+
+@require_GET
+def rows(request: HttpRequest) -> HttpResponse:
+    """`?row=ID:seen&…` → {"rows": {ID: html of those that look otherwise now}, "gone": [ID]}."""
+    if not request.user.is_authenticated:
+        return JsonResponse({}, status=401)
+    seen = dict(asked.partition(":")[::2] for asked in request.GET.getlist("row")[:MOST_ROWS])
+    known = {
+        str(a.pk): a for a in Analysis.objects.for_history(request.user).filter(pk__in=_ids(seen))
+    }
+    changed = {
+        pk: render_to_string("classifier/_row.html", {"analysis": analysis}, request)
+        for pk, analysis in known.items()
+        if analysis.stage != seen[pk]
+    }
+    gone = [pk for pk in seen if pk not in known]
+    return JsonResponse({"rows": changed, "gone": gone}, headers={"Cache-Control": "no-store"})
+
+
+def _ids(texts: Iterable[str]) -> list[UUID]:
+    ids = []
+    for text in texts:
+        with suppress(ValueError):
+            ids.append(UUID(text))
+    return ids
+
+
+@login_required
+@require_POST
+def again(request: HttpRequest, pk: UUID) -> HttpResponse:
+    analysis = get_object_or_404(Analysis.objects.for_owner(request.user), pk=pk)
+    asked = request.POST.get("checkpoint", "")
+    try:
+        new = uploads.analyse_again(analysis.clip, checkpoint=asked)
+    except UploadRefused as error:
+        return refused(request, [(analysis.clip.name, error)], from_script=False)
+    return redirect("result", pk=new.pk)
+
+
+@login_required
+@require_POST
+def delete(request: HttpRequest, clip_id: UUID) -> HttpResponse:
+    uploads.delete_clip(get_object_or_404(Clip.objects.for_owner(request.user), pk=clip_id))
+    return redirect("history")

@@ -1,0 +1,226 @@
+"""Private files: only their owner is told that they exist."""
+
+import re
+from collections.abc import Callable, Iterator
+from functools import wraps
+from pathlib import Path
+from uuid import UUID
+
+from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, StreamingHttpResponse
+from django.utils.http import content_disposition_header
+from django.views.decorators.http import require_safe
+from rest_framework.exceptions import AuthenticationFailed
+
+from classifier import storage
+from classifier.models import Analysis, Clip, State, Study, StudyKind, StudyState
+from classifier.services import inspections, map_archive
+from classifier.services.tokens import TokenAuthentication
+
+AUDIO_TYPES = {
+    "WAV": "audio/wav",
+    "FLAC": "audio/flac",
+    "OGG": "audio/ogg",
+    "MP3": "audio/mpeg",
+    "AIFF": "audio/aiff",
+    "MP4": "audio/mp4",
+    "AAC": "audio/aac",
+    "WebM": "audio/webm",
+    "WMA": "audio/x-ms-wma",
+    "AMR": "audio/amr",
+}
+BLOCK_BYTES = 65_536
+_RANGE = re.compile(r"bytes=(?:(\d{1,18})-(\d{0,18})|-(\d{1,18}))")
+
+
+def caller(request: HttpRequest) -> AbstractBaseUser | AnonymousUser:
+    """The signed-in person, or the owner of the API token in the header."""
+    if request.user.is_authenticated:
+        return request.user
+    try:
+        found = TokenAuthentication().authenticate(request)
+    except AuthenticationFailed as error:
+        raise Http404 from error
+    if found is None:
+        raise Http404
+    return found[0]
+
+
+def private(view: Callable[..., HttpResponseBase]) -> Callable[..., HttpResponseBase]:
+    """For its owner's browser cache only; `view` gets the caller as its second argument."""
+
+    @wraps(view)
+    def guarded(request: HttpRequest, *args: object, **kwargs: object) -> HttpResponseBase:
+        response = view(request, caller(request), *args, **kwargs)
+        response["Cache-Control"] = "private, max-age=3600"
+        response["Vary"] = "Cookie, Authorization"
+        response["X-Content-Type-Options"] = "nosniff"
+        return response
+
+    return require_safe(guarded)
+
+
+@private
+def clip_audio(request: HttpRequest, user: AbstractBaseUser, clip_id: UUID) -> HttpResponseBase:
+    """The bytes as they were uploaded."""
+    clip = _one(Clip.objects.for_owner(user).filter(pk=clip_id))
+    content_type = AUDIO_TYPES.get(clip.format, "application/octet-stream")
+    response = ranged(request, storage.clip_path(clip.file_key), content_type)
+    playable = clip.format in AUDIO_TYPES
+    response["Content-Disposition"] = content_disposition_header(not playable, clip.name) or ""
+    return response
+
+
+@private
+def analysis_audio(request: HttpRequest, user: AbstractBaseUser, pk: UUID) -> HttpResponseBase:
+    """What a browser can play: the upload, or the worker's FLAC of it."""
+    analysis = _done(user, pk)
+    playable = _folder(analysis) / storage.PLAYABLE
+    if playable.exists():
+        return ranged(request, playable, "audio/flac")
+    clip = analysis.clip
+    return ranged(
+        request,
+        storage.clip_path(clip.file_key),
+        AUDIO_TYPES.get(clip.format, "application/octet-stream"),
+    )
+
+
+@private
+def picture(request: HttpRequest, user: AbstractBaseUser, pk: UUID, name: str) -> HttpResponseBase:
+    """spectrogram.png or strip.png."""
+    return ranged(request, _folder(_done(user, pk)) / name, "image/png")
+
+
+@private
+def peaks(request: HttpRequest, user: AbstractBaseUser, pk: UUID) -> HttpResponseBase:
+    return ranged(request, _folder(_done(user, pk)) / storage.PEAKS, "application/json")
+
+
+@private
+def map_picture(
+    request: HttpRequest, user: AbstractBaseUser, pk: UUID, name: str
+) -> HttpResponseBase:
+    """Any picture of the analysis' pack; `map_archive.picture` says which names there are."""
+    analysis = _done(user, pk)
+    png = map_archive.picture(_folder(analysis) / storage.MAPS, analysis.maps, name)
+    if png is None:
+        raise Http404
+    return HttpResponse(png, content_type="image/png")
+
+
+@private
+def map_pack(request: HttpRequest, user: AbstractBaseUser, pk: UUID) -> HttpResponseBase:
+    """All pictures and their index as one ZIP."""
+    analysis = _done(user, pk)
+    facts = analysis.scope.get("inside", {})
+    whole = map_archive.as_zip(_folder(analysis) / storage.MAPS, analysis.maps, facts)
+    response = HttpResponse(whole, content_type="application/zip")
+    name = f"{Path(analysis.clip.name).stem}-maps.zip"
+    response["Content-Disposition"] = content_disposition_header(True, name) or ""
+    return response
+
+
+STUDY_TYPES = {
+    ".flac": "audio/flac",
+    ".png": "image/png",
+    ".npy": "application/octet-stream",
+}
+
+
+@private
+def study_file(
+    request: HttpRequest, user: AbstractBaseUser, pk: UUID, name: str
+) -> HttpResponseBase:
+    """One of the files that a study of its kind has."""
+    study = _done_study(user, pk)
+    if name not in inspections.FILES[StudyKind(study.kind)]:
+        raise Http404
+    path = inspections.folder_of(study) / name
+    if name == storage.MAPS:
+        whole = map_archive.as_zip(path, study.figures["maps"], study.figures["inside"])
+        response: HttpResponseBase = HttpResponse(whole, content_type="application/zip")
+    else:
+        response = ranged(request, path, STUDY_TYPES[path.suffix])
+    if path.suffix in (".npy", ".zip"):
+        parts = (Path(study.analysis.clip.name).stem, study.map, name)
+        told = "-".join(part for part in parts if part)
+        response["Content-Disposition"] = content_disposition_header(True, told) or ""
+    return response
+
+
+@private
+def study_map(
+    request: HttpRequest, user: AbstractBaseUser, pk: UUID, name: str
+) -> HttpResponseBase:
+    """Any picture in the pack of another window, by the names that an analysis' pack has."""
+    study = _done_study(user, pk)
+    pack = inspections.folder_of(study) / storage.MAPS
+    png = map_archive.picture(pack, study.figures.get("maps", ()), name)
+    if png is None:
+        raise Http404
+    return HttpResponse(png, content_type="image/png")
+
+
+def ranged(request: HttpRequest, path: Path, content_type: str) -> HttpResponseBase:
+    """A file, or the one byte range of it that was asked for (RFC 9110, section 14)."""
+    try:
+        file = path.open("rb")
+    except FileNotFoundError as error:
+        raise Http404 from error
+    size = path.stat().st_size
+    match = _RANGE.fullmatch(request.headers.get("Range", ""))
+    if match and match[2] and int(match[2]) < int(match[1]):
+        match = None  # no range at all: such a header is to be ignored
+    span = _span(match, size) if match else (0, size - 1)
+    if span is None:
+        file.close()
+        return HttpResponse(status=416, headers={"Content-Range": f"bytes */{size}"})
+    first, last = span
+    partial = match is not None
+    # Django closes the generator, and so the file, even when the caller hangs up early.
+    response = StreamingHttpResponse(
+        _blocks(file, first, last), status=206 if partial else 200, content_type=content_type
+    )
+    response["Accept-Ranges"] = "bytes"
+    response["Content-Length"] = str(last - first + 1)
+    if partial:
+        response["Content-Range"] = f"bytes {first}-{last}/{size}"
+    return response
+
+
+def _span(match: re.Match[str], size: int) -> tuple[int, int] | None:
+    """First and last byte of the range, or None where the file has none of it."""
+    first, last, length = match.groups()
+    if length is not None:
+        return (max(0, size - int(length)), size - 1) if int(length) and size else None
+    start, end = int(first), min(int(last or size - 1), size - 1)
+    return (start, end) if start <= end else None
+
+
+def _blocks(file, first: int, last: int) -> Iterator[bytes]:
+    with file:
+        file.seek(first)
+        left = last - first + 1
+        while left > 0 and (block := file.read(min(BLOCK_BYTES, left))):
+            left -= len(block)
+            yield block
+
+
+def _one(rows):
+    row = rows.first()
+    if row is None:
+        raise Http404
+    return row
+
+
+def _done(user: AbstractBaseUser, pk: UUID) -> Analysis:
+    return _one(Analysis.objects.for_owner(user).filter(pk=pk, state=State.DONE))
+
+
+def _done_study(user: AbstractBaseUser, pk: UUID) -> Study:
+    return _one(Study.objects.for_owner(user).filter(pk=pk, state=StudyState.DONE))
+
+
+def _folder(analysis: Analysis) -> Path:
+    return storage.analysis_folder(analysis.pk, analysis.token)

@@ -1,0 +1,88 @@
+"""The doors that know nobody yet: signing in, signing up. Passwords cannot be tried for long.
+
+One name from one address is locked for a while after a number of failures (django-axes keeps
+the count in the database), on the page, in the admin and for API tokens alike. And one address
+may knock only so often, whatever names it tries.
+"""
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+from django.conf import settings
+from django.contrib.auth import login
+from django.contrib.auth.views import LoginView
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
+from django.shortcuts import redirect, render
+from django.utils.decorators import method_decorator
+from rest_framework.request import Request
+from rest_framework.views import APIView
+
+from classifier.services.rate_limits import SignInThrottle
+from classifier.views.forms import SignUpForm
+
+OURS = "django.contrib.auth.backends.ModelBackend"
+View = Callable[..., HttpResponseBase]
+
+
+def address(request: HttpRequest | Request) -> str:
+    """Whose address counts: the one a proxy saw, where there is one, else the caller's own."""
+    asked = request if isinstance(request, Request) else Request(request)
+    return SignInThrottle().get_ident(asked)
+
+
+def locked(request: HttpRequest, *_: Any) -> HttpResponse:
+    """The page for a name that was tried too often."""
+    minutes = settings.LOCKED_MINUTES
+    return _wait(
+        request,
+        60 * minutes,
+        "This name was tried with wrong passwords too often from where you are.",
+        f"Wait {minutes} minutes, then sign in with the right one; whoever runs this Sonoscope "
+        "can unlock it sooner.",
+    )
+
+
+def knocking(view: View) -> View:
+    """Count what is sent to this view by address; 429 beyond what a minute may have."""
+
+    @functools.wraps(view)
+    def inner(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        throttle = SignInThrottle()
+        if request.method == "POST" and not throttle.allow_request(Request(request), APIView()):
+            wait_s = int(throttle.wait())
+            return _wait(
+                request,
+                wait_s,
+                "Somebody at your address signed in, or tried to, too often.",
+                f"Wait {wait_s} seconds and try again.",
+            )
+        return view(request, *args, **kwargs)
+
+    return inner
+
+
+@method_decorator(knocking, name="dispatch")
+class SignIn(LoginView):
+    redirect_authenticated_user = True
+
+    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        return super().get_context_data(sign_up_open=settings.SIGN_UP_OPEN, **kwargs)
+
+
+@knocking
+def sign_up(request: HttpRequest) -> HttpResponse:
+    if not settings.SIGN_UP_OPEN:
+        raise Http404
+    form = SignUpForm(request.POST or None)
+    if request.method == "POST" and form.is_valid():
+        login(request, form.save(), backend=OURS)
+        return redirect("listen")
+    return render(request, "registration/sign_up.html", {"form": form})
+
+
+def _wait(request: HttpRequest, seconds: int, detail: str, hint: str) -> HttpResponse:
+    context = {"detail": detail, "hint": hint}
+    response = render(request, "registration/wait.html", context, status=429)
+    response["Retry-After"] = str(seconds)
+    return response

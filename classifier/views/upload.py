@@ -1,0 +1,108 @@
+"""The Listen page: uploads, recordings and sample sounds."""
+
+from pathlib import Path
+
+from csp.constants import SELF
+from csp.decorators import csp_update
+from django.conf import settings
+from django.contrib.auth.decorators import login_required
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.views.decorators.http import require_GET, require_POST
+
+from classifier.checkpoints import inventory
+from classifier.models import Analysis
+from classifier.services import uploads
+from classifier.services.uploads import UploadRefused
+
+SAMPLES = Path(__file__).parents[1] / "samples"
+# A little more than the page's script asks of its recorder.
+RECORDED_BYTES_PER_S = 20_000
+LATEST_ROWS = 8
+
+
+# A recording is heard before it is sent.
+@csp_update({"media-src": [SELF, "blob:"]})
+@login_required
+@require_GET
+def listen(request: HttpRequest) -> HttpResponse:
+    latest = Analysis.objects.for_history(request.user)[:LATEST_ROWS]
+    return render(
+        request,
+        "classifier/listen.html",
+        {
+            "latest": latest,
+            "samples": sample_names(),
+            "most_mb": settings.MAX_UPLOAD_BYTES // 10**6,
+            "record_most_s": min(
+                settings.MAX_DURATION_S, settings.MAX_UPLOAD_BYTES // RECORDED_BYTES_PER_S
+            ),
+            "checkpoints": inventory.offered(),
+        },
+    )
+
+
+@login_required
+@require_POST
+def upload(request: HttpRequest) -> HttpResponse:
+    """One file from the page's script, answered with its row; or a plain form with many."""
+    sent = request.FILES.getlist("file")
+    from_script = request.headers.get("X-Requested-With") == "fetch"
+    if not sent:
+        problem = UploadRefused("no_file", "No file was sent.", "Choose one or more sound files.")
+        return refused(request, [("", problem)], from_script)
+    accepted, refusals = [], []
+    asked = request.POST.get("checkpoint", "")
+    for file in sent:
+        try:
+            analysis = uploads.accept(
+                file.chunks(), name=file.name or "", owner=request.user, checkpoint=asked
+            )
+            accepted.append(analysis)
+        except UploadRefused as error:
+            refusals.append((file.name, error))
+    if refusals:
+        return refused(request, refusals, from_script, len(accepted))
+    return _accepted(request, accepted, from_script)
+
+
+@login_required
+@require_POST
+def sample(request: HttpRequest, name: str) -> HttpResponse:
+    if name not in sample_names():
+        raise Http404
+    path = SAMPLES / f"{name}.flac"
+    from_script = request.headers.get("X-Requested-With") == "fetch"
+    try:
+        analysis = uploads.accept(
+            [path.read_bytes()],
+            name=path.name,
+            owner=request.user,
+            checkpoint=request.POST.get("checkpoint", ""),
+        )
+    except UploadRefused as error:
+        return refused(request, [(path.name, error)], from_script)
+    return _accepted(request, [analysis], from_script)
+
+
+def sample_names() -> list[str]:
+    return sorted(path.stem for path in SAMPLES.glob("*.flac"))
+
+
+def _accepted(request: HttpRequest, analyses: list[Analysis], from_script: bool) -> HttpResponse:
+    if from_script:
+        return render(request, "classifier/_row.html", {"analysis": analyses[0]}, status=202)
+    if len(analyses) == 1:
+        return redirect("result", pk=analyses[0].pk)
+    return redirect("history")
+
+
+def refused(
+    request: HttpRequest,
+    refusals: list[tuple[str | None, UploadRefused]],
+    from_script: bool,
+    accepted: int = 0,
+) -> HttpResponse:
+    template = "classifier/_refused.html" if from_script else "classifier/refused.html"
+    context = {"refusals": refusals, "accepted": accepted}
+    return render(request, template, context, status=refusals[0][1].status)

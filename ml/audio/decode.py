@@ -1,0 +1,320 @@
+"""File → mono waveform. The format is told by the bytes, never by the name."""
+
+import io
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import av
+import numpy as np
+import soundfile
+import soxr
+from av import AudioStream, Packet
+from av.container import InputContainer
+from numpy.typing import NDArray
+
+from ml.audio.formats import (
+    AV_CODECS,
+    AV_FORMATS,
+    FORMATS_READ,
+    Bytes,
+    declared_frames,
+    is_cut,
+    sealed,
+    sniff,
+)
+from ml.errors import AudioError
+
+Samples = NDArray[np.float32]
+
+BLOCK_FRAMES = 65_536
+SHORTEST_S = 0.1
+HIGHEST_RATE_HZ = 384_000
+MOST_CHANNELS = 64
+# A container's own word on its length is rounded, and encoders pad: less than this is no damage.
+MISSING_S = 0.25
+# Louder than any real file (float files scaled like 16-bit integers reach 32,768).
+LOUDEST = 1e6
+
+SNDFILE_NO_MEMORY = 17
+SNDFILE_ENCODINGS = ("PCM_", "FLOAT", "DOUBLE", "ULAW", "ALAW", "VORBIS", "OPUS")
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """The most one file may hold."""
+
+    duration_s: float = 600.0
+    size_bytes: int = 100_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Sound:
+    """waveform: (samples,) float32, mono, nominally in [-1, 1], at `sample_rate` Hz.
+
+    source_rate_hz, channels and format describe the file it came from.
+    """
+
+    waveform: Samples
+    sample_rate: int
+    source_rate_hz: int
+    channels: int
+    format: str
+
+    @property
+    def duration_s(self) -> float:
+        return len(self.waveform) / self.sample_rate
+
+
+@dataclass(frozen=True, slots=True)
+class _Stream:
+    """A decoder about to run. `blocks` yields (frames, channels) float32."""
+
+    blocks: Iterator[Samples]
+    rate_hz: int
+    channels: int
+    declared_s: float | None
+
+
+def read(
+    path: str | os.PathLike[str] | int, sample_rate: int, limits: Limits | None = None
+) -> Sound:
+    """Decode, average the channels and resample to `sample_rate` Hz.
+
+    An open descriptor may stand for its path; it is closed. Raises AudioError; its codes are
+    listed there. Strangers' files are for `ml.audio.decoder`: a decoder that breaks down takes its
+    process along.
+    """
+    limits = limits or Limits()
+    with Bytes(io.FileIO(path)) as file:
+        size_bytes = os.fstat(file.fileno()).st_size
+        if size_bytes == 0:
+            raise AudioError("empty", "The file is empty.", "Choose a file that holds a sound.")
+        if size_bytes > limits.size_bytes:
+            raise AudioError(
+                "too_large",
+                f"The file has {size_bytes / 1e6:.0f} MB; the limit is "
+                f"{limits.size_bytes / 1e6:.0f} MB.",
+                "Cut it into parts, or save it in a compressed format such as FLAC.",
+            )
+        name = sniff(file)
+        if name is None:
+            raise AudioError(
+                "not_audio",
+                "This is not a sound file, whatever its name says.",
+                f"Choose a {FORMATS_READ} file.",
+            )
+        if is_cut(file, name):
+            raise _damaged(name, "it stops before its end")
+        stream = _open_av(file, name) if name in AV_FORMATS else _open_sndfile(file, name)
+        _check_shape(stream, limits)
+        waveform = _resample(stream, sample_rate, limits, name)
+    _check_waveform(waveform, stream, sample_rate, name)
+    return Sound(waveform, sample_rate, stream.rate_hz, stream.channels, name)
+
+
+# --- decoders -----------------------------------------------------------------------------
+
+
+class _Forward(soundfile.SoundFile):
+    """Never seeks: that fails at the end of a FLAC whose header does not know its length."""
+
+    def seekable(self) -> bool:
+        return False
+
+
+def _open_sndfile(file: Bytes, name: str) -> _Stream:
+    declared = declared_frames(file, name)
+    with _sound_or_damage(name, "its header cannot be read"):
+        sound = _Forward(sealed(file) if name == "WAV" else file)
+    if not sound.subtype.startswith(SNDFILE_ENCODINGS):
+        raise AudioError(
+            "unsupported",
+            f"This {name} file uses the encoding {sound.subtype_info}, which is not read here.",
+            "Save it as 16-bit WAV or FLAC.",
+        )
+    frames = sound.frames if declared is None else declared
+    # A file without a length of its own makes libsndfile answer with a very large number.
+    declared_s = frames / sound.samplerate if 0 < frames < 2**48 else None
+
+    def blocks() -> Iterator[Samples]:
+        # Past the last frame there may be a tag, which is no sound and would not decode.
+        left = sound.frames
+        with sound:
+            while left > 0:
+                with _sound_or_damage(name, "its sound cannot be decoded"):
+                    block = sound.read(min(BLOCK_FRAMES, left), dtype="float32", always_2d=True)
+                if not len(block):
+                    return
+                left -= len(block)
+                yield block
+
+    return _Stream(blocks(), sound.samplerate, sound.channels, declared_s)
+
+
+def _open_av(file: Bytes, name: str) -> _Stream:
+    declared = declared_frames(file, name)
+    # The format is explicit and the bytes come from our own handle: a playlist inside
+    # the file cannot make FFmpeg open anything else.
+    with _sound_or_damage(name, "its header cannot be read"):
+        container = av.open(
+            file,
+            "r",
+            format=AV_FORMATS[name],
+            options={
+                "protocol_whitelist": "",
+                "format_whitelist": AV_FORMATS[name],
+                "codec_whitelist": ",".join(sorted(AV_CODECS)),
+            },
+            metadata_errors="replace",
+        )
+    if not container.streams.audio:
+        raise AudioError(
+            "not_audio",
+            f"This {name} file has no sound in it.",
+            f"Choose a {FORMATS_READ} file that holds a sound.",
+        )
+    stream = container.streams.audio[0]
+    if stream.codec_context is None or stream.codec_context.name not in AV_CODECS:
+        raise AudioError(
+            "unsupported",
+            f"This {name} file uses an encoding that is not read here.",
+            "Save it as 16-bit WAV or FLAC.",
+        )
+    stream.codec_context.thread_count = 1
+    rate_hz, channels = stream.codec_context.sample_rate, stream.codec_context.channels
+    if not rate_hz or not channels:
+        raise _damaged(name, "it does not say how its sound is stored")
+    declared_s = declared / rate_hz if declared else _container_s(container, name)
+
+    def blocks() -> Iterator[Samples]:
+        resampler = av.AudioResampler(format="fltp")
+        with container:
+            for packet in _packets(container, stream, name):
+                try:
+                    with _sound_or_damage(name, "its sound cannot be decoded"):
+                        frames = [
+                            f for frame in stream.decode(packet) for f in resampler.resample(frame)
+                        ]
+                except AudioError:
+                    # Tags and padding may stand between or after the frames of an MP3.
+                    if name != "MP3":
+                        raise
+                    continue
+                for frame in frames:
+                    yield frame.to_ndarray().T.astype(np.float32, copy=False)
+
+    return _Stream(blocks(), rate_hz, channels, declared_s)
+
+
+def _container_s(container: InputContainer, name: str) -> float | None:
+    """How long the sound is, where that is written down: else FFmpeg guesses by the bit rate."""
+    stream = container.streams.audio[0]
+    if name == "MP4" and stream.duration and stream.time_base:
+        return float(stream.duration * stream.time_base)
+    alone = len(container.streams) == 1
+    if name == "WebM" and container.duration and alone and not stream.bit_rate:
+        return (container.duration - (container.start_time or 0)) / av.time_base
+    return None
+
+
+def _packets(container: InputContainer, stream: AudioStream, name: str) -> Iterator[Packet]:
+    try:
+        with _sound_or_damage(name, "its sound cannot be decoded"):
+            yield from container.demux(stream)
+    except AudioError:
+        # Bare AAC does not say where it ends: a tag or padding may follow.
+        if name != "AAC":
+            raise
+
+
+@contextmanager
+def _sound_or_damage(name: str, what: str) -> Iterator[None]:
+    """A decoder's complaint as an AudioError. That memory ran out is another thing."""
+    try:
+        yield
+    except MemoryError:
+        raise
+    except (av.error.FFmpegError, soundfile.LibsndfileError, ValueError) as error:
+        if getattr(error, "code", None) == SNDFILE_NO_MEMORY:
+            raise MemoryError from error
+        raise _damaged(name, what) from error
+
+
+# --- one way through ----------------------------------------------------------------------
+
+
+def _resample(stream: _Stream, sample_rate: int, limits: Limits, name: str) -> Samples:
+    resampler = soxr.ResampleStream(stream.rate_hz, sample_rate, 1, dtype="float32")
+    most_frames = int((limits.duration_s + MISSING_S) * stream.rate_hz)
+    frames = 0
+    parts: list[Samples] = []
+    for block in stream.blocks:
+        frames += len(block)
+        if frames > most_frames:
+            raise _too_long(frames / stream.rate_hz, limits)
+        parts.append(_resample_block(resampler, block.mean(axis=1, dtype=np.float32)))
+    parts.append(_resample_block(resampler, np.zeros(0, np.float32), last=True))
+    _check_complete(frames / stream.rate_hz, stream.declared_s, name)
+    return np.concatenate(parts)
+
+
+def _resample_block(resampler: soxr.ResampleStream, block: Samples, last: bool = False) -> Samples:
+    return resampler.resample_chunk(np.ascontiguousarray(block), last=last)
+
+
+def _check_shape(stream: _Stream, limits: Limits) -> None:
+    if not 0 < stream.rate_hz <= HIGHEST_RATE_HZ or not 0 < stream.channels <= MOST_CHANNELS:
+        raise AudioError(
+            "unsupported",
+            f"The file has {stream.channels} channels at {stream.rate_hz:,} Hz; at most "
+            f"{MOST_CHANNELS} channels and {HIGHEST_RATE_HZ:,} Hz are read.",
+            "Save it as mono or stereo at 44.1 kHz.",
+        )
+    if stream.declared_s is not None and stream.declared_s > limits.duration_s + MISSING_S:
+        raise _too_long(stream.declared_s, limits)
+
+
+def _check_complete(decoded_s: float, declared_s: float | None, name: str) -> None:
+    if declared_s is not None and decoded_s < declared_s * 0.99 - MISSING_S:
+        raise _damaged(name, f"it stops after {decoded_s:.1f} s of {declared_s:.1f} s")
+
+
+def _check_waveform(waveform: Samples, stream: _Stream, sample_rate: int, name: str) -> None:
+    if not len(waveform):
+        raise AudioError(
+            "empty",
+            f"This {name} file has a header but no samples.",
+            "Record or export it again.",
+        )
+    duration_s = len(waveform) / sample_rate
+    if duration_s < SHORTEST_S:
+        raise AudioError(
+            "too_short",
+            f"The sound lasts {duration_s:.3f} s; at least {SHORTEST_S} s are needed.",
+            "Choose a longer recording.",
+        )
+    if not np.isfinite(waveform).all() or np.abs(waveform).max() > LOUDEST:
+        raise _damaged(name, "its samples are not numbers in any usable range")
+
+
+def _damaged(name: str, what: str) -> AudioError:
+    return AudioError(
+        "damaged",
+        f"The {name} file is damaged: {what}.",
+        "Copy it again from its source, or export it again as WAV or FLAC.",
+    )
+
+
+def _too_long(duration_s: float, limits: Limits) -> AudioError:
+    return AudioError(
+        "too_long",
+        f"The sound lasts {_minutes(duration_s)} or more; the limit is "
+        f"{_minutes(limits.duration_s)}.",
+        "Cut it into shorter parts.",
+    )
+
+
+def _minutes(duration_s: float) -> str:
+    return f"{duration_s / 60:.1f} minutes" if duration_s >= 90 else f"{duration_s:.0f} s"

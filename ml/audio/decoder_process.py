@@ -1,0 +1,103 @@
+"""The decoder process that `ml.audio.decoder` starts: it decodes files and can reach nothing else.
+
+Standard input is a Unix socket. A request is a line of JSON that brings an open file along; the
+answer comes through a pipe: the length of a JSON text (four bytes), that text, and for a sound its
+float32 samples. A closed socket is the end. Nothing is imported here but what decoding needs.
+"""
+
+import json
+import os
+import pkgutil
+import socket
+import sys
+import traceback
+from importlib import import_module
+from typing import IO, Any
+
+from ml.audio import sandbox
+from ml.errors import AudioError
+
+LENGTH_BYTES = 4
+MOST_REQUEST_BYTES = 4096
+
+# Code, detail and hint of an AudioError.
+OUT_OF_MEMORY = (
+    "decoder_out_of_memory",
+    "Decoding this file takes more memory than a sound of the longest length needs.",
+    "Export it again as WAV or FLAC.",
+)
+CRASHED = (
+    "decoder_crashed",
+    "The decoder broke down on this file.",
+    "It is damaged in an unusual way. Copy it again from its source, or export it again as WAV "
+    "or FLAC.",
+)
+
+
+def main(parent_pid: int, pipe: int) -> None:
+    requests = socket.socket(fileno=sys.stdin.fileno())
+    answers = os.fdopen(pipe, "wb")
+    try:
+        had = ["no network"] if sandbox.leave_network() else []
+        # Not before: some of the libraries start threads.
+        _import_all()
+        had += sandbox.confine(parent_pid)
+    except Exception:
+        _send(answers, {"trace": traceback.format_exc()})
+        answers.flush()
+        raise
+    _send(answers, {"had": had})
+    while True:
+        # Only here, so that header and samples go in one piece.
+        answers.flush()
+        line, (*files,), _, _ = socket.recv_fds(requests, MOST_REQUEST_BYTES, 1)
+        if not files:
+            return
+        _answer(answers, json.loads(line), files[0])
+
+
+def _import_all() -> None:
+    """What decoding needs, and what PyAV would import when it meets, say, subtitles in a film."""
+    import_module("ml.audio.decode")
+    for module in pkgutil.walk_packages(import_module("av").__path__, "av."):
+        if not module.name.endswith("__main__"):
+            import_module(module.name)
+
+
+def _answer(answers: IO[bytes], request: dict[str, Any], file: int) -> None:
+    from ml.audio.decode import Limits, read
+
+    sandbox.hold(request["memory_bytes"], request["cpu_s"])
+    limits = Limits(request["duration_s"], request["size_bytes"])
+    try:
+        sound = read(file, request["sample_rate"], limits)
+    except AudioError as error:
+        _refuse(answers, error)
+    except MemoryError:
+        _refuse(answers, AudioError(*OUT_OF_MEMORY))
+    except Exception:  # noqa: BLE001
+        # Whatever a decoder made of this file that we did not foresee.
+        _refuse(answers, AudioError(*CRASHED), traceback.format_exc())
+    else:
+        facts = {
+            "samples": len(sound.waveform),
+            "source_rate_hz": sound.source_rate_hz,
+            "channels": sound.channels,
+            "format": sound.format,
+        }
+        _send(answers, facts)
+        answers.write(sound.waveform.data.cast("B"))
+
+
+def _refuse(answers: IO[bytes], error: AudioError, trace: str = "") -> None:
+    told = {"code": error.code, "detail": error.detail, "hint": error.hint}
+    _send(answers, {"error": told, "trace": trace})
+
+
+def _send(answers: IO[bytes], values: dict[str, Any]) -> None:
+    text = json.dumps(values).encode()
+    answers.write(len(text).to_bytes(LENGTH_BYTES, "little") + text)
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]), int(sys.argv[2]))

@@ -1,0 +1,1 @@
+"""What the network based a prediction on: activations, attribution, masked audio."""

@@ -1,0 +1,138 @@
+"""One window, looked into: everything that the pictures of the network show."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from ml.explain.attribution import evidence, shares
+from ml.model import STAGES, AudioCNN, Heard
+
+Array = NDArray[np.float32]
+
+# Classes whose evidence is drawn, and channels of each stage that are shown at once.
+SHOWN_CLASSES = 5
+SHOWN_CHANNELS = 8
+
+
+@dataclass(frozen=True, slots=True)
+class FeatureMap:
+    """mean: (H, W) float32, the mean over the map's `channels`. Row 0 is the lowest frequency."""
+
+    mean: Array
+    channels: int
+
+
+@dataclass(frozen=True, slots=True)
+class Channel:
+    """values: (H, W) float32 · share: how much it spoke for the answer, in units of its logit."""
+
+    number: int
+    values: Array
+    share: float
+
+
+@dataclass(frozen=True, slots=True)
+class Inside:
+    """What is kept of one window's forward pass.
+
+    logits (classes,) · pooled (512,) · maps by name · strongest: each stage's channels that spoke
+    most for the first class, in falling order.
+    classes: whose evidence is given · evidence (len(classes), H, W) in [0, 1].
+    """
+
+    logits: Array
+    pooled: Array
+    maps: dict[str, FeatureMap]
+    strongest: dict[str, tuple[Channel, ...]]
+    classes: tuple[int, ...]
+    evidence: Array
+
+
+@dataclass(frozen=True, slots=True)
+class Channels:
+    """All channels of one map.
+
+    values: (channels, H, W) float32 · shares: (channels,), how much each spoke for the class that
+    was asked about, in units of its logit; None where the map is no stage.
+    """
+
+    values: Array
+    shares: Array | None
+
+
+def all_finite(row: Array | Inside | Channels) -> bool:
+    """Whether nothing in the row of one window is NaN or infinite."""
+    if isinstance(row, Inside):
+        shown = [channel for channels in row.strongest.values() for channel in channels]
+        arrays = [row.logits, row.pooled, row.evidence]
+        arrays += [one.mean for one in row.maps.values()]
+        arrays += [channel.values for channel in shown]
+        arrays.append(np.array([channel.share for channel in shown]))
+    elif isinstance(row, Channels):
+        arrays = [row.values] if row.shares is None else [row.values, row.shares]
+    else:
+        arrays = [row]
+    return all(bool(np.isfinite(array).all()) for array in arrays)
+
+
+def look_into(
+    model: AudioCNN, pictures: Tensor, silence: float, classes: Tensor, precision: torch.dtype
+) -> list[Inside]:
+    """pictures: (batch, 1, mels, frames), normalised · silence: a silent cell's value in them ·
+    classes: (batch, k) class numbers."""
+    heard = _heard(model, pictures, precision)
+    found = evidence(heard, silence, classes).cpu().numpy()
+    spoken = shares(heard, classes[:, 0])
+    means = {
+        name: value.detach().float().mean(1).cpu().numpy() for name, value in heard.maps.items()
+    }
+    logits = heard.logits.detach().float().cpu().numpy()
+    pooled = heard.pooled.detach().float().cpu().numpy()
+    return [
+        Inside(
+            logits[row],
+            pooled[row],
+            {
+                name: FeatureMap(mean[row], heard.maps[name].shape[1])
+                for name, mean in means.items()
+            },
+            {name: _strongest(heard.maps[name][row], spoken[name][row]) for name in STAGES},
+            tuple(classes[row].tolist()),
+            found[row],
+        )
+        for row in range(len(pictures))
+    ]
+
+
+def channels_of(
+    model: AudioCNN, pictures: Tensor, name: str, classes: Tensor, precision: torch.dtype
+) -> list[Channels]:
+    """pictures: (batch, 1, mels, frames), normalised · name: of the map · classes: (batch,)"""
+    heard = _heard(model, pictures, precision)
+    values = heard.maps[name].detach().float().cpu().numpy()
+    if name not in STAGES:
+        return [Channels(row, None) for row in values]
+    spoken = shares(heard, classes)[name].cpu().numpy()
+    return [Channels(row, its) for row, its in zip(values, spoken, strict=True)]
+
+
+def _heard(model: AudioCNN, pictures: Tensor, precision: torch.dtype) -> Heard:
+    """A pass with gradients: only activations are derived, never weights, so that there is less
+    to compute and nothing to clean up."""
+    pictures = pictures.detach().requires_grad_()
+    with (
+        torch.enable_grad(),
+        torch.autocast(pictures.device.type, precision, enabled=precision != torch.float32),
+    ):
+        return model(pictures)
+
+
+def _strongest(maps: Tensor, spoken: Tensor) -> tuple[Channel, ...]:
+    """maps: (channels, H, W) · spoken: (channels,)"""
+    best = spoken.topk(min(SHOWN_CHANNELS, len(spoken)))
+    values = maps.detach()[best.indices].float().cpu().numpy()
+    numbers, amounts = best.indices.tolist(), best.values.tolist()
+    return tuple(map(Channel, numbers, values, amounts))

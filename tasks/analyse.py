@@ -1,0 +1,225 @@
+"""What a worker does when it is woken: take the next chunk, listen, save."""
+
+import logging
+import time
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+
+from django.conf import settings
+
+from classifier import storage
+from classifier.checkpoints import inventory
+from classifier.models import Analysis, Step
+from classifier.monitoring import precision
+from classifier.services.results import ClipFacts, Outcome, save_failure, save_result
+from ml.audio.decode import Sound
+from ml.checkpoint import CheckpointError
+from ml.errors import AudioError
+from ml.inference import Classifier, Listener, Result
+from tasks.celery import app
+from tasks.crash_recovery import holding
+from tasks.decoding import decode
+from tasks.lease import kept
+from tasks.remote import RemoteClassifier, RemoteError
+from tasks.rendering import draw
+
+logger = logging.getLogger(__name__)
+
+CHUNK_CLIPS = 16
+# Decoded, a minute of compressed sound is about 8 MB: bounds a chunk's memory and time.
+CHUNK_BYTES = 50_000_000
+NOT_LISTENED = (
+    "not_listened",
+    "The machine that listens could not be reached, or refused.",
+    "The sound is not to blame. Analyse it again later.",
+)
+
+
+# The default, and one that people ask for beside it.
+MOST_LOADED = 2
+
+
+class NotInstalledError(CheckpointError):
+    """There is no such checkpoint here, or not any more."""
+
+
+def listener_for(checkpoint: str) -> Listener:
+    """Whoever listens with this checkpoint, an identity or "" for the default.
+
+    Raises CheckpointError, and modal.Error when there is no deployment to ask.
+    """
+    found = inventory.find(checkpoint)
+    if found is None:
+        raise NotInstalledError(f"{checkpoint or settings.CHECKPOINT} is not installed here.")
+    loaded = _remote if settings.INFERENCE == "modal" else _local
+    return loaded(found.path, found.identity)
+
+
+def classifier_for(identity: str) -> Classifier:
+    """A checkpoint with its weights in this process, also where analyses are heard at Modal.
+
+    Raises CheckpointError.
+    """
+    found = next((one for one in inventory.installed() if one.identity == identity), None)
+    if found is None:
+        raise NotInstalledError(f"{identity} is not installed here.")
+    return _local(found.path, found.identity)
+
+
+# Both are loaded once per process, and anew when another file is put in their place.
+@lru_cache(maxsize=MOST_LOADED)
+def _local(path: Path, identity: str) -> Classifier:
+    return Classifier.load(path, on_recomputed=precision.count_recomputed)
+
+
+@lru_cache(maxsize=MOST_LOADED)
+def _remote(path: Path, identity: str) -> Listener:
+    return RemoteClassifier(path)
+
+
+@app.task(name="tasks.analyse")
+def classify(analysis_id: str) -> None:
+    """`analysis_id` says why this worker was woken; the database says what is next."""
+    if not _prepare():
+        return
+    chunk = Analysis.objects.claim(CHUNK_CLIPS, CHUNK_BYTES)
+    if not chunk:
+        return
+    logger.info("woken by %s, took %d", analysis_id, len(chunk))
+    token = chunk[0].token
+    try:
+        with holding(token), kept(lambda: Analysis.objects.renew(token)):
+            _hear(chunk)
+    except RemoteError:
+        logger.exception("a chunk of %d was not listened to", len(chunk))
+        Analysis.objects.held(token).give_back(*NOT_LISTENED)
+    except OSError as error:
+        logger.exception("a chunk of %d could not be finished", len(chunk))
+        rows = Analysis.objects.held(token)
+        # Nobody is to blame for a full disk: all wait until there is room.
+        rows.put_back(chunk) if storage.is_full(error) else rows.give_back()
+    except Exception:
+        # Ours, not the files': each row goes back and is tried again alone.
+        logger.exception("a chunk of %d could not be finished", len(chunk))
+        Analysis.objects.held(token).give_back()
+
+
+def _prepare() -> bool:
+    """Load what the next chunk will need. Returns whether anything is to be done.
+
+    Before anything is claimed, so that no lease runs meanwhile and a worker that cannot listen
+    at all, or could not save what it heard, takes no clips. Raises as
+    `listener_for`, but only for the default.
+    """
+    first = Analysis.objects.waiting().only("checkpoint").first()
+    if first is None:
+        return False
+    if not storage.has_room():
+        logger.warning("the disk is full: nothing is taken")
+        return False
+    try:
+        listener_for(first.checkpoint)
+    except CheckpointError:
+        if not first.checkpoint:
+            raise
+    return True
+
+
+def _hear(chunk: list[Analysis]) -> None:
+    """One that was asked for by name and cannot be had is nobody's accident: no second try."""
+    asked = chunk[0].checkpoint
+    try:
+        listener = listener_for(asked)
+    except CheckpointError as error:
+        if not asked:
+            raise
+        logger.warning("%d clips were to be heard by %s: %s", len(chunk), asked, error)
+        for row in chunk:
+            save_failure(row, *_missing(asked, error))
+        return
+    _Work(chunk, listener).run()
+
+
+def _missing(asked: str, error: CheckpointError) -> tuple[str, str, str]:
+    if not isinstance(error, NotInstalledError):
+        reason = "is installed but cannot be used"
+    elif settings.INFERENCE == "modal":
+        reason = "is not the one that listens at Modal"
+    else:
+        reason = "is no longer installed"
+    return (
+        "checkpoint_missing",
+        f"It was to be heard by {asked}, which {reason}.",
+        "Analyse it again with another checkpoint; the Models page shows those there are.",
+    )
+
+
+@dataclass(slots=True)
+class _Work:
+    """One chunk's way through the steps."""
+
+    chunk: list[Analysis]
+    classifier: Listener
+    timings: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def token(self) -> str:
+        return self.chunk[0].token
+
+    def run(self) -> None:
+        started = time.monotonic()
+        sounds = [(row, sound) for row in self.chunk if (sound := self._decode(row)) is not None]
+        self.timings["decoding_s"] = _per_clip(started, len(self.chunk))
+        if not sounds:
+            return
+        self._enter(Step.LISTENING)
+        started = time.monotonic()
+        results = self.classifier.classify([sound.waveform for _, sound in sounds], self._renew)
+        self.timings["listening_s"] = _per_clip(started, len(sounds))
+        self.timings["chunk_clips"] = len(sounds)
+        self._enter(Step.DRAWING)
+        for (row, sound), result in zip(sounds, results, strict=True):
+            self._draw_and_save(row, sound, result)
+            self._renew()
+
+    def _decode(self, row: Analysis) -> Sound | None:
+        self._renew()
+        try:
+            return decode(row.clip, self.classifier.info.features.sample_rate)
+        except AudioError as error:
+            save_failure(row, error.code, error.detail, error.hint)
+            return None
+
+    def _draw_and_save(self, row: Analysis, sound: Sound, result: Result) -> None:
+        started = time.monotonic()
+        drawing = draw(self.classifier, sound, result)
+        drawing_s = _per_clip(started, 1)
+        Analysis.objects.held(self.token).filter(pk=row.pk).update(step=Step.SAVING)
+        facts = ClipFacts(
+            sound.format, round(sound.duration_s, 3), sound.source_rate_hz, sound.channels
+        )
+        outcome = Outcome(
+            checkpoint=self.classifier.identity,
+            predictions=[
+                {"class": p.label, "confidence": round(p.confidence, 6)}
+                for p in self.classifier.predictions(result.probabilities)
+            ],
+            scope=drawing.scope,
+            maps=drawing.maps,
+            timings={**self.timings, "drawing_s": drawing_s},
+            contents=drawing.contents,
+        )
+        if not save_result(row, facts, outcome):
+            logger.warning("%s was no longer ours; its result is dropped", row.pk)
+
+    def _enter(self, step: Step) -> None:
+        Analysis.objects.held(self.token).update(step=step)
+
+    def _renew(self) -> None:
+        Analysis.objects.renew(self.token)
+
+
+def _per_clip(started: float, clips: int) -> float:
+    """Seconds since `started`, shared among the clips."""
+    return round((time.monotonic() - started) / clips, 4)

@@ -1,0 +1,98 @@
+"""The shipped checkpoint on a GPU at Modal: `modal deploy tasks/modal_app.py`.
+
+Workers with INFERENCE=modal ask `Ears.listen` (tasks/remote.py); anybody with a token may send a
+sound to `Ears.classify`. Nothing runs, and nothing is paid for, while nobody asks.
+"""
+
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import modal
+import numpy as np
+
+from ml import checkpoint, legacy_response, serialization
+from ml.audio.decode import Limits, read
+from ml.errors import AudioError
+from ml.inference import Classifier
+from ml.modal_image import GPU, image
+from ml.rendering import png
+
+SECONDS_AWAKE = 60
+MOST_CONTAINERS = 10
+OUTLINE_PARTS = 1000
+
+# At Modal this is the environment's word below, and the path is the same again.
+SHIPPED = checkpoint.default_path()
+THERE = f"/root/ml/weights/{SHIPPED.name}"
+
+app = modal.App(serialization.APP)
+ears_image = (
+    image("ml", packages=("fastapi",), settings={"CHECKPOINT": THERE})
+    # By its name: the checkpoint's identity begins with it.
+    .add_local_file(SHIPPED, THERE)
+)
+
+
+@app.cls(
+    image=ears_image,
+    gpu=GPU,
+    min_containers=0,
+    max_containers=MOST_CONTAINERS,
+    scaledown_window=SECONDS_AWAKE,
+    timeout=120,
+    startup_timeout=300,
+)
+class Ears:
+    """A container takes one call at a time, which is all that a Classifier can do."""
+
+    @modal.enter()
+    def load(self) -> None:
+        self.classifier = Classifier.load(checkpoint.default_path())
+
+    @modal.method()
+    def listen(self, identity: str, waveforms: list[bytes]) -> list[serialization.Plain]:
+        """waveforms: as `ml.serialization` writes them, at the checkpoint's rate. One result each.
+
+        Raises ValueError if the caller expects another checkpoint than is here.
+        """
+        if identity != self.classifier.identity:
+            raise ValueError(
+                f"Deployed is the checkpoint {self.classifier.identity}, and {identity} was asked "
+                "for. Deploy again with the CHECKPOINT that the worker has."
+            )
+        results = self.classifier.classify(
+            [serialization.samples_from_bytes(one) for one in waveforms]
+        )
+        return [serialization.result_to_plain(result) for result in results]
+
+    @modal.fastapi_endpoint(method="POST", requires_proxy_auth=True)
+    def classify(self, question: dict[str, Any]) -> Any:
+        """The Audio CNN Visualizer's: {"audio_data": base64}; 400 when it cannot be heard."""
+        from fastapi.responses import JSONResponse
+
+        try:
+            return JSONResponse(self._answer(question.get("audio_data")))
+        except AudioError as error:
+            refusal = {"code": error.code, "detail": error.detail, "hint": error.hint}
+            return JSONResponse(refusal, status_code=400)
+
+    def _answer(self, audio_data: object) -> dict[str, Any]:
+        """Raises AudioError."""
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "sound"
+            path.write_bytes(legacy_response.sound_of(audio_data))
+            sound = read(path, self.classifier.info.features.sample_rate, Limits())
+        result = self.classifier.classify([sound.waveform])[0]
+        decibels = self.classifier.spectrogram(sound.waveform)
+        floor = decibels.max() - png.PICTURE_RANGE_DB
+        return legacy_response.answer(
+            [
+                {"class": prediction.label, "confidence": round(prediction.confidence, 6)}
+                for prediction in self.classifier.predictions(result.probabilities)
+            ],
+            {name: one.mean for name, one in result.inside.maps.items()},
+            np.maximum(decibels, floor),
+            png.peaks(sound.waveform, OUTLINE_PARTS),
+            round(sound.duration_s, 3),
+        )

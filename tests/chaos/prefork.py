@@ -1,0 +1,107 @@
+"""Workers that start in a moment, forked from a process that has imported everything.
+
+A worker's start is nearly all imports, and faults are to strike its work. What is forked is the
+very worker: it runs Celery's command line as `webapp.processes.worker` gives it.
+"""
+
+import importlib
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from tests.server import ROOT, House
+
+
+class Forked:
+    """As much of a Popen as a House asks of one; the nursery is its parent, not we."""
+
+    def __init__(self, pid: int) -> None:
+        self.pid = pid
+
+    def terminate(self) -> None:
+        os.kill(self.pid, signal.SIGTERM)
+
+    def poll(self) -> int | None:
+        try:
+            os.kill(self.pid, 0)
+        except ProcessLookupError:
+            return 0
+        return None
+
+    def wait(self, timeout: float) -> int:
+        deadline = time.monotonic() + timeout
+        while self.poll() is None:
+            if time.monotonic() > deadline:
+                raise subprocess.TimeoutExpired("worker", timeout)
+            time.sleep(0.01)
+        return 0
+
+
+class QuickHouse(House):
+    """A house whose workers come from a nursery."""
+
+    nursery: "subprocess.Popen[str] | None" = None
+
+    def start(self, name: str, alias: str = "") -> None:
+        if name != "worker":
+            super().start(name, alias)
+            return
+        if self.nursery is None:
+            self.nursery = subprocess.Popen(
+                [sys.executable, "-m", "tests.chaos.prefork", *self.command("worker")[3:]],
+                cwd=ROOT, env=self.env, text=True, start_new_session=True,
+                stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+            )  # fmt: skip
+        alias = alias or name
+        assert self.nursery.stdin and self.nursery.stdout
+        self.nursery.stdin.write(f"{alias}\t{self.data / f'{alias}.log'}\n")
+        self.nursery.stdin.flush()
+        self.processes[alias] = Forked(int(self.nursery.stdout.readline()))  # type: ignore[assignment]
+
+    def close(self) -> None:
+        super().close()
+        if self.nursery:
+            self.nursery.communicate()
+
+
+def main() -> None:
+    import django
+
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "webapp.settings")
+    django.setup()
+
+    for name in ("celery.bin.worker", "celery.concurrency.prefork", "tasks.inspect"):
+        importlib.import_module(name)
+    from tasks.analyse import listener_for
+
+    # Also the weights are there already; nothing is computed with them here, or a fork would hang.
+    listener_for("")
+
+    # Whoever ends is reaped at once, and so is known to be gone.
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    for line in sys.stdin:
+        name, log = line.rstrip("\n").split("\t")
+        if os.fork() == 0:
+            become_worker(name, Path(log))
+
+
+def become_worker(name: str, log: Path) -> None:
+    from celery.__main__ import main as celery_main
+
+    os.setsid()
+    # Only now can it be killed with all its children.
+    print(os.getpid(), flush=True)
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    with log.open("ab") as out, open(os.devnull, "rb") as nothing:  # noqa: PTH123
+        os.dup2(nothing.fileno(), 0)
+        os.dup2(out.fileno(), 1)
+        os.dup2(out.fileno(), 2)
+    sys.argv = ["celery", *sys.argv[1:], "-n", f"{name}@%h"]
+    sys.exit(celery_main())
+
+
+if __name__ == "__main__":
+    main()

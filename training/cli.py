@@ -1,0 +1,189 @@
+"""The command line of training, and the plan that it stands for."""
+
+import argparse
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ml.features import FeatureConfig
+from training.config import RECIPES, SMOKE, Recipe, SettingError, changed, esc50_dir
+from training.data.index import DataError, Example, fingerprint, fold_numbers, is_esc50, read_index
+
+ESC50 = ("ESC-50 (K. J. Piczak, 2015)", "CC BY-NC 3.0")
+NO_DATA = (
+    "no sounds here: run `python -m training.prepare`, set ESC50_DIR, or name a folder or a CSV "
+    "file with --data"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """One run. `test_fold` decides nothing; `validation_fold` may choose the epoch (`keep`).
+
+    watch: measure the test fold every so many epochs as well, for curves; 0 is never ·
+    source, licence: of the data, for the checkpoint.
+    """
+
+    data: Path
+    examples: tuple[Example, ...]
+    recipe: Recipe
+    features: FeatureConfig
+    folds: tuple[int, ...]
+    test_fold: int | None
+    validation_fold: int | None
+    keep: str
+    watch: int
+    out: Path
+    source: str
+    licence: str
+
+    @property
+    def checkpoint(self) -> Path:
+        return self.out / "checkpoint.safetensors"
+
+    def settings(self) -> dict[str, Any]:
+        """What must be the same for a run to be gone on with."""
+        return {
+            "recipe": dataclasses.asdict(self.recipe),
+            "features": dataclasses.asdict(self.features),
+            "data": fingerprint(self.examples),
+            "folds": list(self.folds),
+            "validation_fold": self.validation_fold,
+            "keep": self.keep,
+        }
+
+    def of_folds(self, *folds: int | None) -> list[Example]:
+        return [example for example in self.examples if example.fold in folds]
+
+
+def parser() -> argparse.ArgumentParser:
+    told = argparse.ArgumentParser(
+        prog="python -m training.train",
+        description="Train AudioCNN. Start it again after a crash or a kill and it goes on where "
+        "it stopped. docs/training.md explains all of it.",
+    )
+    add = told.add_argument
+    add("--data", type=Path, help="a folder or a CSV file; default: ESC50_DIR, else data/esc50")
+    add("--recipe", choices=RECIPES, default="sonoscope")
+    add("--set", action="append", default=[], metavar="NAME=VALUE", help="any field of Recipe")
+    add("--epochs", type=int, help="short for --set epochs=")
+    add("--seed", type=int, help="short for --set seed=")
+    add("--folds", type=int, nargs="+", help="learned from; default: all that are not tested")
+    add("--test-fold", help="a fold, or none; measured after the last epoch and decides nothing; "
+        "default: the last fold")  # fmt: skip
+    add("--validation-fold", type=int, help="measured after every epoch, for curves and --keep")
+    add("--keep", choices=("last", "best"), default="last", help="which epoch is the checkpoint")
+    add("--watch", type=int, default=0, metavar="N", help="test every N epochs too, for curves")
+    add("--out", type=Path, help="the run's folder; default: runs/RECIPE-foldsNNN")
+    add("--data-licence", default="not stated", help="of your own sounds; for the checkpoint")
+    add("--smoke", action="store_true", help="seconds of work on synthetic sounds")
+    add("--cross-validate", action="store_true", help="one run per fold, each fold tested once")
+    return told
+
+
+def recipe_of(options: argparse.Namespace) -> tuple[Recipe, FeatureConfig]:
+    """Raises SettingError."""
+    setup = SMOKE if options.smoke else RECIPES[options.recipe]
+    short = [
+        f"{name}={value}"
+        for name, value in (("epochs", options.epochs), ("seed", options.seed))
+        if value is not None
+    ]
+    return changed(setup.recipe, [*short, *options.set]), setup.features
+
+
+def make_plan(options: argparse.Namespace) -> Plan:
+    """Raises DataError and SettingError, with a sentence for the person who asked."""
+    recipe, features = recipe_of(options)
+    data = options.data or esc50_dir()
+    if data is None or not data.exists():
+        raise DataError(NO_DATA if data is None else f"{NO_DATA}; there is nothing at {data}")
+    examples = read_index(data)
+    there = fold_numbers(examples)
+    test = _test_fold(options, there)
+    validation = options.validation_fold
+    rest = [fold for fold in there if fold not in (test, validation)]
+    folds = tuple(options.folds or rest)
+    _check_folds(folds, test, validation, there)
+    _check_options(options, test)
+    source, licence = _source(options, data)
+    return Plan(
+        data=data,
+        examples=tuple(examples),
+        recipe=recipe,
+        features=features,
+        folds=folds,
+        test_fold=test,
+        validation_fold=validation,
+        keep=options.keep,
+        watch=options.watch,
+        out=options.out or Path("runs") / _name(options, folds),
+        source=source,
+        licence=licence,
+    )
+
+
+def _check_options(options: argparse.Namespace, test: int | None) -> None:
+    named = options.folds or options.test_fold or options.validation_fold is not None
+    if options.cross_validate and (named or options.watch):
+        raise SettingError("--cross-validate chooses the folds itself: name none")
+    if options.keep == "best" and options.validation_fold is None:
+        raise SettingError(
+            "--keep best needs --validation-fold: choosing by the test fold would make its "
+            "figure a lie"
+        )
+    if options.watch and test is None:
+        raise SettingError("--watch needs a --test-fold")
+
+
+def _source(options: argparse.Namespace, data: Path) -> tuple[str, str]:
+    """Where the sounds come from, and their licence."""
+    if options.smoke:
+        return "synthetic sounds", "none needed"
+    return ESC50 if is_esc50(data) else (data.stem, options.data_licence)
+
+
+def _name(options: argparse.Namespace, folds: Sequence[int]) -> str:
+    if options.smoke:
+        return "smoke"
+    if options.cross_validate:
+        return f"{options.recipe}-cross"
+    return f"{options.recipe}-folds{''.join(map(str, folds))}"
+
+
+def _test_fold(options: argparse.Namespace, there: Sequence[int]) -> int | None:
+    asked = options.test_fold
+    if asked == "none":
+        return None
+    if asked is not None:
+        if not asked.isdecimal():
+            raise SettingError(f"--test-fold is a fold or none, not {asked!r}")
+        return int(asked)
+    untaken = [
+        fold
+        for fold in there
+        if fold not in (options.folds or ()) and fold != options.validation_fold
+    ]
+    # Somebody who learns from every fold has none to test on.
+    return untaken[-1] if untaken and (options.folds or len(untaken) > 1) else None
+
+
+def _check_folds(
+    folds: Sequence[int], test: int | None, validation: int | None, there: Sequence[int]
+) -> None:
+    for name, fold in (("--test-fold", test), ("--validation-fold", validation)):
+        if fold is not None and fold in folds:
+            raise SettingError(f"{name} must not be one of --folds")
+    if test is not None and test == validation:
+        raise SettingError("--test-fold and --validation-fold must not be the same")
+    wanted = [*folds, *(fold for fold in (test, validation) if fold is not None)]
+    absent = [fold for fold in wanted if fold not in there]
+    if absent:
+        raise SettingError(
+            f"the data has no fold {', '.join(map(str, absent))}; it has "
+            f"{', '.join(map(str, there))}"
+        )
+    if not folds:
+        raise SettingError("there is no fold left to learn from: name some with --folds")

@@ -1,0 +1,51 @@
+"""Each fold tested once, by a network that never heard it: mean and spread."""
+
+import dataclasses
+import json
+import statistics
+from collections.abc import Callable
+from pathlib import Path
+
+from ml import checkpoint
+from training.cli import Plan
+from training.data.index import fold_numbers
+
+
+def plans(asked: Plan) -> list[Plan]:
+    """One for each fold: tested on it, learned from all others."""
+    there = fold_numbers(asked.examples)
+    return [
+        dataclasses.replace(
+            asked,
+            folds=tuple(fold for fold in there if fold != tested),
+            test_fold=tested,
+            out=asked.out / f"fold{tested}",
+        )
+        for tested in there
+    ]
+
+
+def every_fold(asked: Plan, train: Callable[[Plan], Path]) -> Path:
+    """Train them all, and write the table. Finished runs are not done again."""
+    accuracy: dict[int, float] = {}
+    for one in plans(asked):
+        print(f"fold {one.test_fold} is tested, {', '.join(map(str, one.folds))} are learned from")
+        info = checkpoint.read_info(train(one))
+        if one.test_fold is not None:
+            accuracy[one.test_fold] = info.accuracy[f"fold {one.test_fold}"]
+    shares = list(accuracy.values())
+    spread = statistics.stdev(shares) if len(shares) > 1 else 0.0
+    figures = {
+        "folds": accuracy,
+        "mean": round(statistics.mean(shares), 4),
+        "deviation": round(spread, 4),
+        "recipe": dataclasses.asdict(asked.recipe),
+    }
+    path = asked.out / "cross-validation.json"
+    path.write_text(json.dumps(figures, indent=1) + "\n")
+    lines = ["| fold tested | right |", "|---|---|"]
+    lines += [f"| {fold} | {share:.2%} |" for fold, share in accuracy.items()]
+    lines.append(f"| **mean ± deviation** | **{statistics.mean(shares):.2%} ± {spread:.2%}** |")
+    path.with_suffix(".md").write_text("\n".join([*lines, ""]))
+    print("\n".join(lines))
+    return path

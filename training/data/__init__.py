@@ -1,0 +1,1 @@
+"""Labelled sounds: index, folds, windows, download."""

@@ -1,0 +1,149 @@
+"""Labelled sounds on disk: ESC-50 in either edition, or anybody's own."""
+
+import csv
+import hashlib
+import re
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from training.data.folds import Piece, by_source
+
+# fold-source-take-target, as ESC-50 names its clips.
+ESC50_NAME = re.compile(r"([1-9])-(\d+)-([A-Z]+)-(\d+)\.\w+")
+# What a folder of sounds may hold beside them without being complained about.
+NO_SOUNDS = {".csv", ".txt", ".md", ".json", ".yaml", ".yml", ".ini", ".pdf", ".html"}
+
+
+class DataError(Exception):
+    """The data cannot be used as it is: the message says what is wrong and what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """One labelled file. `source` names the recording it was cut from."""
+
+    path: Path
+    fold: int
+    label: str
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    """What the disk says of a file. A file that names no source is a recording of its own."""
+
+    path: Path
+    label: str
+    fold: int | None
+    source: str
+
+
+def is_esc50(data: Path) -> bool:
+    return (data / "meta" / "esc50.csv").is_file()
+
+
+def name_of(data: Path) -> str:
+    return "ESC-50" if is_esc50(data) else data.stem
+
+
+def read_index(data: Path) -> list[Example]:
+    """ESC-50's folder (Ogg or WAV), a CSV file, or a folder of one folder per class.
+
+    ESC-50 keeps its own order and folds; the others are in the order of their rows or names.
+    Raises DataError.
+    """
+    if is_esc50(data):
+        rows = list(_csv_rows(data / "meta" / "esc50.csv", data / "audio"))
+    elif data.is_file() and data.suffix.lower() == ".csv":
+        rows = list(_csv_rows(data, data.parent))
+    elif data.is_dir():
+        rows = list(_folder_rows(data))
+    else:
+        raise DataError(f"There is neither a folder nor a CSV file at {data}.")
+    if len({row.label for row in rows}) < 2:
+        raise DataError(
+            f"{data} holds fewer than two classes. Give a folder with one folder of sounds per "
+            "class, or a CSV file with the columns filename and category."
+        )
+    return _with_folds(rows)
+
+
+def _csv_rows(table: Path, sounds: Path) -> Iterator[_Row]:
+    """Columns: filename, category; fold and source (ESC-50 says src_file) where there are any."""
+    with table.open(newline="", encoding="utf-8-sig") as file:
+        reader = csv.DictReader(file)
+        missing = {"filename", "category"} - set(reader.fieldnames or ())
+        if missing:
+            raise DataError(
+                f"{table.name} has no column {' and no column '.join(sorted(missing))}."
+            )
+        for row in reader:
+            name, label = (row["filename"] or "").strip(), (row["category"] or "").strip()
+            where = f"{table.name}, line {reader.line_num}"
+            if not name or not label:
+                raise DataError(f"{where}: filename and category must both be there.")
+            fold = (row.get("fold") or "").strip()
+            if fold and not (fold.isdecimal() and int(fold) > 0):
+                raise DataError(f"{where}: the fold is {fold!r}; it must be 1, 2, 3 …")
+            source = (row.get("source") or row.get("src_file") or "").strip()
+            yield _row(sounds, name, label, int(fold) if fold else None, source)
+
+
+def _folder_rows(data: Path) -> Iterator[_Row]:
+    """`class/sound.wav`, or `class/recording/piece.wav` for several pieces of one recording."""
+    for folder in sorted(path for path in data.iterdir() if path.is_dir()):
+        for path in sorted(folder.rglob("*")):
+            inside = path.relative_to(folder)
+            if not path.is_file() or any(part.startswith(".") for part in inside.parts):
+                continue
+            if path.suffix.lower() in NO_SOUNDS:
+                continue
+            source = f"{folder.name}/{inside.parts[0]}" if len(inside.parts) > 1 else ""
+            yield _row(data, path.relative_to(data).as_posix(), folder.name, None, source)
+
+
+def _row(sounds: Path, name: str, label: str, fold: int | None, source: str) -> _Row:
+    """With what an ESC-50 name tells, where nothing else does."""
+    told = ESC50_NAME.fullmatch(Path(name).name)
+    if told:
+        fold, source = fold or int(told[1]), source or told[2]
+    return _Row(sounds / name, label, fold, source or name)
+
+
+def _with_folds(rows: Sequence[_Row]) -> list[Example]:
+    """Folds as given; by source recording where none is. All or none must be given."""
+    given = [row.fold for row in rows if row.fold is not None]
+    if given and len(given) < len(rows):
+        lost = next(row for row in rows if row.fold is None)
+        raise DataError(
+            f"{len(given)} of {len(rows)} clips have a fold and {lost.path.name} has none. "
+            "Give every clip a fold, or none."
+        )
+    folds = given or by_source([Piece(row.source, row.label) for row in rows])
+    return [
+        Example(row.path, fold, row.label, row.source)
+        for row, fold in zip(rows, folds, strict=True)
+    ]
+
+
+def class_names(examples: Sequence[Example]) -> tuple[str, ...]:
+    return tuple(sorted({example.label for example in examples}))
+
+
+def fold_numbers(examples: Sequence[Example]) -> tuple[int, ...]:
+    return tuple(sorted({example.fold for example in examples}))
+
+
+def fingerprint(examples: Sequence[Example]) -> str:
+    """Twelve hex digits that change when a clip, a label or a fold does; not with the place."""
+    listed = "\n".join(f"{e.path.name} {e.fold} {e.label}" for e in examples)
+    return hashlib.sha256(listed.encode()).hexdigest()[:12]
+
+
+def told(examples: Sequence[Example]) -> str:
+    """One line for a person."""
+    folds = Counter(example.fold for example in examples)
+    each = ", ".join(f"{fold}: {folds[fold]}" for fold in sorted(folds))
+    return f"{len(examples)} clips of {len(class_names(examples))} classes; folds {each}"

@@ -1,0 +1,92 @@
+"""Sounds on disk → windows of samples, decoded once by the code that serves users."""
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import NamedTemporaryFile
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from ml.audio.decode import read
+from ml.errors import AudioError
+from ml.features import FeatureConfig
+from training.data.index import DataError, Example, class_names
+
+
+@dataclass(frozen=True, slots=True)
+class Windows:
+    """What is learned from. Row by row: a piece of a clip, its class, and which clip it is of.
+
+    samples: (windows, samples) int16, memory-mapped · labels, clips: (windows,) int64.
+    """
+
+    samples: Tensor
+    labels: Tensor
+    clips: Tensor
+
+    def of(self, examples: Sequence[Example], folds: Sequence[int]) -> Tensor:
+        """The rows of those folds' clips."""
+        wanted = torch.tensor([example.fold in folds for example in examples])
+        return wanted[self.clips].nonzero().flatten()
+
+
+def cut(waveform: NDArray[np.float32], samples: int) -> Iterator[NDArray[np.float32]]:
+    """Windows of exactly `samples`, one after the other.
+
+    A rest of at least half a window is filled up with zeros, a shorter one is left out. A clip
+    that is shorter than the window gives one, filled up.
+    """
+    for start in range(0, max(len(waveform), 1), samples):
+        piece = waveform[start : start + samples]
+        if start == 0 or 2 * len(piece) >= samples:
+            yield np.pad(piece, (0, samples - len(piece)))
+
+
+def load_windows(examples: Sequence[Example], features: FeatureConfig, folder: Path) -> Windows:
+    """Decoded once into `folder`, and memory-mapped from there.
+
+    The cache is named after the files, their sizes and times, and the features: other data,
+    another cache. Raises DataError, which names the file.
+    """
+    listed = []
+    for example in examples:
+        if not example.path.is_file():
+            raise DataError(f"{example.path} is in the list of clips, but there is no such file.")
+        stat = example.path.stat()
+        listed.append(f"{example.path.resolve()} {stat.st_size} {stat.st_mtime_ns}")
+    sound = (features.sample_rate, features.window_samples)
+    digest = hashlib.sha256("\n".join([str(sound), *listed]).encode())
+    cache = folder / f"waveforms-{digest.hexdigest()[:12]}.windows"
+    row = np.dtype([("clip", np.int32), ("samples", np.int16, (features.window_samples,))])
+    if not cache.is_file():
+        folder.mkdir(parents=True, exist_ok=True)
+        # Each under a name of its own: two trainings may begin at once.
+        with NamedTemporaryFile(dir=folder, suffix=".partial", delete=False) as file:
+            for clip, example in enumerate(examples):
+                for piece in cut(_decoded(example, features.sample_rate), features.window_samples):
+                    store = np.zeros(1, row)
+                    store["clip"] = clip
+                    store["samples"] = np.clip(np.round(piece * 32767), -32768, 32767)
+                    file.write(store.tobytes())
+        Path(file.name).replace(cache)
+    stored = np.memmap(cache, dtype=row, mode="c")
+    names = class_names(examples)
+    classes = torch.tensor([names.index(example.label) for example in examples])
+    clips = torch.from_numpy(stored["clip"].astype(np.int64))
+    return Windows(torch.from_numpy(stored["samples"]), classes[clips], clips)
+
+
+def _decoded(example: Example, sample_rate: int) -> NDArray[np.float32]:
+    try:
+        return read(example.path, sample_rate).waveform
+    except AudioError as error:
+        raise DataError(f"{example.path}: {error.detail} {error.hint}") from error
+
+
+def to_float(samples: Tensor) -> Tensor:
+    """int16 → float32 in [-1, 1]."""
+    return samples.float() / 32767

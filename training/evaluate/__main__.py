@@ -1,0 +1,8 @@
+"""`python -m training.evaluate`."""
+
+import sys
+
+from training.evaluate.measure import main
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,247 @@
+"""How good a checkpoint is: `python -m training.evaluate CHECKPOINT`.
+
+Measured by the code that serves users, on the files themselves. Prints one line of JSON; `--out`
+writes everything.
+"""
+
+import argparse
+import dataclasses
+import hashlib
+import json
+import platform
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors.torch import load_file
+
+from ml import checkpoint
+from ml.audio.decode import read
+from ml.checkpoint import CheckpointError, CheckpointInfo
+from ml.errors import AudioError
+from ml.inference import Classifier
+from training.cli import NO_DATA
+from training.config import esc50_dir
+from training.data.index import DataError, Example, fold_numbers, name_of, read_index
+from training.evaluate import report
+from training.evaluate.calibration import fit_temperature
+from training.evaluate.metrics import Predictions, accuracy, class_indices
+
+CHUNK_FILES = 16
+FITTED = "The temperature was fitted on fold {fold}."
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    answered: Predictions
+    speed: report.Speed
+
+
+def listen(classifier: Classifier, examples: Sequence[Example]) -> Heard:
+    """Raises DataError for a file that cannot be read or has a class of another data set."""
+    info = classifier.info
+    foreign = {example.label for example in examples} - set(info.classes)
+    if foreign:
+        raise DataError(f"The checkpoint does not know the class {', '.join(sorted(foreign))}.")
+    logits, clips, times_s = [], [], []
+    for first in range(0, len(examples), CHUNK_FILES):
+        part = examples[first : first + CHUNK_FILES]
+        waveforms = [_waveform(example, info.features.sample_rate) for example in part]
+        started = time.perf_counter()
+        results = classifier.answers(waveforms)
+        times_s.append((len(part), time.perf_counter() - started))
+        for clip, result in enumerate(results, first):
+            # Of a long clip only probabilities are kept; their logarithms are logits as well.
+            windows = np.log(result.window_probabilities.clip(1e-30)) * info.temperature
+            logits.append(windows)
+            clips += [clip] * len(windows)
+    counted = times_s[1:] or times_s  # the first forward pass warms up
+    speed = report.Speed(
+        clips_per_s=round(sum(n for n, _ in counted) / sum(s for _, s in counted), 1),
+        device=str(classifier.device.type),
+        precision=str(classifier.precision).removeprefix("torch."),
+        threads=torch.get_num_threads(),
+        machine=machine(classifier.device),
+    )
+    labels = class_indices([example.label for example in examples], info.classes)
+    answered = Predictions(np.concatenate(logits), np.array(clips), labels)
+    return Heard(answered, speed)
+
+
+def machine(device: torch.device) -> str:
+    """What the card or the processor calls itself, "" where it does not say."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    told = Path("/proc/cpuinfo")
+    lines = told.read_text().splitlines() if told.exists() else []
+    named = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return named[0] if named else platform.processor()
+
+
+def _waveform(example: Example, sample_rate: int) -> np.ndarray:
+    try:
+        return read(example.path, sample_rate).waveform
+    except (AudioError, OSError) as error:
+        raise DataError(f"{example.path}: {error}") from error
+
+
+def share_right(classifier: Classifier, examples: Sequence[Example]) -> float:
+    """Top-1 accuracy, 0 to 1. Raises DataError."""
+    answered = listen(classifier, examples).answered
+    return accuracy(answered.probabilities(classifier.info.temperature), answered.labels)
+
+
+def weights_digest(path: Path) -> str:
+    """12 hex digits of the weights alone: the header may change, and they are the same."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        file.seek(int.from_bytes(file.read(8), "little"), 1)
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()[:12]
+
+
+def measure(
+    path: Path, examples: Sequence[Example], fold: int, heard: Heard, data: str = ""
+) -> report.Evaluation:
+    """The whole report, by the header as it is now. data: if not that which was learned from."""
+    info = checkpoint.read_info(path)
+    subject = report.Subject(
+        checkpoint=path.name,
+        weights=weights_digest(path),
+        classes=info.classes,
+        temperature=info.temperature,
+        data=data or info.data,
+        fold=fold,
+        folds_seen=info.folds_seen,
+        files=tuple(example.path.name for example in examples),
+        notes=info.notes,
+        fitted_here=FITTED.format(fold=fold) in info.notes,
+    )
+    return report.evaluation(subject, heard.answered, heard.speed)
+
+
+def set_temperature(path: Path, fold: int, answered: Predictions) -> float:
+    """Fit it, and write it into the checkpoint's header."""
+    info = checkpoint.read_info(path)
+    temperature = fit_temperature(answered)
+    notes = [note for note in info.notes if not note.startswith(FITTED.partition("{")[0])]
+    notes.append(FITTED.format(fold=fold))
+    change_header(path, temperature=temperature, notes=tuple(notes))
+    return temperature
+
+
+def change_header(path: Path, **values: Any) -> None:
+    """Give fields of a checkpoint's header other values; the weights stay."""
+    info = dataclasses.replace(checkpoint.read_info(path), **values)
+    checkpoint.save(path, load_file(path), info)
+
+
+# --- predictions on disk ------------------------------------------------------------------
+
+
+def stored(file: Path, path: Path, examples: Sequence[Example], info: CheckpointInfo) -> Heard:
+    """Predictions from `file`; it is made if it is not there. Raises DataError."""
+    key = [weights_digest(path), *(f"{e.path.name} {e.label}" for e in examples)]
+    if not file.is_file():
+        heard = listen(Classifier.load(path), examples)
+        one, speed = heard.answered, json.dumps(dataclasses.asdict(heard.speed))
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with file.open("wb") as target:
+            np.savez(target, logits=one.logits, clips=one.clips, labels=one.labels,
+                     classes=info.classes, key=key, speed=speed)  # fmt: skip
+        return heard
+    with np.load(file) as kept:
+        if kept["key"].tolist() != key:
+            raise DataError(f"{file} holds answers of other weights or about other clips.")
+        answered = Predictions(kept["logits"], kept["clips"], kept["labels"])
+        return Heard(answered, report.Speed(**json.loads(str(kept["speed"]))))
+
+
+def parse(argv: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m training.evaluate", description=__doc__)
+    add = parser.add_argument
+    add("checkpoint", type=Path, nargs="?", default=checkpoint.default_path())
+    add("--data", type=Path, default=esc50_dir(), help="as for training; default: ESC50_DIR")
+    add("--fold", type=int, help="default: the last one that the weights have not seen")
+    add("--out", type=Path, nargs="?", const=Path(), metavar="DIR",
+        help="write JSON, Markdown and pictures; without DIR beside the checkpoint")  # fmt: skip
+    add("--no-speed", action="store_true", help="leave it out: this machine is busy otherwise")
+    add("--logits", type=Path, metavar="FILE.npz", help="keep the answers, or use those kept")
+    add("--fit-temperature", action="store_true",
+        help="fit it on this fold, and write it into the checkpoint")  # fmt: skip
+    options = parser.parse_args(argv)
+    if options.data is None or not options.data.exists():
+        parser.error(NO_DATA)
+    return options
+
+
+def main(argv: list[str] | None = None) -> int:
+    options = parse(argv)
+    try:
+        return run(options)
+    except (DataError, CheckpointError) as error:
+        print(error, file=sys.stderr)
+        return 1
+
+
+def run(options: argparse.Namespace) -> int:
+    path = options.checkpoint
+    info = checkpoint.read_info(path)
+    everything = read_index(options.data)
+    fold = options.fold or _unseen(fold_numbers(everything), info)
+    examples = [example for example in everything if example.fold == fold]
+    if not examples:
+        raise DataError(f"There is no clip of fold {fold} in {options.data}.")
+    if options.fit_temperature and fold in info.folds_seen:
+        raise DataError(
+            f"The weights have seen fold {fold}, and are too sure of it: a temperature fitted "
+            "there would be wrong. Use another fold."
+        )
+    if options.logits:
+        heard = stored(options.logits, path, examples, info)
+    else:
+        heard = listen(Classifier.load(path), examples)
+    if options.fit_temperature:
+        set_temperature(path, fold, heard.answered)
+    measured = measure(path, examples, fold, heard, name_of(options.data))
+    if options.no_speed:
+        measured = dataclasses.replace(measured, speed=None)
+    if options.out is not None:
+        report.write(measured, path.parent if options.out == Path() else options.out)
+    print(json.dumps(summary(measured, checkpoint.identity(path))))
+    return 0
+
+
+def _unseen(folds: Sequence[int], info: CheckpointInfo) -> int:
+    unseen = [fold for fold in folds if fold not in info.folds_seen]
+    if not unseen:
+        raise DataError("The weights have seen every fold of this data: say which, with --fold.")
+    return unseen[-1]
+
+
+def summary(measured: report.Evaluation, identity: str) -> dict[str, object]:
+    told = {
+        "checkpoint": identity,
+        "fold": measured.fold,
+        "folds_seen": measured.folds_seen,
+        "seen": measured.seen,
+        "clips": measured.clips,
+        "accuracy": round(measured.accuracy, 4),
+        "accuracy_top3": round(measured.accuracy_top3, 4),
+        "temperature": measured.temperature,
+        "ece": round(measured.calibration.ece, 4),
+        "ece_if_perfect": [round(edge, 4) for edge in measured.calibration.band],
+    }
+    if measured.calibration_uncorrected:
+        told["ece_with_temperature_1"] = round(measured.calibration_uncorrected.ece, 4)
+    if measured.calibration_crossed:
+        told["ece_crossed"] = round(measured.calibration_crossed.ece, 4)
+    if measured.speed:
+        told["clips_per_s"] = measured.speed.clips_per_s
+    return told

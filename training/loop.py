@@ -1,0 +1,271 @@
+"""The loop: what one epoch of training does, and what must survive between two."""
+
+import copy
+import logging
+import warnings
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from ml.features import LogMel
+from ml.model import AudioCNN
+from training.augment import augmented
+from training.config import Recipe
+from training.data.windows import to_float
+
+logger = logging.getLogger(__name__)
+
+
+# Non-finite steps of one epoch that are blamed on chance; the next one ends bf16, or the run.
+TOLERATED_STEPS = 1
+
+
+class Diverged(Exception):
+    """The loss or its gradients are not finite in fp32."""
+
+
+@dataclass(slots=True)
+class Run:
+    """Everything that changes while training, and so must survive a kill.
+
+    `average` is the network that is shipped: the mean of the weights' last steps, or the model
+    itself where the recipe asks for none.
+    precision: the recipe's, until bf16 fails repeatedly; then "fp32" to the end ·
+    skipped_steps: those whose loss or gradients were not finite.
+    """
+
+    model: AudioCNN
+    average: AudioCNN
+    optimiser: torch.optim.Optimizer
+    schedule: torch.optim.lr_scheduler.LRScheduler
+    generator: torch.Generator
+    precision: str = "fp32"
+    skipped_steps: int = 0
+    epoch: int = 0
+    best_epoch: int = 0
+    best_accuracy: float = -1.0
+
+    def state(self) -> dict[str, object]:
+        cuda = torch.cuda.is_available()
+        return {
+            "model": self.model.state_dict(),
+            "average": self.average.state_dict(),
+            "optimiser": self.optimiser.state_dict(),
+            "schedule": self.schedule.state_dict(),
+            "generator": self.generator.get_state(),
+            "torch_rng": torch.get_rng_state(),
+            "cuda_rng": torch.cuda.get_rng_state() if cuda else None,
+            "precision": self.precision,
+            "skipped_steps": self.skipped_steps,
+            "epoch": self.epoch,
+            "best": (self.best_epoch, self.best_accuracy),
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        self.model.load_state_dict(state["model"])
+        self.average.load_state_dict(state["average"])
+        self.optimiser.load_state_dict(state["optimiser"])
+        self.schedule.load_state_dict(state["schedule"])
+        self.generator.set_state(state["generator"])
+        torch.set_rng_state(state["torch_rng"])
+        if state["cuda_rng"] is not None and torch.cuda.is_available():
+            torch.cuda.set_rng_state(state["cuda_rng"])
+        self.precision = state["precision"]
+        self.skipped_steps = state["skipped_steps"]
+        self.epoch = state["epoch"]
+        self.best_epoch, self.best_accuracy = state["best"]
+
+
+def start(recipe: Recipe, classes: int, steps_per_epoch: int, device: torch.device) -> Run:
+    torch.manual_seed(recipe.seed)
+    model = AudioCNN(classes).to(device).to(memory_format=torch.channels_last)
+    matrices = [p for p in model.parameters() if p.ndim > 1]
+    vectors = [p for p in model.parameters() if p.ndim <= 1]
+    optimiser = torch.optim.AdamW(
+        [
+            {"params": matrices, "weight_decay": recipe.weight_decay},
+            {"params": vectors, "weight_decay": 0.0},
+        ],
+        lr=recipe.learning_rate,
+        fused=device.type == "cuda",
+    )
+    schedule = torch.optim.lr_scheduler.OneCycleLR(
+        optimiser,
+        recipe.learning_rate,
+        total_steps=recipe.epochs * steps_per_epoch,
+        pct_start=recipe.warm_up,
+    )
+    generator = torch.Generator().manual_seed(recipe.seed)
+    average = copy.deepcopy(model) if recipe.ema else model
+    return Run(model, average, optimiser, schedule, generator, recipe.precision)
+
+
+@torch.no_grad()
+def follow(average: nn.Module, model: nn.Module, decay: float) -> None:
+    """Move the average's weights towards the model's; its buffers are copied."""
+    torch._foreach_lerp_(list(average.parameters()), list(model.parameters()), 1 - decay)
+    torch._foreach_copy_(list(average.buffers()), list(model.buffers()))
+
+
+def settle(samples: Tensor, device: torch.device) -> Tensor:
+    """All windows in the GPU's memory where they take less than half of what is free there."""
+    if device.type != "cuda":
+        return samples
+    free_bytes, _ = torch.cuda.mem_get_info(device)
+    return samples.to(device) if 2 * samples.nbytes < free_bytes else samples
+
+
+def batches(samples: Tensor, order: Tensor, batch: int, device: torch.device) -> Iterator[Tensor]:
+    """samples[order] on `device`, `batch` rows at a time, the next one fetched meanwhile."""
+
+    def fetch(rows: Tensor) -> Tensor:
+        part = samples[rows.to(samples.device)]
+        if device.type == "cuda" and part.device.type == "cpu":
+            part = part.pin_memory()
+        return part.to(device, non_blocking=True)
+
+    with ThreadPoolExecutor(1) as ahead:
+        waiting: Future[Tensor] | None = None
+        for rows in order.split(batch):
+            ready, waiting = waiting, ahead.submit(fetch, rows)
+            if ready is not None:
+                yield ready.result()
+        if waiting is not None:
+            yield waiting.result()
+
+
+def train_epoch(
+    run: Run,
+    recipe: Recipe,
+    log_mel: LogMel,
+    samples: Tensor,
+    labels: Tensor,
+    rows: Tensor,
+    on_step: Callable[[int, Tensor], None],
+) -> float:
+    """samples: (windows, n) int16 · labels: (windows,) int64 · rows: which are learned from.
+
+    `on_step` is told the step and its loss, a scalar still on the device. A step whose loss or
+    gradients are not finite changes nothing; see `_on_skipped`. Returns the mean loss of the
+    others. Raises Diverged.
+    """
+    device = run.model.fc.weight.device
+    order = rows[torch.randperm(len(rows), generator=run.generator)]
+    progress = run.epoch / recipe.epochs
+    run.model.train()
+    losses = []
+    skipped_before = run.skipped_steps
+    parts = zip(
+        batches(samples, order, recipe.batch, device), order.split(recipe.batch), strict=True
+    )
+    for step, (part, chosen) in enumerate(parts):
+        targets = F.one_hot(labels[chosen], run.model.fc.out_features).float().to(device)
+        picture, targets = augmented(
+            to_float(part), targets, recipe, log_mel, progress, run.generator
+        )
+        loss = take_step(run, picture, targets, recipe)
+        if loss is None:
+            _on_skipped(run, run.skipped_steps - skipped_before)
+            continue
+        losses.append(loss)
+        on_step(step, loss)
+    if not losses:
+        raise _diverged(run)
+    run.epoch += 1
+    return torch.stack(losses).double().mean().item()
+
+
+def take_step(run: Run, picture: Tensor, targets: Tensor, recipe: Recipe) -> Tensor | None:
+    """Learn from one batch. Returns the loss, or None where it or a gradient is not finite: then
+    weights, averages and statistics stay as they were, and only the schedule moves on."""
+    statistics = [buffer.clone() for buffer in run.model.buffers()]
+    loss = loss_of(run.model, picture, targets, recipe, run.precision)
+    run.optimiser.zero_grad(set_to_none=True)
+    loss.backward()
+    gradients = [p.grad for p in run.model.parameters() if p.grad is not None]
+    norm = torch.nn.utils.get_total_norm(gradients)
+    finite = bool(torch.isfinite(loss.detach() + norm))
+    if finite:
+        run.optimiser.step()
+    else:
+        run.skipped_steps += 1
+        torch._foreach_copy_(list(run.model.buffers()), statistics)
+    with warnings.catch_warnings():
+        # PyTorch warns where the very first optimiser step was skipped.
+        warnings.filterwarnings("ignore", "Detected call of `lr_scheduler.step", UserWarning)
+        run.schedule.step()
+    if not finite:
+        return None
+    if recipe.ema:
+        follow(run.average, run.model, recipe.ema)
+    return loss.detach()
+
+
+def _on_skipped(run: Run, in_this_epoch: int) -> None:
+    """One skipped step an epoch is tolerated; at the next bf16 gives way to fp32, and in fp32 the
+    run has diverged."""
+    if in_this_epoch <= TOLERATED_STEPS:
+        return
+    if run.precision == "fp32":
+        raise _diverged(run)
+    logger.warning(
+        "Epoch %d: %d steps were not finite in bf16 and were skipped; training goes on in fp32.",
+        run.epoch + 1,
+        in_this_epoch,
+    )
+    run.precision = "fp32"
+
+
+def _diverged(run: Run) -> Diverged:
+    return Diverged(
+        f"The loss of epoch {run.epoch + 1} is not finite in {run.precision}: "
+        "try a lower learning_rate."
+    )
+
+
+def loss_of(
+    model: AudioCNN, picture: Tensor, targets: Tensor, recipe: Recipe, precision: str
+) -> Tensor:
+    """Cross-entropy with soft targets (batch, classes)."""
+    with torch.autocast(picture.device.type, torch.bfloat16, enabled=precision == "bf16"):
+        logits = model(picture.contiguous(memory_format=torch.channels_last)).logits
+    return F.cross_entropy(logits.float(), targets, label_smoothing=recipe.label_smoothing)
+
+
+@torch.inference_mode()
+def answers(
+    model: AudioCNN, log_mel: LogMel, samples: Tensor, rows: Tensor, recipe: Recipe, precision: str
+) -> Tensor:
+    """Logits (rows, classes), float32 on the CPU, for the windows as they are.
+
+    A batch that is not finite in bf16 is computed again in fp32.
+    """
+    device = model.fc.weight.device
+    model.eval()
+    logits = []
+    for part in batches(samples, rows, 2 * recipe.batch, device):
+        picture = log_mel(to_float(part)).contiguous(memory_format=torch.channels_last)
+        with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16"):
+            found = model(picture).logits.float().cpu()
+        logits.append(found if torch.isfinite(found).all() else model(picture).logits.cpu())
+    return torch.cat(logits)
+
+
+@torch.inference_mode()
+def decibel_statistics(
+    log_mel: LogMel, samples: Tensor, rows: Tensor, batch: int
+) -> tuple[float, float]:
+    """Mean and standard deviation, in dB, over all cells of those windows."""
+    count, total, squares = 0, 0.0, 0.0
+    for part in batches(samples, rows, batch, log_mel.bank.device):
+        decibels = log_mel.decibels(to_float(part)).double()
+        count += decibels.numel()
+        total += decibels.sum().item()
+        squares += decibels.square().sum().item()
+    mean = total / count
+    return mean, (squares / count - mean**2) ** 0.5

@@ -1,0 +1,113 @@
+"""TensorBoard: how a run goes, for eyes and ears. Read by `make tensorboard`."""
+
+import dataclasses
+import io
+from collections.abc import Sequence
+
+import numpy as np
+from PIL import Image
+from torch import Tensor
+from torch.utils.tensorboard import SummaryWriter
+
+from ml.rendering.png import picture
+from training.cli import Plan
+from training.data.windows import to_float
+from training.evaluate import plots
+from training.evaluate.metrics import Predictions, accuracy, by_class, confusion, log_loss, worst
+
+PICTURES, MISTAKES = 8, 8
+TEST_NOTE = (
+    "**Accuracy/Test** and **Loss/Test** are of fold {fold}, which the weights never learn from. "
+    "It is measured {when} and decides nothing: no epoch, no setting, no weight depends on it."
+)
+VALIDATION_NOTE = (
+    "**Accuracy/Validation** and **Loss/Validation** are of fold {fold}{chooses}. Losses are plain "
+    "cross-entropy; Loss/Train is of augmented sounds and smoothed labels, and so is higher."
+)
+
+
+class Curves:
+    """Steps are epochs. A run that goes on removes what it had written past `epoch`."""
+
+    def __init__(self, plan: Plan, epoch: int) -> None:
+        folder = plan.out / "tensorboard"
+        self.plan = plan
+        self.writer = SummaryWriter(str(folder), purge_step=epoch + 1)
+        if epoch == 0:
+            self.writer.add_text("Read me", "\n\n".join(_notes(plan)), 0)
+
+    def trained(self, epoch: int, loss: float, rate: float, skipped_steps: int) -> None:
+        """skipped_steps: of the whole run so far, because they were not finite."""
+        self.writer.add_scalar("Loss/Train", loss, epoch)
+        self.writer.add_scalar("Learning_Rate", rate, epoch)
+        self.writer.add_scalar("Skipped_Steps", skipped_steps, epoch)
+
+    def measured(
+        self, epoch: int, fold: str, answered: Predictions, classes: Sequence[str]
+    ) -> float:
+        """fold: "Validation" or "Test". Returns the accuracy."""
+        probabilities = answered.probabilities()
+        right = accuracy(probabilities, answered.labels)
+        self.writer.add_scalar(f"Accuracy/{fold}", right, epoch)
+        self.writer.add_scalar(f"Loss/{fold}", log_loss(probabilities, answered.labels), epoch)
+        table = confusion(probabilities, answered.labels)
+        for name, share in zip(classes, by_class(table), strict=True):
+            if share is not None:
+                self.writer.add_scalar(f"{fold} by class/{name}", share, epoch)
+        return right
+
+    def looked_into(
+        self,
+        epoch: int,
+        fold: str,
+        answered: Predictions,
+        classes: Sequence[str],
+        samples: Tensor,
+    ) -> None:
+        """The confusion matrix, and the worst mistakes to listen to.
+
+        samples: (windows, n) int16, row by row those of `answered`.
+        """
+        probabilities = answered.probabilities()
+        table = confusion(probabilities, answered.labels)
+        drawn = np.asarray(plots.confusion(table, classes).convert("RGB"))
+        self.writer.add_image(f"{fold}/Confusion", drawn, epoch, dataformats="HWC")
+        rate = self.plan.features.sample_rate
+        for place, clip in enumerate(worst(probabilities, answered.labels, MISTAKES), 1):
+            window = int(np.flatnonzero(answered.clips == clip)[0])
+            name = classes[answered.labels[clip]]
+            answer = classes[probabilities[clip].argmax()]
+            sound = to_float(samples[window])[None].clamp(-1, 1)
+            tag = f"{fold} mistakes/{place}"
+            self.writer.add_audio(tag, sound, epoch, sample_rate=rate)
+            told = f"{name}, heard as {answer} ({probabilities[clip].max():.0%})"
+            self.writer.add_text(tag, told, epoch)
+
+    def shown(self, epoch: int, shown: Tensor) -> None:
+        """What the network sees in training. shown: (batch, 1, mels, frames)."""
+        for place, one in enumerate(shown[:PICTURES].cpu().numpy()):
+            png = picture(one[0], -2.5, 2.5).png
+            image = np.asarray(Image.open(io.BytesIO(png)).convert("RGB"))
+            self.writer.add_image(f"Seen in training/{place}", image, epoch, dataformats="HWC")
+
+    def close(self, figures: dict[str, float]) -> None:
+        """figures: what the run came to, beside its settings."""
+        settings = dataclasses.asdict(self.plan.recipe)
+        settings |= {"folds": " ".join(map(str, self.plan.folds))}
+        named = {f"hparam/{name}": value for name, value in figures.items()}
+        after = self.plan.recipe.epochs + 1  # so that they too are written once
+        self.writer.add_hparams(settings, named, run_name=".", global_step=after)
+        self.writer.close()
+
+
+def _notes(plan: Plan) -> list[str]:
+    notes = [f"Folds {', '.join(map(str, plan.folds))} are learned from."]
+    if plan.validation_fold is not None:
+        chooses = ", which chooses the epoch that is kept" if plan.keep == "best" else ""
+        notes.append(VALIDATION_NOTE.format(fold=plan.validation_fold, chooses=chooses))
+    if plan.test_fold is not None:
+        when = "after the last epoch"
+        if plan.watch:
+            when = f"every {plan.watch} epochs for these curves, and {when},"
+        notes.append(TEST_NOTE.format(fold=plan.test_fold, when=when))
+    return notes
