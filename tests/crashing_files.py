@@ -16,9 +16,9 @@ import os, sys
 if "ml.audio.decoder_process" in sys.orig_argv:
     import ctypes, json, socket, time
     sys.path.insert(0, os.getcwd())
-    import ml.formats
+    import ml.audio.formats
     from ml.errors import AudioError
-    is_cut = ml.formats.is_cut
+    is_cut = ml.audio.formats.is_cut
     def tell(what):
         raise AudioError("told", str(what), "")
     def attempt(act):
@@ -35,7 +35,7 @@ if "ml.audio.decoder_process" in sys.orig_argv:
         if mark:
             exec(rest.split(b"\\n")[0])
         return is_cut(file, name)
-    ml.formats.is_cut = poisoned
+    ml.audio.formats.is_cut = poisoned
 """
 
 CRASH = "ctypes.string_at(0)"

@@ -141,9 +141,9 @@ class House:
     def results_of(self, person: "Person") -> dict[str, Path]:
         """Each finished analysis of a person, as the database has it, and the folder it names."""
         asked = (
-            "from classifier.models import Analysis; from classifier import files; import json; "
+            "from classifier.models import Analysis; from classifier import storage; import json; "
             f"rows = Analysis.objects.filter(owner__username='{person.name}', state='done'); "
-            "found = [[str(r.pk), str(files.analysis_folder(r.pk, r.token))] for r in rows]; "
+            "found = [[str(r.pk), str(storage.analysis_folder(r.pk, r.token))] for r in rows]; "
             "print(json.dumps(found))"
         )
         rows = json.loads(self.manage("shell", "--no-imports", "-c", asked).splitlines()[-1])

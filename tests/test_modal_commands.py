@@ -153,7 +153,7 @@ def classified_with_modals_own_client(
     """As a worker does it, in a process that knows this cloud only: its probabilities, as JSON."""
     script = (
         "import json; from ml import checkpoint; from tasks.remote import RemoteClassifier; "
-        "from tests import cast; there = RemoteClassifier(checkpoint.SHIPPED); "
+        "from tests import fixtures; there = RemoteClassifier(checkpoint.SHIPPED); "
         f"result, = there.classify([fixtures.noise({seconds})]); "
         "print(json.dumps(result.probabilities.tolist()))"
     )

@@ -264,7 +264,7 @@ def test_it_gains_no_privilege_and_leaves_no_core(decoder: Decoder, poison: Pois
 def test_it_dies_with_its_parent_even_in_the_middle_of_a_file(poison: Poison, what: str) -> None:
     """Also with one that was killed and could close nothing."""
     script = (
-        "import sys; from ml.decoder import Decoder; decoder = Decoder(); decoder._ready(); "
+        "import sys; from ml.audio.decoder import Decoder; decoder = Decoder(); decoder._ready(); "
         "print(decoder.pid, flush=True); decoder.read(sys.argv[1], 32000)"
     )
     with subprocess.Popen(
@@ -282,7 +282,7 @@ def test_it_dies_with_its_parent_even_in_the_middle_of_a_file(poison: Poison, wh
 def test_limits_that_were_set_before_are_no_obstacle(fine: Path) -> None:
     """As for a service whose administrator gave it limits of its own."""
     script = (
-        "import resource as r, sys; from ml.decoder import Decoder; "
+        "import resource as r, sys; from ml.audio.decoder import Decoder; "
         "r.setrlimit(r.RLIMIT_AS, (900 << 20,) * 2); r.setrlimit(r.RLIMIT_CPU, (50, 50)); "
         "decoder = Decoder(); print(decoder.read(sys.argv[1], 32000).duration_s); decoder.close()"
     )
@@ -313,8 +313,8 @@ def gone(pid: int | None) -> bool:
 
 
 def _offers(what: str) -> bool:
-    script = "from ml import confine; import os; print([confine.leave_network()]); "
-    script += "print(confine.confine(os.getppid()))"
+    script = "from ml.audio import sandbox; import os; print([sandbox.leave_network()]); "
+    script += "print(sandbox.confine(os.getppid()))"
     done = subprocess.run(
         [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True
     )
