@@ -1,8 +1,8 @@
-"""Whether the evidence is what decided: `python -m bench.faithfulness CHECKPOINT --fold K`.
+"""Whether the attribution is what decided: `python -m bench.faithfulness CHECKPOINT --fold K`.
 
 Of every clip of a fold the cells of the spectrogram that spoke most for the network's own answer
 are taken away, or kept alone, through the sound: mask → spectrum → sound → network. Beside it, as
-controls, equally many cells elsewhere. `--write` renews docs/evidence.md and its picture.
+controls, equally many cells elsewhere. `--write` renews docs/attribution.md and its picture.
 """
 
 import argparse
@@ -19,13 +19,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
-from bench.evidence_methods import METHODS, Method, chosen
-from bench.faithfulness_paper import write
+from bench.attribution_methods import METHODS, Method, chosen
+from bench.faithfulness_report import write
 from ml import checkpoint
 from ml.audio.decode import read
 from ml.explain.masking import Masking, audible, resized
 from ml.inference import Classifier
-from ml.model import Heard
+from ml.model import ModelOutput
 from training.cli import NO_DATA
 from training.config import esc50_dir
 from training.data.index import Example, read_index
@@ -72,7 +72,7 @@ class Study:
 
     def listen(self, waveforms: Tensor) -> NDArray[np.float32]:
         """(clips, classes), as a user would be answered."""
-        found = self.classifier.answers(list(waveforms.numpy()))
+        found = self.classifier.predict(list(waveforms.numpy()))
         return np.stack([one.probabilities for one in found])
 
     def parts(self, masks: Tensor) -> Parts:
@@ -92,14 +92,14 @@ def maps_of(
     """(clips, H, W), and milliseconds of processor time for one, the forward pass not counted."""
     found, seconds = [], []
     for sounds, asked in zip(waveforms.split(BATCH), classes.split(BATCH), strict=True):
-        heard = hear(classifier, sounds)
+        output = hear(classifier, sounds)
         started = time.process_time()
-        found.append(method(heard, classifier.info.features.silence, asked).detach().float())
+        found.append(method(output, classifier.info.features.silence, asked).detach().float())
         seconds.append((time.process_time() - started) / len(sounds))
     return torch.cat(found), 1000 * float(np.median(seconds))
 
 
-def hear(classifier: Classifier, waveforms: Tensor) -> Heard:
+def hear(classifier: Classifier, waveforms: Tensor) -> ModelOutput:
     picture = classifier.log_mel(waveforms).contiguous(memory_format=torch.channels_last)
     with torch.enable_grad(), torch.autocast(
         picture.device.type, classifier.precision, enabled=classifier.precision != torch.float32
@@ -163,7 +163,7 @@ def share(won: NDArray[np.bool_], rows: NDArray[np.bool_]) -> float | None:
 
 def in_own_half(study: Study, methods: dict[str, Method]) -> dict[str, float]:
     """Halves of two clips of different classes, one after the other: how much of each class'
-    evidence lies in the half that is its own. Half of it would be chance."""
+    attribution lies in the half that is its own. Half of it would be chance."""
     draw = np.random.default_rng(SEED)
     sure = np.flatnonzero(study.right & (study.before > SURE))
     drawn = (draw.choice(sure, 2, replace=False) for _ in range(100 * PAIRS))
@@ -190,7 +190,7 @@ def measure(path: Path, examples: Sequence[Example], fold: int) -> dict[str, Any
     study = Study(Classifier.load(path), examples)
     asked = torch.from_numpy(study.answers)
     random = curves(study, blocks(len(examples), study.size))
-    told: dict[str, Any] = {
+    payload: dict[str, Any] = {
         "checkpoint": checkpoint.identity(path),
         "folds seen": study.classifier.info.folds_seen,
         "fold": fold,
@@ -207,23 +207,23 @@ def measure(path: Path, examples: Sequence[Example], fold: int) -> dict[str, Any
         found = curves(study, maps)
         elsewhere = study.parts(moved(top_cells(maps, SHARES[BAR], study.size)))
         controls = {"blocks": random[BAR], "moved": elsewhere}
-        told["methods"][name] = figures(study, found, controls) | {
+        payload["methods"][name] = figures(study, found, controls) | {
             "milliseconds": round(milliseconds, 1),
             "moved": {k: round(float(getattr(elsewhere, k).mean()), 3) for k in ("kept", "rest")},
         }
-        print(name, json.dumps(told["methods"][name]), flush=True)
+        print(name, json.dumps(payload["methods"][name]), flush=True)
         if method is chosen:
             played = study.parts(mask := audible(maps))
-            told["played"] = {
+            payload["played"] = {
                 "kept": round(float(played.kept.mean()), 3),
                 "rest": round(float(played.rest.mean()), 3),
                 "mean of the mask": round(float(mask.mean()), 3),
                 "kept keeps half": share(played.kept > study.before / 2, study.before > 0),
                 "rest loses half": share(played.rest < study.before / 2, study.before > 0),
             }
-            told["grid"] = list(maps.shape[1:])
-    told["in own half"] = in_own_half(study, METHODS)
-    return told
+            payload["grid"] = list(maps.shape[1:])
+    payload["in own half"] = in_own_half(study, METHODS)
+    return payload
 
 
 def main() -> None:
@@ -233,15 +233,15 @@ def main() -> None:
     add("--data", type=Path, default=esc50_dir(), help="default: ESC50_DIR")
     add("--fold", type=int, default=4, help="one that the weights have not seen")
     add("--clips", type=int, help="the first so many of the fold; default: all")
-    add("--write", action="store_true", help="renew docs/evidence.md and docs/faithfulness.png")
+    add("--write", action="store_true", help="renew docs/attribution.md and docs/faithfulness.png")
     options = parser.parse_args()
     if options.data is None:
         parser.error(NO_DATA)
     examples = [e for e in read_index(options.data) if e.fold == options.fold][: options.clips]
-    told = measure(options.checkpoint, examples, options.fold)
-    print(json.dumps(told))
+    payload = measure(options.checkpoint, examples, options.fold)
+    print(json.dumps(payload))
     if options.write:
-        write(told)
+        write(payload)
 
 
 if __name__ == "__main__":

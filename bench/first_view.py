@@ -13,7 +13,7 @@ from typing import Any
 
 from playwright.sync_api import Browser, Page, Response, sync_playwright
 
-from tests.server import PASSWORD, ROOT, House, Person, chromium
+from tests.server import PASSWORD, ROOT, Person, Server, chromium
 
 LOADS = 7
 # Counted in its documents for five seconds.
@@ -36,18 +36,18 @@ DRAWN = """count => new Promise(resolve => {
 })"""
 
 
-def ours(browser: Browser, house: House, person: Person, analysis: str) -> list[dict[str, Any]]:
+def ours(browser: Browser, server: Server, person: Person, analysis: str) -> list[dict[str, Any]]:
     """The first load warms the server up, and is not counted."""
     context = browser.new_context(viewport={"width": 1440, "height": 900})
     page = context.new_page()
-    page.goto(f"{house.url}/account/sign-in/")
+    page.goto(f"{server.url}/account/sign-in/")
     page.get_by_label("Username").fill(person.name)
     page.get_by_label("Password").fill(PASSWORD)
     page.get_by_role("button", name="Sign in").click()
     client = context.new_cdp_session(page)
     client.send("Network.enable")
     client.send("Network.setCacheDisabled", {"cacheDisabled": True})
-    loads = [load(page, f"{house.url}/analyses/{analysis}/") for _ in range(LOADS + 1)]
+    loads = [load(page, f"{server.url}/analyses/{analysis}/") for _ in range(LOADS + 1)]
     context.close()
     return loads[1:]
 
@@ -86,21 +86,21 @@ def main() -> None:
         raise SystemExit("no Chromium here: install it, or name it in CHROMIUM")
     sound = (ROOT / "classifier" / "samples" / "crickets.flac").read_bytes()
     with tempfile.TemporaryDirectory(prefix="sonoscope-bench-") as folder:
-        house = House(Path(folder))
-        house.open()
+        server = Server(Path(folder))
+        server.open()
         try:
-            person = house.person()
+            person = server.person()
             analysis = person.wait(person.submit("crickets.flac", sound))["id"]
             with sync_playwright() as playwright:
                 browser = playwright.chromium.launch(executable_path=path, args=QUIET)
-                loads = ours(browser, house, person, analysis)
+                loads = ours(browser, server, person, analysis)
                 drawn = rectangles(browser)
                 browser.close()
         finally:
-            house.close()
-    told = {name: statistics.median(one[name] for one in loads) for name in loads[0]}
-    told |= {"rectangles": RECTANGLES, "rectangles_drawn_ms": statistics.median(drawn)}
-    print(json.dumps({name: round(value) for name, value in told.items()}))
+            server.close()
+    payload = {name: statistics.median(one[name] for one in loads) for name in loads[0]}
+    payload |= {"rectangles": RECTANGLES, "rectangles_drawn_ms": statistics.median(drawn)}
+    print(json.dumps({name: round(value) for name, value in payload.items()}))
 
 
 if __name__ == "__main__":

@@ -25,7 +25,7 @@ from typing import Any
 import requests
 
 from tests import fixtures
-from tests.server import ROOT, House, Person, wait_for
+from tests.server import ROOT, Person, Server, wait_for
 from training.config import esc50_dir
 
 CLIPS, NO_SOUNDS, CUT, EMPTY, TWINS = 600, 8, 7, 5, 10
@@ -63,17 +63,17 @@ def make_folder(folder: Path, clips: int) -> dict[str, int]:
     }
 
 
-def by_command(house: House, person: Person, folder: Path) -> str:
+def by_command(server: Server, person: Person, folder: Path) -> str:
     done = subprocess.run(
         [sys.executable, "manage.py", "submit_folder", str(folder), "--user", person.name,
          "--json"],
-        cwd=ROOT, env=house.env, capture_output=True, text=True, check=False,
+        cwd=ROOT, env=server.env, capture_output=True, text=True, check=False,
     )  # fmt: skip
     return json.loads(done.stdout)["batch"]
 
 
-def by_api(house: House, person: Person, folder: Path) -> str:
-    address = f"{house.url}/api/v1/batches/"
+def by_api(server: Server, person: Person, folder: Path) -> str:
+    address = f"{server.url}/api/v1/batches/"
     made = requests.post(address, json={"name": "API"}, headers=person.headers, timeout=30)
     batch = made.json()["id"]
 
@@ -110,11 +110,11 @@ class Singles:
         started = time.monotonic()
         where = self.person.submit("single.ogg", sound)
         self.sent_s.append(time.monotonic() - started)
-        told = self.person.wait(where)
-        assert told["state"] == "done", told["error"]
+        payload = self.person.wait(where)
+        assert payload["state"] == "done", payload["error"]
         self.taken_s.append(time.monotonic() - started)
 
-    def told(self) -> dict[str, Any]:
+    def payload(self) -> dict[str, Any]:
         return {
             "count": len(self.taken_s),
             "until accepted": quantiles(self.sent_s),
@@ -131,16 +131,16 @@ def quantiles(seconds: list[float]) -> dict[str, float]:
 
 
 def measure(
-    house: House,
+    server: Server,
     folder: Path,
     expected: dict[str, int],
-    submit: Callable[[House, Person, Path], str],
+    submit: Callable[[Server, Person, Path], str],
 ) -> dict[str, Any]:
-    person, singles = house.person(), Singles(house.person())
+    person, singles = server.person(), Singles(server.person())
     started = time.monotonic()
     singles.thread.start()
     try:
-        batch = submit(house, person, folder)
+        batch = submit(server, person, folder)
         submitted_s = time.monotonic() - started
         address = f"/api/v1/batches/{batch}/"
 
@@ -153,8 +153,8 @@ def measure(
     finally:
         singles.ended.set()
         singles.thread.join()
-    told = person.get(address).json()
-    totals = {name: count for name, count in told["totals"].items() if count}
+    payload = person.get(address).json()
+    totals = {name: count for name, count in payload["totals"].items() if count}
     sheet = person.get(f"{address}results.csv").content.decode()
     rows = list(csv.DictReader(io.StringIO(sheet)))
     mine = [row for row in rows if row["outcome"] == "accepted" and row["state"] == "done"]
@@ -168,7 +168,7 @@ def measure(
         "right labels of those done": sum(row["path"].startswith(row["label"]) for row in mine),
         "submitted, s": round(submitted_s, 1),
         "heard, s": round(heard_s, 1),
-        "single uploads meanwhile": singles.told(),
+        "single uploads meanwhile": singles.payload(),
     }
 
 
@@ -179,21 +179,21 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary) / "folder"
         expected = make_folder(folder, clips)
-        house = House(Path(temporary) / "house")
-        house.open()
+        server = Server(Path(temporary) / "server")
+        server.open()
         try:
-            idle = Singles(house.person())
+            idle = Singles(server.person())
             for _ in range(6):
                 idle.one()
             del idle.sent_s[0], idle.taken_s[0]  # the worker loads its weights
             figures = {
                 "machine": f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores",
-                "single uploads, nothing else": idle.told(),
-                "by command": measure(house, folder, expected, by_command),
-                "by API": measure(house, folder, expected, by_api),
+                "single uploads, nothing else": idle.payload(),
+                "by command": measure(server, folder, expected, by_command),
+                "by API": measure(server, folder, expected, by_api),
             }
         finally:
-            house.close()
+            server.close()
     print(json.dumps(figures, indent=2))
 
 

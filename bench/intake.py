@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from tests import fixtures
-from tests.server import House, Person
+from tests.server import Person, Server
 
 GIGABYTE = 1_000_000_000
 BLOCK_BYTES = 1 << 20
@@ -27,8 +27,8 @@ TAIL = f"\r\n--{BOUNDARY}--\r\n".encode()
 FORM = f"multipart/form-data; boundary={BOUNDARY}"
 
 
-def web_processes(house: House) -> list[int]:
-    main = house.processes["web"].pid
+def web_processes(server: Server) -> list[int]:
+    main = server.processes["web"].pid
     children = Path(f"/proc/{main}/task/{main}/children").read_text().split()
     return [main, *map(int, children)]
 
@@ -53,11 +53,11 @@ def blocks(size_bytes: int, file: BinaryIO) -> Iterator[bytes]:
 
 
 def send(
-    house: House, path: str, headers: dict[str, str], parts: list[bytes | Path], declared: bool
+    server: Server, path: str, headers: dict[str, str], parts: list[bytes | Path], declared: bool
 ) -> dict[str, Any]:
     """As a client that reads its answer as soon as it cannot send any more."""
     size_bytes = sum(len(p) if isinstance(p, bytes) else p.stat().st_size for p in parts)
-    connection = http.client.HTTPConnection("127.0.0.1", house.port, timeout=300)
+    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=300)
     connection.putrequest("POST", path)
     for name, value in headers.items():
         connection.putheader(name, value)
@@ -77,17 +77,17 @@ def send(
             connection.send(b"0\r\n\r\n")
     except (BrokenPipeError, ConnectionResetError):
         pass  # it does not want to hear the rest; its answer may be there
-    told: dict[str, Any] = {"sent, MB": round(sent / 1e6)}
+    payload: dict[str, Any] = {"sent, MB": round(sent / 1e6)}
     try:
         answer = connection.getresponse()
-        told["status"] = answer.status
+        payload["status"] = answer.status
         if answer.headers.get_content_type() == "application/json":
             body = json.loads(answer.read())
-            told |= {name: body[name] for name in ("code", "detail", "outcomes") if name in body}
+            payload |= {name: body[name] for name in ("code", "detail", "outcomes") if name in body}
     except (TimeoutError, http.client.HTTPException, ConnectionError) as error:
-        told["no answer"] = repr(error)
+        payload["no answer"] = repr(error)
     connection.close()
-    return told | {"took, s": round(time.monotonic() - started, 1)}
+    return payload | {"took, s": round(time.monotonic() - started, 1)}
 
 
 def _blocks_of(part: bytes | Path) -> Iterator[bytes]:
@@ -121,27 +121,27 @@ def new_batch(person: Person) -> str:
 def main() -> None:
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
-        house = House(folder / "house")
-        house.open()
+        server = Server(folder / "server")
+        server.open()
         try:
-            told = measure(house, folder)
+            payload = measure(server, folder)
         finally:
-            house.close()
-    print(json.dumps(told, indent=2))
+            server.close()
+    print(json.dumps(payload, indent=2))
 
 
-def measure(house: House, folder: Path) -> dict[str, Any]:
-    house.stop("worker")
-    person = house.person()
+def measure(server: Server, folder: Path) -> dict[str, Any]:
+    server.stop("worker")
+    person = server.person()
     for seed in range(5):
         person.submit("small.wav", fixtures.encode(fixtures.noise(1.0, seed=seed)))
-    pids = web_processes(house)
+    pids = web_processes(server)
     two = sparse(folder / "two", 2 * GIGABYTE)
     token = person.headers
     page = {
         "Cookie": "; ".join(f"{c.name}={c.value}" for c in person.browser.cookies),
         "X-CSRFToken": str(person.browser.cookies["csrftoken"]),
-        "Referer": house.url,
+        "Referer": server.url,
     }
     unpack = f"{new_batch(person)}zip/"
     form: dict[str, str] = token | {"Content-Type": FORM}
@@ -157,17 +157,17 @@ def measure(house: House, folder: Path) -> dict[str, Any]:
         "a ZIP of 2 GB that is none": (unpack, archive, [two], True),
         "a ZIP of more than 2 GB": (unpack, archive, [beyond], True),
         "a ZIP of 2.25 GB of zeros": (unpack, archive, [zeros], True),
-        "2 GB at a page's door": ("/account/sign-in/", {"Content-Type": FORM}, [two], True),
+        "2 GB at a page's endpoint": ("/account/sign-in/", {"Content-Type": FORM}, [two], True),
     }
     rest_mb = peak_mb(pids)
-    told: dict[str, Any] = {"at rest, MB": round(rest_mb, 1)}
+    payload: dict[str, Any] = {"at rest, MB": round(rest_mb, 1)}
     for name, case in cases.items():
         forget_peaks(pids)
-        answer = send(house, *case)
-        told[name] = answer | {"most memory, MB": round(peak_mb(pids), 1)}
-    assert pids == web_processes(house)
-    left = list((house.data / "media" / "incoming").glob("*"))
-    return told | {"files left behind": len(left)}
+        answer = send(server, *case)
+        payload[name] = answer | {"most memory, MB": round(peak_mb(pids), 1)}
+    assert pids == web_processes(server)
+    left = list((server.data / "media" / "incoming").glob("*"))
+    return payload | {"files left behind": len(left)}
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """Fifty people at once for five minutes: `python -m bench.load`.
 
 Each sends a sound over the API, asks for its state as Retry-After says until it is done, and sends
-the next: a closed loop, so that what is measured is what the house can take. Real processes; their
+the next: a closed loop, so that what is measured is what the server can take. Real processes; their
 memory is looked at every five seconds. Quotas and rates are raised.
 """
 
@@ -24,7 +24,7 @@ import numpy as np
 import requests
 import soundfile
 
-from tests.server import House, Person
+from tests.server import Person, Server
 
 PEOPLE = 10
 EVERY_S = 5.0
@@ -32,7 +32,7 @@ PAGE_KB = os.sysconf("SC_PAGE_SIZE") / 1024
 
 
 @dataclass(slots=True)
-class Told:
+class HeaderFigure:
     """What the loops saw. Appended to by all of them."""
 
     accepted_s: list[float] = field(default_factory=list)
@@ -49,20 +49,22 @@ def sound(seed: int) -> bytes:
     return buffer.getvalue()
 
 
-def loop(person: Person, numbers: "itertools.count[int]", until: float, told: Told) -> None:
+def loop(
+    person: Person, numbers: "itertools.count[int]", until: float, payload: HeaderFigure
+) -> None:
     while time.monotonic() < until:
         number = next(numbers)
         started = time.monotonic()
         try:
             answer = person.upload(f"{number}.wav", sound(number))
             if answer.status_code != 202:
-                told.errors.append(f"upload: {answer.status_code} {answer.text[:200]}")
+                payload.errors.append(f"upload: {answer.status_code} {answer.text[:200]}")
                 continue
-            told.accepted_s.append(time.monotonic() - started)
-            told.states[finished(person, answer.headers["Location"])] += 1
-            told.done_s.append(time.monotonic() - started)
+            payload.accepted_s.append(time.monotonic() - started)
+            payload.states[finished(person, answer.headers["Location"])] += 1
+            payload.done_s.append(time.monotonic() - started)
         except requests.RequestException as error:
-            told.errors.append(repr(error))
+            payload.errors.append(repr(error))
 
 
 def finished(person: Person, location: str) -> str:
@@ -76,10 +78,10 @@ def finished(person: Person, location: str) -> str:
         time.sleep(float(answer.headers.get("Retry-After", 1)))
 
 
-def memory_mb(house: House) -> dict[str, float]:
+def memory_mb(server: Server) -> dict[str, float]:
     """Resident memory of each process with its children (shared pages count in each)."""
-    groups = {process.pid: name for name, process in house.processes.items()}
-    found = dict.fromkeys(house.processes, 0.0)
+    groups = {process.pid: name for name, process in server.processes.items()}
+    found = dict.fromkeys(server.processes, 0.0)
     for folder in Path("/proc").glob("[0-9]*"):
         try:
             group = os.getpgid(int(folder.name))
@@ -91,9 +93,9 @@ def memory_mb(house: House) -> dict[str, float]:
     return found
 
 
-def watch(house: House, ended: threading.Event, seen: list[dict[str, float]]) -> None:
+def watch(server: Server, ended: threading.Event, seen: list[dict[str, float]]) -> None:
     while not ended.wait(EVERY_S):
-        seen.append(memory_mb(house))
+        seen.append(memory_mb(server))
 
 
 def flatness(seen: list[dict[str, float]]) -> dict[str, dict[str, float]]:
@@ -122,28 +124,28 @@ def main() -> None:
     asked = parser.parse_args()
     raised = {"MAX_WAITING_CLIPS": "1000000", "MAX_GB_PER_DAY": "1000000"}
     with tempfile.TemporaryDirectory() as folder:
-        house = House(Path(folder), LEASE_S="60", SWEEP_EVERY_S="5", **raised)
-        house.open()
+        server = Server(Path(folder), LEASE_S="60", SWEEP_EVERY_S="5", **raised)
+        server.open()
         try:
-            figures = measure(house, asked.uploaders, 60 * asked.minutes)
+            figures = measure(server, asked.uploaders, 60 * asked.minutes)
         finally:
-            house.close()
+            server.close()
     print(json.dumps(figures, indent=2, ensure_ascii=False))
 
 
-def measure(house: House, uploaders: int, seconds: float) -> dict[str, object]:
-    people = [house.person() for _ in range(PEOPLE)]
+def measure(server: Server, uploaders: int, seconds: float) -> dict[str, object]:
+    people = [server.person() for _ in range(PEOPLE)]
     first = people[0]
     first.wait(first.submit("first.wav", sound(0)))  # the worker has its weights
-    told, numbers, seen = Told(), itertools.count(1), [memory_mb(house)]
+    payload, numbers, seen = HeaderFigure(), itertools.count(1), [memory_mb(server)]
     ended = threading.Event()
-    watcher = threading.Thread(target=watch, args=(house, ended, seen))
+    watcher = threading.Thread(target=watch, args=(server, ended, seen))
     watcher.start()
     started = time.monotonic()
     until = started + seconds
     with ThreadPoolExecutor(uploaders) as pool:
         loops = [
-            pool.submit(loop, people[number % PEOPLE], numbers, until, told)
+            pool.submit(loop, people[number % PEOPLE], numbers, until, payload)
             for number in range(uploaders)
         ]
     for ran in loops:
@@ -154,15 +156,15 @@ def measure(house: House, uploaders: int, seconds: float) -> dict[str, object]:
     return {
         "machine": f"{platform.machine()}, {os.cpu_count()} cores",
         "load at the end": round(os.getloadavg()[0], 1),
-        "database": "PostgreSQL" if house.database_url else "SQLite",
+        "database": "PostgreSQL" if server.database_url else "SQLite",
         "uploaders": uploaders,
         "seconds": round(taken_s, 1),
-        "ended as": dict(told.states),
-        "errors": told.errors[:20],
-        "count of errors": len(told.errors),
-        "clips a second": round(len(told.done_s) / taken_s, 2),
-        "until accepted, s": spread(told.accepted_s),
-        "until done, s": spread(told.done_s),
+        "ended as": dict(payload.states),
+        "errors": payload.errors[:20],
+        "count of errors": len(payload.errors),
+        "clips a second": round(len(payload.done_s) / taken_s, 2),
+        "until accepted, s": spread(payload.accepted_s),
+        "until done, s": spread(payload.done_s),
         "memory": flatness(seen),
     }
 

@@ -22,7 +22,7 @@ from urllib.parse import urljoin
 import django
 
 from tests import fixtures
-from tests.server import ROOT, House, Person, free_port, wait_for
+from tests.server import ROOT, Person, Server, free_port, wait_for
 
 UPLOADERS = 4
 
@@ -46,17 +46,17 @@ def plain_loop(paths: list[Path]) -> float:
     django.setup()
 
     from ml.audio.decode import read
-    from tasks.analyse import CHUNK_CLIPS, listener_for
-    from tasks.rendering import draw
+    from tasks.analyse import CHUNK_CLIPS, load_classifier
+    from tasks.rendering import render
 
-    classifier = listener_for("")
+    classifier = load_classifier("")
     rate = classifier.info.features.sample_rate
 
     def chunk(part: list[Path]) -> None:
         sounds = [read(path, rate) for path in part]
         results = classifier.classify([sound.waveform for sound in sounds])
         for sound, result in zip(sounds, results, strict=True):
-            draw(classifier, sound, result)
+            render(classifier, sound, result)
 
     chunk(paths[:CHUNK_CLIPS])
     started = time.monotonic()
@@ -104,7 +104,7 @@ def page_weight(person: Person, path: Path) -> dict[str, int]:
 
 def _wire_bytes(person: Person, url: str) -> int:
     answer = person.browser.get(
-        person.house.url + url, stream=True, headers={"Accept-Encoding": "gzip"}, timeout=30
+        person.server.url + url, stream=True, headers={"Accept-Encoding": "gzip"}, timeout=30
     )
     answer.raise_for_status()
     return len(answer.raw.read(decode_content=False))
@@ -135,14 +135,14 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         paths = clips(count, folder)
-        house = House(folder / "house")
-        house.open()
+        server = Server(folder / "server")
+        server.open()
         try:
-            wait_for(lambda: "ready" in house.log("worker"), 60, "the worker")
-            accepted_s, done_s = whole_path(house.person(), paths)
-            weight = page_weight(house.person(), paths[0])
+            wait_for(lambda: "ready" in server.log("worker"), 60, "the worker")
+            accepted_s, done_s = whole_path(server.person(), paths)
+            weight = page_weight(server.person(), paths[0])
         finally:
-            house.close()
+            server.close()
         loop_s = plain_loop(paths)
         starts = start_times(folder / "fresh")
     print(

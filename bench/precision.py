@@ -34,8 +34,8 @@ def main() -> None:
             read(example.path, exact.info.features.sample_rate).waveform
             for example in examples[first : first + CLIPS_AT_ONCE]
         ]
-        # `classify` computes the maps and the evidence as well, and checks that all are finite.
-        for one, other in zip(reduced.classify(waveforms), exact.answers(waveforms), strict=True):
+        # `classify` computes the maps and the attribution as well, and checks that all are finite.
+        for one, other in zip(reduced.classify(waveforms), exact.predict(waveforms), strict=True):
             same += one.answer == other.answer
             differences.append(np.abs(one.probabilities - other.probabilities).max())
     print(

@@ -25,12 +25,12 @@ def fill(rows: int) -> None:
     from django.contrib.auth.models import User
     from django.db import connection
 
-    from classifier.services.batches import MOST_FILES
+    from classifier.services.batches import MAX_FILES
     from tests.bulk_data import settle_in
 
     admin = User.objects.create_superuser("admin", password="admin")
     others = User.objects.bulk_create([User(username=f"user{n}") for n in range(USERS)])
-    settle_in(admin, others, rows, MOST_FILES)
+    settle_in(admin, others, rows, MAX_FILES)
     if connection.vendor == "postgresql":  # what its autovacuum does a little later
         with connection.cursor() as cursor:
             cursor.execute("VACUUM ANALYZE")

@@ -2,7 +2,7 @@
 
 clips/ab/<file_key>            the uploaded bytes
 analyses/ab/<id>-<token>/      what one claim of one analysis made
-studies/ab/<id>-<token>/       what one claim of one study made
+inspections/ab/<id>-<token>/       what one claim of one inspection made
 incoming/                      uploads still arriving
 """
 
@@ -17,14 +17,14 @@ from uuid import UUID
 
 from django.conf import settings
 
-CLIPS, ANALYSES, STUDIES, INCOMING = "clips", "analyses", "studies", "incoming"
+CLIPS, ANALYSES, INSPECTIONS, INCOMING = "clips", "analyses", "inspections", "incoming"
 SPECTROGRAM, STRIP, MAPS = "spectrogram.png", "strip.png", "maps.zip"
 PEAKS, PLAYABLE = "peaks.json", "playable.flac"
-KEPT, REST, EVIDENCE = "kept.flac", "rest.flac", "evidence.png"
+KEPT, REST, ATTRIBUTION = "kept.flac", "rest.flac", "attribution.png"
 SHEET, CHANNELS, MEAN = "sheet.png", "channels.npy", "mean.npy"
 FOLDERS_AT_ONCE = 8
 # Of uploads and results nothing is written below this: what is under way must come to its end.
-LEAST_FREE_BYTES = 8_000_000
+MIN_FREE_BYTES = 8_000_000
 
 
 def root() -> Path:
@@ -39,8 +39,8 @@ def analysis_folder(analysis_id: UUID, token: str) -> Path:
     return root() / ANALYSES / str(analysis_id)[:2] / f"{analysis_id}-{token}"
 
 
-def study_folder(study_id: UUID, token: str) -> Path:
-    return root() / STUDIES / str(study_id)[:2] / f"{study_id}-{token}"
+def inspection_folder(inspection_id: UUID, token: str) -> Path:
+    return root() / INSPECTIONS / str(inspection_id)[:2] / f"{inspection_id}-{token}"
 
 
 def incoming_path(file_key: str) -> Path:
@@ -52,7 +52,7 @@ def incoming_path(file_key: str) -> Path:
 def has_room() -> bool:
     """Whether uploads may come and results be made."""
     root().mkdir(parents=True, exist_ok=True)
-    return shutil.disk_usage(root()).free >= LEAST_FREE_BYTES
+    return shutil.disk_usage(root()).free >= MIN_FREE_BYTES
 
 
 def is_full(error: OSError) -> bool:

@@ -24,8 +24,8 @@ pages = [
     path("rows/", history.rows, name="rows"),
     path("analyses/<uuid:pk>/again/", history.again, name="again"),
     path("clips/<uuid:clip_id>/delete/", history.delete, name="delete"),
-    path("analyses/<uuid:pk>/studies/", inspections.ask, name="study_ask"),
-    path("studies/<uuid:pk>/part/", inspections.part, name="study_part"),
+    path("analyses/<uuid:pk>/inspections/", inspections.ask, name="inspection_ask"),
+    path("inspections/<uuid:pk>/part/", inspections.part, name="inspection_part"),
     path("history/", history.history, name="history"),
     path("models/", checkpoints.models, name="models"),
     path("models/<str:name>/<slug:kind>.png", checkpoints.picture, name="model_picture"),
@@ -53,7 +53,7 @@ account = [
     path("account/delete/", accounts.delete, name="account_delete"),
     path("account/sign-up/", sign_in.sign_up, name="sign_up"),
     path("account/sign-in/", sign_in.SignIn.as_view(), name="login"),
-    path("admin/login/", sign_in.knocking(admin.site.login)),
+    path("admin/login/", sign_in.rate_limited(admin.site.login)),
     path("account/sign-out/", auth.LogoutView.as_view(), name="logout"),
     path("account/password/", auth.PasswordChangeView.as_view(), name="password_change"),
     path(
@@ -75,8 +75,12 @@ files = [
     ),
     path("media/analyses/<uuid:pk>/strip.png", media.picture, {"name": "strip.png"}, name="strip"),
     path("media/analyses/<uuid:pk>/maps/<str:name>.png", media.map_picture, name="map"),
-    path("media/studies/<uuid:pk>/maps/<str:name>.png", media.study_map, name="study_map"),
-    path("media/studies/<uuid:pk>/<str:name>", media.study_file, name="study_file"),
+    path(
+        "media/inspections/<uuid:pk>/maps/<str:name>.png",
+        media.inspection_map,
+        name="inspection_map",
+    ),
+    path("media/inspections/<uuid:pk>/<str:name>", media.inspection_file, name="inspection_file"),
 ]
 health_checks = [
     path("healthz", health.alive, name="alive"),

@@ -50,7 +50,7 @@ def outcomes(files: list[str], classifier: Classifier) -> Iterator[tuple[str, Ou
                 failures[file] = AudioError(
                     "unreadable", f"The file cannot be opened: {error.strerror}.", "Check its name."
                 )
-        results = classifier.answers([sound.waveform for sound in sounds.values()])
+        results = classifier.predict([sound.waveform for sound in sounds.values()])
         heard = {
             file: (sound, classifier.predictions(result.probabilities))
             for (file, sound), result in zip(sounds.items(), results, strict=True)

@@ -17,11 +17,11 @@ from ml import checkpoint
 from ml.checkpoint import CheckpointInfo
 from ml.explain.activations import (
     SHOWN_CLASSES,
+    Activations,
     Channels,
-    Inside,
     all_finite,
     channels_of,
-    look_into,
+    explain,
 )
 from ml.features import LogMel
 from ml.model import AudioCNN
@@ -29,7 +29,7 @@ from ml.model import AudioCNN
 logger = logging.getLogger(__name__)
 
 Array = NDArray[np.float32]
-Row = TypeVar("Row", Array, Inside, Channels)
+Row = TypeVar("Row", Array, Activations, Channels)
 
 # Windows in one forward pass. The CPU gains nothing from more; see bench/README.md.
 CHUNK_WINDOWS = {"cpu": 16, "cuda": 64, "mps": 16}
@@ -46,7 +46,7 @@ class NonFiniteError(ArithmeticError):
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class ClipPrediction:
     """What one clip sounded like.
 
     probabilities: (classes,), the mean over windows.
@@ -65,15 +65,15 @@ class Answer:
 
     @property
     def top(self) -> list[int]:
-        """The classes whose evidence is shown, the most probable first."""
+        """The classes whose attribution is shown, the most probable first."""
         return np.argsort(-self.probabilities, kind="stable")[:SHOWN_CLASSES].tolist()
 
 
 @dataclass(frozen=True, slots=True)
-class Result(Answer):
-    """And how: the inside of its shown window, with the evidence for its top classes."""
+class Result(ClipPrediction):
+    """And how: the inside of its shown window, with the attribution for its top classes."""
 
-    inside: Inside
+    activations: Activations
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +108,7 @@ def pick_precision(device: torch.device) -> torch.dtype:
     return torch.float32
 
 
-class Listener(ABC):
+class BaseClassifier(ABC):
     """All of a checkpoint but its weights. Whoever has them, or asks who has them, classifies.
 
     Not thread-safe; one per process.
@@ -155,7 +155,7 @@ class Listener(ABC):
         return np.concatenate(columns, axis=1)[:, :frames]
 
 
-class Classifier(Listener):
+class Classifier(BaseClassifier):
     """A checkpoint with its weights, ready to listen."""
 
     def __init__(
@@ -199,26 +199,26 @@ class Classifier(Listener):
         self, waveforms: Sequence[Array], on_chunk: Callable[[], None] = lambda: None
     ) -> list[Result]:
         """`on_chunk` is called after each pass."""
-        answers = self.answers(waveforms, on_chunk)
+        predict = self.predict(waveforms, on_chunk)
         shown = [
             self._window(waveform, answer.window_starts_s[answer.shown_window])
-            for waveform, answer in zip(waveforms, answers, strict=True)
+            for waveform, answer in zip(waveforms, predict, strict=True)
         ]
-        insides = self.look(shown, [answer.top for answer in answers], on_chunk)
+        activations = self.explain(shown, [answer.top for answer in predict], on_chunk)
         return [
             Result(
                 answer.probabilities,
                 answer.window_probabilities,
                 answer.window_starts_s,
                 answer.shown_window,
-                inside,
+                activations,
             )
-            for answer, inside in zip(answers, insides, strict=True)
+            for answer, activations in zip(predict, activations, strict=True)
         ]
 
-    def answers(
+    def predict(
         self, waveforms: Sequence[Array], on_chunk: Callable[[], None] = lambda: None
-    ) -> list[Answer]:
+    ) -> list[ClipPrediction]:
         """As `classify`, with nothing looked into: a fraction of the work."""
         features = self.info.features
         starts = [
@@ -229,28 +229,32 @@ class Classifier(Listener):
             for waveform, its_starts in zip(waveforms, starts, strict=True)
             for start in its_starts
         ]
-        rows = iter(self._in_chunks(windows, self._listen, on_chunk))
+        rows = iter(self._in_chunks(windows, self._probabilities, on_chunk))
         found = []
         for its_starts in starts:
             stacked = np.stack(list(islice(rows, len(its_starts))))
             mean = stacked.mean(axis=0)
             starts_s = tuple(start / features.sample_rate for start in its_starts)
-            found.append(Answer(mean, stacked, starts_s, int(stacked[:, mean.argmax()].argmax())))
+            found.append(
+                ClipPrediction(mean, stacked, starts_s, int(stacked[:, mean.argmax()].argmax()))
+            )
         return found
 
-    def look(
+    def explain(
         self,
         windows: Sequence[Array],
         classes: Sequence[Sequence[int]],
         on_chunk: Callable[[], None] = lambda: None,
-    ) -> list[Inside]:
-        """windows: (samples,) each, at most a window long · classes: whose evidence is wanted in
+    ) -> list[Activations]:
+        """windows: (samples,) each, at most a window long · classes: whose attribution is wanted in
         each, the most interesting first; equally many for all."""
         asked = torch.tensor(classes, device=self.device)
 
-        def into(pictures: Tensor, rows: Sequence[int], precision: torch.dtype) -> list[Inside]:
+        def into(
+            pictures: Tensor, rows: Sequence[int], precision: torch.dtype
+        ) -> list[Activations]:
             silence = self.info.features.silence
-            return look_into(self.model, pictures, silence, asked[list(rows)], precision)
+            return explain(self.model, pictures, silence, asked[list(rows)], precision)
 
         return self._in_chunks(windows, into, on_chunk)
 
@@ -340,10 +344,10 @@ class Classifier(Listener):
         noise = torch.randn(SELF_TEST_WINDOWS, samples, generator=generator) * loudness
         pictures = self._pictures(list(noise.numpy()))
         numbers = range(SELF_TEST_WINDOWS)
-        exact = self._listen(pictures, numbers, torch.float32)
+        exact = self._probabilities(pictures, numbers, torch.float32)
         if not all_finite(exact):
             raise NonFiniteError(f"{self.identity} gives values that are not finite in fp32.")
-        error = np.abs(self._listen(pictures, numbers, self.precision) - exact).max()
+        error = np.abs(self._probabilities(pictures, numbers, self.precision) - exact).max()
         # A comparison with NaN is false.
         if not error <= SELF_TEST_TOLERANCE:
             logger.warning(
@@ -366,7 +370,9 @@ class Classifier(Listener):
         return pictures.contiguous(memory_format=torch.channels_last)
 
     @torch.inference_mode()
-    def _listen(self, pictures: Tensor, rows: Sequence[int], precision: torch.dtype) -> Array:
+    def _probabilities(
+        self, pictures: Tensor, rows: Sequence[int], precision: torch.dtype
+    ) -> Array:
         """Probabilities, (batch, classes)."""
         with torch.autocast(self.device.type, precision, enabled=precision != torch.float32):
             logits = self.model(pictures).logits

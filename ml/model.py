@@ -24,7 +24,7 @@ def map_names() -> tuple[str, ...]:
 
 
 @dataclass(slots=True)
-class Heard:
+class ModelOutput:
     """One forward pass.
 
     logits: (batch, classes) · pooled: (batch, 512) · maps: name → (batch, channels, height, width),
@@ -67,7 +67,7 @@ def _layer(channels_in: int, channels: int, blocks: int, stride: int) -> nn.Modu
 
 
 class AudioCNN(nn.Module):
-    """log-mel (batch, 1, mels, frames), normalised → `Heard`."""
+    """log-mel (batch, 1, mels, frames), normalised → `ModelOutput`."""
 
     def __init__(self, classes: int) -> None:
         super().__init__()
@@ -85,7 +85,7 @@ class AudioCNN(nn.Module):
         self.dropout = nn.Dropout(0.5)
         self.fc = nn.Linear(512, classes)
 
-    def forward(self, log_mel: Tensor) -> Heard:
+    def forward(self, log_mel: Tensor) -> ModelOutput:
         maps: dict[str, Tensor] = {}
         x = maps["conv1"] = self.conv1(log_mel)
         for layer in BLOCKS:
@@ -95,4 +95,4 @@ class AudioCNN(nn.Module):
                 maps[f"{layer}.block{index}.relu"] = x
             maps[layer] = x
         pooled = torch.flatten(self.avgpool(x), 1)
-        return Heard(self.fc(self.dropout(pooled)), pooled, maps, log_mel)
+        return ModelOutput(self.fc(self.dropout(pooled)), pooled, maps, log_mel)

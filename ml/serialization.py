@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from ml.explain.activations import Array, Channel, FeatureMap, Inside
+from ml.explain.activations import Activations, Array, Channel, FeatureMap
 from ml.inference import Result
 
 # What `tasks/modal_app.py` is deployed as, and the class in it.
 APP = "sonoscope-inference"
-CLASS = "Ears"
+CLASS = "InferenceService"
 
 Plain = dict[str, Any]
 
@@ -47,27 +47,31 @@ def picture_from_plain(plain: Plain) -> Array:
 
 
 def result_to_plain(result: Result) -> Plain:
-    inside = result.inside
+    activations = result.activations
     return {
         "probabilities": array_to_plain(result.probabilities),
         "window_probabilities": array_to_plain(result.window_probabilities),
         "window_starts_s": list(result.window_starts_s),
         "shown_window": result.shown_window,
-        "logits": array_to_plain(inside.logits),
-        "pooled": array_to_plain(inside.pooled),
+        "logits": array_to_plain(activations.logits),
+        "pooled": array_to_plain(activations.pooled),
         "maps": [
             {"name": name, "mean": array_to_plain(one.mean), "channels": one.channels}
-            for name, one in inside.maps.items()
+            for name, one in activations.maps.items()
         ],
         "strongest": {
             stage: [
-                {"number": one.number, "values": picture_to_plain(one.values), "share": one.share}
+                {
+                    "number": one.number,
+                    "values": picture_to_plain(one.values),
+                    "contribution": one.contribution,
+                }
                 for one in channels
             ]
-            for stage, channels in inside.strongest.items()
+            for stage, channels in activations.strongest.items()
         },
-        "classes": list(inside.classes),
-        "evidence": picture_to_plain(inside.evidence),
+        "classes": list(activations.classes),
+        "attribution": picture_to_plain(activations.attribution),
     }
 
 
@@ -77,12 +81,12 @@ def result_from_plain(plain: Plain) -> Result:
         window_probabilities=array_from_plain(plain["window_probabilities"]),
         window_starts_s=tuple(plain["window_starts_s"]),
         shown_window=plain["shown_window"],
-        inside=_inside_from_plain(plain),
+        activations=_activations_from_plain(plain),
     )
 
 
-def _inside_from_plain(plain: Plain) -> Inside:
-    return Inside(
+def _activations_from_plain(plain: Plain) -> Activations:
+    return Activations(
         logits=array_from_plain(plain["logits"]),
         pooled=array_from_plain(plain["pooled"]),
         maps={
@@ -91,11 +95,11 @@ def _inside_from_plain(plain: Plain) -> Inside:
         },
         strongest={
             stage: tuple(
-                Channel(one["number"], picture_from_plain(one["values"]), one["share"])
+                Channel(one["number"], picture_from_plain(one["values"]), one["contribution"])
                 for one in channels
             )
             for stage, channels in plain["strongest"].items()
         },
         classes=tuple(plain["classes"]),
-        evidence=picture_from_plain(plain["evidence"]),
+        attribution=picture_from_plain(plain["attribution"]),
     )

@@ -16,35 +16,35 @@ from classifier.services.results import ClipFacts, Outcome, save_failure, save_r
 from ml.audio.decode import Sound
 from ml.checkpoint import CheckpointError
 from ml.errors import AudioError
-from ml.inference import Classifier, Listener, Result
+from ml.inference import BaseClassifier, Classifier, Result
 from tasks.celery import app
-from tasks.crash_recovery import holding
+from tasks.crash_recovery import crash_recovery
 from tasks.decoding import decode
-from tasks.lease import kept
+from tasks.lease import heartbeat
 from tasks.remote import RemoteClassifier, RemoteError
-from tasks.rendering import draw
+from tasks.rendering import render
 
 logger = logging.getLogger(__name__)
 
 CHUNK_CLIPS = 16
 # Decoded, a minute of compressed sound is about 8 MB: bounds a chunk's memory and time.
 CHUNK_BYTES = 50_000_000
-NOT_LISTENED = (
-    "not_listened",
+UNAVAILABLE = (
+    "inference_unavailable",
     "The machine that listens could not be reached, or refused.",
     "The sound is not to blame. Analyse it again later.",
 )
 
 
 # The default, and one that people ask for beside it.
-MOST_LOADED = 2
+MAX_LOADED = 2
 
 
 class NotInstalledError(CheckpointError):
     """There is no such checkpoint here, or not any more."""
 
 
-def listener_for(checkpoint: str) -> Listener:
+def load_classifier(checkpoint: str) -> BaseClassifier:
     """Whoever listens with this checkpoint, an identity or "" for the default.
 
     Raises CheckpointError, and modal.Error when there is no deployment to ask.
@@ -56,7 +56,7 @@ def listener_for(checkpoint: str) -> Listener:
     return loaded(found.path, found.identity)
 
 
-def classifier_for(identity: str) -> Classifier:
+def load_local_classifier(identity: str) -> Classifier:
     """A checkpoint with its weights in this process, also where analyses are heard at Modal.
 
     Raises CheckpointError.
@@ -68,13 +68,13 @@ def classifier_for(identity: str) -> Classifier:
 
 
 # Both are loaded once per process, and anew when another file is put in their place.
-@lru_cache(maxsize=MOST_LOADED)
+@lru_cache(maxsize=MAX_LOADED)
 def _local(path: Path, identity: str) -> Classifier:
     return Classifier.load(path, on_recomputed=precision.count_recomputed)
 
 
-@lru_cache(maxsize=MOST_LOADED)
-def _remote(path: Path, identity: str) -> Listener:
+@lru_cache(maxsize=MAX_LOADED)
+def _remote(path: Path, identity: str) -> BaseClassifier:
     return RemoteClassifier(path)
 
 
@@ -89,11 +89,11 @@ def classify(analysis_id: str) -> None:
     logger.info("woken by %s, took %d", analysis_id, len(chunk))
     token = chunk[0].token
     try:
-        with holding(token), kept(lambda: Analysis.objects.renew(token)):
-            _hear(chunk)
+        with crash_recovery(token), heartbeat(lambda: Analysis.objects.renew(token)):
+            _analyse(chunk)
     except RemoteError:
         logger.exception("a chunk of %d was not listened to", len(chunk))
-        Analysis.objects.held(token).give_back(*NOT_LISTENED)
+        Analysis.objects.held(token).give_back(*UNAVAILABLE)
     except OSError as error:
         logger.exception("a chunk of %d could not be finished", len(chunk))
         rows = Analysis.objects.held(token)
@@ -119,18 +119,18 @@ def _prepare() -> bool:
         logger.warning("the disk is full: nothing is taken")
         return False
     try:
-        listener_for(first.checkpoint)
+        load_classifier(first.checkpoint)
     except CheckpointError:
         if not first.checkpoint:
             raise
     return True
 
 
-def _hear(chunk: list[Analysis]) -> None:
+def _analyse(chunk: list[Analysis]) -> None:
     """One that was asked for by name and cannot be had is nobody's accident: no second try."""
     asked = chunk[0].checkpoint
     try:
-        listener = listener_for(asked)
+        classifier = load_classifier(asked)
     except CheckpointError as error:
         if not asked:
             raise
@@ -138,7 +138,7 @@ def _hear(chunk: list[Analysis]) -> None:
         for row in chunk:
             save_failure(row, *_missing(asked, error))
         return
-    _Work(chunk, listener).run()
+    _Work(chunk, classifier).run()
 
 
 def _missing(asked: str, error: CheckpointError) -> tuple[str, str, str]:
@@ -160,7 +160,7 @@ class _Work:
     """One chunk's way through the steps."""
 
     chunk: list[Analysis]
-    classifier: Listener
+    classifier: BaseClassifier
     timings: dict[str, float] = field(default_factory=dict)
 
     @property
@@ -173,14 +173,14 @@ class _Work:
         self.timings["decoding_s"] = _per_clip(started, len(self.chunk))
         if not sounds:
             return
-        self._enter(Step.LISTENING)
+        self._enter(Step.CLASSIFYING)
         started = time.monotonic()
         results = self.classifier.classify([sound.waveform for _, sound in sounds], self._renew)
-        self.timings["listening_s"] = _per_clip(started, len(sounds))
+        self.timings["classifying_s"] = _per_clip(started, len(sounds))
         self.timings["chunk_clips"] = len(sounds)
-        self._enter(Step.DRAWING)
+        self._enter(Step.RENDERING)
         for (row, sound), result in zip(sounds, results, strict=True):
-            self._draw_and_save(row, sound, result)
+            self._render_and_save(row, sound, result)
             self._renew()
 
     def _decode(self, row: Analysis) -> Sound | None:
@@ -191,10 +191,10 @@ class _Work:
             save_failure(row, error.code, error.detail, error.hint)
             return None
 
-    def _draw_and_save(self, row: Analysis, sound: Sound, result: Result) -> None:
+    def _render_and_save(self, row: Analysis, sound: Sound, result: Result) -> None:
         started = time.monotonic()
-        drawing = draw(self.classifier, sound, result)
-        drawing_s = _per_clip(started, 1)
+        rendered = render(self.classifier, sound, result)
+        rendering_s = _per_clip(started, 1)
         Analysis.objects.held(self.token).filter(pk=row.pk).update(step=Step.SAVING)
         facts = ClipFacts(
             sound.format, round(sound.duration_s, 3), sound.source_rate_hz, sound.channels
@@ -205,10 +205,10 @@ class _Work:
                 {"class": p.label, "confidence": round(p.confidence, 6)}
                 for p in self.classifier.predictions(result.probabilities)
             ],
-            scope=drawing.scope,
-            maps=drawing.maps,
-            timings={**self.timings, "drawing_s": drawing_s},
-            contents=drawing.contents,
+            render_metadata=rendered.render_metadata,
+            maps=rendered.maps,
+            timings={**self.timings, "rendering_s": rendering_s},
+            contents=rendered.contents,
         )
         if not save_result(row, facts, outcome):
             logger.warning("%s was no longer ours; its result is dropped", row.pk)

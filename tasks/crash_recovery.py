@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from celery.signals import worker_init, worker_process_init
 from django.db import DatabaseError
 
-from classifier.models import Analysis, Study
+from classifier.models import Analysis, Inspection
 
 logger = logging.getLogger(__name__)
 
@@ -26,7 +26,7 @@ _held = mmap.mmap(-1, TOKEN_BYTES)
 
 
 @contextmanager
-def holding(token: str) -> Iterator[None]:
+def crash_recovery(token: str) -> Iterator[None]:
     """Who dies in between is known to have died with this token."""
     _held[:] = token.encode()
     try:
@@ -53,8 +53,8 @@ def give_back(**_: object) -> None:
     try:
         freed = (
             Analysis.objects.held(held).give_back(),
-            Study.objects.held(held).give_back(),
+            Inspection.objects.held(held).give_back(),
         )
-        logger.error("a process died with %d analyses and %d studies", *freed)
+        logger.error("a process died with %d analyses and %d inspections", *freed)
     except DatabaseError as error:
         logger.warning("what a process died with waits for the sweep: %s", error)

@@ -1,59 +1,59 @@
-"""What a worker does when it is woken for a closer look: take the next study, make it, save it."""
+"""The Celery task that makes one inspection: claim, compute, save."""
 
 import logging
 
 from classifier import storage
-from classifier.models import Study, StudyKind
+from classifier.models import Inspection, InspectionKind
 from classifier.services import inspections
 from ml.checkpoint import CheckpointError
 from ml.errors import AudioError
 from ml.explain.activations import Array
 from ml.inference import Classifier
 from tasks import inspection_kinds
-from tasks.analyse import NotInstalledError, classifier_for
+from tasks.analyse import NotInstalledError, load_local_classifier
 from tasks.celery import app
-from tasks.crash_recovery import holding
+from tasks.crash_recovery import crash_recovery
 from tasks.decoding import decode
-from tasks.lease import kept
+from tasks.lease import heartbeat
 
 logger = logging.getLogger(__name__)
 
 
 @app.task(name="tasks.inspect")
-def study(study_id: str) -> None:
-    """`study_id` says why this worker was woken; the database says what is next."""
+def inspection(inspection_id: str) -> None:
+    """`inspection_id` says why this worker was woken; the database says what is next."""
     if not storage.has_room():
         logger.warning("the disk is full: nothing is taken")
         return
     _prepare()
-    mine = Study.objects.claim()
+    mine = Inspection.objects.claim()
     if mine is None:
         return
-    logger.info("woken by %s, looks closer at %s", study_id, mine.analysis_id)
+    logger.info("woken by %s, inspects %s", inspection_id, mine.analysis_id)
     try:
-        with holding(mine.token), kept(lambda: Study.objects.renew(mine.token)):
+        with crash_recovery(mine.token), heartbeat(lambda: Inspection.objects.renew(mine.token)):
             _make(mine)
     except Exception:
         # Ours, not the sound's: it goes back and is tried again.
-        logger.exception("the study %s could not be finished", mine.pk)
-        Study.objects.held(mine.token).give_back()
+        logger.exception("the inspection %s could not be finished", mine.pk)
+        Inspection.objects.held(mine.token).give_back()
 
 
 def _prepare() -> None:
-    """Load what the next study will need before it is claimed, so that no lease runs meanwhile."""
-    first = Study.objects.waiting().select_related("analysis").first()
+    """Load what the next inspection needs before it is claimed, so that no lease runs meanwhile."""
+    first = Inspection.objects.waiting().select_related("analysis").first()
     if first is None:
         return
     try:
-        classifier_for(first.analysis.checkpoint)
+        load_local_classifier(first.analysis.checkpoint)
     except CheckpointError as error:
-        logger.warning("the next study will fail: %s", error)
+        logger.warning("the next inspection will fail: %s", error)
 
 
-def _make(mine: Study) -> None:
+def _make(mine: Inspection) -> None:
     """What cannot be had at the second try either ends it at once."""
     try:
-        classifier = classifier_for(mine.analysis.checkpoint)
+        classifier = load_local_classifier(mine.analysis.checkpoint)
         waveform = decode(mine.analysis.clip, classifier.info.features.sample_rate).waveform
     except CheckpointError as error:
         inspections.fail(mine, *_missing(mine.analysis.checkpoint, error))
@@ -71,16 +71,16 @@ def _missing(identity: str, error: CheckpointError) -> tuple[str, str, str]:
     return (
         "checkpoint_missing",
         f"It was heard by {identity}, which {reason}.",
-        "Analyse the sound again, and look closer at that analysis.",
+        "Analyse the sound again, and inspect that analysis.",
     )
 
 
-def _look(mine: Study, classifier: Classifier, waveform: Array) -> inspection_kinds.Found:
+def _look(mine: Inspection, classifier: Classifier, waveform: Array) -> inspection_kinds.Found:
     analysis = mine.analysis
     window = inspection_kinds.cut(classifier, waveform, mine.window)
-    if mine.kind == StudyKind.SOUND:
+    if mine.kind == InspectionKind.SOUND:
         found = inspection_kinds.sound(classifier, window, mine.label)
-    elif mine.kind == StudyKind.CHANNELS:
+    elif mine.kind == InspectionKind.CHANNELS:
         found = inspection_kinds.channels(classifier, window, mine.map, analysis.label)
     else:
         best = [prediction["class"] for prediction in analysis.predictions[: inspection_kinds.BEST]]

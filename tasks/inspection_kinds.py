@@ -1,4 +1,4 @@
-"""A closer look at one window: sounds and numbers in, files and figures out."""
+"""An inspection at one window: sounds and numbers in, files and figures out."""
 
 import io
 from collections.abc import Sequence
@@ -47,21 +47,21 @@ def cut(classifier: Classifier, waveform: Array, number: int) -> Window:
     return Window(samples, start / features.sample_rate)
 
 
-# --- kinds of study -----------------------------------------------------------------------
+# --- kinds of inspection -----------------------------------------------------------------------
 
 
 def sound(classifier: Classifier, window: Window, label: str) -> Found:
     """What spoke for `label`, alone, and the window without it, as loud as the window is."""
     asked = classifier.info.classes.index(label)
-    evidence = classifier.look([window.samples], [[asked]])[0].evidence[0]
+    attribution = classifier.explain([window.samples], [[asked]])[0].attribution[0]
     original = torch.from_numpy(window.samples)[None]
-    masks = audible(torch.from_numpy(evidence)[None])
+    masks = audible(torch.from_numpy(attribution)[None])
     # Here, not on the device that the network is on: it is hardly any work.
     parts = Masking(LogMel(classifier.info.features)).split(original, masks)
     sounds = torch.cat([parts.kept, parts.rest])
     rate = classifier.info.features.sample_rate
     gains = equal_gains(sounds, original.expand_as(sounds), rate)
-    answers = classifier.answers([window.samples, *sounds.numpy()])
+    answers = classifier.predict([window.samples, *sounds.numpy()])
     of_all, of_kept, of_rest = (round(float(one.probabilities[asked]), 6) for one in answers)
     figures = {
         "original": of_all,
@@ -70,13 +70,13 @@ def sound(classifier: Classifier, window: Window, label: str) -> Found:
         "kept_gain": round(gains[0].item(), 6),
         "rest_gain": round(gains[1].item(), 6),
         "sample_rate": rate,
-        "shape": list(evidence.shape),
+        "shape": list(attribution.shape),
     }
     kept, rest = (sounds * gains[:, None]).numpy()
     contents = {
         storage.KEPT: flac(kept, rate),
         storage.REST: flac(rest, rate),
-        storage.EVIDENCE: png.overlay(evidence),
+        storage.ATTRIBUTION: png.overlay(attribution),
     }
     return Found(figures, contents)
 
@@ -86,18 +86,22 @@ def channels(classifier: Classifier, window: Window, name: str, answer: str) -> 
     asked = classifier.info.classes.index(answer)
     found = classifier.channels(window.samples, name, asked)
     count, height, width = found.values.shape
-    order = range(count) if found.shares is None else np.argsort(-found.shares, kind="stable")
+    order = (
+        range(count)
+        if found.contributions is None
+        else np.argsort(-found.contributions, kind="stable")
+    )
     sheet = png.sheet([found.values[number] for number in order], SHEET_COLUMNS)
     described = []
     for number, (low, high) in zip(order, sheet.ranges, strict=True):
         facts = {"number": int(number), "low": round(low, 5), "high": round(high, 5)}
-        if found.shares is not None:
-            facts["share"] = round(float(found.shares[number]), 5)
+        if found.contributions is not None:
+            facts["contribution"] = round(float(found.contributions[number]), 5)
         described.append(facts)
     figures = {
         "shape": [count, height, width],
         "columns": SHEET_COLUMNS,
-        "ordered_by": "number" if found.shares is None else "share",
+        "ordered_by": "number" if found.contributions is None else "contribution",
         "channels": described,
     }
     contents = {
@@ -109,18 +113,18 @@ def channels(classifier: Classifier, window: Window, name: str, answer: str) -> 
 
 
 def another_window(classifier: Classifier, window: Window, labels: Sequence[str]) -> Found:
-    """What an analysis keeps of its shown window, of another one; evidence for `labels`."""
+    """What an analysis keeps of its shown window, of another one; attribution for `labels`."""
     asked = [classifier.info.classes.index(label) for label in labels]
-    probabilities = classifier.answers([window.samples])[0].probabilities
-    inside = classifier.look([window.samples], [asked])[0]
-    packed = pack(inside, classifier.info.classes)
+    probabilities = classifier.predict([window.samples])[0].probabilities
+    activations = classifier.explain([window.samples], [asked])[0]
+    packed = pack(activations, classifier.info.classes)
     best = classifier.predictions(probabilities)[:BEST]
     figures = {
         "predictions": [
             {"class": one.label, "confidence": round(one.confidence, 6)} for one in best
         ],
         "maps": packed.maps,
-        "inside": packed.facts,
+        "activations": packed.facts,
     }
     return Found(figures, {storage.MAPS: packed.data})
 

@@ -15,7 +15,7 @@ RENEWALS = 4
 
 
 @contextmanager
-def kept(renew: Callable[[], object]) -> Iterator[None]:
+def heartbeat(renew: Callable[[], object]) -> Iterator[None]:
     """Calls `renew` now and then from beside: on a busy machine one pass of the network may take
     longer than a lease. A process that dies or is stopped renews nothing any more; work that
     hangs is ended by the task's time limit."""

@@ -1,7 +1,8 @@
 """The shipped checkpoint on a GPU at Modal: `modal deploy tasks/modal_app.py`.
 
-Workers with INFERENCE=modal ask `Ears.listen` (tasks/remote.py); anybody with a token may send a
-sound to `Ears.classify`. Nothing runs, and nothing is paid for, while nobody asks.
+Workers with INFERENCE=modal call `InferenceService.predict` (tasks/remote.py); anybody with a
+token may send a
+sound to `InferenceService.classify`. Nothing runs, and nothing is paid for, while nobody asks.
 """
 
 import tempfile
@@ -19,7 +20,7 @@ from ml.modal_image import GPU, image
 from ml.rendering import png
 
 SECONDS_AWAKE = 60
-MOST_CONTAINERS = 10
+MAX_CONTAINERS = 10
 OUTLINE_PARTS = 1000
 
 # At Modal this is the environment's word below, and the path is the same again.
@@ -27,7 +28,7 @@ SHIPPED = checkpoint.default_path()
 THERE = f"/root/ml/weights/{SHIPPED.name}"
 
 app = modal.App(serialization.APP)
-ears_image = (
+service_image = (
     image("ml", packages=("fastapi",), settings={"CHECKPOINT": THERE})
     # By its name: the checkpoint's identity begins with it.
     .add_local_file(SHIPPED, THERE)
@@ -35,15 +36,15 @@ ears_image = (
 
 
 @app.cls(
-    image=ears_image,
+    image=service_image,
     gpu=GPU,
     min_containers=0,
-    max_containers=MOST_CONTAINERS,
+    max_containers=MAX_CONTAINERS,
     scaledown_window=SECONDS_AWAKE,
     timeout=120,
     startup_timeout=300,
 )
-class Ears:
+class InferenceService:
     """A container takes one call at a time, which is all that a Classifier can do."""
 
     @modal.enter()
@@ -51,7 +52,7 @@ class Ears:
         self.classifier = Classifier.load(checkpoint.default_path())
 
     @modal.method()
-    def listen(self, identity: str, waveforms: list[bytes]) -> list[serialization.Plain]:
+    def predict(self, identity: str, waveforms: list[bytes]) -> list[serialization.Plain]:
         """waveforms: as `ml.serialization` writes them, at the checkpoint's rate. One result each.
 
         Raises ValueError if the caller expects another checkpoint than is here.
@@ -91,7 +92,7 @@ class Ears:
                 {"class": prediction.label, "confidence": round(prediction.confidence, 6)}
                 for prediction in self.classifier.predictions(result.probabilities)
             ],
-            {name: one.mean for name, one in result.inside.maps.items()},
+            {name: one.mean for name, one in result.activations.maps.items()},
             np.maximum(decibels, floor),
             png.peaks(sound.waveform, OUTLINE_PARTS),
             round(sound.duration_s, 3),

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from ml import checkpoint, serialization
-from ml.inference import Array, Listener, Result
+from ml.inference import Array, BaseClassifier, Result
 
 # Samples in one call: 16 clips of five seconds at 32 kHz, 10 MB.
 CALL_SAMPLES = 16 * 5 * 32_000
@@ -24,7 +24,7 @@ class RemoteError(Exception):
     """The machine that listens did not answer, or refused. No sound is to blame for it."""
 
 
-class RemoteClassifier(Listener):
+class RemoteClassifier(BaseClassifier):
     """Knows the header of the same checkpoint as the one deployed, and never loads its weights."""
 
     def __init__(self, path: Path) -> None:
@@ -35,7 +35,7 @@ class RemoteClassifier(Listener):
         super().__init__(checkpoint.read_info(path), checkpoint.identity(path), torch.device("cpu"))
         deployed = modal.Cls.from_name(serialization.APP, serialization.CLASS)
         deployed.hydrate()
-        self._listen = deployed().listen
+        self._predict = deployed().predict
 
     def classify(
         self, waveforms: Sequence[Array], on_chunk: Callable[[], None] = lambda: None
@@ -50,7 +50,7 @@ class RemoteClassifier(Listener):
     def _ask(
         self, waveforms: list[bytes], on_chunk: Callable[[], None]
     ) -> list[serialization.Plain]:
-        call = in_background(lambda: self._listen.remote(self.identity, waveforms))
+        call = in_background(lambda: self._predict.remote(self.identity, waveforms))
         ends = time.monotonic() + CALL_LIMIT_S
         while not call.done():
             if time.monotonic() > ends:

@@ -12,12 +12,12 @@ import soundfile
 from classifier import storage
 from ml.audio.decode import Sound
 from ml.explain.activations import Array
-from ml.inference import Listener, Result
+from ml.inference import BaseClassifier, Result
 from ml.rendering import png
 from tasks.map_archive import pack
 
 # A longer clip's picture averages neighbouring frames: no screen is wider.
-WIDEST_PICTURE = 2048
+MAX_PICTURE_COLUMNS = 2048
 STRIP_HEIGHT, STRIP_WIDTH = 32, 160
 PEAK_COLUMNS = 1000
 # What some current browser cannot play gets a FLAC to listen to.
@@ -26,32 +26,32 @@ FREQUENCY_TICKS_HZ = (100, 250, 500, 1000, 2000, 4000, 8000, 16000)
 
 
 @dataclass(frozen=True, slots=True)
-class Drawing:
-    """`contents` are the files by name; `scope` and `maps` describe what is on them."""
+class Rendering:
+    """`contents` are the files by name; `render_metadata` and `maps` describe what is on them."""
 
     contents: dict[str, bytes]
-    scope: dict[str, Any]
+    render_metadata: dict[str, Any]
     maps: list[dict[str, Any]]
 
 
-def draw(classifier: Listener, sound: Sound, result: Result) -> Drawing:
+def render(classifier: BaseClassifier, sound: Sound, result: Result) -> Rendering:
     features = classifier.info.features
     spectrogram = classifier.spectrogram(sound.waveform)
     high = float(spectrogram.max())
     low = high - png.PICTURE_RANGE_DB
-    wide = png.shrink(spectrogram, len(spectrogram), WIDEST_PICTURE)
+    wide = png.shrink(spectrogram, len(spectrogram), MAX_PICTURE_COLUMNS)
     strip = png.shrink(spectrogram, STRIP_HEIGHT, STRIP_WIDTH)
     names = classifier.info.classes
-    inside = pack(result.inside, names)
+    activations = pack(result.activations, names)
     contents = {
         storage.SPECTROGRAM: png.picture(wide, low, high).png,
         storage.STRIP: png.picture(strip, low, high).png,
-        storage.MAPS: inside.data,
+        storage.MAPS: activations.data,
         storage.PEAKS: _compact(png.peaks(sound.waveform, PEAK_COLUMNS)),
     }
     if sound.format in UNPLAYABLE:
         contents[storage.PLAYABLE] = flac(sound.waveform, sound.sample_rate)
-    scope = {
+    render_metadata = {
         "low_db": round(low, 2),
         "high_db": round(high, 2),
         "mels": spectrogram.shape[0],
@@ -62,16 +62,16 @@ def draw(classifier: Listener, sound: Sound, result: Result) -> Drawing:
         "f_max_hz": features.f_max_hz,
         "mel_scale": features.mel_scale,
         "window_s": features.window_s,
-        "windows": len(result.window_starts_s),
+        "window_count": len(result.window_starts_s),
         "shown_window": result.shown_window,
         "shown_from_s": round(result.window_starts_s[result.shown_window], 3),
-        "heard": _heard(result, names),
-        "inside": inside.facts,
+        "window_predictions": _window_predictions(result, names),
+        "activations": activations.facts,
     }
-    return Drawing(contents, scope, inside.maps)
+    return Rendering(contents, render_metadata, activations.maps)
 
 
-def _heard(result: Result, names: Sequence[str]) -> list[dict[str, Any]]:
+def _window_predictions(result: Result, names: Sequence[str]) -> list[dict[str, Any]]:
     """Each window's answer, where there are several."""
     if len(result.window_starts_s) == 1:
         return []
@@ -85,7 +85,7 @@ def _heard(result: Result, names: Sequence[str]) -> list[dict[str, Any]]:
     ]
 
 
-def _frequency_ticks(classifier: Listener) -> list[dict[str, float]]:
+def _frequency_ticks(classifier: BaseClassifier) -> list[dict[str, float]]:
     """Where round frequencies lie on the mel axis: `place` 0 is its bottom, 1 its top."""
     centres = classifier.log_mel.band_centres_hz()
     places = (np.arange(len(centres)) + 0.5) / len(centres)

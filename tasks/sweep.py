@@ -1,7 +1,7 @@
 """The loop that lets nothing be forgotten: `python -m tasks`.
 
-Expired leases go back to the queue, waiting rows get a nudge when the queue is empty,
-files that no row knows are removed, studies that nobody asks for any more, and clips that are
+Expired leases go back to the queue, waiting rows get a wake-up message when the queue is empty,
+files that no row knows are removed, inspections that nobody asks for any more, and clips that are
 older than they may be.
 """
 
@@ -20,17 +20,17 @@ from django.db.models import QuerySet
 from kombu.exceptions import OperationalError
 
 from classifier import storage
-from classifier.models import MOST_UNSEEN, Analysis, Clip, Lane, Study
+from classifier.models import MAX_UNSEEN, Analysis, Clip, Inspection, Lane
 from classifier.services import deletion, inspections
-from classifier.services.dispatch import nudge, nudge_study, queued_messages
+from classifier.services.dispatch import dispatch_analysis, dispatch_inspection, queued_messages
 
 logger = logging.getLogger(__name__)
 
-# More nudges than workers could use at once would only pile up.
-MOST_NUDGES = 16
+# More wake-up messages than workers could use at once would only pile up.
+MAX_MESSAGES = 16
 ORPHAN_AGE_S = 3600
-# Studies, and clips, in one pass, so that none takes long.
-MOST_REMOVED = 200
+# Inspections, and clips, in one pass, so that none takes long.
+MAX_REMOVED = 200
 # Names in one query; SQLite takes a limited number of parameters.
 QUERY_NAMES = 500
 
@@ -39,40 +39,40 @@ def sweep(shard: str) -> None:
     """One pass; `shard` names the folders it tidies, so that no pass takes long."""
     freed = return_expired()
     if freed:
-        logger.info("%d interrupted analyses and studies were returned", freed)
-    nudge_waiting()
-    inspections.remove_unused(MOST_REMOVED)
-    deletion.remove_aged(MOST_REMOVED)
+        logger.info("%d interrupted analyses and inspections were returned", freed)
+    dispatch_waiting()
+    inspections.remove_unused(MAX_REMOVED)
+    deletion.remove_aged(MAX_REMOVED)
     remove_orphans(shard)
 
 
 def return_expired() -> int:
     """What was held by workers that are gone without a word."""
-    analyses = Analysis.objects.expired().give_back(most=MOST_UNSEEN)
-    return analyses + Study.objects.expired().give_back(most=MOST_UNSEEN)
+    analyses = Analysis.objects.expired().give_back(most=MAX_UNSEEN)
+    return analyses + Inspection.objects.expired().give_back(most=MAX_UNSEEN)
 
 
-def nudge_waiting() -> int:
-    """Wake workers for rows that wait while their queue is empty. Returns how many nudges."""
+def dispatch_waiting() -> int:
+    """Wake workers for rows that wait while their queue is empty. Returns how many messages."""
     sent = 0
     for lane in Lane:
         clips = Analysis.objects.waiting().filter(lane=lane).values_list("pk", flat=True)
-        rows = list(clips[:MOST_NUDGES])
-        looks = list(_waiting_studies(lane))
+        rows = list(clips[:MAX_MESSAGES])
+        looks = list(_waiting_inspections(lane))
         if (rows or looks) and queued_messages(lane) == 0:
             for pk in rows:
-                nudge(pk, lane)
+                dispatch_analysis(pk, lane)
             for pk in looks:
-                nudge_study(pk)
+                dispatch_inspection(pk)
             sent += len(rows) + len(looks)
     return sent
 
 
-def _waiting_studies(lane: int) -> Iterable[UUID]:
+def _waiting_inspections(lane: int) -> Iterable[UUID]:
     """They have no lane of their own: they wait among the single clips."""
     if lane != Lane.INTERACTIVE:
         return ()
-    return Study.objects.waiting().values_list("pk", flat=True)[:MOST_NUDGES]
+    return Inspection.objects.waiting().values_list("pk", flat=True)[:MAX_MESSAGES]
 
 
 def remove_orphans(shard: str) -> int:
@@ -80,7 +80,7 @@ def remove_orphans(shard: str) -> int:
     orphans = [
         *_unknown(_aged(storage.root() / storage.CLIPS / shard), _known_clips),
         *_unknown(_aged(storage.root() / storage.ANALYSES / shard), _known_analyses),
-        *_unknown(_aged(storage.root() / storage.STUDIES / shard), _known_studies),
+        *_unknown(_aged(storage.root() / storage.INSPECTIONS / shard), _known_inspections),
         *_aged(storage.root() / storage.INCOMING),
     ]
     for path in orphans:
@@ -108,8 +108,8 @@ def _known_analyses(names: list[str]) -> set[str]:
     return _known_folders(Analysis.objects.all(), names)
 
 
-def _known_studies(names: list[str]) -> set[str]:
-    return _known_folders(Study.objects.all(), names)
+def _known_inspections(names: list[str]) -> set[str]:
+    return _known_folders(Inspection.objects.all(), names)
 
 
 def _known_folders(rows: QuerySet[Any], names: list[str]) -> set[str]:

@@ -1,4 +1,4 @@
-"""Many rows, quickly: what a house looks like after years. No files lie behind them."""
+"""Many rows, quickly: what a server looks like after years. No files lie behind them."""
 
 import random
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ LABELS = ("dog", "rain", "crickets", "church_bells", "siren", "wind", "clock_tic
 PREDICTIONS = [{"class": f"class {n}", "confidence": 1 / 50} for n in range(50)]
 SCOPE = {
     "ticks": [],
-    "windows": 1,
+    "window_count": 1,
     "shown_from_s": 0.0,
     "window_s": 5.0,
     "frames": 313,
@@ -76,7 +76,7 @@ def _analysis(
         error_code="damaged" if state == State.FAILED else "",
         error_detail="The file stops after 0.4 s." if state == State.FAILED else "",
         predictions=PREDICTIONS if heard else [],
-        scope=SCOPE if heard else {},
+        render_metadata=SCOPE if heard else {},
         checkpoint=checkpoint,
     )
 

@@ -41,8 +41,8 @@ def _parts(checkpoint: Path) -> tuple[dict[str, Any], dict[str, Any], bytes]:
 
 
 def _write(path: Path, metadata: dict[str, Any], tensors: dict[str, Any], weights: bytes) -> Path:
-    told = {"__metadata__": {"sonoscope": json.dumps(metadata)}, **tensors}
-    text = json.dumps(told).encode()
+    payload = {"__metadata__": {"sonoscope": json.dumps(metadata)}, **tensors}
+    text = json.dumps(payload).encode()
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(struct.pack("<Q", len(text)) + text + weights)
     return path

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, sync_playwright
 
-from tests.server import House, Person, chromium
+from tests.server import Person, Server, chromium
 
 QUIET = [
     "--no-sandbox",
@@ -17,21 +17,21 @@ QUIET = [
 
 
 @pytest.fixture(scope="session")
-def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
-    house = House(tmp_path_factory.mktemp("house"))
-    house.open()
-    yield house
-    house.close()
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    server = Server(tmp_path_factory.mktemp("server"))
+    server.open()
+    yield server
+    server.close()
 
 
 @pytest.fixture(scope="session")
-def anna(house: House) -> Person:
-    return house.person()
+def anna(server: Server) -> Person:
+    return server.person()
 
 
 @pytest.fixture(scope="session")
-def ben(house: House) -> Person:
-    return house.person()
+def ben(server: Server) -> Person:
+    return server.person()
 
 
 @pytest.fixture(scope="module")

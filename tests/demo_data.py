@@ -7,7 +7,7 @@ import numpy as np
 import requests
 
 from tests import fixtures
-from tests.server import House, Person, wait_for
+from tests.server import Person, Server, wait_for
 
 SAMPLES = ("church_bells", "crickets", "door_wood_knock")
 DAMAGED = fixtures.encode(fixtures.noise(2.0), form="FLAC")[:600]
@@ -15,21 +15,21 @@ DAMAGED = fixtures.encode(fixtures.noise(2.0), form="FLAC")[:600]
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """`house` with three people: who has used it, who has just come, who looks after it.
+    """`server` with three people: who has used it, who has just come, who looks after it.
 
     places: names that the addresses of pages are filled in with.
     """
 
-    house: House
+    server: Server
     keeper: Person
     newcomer: Person
     chief: Person
     places: dict[str, str] = field(default_factory=dict)
 
 
-def furnish(house: House) -> Scene:
+def furnish(server: Server) -> Scene:
     """Everything a page can show. Stops the worker, so that what waits goes on waiting."""
-    scene = Scene(house, Person(house, "mara"), Person(house, "jonas"), Person(house, "ada"))
+    scene = Scene(server, Person(server, "mara"), Person(server, "jonas"), Person(server, "ada"))
     keeper, places = scene.keeper, scene.places
     finished = _batch(keeper, "Garden box, first week of May", _week())
     places["batch"] = finished
@@ -46,7 +46,7 @@ def furnish(house: House) -> Scene:
     _hear_only(keeper, places["crickets"], "crickets")
     for name in ("garden box", "laptop"):
         keeper.post_page("/account/", name=name, expires_in_days="90")
-    house.stop("worker")
+    server.stop("worker")
     places["waiting"] = _id(keeper.submit("rain-on-the-shed.flac", _rain()))
     evening = {f"2026-05-1{day}/pond.wav": _frogs(day) for day in range(4)}
     places["waiting_batch"] = _batch(keeper, "Pond, four evenings", evening, close=False)
@@ -63,13 +63,13 @@ def _made_chief(person: Person) -> str:
         f"found = User.objects.filter(username='{person.name}'); "
         "found.update(is_staff=True, is_superuser=True); print(found.get().pk)"
     )
-    return person.house.manage("shell", "--no-imports", "-c", asked).split()[-1]
+    return person.server.manage("shell", "--no-imports", "-c", asked).split()[-1]
 
 
 def _hear_only(person: Person, analysis: str, label: str) -> None:
     """Somebody asked what spoke for a label, and was answered."""
     answer = requests.post(
-        f"{person.house.url}/api/v1/analyses/{analysis}/studies/",
+        f"{person.server.url}/api/v1/analyses/{analysis}/inspections/",
         json={"kind": "sound", "label": label},
         headers=person.headers,
         timeout=30,
@@ -92,11 +92,11 @@ def _id(location: str) -> str:
 
 def _batch(person: Person, name: str, files: dict[str, bytes], close: bool = True) -> str:
     """The id of a new batch; sent as the page's script sends it."""
-    script = {"X-Requested-With": "fetch", "Referer": person.house.url}
+    script = {"X-Requested-With": "fetch", "Referer": person.server.url}
     script["X-CSRFToken"] = person.browser.cookies["csrftoken"]
-    root = f"{person.house.url}/batches/"
+    root = f"{person.server.url}/batches/"
     made = _posted(person.browser.post(root, data={"name": name}, headers=script, timeout=30))
-    url = person.house.url + made["url"]
+    url = person.server.url + made["url"]
     for path, data in files.items():
         sent = {"file": (path.rpartition("/")[2], data)}
         answer = person.browser.post(

@@ -1,4 +1,4 @@
-"""Coverage-guided fuzzing of our own readers of strangers' bytes: `make fuzz`.
+"""Coverage-guided fuzzing of our own readers of other users' bytes: `make fuzz`.
 
 `formats` is the Python code that sniffs a file and counts what it promises; `zips` is the intake of
 a ZIP, with everything that is taken in thrown away instead of stored. Each input may end in an
@@ -24,7 +24,7 @@ import atheris
 from tests import malicious_files, malicious_zips, mutated_files
 from tests.server import ROOT
 
-MOST_BYTES = 20_000
+MAX_BYTES = 20_000
 # One input may take so long before it is called a hang.
 HANG_S = 10
 KEPT = ROOT / "var" / "fuzz"
@@ -109,10 +109,10 @@ def fuzz(target: str, seconds: int) -> None:
     for folder in (corpus, found):
         folder.mkdir(parents=True, exist_ok=True)
     for number, data in enumerate(seeds(target)):
-        (corpus / f"seed-{number}").write_bytes(data[:MOST_BYTES])
+        (corpus / f"seed-{number}").write_bytes(data[:MAX_BYTES])
     options = [
         f"-max_total_time={seconds}",
-        f"-max_len={MOST_BYTES}",
+        f"-max_len={MAX_BYTES}",
         f"-timeout={HANG_S}",
         f"-artifact_prefix={found}/{target}-",
         "-rss_limit_mb=2048",

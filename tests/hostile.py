@@ -109,7 +109,7 @@ def main() -> int:
     asked.add_argument("--seed", type=int, default=1)
     options = asked.parse_args()
     report = run(files(options.files, options.seed))
-    told = {
+    payload = {
         "files": report.files,
         "seed": options.seed,
         "outcomes": dict(report.outcomes.most_common()),
@@ -123,7 +123,7 @@ def main() -> int:
             round(report.parent_mb),
         ],
     }
-    print(json.dumps(told, indent=2))
+    print(json.dumps(payload, indent=2))
     return 0
 
 

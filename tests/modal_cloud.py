@@ -131,7 +131,7 @@ class ModalCloud:
             known.function.ranked_functions.add()
             known.handle_metadata.function_name = request.object_tag
             method = known.handle_metadata.method_handle_metadata["listen"]
-            method.function_name, method.use_method_name = "Ears.listen", "listen"
+            method.function_name, method.use_method_name = "InferenceService.listen", "listen"
         if name == "FunctionMap":
             known.pipelined_inputs.add()
         if name == "FunctionGetOutputs":

@@ -1,4 +1,4 @@
-"""Another process, for tests: Modal's side of a call, `Ears` as it would be deployed.
+"""Another process, for tests: Modal's side of a call, `InferenceService` as it would be deployed.
 
 `python -m tests.modal_elsewhere` reads pickled arguments and writes pickled answers.
 """
@@ -8,12 +8,12 @@ import sys
 import warnings
 from typing import Any
 
-from tasks.modal_app import Ears
+from tasks.modal_app import InferenceService
 
 
 def main() -> None:
     warnings.simplefilter("ignore")
-    ears = Ears()
+    ears = InferenceService()
     while True:
         try:
             arguments = pickle.load(sys.stdin.buffer)
@@ -21,7 +21,7 @@ def main() -> None:
             return
         answer: tuple[str, Any]
         try:
-            answer = "done", ears.listen.local(*arguments)
+            answer = "done", ears.predict.local(*arguments)
         except Exception as error:  # noqa: BLE001 – it crosses, whatever it is
             answer = "failed", f"{error}"
         pickle.dump(answer, sys.stdout.buffer)

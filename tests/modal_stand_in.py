@@ -23,7 +23,7 @@ class Error(Exception):
 class Cls:
     @classmethod
     def from_name(cls, app_name: str, name: str) -> "Cls":
-        assert (app_name, name) == ("sonoscope-inference", "Ears")
+        assert (app_name, name) == ("sonoscope-inference", "InferenceService")
         return cls()
 
     def hydrate(self) -> "Cls":
@@ -33,7 +33,7 @@ class Cls:
         return self
 
     @property
-    def listen(self) -> "Method":
+    def predict(self) -> "Method":
         return Method()
 
 
@@ -54,8 +54,8 @@ class Method:
         assert there.stdin is not None and there.stdout is not None
         pickle.dump(arguments, there.stdin)
         there.stdin.flush()
-        told, answer = pickle.load(there.stdout)
-        if told == "failed":
+        payload, answer = pickle.load(there.stdout)
+        if payload == "failed":
             raise ValueError(answer)
         expect_plain(answer)
         return answer

@@ -22,9 +22,9 @@ def map_path_parameters(context: Any, path_parameters: dict[str, Any] | None) ->
 
 @schemathesis.check
 def nothing_of_theirs(context: Any, response: Any, case: Any) -> None:
-    told = response.content.decode(errors="replace")
-    assert THEIRS["mark"] not in told, "the first person's own words"
+    payload = response.content.decode(errors="replace")
+    assert THEIRS["mark"] not in payload, "the first person's own words"
     # A refusal may repeat what was asked for; an answer may not know it.
     if response.status_code < 300 and case.operation.path.split("/")[3] in THEIRS["ids"]:
-        assert not any(pk in told for pk in THEIRS["ids"].values()), "the first person's own"
+        assert not any(pk in payload for pk in THEIRS["ids"].values()), "the first person's own"
         assert not case.path_parameters, "what is theirs was answered"

@@ -19,7 +19,7 @@ from PIL import Image
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from tests.demo_data import Scene, furnish
-from tests.server import ROOT, House, chromium, wait_for
+from tests.server import ROOT, Server, chromium, wait_for
 
 TARGET = ROOT / "docs" / "screens"
 QUIET = [
@@ -31,7 +31,7 @@ QUIET = [
 ]
 SCHEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
 SIZES = {1440: 900, 360: 780}
-MOST_COLOURS = 128
+MAX_COLOURS = 128
 # Where nothing moves any more: no picture is on its way, no font is missing.
 SETTLED = """[...document.images].every(i => i.complete)
   && document.fonts.status == 'loaded'"""
@@ -164,7 +164,7 @@ VIEWS = (
     View("batch-waiting", "/batches/{waiting_batch}/"),
     View("models", "/models/"),
     View("api", "/api/docs/", whole=False),
-    View("api-stranger", "/api/docs/", "", whole=False),
+    View("api-other_user", "/api/docs/", "", whole=False),
     View("account", "/account/"),
     View("account-empty", "/account/", "newcomer"),
     View("account-token", "/account/", act=_make_token),
@@ -212,7 +212,7 @@ def looks(
             if who:
                 for one in people[who].browser.cookies:
                     context.add_cookies(
-                        [{"name": one.name, "value": one.value or "", "url": scene.house.url}]
+                        [{"name": one.name, "value": one.value or "", "url": scene.server.url}]
                     )
             page = context.new_page()
             for view in views:
@@ -226,7 +226,7 @@ def looks(
 
 
 def show(page: Page, scene: Scene, view: View) -> None:
-    page.goto(scene.house.url + view.path.format(**scene.places))
+    page.goto(scene.server.url + view.path.format(**scene.places))
     expect(page.locator(view.ready).first).to_be_visible(timeout=30_000)
     if view.act:
         view.act(page)
@@ -252,8 +252,8 @@ def few_colours(picture: Image.Image) -> Image.Image:
         red << 16 | green << 8 | blue, return_inverse=True, return_counts=True
     )
     colours = np.stack([codes >> 16, codes >> 8 & 255, codes & 255], axis=1)
-    common = colours[np.argsort(-counts)[: MOST_COLOURS // 2]]
-    mixed = picture.quantize(MOST_COLOURS // 2, method=Image.Quantize.MEDIANCUT).getpalette()
+    common = colours[np.argsort(-counts)[: MAX_COLOURS // 2]]
+    mixed = picture.quantize(MAX_COLOURS // 2, method=Image.Quantize.MEDIANCUT).getpalette()
     chosen = np.concatenate([common, np.array(mixed).reshape(-1, 3)])
     nearest = np.square(colours[:, None] - chosen[None]).sum(axis=2).argmin(axis=1)
     few = Image.fromarray(nearest.astype(np.uint8)[places.reshape(red.shape)], "P")
@@ -269,16 +269,16 @@ def main() -> None:
     views = tuple(view for view in VIEWS if not asked.only or view.name in asked.only)
     asked.to.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as folder, browser_here() as browser:
-        house = House(Path(folder) / "house", LEASE_S="60")
+        server = Server(Path(folder) / "server", LEASE_S="60")
         try:
-            house.open()
-            scene = furnish(house)
+            server.open()
+            scene = furnish(server)
             for page, view, scheme, width in looks(browser, scene, views):
                 path = asked.to / f"{view.name}-{scheme}-{width}.png"
                 path.write_bytes(photograph(page, view))
                 print(path.name, flush=True)
         finally:
-            house.close()
+            server.close()
 
 
 if __name__ == "__main__":

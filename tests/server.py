@@ -26,7 +26,7 @@ ROOT = Path(__file__).resolve().parent.parent
 PASSWORD = "gr4nular-ear"
 
 
-class House:
+class Server:
     def __init__(self, data: Path, **settings: str) -> None:
         self.data = data
         self.port = free_port()
@@ -173,15 +173,15 @@ class House:
 
 
 class Person:
-    def __init__(self, house: House, name: str) -> None:
-        self.house, self.name = house, name
+    def __init__(self, server: Server, name: str) -> None:
+        self.server, self.name = server, name
         self.browser = requests.Session()
         form = self.post_page(
             "/account/sign-up/", username=name, password1=PASSWORD, password2=PASSWORD
         )
         assert form.url.endswith("/"), form.text
         answer = requests.post(
-            f"{house.url}/api/v1/token/",
+            f"{server.url}/api/v1/token/",
             json={"username": name, "password": PASSWORD},
             timeout=30,
         )
@@ -189,25 +189,25 @@ class Person:
         self.headers = {"Authorization": f"Token {self.token}"}
 
     def page(self, path: str) -> requests.Response:
-        return self.browser.get(self.house.url + path, timeout=30)
+        return self.browser.get(self.server.url + path, timeout=30)
 
     def post_page(self, path: str, files: Any = None, **fields: str) -> requests.Response:
         if "csrftoken" not in self.browser.cookies:
-            self.browser.get(f"{self.house.url}/account/sign-in/", timeout=30)
+            self.browser.get(f"{self.server.url}/account/sign-in/", timeout=30)
         fields["csrfmiddlewaretoken"] = self.browser.cookies["csrftoken"]
         return self.browser.post(
-            self.house.url + path,
-            data=fields, files=files, timeout=60, headers={"Referer": self.house.url},
+            self.server.url + path,
+            data=fields, files=files, timeout=60, headers={"Referer": self.server.url},
         )  # fmt: skip
 
     def get(self, path: str, **headers: str) -> requests.Response:
-        return requests.get(self.house.url + path, headers=self.headers | headers, timeout=30)
+        return requests.get(self.server.url + path, headers=self.headers | headers, timeout=30)
 
     def upload(
         self, name: str, data: bytes, again: bool = False, **headers: str
     ) -> requests.Response:
         return requests.post(
-            f"{self.house.url}/api/v1/clips/",
+            f"{self.server.url}/api/v1/clips/",
             params={"again": "true"} if again else {},
             headers=self.headers | headers,
             files={"file": (name, data)},

@@ -8,7 +8,7 @@ from playwright.sync_api import Browser
 
 from tests.demo_data import Scene, furnish
 from tests.screenshots import VIEWS, looks
-from tests.server import ROOT, House
+from tests.server import ROOT, Server
 from tests.watch import Watch
 
 AXE = ROOT / "node_modules" / "axe-core" / "axe.min.js"
@@ -16,11 +16,11 @@ AXE = ROOT / "node_modules" / "axe-core" / "axe.min.js"
 
 @pytest.fixture(scope="module")
 def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
-    """In a house of its own, whose worker is stopped, and may be slow until then."""
-    house = House(tmp_path_factory.mktemp("furnished"), LEASE_S="60")
-    house.open()
-    yield furnish(house)
-    house.close()
+    """In a server of its own, whose worker is stopped, and may be slow until then."""
+    server = Server(tmp_path_factory.mktemp("furnished"), LEASE_S="60")
+    server.open()
+    yield furnish(server)
+    server.close()
 
 
 def test_no_page_shuts_anybody_out_in_either_theme_or_width(browser: Browser, scene: Scene) -> None:
@@ -32,7 +32,7 @@ def test_no_page_shuts_anybody_out_in_either_theme_or_width(browser: Browser, sc
     faults: list[str] = []
     seen: set[str] = set()
     for page, view, scheme, width in looks(browser, scene):
-        watch = watches.setdefault(page, Watch(page, urlsplit(scene.house.url).netloc))
+        watch = watches.setdefault(page, Watch(page, urlsplit(scene.server.url).netloc))
         where = f"{view.name}, {scheme}, {width} px"
         page.evaluate(axe)
         found = page.evaluate("axe.run({preload: false})")

@@ -1,4 +1,4 @@
-"""A folder through every door: the same numbers on page, API, CSV and in the database."""
+"""A folder through every endpoint: the same numbers on page, API, CSV and in the database."""
 
 import csv
 import io
@@ -19,7 +19,7 @@ import requests
 from playwright.sync_api import Browser, Page, expect
 
 from tests import fixtures
-from tests.server import ROOT, House, Person, wait_for
+from tests.server import ROOT, Person, Server, wait_for
 
 GOOD = 34
 EXPECTED = {
@@ -61,25 +61,25 @@ def zipped(folder: Path) -> bytes:
     return buffer.getvalue()
 
 
-def submit_folder(house: House, *arguments: str) -> "subprocess.CompletedProcess[str]":
+def submit_folder(server: Server, *arguments: str) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(
         [sys.executable, "manage.py", "submit_folder", *arguments],
-        cwd=ROOT, env=house.env, capture_output=True, text=True, timeout=300,
+        cwd=ROOT, env=server.env, capture_output=True, text=True, timeout=300,
     )  # fmt: skip
 
 
 def finished(person: Person, batch: str) -> dict[str, Any]:
-    told: dict[str, Any] = {}
+    payload: dict[str, Any] = {}
 
     def settled() -> bool:
-        told.update(person.get(f"/api/v1/batches/{batch}/").json())
-        return told["totals"]["waiting"] + told["totals"]["running"] == 0
+        payload.update(person.get(f"/api/v1/batches/{batch}/").json())
+        return payload["totals"]["waiting"] + payload["totals"]["running"] == 0
 
     wait_for(settled, 120, "the batch")
-    return told
+    return payload
 
 
-def check_numbers(house: House, person: Person, batch: str) -> None:
+def check_numbers(server: Server, person: Person, batch: str) -> None:
     """Everybody tells the same, and nothing is there twice."""
     assert finished(person, batch)["totals"] == EXPECTED
     page = person.page(f"/batches/{batch}/").text
@@ -103,29 +103,29 @@ def check_numbers(house: House, person: Person, batch: str) -> None:
         "print(json.dumps([Analysis.objects.filter(state=s, **mine).count() "
         "for s in ('done', 'failed')] + [Clip.objects.filter(**mine).count()]))"
     )
-    counted = json.loads(house.manage("shell", "--no-imports", "-c", asked).splitlines()[-1])
+    counted = json.loads(server.manage("shell", "--no-imports", "-c", asked).splitlines()[-1])
     assert counted == [GOOD, 3, GOOD + 3]
 
 
-def test_by_command_and_again(house: House, folder: Path) -> None:
-    person = house.person()
-    told = submit_folder(house, str(folder), "--user", person.name, "--wait", "--json")
-    assert told.returncode == 1, told.stderr  # three failed and one was refused
-    assert "file/s" in told.stderr
-    summary = json.loads(told.stdout)
+def test_by_command_and_again(server: Server, folder: Path) -> None:
+    person = server.person()
+    payload = submit_folder(server, str(folder), "--user", person.name, "--wait", "--json")
+    assert payload.returncode == 1, payload.stderr  # three failed and one was refused
+    assert "file/s" in payload.stderr
+    summary = json.loads(payload.stdout)
     assert summary["totals"] == EXPECTED
     assert sum(summary["labels"].values()) == GOOD
-    check_numbers(house, person, summary["batch"])
+    check_numbers(server, person, summary["batch"])
 
-    again = submit_folder(house, str(folder), "--user", person.name, "--wait", "--json")
+    again = submit_folder(server, str(folder), "--user", person.name, "--wait", "--json")
     assert json.loads(again.stdout) == summary
-    check_numbers(house, person, summary["batch"])
+    check_numbers(server, person, summary["batch"])
 
 
-def test_by_api_with_every_file_sent_twice(house: House, folder: Path) -> None:
-    person = house.person()
+def test_by_api_with_every_file_sent_twice(server: Server, folder: Path) -> None:
+    person = server.person()
     made = requests.post(
-        f"{house.url}/api/v1/batches/",
+        f"{server.url}/api/v1/batches/",
         json={"name": "by API"},
         headers=person.headers,
         timeout=30,
@@ -134,7 +134,7 @@ def test_by_api_with_every_file_sent_twice(house: House, folder: Path) -> None:
 
     def send(path: Path) -> int:
         answer = requests.post(
-            f"{house.url}/api/v1/batches/{batch}/files/",
+            f"{server.url}/api/v1/batches/{batch}/files/",
             headers=person.headers,
             files={"file": (path.name, path.read_bytes())},
             data={"path": str(path.relative_to(folder))},
@@ -146,16 +146,16 @@ def test_by_api_with_every_file_sent_twice(house: House, folder: Path) -> None:
     with ThreadPoolExecutor(6) as pool:
         codes = Counter(pool.map(send, [path for path in paths for _ in (1, 2)]))
     assert set(codes) == {200, 202}
-    check_numbers(house, person, batch)
+    check_numbers(server, person, batch)
 
 
-def test_a_batch_that_is_being_heard_is_deleted_without_a_trace(house: House) -> None:
-    person = house.person()
+def test_a_batch_that_is_being_heard_is_deleted_without_a_trace(server: Server) -> None:
+    person = server.person()
     kept = person.wait(person.submit("kept.wav", fixtures.encode(fixtures.noise(2.0, seed=900))))
-    wait_for(lambda: not _unfinished(house), 120, "the others' work")
-    folders, clips = house.result_folders(), _clip_files(house)
+    wait_for(lambda: not _unfinished(server), 120, "the others' work")
+    folders, clips = server.result_folders(), _clip_files(server)
     batch = requests.post(
-        f"{house.url}/api/v1/batches/",
+        f"{server.url}/api/v1/batches/",
         json={"name": "away"},
         headers=person.headers,
         timeout=30,
@@ -163,39 +163,41 @@ def test_a_batch_that_is_being_heard_is_deleted_without_a_trace(house: House) ->
     for number in range(40):
         sound = fixtures.encode(fixtures.noise(2.0, seed=900 + number))
         requests.post(
-            f"{house.url}{batch}files/",
+            f"{server.url}{batch}files/",
             headers=person.headers,
             files={"file": (f"{number}.wav", sound)},
             timeout=60,
         ).raise_for_status()
     wait_for(lambda: person.get(batch).json()["totals"]["done"] > 0, 60, "the first answer")
-    deleted = requests.delete(house.url + batch, headers=person.headers, timeout=60)
+    deleted = requests.delete(server.url + batch, headers=person.headers, timeout=60)
     assert deleted.status_code == 204
     assert person.get(batch).status_code == 404
     assert [row["id"] for row in person.get("/api/v1/analyses/").json()["results"]] == [kept["id"]]
     # A worker may still be at the chunk that it had; what it makes of it is dropped.
     after = person.submit("after.wav", fixtures.encode(fixtures.noise(2.0, seed=990)))
     person.wait(after)
-    wait_for(lambda: len(house.result_folders()) == len(folders) + 1, 60, "the worker's last chunk")
-    assert len(_clip_files(house)) == len(clips) + 1
+    wait_for(
+        lambda: len(server.result_folders()) == len(folders) + 1, 60, "the worker's last chunk"
+    )
+    assert len(_clip_files(server)) == len(clips) + 1
 
 
-def _unfinished(house: House) -> int:
+def _unfinished(server: Server) -> int:
     asked = (
         "from classifier.models import Analysis, UNFINISHED; "
         "print(Analysis.objects.filter(state__in=UNFINISHED).count())"
     )
-    return int(house.manage("shell", "--no-imports", "-c", asked).splitlines()[-1])
+    return int(server.manage("shell", "--no-imports", "-c", asked).splitlines()[-1])
 
 
-def _clip_files(house: House) -> list[Path]:
-    return sorted((house.data / "media" / "clips").glob("*/*"))
+def _clip_files(server: Server) -> list[Path]:
+    return sorted((server.data / "media" / "clips").glob("*/*"))
 
 
 def signed_in(browser: Browser, person: Person) -> Page:
     context = browser.new_context(viewport={"width": 1280, "height": 900})
     session = person.browser.cookies["sessionid"]
-    context.add_cookies([{"name": "sessionid", "value": session, "url": person.house.url}])
+    context.add_cookies([{"name": "sessionid", "value": session, "url": person.server.url}])
     page = context.new_page()
     page.on("dialog", lambda dialog: dialog.accept())  # "Leave this page?"
     return page
@@ -206,12 +208,14 @@ def sent_files(page: Page) -> int:
     return int(found[1]) if found else 0
 
 
-def test_by_page_with_a_cut_line_and_a_reload(house: House, folder: Path, browser: Browser) -> None:
-    person = house.person()
+def test_by_page_with_a_cut_line_and_a_reload(
+    server: Server, folder: Path, browser: Browser
+) -> None:
+    person = server.person()
     page = signed_in(browser, person)
     line = page.context.new_cdp_session(page)
     line.send("Network.enable")
-    page.goto(f"{house.url}/batches/new/")
+    page.goto(f"{server.url}/batches/new/")
     line.send("Network.emulateNetworkConditions", {"offline": False, **SLOW})
     page.set_input_files("#folder", folder)
     expect(page.locator("[data-summary]")).to_have_text(re.compile("39 files to send.*1 refused"))
@@ -239,15 +243,15 @@ def test_by_page_with_a_cut_line_and_a_reload(house: House, folder: Path, browse
     expect(page.locator("sono-folder")).to_have_count(0, timeout=60_000)  # closed by now
     expect(page.locator("#batch:not([hx-get])")).to_have_count(1, timeout=120_000)
     expect(page.locator("[data-total=done]")).to_have_text(str(GOOD))
-    check_numbers(house, person, batch)
+    check_numbers(server, person, batch)
     page.context.close()
 
 
 def test_a_dropped_folder_is_listed_before_anything_is_sent(
-    house: House, folder: Path, browser: Browser
+    server: Server, folder: Path, browser: Browser
 ) -> None:
-    page = signed_in(browser, house.person())
-    page.goto(f"{house.url}/batches/new/")
+    page = signed_in(browser, server.person())
+    page.goto(f"{server.url}/batches/new/")
     box = page.locator("[data-drop]").bounding_box()
     assert box
     data = {"items": [], "files": [str(folder)], "dragOperationsMask": 1}
@@ -261,25 +265,25 @@ def test_a_dropped_folder_is_listed_before_anything_is_sent(
     page.locator("[data-ready] summary").click()
     expect(page.locator("[data-ready] li", has_text="morning/pond/rec 01.flac")).to_be_visible()
     expect(page.locator("[data-refused] li")).to_have_text("empty.wavIt is empty.")
-    page.goto(f"{house.url}/batches/")
+    page.goto(f"{server.url}/batches/")
     expect(page.locator(".batch-row")).to_have_count(0)
     page.context.close()
 
 
 def test_a_zip_by_page_fills_itself_and_can_be_retried(
-    house: House, folder: Path, browser: Browser, tmp_path: Path
+    server: Server, folder: Path, browser: Browser, tmp_path: Path
 ) -> None:
-    person = house.person()
+    person = server.person()
     page = signed_in(browser, person)
     path = tmp_path / "trip.zip"
     path.write_bytes(zipped(folder))
-    page.goto(f"{house.url}/batches/new/")
+    page.goto(f"{server.url}/batches/new/")
     page.set_input_files("#zip", path)
     page.get_by_role("button", name="Send the ZIP").click()
     expect(page.get_by_role("heading", level=1)).to_have_text("trip")
     expect(page.locator("#batch:not([hx-get])")).to_have_count(1, timeout=120_000)
     batch = page.url.rstrip("/").rsplit("/", 1)[1]
-    check_numbers(house, person, batch)
+    check_numbers(server, person, batch)
     expect(page.locator(".row.done")).to_have_count(GOOD + 2)
 
     page.get_by_role("button", name="Retry failed").click()
@@ -289,7 +293,7 @@ def test_a_zip_by_page_fills_itself_and_can_be_retried(
 
 
 def test_single_sounds_finish_before_the_next_bulk_chunk_starts(
-    house: House, tmp_path: Path
+    server: Server, tmp_path: Path
 ) -> None:
     folder = tmp_path / "many"
     folder.mkdir()
@@ -297,9 +301,9 @@ def test_single_sounds_finish_before_the_next_bulk_chunk_starts(
         (folder / f"{number}.wav").write_bytes(
             fixtures.encode(fixtures.noise(5.0, seed=100 + number))
         )
-    bulk, single = house.person(), house.person()
-    told = submit_folder(house, str(folder), "--user", bulk.name, "--json")
-    batch = json.loads(told.stdout)["batch"]
+    bulk, single = server.person(), server.person()
+    payload = submit_folder(server, str(folder), "--user", bulk.name, "--json")
+    batch = json.loads(payload.stdout)["batch"]
     for number in range(3):
         location = single.submit(
             "single.wav", fixtures.encode(fixtures.noise(3.0, seed=200 + number))
@@ -317,7 +321,7 @@ def test_single_sounds_finish_before_the_next_bulk_chunk_starts(
             "print(json.dumps([[m.isoformat() for m in row] for row in "
             "rows.values_list('created_at', 'started_at', 'finished_at')]))"
         )
-        rows = json.loads(house.manage("shell", "--no-imports", "-c", asked).splitlines()[-1])
+        rows = json.loads(server.manage("shell", "--no-imports", "-c", asked).splitlines()[-1])
         return [[datetime.fromisoformat(moment) for moment in row] for row in rows]
 
     begun = sorted({started for _, started, _ in moments(bulk)})

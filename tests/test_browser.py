@@ -11,7 +11,7 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from tests import fixtures
-from tests.server import PASSWORD, House, Person, wait_for
+from tests.server import PASSWORD, Person, Server, wait_for
 from tests.watch import Watch
 
 
@@ -35,8 +35,8 @@ def sounds(tmp_path: Path) -> list[Path]:
     return made
 
 
-def sign_up(page: Page, house: House, name: str) -> None:
-    page.goto(f"{house.url}/account/sign-up/")
+def sign_up(page: Page, server: Server, name: str) -> None:
+    page.goto(f"{server.url}/account/sign-up/")
     page.get_by_label("Username").fill(name)
     page.get_by_label("Password", exact=False).first.fill(PASSWORD)
     page.get_by_label("Password confirmation").fill(PASSWORD)
@@ -44,11 +44,11 @@ def sign_up(page: Page, house: House, name: str) -> None:
 
 
 def test_two_files_are_heard_live_and_one_is_played(
-    house: House, context: BrowserContext, sounds: list[Path]
+    server: Server, context: BrowserContext, sounds: list[Path]
 ) -> None:
     page = context.new_page()
-    watch = Watch(page, urlsplit(house.url).netloc)
-    sign_up(page, house, "carla")
+    watch = Watch(page, urlsplit(server.url).netloc)
+    sign_up(page, server, "carla")
     page.set_input_files("#file", sounds)
 
     expect(page.locator(".row")).to_have_count(2)
@@ -71,24 +71,24 @@ def test_two_files_are_heard_live_and_one_is_played(
 
 
 def test_a_result_page_fills_itself_without_reload(
-    house: House, context: BrowserContext, sounds: list[Path]
+    server: Server, context: BrowserContext, sounds: list[Path]
 ) -> None:
     page = context.new_page()
-    watch = Watch(page, urlsplit(house.url).netloc)
-    sign_up(page, house, "dora")
-    house.kill("worker")
+    watch = Watch(page, urlsplit(server.url).netloc)
+    sign_up(page, server, "dora")
+    server.kill("worker")
     page.set_input_files("#file", sounds[:1])
     page.locator(".row.queued a.what").click()
     expect(page.get_by_role("heading", level=1)).to_have_text("Waiting")
     page.evaluate("window.untouched = true")
-    house.start("worker")
+    server.start("worker")
     expect(page.locator("#result")).to_have_attribute("data-state", "done", timeout=60_000)
     expect(page.get_by_role("button", name="Play")).to_be_enabled()
     assert page.evaluate("window.untouched") is True
     heading = page.get_by_role("heading", level=1).inner_text()
     expect(page).to_have_title(f"{heading} · Sonoscope")
     expect(page.locator("main [role=status]")).to_have_text(heading)
-    page.goto(f"{house.url}/history/")
+    page.goto(f"{server.url}/history/")
     page.go_back()
     expect(page.get_by_role("heading", level=1)).to_have_text(heading)
     expect(page.locator("header.bar")).to_be_visible()
@@ -98,24 +98,24 @@ def test_a_result_page_fills_itself_without_reload(
 
 
 def test_signing_out_elsewhere_leads_to_the_sign_in_page(
-    house: House, context: BrowserContext, sounds: list[Path]
+    server: Server, context: BrowserContext, sounds: list[Path]
 ) -> None:
     page = context.new_page()
-    sign_up(page, house, "gerd")
-    house.kill("worker")
+    sign_up(page, server, "gerd")
+    server.kill("worker")
     page.set_input_files("#file", sounds[:1])
     expect(page.locator(".row.queued")).to_have_count(1)
     context.clear_cookies()
     expect(page.get_by_role("heading", level=1)).to_have_text("Sign in")
     expect(page.locator("header.bar")).to_have_count(1)
-    house.start("worker")
+    server.start("worker")
 
 
 def test_refusals_and_failures_are_said_beside_the_file(
-    house: House, context: BrowserContext, tmp_path: Path
+    server: Server, context: BrowserContext, tmp_path: Path
 ) -> None:
     page = context.new_page()
-    sign_up(page, house, "ella")
+    sign_up(page, server, "ella")
     for name, data in (("nothing.wav", b""), ("notes.wav", b"buy milk\n" * 99)):
         (tmp_path / name).write_bytes(data)
         page.set_input_files("#file", tmp_path / name)
@@ -127,24 +127,26 @@ def test_refusals_and_failures_are_said_beside_the_file(
 
 
 def test_the_theme_is_remembered_and_pages_fit_a_phone(
-    house: House, context: BrowserContext
+    server: Server, context: BrowserContext
 ) -> None:
     page = context.new_page()
-    sign_up(page, house, "fritz")
+    sign_up(page, server, "fritz")
     page.get_by_role("button", name="Dark").click()
-    page.goto(f"{house.url}/history/")
+    page.goto(f"{server.url}/history/")
     assert page.evaluate("document.documentElement.dataset.theme") == "dark"
     expect(page.get_by_role("button", name="Light")).to_be_visible()
     page.set_viewport_size({"width": 360, "height": 800})
     for path in ("/", "/history/", "/models/", "/account/password/"):
-        page.goto(house.url + path)
+        page.goto(server.url + path)
         assert page.evaluate("document.documentElement.scrollWidth") <= 360, path
 
 
-def test_the_theme_is_the_system_s_until_another_is_chosen(house: House, browser: Browser) -> None:
+def test_the_theme_is_the_system_s_until_another_is_chosen(
+    server: Server, browser: Browser
+) -> None:
     context = browser.new_context(color_scheme="dark")
     page = context.new_page()
-    page.goto(f"{house.url}/account/sign-in/")
+    page.goto(f"{server.url}/account/sign-in/")
     ground = "getComputedStyle(document.body).backgroundColor"
     night = page.evaluate(ground)
     page.get_by_role("button", name="Light").click()
@@ -163,10 +165,10 @@ def test_the_theme_is_the_system_s_until_another_is_chosen(house: House, browser
 
 
 def test_a_folder_dropped_among_files_is_shown_the_way_to_a_batch(
-    house: House, context: BrowserContext
+    server: Server, context: BrowserContext
 ) -> None:
     page = context.new_page()
-    sign_up(page, house, "ida")
+    sign_up(page, server, "ida")
     expect(page.locator("form.drop")).to_be_visible()
     page.wait_for_load_state("load")  # the script that handles the drop has run
     page.locator("form.drop").evaluate(
@@ -179,9 +181,9 @@ def test_a_folder_dropped_among_files_is_shown_the_way_to_a_batch(
     expect(page.get_by_role("heading", level=1)).to_have_text("A folder of sounds")
 
 
-def test_a_form_that_was_open_for_too_long_says_so(house: House, context: BrowserContext) -> None:
+def test_a_form_that_was_open_for_too_long_says_so(server: Server, context: BrowserContext) -> None:
     page = context.new_page()
-    sign_up(page, house, "kurt")
+    sign_up(page, server, "kurt")
     context.clear_cookies(name="csrftoken")
     page.get_by_role("button", name="Sign out").click()
     expect(page.get_by_role("heading", level=1)).to_have_text("That did not work")
@@ -190,14 +192,14 @@ def test_a_form_that_was_open_for_too_long_says_so(house: House, context: Browse
 
 
 def test_what_the_default_is_worth_is_seen_and_its_name_copied(
-    house: House, context: BrowserContext
+    server: Server, context: BrowserContext
 ) -> None:
     page = context.new_page()
-    watch = Watch(page, urlsplit(house.url).netloc)
+    watch = Watch(page, urlsplit(server.url).netloc)
     context.grant_permissions(["clipboard-read", "clipboard-write"])
-    sign_up(page, house, "hanna")
+    sign_up(page, server, "hanna")
     page.get_by_role("link", name="Models").click()
-    for picture in page.locator(".evidence img").all():
+    for picture in page.locator(".attribution img").all():
         picture.scroll_into_view_if_needed()
     shown = "Array.from(document.images).filter(i => i.naturalWidth > 300).length == 2"
     page.wait_for_function(shown)
@@ -209,12 +211,12 @@ def test_what_the_default_is_worth_is_seen_and_its_name_copied(
 
 
 def test_the_api_s_page_is_read_without_script_and_its_command_sends_a_sound(
-    house: House, browser: Browser, anna: Person, sounds: list[Path]
+    server: Server, browser: Browser, anna: Person, sounds: list[Path]
 ) -> None:
     context = browser.new_context(java_script_enabled=False)
     page = context.new_page()
-    watch = Watch(page, urlsplit(house.url).netloc)
-    page.goto(f"{house.url}/api/docs/")
+    watch = Watch(page, urlsplit(server.url).netloc)
+    page.goto(f"{server.url}/api/docs/")
     page.get_by_role("link", name="Upload a sound and have it analysed").first.click()
     upload = page.get_by_role("article", name="Upload a sound and have it analysed")
     expect(upload).to_be_in_viewport()
@@ -232,17 +234,17 @@ def test_the_api_s_page_is_read_without_script_and_its_command_sends_a_sound(
 
 
 def test_a_token_is_made_and_revoked_on_the_account_page(
-    house: House, context: BrowserContext
+    server: Server, context: BrowserContext
 ) -> None:
     page = context.new_page()
-    watch = Watch(page, urlsplit(house.url).netloc)
-    sign_up(page, house, "keeper")
+    watch = Watch(page, urlsplit(server.url).netloc)
+    sign_up(page, server, "keeper")
     page.get_by_role("link", name="keeper").click()
     page.get_by_label("Name").fill("garden box")
     page.get_by_role("button", name="Make token").click()
     secret = page.locator("[data-secret]").inner_text()
     headers = {"Authorization": f"Token {secret}"}
-    assert context.request.get(f"{house.url}/api/v1/clips/", headers=headers).ok
+    assert context.request.get(f"{server.url}/api/v1/clips/", headers=headers).ok
     page.on("dialog", lambda dialog: dialog.accept())
     page.get_by_role("button", name="Revoke garden box").click()
     expect(page.get_by_text("You have none yet.")).to_be_visible()

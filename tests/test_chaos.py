@@ -57,7 +57,7 @@ def test_two_workers_share_the_work_and_never_a_result(stage: Stage) -> None:
 
 
 def test_a_full_disk_refuses_uploads_and_blames_no_clip(stage: Stage) -> None:
-    if not (stage.house.data / "media").is_mount():
+    if not (stage.server.data / "media").is_mount():
         pytest.skip("no small disk could be mounted, see above")
     expect_nothing_lost(stage, disks.full, times=1)
     assert stage.client.refused
@@ -71,11 +71,11 @@ def test_a_clip_that_kills_its_worker_fails_alone_and_before_any_lease_ends(
 
 
 def test_the_pages_do_not_depend_on_the_worker(stage: Stage) -> None:
-    stage.house.kill("worker")
+    stage.server.kill("worker")
     clip = stage.client.send()
     assert clip
     page = stage.client.person.page(f"/analyses/{clip.analysis}/")
     assert page.status_code == requests.codes.ok
     assert "Waiting" in page.text
-    stage.house.start("worker")
+    stage.server.start("worker")
     wait_for(lambda: not stage.under_way(), 60, "the end")

@@ -10,7 +10,7 @@ from playwright.sync_api import Browser, expect
 from ml import checkpoint
 from tests import fixtures
 from tests.checkpoints import described, usable
-from tests.server import House, Person
+from tests.server import Person, Server
 from tests.test_browser import sign_up
 
 # The same weights, made more modest by this temperature: an answer says whose it is.
@@ -20,23 +20,23 @@ SOUNDS = [fixtures.encode(fixtures.chirp(300 + 400 * n, 6000, 2.0)) for n in ran
 
 
 @pytest.fixture(scope="module")
-def two(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
-    house = House(tmp_path_factory.mktemp("two"))
-    usable(house.data / "checkpoints" / "modest.safetensors", temperature=MODEST)
-    house.open()
-    yield house
-    house.close()
+def two(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    server = Server(tmp_path_factory.mktemp("two"))
+    usable(server.data / "checkpoints" / "modest.safetensors", temperature=MODEST)
+    server.open()
+    yield server
+    server.close()
 
 
 @pytest.fixture(scope="module")
-def greta(two: House) -> Person:
+def greta(two: Server) -> Person:
     return two.person()
 
 
 def submit(person: Person, data: bytes, checkpoint: str = "", status: int = 202) -> str:
     """The address of the analysis."""
     answer = requests.post(
-        f"{person.house.url}/api/v1/clips/",
+        f"{person.server.url}/api/v1/clips/",
         headers=person.headers,
         data={"checkpoint": checkpoint} if checkpoint else {},
         files={"file": ("x.wav", data)},
@@ -46,7 +46,7 @@ def submit(person: Person, data: bytes, checkpoint: str = "", status: int = 202)
     return answer.headers.get("Location", "")
 
 
-def test_a_mixed_queue_is_heard_by_those_who_were_asked(two: House, greta: Person) -> None:
+def test_a_mixed_queue_is_heard_by_those_who_were_asked(two: Server, greta: Person) -> None:
     names = {row["checkpoint"].partition("@")[0]: row["checkpoint"]
              for row in greta.get("/api/v1/checkpoints/").json()["results"]}  # fmt: skip
     assert set(names) == {"esc50-folds1234", "esc50-folds123", "modest"}
@@ -81,8 +81,8 @@ def test_a_mixed_queue_is_heard_by_those_who_were_asked(two: House, greta: Perso
 
     files = greta.get(f"{made.headers['Location']}results.json").json()["files"]
     for file in files:
-        told = greta.wait(f"/api/v1/analyses/{file['analysis']}/")
-        assert (told["state"], told["checkpoint"]) == ("done", names["modest"]), file["path"]
+        payload = greta.wait(f"/api/v1/analyses/{file['analysis']}/")
+        assert (payload["state"], payload["checkpoint"]) == ("done", names["modest"]), file["path"]
     outcomes = {file["path"]: file["outcome"] for file in files}
     assert outcomes == {"own.wav": "accepted", "known.wav": "duplicate"}
 
@@ -93,7 +93,7 @@ def test_a_mixed_queue_is_heard_by_those_who_were_asked(two: House, greta: Perso
     assert 'href="/models/#modest"' in greta.page(f"/analyses/{modest['id']}/").text
 
 
-def test_a_person_chooses_who_listens(two: House, browser: Browser, tmp_path: Path) -> None:
+def test_a_person_chooses_who_listens(two: Server, browser: Browser, tmp_path: Path) -> None:
     page = browser.new_page()
     sign_up(page, two, "ida")
     page.get_by_label("Listen with").select_option("modest")
@@ -112,7 +112,7 @@ def test_a_person_chooses_who_listens(two: House, browser: Browser, tmp_path: Pa
 
 
 def test_one_that_was_taken_away_fails_clearly_and_holds_nobody_up(
-    two: House, greta: Person, tmp_path: Path
+    two: Server, greta: Person, tmp_path: Path
 ) -> None:
     file = usable(two.data / "checkpoints" / "passing.safetensors", notes=["Soon gone."])
     two.stop("worker")
@@ -135,7 +135,7 @@ def test_one_that_was_taken_away_fails_clearly_and_holds_nobody_up(
     submit(greta, data, "passing", status=400)
 
 
-def test_one_that_cannot_be_loaded_fails_alone(two: House, greta: Person) -> None:
+def test_one_that_cannot_be_loaded_fails_alone(two: Server, greta: Person) -> None:
     file = described(two.data / "checkpoints" / "hollow.safetensors")
     data = fixtures.encode(fixtures.noise(1.0, seed=12))
     asked, plain = submit(greta, data, "hollow"), submit(greta, data, "modest")

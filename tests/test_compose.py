@@ -22,7 +22,7 @@ import pytest
 import requests
 
 from tests import fixtures
-from tests.server import ROOT, House, Person, free_port, wait_for
+from tests.server import ROOT, Person, Server, free_port, wait_for
 
 CLIPS = int(os.environ.get("COMPOSE_CLIPS", "20"))
 IN_THE_IMAGE = shutil.ignore_patterns("tests", "__pycache__")
@@ -81,12 +81,12 @@ def test_the_command_lines_are_those_of_make_run(
     services: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("DATABASE_URL", raising=False)
-    house = House(tmp_path, HOST="0.0.0.0", PORT="8000")
+    server = Server(tmp_path, HOST="0.0.0.0", PORT="8000")
     for name, like in {
         "web": "web", "worker": "worker", "worker-gpu": "worker",
         "worker-modal": "worker", "sweep": "sweep",
     }.items():  # fmt: skip
-        assert ["python", *house.command(like)[1:]] == services[name]["command"], name
+        assert ["python", *server.command(like)[1:]] == services[name]["command"], name
     image = re.findall(r'"([^"]+)"', _dockerfile().rpartition("\nCMD ")[2])
     assert image == services["web"]["command"]
 
@@ -110,8 +110,8 @@ def _dockerfile() -> str:
 # --- as processes -------------------------------------------------------------------------
 
 
-class ComposedHouse(House):
-    """A house whose processes are the services of the Compose file."""
+class ComposedHouse(Server):
+    """A server whose processes are the services of the Compose file."""
 
     def __init__(self, data: Path, services: dict[str, Any]) -> None:
         super().__init__(data)
@@ -120,7 +120,7 @@ class ComposedHouse(House):
         self.broker_port, self.board_port = free_port(), free_port()
         self.redis_url = f"redis://127.0.0.1:{self.broker_port}/0"
         self.env["REDIS_URL"] = self.redis_url
-        self.told: dict[str, float] = {}
+        self.payload: dict[str, float] = {}
 
     def open(self) -> None:
         self._lay_out_the_image()
@@ -214,7 +214,7 @@ class ComposedHouse(House):
         finally:
             if process.poll() is None:
                 os.killpg(process.pid, signal.SIGKILL)
-        self.told[name] = time.monotonic() - started
+        self.payload[name] = time.monotonic() - started
 
     def close(self) -> None:
         for name in ("worker", "worker-gpu", "sweep", "web", "tensorboard", "broker"):
@@ -288,7 +288,7 @@ def test_every_service_runs_and_clips_go_through(stack: ComposedHouse) -> None:
 
     for name in ("worker-gpu", "sweep", "web", "tensorboard", "broker"):
         stack.stop(name)
-    assert max(stack.told.values()) < 60, stack.told
+    assert max(stack.payload.values()) < 60, stack.payload
 
 
 def _send(person: Person, number: int) -> str:

@@ -13,14 +13,14 @@ import pytest
 import requests
 
 from tests import fixtures
-from tests.server import ROOT, House, Person
+from tests.server import ROOT, Person, Server
 
 SEED = 1
 LIMIT_S = 180
 
 
 def schemathesis(
-    house: House, person: Person, folder: Path, *options: str, **environment: str
+    server: Server, person: Person, folder: Path, *options: str, **environment: str
 ) -> "subprocess.CompletedProcess[str]":
     program = Path(sys.executable).with_name("schemathesis")
     if not program.exists():
@@ -29,7 +29,7 @@ def schemathesis(
         [
             str(program),
             *("--config-file", str(ROOT / "tests" / "schemathesis.toml")),
-            *("run", f"{house.url}/api/schema/"),
+            *("run", f"{server.url}/api/schema/"),
             *("--header", f"Authorization: Token {person.token}"),
             # One worker: with more, Python 3.11 may fail in the parser that Hypothesis calls.
             *("--seed", str(SEED), "--workers", "1", "--continue-on-failure", "--no-color"),
@@ -40,10 +40,10 @@ def schemathesis(
     )  # fmt: skip
 
 
-def test_schemathesis_finds_no_fault(house: House, tmp_path: Path) -> None:
+def test_schemathesis_finds_no_fault(server: Server, tmp_path: Path) -> None:
     """All default checks, authenticated, as a user of its own; prints its figures."""
-    before = len(house.log("web"))
-    done = schemathesis(house, house.person(), tmp_path, "--max-examples", "4")
+    before = len(server.log("web"))
+    done = schemathesis(server, server.person(), tmp_path, "--max-examples", "4")
     figures = re.findall(r"^ +(?:Tested: \d+|\d+ generated.*)$", done.stdout, re.MULTILINE)
     print("\n".join(line.strip() for line in figures))
     assert done.returncode == 0, done.stdout + done.stderr
@@ -51,17 +51,17 @@ def test_schemathesis_finds_no_fault(house: House, tmp_path: Path) -> None:
     generated = re.search(r"(\d+) generated", done.stdout)
     assert tested and int(tested[1]) >= 26
     assert generated and int(generated[1]) >= 900
-    assert "Traceback" not in house.log("web")[before:]
+    assert "Traceback" not in server.log("web")[before:]
 
 
-def test_as_somebody_else_nothing_of_the_first_person_shows(house: House, tmp_path: Path) -> None:
-    """Every id in a path is of somebody who has a clip, a study, a batch and a token."""
-    first, mark = house.person(), "the-first-ones-own"
-    ids = furnish(house, first, mark)
+def test_as_somebody_else_nothing_of_the_first_person_shows(server: Server, tmp_path: Path) -> None:
+    """Every id in a path is of somebody who has a clip, a inspection, a batch and a token."""
+    first, mark = server.person(), "the-first-ones-own"
+    ids = furnish(server, first, mark)
     before = everything(first, ids)
     assert mark in str(before)
     done = schemathesis(
-        house, house.person(), tmp_path, "--max-examples", "4", "--phases", "fuzzing",
+        server, server.person(), tmp_path, "--max-examples", "4", "--phases", "fuzzing",
         "--checks", "nothing_of_theirs,not_a_server_error",
         THEIRS=json.dumps({"mark": mark, "ids": ids}),
         SCHEMATHESIS_HOOKS="tests.other_user",
@@ -73,7 +73,7 @@ def test_as_somebody_else_nothing_of_the_first_person_shows(house: House, tmp_pa
     assert everything(first, ids) == before
 
 
-def furnish(house: House, person: Person, mark: str) -> dict[str, str]:
+def furnish(server: Server, person: Person, mark: str) -> dict[str, str]:
     """Something of every kind, by the part of the path that its id stands in."""
     sound = fixtures.encode(fixtures.noise(1.0, 16_000, seed=77), 16_000, "WAV")
     analysis = person.wait(person.submit(f"{mark}.wav", sound))
@@ -81,7 +81,7 @@ def furnish(house: House, person: Person, mark: str) -> dict[str, str]:
 
     def made(path: str, **body: Any) -> dict[str, Any]:
         answer = requests.post(
-            f"{house.url}/api/v1/{path}", json=body, headers=person.headers, timeout=30
+            f"{server.url}/api/v1/{path}", json=body, headers=person.headers, timeout=30
         )
         assert answer.ok, answer.text
         return answer.json()
@@ -90,15 +90,15 @@ def furnish(house: House, person: Person, mark: str) -> dict[str, str]:
     return {
         "clips": analysis["clip"],
         "analyses": analysis["id"],
-        "studies": made(f"analyses/{analysis['id']}/studies/", **asked)["id"],
+        "inspections": made(f"analyses/{analysis['id']}/inspections/", **asked)["id"],
         "batches": made("batches/", name=mark)["id"],
         "tokens": made("tokens/", name=mark)["id"],
     }
 
 
 def everything(person: Person, ids: dict[str, str]) -> dict[str, Any]:
-    """What the first person is told of their own; a study may be made meanwhile."""
-    kinds = [kind for kind in ids if kind not in ("tokens", "studies")]
+    """What the first person is told of their own; a inspection may be made meanwhile."""
+    kinds = [kind for kind in ids if kind not in ("tokens", "inspections")]
     found = {kind: person.get(f"/api/v1/{kind}/{ids[kind]}/").json() for kind in kinds}
     tokens = person.get("/api/v1/tokens/").json()["results"]
     return found | {"tokens": sorted(token["id"] for token in tokens)}

@@ -1,4 +1,4 @@
-"""The papers are true: examples run, the settings are all there, links lead somewhere."""
+"""The documentation are true: examples run, the settings are all there, links lead somewhere."""
 
 import csv
 import json
@@ -16,7 +16,7 @@ import pytest
 import requests
 from django.core.management import get_commands
 
-from tests.server import PASSWORD, ROOT, House, Person, wait_for
+from tests.server import PASSWORD, ROOT, Person, Server, wait_for
 from webapp import env
 from webapp.configuration import PAPER, paper
 
@@ -30,10 +30,10 @@ def blocks(path: str, language: str, indent: str = "") -> list[str]:
     return found
 
 
-def run(command: list[str], script: str, house: House, person: Person, folder: Path) -> str:
-    """One script, with this house and this person in place of the examples'."""
+def run(command: list[str], script: str, server: Server, person: Person, folder: Path) -> str:
+    """One script, with this server and this person in place of the examples'."""
     for example, mine in {
-        "http://localhost:8000": house.url,
+        "http://localhost:8000": server.url,
         "NAME='you'": f"NAME='{person.name}'",
         '"username": "you"': f'"username": "{person.name}"',
         "your password": PASSWORD,
@@ -54,15 +54,15 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def shell(house: House, anna: Person, folder: Path) -> str:
+def shell(server: Server, anna: Person, folder: Path) -> str:
     script = "\n".join(["set -euo pipefail", *blocks("docs/api.md", "sh")])
-    return run(["bash", "-s"], script, house, anna, folder)
+    return run(["bash", "-s"], script, server, anna, folder)
 
 
-def test_the_first_example_of_the_readme_works(house: House, ben: Person) -> None:
+def test_the_first_example_of_the_readme_works(server: Server, ben: Person) -> None:
     (script,) = [block for block in blocks("README.md", "sh", "  ") if "TOKEN" in block]
-    told = run(["sh", "-eu"], script, house, ben, ROOT)
-    assert re.search(r"'class': '[a-z_]+', 'confidence': 0\.\d", told)
+    payload = run(["sh", "-eu"], script, server, ben, ROOT)
+    assert re.search(r"'class': '[a-z_]+', 'confidence': 0\.\d", payload)
 
 
 def test_the_shell_examples_work(shell: str, folder: Path, anna: Person) -> None:
@@ -78,7 +78,7 @@ def test_the_shell_examples_work(shell: str, folder: Path, anna: Person) -> None
 
 
 def test_the_answers_look_as_they_are_shown(shell: str, folder: Path) -> None:
-    sent, analysis, refusal, study, batch, checkpoint = (
+    sent, analysis, refusal, inspection, batch, checkpoint = (
         json.loads(block) for block in blocks("docs/api.md", "json")
     )
     assert set(sent) == {"clip", "analysis"}
@@ -87,15 +87,15 @@ def test_the_answers_look_as_they_are_shown(shell: str, folder: Path) -> None:
     assert len(answer["predictions"]) == 50
     assert len(answer["maps"]) == 37
     assert json.loads((folder / "refusal.json").read_text()) == refusal
-    looked = json.loads((folder / "study.json").read_text())
-    _same_shape(study, looked)
+    looked = json.loads((folder / "inspection.json").read_text())
+    _same_shape(inspection, looked)
     assert (looked["analysis"], looked["label"]) == (
         answer["id"],
         answer["predictions"][0]["class"],
     )
-    told = json.loads((folder / "batch.json").read_text())
-    _same_shape(batch, told)
-    assert told["totals"] == batch["totals"]
+    payload = json.loads((folder / "batch.json").read_text())
+    _same_shape(batch, payload)
+    assert payload["totals"] == batch["totals"]
     listens = json.loads((folder / "checkpoint.json").read_text())
     _same_shape(checkpoint, listens)
     name = checkpoint["checkpoint"].removesuffix("…")
@@ -108,15 +108,15 @@ def test_the_batch_is_exported_found_and_gone(shell: str, folder: Path, anna: Pe
     outcomes = {"other.wav": "accepted", "empty.wav": "refused", "morning/sound.wav": "duplicate"}
     assert {row["path"]: row["outcome"] for row in rows} == outcomes
     exported = json.loads((folder / "results.json").read_text())
-    told = json.loads((folder / "batch.json").read_text())
-    assert exported == told | {"files": exported["files"]}
+    payload = json.loads((folder / "batch.json").read_text())
+    assert exported == payload | {"files": exported["files"]}
     assert [file["path"] for file in exported["files"]] == [row["path"] for row in rows]
     found = json.loads((folder / "found.json").read_text())["results"]
     done = {row["analysis"] for row in rows if row["state"] == "done"}
     assert {row["id"] for row in found} == done
     (listed,) = json.loads((folder / "batches.json").read_text())["results"]
-    assert listed["id"] == told["id"]
-    assert anna.get(f"/api/v1/batches/{told['id']}/").status_code == 404
+    assert listed["id"] == payload["id"]
+    assert anna.get(f"/api/v1/batches/{payload['id']}/").status_code == 404
     # The duplicate stays where it came from, the rest is gone.
     answer = json.loads((folder / "answer.json").read_text())
     assert anna.get(f"/api/v1/analyses/{answer['id']}/").status_code == 200
@@ -136,10 +136,10 @@ def _same_shape(shown: object, real: object, where: str = "the answer") -> None:
         _same_shape(shown[0], real[0], where)
 
 
-def test_the_python_examples_work(shell: str, house: House, anna: Person, folder: Path) -> None:
+def test_the_python_examples_work(shell: str, server: Server, anna: Person, folder: Path) -> None:
     script = "\n".join(blocks("docs/api.md", "python"))
-    told = run([sys.executable, "-"], script, house, anna, folder)
-    *guesses, refused, known = told.splitlines()
+    payload = run([sys.executable, "-"], script, server, anna, folder)
+    *guesses, refused, known = payload.splitlines()
     assert len(guesses) == 3
     assert refused == "empty.wav The file is empty."
     assert known == "3 files, 1 of them known"
@@ -147,41 +147,41 @@ def test_the_python_examples_work(shell: str, house: House, anna: Person, folder
 
 
 def test_a_restored_backup_of_sqlite_answers_as_before(
-    shell: str, house: House, anna: Person, tmp_path: Path
+    shell: str, server: Server, anna: Person, tmp_path: Path
 ) -> None:
-    if house.database_url:
-        pytest.skip("this house lives on PostgreSQL")
+    if server.database_url:
+        pytest.skip("this server lives on PostgreSQL")
     backup, restore = (block for block in blocks("docs/operations.md", "sh")[:3:2])
-    backup = backup.replace("DATA=var", f"DATA={shlex.quote(str(house.data))}").replace(
+    backup = backup.replace("DATA=var", f"DATA={shlex.quote(str(server.data))}").replace(
         ".venv/bin/python", shlex.quote(sys.executable)
     )
     wait_for(lambda: not unfinished(anna), 60, "what the examples left")
-    run(BASH, backup, house, anna, tmp_path)
+    run(BASH, backup, server, anna, tmp_path)
     with tarfile.open(tmp_path / "backup" / "files.tar") as files:
         assert "secret_key" in files.getnames()
-    before = told(house, anna)
+    before = payload(server, anna)
 
     (tmp_path / "var").mkdir()
     assert restore.rstrip().endswith("\nmake run")
-    run(BASH, restore.removesuffix("make run\n"), house, anna, tmp_path)
-    assert_same_answers(House(tmp_path / "var"), anna, before)
+    run(BASH, restore.removesuffix("make run\n"), server, anna, tmp_path)
+    assert_same_answers(Server(tmp_path / "var"), anna, before)
 
 
 def test_a_restored_backup_of_postgresql_answers_as_before(
-    shell: str, house: House, anna: Person, tmp_path: Path
+    shell: str, server: Server, anna: Person, tmp_path: Path
 ) -> None:
-    if not house.database_url:
+    if not server.database_url:
         pytest.skip("DATABASE_URL is not set")
     backup, restore = (block for block in blocks("docs/operations.md", "sh")[1:4:2])
     (tmp_path / "secrets").mkdir()
-    shutil.copy(house.data / "secret_key", tmp_path / "secrets")
+    shutil.copy(server.data / "secret_key", tmp_path / "secrets")
     wait_for(lambda: not unfinished(anna), 60, "what the examples left")
-    run(BASH, without_containers(backup, house), house, anna, tmp_path)
-    before = told(house, anna)
+    run(BASH, without_containers(backup, server), server, anna, tmp_path)
+    before = payload(server, anna)
 
     shutil.rmtree(tmp_path / "secrets")
-    # A broker database of its own: the first house still listens to the other.
-    again = House(tmp_path / "data", REDIS_URL=house.redis_url.rpartition("/")[0] + "/1")
+    # A broker database of its own: the first server still listens to the other.
+    again = Server(tmp_path / "data", REDIS_URL=server.redis_url.rpartition("/")[0] + "/1")
     again.data.mkdir()
     run(BASH, without_containers(restore, again), again, anna, tmp_path)
     shutil.copy(tmp_path / "secrets" / "secret_key", again.data)
@@ -191,15 +191,15 @@ def test_a_restored_backup_of_postgresql_answers_as_before(
 BASH = ["bash", "-euo", "pipefail", "-s"]
 
 
-def without_containers(script: str, house: House) -> str:
+def without_containers(script: str, server: Server) -> str:
     """What Compose would run in its containers, on this very machine."""
     script = re.sub(r"^docker compose (stop|up) .*\n", "", script, flags=re.M)
     script = re.sub(r"docker compose (exec|run) .*?-T \w+ ", "", script)
     assert "docker" not in script
-    url = shlex.quote(house.database_url)
+    url = shlex.quote(server.database_url)
     script = script.replace("-U sonoscope -d sonoscope", f"-d {url}")
     script = script.replace("-U sonoscope sonoscope", f"-d {url}")
-    return script.replace("-C /data", f"-C {shlex.quote(str(house.data))}")
+    return script.replace("-C /data", f"-C {shlex.quote(str(server.data))}")
 
 
 def unfinished(person: Person) -> list[Any]:
@@ -207,28 +207,28 @@ def unfinished(person: Person) -> list[Any]:
     return [row for answer in found for row in answer.json()["results"]]
 
 
-def assert_same_answers(again: House, person: Person, before: dict[str, Any]) -> None:
+def assert_same_answers(again: Server, person: Person, before: dict[str, Any]) -> None:
     assert len(before) >= 6  # an answer and its five files
     try:
         again.open()
         # The token of before is good here too.
-        assert told(again, person) == before
+        assert payload(again, person) == before
     finally:
         again.close()
 
 
-def told(house: House, person: Person) -> dict[str, Any]:
-    """All that this house says of a person's analyses, and the bytes of every file of them."""
+def payload(server: Server, person: Person) -> dict[str, Any]:
+    """All that this server says of a person's analyses, and the bytes of every file of them."""
 
     def get(path: str) -> requests.Response:
-        answer = requests.get(house.url + path, headers=person.headers, timeout=30)
+        answer = requests.get(server.url + path, headers=person.headers, timeout=30)
         assert answer.ok, f"{path}: {answer.text}"
         return answer
 
     found: dict[str, Any] = {}
     for row in get("/api/v1/analyses/?state=done").json()["results"]:
         detail = get(f"/api/v1/analyses/{row['id']}/")
-        found[row["id"]] = json.loads(detail.text.replace(house.url, ""))
+        found[row["id"]] = json.loads(detail.text.replace(server.url, ""))
         for name in ("audio", "peaks.json", "maps.zip", "spectrogram.png", "strip.png"):
             path = f"/media/analyses/{row['id']}/{name}"
             found[path] = get(path).content

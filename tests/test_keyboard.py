@@ -9,18 +9,18 @@ import pytest
 from playwright.sync_api import Browser, FileChooser, Locator, Page, expect
 
 from tests import fixtures
-from tests.server import PASSWORD, House, Person, wait_for
+from tests.server import PASSWORD, Person, Server, wait_for
 from tests.watch import Watch
 
-MOST_TABS = 40
+MAX_TABS = 40
 
 
 @pytest.fixture
-def page(browser: Browser, house: House) -> Iterator[Page]:
+def page(browser: Browser, server: Server) -> Iterator[Page]:
     """A page that must not misbehave, and whose mouse is never moved."""
     context = browser.new_context()
     page = context.new_page()
-    watch = Watch(page, urlsplit(house.url).netloc)
+    watch = Watch(page, urlsplit(server.url).netloc)
     yield page
     assert watch.faults == []
     context.close()
@@ -28,16 +28,16 @@ def page(browser: Browser, house: House) -> Iterator[Page]:
 
 def tab_to(page: Page, wanted: Locator) -> None:
     """Press Tab until it has the focus, and shows it."""
-    for _ in range(MOST_TABS):
+    for _ in range(MAX_TABS):
         page.keyboard.press("Tab")
         if wanted.evaluate("element => element === document.activeElement"):
             assert wanted.evaluate("element => element.matches(':focus-visible')")
             return
-    raise AssertionError(f"{MOST_TABS} tabs do not lead to {wanted}")
+    raise AssertionError(f"{MAX_TABS} tabs do not lead to {wanted}")
 
 
 def sign_in(page: Page, person: Person) -> None:
-    page.goto(f"{person.house.url}/account/sign-in/")
+    page.goto(f"{person.server.url}/account/sign-in/")
     expect(page.get_by_label("Username")).to_be_focused()
     page.keyboard.type(person.name)
     page.keyboard.press("Tab")
@@ -46,10 +46,10 @@ def sign_in(page: Page, person: Person) -> None:
     expect(page.get_by_role("heading", level=1)).to_have_text("What is that sound?")
 
 
-def test_a_file_is_chosen_opened_and_played(house: House, page: Page, tmp_path: Path) -> None:
+def test_a_file_is_chosen_opened_and_played(server: Server, page: Page, tmp_path: Path) -> None:
     sound = tmp_path / "gate.wav"
     sound.write_bytes(fixtures.encode(fixtures.chirp(300, 4000, 3.0)))
-    sign_in(page, house.person())
+    sign_in(page, server.person())
     tab_to(page, page.locator("#file"))
     chosen: list[FileChooser] = []
     page.on("filechooser", lambda chooser: chosen.append(chooser))
@@ -74,20 +74,20 @@ def test_a_file_is_chosen_opened_and_played(house: House, page: Page, tmp_path: 
     expect(page.get_by_role("button", name="Play")).to_be_visible()
 
 
-def test_a_sample_is_one_key_away(house: House, page: Page) -> None:
-    sign_in(page, house.person())
+def test_a_sample_is_one_key_away(server: Server, page: Page) -> None:
+    sign_in(page, server.person())
     tab_to(page, page.get_by_role("button", name="Crickets"))
     page.keyboard.press("Space")
     expect(page.locator(".row.done")).to_have_count(1, timeout=60_000)
 
 
-def test_j_and_k_walk_the_history_and_enter_opens(house: House, page: Page) -> None:
-    person = house.person()
+def test_j_and_k_walk_the_history_and_enter_opens(server: Server, page: Page) -> None:
+    person = server.person()
     for seed, name in enumerate(("first.wav", "second.wav", "third.wav")):
         data = fixtures.encode(fixtures.noise(1.0, seed=seed))
         person.wait(person.submit(name, data))
     sign_in(page, person)
-    page.goto(f"{house.url}/history/")
+    page.goto(f"{server.url}/history/")
     rows = page.locator(".row a.what")
     page.keyboard.press("j")
     expect(rows.nth(0)).to_be_focused()
@@ -101,11 +101,11 @@ def test_j_and_k_walk_the_history_and_enter_opens(house: House, page: Page) -> N
     expect(page).to_have_title(re.compile("second.wav"))
 
 
-def test_the_filter_and_the_keys_are_each_one_key_away(house: House, page: Page) -> None:
-    person = house.person()
+def test_the_filter_and_the_keys_are_each_one_key_away(server: Server, page: Page) -> None:
+    person = server.person()
     person.wait(person.submit("owl?.wav", fixtures.encode(fixtures.tone())))
     sign_in(page, person)
-    page.goto(f"{house.url}/history/")
+    page.goto(f"{server.url}/history/")
     keys = page.get_by_role("dialog", name="Keys")
     page.keyboard.press("?")
     expect(keys).to_be_visible()

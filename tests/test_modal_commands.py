@@ -14,7 +14,7 @@ import pytest
 
 from ml import checkpoint
 from ml.inference import Classifier
-from tasks.modal_app import Ears
+from tasks.modal_app import InferenceService
 from tests import fixtures
 from tests.modal_cloud import ModalCloud
 from tests.server import ROOT
@@ -57,7 +57,7 @@ def volumes(cloud: ModalCloud, function: Any) -> dict[str, str]:
 
 
 def test_the_ears_are_an_a10g_that_scales_to_zero(inference: ModalCloud) -> None:
-    ears = inference.functions()["Ears.*"]
+    ears = inference.functions()["InferenceService.*"]
     assert ears.resources.gpu_config.gpu_type == "A10"
     assert ears.resources.gpu_config.count == 1
     assert ears.autoscaler_settings.min_containers == 0
@@ -69,9 +69,11 @@ def test_the_ears_are_an_a10g_that_scales_to_zero(inference: ModalCloud) -> None
 
 
 def test_strangers_are_turned_away_before_anything_is_started(inference: ModalCloud) -> None:
-    door = inference.functions()["Ears.*"].method_definitions["classify"].webhook_config
-    assert door.requires_proxy_auth
-    assert door.method == "POST"
+    endpoint = (
+        inference.functions()["InferenceService.*"].method_definitions["classify"].webhook_config
+    )
+    assert endpoint.requires_proxy_auth
+    assert endpoint.method == "POST"
 
 
 @pytest.mark.parametrize("cloud", ["inference", "training"])
@@ -127,8 +129,8 @@ def test_what_needs_no_gpu_has_none(training: ModalCloud) -> None:
 )
 def test_modal_run_knows_the_commands_of_the_paper(name: str, options: set[str]) -> None:
     with ModalCloud() as cloud:
-        told = cloud.command("run", TRAINING + name, "--help")
-    assert set(re.findall(r"^  (--[a-z-]+)", told, re.M)) - {"--profile"} == options
+        payload = cloud.command("run", TRAINING + name, "--help")
+    assert set(re.findall(r"^  (--[a-z-]+)", payload, re.M)) - {"--profile"} == options
 
 
 @pytest.mark.parametrize(
@@ -164,14 +166,14 @@ def classified_with_modals_own_client(
 
 
 def test_modals_own_client_carries_a_clip_there_and_its_result_back() -> None:
-    ears: Any = Ears()
-    with ModalCloud(ears.listen.local) as cloud:
+    ears: Any = InferenceService()
+    with ModalCloud(ears.predict.local) as cloud:
         done = classified_with_modals_own_client(cloud, 6.0)
     assert done.returncode == 0, done.stderr
     here = Classifier.load(checkpoint.SHIPPED).classify([fixtures.noise(6.0)])[0]
     assert json.loads(done.stdout) == pytest.approx(here.probabilities.tolist(), abs=2e-3)
     (found,) = cloud.requests("FunctionGet")
-    assert (found.app_name, found.object_tag) == ("sonoscope-inference", "Ears.*")
+    assert (found.app_name, found.object_tag) == ("sonoscope-inference", "InferenceService.*")
     (call,) = cloud.requests("FunctionMap")
     assert call.pipelined_inputs[0].input.method_name == "listen"
 

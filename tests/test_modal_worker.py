@@ -20,10 +20,10 @@ from ml.audio.decode import read
 from ml.inference import Classifier
 from ml.model import map_names
 from ml.rendering import png
-from tasks.modal_app import Ears
+from tasks.modal_app import InferenceService
 from tests import fixtures
 from tests.modal_cloud import ModalCloud
-from tests.server import ROOT, House, Person
+from tests.server import ROOT, Person, Server
 
 LONG = fixtures.encode(fixtures.chirp(300, 6000, 12.0, 44_100), 44_100, "FLAC")
 SHORT = fixtures.encode(fixtures.noise(1.0, seed=7))
@@ -36,23 +36,23 @@ def away(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def remote_house(tmp_path_factory: pytest.TempPathFactory, away: Path) -> Iterator[House]:
+def remote_server(tmp_path_factory: pytest.TempPathFactory, away: Path) -> Iterator[Server]:
     first_on_path = tmp_path_factory.mktemp("path")
     shutil.copy(ROOT / "tests" / "modal_stand_in.py", first_on_path / "modal.py")
-    house = House(
-        tmp_path_factory.mktemp("remote-house"),
+    server = Server(
+        tmp_path_factory.mktemp("remote-server"),
         INFERENCE="modal",
         PYTHONPATH=str(first_on_path),
         MODAL_STAND_IN_AWAY=str(away),
     )
-    house.open()
-    yield house
-    house.close()
+    server.open()
+    yield server
+    server.close()
 
 
 @pytest.fixture(scope="module")
-def emil(remote_house: House) -> Person:
-    return remote_house.person()
+def emil(remote_server: Server) -> Person:
+    return remote_server.person()
 
 
 def test_a_clip_heard_at_modal_has_the_result_it_would_have_here(
@@ -68,19 +68,19 @@ def test_a_clip_heard_at_modal_has_the_result_it_would_have_here(
         assert heard["checkpoint"] == classifier.identity
         waveform = read(tmp_path / name, classifier.info.features.sample_rate).waveform
         here = classifier.classify([waveform])[0]
-        told = {p["class"]: p["confidence"] for p in heard["predictions"]}
+        payload = {p["class"]: p["confidence"] for p in heard["predictions"]}
         expected = dict(zip(classifier.info.classes, here.probabilities.tolist(), strict=True))
-        assert told == pytest.approx(expected, abs=2e-3)
+        assert payload == pytest.approx(expected, abs=2e-3)
         answer = emil.get(f"/media/analyses/{heard['id']}/maps.zip")
         with zipfile.ZipFile(io.BytesIO(answer.content)) as pack:
             for map_name in map_names():
-                mean = here.inside.maps[map_name].mean
+                mean = here.activations.maps[map_name].mean
                 drawn = np.flipud(np.asarray(Image.open(io.BytesIO(pack.read(f"{map_name}.png")))))
                 shades = png.to_index(mean, float(mean.min()), float(mean.max()))
                 assert np.abs(drawn.astype(int) - shades).max() <= 2, map_name
 
 
-def test_a_broken_file_is_told_here_and_takes_no_try(emil: Person) -> None:
+def test_a_broken_file_is_reported_here_and_takes_no_try(emil: Person) -> None:
     answer = emil.wait(emil.submit("notes.wav", b"Monday: buy milk\n" * 50))
     assert answer["error"]["code"] == "not_audio"
 
@@ -88,40 +88,40 @@ def test_a_broken_file_is_told_here_and_takes_no_try(emil: Person) -> None:
 def test_a_closer_look_is_taken_here_even_while_modal_is_away(emil: Person, away: Path) -> None:
     heard = emil.wait(emil.submit("close.wav", fixtures.encode(fixtures.noise(1.0, seed=77))))
     away.touch()
-    address = f"{emil.house.url}/api/v1/analyses/{heard['id']}/studies/"
+    address = f"{emil.server.url}/api/v1/analyses/{heard['id']}/inspections/"
     body = {"kind": "channels", "map": "layer4"}
     asked = requests.post(address, json=body, headers=emil.headers, timeout=30)
-    study = emil.wait(asked.headers["Location"])
+    inspection = emil.wait(asked.headers["Location"])
     away.unlink()
-    assert study["state"] == "done", study["error"]
-    assert study["figures"]["shape"] == [512, 4, 10]
+    assert inspection["state"] == "done", inspection["error"]
+    assert inspection["figures"]["shape"] == [512, 4, 10]
 
 
 def test_while_modal_is_away_no_sound_is_blamed_and_nothing_is_lost(
-    emil: Person, away: Path, remote_house: House
+    emil: Person, away: Path, remote_server: Server
 ) -> None:
     away.touch()
     failed = emil.wait(emil.submit("away.wav", fixtures.encode(fixtures.noise(1.0, seed=8))))
     assert failed["state"] == "failed"
-    assert failed["error"]["code"] == "not_listened"
+    assert failed["error"]["code"] == "inference_unavailable"
     assert "not to blame" in failed["error"]["hint"]
-    assert "Modal is away" in remote_house.log("worker")
+    assert "Modal is away" in remote_server.log("worker")
     away.unlink()
     page = emil.post_page(f"/analyses/{failed['id']}/again/")
     again = page.url.rstrip("/").rsplit("/", 1)[-1]
     assert emil.wait(f"/api/v1/analyses/{again}/")["state"] == "done"
 
 
-def test_only_the_deployed_checkpoint_is_asked(emil: Person, remote_house: House) -> None:
-    remote_house.kill("worker")
+def test_only_the_deployed_checkpoint_is_asked(emil: Person, remote_server: Server) -> None:
+    remote_server.kill("worker")
     location = emil.submit("other.wav", fixtures.encode(fixtures.noise(1.0, seed=9)))
     pk = location.rstrip("/").rpartition("/")[2]
     asked = (
         "from classifier.models import Analysis; "
         f"Analysis.objects.filter(pk='{pk}').update(checkpoint='other@0123456789ab')"
     )
-    remote_house.manage("shell", "--no-imports", "-c", asked)
-    remote_house.start("worker")
+    remote_server.manage("shell", "--no-imports", "-c", asked)
+    remote_server.start("worker")
     failed = emil.wait(location)
     assert failed["error"]["code"] == "checkpoint_missing"
     assert "not the one that listens at Modal" in failed["error"]["detail"]
@@ -130,15 +130,17 @@ def test_only_the_deployed_checkpoint_is_asked(emil: Person, remote_house: House
 def test_a_worker_gets_through_with_modals_own_client_too(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> None:
-    ears: Any = Ears()
-    with ModalCloud(ears.listen.local) as cloud:
-        house = House(tmp_path_factory.mktemp("client-house"), INFERENCE="modal", **cloud.settings)
+    ears: Any = InferenceService()
+    with ModalCloud(ears.predict.local) as cloud:
+        server = Server(
+            tmp_path_factory.mktemp("client-server"), INFERENCE="modal", **cloud.settings
+        )
         try:
-            house.open()
-            person = house.person()
+            server.open()
+            person = server.person()
             heard = person.wait(person.submit("short.wav", SHORT))
         finally:
-            house.close()
+            server.close()
     assert heard["state"] == "done", heard["error"]
     assert len(cloud.requests("FunctionMap")) == 1
 

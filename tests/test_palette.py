@@ -18,6 +18,6 @@ def test_the_pages_know_the_workers_palette() -> None:
 
 def test_the_pages_know_the_networks_mel_bands() -> None:
     config = FeatureConfig()
-    told = band_centres_hz(config.f_min_hz, config.f_max_hz, config.mels, config.mel_scale)
+    payload = band_centres_hz(config.f_min_hz, config.f_max_hz, config.mels, config.mel_scale)
     heard = LogMel(config).band_centres_hz()
-    assert all(abs(a - b) / b < 0.02 for a, b in zip(told, heard, strict=True))
+    assert all(abs(a - b) / b < 0.02 for a, b in zip(payload, heard, strict=True))

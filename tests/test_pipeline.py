@@ -20,7 +20,7 @@ from ml.inference import Classifier
 from ml.model import map_names
 from ml.rendering import png
 from tests import fixtures
-from tests.server import ROOT, House, Person
+from tests.server import ROOT, Person, Server
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +54,7 @@ def test_it_names_all_fifty_classes_best_first(heard: dict) -> None:
     assert len(confidences) == 50
     assert confidences == sorted(confidences, reverse=True)
     assert sum(confidences) == pytest.approx(1, abs=1e-3)
-    assert set(heard["timings"]) >= {"decoding_s", "listening_s", "drawing_s"}
+    assert set(heard["timings"]) >= {"decoding_s", "classifying_s", "rendering_s"}
 
 
 def test_its_pictures_are_the_models_own_arrays(
@@ -68,7 +68,7 @@ def test_its_pictures_are_the_models_own_arrays(
 
     assert tuple(heard["maps"]) == map_names()
     for name, facts in heard["maps"].items():
-        mean = result.inside.maps[name].mean
+        mean = result.activations.maps[name].mean
         assert facts["shape"] == list(mean.shape)
         answer = anna.get(facts["url"])
         assert answer.headers["Content-Type"] == "image/png"
@@ -90,28 +90,28 @@ def test_all_maps_come_as_one_zip(anna: Person, heard: dict) -> None:
     assert json.loads(pack.read("index.json"))["maps"][-1]["channels"] == 512
 
 
-def test_an_analysis_takes_few_files_and_little_room(house: House, heard: dict) -> None:
-    folder = next(f for f in house.result_folders() if f.name.startswith(heard["id"]))
+def test_an_analysis_takes_few_files_and_little_room(server: Server, heard: dict) -> None:
+    folder = next(f for f in server.result_folders() if f.name.startswith(heard["id"]))
     sizes = [file.stat().st_size for file in folder.iterdir()]
     assert len(sizes) <= 5
     assert sum(sizes) < 150_000
 
 
 def test_command_line_page_and_rest_agree(
-    house: House, anna: Person, heard: dict, sound: bytes, tmp_path
+    server: Server, anna: Person, heard: dict, sound: bytes, tmp_path
 ) -> None:
     path = tmp_path / "chirp.flac"
     path.write_bytes(sound)
     done = subprocess.run(
         [sys.executable, "-m", "ml", "--json", str(path)],
-        cwd=ROOT, env=house.env, check=True, capture_output=True, text=True,
+        cwd=ROOT, env=server.env, check=True, capture_output=True, text=True,
     )  # fmt: skip
-    told = json.loads(done.stdout)
-    assert told["checkpoint"] == heard["checkpoint"]
-    assert [p["class"] for p in told["predictions"][:3]] == [
+    payload = json.loads(done.stdout)
+    assert payload["checkpoint"] == heard["checkpoint"]
+    assert [p["class"] for p in payload["predictions"][:3]] == [
         p["class"] for p in heard["predictions"][:3]
     ]
-    for one, other in zip(told["predictions"], heard["predictions"], strict=True):
+    for one, other in zip(payload["predictions"], heard["predictions"], strict=True):
         assert one["confidence"] == pytest.approx(other["confidence"], abs=2e-3)
     best = heard["predictions"][0]
     page = anna.page(f"/analyses/{heard['id']}/").text
@@ -129,7 +129,7 @@ def test_the_history_shows_it(anna: Person, heard: dict) -> None:
     assert f"/analyses/{heard['id']}/" in anna.page(f"/history/?label={label}&state=done").text
 
 
-def test_for_another_user_it_does_not_exist(ben: Person, house: House, heard: dict) -> None:
+def test_for_another_user_it_does_not_exist(ben: Person, server: Server, heard: dict) -> None:
     addresses = [
         f"/analyses/{heard['id']}/",
         f"/api/v1/analyses/{heard['id']}/",
@@ -145,7 +145,7 @@ def test_for_another_user_it_does_not_exist(ben: Person, house: House, heard: di
         assert ben.page(address).status_code == 404, address
         if not address.startswith("/analyses/"):  # pages know no tokens
             assert ben.get(address).status_code == 404, address
-        nobody = requests.get(house.url + address, timeout=30, allow_redirects=False)
+        nobody = requests.get(server.url + address, timeout=30, allow_redirects=False)
         assert nobody.status_code in (302, 401, 404), address
     for address in (f"/analyses/{heard['id']}/again/", f"/clips/{heard['clip']}/delete/"):
         assert ben.post_page(address).status_code == 404, address
@@ -204,7 +204,7 @@ def test_bad_files_fail_clearly_and_harm_nobody(anna: Person, sound: bytes, tmp_
     assert anna.wait(good)["state"] == "done"
 
 
-def test_analyse_again_and_delete(anna: Person, house: House) -> None:
+def test_analyse_again_and_delete(anna: Person, server: Server) -> None:
     first = anna.wait(anna.submit("short.wav", fixtures.encode(fixtures.noise(1.0, seed=7))))
     page = anna.post_page(f"/analyses/{first['id']}/again/")
     second_id = page.url.rstrip("/").rsplit("/", 1)[-1]
@@ -216,11 +216,11 @@ def test_analyse_again_and_delete(anna: Person, house: House) -> None:
     assert anna.post_page(f"/clips/{first['clip']}/delete/").status_code == 200
     for analysis in (first, second):
         assert anna.get(f"/api/v1/analyses/{analysis['id']}/").status_code == 404
-        assert not [f for f in house.result_folders() if f.name.startswith(analysis["id"])]
+        assert not [f for f in server.result_folders() if f.name.startswith(analysis["id"])]
 
 
-def test_identical_uploads_of_one_owner_share_their_bytes(anna: Person, house: House) -> None:
-    clips = house.data / "media" / "clips"
+def test_identical_uploads_of_one_owner_share_their_bytes(anna: Person, server: Server) -> None:
+    clips = server.data / "media" / "clips"
     data = fixtures.encode(fixtures.noise(0.5, seed=8))
     before = len(list(clips.glob("*/*")))
     first, second = (anna.wait(anna.submit(f"{n}.wav", data, again=True)) for n in "ab")
@@ -238,8 +238,8 @@ def test_a_long_clip_is_cut_into_windows(anna: Person) -> None:
     assert "one of 4" in anna.page(f"/analyses/{done['id']}/").text
 
 
-def test_every_refusal_of_the_api_has_code_detail_and_hint(house: House, anna: Person) -> None:
-    api = f"{house.url}/api/v1"
+def test_every_refusal_of_the_api_has_code_detail_and_hint(server: Server, anna: Person) -> None:
+    api = f"{server.url}/api/v1"
     answers = [
         requests.post(f"{api}/token/", json={"username": anna.name, "password": "no"}, timeout=30),
         requests.post(f"{api}/token/", json={}, timeout=30),
@@ -273,10 +273,10 @@ def test_every_refusal_of_the_api_has_code_detail_and_hint(house: House, anna: P
 
 
 def test_a_client_of_the_original_gets_its_exact_answer(
-    house: House, anna: Person, tmp_path: Path
+    server: Server, anna: Person, tmp_path: Path
 ) -> None:
     data = fixtures.encode(fixtures.chirp(500, 4000, 5.0, 44_100), 44_100)
-    answer = classify(house, anna, data)
+    answer = classify(server, anna, data)
     assert answer.status_code == 200, answer.text
     body = answer.json()
     assert set(body) == {"predictions", "visualization", "input_spectrogram", "waveform"}
@@ -293,18 +293,18 @@ def test_a_client_of_the_original_gets_its_exact_answer(
     result = classifier.classify([waveform])[0]
     assert tuple(body["visualization"]) == map_names()
     assert len(body["visualization"]) == 37
-    for name, told in body["visualization"].items():
-        mean = result.inside.maps[name].mean
-        assert told["shape"] == list(mean.shape)
+    for name, payload in body["visualization"].items():
+        mean = result.activations.maps[name].mean
+        assert payload["shape"] == list(mean.shape)
         step = float(mean.max() - mean.min()) / 255
-        assert np.abs(np.array(told["values"]) - mean).max() <= 1.6 * step + 1e-4, name
+        assert np.abs(np.array(payload["values"]) - mean).max() <= 1.6 * step + 1e-4, name
 
     spectrogram = classifier.spectrogram(waveform)
-    told = np.array(body["input_spectrogram"]["values"])
+    payload = np.array(body["input_spectrogram"]["values"])
     assert body["input_spectrogram"]["shape"] == list(spectrogram.shape)
-    assert told.shape[0] == 128
+    assert payload.shape[0] == 128
     floor = spectrogram.max() - 80
-    assert np.abs(told - np.maximum(spectrogram, floor)).max() <= 0.5
+    assert np.abs(payload - np.maximum(spectrogram, floor)).max() <= 0.5
 
     assert set(body["waveform"]) == {"values", "sample_rate", "duration"}
     assert 0 < len(body["waveform"]["values"]) <= 8000
@@ -312,33 +312,33 @@ def test_a_client_of_the_original_gets_its_exact_answer(
     assert body["waveform"]["duration"] == pytest.approx(5.0, abs=0.01)
 
 
-def test_classify_says_what_is_wrong_with_a_sound(house: House, anna: Person) -> None:
-    bad = classify(house, anna, b"Monday: buy milk\n" * 50)
+def test_classify_says_what_is_wrong_with_a_sound(server: Server, anna: Person) -> None:
+    bad = classify(server, anna, b"Monday: buy milk\n" * 50)
     assert (bad.status_code, bad.json()["code"]) == (400, "not_audio")
     assert {"code", "detail", "hint"} == set(bad.json())
-    assert classify(house, anna, b"").json()["code"] == "invalid"
-    address = f"{house.url}/api/v1/classify/"
+    assert classify(server, anna, b"").json()["code"] == "invalid"
+    address = f"{server.url}/api/v1/classify/"
     odd = requests.post(address, json={"audio_data": "?"}, headers=anna.headers, timeout=30)
     assert (odd.status_code, odd.json()["code"]) == (400, "not_base64")
     assert requests.post(address, json={"audio_data": "AAAA"}, timeout=30).status_code == 401
 
 
-def classify(house: House, person: Person, data: bytes) -> requests.Response:
+def classify(server: Server, person: Person, data: bytes) -> requests.Response:
     return requests.post(
-        f"{house.url}/api/v1/classify/",
+        f"{server.url}/api/v1/classify/",
         json={"audio_data": base64.b64encode(data).decode()},
         headers=person.headers,
         timeout=90,
     )
 
 
-# --- doors for machines -------------------------------------------------------------------
+# --- endpoints for machines -------------------------------------------------------------------
 
 
-def test_it_says_whether_it_is_alive_and_ready(house: House) -> None:
-    alive = requests.get(f"{house.url}/healthz", timeout=30)
+def test_it_says_whether_it_is_alive_and_ready(server: Server) -> None:
+    alive = requests.get(f"{server.url}/healthz", timeout=30)
     assert (alive.status_code, alive.json()) == (200, {"status": "alive"})
-    ready = requests.get(f"{house.url}/readyz", timeout=30)
+    ready = requests.get(f"{server.url}/readyz", timeout=30)
     assert ready.status_code == 200, ready.text
     assert set(ready.json()["checks"]) == {
         "database",
@@ -369,17 +369,17 @@ def test_one_key_sent_many_times_at_once_is_one_clip(anna: Person) -> None:
     assert len(replayed) == 7
 
 
-def test_the_web_process_never_loads_torch(house: House) -> None:
+def test_the_web_process_never_loads_torch(server: Server) -> None:
     loaded = (
         "import sys, webapp.wsgi, classifier.urls, classifier.admin; print('torch' in sys.modules)"
     )
     done = subprocess.run(
         [sys.executable, "-c", loaded],
-        cwd=ROOT, env=house.env, check=True, capture_output=True, text=True,
+        cwd=ROOT, env=server.env, check=True, capture_output=True, text=True,
     )  # fmt: skip
     assert done.stdout.strip() == "False"
     if Path("/proc/self").exists():
-        web = house.processes["web"].pid
+        web = server.processes["web"].pid
         tree = [web, *_children(web)]
         assert len(tree) == 3
         for pid in tree:

@@ -12,7 +12,7 @@ from ml.audio.decode import read
 from ml.checkpoint import SHIPPED
 from ml.inference import Classifier, pick_precision
 from tests import fixtures
-from tests.server import House
+from tests.server import Server
 from tests.test_doctor import doctor
 
 # Python imports a module of this name before anything else. Single windows give NaN in bf16; the
@@ -29,36 +29,36 @@ if "worker" in sys.orig_argv:
 
 
 @pytest.fixture(scope="module")
-def nan_house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
+def nan_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     if pick_precision(torch.device("cpu")) != torch.bfloat16 or torch.cuda.is_available():
         pytest.skip("workers compute in fp32 here")
     folder: Path = tmp_path_factory.mktemp("hook")
     (folder / "sitecustomize.py").write_text(_HOOK)
-    house = House(tmp_path_factory.mktemp("nan"), PYTHONPATH=str(folder))
-    house.open()
-    yield house
-    house.close()
+    server = Server(tmp_path_factory.mktemp("nan"), PYTHONPATH=str(folder))
+    server.open()
+    yield server
+    server.close()
 
 
 def test_a_worker_whose_bf16_gives_nan_answers_in_fp32_and_counts_it(
-    nan_house: House, tmp_path: Path
+    nan_server: Server, tmp_path: Path
 ) -> None:
-    person = nan_house.person()
+    person = nan_server.person()
     exact = Classifier.load(SHIPPED, precision=torch.float32)
     for sound in (fixtures.chirp(duration_s=1.0), fixtures.noise(1.0)):
         path = tmp_path / "sound.wav"
         path.write_bytes(fixtures.encode(sound))
-        (expected,) = exact.answers([read(path, exact.info.features.sample_rate).waveform])
+        (expected,) = exact.predict([read(path, exact.info.features.sample_rate).waveform])
         analysis = person.wait(person.submit(path.name, path.read_bytes()))
         best = analysis["predictions"][0]
         assert best["confidence"] == pytest.approx(float(expected.probabilities.max()), abs=1e-3)
     # Two passes a clip: the answer, and the look inside.
     said = "4 windows recomputed in fp32 in 7 days"
-    assert nan_house.log("worker").count("not finite in torch.bfloat16") == 1
-    ready = requests.get(f"{nan_house.url}/readyz", timeout=30)
+    assert nan_server.log("worker").count("not finite in torch.bfloat16") == 1
+    ready = requests.get(f"{nan_server.url}/readyz", timeout=30)
     assert ready.status_code == 200
     assert ready.json()["checks"]["precision"] == {"ok": True, "detail": said}
-    status, report = doctor(nan_house, "--only", "precision", "--json")
+    status, report = doctor(nan_server, "--only", "precision", "--json")
     finding = json.loads(report)["checks"]["precision"]
     assert (status, finding["verdict"], finding["seen"]) == (0, "warning", said)
     assert "ONEDNN_MAX_CPU_ISA" in finding["hint"]

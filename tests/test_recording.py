@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, Route, expect
 
-from tests.server import House, Person, wait_for
+from tests.server import Person, Server, wait_for
 from tests.watch import Watch
 
 PLAYED = "document.querySelector('audio').currentTime > 0.2"
@@ -23,15 +23,17 @@ LISTENS = """() => {
 
 
 @pytest.fixture
-def person(house: House) -> Person:
-    return house.person()
+def person(server: Server) -> Person:
+    return server.person()
 
 
 @pytest.fixture
 def context(browser: Browser, person: Person) -> Iterator[BrowserContext]:
     context = browser.new_context()
     for one in person.browser.cookies:
-        context.add_cookies([{"name": one.name, "value": one.value or "", "url": person.house.url}])
+        context.add_cookies(
+            [{"name": one.name, "value": one.value or "", "url": person.server.url}]
+        )
     yield context
     context.close()
 
@@ -41,8 +43,8 @@ def page(context: BrowserContext, person: Person) -> Iterator[Page]:
     """The Listen page, which must not misbehave."""
     context.grant_permissions(["microphone"])
     page = context.new_page()
-    watch = Watch(page, urlsplit(person.house.url).netloc)
-    page.goto(person.house.url)
+    watch = Watch(page, urlsplit(person.server.url).netloc)
+    page.goto(person.server.url)
     yield page
     assert watch.faults == []
 
@@ -93,7 +95,7 @@ def test_it_stops_by_itself_at_the_longest_that_is_listened_to(page: Page, perso
         answer = route.fetch()
         route.fulfill(response=answer, body=answer.text().replace('most-s="600"', 'most-s="2"'))
 
-    page.route(f"{person.house.url}/", shorter)
+    page.route(f"{person.server.url}/", shorter)
     page.reload()
     page.get_by_role("button", name="Record").click()
     expect(page.get_by_role("button", name="Send")).to_be_visible()
@@ -135,7 +137,7 @@ def test_under_an_unsafe_address_the_page_says_why_it_cannot_record(
         "Object.defineProperty(window, 'isSecureContext', { value: false });"
         "delete Navigator.prototype.mediaDevices;"
     )
-    page.goto(person.house.url)
+    page.goto(person.server.url)
     expect(page.get_by_text("only to pages under https://")).to_be_visible()
     expect(page.get_by_role("button", name="Record")).to_have_count(0)
     expect(page.get_by_text("Choose files")).to_be_visible()

@@ -14,15 +14,15 @@ from playwright.sync_api import Browser, Page, Response, expect
 
 from ml.features import FeatureConfig, LogMel
 from tests import fixtures
-from tests.server import PASSWORD, House, Person, wait_for
+from tests.server import PASSWORD, Person, Server, wait_for
 from tests.test_browser import Watch
 
 LONG_S = 20.0
 
 
 @pytest.fixture(scope="module")
-def listener(house: House) -> Person:
-    return house.person()
+def listener(server: Server) -> Person:
+    return server.person()
 
 
 @pytest.fixture(scope="module")
@@ -43,11 +43,11 @@ def long(listener: Person) -> dict:
 
 
 @pytest.fixture
-def page(house: House, browser: Browser, listener: Person) -> Iterator[Page]:
+def page(server: Server, browser: Browser, listener: Person) -> Iterator[Page]:
     context = browser.new_context(viewport={"width": 1280, "height": 1000})
     page = context.new_page()
-    watch = Watch(page, urlsplit(house.url).netloc)
-    page.goto(f"{house.url}/account/sign-in/")
+    watch = Watch(page, urlsplit(server.url).netloc)
+    page.goto(f"{server.url}/account/sign-in/")
     page.get_by_label("Username").fill(listener.name)
     page.get_by_label("Password").fill(PASSWORD)
     page.get_by_role("button", name="Sign in").click()
@@ -56,8 +56,8 @@ def page(house: House, browser: Browser, listener: Person) -> Iterator[Page]:
     context.close()
 
 
-def show(page: Page, house: House, analysis: dict, query: str = "") -> None:
-    page.goto(f"{house.url}/analyses/{analysis['id']}/{query}")
+def show(page: Page, server: Server, analysis: dict, query: str = "") -> None:
+    page.goto(f"{server.url}/analyses/{analysis['id']}/{query}")
     expect(page.get_by_role("button", name="Play")).to_be_enabled()
 
 
@@ -74,9 +74,9 @@ def playhead(page: Page) -> float:
 
 
 def test_a_click_and_the_arrows_seek_and_the_playhead_goes_with_them(
-    page: Page, house: House, short: dict
+    page: Page, server: Server, short: dict
 ) -> None:
-    show(page, house, short)
+    show(page, server, short)
     box = page.locator("[data-picture]").bounding_box()
     assert box
     page.locator("[data-picture]").click(position={"x": box["width"] / 2, "y": 60})
@@ -94,8 +94,8 @@ def test_a_click_and_the_arrows_seek_and_the_playhead_goes_with_them(
     expect(page.get_by_role("button", name="Play")).to_be_visible()
 
 
-def test_what_is_drawn_over_is_repeated(page: Page, house: House, short: dict) -> None:
-    show(page, house, short)
+def test_what_is_drawn_over_is_repeated(page: Page, server: Server, short: dict) -> None:
+    show(page, server, short)
     box = page.locator("[data-picture]").bounding_box()
     assert box
     page.mouse.move(box["x"] + box["width"] * 0.2, box["y"] + 50)
@@ -117,8 +117,8 @@ def test_what_is_drawn_over_is_repeated(page: Page, house: House, short: dict) -
     expect(page.locator("[data-loop-range]")).to_be_hidden()
 
 
-def test_zoom_widens_everything_on_the_time_axis(page: Page, house: House, short: dict) -> None:
-    show(page, house, short)
+def test_zoom_widens_everything_on_the_time_axis(page: Page, server: Server, short: dict) -> None:
+    show(page, server, short)
     before = page.locator("[data-picture]").bounding_box()
     assert before
     ticks = page.locator("[data-time-axis] text").count()
@@ -136,9 +136,9 @@ def test_zoom_widens_everything_on_the_time_axis(page: Page, house: House, short
 
 
 def test_the_picture_is_read_in_seconds_hertz_and_decibels(
-    page: Page, house: House, short: dict
+    page: Page, server: Server, short: dict
 ) -> None:
-    show(page, house, short)
+    show(page, server, short)
     box = page.locator("[data-picture]").bounding_box()
     assert box
     # A chirp from 300 to 5,000 Hz: at the middle it is at 2,650 Hz, and loud.
@@ -154,30 +154,30 @@ def test_the_picture_is_read_in_seconds_hertz_and_decibels(
     assert level > sorted(heard)[len(heard) // 2][0] + 20
 
 
-def test_evidence_lights_up_for_one_class_at_a_time_and_goes_away(
-    page: Page, house: House, short: dict
+def test_attribution_lights_up_for_one_class_at_a_time_and_goes_away(
+    page: Page, server: Server, short: dict
 ) -> None:
-    show(page, house, short)
-    shown = page.locator("[data-evidence]:visible")
+    show(page, server, short)
+    shown = page.locator("[data-attribution]:visible")
     expect(shown).to_have_count(1)
     first = page.locator(".answer-button").first
     expect(first).to_have_attribute("aria-pressed", "true")
     page.keyboard.press("3")
     expect(shown).to_have_count(1)
-    expect(shown).to_have_attribute("data-evidence", "3")
+    expect(shown).to_have_attribute("data-attribution", "3")
     expect(first).to_have_attribute("aria-pressed", "false")
     page.locator("[data-opacity]").fill("20")
     expect(shown).to_have_css("opacity", "0.2")
     page.get_by_role("button", name="Hide").click()
     expect(shown).to_have_count(0)
     first.click()
-    expect(shown).to_have_attribute("data-evidence", "1")
+    expect(shown).to_have_attribute("data-attribution", "1")
 
 
-def test_only_the_evidence_is_played_and_it_is_where_the_evidence_is(
-    page: Page, house: House, listener: Person, short: dict
+def test_only_the_attribution_is_played_and_it_is_where_the_attribution_is(
+    page: Page, server: Server, listener: Person, short: dict
 ) -> None:
-    show(page, house, short)
+    show(page, server, short)
     page.locator("[data-hear='1'] button").click()
     expect(page.locator("[data-hear='1'] .parts dd")).to_have_count(3, timeout=60_000)
     kept = page.locator("[data-kept]").get_attribute("data-kept")
@@ -186,40 +186,43 @@ def test_only_the_evidence_is_played_and_it_is_where_the_evidence_is(
 
     page.keyboard.press("Space")
     wait_for(lambda: clock(page) > 0.3, 20, "the original to play")
-    page.get_by_role("radio", name="Only the evidence").click()
+    page.get_by_role("radio", name="Only the attribution").click()
     at = clock(page)
-    wait_for(lambda: clock(page) > at + 0.2, 20, "the evidence to play on from there")
+    wait_for(lambda: clock(page) > at + 0.2, 20, "the attribution to play on from there")
     page.keyboard.press("a")
     expect(page.get_by_role("radio", name="Without it")).to_be_checked()
     page.keyboard.press("Space")
 
     # What is drawn over the spectrogram is what stands out in the one sound and not in the other.
     drawn = page.evaluate(
-        """() => { const image = document.querySelector("[data-evidence='1']");
+        """() => { const image = document.querySelector("[data-attribution='1']");
         const canvas = new OffscreenCanvas(image.naturalWidth, image.naturalHeight);
         const context = canvas.getContext("2d"); context.drawImage(image, 0, 0);
         const { data, width, height } = context.getImageData(0, 0, canvas.width, canvas.height);
         return [height, width, Array.from(data).filter((_, at) => at % 4 == 3)]; }"""
     )
-    evidence = np.flipud(np.reshape(drawn[2], drawn[:2])) / 255
+    attribution = np.flipud(np.reshape(drawn[2], drawn[:2])) / 255
     decibels = [mel_decibels(listener.get(address).content, drawn[:2]) for address in (kept, rest)]
     above = decibels[0] - decibels[1]
     loud = np.maximum(*decibels) > -60
-    most, least = np.quantile(evidence[loud], [0.9, 0.3])
-    assert above[loud & (evidence >= most)].mean() > above[loud & (evidence <= least)].mean() + 20
+    most, least = np.quantile(attribution[loud], [0.9, 0.3])
+    assert (
+        above[loud & (attribution >= most)].mean()
+        > above[loud & (attribution <= least)].mean() + 20
+    )
 
 
 def mel_decibels(flac: bytes, size: tuple[int, int]) -> np.ndarray:
-    """The sound's log-mel spectrogram in as many cells as the evidence has."""
+    """The sound's log-mel spectrogram in as many cells as the attribution has."""
     samples, _ = soundfile.read(io.BytesIO(flac), dtype="float32")
     decibels = LogMel(FeatureConfig()).decibels(torch.from_numpy(samples)[None])
     return torch.nn.functional.interpolate(decibels, size, mode="area")[0, 0].numpy()
 
 
 def test_a_stage_opens_and_a_channel_is_laid_under_the_spectrogram(
-    page: Page, house: House, short: dict
+    page: Page, server: Server, short: dict
 ) -> None:
-    show(page, house, short)
+    show(page, server, short)
     expect(page.locator(".station")).to_have_count(8)
     page.get_by_role("button", name="6 blocks").click()
     stage = page.locator("#stage-layer3")
@@ -248,8 +251,8 @@ def test_a_stage_opens_and_a_channel_is_laid_under_the_spectrogram(
     expect(lane).to_be_hidden()
 
 
-def test_every_channel_is_shown_when_asked_for(page: Page, house: House, short: dict) -> None:
-    show(page, house, short)
+def test_every_channel_is_shown_when_asked_for(page: Page, server: Server, short: dict) -> None:
+    show(page, server, short)
     page.get_by_role("button", name="3 blocks").last.click()
     stage = page.locator("#stage-layer4")
     stage.get_by_role("button", name="Show, with the numbers").click()
@@ -261,9 +264,9 @@ def test_every_channel_is_shown_when_asked_for(page: Page, house: House, short: 
 
 
 def test_each_window_of_a_long_clip_can_be_looked_into(
-    page: Page, house: House, long: dict
+    page: Page, server: Server, long: dict
 ) -> None:
-    show(page, house, long)
+    show(page, server, long)
     windows = page.locator(".slots a")
     assert windows.count() == 7
     shown = page.locator(".slots a[aria-current]")
@@ -272,25 +275,25 @@ def test_each_window_of_a_long_clip_can_be_looked_into(
     page.locator(f".slots a[data-window='{other}']").click()
     expect(page.locator(".station")).to_have_count(8, timeout=60_000)
     expect(shown).to_have_attribute("data-window", other)
-    evidence = page.locator("[data-evidence='1']").bounding_box()
+    attribution = page.locator("[data-attribution='1']").bounding_box()
     course = page.locator("[data-course]").bounding_box()
-    assert evidence and course
+    assert attribution and course
     start = 2.5 * int(other) / LONG_S
-    assert (evidence["x"] - course["x"]) / course["width"] == pytest.approx(start, abs=0.01)
-    assert evidence["width"] / course["width"] == pytest.approx(5 / LONG_S, abs=0.01)
+    assert (attribution["x"] - course["x"]) / course["width"] == pytest.approx(start, abs=0.01)
+    assert attribution["width"] / course["width"] == pytest.approx(5 / LONG_S, abs=0.01)
     page.reload()
     expect(page.locator(".station")).to_have_count(8)
     expect(shown).to_have_attribute("data-window", other)
 
 
-def test_the_first_view_is_light(page: Page, house: House, short: dict) -> None:
+def test_the_first_view_is_light(page: Page, server: Server, short: dict) -> None:
     client = page.context.new_cdp_session(page)
     client.send("Network.enable")
     client.send("Network.setCacheDisabled", {"cacheDisabled": True})
     page.goto("about:blank")
     answered: list[Response] = []
     page.on("response", lambda answer: answered.append(answer))
-    show(page, house, short)
+    show(page, server, short)
     page.wait_for_load_state("networkidle")
     sizes = {
         answer.url: answer.request.sizes()["responseBodySize"]

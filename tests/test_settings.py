@@ -1,4 +1,4 @@
-"""What the settings promise together: rooms that agree, a house that is fit for strangers."""
+"""What the settings promise together: rooms that agree, a server that is fit for other users."""
 
 import os
 import subprocess
@@ -51,8 +51,8 @@ answer = client.get("/healthz", headers={"X-Forwarded-Proto": "https"})
 print(answer.status_code, answer["Strict-Transport-Security"])
 """
     ran = manage(tmp_path, "shell", "-c", asked, ORIGIN="https://sono.example", SECRET_KEY=KEY)
-    told = [line for line in ran.stdout.splitlines() if "imported" not in line and line]
-    assert told == [
+    payload = [line for line in ran.stdout.splitlines() if "imported" not in line and line]
+    assert payload == [
         "/ 301 https://sono.example/",
         "/healthz 200 None",
         "/api/v1/clips/ 301 https://sono.example/api/v1/clips/",

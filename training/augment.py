@@ -107,16 +107,16 @@ def between_class(
     """
     batch = len(waveform)
     other = torch.randperm(batch, generator=generator)
-    heard = torch.rand(batch, generator=generator).clamp(1e-3, 1 - 1e-3)
-    heard = torch.where(torch.rand(batch, generator=generator) < share, heard, 1.0)[:, None]
-    heard, other = heard.to(waveform.device), other.to(waveform.device)
+    evaluated = torch.rand(batch, generator=generator).clamp(1e-3, 1 - 1e-3)
+    evaluated = torch.where(torch.rand(batch, generator=generator) < share, evaluated, 1.0)[:, None]
+    evaluated, other = evaluated.to(waveform.device), other.to(waveform.device)
     levels = _level(waveform)
     quieter = ((levels[other] + 1e-6) / (levels + 1e-6)).clamp(1 / 30, 30)
-    amplitude = 1 / (1 + (1 - heard) / heard / quieter[:, None])
-    amplitude = torch.where(heard >= 1, 1.0, amplitude)
+    amplitude = 1 / (1 + (1 - evaluated) / evaluated / quieter[:, None])
+    amplitude = torch.where(evaluated >= 1, 1.0, amplitude)
     mixed = waveform * amplitude + waveform[other] * (1 - amplitude)
     mixed = mixed / (amplitude**2 + (1 - amplitude) ** 2).sqrt()
-    return mixed, targets * heard + targets[other] * (1 - heard)
+    return mixed, targets * evaluated + targets[other] * (1 - evaluated)
 
 
 def _level(waveform: Tensor) -> Tensor:

@@ -238,7 +238,7 @@ def loss_of(
 
 
 @torch.inference_mode()
-def answers(
+def predict(
     model: AudioCNN, log_mel: LogMel, samples: Tensor, rows: Tensor, recipe: Recipe, precision: str
 ) -> Tensor:
     """Logits (rows, classes), float32 on the CPU, for the windows as they are.

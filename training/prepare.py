@@ -27,15 +27,15 @@ from training.data.index import (
     class_names,
     fold_numbers,
     is_esc50,
+    payload,
     read_index,
-    told,
 )
 
 ESC50_URL = "https://github.com/karoldvl/ESC-50/archive/master.zip"
 ESC50_LICENCE = (
     "ESC-50 is CC BY-NC 3.0: the sounds, and weights learned from them, are not for commercial use."
 )
-MOST_NAMED = 40
+MAX_NAMED = 40
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,15 +173,15 @@ def main(argv: list[str] | None = None) -> int:
     except DataError as error:
         print(error, file=sys.stderr)
         return 1
-    print(f"{data}: {told(examples)}")
+    print(f"{data}: {payload(examples)}")
     checked = check(examples)
     for remark in remarks(checked, data):
         print(remark)
     wrong = list(problems(checked, data))
-    for line in wrong[:MOST_NAMED]:
+    for line in wrong[:MAX_NAMED]:
         print(line, file=sys.stderr)
     if wrong:
-        more = len(wrong) - MOST_NAMED
+        more = len(wrong) - MAX_NAMED
         print(f"{f'… and {more} more. ' if more > 0 else ''}{len(wrong)} wrong.", file=sys.stderr)
         return 1
     if options.write_csv:

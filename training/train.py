@@ -48,7 +48,7 @@ class Work:
     def answers(self, run: Run, fold: int) -> tuple[Tensor, Predictions]:
         """The window rows of that fold, and what the shipped network says of them."""
         rows = self.windows.of(self.plan.examples, [fold])
-        logits = loop.answers(
+        logits = loop.predict(
             run.average, self.log_mel, self.windows.samples, rows, self.plan.recipe, run.precision
         )
         clips, places = self.windows.clips[rows].unique(return_inverse=True)
@@ -219,8 +219,8 @@ def _finish(run: Run, work: Work, curves: Curves) -> dict[str, float]:
         if fold is None:
             continue
         examples = plan.of_folds(fold)
-        heard = measure.listen(Classifier.load(path), examples)
-        measured = measure.measure(path, examples, fold, heard)
+        evaluated = measure.predict_clips(Classifier.load(path), examples)
+        measured = measure.measure(path, examples, fold, evaluated)
         figures[f"fold {fold}"] = round(measured.accuracy, 4)
         report.write(measured, path.parent)  # the test fold's comes last, and stays
     measure.change_header(path, accuracy=figures)

@@ -27,7 +27,7 @@ Behind a proxy that ends TLS, set `ORIGIN` to the `https://` address and let the
 long as every process sees the same data folder; with separate folders, or where the data folder
 does not outlive a container, set `SECRET_KEY_FILE`, or everybody is signed out at every start.
 
-Training and measuring read `ESC50_DIR`, the folder of the ESC-50 clips; the house does not.
+Training and measuring read `ESC50_DIR`, the folder of the ESC-50 clips; the server does not.
 """
 
 

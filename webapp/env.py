@@ -30,7 +30,7 @@ KNOWN: dict[str, Setting] = {}
 
 
 def text(name: str, default: str = "", *, meaning: str = "", shown: str | None = None) -> str:
-    """`meaning` is what the papers say about it, `shown` its default there if not `default`."""
+    """`meaning` is its description in the documentation, `shown` its default there."""
     return _note(name, default if shown is None else shown, meaning) or default
 
 
@@ -112,7 +112,7 @@ def secret(
 
 
 def _note(name: str, default: str, meaning: str, from_file: bool = False) -> str:
-    """What the environment says; the setting is remembered for the papers."""
+    """What the environment says; the setting is remembered for the documentation."""
     if meaning:
         KNOWN[name] = Setting(name, default, meaning, from_file)
     return os.environ.get(name, "")

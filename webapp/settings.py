@@ -80,7 +80,7 @@ CONTENT_SECURITY_POLICY = {
         "frame-ancestors": [NONE],
     }
 }
-SIGN_UP_OPEN = env.flag("SIGN_UP_OPEN", True, meaning="May strangers make an account?")
+SIGN_UP_OPEN = env.flag("SIGN_UP_OPEN", True, meaning="May other users make an account?")
 # Passwords cannot be tried for long: django-axes locks a name for an address. See sign_in.py.
 LOCKED_MINUTES = 15
 AUTHENTICATION_BACKENDS = [
@@ -143,7 +143,7 @@ KEEP_DAYS = env.whole(
     meaning="Clips, with all that was made of them, are deleted so many days after they came in.",
 )
 
-# --- the house ----------------------------------------------------------------------------
+# --- the server ----------------------------------------------------------------------------
 
 INSTALLED_APPS = [
     "django.contrib.admin",
@@ -241,7 +241,7 @@ else:
         }
     }
 
-# --- queue: a message is only a nudge, the row is the truth --------------------------------
+# --- queue: a message is only a wake-up, the row is the truth --------------------------------
 
 REDIS_URL = env.confided(
     "REDIS_URL",
@@ -383,7 +383,7 @@ SPECTACULAR_SETTINGS = {
             "tokens": "Who asks. Every other request carries one.",
             "clips": "The sounds you sent. To send one is to have it analysed.",
             "analyses": "What a checkpoint heard in a clip, and what it looked like inside.",
-            "studies": "A closer look at one window of a finished analysis, made when asked for.",
+            "inspections": "A closer view of one window of a finished analysis, made on request.",
             "batches": "Many sounds that belong together: a folder, sent file by file.",
             "checkpoints": "The weights that can listen here, and what each is worth.",
             "compatibility": "For clients of the Audio CNN Visualizer: one request, one answer.",
@@ -396,7 +396,7 @@ SPECTACULAR_SETTINGS = {
     "ENUM_NAME_OVERRIDES": {
         "StateEnum": "classifier.models.State.values",
         "BatchStateEnum": "classifier.models.BatchState.values",
-        "StudyStateEnum": "classifier.models.StudyState.values",
+        "InspectionStateEnum": "classifier.models.InspectionState.values",
     },
     "SERVE_INCLUDE_SCHEMA": False,
     "POSTPROCESSING_HOOKS": [

@@ -1,4 +1,4 @@
-"""Browsing for those who keep the house: everything to see, nothing to falsify."""
+"""Browsing for those who keep the server: everything to see, nothing to falsify."""
 
 from django.contrib import admin
 

@@ -26,7 +26,7 @@ from classifier.views import media
 class AnalysisAdmin(NewestFirst):
     list_display = (
         "strip",
-        "heard",
+        "predicted",
         "confidence_percent",
         "state",
         "clip_name",
@@ -36,7 +36,7 @@ class AnalysisAdmin(NewestFirst):
         "lane",
         "checkpoint",
     )
-    list_display_links = ("strip", "heard")
+    list_display_links = ("strip", "predicted")
     list_filter = (
         "state",
         WaitingFilter,
@@ -45,20 +45,20 @@ class AnalysisAdmin(NewestFirst):
         CheckpointFilter,
         "created_at",
     )
-    sortable_by = ("heard", "confidence_percent", "created_at")
+    sortable_by = ("predicted", "confidence_percent", "created_at")
     list_select_related = ("clip", "owner")
     # Named here for the box to appear; `get_search_results` searches.
     search_fields = ("clip__name",)
     search_help_text = search.HELP
     actions = ("analyse_again", "mark_as_failed", "export_csv")
-    exclude = ("token", "predictions", "scope", "maps")
+    exclude = ("token", "predictions", "render_metadata", "maps")
     readonly_fields = ("strip", "best_five")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Analysis]:
         rows = super().get_queryset(request)
         match = request.resolver_match
         if match and match.url_name == "classifier_analysis_changelist":
-            return rows.defer("predictions", "scope", "maps", "timings")
+            return rows.defer("predictions", "render_metadata", "maps", "timings")
         return rows
 
     def get_search_results(
@@ -75,7 +75,7 @@ class AnalysisAdmin(NewestFirst):
         return format_html(picture, url)
 
     @admin.display(description="heard as", ordering="label")
-    def heard(self, row: Analysis) -> str:
+    def predicted(self, row: Analysis) -> str:
         return words(row.label) if row.label else row.error_detail or "–"
 
     @admin.display(description="confidence", ordering="confidence")

@@ -132,14 +132,14 @@ class BatchAdmin(NewestFirst):
 
 @admin.register(BatchFile)
 class BatchFileAdmin(ReadOnly):
-    list_display = ("path", "batch", "outcome", "state", "heard", "confidence", "why")
+    list_display = ("path", "batch", "outcome", "state", "predicted", "confidence", "why")
     list_filter = ("outcome",)
     list_select_related = ("batch", "analysis")
     ordering = ("-id",)
     sortable_by = ()
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[BatchFile]:
-        heavy = ("predictions", "scope", "maps", "timings")
+        heavy = ("predictions", "render_metadata", "maps", "timings")
         return super().get_queryset(request).defer(*(f"analysis__{name}" for name in heavy))
 
     def lookup_allowed(self, lookup: str, value: str, request: HttpRequest) -> bool:
@@ -154,7 +154,7 @@ class BatchFileAdmin(ReadOnly):
         return format_html('<a href="{}">{}</a>', address, file.analysis.get_state_display())
 
     @admin.display(description="heard as")
-    def heard(self, file: BatchFile) -> str:
+    def predicted(self, file: BatchFile) -> str:
         return words(file.analysis.label) if file.analysis and file.analysis.label else "–"
 
     @admin.display

@@ -12,23 +12,23 @@ from django.http import HttpRequest
 
 PAGE_ROWS = 50
 # Further than this nobody pages; counting all rows would cost more than showing them.
-MOST_COUNTED = 10_000
+MAX_COUNTED = 10_000
 # A confirmation names so many of those that are to be deleted, and counts the others.
-MOST_NAMED = 20
+MAX_NAMED = 20
 
 
 class CappedPaginator(Paginator):
-    """Counts no further than MOST_COUNTED."""
+    """Counts no further than MAX_COUNTED."""
 
     @cached_property
     def count(self) -> int:
         rows = self.object_list
         assert isinstance(rows, QuerySet)
-        return rows.order_by()[:MOST_COUNTED].count()
+        return rows.order_by()[:MAX_COUNTED].count()
 
     @property
     def capped(self) -> bool:
-        return self.count == MOST_COUNTED
+        return self.count == MAX_COUNTED
 
 
 class PageList(ChangeList):
@@ -86,7 +86,7 @@ class Browsing(admin.ModelAdmin):
             keeper = self.admin_site._registry.get(model)
             if keeper and not keeper.has_delete_permission(request):
                 forbidden.add(str(model._meta.verbose_name))
-        named = [str(row) for row in rows[:MOST_NAMED]]
+        named = [str(row) for row in rows[:MAX_NAMED]]
         return named, counts, forbidden, []
 
 

@@ -9,11 +9,11 @@ from django.db.models import QuerySet
 from classifier.models import Clip
 
 # Clips that one search finds, the newest.
-MOST_FOUND = 500
+MAX_FOUND = 500
 HASH_START = re.compile(r"[0-9a-f]{4,64}")
 HELP = (
     f"A user's whole name, or part of a file name or the start of a SHA-256 "
-    f"(the {MOST_FOUND} newest clips)."
+    f"(the {MAX_FOUND} newest clips)."
 )
 
 
@@ -29,10 +29,10 @@ def search(rows: QuerySet, term: str, clip: str) -> QuerySet:
 
 def _clips(term: str) -> set[UUID]:
     newest = Clip.objects.order_by("-created_at", "-id").values_list("pk", flat=True)
-    found = set(newest.filter(name__icontains=term)[:MOST_FOUND])
+    found = set(newest.filter(name__icontains=term)[:MAX_FOUND])
     start = term.lower()
     if HASH_START.fullmatch(start):
         # As a range, because LIKE uses no index everywhere; "g" follows the last hex digit.
         same = Clip.objects.filter(sha256__gte=start, sha256__lt=f"{start}g")
-        found.update(same.values_list("pk", flat=True)[:MOST_FOUND])
+        found.update(same.values_list("pk", flat=True)[:MAX_FOUND])
     return found

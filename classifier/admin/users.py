@@ -1,4 +1,4 @@
-"""Who uses the house, and how much."""
+"""Who uses the server, and how much."""
 
 from collections.abc import Sequence
 from typing import Any

@@ -9,7 +9,7 @@ from rest_framework.exceptions import APIException, ErrorDetail, Throttled, Vali
 from rest_framework.response import Response
 from rest_framework.views import exception_handler
 
-from classifier.services.inspections import StudyRefused
+from classifier.services.inspections import InspectionRefused
 from classifier.services.uploads import UploadRefused
 
 HINTS = {
@@ -63,7 +63,7 @@ HINTS["bad_credentials"] = "Check both; passwords are case-sensitive."
 
 def on_error(error: Exception, context: dict[str, Any]) -> Response | None:
     """DRF's answer in our words."""
-    if isinstance(error, (UploadRefused, StudyRefused, Refused)):
+    if isinstance(error, (UploadRefused, InspectionRefused, Refused)):
         refusal = _error(error.code, error.detail, error.hint, error.status)
         if error.status == 429:
             refusal["Retry-After"] = str(QUOTA_WAIT_S)

@@ -79,15 +79,15 @@ ROW = {
     "finished_at": MOMENT,
     "error": None,
 }
-STUDY = {
+INSPECTION = {
     "kind": "sound",
     "window": 0,
     "map": "",
     "figures": {"original": 0.924, "kept": 0.961, "rest": 0.083},
-    "files": {"kept.flac": f"/media/studies/{UUID}/kept.flac"},
+    "files": {"kept.flac": f"/media/inspections/{UUID}/kept.flac"},
 }
 EXAMPLES: dict[str, Any] = {
-    **STUDY,
+    **INSPECTION,
     **FEATURES,
     **INSTALLED,
     **TOTALS,
@@ -113,7 +113,7 @@ EXAMPLES: dict[str, Any] = {
     "cursor": "cD0yMDI2LTExLTIyKzA5JTNBMTQlM0EwMy41MTIlMkIwMCUzQTAw",
     "decoding_s": 0.0121,
     "detail": "There is nothing here.",
-    "drawing_s": 0.0514,
+    "rendering_s": 0.0514,
     "duplicate": False,
     "duration": 5.0,
     "error": {
@@ -135,7 +135,7 @@ EXAMPLES: dict[str, Any] = {
     "labels": [{"label": "chirping_birds", "count": 12}],
     "last_used_at": MOMENT,
     "limit": 50,
-    "listening_s": 0.0432,
+    "classifying_s": 0.0432,
     "low": 0.0,
     "maps": {"layer4": MAP},
     "min_confidence": 0.8,
@@ -151,10 +151,10 @@ EXAMPLES: dict[str, Any] = {
     "size_bytes": 441044,
     "shown_from_s": 0.0,
     "windows": [],
-    "evidence": [
+    "attribution": [
         {
             "label": "chirping_birds",
-            "url": f"/media/analyses/{UUID}/maps/evidence.0.png",
+            "url": f"/media/analyses/{UUID}/maps/attribution.0.png",
             "shape": [64, 105],
             "logit": 6.31,
         }
@@ -162,7 +162,12 @@ EXAMPLES: dict[str, Any] = {
     "start_s": 2.5,
     "logit": 6.31,
     "spectrogram": f"/media/analyses/{UUID}/spectrogram.png",
-    "timings": {"decoding_s": 0.0121, "listening_s": 0.0432, "drawing_s": 0.0514, "chunk_clips": 1},
+    "timings": {
+        "decoding_s": 0.0121,
+        "classifying_s": 0.0432,
+        "rendering_s": 0.0514,
+        "chunk_clips": 1,
+    },
     "totals": TOTALS,
     "token": "4bd0e6a3c1…",
     "url": MAP["url"],

@@ -8,7 +8,7 @@ from rest_framework import serializers
 from rest_framework.exceptions import NotFound, ValidationError
 from rest_framework.request import Request
 
-from classifier.api.paging import MOST_PAGE_ROWS
+from classifier.api.paging import MAX_PAGE_ROWS
 from classifier.models import Batch, BatchState, State, beside
 from classifier.views.media import AUDIO_TYPES
 
@@ -24,8 +24,8 @@ class Filters(serializers.Serializer):
     limit = serializers.IntegerField(
         required=False,
         min_value=1,
-        max_value=MOST_PAGE_ROWS,
-        help_text=f"Rows on a page, 1 to {MOST_PAGE_ROWS}; 50 unless given.",
+        max_value=MAX_PAGE_ROWS,
+        help_text=f"Rows on a page, 1 to {MAX_PAGE_ROWS}; 50 unless given.",
     )
 
     @classmethod

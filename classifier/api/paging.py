@@ -8,13 +8,13 @@ from rest_framework.exceptions import NotFound
 from rest_framework.pagination import Cursor, CursorPagination
 from rest_framework.request import Request
 
-PAGE_ROWS, MOST_PAGE_ROWS = 50, 200
+PAGE_ROWS, MAX_PAGE_ROWS = 50, 200
 
 
 class NewestFirst(CursorPagination):
     ordering: Any = ("-created_at", "-id")
     page_size = PAGE_ROWS
-    max_page_size = MOST_PAGE_ROWS
+    max_page_size = MAX_PAGE_ROWS
     page_size_query_param = "limit"
 
     def decode_cursor(self, request: Request) -> Cursor | None:

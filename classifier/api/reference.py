@@ -92,14 +92,14 @@ class Reference:
     shapes: list[Shape]
 
 
-def arrange(schema: Described, house: str) -> Reference:
-    """house: the address that the examples are sent to."""
+def arrange(schema: Described, base_url: str) -> Reference:
+    """server: the address that the examples are sent to."""
     shapes: Described = schema["components"]["schemas"]
     found: dict[str, list[Operation]] = {tag["name"]: [] for tag in schema["tags"]}
     refusals: dict[str, str] = {}
     for path, methods in schema["paths"].items():
         for method, described in methods.items():
-            made = _operation(house, path, method, described, shapes)
+            made = _operation(base_url, path, method, described, shapes)
             found[described["tags"][0]].append(made)
             refusals |= {
                 code: described["responses"][code]["description"] for code in made.refusals
@@ -117,7 +117,7 @@ def arrange(schema: Described, house: str) -> Reference:
 
 
 def _operation(
-    house: str, path: str, method: str, described: Described, shapes: Described
+    base_url: str, path: str, method: str, described: Described, shapes: Described
 ) -> Operation:
     bodies = described.get("requestBody", {}).get("content", {})
     body = resolved(next(iter(bodies.values()))["schema"], shapes) if bodies else {}
@@ -136,7 +136,7 @@ def _operation(
         body_media=list(bodies),
         answers=[_answer(c, answers[c], shapes) for c in answers if c < "400"],
         refusals=[code for code in answers if code >= "400"],
-        command=command(house, path, method, described, body),
+        command=command(base_url, path, method, described, body),
         samples=samples_of(answers, shapes),
     )
 

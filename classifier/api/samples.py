@@ -71,12 +71,12 @@ def _example(schema: Described, shapes: Described) -> Any:
 # --- requests
 
 
-def command(house: str, path: str, method: str, described: Described, body: Described) -> str:
+def command(base_url: str, path: str, method: str, described: Described, body: Described) -> str:
     """A command that a shell runs as it stands; the token is in $TOKEN."""
     for parameter in described.get("parameters", ()):
         if parameter["in"] == "path":
             path = path.replace(f"{{{parameter['name']}}}", str(parameter["example"]))
-    parts = [f"curl {house}{path}"]
+    parts = [f"curl {base_url}{path}"]
     if {} not in described.get("security", []):
         parts.append('-H "Authorization: Token $TOKEN"')
     sent = _sent(body)
@@ -87,7 +87,7 @@ def command(house: str, path: str, method: str, described: Described, body: Desc
         parts.append("-H 'Content-Type: application/json'")
         parts.append(f"-d {shlex.quote(json.dumps(sent))}")
     elif method != "get":
-        parts[0] = f"curl -X {method.upper()} {house}{path}"
+        parts[0] = f"curl -X {method.upper()} {base_url}{path}"
     return " \\\n  ".join(parts)
 
 

@@ -37,9 +37,11 @@ urlpatterns = [
     path("v1/analyses/<uuid:pk>/", analyses.AnalysisView.as_view(), name="api_analysis"),
     path("v1/analyses/<uuid:pk>/cancel/", analyses.CancelView.as_view(), name="api_cancel"),
     path(
-        "v1/analyses/<uuid:pk>/studies/", inspections.AskView.as_view(), name="api_analysis_studies"
+        "v1/analyses/<uuid:pk>/inspections/",
+        inspections.AskView.as_view(),
+        name="api_analysis_inspections",
     ),
-    path("v1/studies/<uuid:pk>/", inspections.StudyView.as_view(), name="api_study"),
+    path("v1/inspections/<uuid:pk>/", inspections.InspectionView.as_view(), name="api_inspection"),
     path("v1/batches/", batches.BatchesView.as_view(), name="api_batches"),
     path(BATCH, batches.BatchView.as_view(), name="api_batch"),
     path(f"{BATCH}files/", batches.BatchFilesView.as_view(), name="api_batch_files"),

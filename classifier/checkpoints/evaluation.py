@@ -15,7 +15,7 @@ from classifier.checkpoints.inventory import Installed
 # The second one knows when and on which machine it was measured.
 FORMATS = (1, 2)
 PICTURES = ("confusion", "reliability")
-FEWEST_ANSWERS = 10
+MIN_ANSWERS = 10
 NO_REPORT = "Nobody has measured it here yet."
 OTHER_FORMAT = "The report beside it was written by another version."
 OTHER_WEIGHTS = "The report beside it is about other weights or another temperature."
@@ -108,9 +108,9 @@ class Report:
 def report_of(found: Installed) -> Report:
     path = found.path.with_name(f"{found.name}.evaluation.json")
     try:
-        told = json.loads(path.read_text())
-        trouble = _trouble(told, found)
-        evaluation = None if trouble else _evaluation(told)
+        payload = json.loads(path.read_text())
+        trouble = _trouble(payload, found)
+        evaluation = None if trouble else _evaluation(payload)
     except FileNotFoundError:
         return Report(None, NO_REPORT, {})
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
@@ -131,7 +131,7 @@ def meaning(identity: str, confidence: float | None) -> Bin | None:
     if evaluation is None or evaluation.seen or confidence is None:
         return None
     for one in evaluation.bins:
-        if one.low < confidence <= one.high and one.clips >= FEWEST_ANSWERS:
+        if one.low < confidence <= one.high and one.clips >= MIN_ANSWERS:
             return one
     return None
 
@@ -146,43 +146,46 @@ def picture_of(found: Installed, name: str) -> Picture | None:
     return Picture(path, f"{facts.st_mtime_ns:x}-{facts.st_size:x}")
 
 
-def _trouble(told: dict[str, Any], found: Installed) -> str:
-    if told["format"] not in FORMATS:
+def _trouble(payload: dict[str, Any], found: Installed) -> str:
+    if payload["format"] not in FORMATS:
         return OTHER_FORMAT
-    same = told["weights"] == found.weights and told["temperature"] == found.header["temperature"]
+    same = (
+        payload["weights"] == found.weights
+        and payload["temperature"] == found.header["temperature"]
+    )
     return "" if same else OTHER_WEIGHTS
 
 
-def _evaluation(told: dict[str, Any]) -> Evaluation:
+def _evaluation(payload: dict[str, Any]) -> Evaluation:
     shares = [
         ClassShare(
             row["name"], row["clips"], row["right"], row["accuracy"], row["mistaken_for"] or ""
         )
-        for row in told["by_class"]
+        for row in payload["by_class"]
         if row["accuracy"] is not None
     ]
-    at = told.get("measured_at")
+    at = payload.get("measured_at")
     return Evaluation(
-        data=told["data"],
-        fold=told["fold"],
-        seen=told["seen"],
-        clips=told["clips"],
-        accuracy=told["accuracy"],
-        accuracy_range=_two(told["accuracy_range"]),
-        accuracy_top3=told["accuracy_top3"],
-        temperature=told["temperature"],
-        ece=told["calibration"]["ece"],
-        band=_two(told["calibration"]["band"]),
-        modesty=_modesty(told["calibration"]["bins"]),
-        ece_before=_ece(told["calibration_uncorrected"]),
-        ece_crossed=_ece(told["calibration_crossed"]),
+        data=payload["data"],
+        fold=payload["fold"],
+        seen=payload["seen"],
+        clips=payload["clips"],
+        accuracy=payload["accuracy"],
+        accuracy_range=_two(payload["accuracy_range"]),
+        accuracy_top3=payload["accuracy_top3"],
+        temperature=payload["temperature"],
+        ece=payload["calibration"]["ece"],
+        band=_two(payload["calibration"]["band"]),
+        modesty=_modesty(payload["calibration"]["bins"]),
+        ece_before=_ece(payload["calibration_uncorrected"]),
+        ece_crossed=_ece(payload["calibration_crossed"]),
         bins=tuple(
             Bin(one["low"], one["high"], one["clips"], one["accuracy"])
-            for one in told["calibration"]["bins"]
+            for one in payload["calibration"]["bins"]
             if one["clips"]
         ),
         classes=tuple(sorted(shares, key=lambda share: (share.accuracy, share.name))),
-        speed=_speed(told["speed"]) if told["speed"] else None,
+        speed=_speed(payload["speed"]) if payload["speed"] else None,
         measured_at=datetime.fromisoformat(at) if at else None,
     )
 
@@ -202,6 +205,8 @@ def _ece(calibration: dict[str, Any] | None) -> float | None:
     return calibration["ece"] if calibration else None
 
 
-def _speed(told: dict[str, Any]) -> Speed:
-    machine = told.get("machine") or told["device"]
-    return Speed(told["clips_per_s"], f"{machine}, {told['precision']}, {told['threads']} threads")
+def _speed(payload: dict[str, Any]) -> Speed:
+    machine = payload.get("machine") or payload["device"]
+    return Speed(
+        payload["clips_per_s"], f"{machine}, {payload['precision']}, {payload['threads']} threads"
+    )

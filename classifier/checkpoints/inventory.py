@@ -175,7 +175,7 @@ def read_header(path: Path) -> dict[str, Any]:
     end = max(tensor["data_offsets"][1] for name, tensor in header.items() if name[0] != "_")
     if path.stat().st_size != 8 + length + end:
         raise ValueError("cut short")
-    told = {"notes": [], **json.loads(header["__metadata__"]["sonoscope"])}
-    if missing := SAID - set(told):
+    payload = {"notes": [], **json.loads(header["__metadata__"]["sonoscope"])}
+    if missing := SAID - set(payload):
         raise KeyError(*missing)
-    return told
+    return payload

@@ -1,8 +1,8 @@
-"""Clips, analyses, studies. The rows are the truth about every job; messages only wake workers."""
+"""The database is the truth about every job; messages only wake workers."""
 
 from classifier.models.analyses import (
-    MOST_ATTEMPTS,
-    MOST_UNSEEN,
+    MAX_ATTEMPTS,
+    MAX_UNSEEN,
     UNFINISHED,
     Analysis,
     Lane,
@@ -19,12 +19,12 @@ from classifier.models.clips import (
     Clip,
     beside,
 )
-from classifier.models.inspections import Study, StudyKind, StudyState
+from classifier.models.inspections import Inspection, InspectionKind, InspectionState
 from classifier.models.tokens import ApiToken, IdempotencyKey
 
 __all__ = [
-    "MOST_ATTEMPTS",
-    "MOST_UNSEEN",
+    "MAX_ATTEMPTS",
+    "MAX_UNSEEN",
     "UNFINISHED",
     "Analysis",
     "ApiToken",
@@ -34,11 +34,11 @@ __all__ = [
     "Clip",
     "FileOutcome",
     "IdempotencyKey",
+    "Inspection",
+    "InspectionKind",
+    "InspectionState",
     "Lane",
     "State",
     "Step",
-    "Study",
-    "StudyKind",
-    "StudyState",
     "beside",
 ]

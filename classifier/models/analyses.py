@@ -16,9 +16,9 @@ from classifier.models.clips import Clip, beside
 if TYPE_CHECKING:
     from classifier.models.batches import Batch
 
-MOST_ATTEMPTS = 3
+MAX_ATTEMPTS = 3
 # When a whole worker is gone, nobody saw what it died of: killed from outside, most likely.
-MOST_UNSEEN = 10
+MAX_UNSEEN = 10
 
 
 class Lane(models.IntegerChoices):
@@ -30,7 +30,7 @@ class Lane(models.IntegerChoices):
 
 class State(models.TextChoices):
     QUEUED = "queued", "waiting"
-    RUNNING = "running", "listening"
+    RUNNING = "running", "analysing"
     DONE = "done", "done"
     FAILED = "failed", "failed"
     CANCELLED = "cancelled", "cancelled"
@@ -44,12 +44,12 @@ class Step(models.TextChoices):
 
     NONE = "", ""
     DECODING = "decoding", "decoding the file"
-    LISTENING = "listening", "listening"
-    DRAWING = "drawing", "drawing the maps"
+    CLASSIFYING = "classifying", "classifying"
+    RENDERING = "rendering", "rendering the maps"
     SAVING = "saving", "saving"
 
 
-STEPS = (Step.DECODING, Step.LISTENING, Step.DRAWING, Step.SAVING)
+STEPS = (Step.DECODING, Step.CLASSIFYING, Step.RENDERING, Step.SAVING)
 
 
 def lease_is_over() -> Q:
@@ -79,7 +79,7 @@ class AnalysisQuerySet(models.QuerySet["Analysis"]):
         batch: "Batch | None" = None,
     ) -> Self:
         """Rows of the history page, without the heavy columns."""
-        rows = self.for_owner(user, batch).defer("predictions", "scope", "maps")
+        rows = self.for_owner(user, batch).defer("predictions", "render_metadata", "maps")
         if name:
             # Not by a join: the names lie side by side in an index, the clips do not.
             rows = rows.filter(clip__in=Clip.objects.filter(owner=user, name__icontains=name))
@@ -88,7 +88,9 @@ class AnalysisQuerySet(models.QuerySet["Analysis"]):
 
     def for_list(self, user, batch: "Batch | None" = None) -> Self:
         """Rows of a list of the API: everything but what is heavy."""
-        return self.for_owner(user, batch).defer("predictions", "scope", "maps", "timings")
+        return self.for_owner(user, batch).defer(
+            "predictions", "render_metadata", "maps", "timings"
+        )
 
     def checkpoints_of(self, user) -> models.QuerySet[Any, dict[str, Any]]:
         """{checkpoint, analyses, first_used_at, last_used_at} of each that heard something."""
@@ -217,7 +219,7 @@ class AnalysisQuerySet(models.QuerySet["Analysis"]):
         detail: str = "The analysis was interrupted {} times and given up.",
         hint: str = "Try once more; if it fails again, save the sound as 16-bit WAV first.",
         *,
-        most: int = MOST_ATTEMPTS,
+        most: int = MAX_ATTEMPTS,
     ) -> int:
         """RUNNING → QUEUED for these rows; one that has had its `most` attempts fails instead, and
         says so in these words."""
@@ -273,7 +275,7 @@ class Analysis(models.Model):
     owner = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="analyses")
     lane = models.PositiveSmallIntegerField(choices=Lane.choices, default=Lane.INTERACTIVE)
     state = models.CharField(max_length=9, choices=State.choices, default=State.QUEUED)
-    step = models.CharField(max_length=9, choices=Step.choices, default=Step.NONE, blank=True)
+    step = models.CharField(max_length=11, choices=Step.choices, default=Step.NONE, blank=True)
     created_at = models.DateTimeField(default=timezone.now)
     started_at = models.DateTimeField(null=True)
     finished_at = models.DateTimeField(null=True)
@@ -291,7 +293,9 @@ class Analysis(models.Model):
     label = models.CharField(max_length=80, blank=True)
     confidence = models.FloatField(null=True)
     predictions = models.JSONField(default=list, help_text="All classes, the best first.")
-    scope = models.JSONField(default=dict, help_text="Axes and ranges of the spectrogram.")
+    render_metadata = models.JSONField(
+        default=dict, help_text="Axes and ranges of the spectrogram."
+    )
     maps = models.JSONField(default=list, help_text="Each map's name, shape and range, in order.")
     timings = models.JSONField(default=dict, help_text="Seconds spent in each step.")
 

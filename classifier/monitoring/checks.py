@@ -30,9 +30,9 @@ from classifier.models import Analysis, Lane
 from classifier.monitoring.precision import DAYS, recomputed_windows
 from classifier.services.dispatch import queued_messages, sender
 
-LEAST_FREE_BYTES = 200_000_000
+MIN_FREE_BYTES = 200_000_000
 COMFORTABLE_FREE_BYTES = 5_000_000_000
-MOST_SKEW_S = 5.0
+MAX_SKEW_S = 5.0
 # A ping always takes its whole time; so first a short one, then, on a busy machine, longer ones.
 PINGS_S = (1.0, 3.0, 5.0)
 # Where a file lock or a memory map cannot be trusted.
@@ -93,7 +93,7 @@ def disk() -> Finding:
     except OSError as error:
         return wrong(f"{folder}: {error.strerror}", "See `data` above.")
     seen = f"{free / 1e9:.1f} GB free under {folder}"
-    if free < LEAST_FREE_BYTES:
+    if free < MIN_FREE_BYTES:
         return wrong(seen, "Free some space: uploads and results can no longer be stored.")
     if free < COMFORTABLE_FREE_BYTES:
         return warning(seen, "An analysis takes up to 150 kB beside its upload. Make room.")
@@ -207,7 +207,7 @@ def clock() -> Finding:
             skew_s = float(cursor.fetchone()[0]) - (before + time.time()) / 2
     except DatabaseError as error:
         return _no_database(error)
-    if abs(skew_s) > MOST_SKEW_S:
+    if abs(skew_s) > MAX_SKEW_S:
         return wrong(
             f"{abs(skew_s):.1f} s apart from the database's clock",
             "Run a time service (NTP) on both machines; leases depend on it.",
@@ -308,14 +308,14 @@ def checkpoint() -> Finding:
             "Set CHECKPOINT to a checkpoint of training/, or leave it empty for the shipped one.",
         )
     if trouble:
-        return warning(trouble, "Take the file away, mend it, or give it another name.")
+        return warning(trouble, "Take the file away, fix it, or give it another name.")
     more = ", ".join(one.path.name for one in there.usable if not one.default)
     seen = f"{default.path.name}: {len(default.header['classes'])} classes"
     return ok(f"{seen}; beside it {more}" if more else seen)
 
 
 def inference() -> Finding:
-    """A token for Modal, where its client looks. Whether it opens the door, a worker finds out."""
+    """A token for Modal where its client looks. Whether Modal accepts it, a worker finds out."""
     if settings.INFERENCE == "local":
         return ok("workers listen themselves")
     named = {"MODAL_TOKEN_ID", "MODAL_TOKEN_SECRET"} <= set(os.environ)

@@ -1,4 +1,4 @@
-"""How the house is doing, in plain numbers."""
+"""How the server is doing, in plain numbers."""
 
 import shutil
 from dataclasses import dataclass

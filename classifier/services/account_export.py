@@ -14,7 +14,7 @@ from django.core.serializers.json import DjangoJSONEncoder
 from django.db.models import QuerySet
 
 from classifier import storage
-from classifier.models import Analysis, ApiToken, Batch, BatchFile, Clip, Study
+from classifier.models import Analysis, ApiToken, Batch, BatchFile, Clip, Inspection
 
 # Rows are asked for in pages: a question left open would hold a database as long as the download.
 ROWS_AT_ONCE = 200
@@ -22,11 +22,11 @@ BLOCK_BYTES = 1_000_000
 CLIP = ("id", "name", "size_bytes", "sha256", "created_at", "format", "duration_s")
 FOUND_IN_CLIP = ("source_rate_hz", "channels")
 ANALYSIS = ("id", "clip", "state", "created_at", "started_at", "finished_at", "checkpoint")
-HEARD = ("label", "confidence", "predictions", "scope", "maps", "timings")
+HEARD = ("label", "confidence", "predictions", "render_metadata", "maps", "timings")
 ERROR = ("error_code", "error_detail", "error_hint")
 BATCH = ("id", "name", "source", "checkpoint", "created_at", "closed_at", "cancelled_at")
 BATCH_FILE = ("batch", "path", "outcome", "analysis", "code", "detail", "hint")
-STUDY = ("id", "analysis", "kind", "window", "label", "map", "state", "figures", "created_at")
+INSPECTION = ("id", "analysis", "kind", "window", "label", "map", "state", "figures", "created_at")
 README = """\
 What this Sonoscope keeps of {name}.
 
@@ -34,7 +34,7 @@ account.json        who you are here, and your API tokens (their secrets are not
 clips.jsonl         your sounds, one a line; clips/ has their bytes, by id
 analyses.jsonl      what was heard in them; analyses/ has the pictures and maps of each, by id
 batches.jsonl       the folders you sent; batch_files.jsonl what became of each file
-studies.jsonl       closer looks; studies/ has their pictures and sounds, by id
+inspections.jsonl       inspections; inspections/ has their pictures and sounds, by id
 """
 
 
@@ -72,19 +72,19 @@ def _filled(archive: zipfile.ZipFile, user) -> Iterator[None]:
     archive.writestr("account.json", _line(account(user)))
     yield
     clips, analyses = Clip.objects.filter(owner=user), Analysis.objects.filter(owner=user)
-    studies = Study.objects.filter(analysis__owner=user)
+    inspections = Inspection.objects.filter(analysis__owner=user)
     batch_files = BatchFile.objects.filter(batch__owner=user)
     yield from _table(archive, "clips", clips, CLIP + FOUND_IN_CLIP)
     yield from _table(archive, "analyses", analyses, ANALYSIS + HEARD + ERROR)
     yield from _table(archive, "batches", Batch.objects.filter(owner=user), BATCH)
     yield from _table(archive, "batch_files", batch_files, BATCH_FILE)
-    yield from _table(archive, "studies", studies, STUDY + ERROR)
+    yield from _table(archive, "inspections", inspections, INSPECTION + ERROR)
     for row in _rows(clips, ("file_key", "format")):
         name = f"clips/{row['pk']}.{row['format'].lower() or 'bin'}"
         yield from _file(archive, name, storage.clip_path(row["file_key"]))
     for kind, rows, folder in (
         ("analyses", analyses, storage.analysis_folder),
-        ("studies", studies, storage.study_folder),
+        ("inspections", inspections, storage.inspection_folder),
     ):
         for row in _rows(rows.exclude(token=""), ("token",)):
             made = folder(row["pk"], row["token"])

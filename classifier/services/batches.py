@@ -21,12 +21,12 @@ from classifier.models import (
 from classifier.services import uploads
 from classifier.services.uploads import UploadRefused
 
-MOST_FILES = 10_000
+MAX_FILES = 10_000
 # Deleted in one transaction.
 CLIPS_AT_ONCE = 500
-MOST_PATH_CHARACTERS = 1000
+MAX_PATH_CHARACTERS = 1000
 # An index entry of PostgreSQL takes no more.
-MOST_PATH_BYTES = 2400
+MAX_PATH_BYTES = 2400
 _SYSTEM_NAMES = {"__macosx", "thumbs.db", "desktop.ini", "$recycle.bin"}
 _UNDONE: dict[str, str] = {
     State.RUNNING: "running",
@@ -88,10 +88,10 @@ def path_of(text: str) -> str:
     path = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in "/".join(parts))
     if not path:
         raise UploadRefused("no_path", "The file has no name.", "Send its path in the folder.")
-    if len(path) > MOST_PATH_CHARACTERS or len(path.encode()) > MOST_PATH_BYTES:
+    if len(path) > MAX_PATH_CHARACTERS or len(path.encode()) > MAX_PATH_BYTES:
         raise UploadRefused(
             "path_too_long",
-            f"The path is longer than {MOST_PATH_CHARACTERS} characters.",
+            f"The path is longer than {MAX_PATH_CHARACTERS} characters.",
             "Submit the inner folder as a batch of its own.",
         )
     return path
@@ -161,10 +161,10 @@ def _known_or_room(batch: Batch, path: str) -> BatchFile | None:
     if known:
         return known
     _check_open(batch)
-    if batch.files.count() >= MOST_FILES:
+    if batch.files.count() >= MAX_FILES:
         raise UploadRefused(
             "batch_full",
-            f"A batch holds at most {MOST_FILES:,} files.",
+            f"A batch holds at most {MAX_FILES:,} files.",
             "Submit the rest as another batch.",
             status=409,
         )

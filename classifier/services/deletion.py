@@ -23,7 +23,7 @@ def is_last_keeper(user) -> bool:
 
 
 def delete_account(user) -> None:
-    """The person, and their clips, analyses, batches, studies, tokens, sessions and files.
+    """The person, and their clips, analyses, batches, inspections, tokens, sessions and files.
 
     Nobody can sign in as them from its first moment; cut off in between, a second call goes on.
     """

@@ -9,7 +9,7 @@ from classifier.models import Lane
 
 sender = Celery("sonoscope", set_as_current=False)
 sender.config_from_object("django.conf:settings", namespace="CELERY")
-# A person waits for this: with the broker away it gives up at once, and the sweep nudges later.
+# A person waits for this: without the broker it gives up at once, and the sweep sends it later.
 sender.conf.broker_transport_options = {
     **sender.conf.broker_transport_options,
     "socket_timeout": 3,
@@ -20,14 +20,16 @@ sender.conf.broker_transport_options = {
 }
 
 
-def nudge(analysis_id: UUID, lane: int) -> None:
+def dispatch_analysis(analysis_id: UUID, lane: int) -> None:
     """Raises kombu.exceptions.OperationalError when the broker is away."""
     sender.send_task("tasks.analyse", [str(analysis_id)], queue=Lane(lane).label, retry=False)
 
 
-def nudge_study(study_id: UUID) -> None:
-    """As `nudge`, for a study: it waits among the single clips."""
-    sender.send_task("tasks.inspect", [str(study_id)], queue=Lane.INTERACTIVE.label, retry=False)
+def dispatch_inspection(inspection_id: UUID) -> None:
+    """As `wake-up message`, for a inspection: it waits among the single clips."""
+    sender.send_task(
+        "tasks.inspect", [str(inspection_id)], queue=Lane.INTERACTIVE.label, retry=False
+    )
 
 
 def queued_messages(lane: int) -> int:

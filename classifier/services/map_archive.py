@@ -18,7 +18,7 @@ _TOP = re.compile(r"(\w+)\.top(\d{1,4})")
 
 def picture(pack: Path, maps: Sequence[Facts], name: str) -> bytes | None:
     """One PNG: a mean map by its name, `layer2.top3` (the fourth of its strongest channels),
-    `evidence.0`, `pooled`. None if there is no such picture.
+    `attribution.0`, `pooled`. None if there is no such picture.
 
     maps: as the analysis describes them, in the order of their names.
     """
@@ -45,27 +45,27 @@ def values(pack: Path, maps: Sequence[Facts]) -> Iterator[tuple[str, NDArray[np.
         yield facts["name"], cells(png, facts["low"], facts["high"])
 
 
-def names(maps: Sequence[Facts], inside: Facts) -> list[str]:
+def names(maps: Sequence[Facts], activations: Facts) -> list[str]:
     """What `picture` can be asked for."""
     found = [facts["name"] for facts in maps]
-    for stage, channels in inside.get("strongest", {}).items():
+    for stage, channels in activations.get("strongest", {}).items():
         found += [f"{stage}.top{number}" for number in range(len(channels))]
-    found += [f"evidence.{rank}" for rank in range(len(inside.get("evidence", ())))]
-    return [*found, *(["pooled"] if "pooled" in inside else [])]
+    found += [f"attribution.{rank}" for rank in range(len(activations.get("attribution", ())))]
+    return [*found, *(["pooled"] if "pooled" in activations else [])]
 
 
-def as_zip(pack: Path, maps: Sequence[Facts], inside: Facts) -> bytes:
+def as_zip(pack: Path, maps: Sequence[Facts], activations: Facts) -> bytes:
     """Every picture by its name, and an index.json that says what is on them.
 
     Without the time of asking: the same result is the same bytes.
     """
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as target:
-        for name in names(maps, inside):
+        for name in names(maps, activations):
             png = picture(pack, maps, name)
             if png is not None:
                 target.writestr(zipfile.ZipInfo(f"{name}.png"), png)
-        index = json.dumps({"maps": list(maps), **inside}, indent=1)
+        index = json.dumps({"maps": list(maps), **activations}, indent=1)
         target.writestr(zipfile.ZipInfo("index.json"), index)
     return buffer.getvalue()
 

@@ -12,7 +12,7 @@ from classifier.models import UNFINISHED, Analysis, Clip
 def reached(owner, size_bytes: int) -> tuple[str, str, str] | None:
     """Code, detail and hint, where one more clip of that size would be too much for now.
 
-    Who runs the house has no quota: superusers may bring in what they like.
+    Who runs the server has no quota: superusers may bring in what they like.
     """
     if owner.is_superuser:
         return None

@@ -26,7 +26,7 @@ class Outcome:
 
     checkpoint: str
     predictions: list[dict[str, Any]]
-    scope: dict[str, Any]
+    render_metadata: dict[str, Any]
     maps: list[dict[str, Any]]
     timings: dict[str, float]
     contents: dict[str, bytes]
@@ -46,7 +46,7 @@ def save_result(analysis: Analysis, facts: ClipFacts, outcome: Outcome) -> bool:
             label=best["class"],
             confidence=best["confidence"],
             predictions=outcome.predictions,
-            scope=outcome.scope,
+            render_metadata=outcome.render_metadata,
             maps=outcome.maps,
             timings=outcome.timings,
         )

@@ -21,12 +21,12 @@ from classifier.models import (
     BatchFile,
     Clip,
     IdempotencyKey,
+    Inspection,
     Lane,
     State,
-    Study,
 )
 from classifier.services import inspections, quotas
-from classifier.services.dispatch import nudge
+from classifier.services.dispatch import dispatch_analysis
 
 
 class UploadRefused(Exception):
@@ -174,9 +174,9 @@ def _answered(stored: Stored, owner, key: str, checkpoint: str) -> Accepted | No
     if past is None:
         return None
     # Whoever names no checkpoint now takes what the key was answered, by whichever it was.
-    heard = Analysis.objects.filter(pk=past.analysis_id)
+    analysed = Analysis.objects.filter(pk=past.analysis_id)
     other = "file" if past.sha256 != stored.sha256 else ""
-    if checkpoint and not other and not heard.answering(checkpoint).exists():
+    if checkpoint and not other and not analysed.answering(checkpoint).exists():
         other = "checkpoint"
     if other:
         raise UploadRefused(
@@ -243,10 +243,12 @@ def delete_clips(clips: QuerySet[Clip]) -> None:
         list(twins.select_for_update().values_list("pk"))
         going = dict(clips.filter(pk__in=list(asked)).values_list("pk", "file_key"))
         # What a worker is just writing it removes itself, when it finds its row gone.
-        heard = Analysis.objects.filter(clip__in=list(going)).exclude(token="")
-        heard = heard.exclude(state=State.RUNNING)
-        folders = [storage.analysis_folder(*row) for row in heard.values_list("pk", "token")]
-        folders += inspections.locked_folders(Study.objects.filter(analysis__clip__in=list(going)))
+        analysed = Analysis.objects.filter(clip__in=list(going)).exclude(token="")
+        analysed = analysed.exclude(state=State.RUNNING)
+        folders = [storage.analysis_folder(*row) for row in analysed.values_list("pk", "token")]
+        folders += inspections.locked_folders(
+            Inspection.objects.filter(analysis__clip__in=list(going))
+        )
         Clip.objects.filter(pk__in=list(going)).delete()
         unused = set(going.values()) - set(twins.values_list("file_key", flat=True))
     storage.remove_folders(folders)
@@ -255,12 +257,12 @@ def delete_clips(clips: QuerySet[Clip]) -> None:
 
 
 def delete_analysis(analysis: Analysis) -> None:
-    """One run, its studies and all their files; the clip stays."""
+    """One run, its inspections and all their files; the clip stays."""
     with transaction.atomic():
-        # Nobody asks for a study of it meanwhile.
+        # Nobody asks for a inspection of it meanwhile.
         list(Analysis.objects.filter(pk=analysis.pk).select_for_update().values_list("pk"))
         folders = [storage.analysis_folder(analysis.pk, analysis.token)]
-        folders += inspections.locked_folders(Study.objects.filter(analysis=analysis))
+        folders += inspections.locked_folders(Inspection.objects.filter(analysis=analysis))
         analysis.delete()
     storage.remove_folders(folders)
 
@@ -275,9 +277,9 @@ def _queue(clip: Clip, lane: Lane, checkpoint: str) -> Analysis:
     analysis = Analysis.objects.create(
         clip=clip, owner_id=clip.owner_id, lane=lane, checkpoint=checkpoint
     )
-    # Robust: with the broker away the upload is accepted all the same, and the sweep nudges later.
+    # Robust: without the broker the upload is accepted all the same, and the sweep sends it later.
     # (A lambda, because Django names the failed hook in its log, and a partial has no name.)
-    transaction.on_commit(lambda: nudge(analysis.pk, lane), robust=True)
+    transaction.on_commit(lambda: dispatch_analysis(analysis.pk, lane), robust=True)
     return analysis
 
 

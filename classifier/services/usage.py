@@ -10,7 +10,7 @@ from django.db.models import Count, Max, Q, QuerySet, Sum
 
 from classifier.models import Analysis, Batch, Clip, State
 
-MOST_USERS = 20
+MAX_USERS = 20
 
 
 @dataclass(slots=True)
@@ -65,7 +65,7 @@ def keepers() -> list[Keeper]:
     rows = (
         Clip.objects.values("owner")
         .annotate(clips=Count("*"), bytes=Sum("size_bytes"))
-        .order_by("-bytes")[:MOST_USERS]
+        .order_by("-bytes")[:MAX_USERS]
     )
     users = get_user_model().objects.in_bulk([row["owner"] for row in rows])
     return [

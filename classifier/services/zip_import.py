@@ -20,12 +20,12 @@ from classifier.models import Batch
 from classifier.services import batches
 from classifier.services.uploads import UploadRefused
 
-MOST_RATIO = 100
+MAX_RATIO = 100
 # Silence compresses better than any ratio allows: below this nobody is hurt.
 HARMLESS_BYTES = 10_000_000
 BLOCK_BYTES = 1 << 16
 # The directory is read into memory at once; this is room for 10,000 long names.
-_MOST_DIRECTORY_BYTES = 32_000_000
+_MAX_DIRECTORY_BYTES = 32_000_000
 _ENTRY = b"PK\x01\x02"
 _ENCRYPTED = 0x1
 # Not LZMA: a few bytes of it may ask for gigabytes to unpack into.
@@ -66,7 +66,7 @@ def take_in(batch: Batch, path: Path) -> Unpacked:
         members = [info for info in archive.infolist() if not info.filename.endswith("/")]
         wanted = [info for info in members if not batches.hidden(info.filename)]
         unpacked.hidden = len(members) - len(wanted)
-        if len(wanted) > batches.MOST_FILES:
+        if len(wanted) > batches.MAX_FILES:
             raise _too_many()
         try:
             for info in wanted:
@@ -90,11 +90,11 @@ class _Guarded(io.BufferedReader):
     """
 
     def read(self, size: int | None = -1, /) -> bytes:
-        if size is not None and size > _MOST_DIRECTORY_BYTES:
+        if size is not None and size > _MAX_DIRECTORY_BYTES:
             raise _too_many()
         data = super().read(size)
         # Folders and hidden files are entries too: the files alone are counted later.
-        if data.count(_ENTRY) > 4 * batches.MOST_FILES:
+        if data.count(_ENTRY) > 4 * batches.MAX_FILES:
             raise _too_many()
         return data
 
@@ -157,10 +157,10 @@ def _read(member: IO[bytes]) -> bytes:
 
 
 def _check_ratio(size_bytes: int, compressed_bytes: int) -> None:
-    if size_bytes > HARMLESS_BYTES and size_bytes > MOST_RATIO * compressed_bytes:
+    if size_bytes > HARMLESS_BYTES and size_bytes > MAX_RATIO * compressed_bytes:
         raise UploadRefused(
             "compressed_too_well",
-            f"The file unpacks to more than {MOST_RATIO} times its size.",
+            f"The file unpacks to more than {MAX_RATIO} times its size.",
             "Send it alone, outside a ZIP.",
         )
 
@@ -168,7 +168,7 @@ def _check_ratio(size_bytes: int, compressed_bytes: int) -> None:
 def _too_many() -> UploadRefused:
     return UploadRefused(
         "too_many_files",
-        f"The ZIP holds more than {batches.MOST_FILES:,} files.",
+        f"The ZIP holds more than {batches.MAX_FILES:,} files.",
         "Split it into several ZIPs, each a batch of its own.",
         status=413,
     )

@@ -18,7 +18,16 @@ from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver
 
 from classifier import storage
-from classifier.models import Analysis, ApiToken, Batch, Clip, State, Study, StudyKind, StudyState
+from classifier.models import (
+    Analysis,
+    ApiToken,
+    Batch,
+    Clip,
+    Inspection,
+    InspectionKind,
+    InspectionState,
+    State,
+)
 from classifier.services import batches, tokens
 from classifier.services.uploads import accept
 from tests.bulk_data import SCOPE
@@ -69,8 +78,8 @@ OWNERS = (
     "analyses/<uuid:pk>/part/",
     "analyses/<uuid:pk>/again/",
     "clips/<uuid:clip_id>/delete/",
-    "analyses/<uuid:pk>/studies/",
-    "studies/<uuid:pk>/part/",
+    "analyses/<uuid:pk>/inspections/",
+    "inspections/<uuid:pk>/part/",
     "account/tokens/<uuid:pk>/revoke/",
     "media/clips/<uuid:clip_id>/audio",
     "media/analyses/<uuid:pk>/audio",
@@ -79,8 +88,8 @@ OWNERS = (
     "media/analyses/<uuid:pk>/spectrogram.png",
     "media/analyses/<uuid:pk>/strip.png",
     "media/analyses/<uuid:pk>/maps/<str:name>.png",
-    "media/studies/<uuid:pk>/maps/<str:name>.png",
-    "media/studies/<uuid:pk>/<str:name>",
+    "media/inspections/<uuid:pk>/maps/<str:name>.png",
+    "media/inspections/<uuid:pk>/<str:name>",
     "batches/<uuid:pk>/",
     "batches/<uuid:pk>/part/",
     "batches/<uuid:pk>/rows/",
@@ -96,8 +105,8 @@ OWNERS = (
     "api/v1/clips/<uuid:pk>/analyses/",
     "api/v1/analyses/<uuid:pk>/",
     "api/v1/analyses/<uuid:pk>/cancel/",
-    "api/v1/analyses/<uuid:pk>/studies/",
-    "api/v1/studies/<uuid:pk>/",
+    "api/v1/analyses/<uuid:pk>/inspections/",
+    "api/v1/inspections/<uuid:pk>/",
     "api/v1/batches/<uuid:pk>/",
     "api/v1/batches/<uuid:pk>/files/",
     "api/v1/batches/<uuid:pk>/close/",
@@ -128,7 +137,7 @@ class Furnished:
 
     clip: Clip
     analysis: Analysis
-    study: Study
+    inspection: Inspection
     batch: Batch
     token: ApiToken
 
@@ -137,7 +146,7 @@ class Furnished:
 def furnished(anna: User, own_media: Path) -> Furnished:
     analysis = accept([b"anna's own bytes"], name=f"{SECRET}.wav", owner=anna)
     analysis.token, analysis.state, analysis.label = "t" * 32, State.DONE, "dog"
-    analysis.predictions, analysis.scope = [{"class": "dog", "confidence": 0.9}], SCOPE
+    analysis.predictions, analysis.render_metadata = [{"class": "dog", "confidence": 0.9}], SCOPE
     analysis.save()
     Clip.objects.filter(pk=analysis.clip_id).update(format="WAV", duration_s=5.0)
     pack = io.BytesIO()
@@ -145,19 +154,21 @@ def furnished(anna: User, own_media: Path) -> Furnished:
     made = dict.fromkeys(("peaks.json", "spectrogram.png", "strip.png"), b"anna's own")
     made["maps.zip"] = pack.getvalue()
     storage.write_all(storage.analysis_folder(analysis.pk, analysis.token), made)
-    study = Study.objects.create(
+    inspection = Inspection.objects.create(
         analysis=analysis,
-        kind=StudyKind.SOUND,
+        kind=InspectionKind.SOUND,
         window=0,
         label="dog",
         token="s" * 32,
-        state=StudyState.DONE,
+        state=InspectionState.DONE,
         figures={"original": 0.9, "kept": 0.95, "rest": 0.1},
     )
-    storage.write_all(storage.study_folder(study.pk, study.token), {"kept.flac": b"anna's own"})
+    storage.write_all(
+        storage.inspection_folder(inspection.pk, inspection.token), {"kept.flac": b"anna's own"}
+    )
     batch = batches.create(anna, SECRET)
     batches.add_file(batch, f"{SECRET}/x.wav", [b"another sound of anna's own"])
-    return Furnished(analysis.clip, analysis, study, batch, tokens.create(anna, SECRET)[0])
+    return Furnished(analysis.clip, analysis, inspection, batch, tokens.create(anna, SECRET)[0])
 
 
 @pytest.fixture
@@ -179,19 +190,19 @@ def keeper(db: None) -> User:
 def address_of(route: str, own: Furnished) -> str:
     pk: uuid.UUID = own.analysis.pk
     for part, found in (
-        ("studies/<", own.study.pk),
+        ("inspections/<", own.inspection.pk),
         ("batches/<", own.batch.pk),
         ("tokens/<", own.token.public_id),
         ("clips/<", own.clip.pk),
     ):
         pk = found if part in route else pk
     address = route.replace("<uuid:pk>", str(pk)).replace("<uuid:clip_id>", str(pk))
-    address = address.replace("studies/<str:name>", "studies/kept.flac")
+    address = address.replace("inspections/<str:name>", "inspections/kept.flac")
     for name, value in (
         ("<slug:name>", "dog"),
         ("<slug:kind>", "confusion"),
         ("<str:identity>", "x@0"),
-        ("<str:name>", "kept.flac" if "studies" in route else "conv1"),
+        ("<str:name>", "kept.flac" if "inspections" in route else "conv1"),
     ):
         address = address.replace(name, value)
     assert "<" not in address, address
@@ -232,26 +243,26 @@ def test_what_is_annas_exists_for_nobody_else(
     route: str, furnished: Furnished, anna: User, ben: User, keeper: User, own_media: Path
 ) -> None:
     address = address_of(route, furnished)
-    strangers = {
+    others = {
         "nobody": Client(raise_request_exception=False),
         "ben": signed_in(ben),
         "ben's token": holding_a_token(ben),
         "the keeper": signed_in(keeper),
     }
     before = state_of(own_media, anna)
-    for who, client in strangers.items():
+    for who, client in others.items():
         for method in METHODS:
             answer = client.generic(method, address)
-            told = f"{method} {address} by {who}: {answer.status_code}"
+            payload = f"{method} {address} by {who}: {answer.status_code}"
             if answer.status_code in (200, 204):
                 # What only says which methods there are, or sends a page's script elsewhere.
-                assert method == "OPTIONS" or "HX-Redirect" in answer, told
+                assert method == "OPTIONS" or "HX-Redirect" in answer, payload
             else:
-                assert answer.status_code in (302, 401, 403, 404, 405), told
+                assert answer.status_code in (302, 401, 403, 404, 405), payload
             if answer.status_code == 302:
-                assert answer["Location"].startswith("/account/sign-in/"), told
+                assert answer["Location"].startswith("/account/sign-in/"), payload
             body = body_of(answer)
-            assert SECRET not in body and "anna's own" not in body, told
+            assert SECRET not in body and "anna's own" not in body, payload
     assert state_of(own_media, anna) == before
     seen = {method: signed_in(anna).generic(method, address).status_code for method in METHODS}
     # A picture is only found in a pack that a worker made.
@@ -267,9 +278,9 @@ def test_what_is_for_members_shows_each_their_own(
     visitor = Client(raise_request_exception=False)
     for method in METHODS:
         answer = visitor.generic(method, address)
-        told = f"{method} {address}: {answer.status_code}"
-        assert answer.status_code in (302, 401, 403, 404, 405) or method == "OPTIONS", told
-        assert SECRET not in body_of(answer), told
+        payload = f"{method} {address}: {answer.status_code}"
+        assert answer.status_code in (302, 401, 403, 404, 405) or method == "OPTIONS", payload
+        assert SECRET not in body_of(answer), payload
     for client in (signed_in(ben), holding_a_token(ben)):
         for method in METHODS:
             if method == "POST" and route == "account/delete/":
@@ -300,7 +311,7 @@ def test_another_site_cannot_post_in_annas_name(
 
 
 @pytest.mark.parametrize("route", ADMIN)
-def test_the_admin_is_for_those_who_run_the_house(
+def test_the_admin_is_for_those_who_run_the_server(
     route: str, furnished: Furnished, anna: User, keeper: User, own_media: Path
 ) -> None:
     address = "/" + route
@@ -317,9 +328,9 @@ def test_the_admin_is_for_those_who_run_the_house(
     for client in (Client(raise_request_exception=False), signed_in(anna), holding_a_token(anna)):
         for method in ("GET", "POST"):  # the admin knows no others
             answer = client.generic(method, address)
-            told = f"{method} {address}: {answer.status_code}"
-            assert answer.status_code in (302, 403, 404, 405), told
-            assert SECRET not in body_of(answer), told
+            payload = f"{method} {address}: {answer.status_code}"
+            assert answer.status_code in (302, 403, 404, 405), payload
+            assert SECRET not in body_of(answer), payload
     assert state_of(own_media, anna) == before
     assert signed_in(keeper).get(address).status_code < 500
 

@@ -1,4 +1,4 @@
-"""The admin: what those who keep the house see there, and what they can do."""
+"""The admin: what those who keep the server see there, and what they can do."""
 
 from datetime import UTC, datetime
 
@@ -48,7 +48,7 @@ def test_admin_searches_filters_and_analyses_again(admin_client: Client, anna: U
     assertNotContains(detail, "_save")
 
 
-def test_admin_first_page_tells_how_the_house_is(admin_client: Client, anna: User) -> None:
+def test_admin_first_page_tells_how_the_server_is(admin_client: Client, anna: User) -> None:
     queued(anna)
     queued(anna, state="failed", error_code="damaged")
     page = admin_client.get("/admin/")

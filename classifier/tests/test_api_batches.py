@@ -165,8 +165,8 @@ def test_a_file_without_an_answer_goes_along_when_its_clip_is_heard_again(
     totals = batches.totals(batch)
     assert (totals.waiting, getattr(totals, state)) == (1, 1)
     heard()
-    told = caller.get(f"batches/{batch.pk}/").json()
-    assert (told["totals"]["done"], told["labels"]) == (1, [{"label": "dog", "count": 1}])
+    payload = caller.get(f"batches/{batch.pk}/").json()
+    assert (payload["totals"]["done"], payload["labels"]) == (1, [{"label": "dog", "count": 1}])
 
 
 def test_a_file_with_an_answer_keeps_it(caller: Caller) -> None:
@@ -261,8 +261,8 @@ def test_a_deletion_that_was_cut_off_goes_on(
         broken.setattr(uploads, "delete_clips", breaks)
         with pytest.raises(KeyboardInterrupt):
             batches.delete(batch)
-    told = caller.get(f"batches/{batch.pk}/").json()
-    assert (told["state"], told["totals"]["cancelled"]) == ("cancelled", 3)
+    payload = caller.get(f"batches/{batch.pk}/").json()
+    assert (payload["state"], payload["totals"]["cancelled"]) == ("cancelled", 3)
     assert caller.delete(f"batches/{batch.pk}/").status_code == 204
     assert not Clip.objects.exists()
     assert names_on_disk(own_media) == 0

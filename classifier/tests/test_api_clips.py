@@ -135,7 +135,7 @@ def test_classify_tells_bad_sounds_from_our_faults(
     caller: Caller, monkeypatch: pytest.MonkeyPatch, code: str, status: int
 ) -> None:
     row = queued(
-        caller.user, state="failed", error_code=code, error_detail="It broke.", error_hint="Mend."
+        caller.user, state="failed", error_code=code, error_detail="It broke.", error_hint="Fix."
     )
     monkeypatch.setattr(classify, "_waited_for", lambda pk: row)
     refused(caller.post("classify/", {"audio_data": "c291bmQ="}), status, code)

@@ -116,7 +116,7 @@ def test_a_closed_batch_takes_nothing_new_but_knows_what_it_has(
 def test_a_full_batch_keeps_no_bytes(
     batch: Batch, own_media: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(batches, "MOST_FILES", 1)
+    monkeypatch.setattr(batches, "MAX_FILES", 1)
     batches.add_file(batch, "a", [b"a"])
     with pytest.raises(UploadRefused) as refused:
         batches.add_file(batch, "b", [b"b"])
@@ -222,7 +222,7 @@ def test_a_zip_has_limits_of_its_own(
         zip_import.take_in(batch, path)
     assert refused.value.code == "zip_too_large"
     assert batches.totals(batch).total == 2
-    monkeypatch.setattr(batches, "MOST_FILES", 4)
+    monkeypatch.setattr(batches, "MAX_FILES", 4)
     with pytest.raises(UploadRefused) as refused:
         zip_import.take_in(batch, path)
     assert refused.value.code == "too_many_files"
@@ -244,9 +244,9 @@ def test_the_command_goes_on_where_it_was(anna: User, tmp_path: Path) -> None:
         (folder / name).write_bytes(name.encode())
     call_command("submit_folder", folder, user="anna")
     (folder / "d.wav").write_bytes(b"d")
-    told = io.StringIO()
-    call_command("submit_folder", folder, user="anna", json=True, stdout=told)
-    assert json.loads(told.getvalue())["totals"]["waiting"] == 4
+    payload = io.StringIO()
+    call_command("submit_folder", folder, user="anna", json=True, stdout=payload)
+    assert json.loads(payload.getvalue())["totals"]["waiting"] == 4
     batch = Batch.objects.get()
     assert batch.name == "trip"
     paths = list(batch.files.order_by("pk").values_list("path", flat=True))
@@ -283,11 +283,11 @@ def test_page_api_csv_and_json_agree(visitor: Client, batch: Batch) -> None:
     batches.add_file(batch, "4.wav", [b"1"])
     batches.add_file(batch, "5.wav", [b"5"])
 
-    told = visitor.get(f"/api/v1/batches/{batch.pk}/").json()
+    payload = visitor.get(f"/api/v1/batches/{batch.pk}/").json()
     expected = {"total": 5, "done": 1, "running": 0, "waiting": 1, "failed": 1, "cancelled": 0,
                 "refused": 1, "duplicate": 1}  # fmt: skip
-    assert told["totals"] == expected
-    assert told["labels"] == [{"label": "dog", "count": 1}]
+    assert payload["totals"] == expected
+    assert payload["labels"] == [{"label": "dog", "count": 1}]
     assert visitor.get("/api/v1/batches/").json()["results"][0]["totals"] == expected
 
     page = visitor.get(f"/batches/{batch.pk}/")

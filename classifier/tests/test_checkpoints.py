@@ -80,13 +80,13 @@ def test_at_modal_only_the_deployed_one_can_be_asked(other: Installed, settings:
 def test_a_checkpoint_is_asked_for_by_name_or_identity(caller: Caller, other: Installed) -> None:
     for number, asked in enumerate((other.name, other.identity)):
         sent = caller.upload(b"%d" % number, checkpoint=asked).json()
-        told = caller.get(f"analyses/{sent['analysis']}/").json()
-        assert told["checkpoint"] == other.identity
-        assert told["checkpoint_page"] == "/models/#other"
+        payload = caller.get(f"analyses/{sent['analysis']}/").json()
+        assert payload["checkpoint"] == other.identity
+        assert payload["checkpoint_page"] == "/models/#other"
     for fields in ({}, {"checkpoint": ""}):
         sent = caller.upload(b"unnamed", **fields).json()
-        told = caller.get(f"analyses/{sent['analysis']}/").json()
-        assert (told["checkpoint"], told["checkpoint_page"]) == (None, None)
+        payload = caller.get(f"analyses/{sent['analysis']}/").json()
+        assert (payload["checkpoint"], payload["checkpoint_page"]) == (None, None)
 
 
 def test_an_unknown_one_is_refused_with_the_installed_names(
@@ -272,7 +272,7 @@ def test_a_result_leads_to_what_its_checkpoint_is_worth(
     row = done(anna)
     Analysis.objects.filter(pk=row.pk).update(
         checkpoint=other.identity,
-        scope=SCOPE,
+        render_metadata=SCOPE,
     )
     link = f'<a href="/models/#other">{other.identity}</a>'
     assertContains(visitor.get(f"/analyses/{row.pk}/"), link, html=True)

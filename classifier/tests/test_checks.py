@@ -30,7 +30,7 @@ def test_a_checkpoint_must_be_there_and_whole(settings: Settings, tmp_path: Path
         assert "no checkpoint of ours" in checks.checkpoint().seen
 
 
-def test_a_bad_file_beside_the_default_is_told_and_stops_nothing(
+def test_a_bad_file_beside_the_default_is_reported_and_stops_nothing(
     settings: Settings, tmp_path: Path
 ) -> None:
     settings.CHECKPOINTS = tmp_path
@@ -154,7 +154,7 @@ def test_rows_that_should_have_moved_on(anna: User) -> None:
 
 def test_a_full_disk(monkeypatch: pytest.MonkeyPatch) -> None:
     assert checks.disk().verdict in ("ok", "warning")
-    monkeypatch.setattr(checks, "LEAST_FREE_BYTES", 10**18)
+    monkeypatch.setattr(checks, "MIN_FREE_BYTES", 10**18)
     assert checks.disk().verdict == "wrong"
 
 

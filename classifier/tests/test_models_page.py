@@ -26,9 +26,9 @@ def visitor(anna: User) -> Client:
 
 def give_report(other: Installed, **changes: Any) -> None:
     """The tested checkpoint's, as if it were about the other."""
-    told = json.loads(TESTED.with_name("esc50-folds123.evaluation.json").read_text())
-    told |= {"weights": other.weights, **changes}
-    other.path.with_name("other.evaluation.json").write_text(json.dumps(told))
+    payload = json.loads(TESTED.with_name("esc50-folds123.evaluation.json").read_text())
+    payload |= {"weights": other.weights, **changes}
+    other.path.with_name("other.evaluation.json").write_text(json.dumps(payload))
     for kind in evaluation.PICTURES:
         source = TESTED.with_name(f"esc50-folds123.{kind}.png")
         shutil.copy(source, other.path.with_name(f"other.{kind}.png"))

@@ -44,7 +44,7 @@ def test_history_comes_in_pages_of_fifty(visitor: Client, anna: User) -> None:
     assertContains(visitor.get("/history/?page=2"), "Page 2 of 2")
 
 
-def test_a_page_asks_once_for_many_rows_and_is_told_only_what_changed(
+def test_a_page_asks_once_for_many_rows_and_is_reported_only_what_changed(
     visitor: Client, anna: User, ben: User, django_assert_max_num_queries: DjangoAssertNumQueries
 ) -> None:
     waiting, heard, theirs = queued(anna), done(anna), done(ben)
@@ -123,7 +123,7 @@ def test_a_form_without_its_token_is_refused(anna: User) -> None:
     assert client.post("/clips/").status_code == 403
 
 
-def test_a_failure_is_told_with_its_hint(visitor: Client, anna: User) -> None:
+def test_a_failure_is_reported_with_its_hint(visitor: Client, anna: User) -> None:
     row = queued(
         anna,
         state="failed",

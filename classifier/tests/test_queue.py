@@ -6,7 +6,7 @@ from django.contrib.auth.models import User
 from django.utils import timezone
 
 from classifier import storage
-from classifier.models import MOST_ATTEMPTS, Analysis, Lane, State
+from classifier.models import MAX_ATTEMPTS, Analysis, Lane, State
 from classifier.services.results import ClipFacts, Outcome, save_failure, save_result
 from classifier.tests.conftest import queued
 
@@ -73,7 +73,7 @@ def test_one_that_was_interrupted_alone_lets_the_others_of_its_lane_go_first(ann
 
 def test_a_row_interrupted_three_times_fails_with_a_reason(anna: User) -> None:
     row = queued(anna)
-    for attempt in range(1, MOST_ATTEMPTS + 1):
+    for attempt in range(1, MAX_ATTEMPTS + 1):
         (mine,) = claim()
         assert mine.attempts == attempt
         Analysis.objects.held(mine.token).give_back()
@@ -89,7 +89,7 @@ def test_what_happens_in_company_is_not_held_against_a_row(anna: User) -> None:
     rows = [queued(anna) for _ in range(2)]
     Analysis.objects.held(claim()[0].token).give_back()
     rows[1].delete()
-    for _ in range(MOST_ATTEMPTS - 1):
+    for _ in range(MAX_ATTEMPTS - 1):
         (mine,) = claim(most=1)
         Analysis.objects.held(mine.token).give_back()
     rows[0].refresh_from_db()
@@ -100,7 +100,7 @@ def test_what_happens_in_company_is_not_held_against_a_row(anna: User) -> None:
 
 def test_what_is_put_back_was_never_tried(anna: User) -> None:
     row = queued(anna)
-    for _ in range(MOST_ATTEMPTS + 1):
+    for _ in range(MAX_ATTEMPTS + 1):
         chunk = claim()
         assert (chunk[0].attempts, chunk[0].alone) == (1, False)
         Analysis.objects.held(chunk[0].token).put_back(chunk)
@@ -153,7 +153,7 @@ def test_progress_follows_the_steps(anna: User) -> None:
     row = queued(anna)
     assert row.progress == 0
     seen = []
-    for step in ("decoding", "listening", "drawing", "saving"):
+    for step in ("decoding", "classifying", "rendering", "saving"):
         row.state, row.step = State.RUNNING, step
         seen.append(row.progress)
     row.state, row.step = State.DONE, ""

@@ -9,7 +9,7 @@ from django.test.utils import CaptureQueriesContext
 
 from classifier.models import Analysis, ApiToken, Batch, BatchFile, Clip, FileOutcome, State
 from classifier.services import batches
-from classifier.services.batches import MOST_FILES
+from classifier.services.batches import MAX_FILES
 from tests.bulk_data import ANALYSES, pages, settle_in
 
 LISTS = (f"{ANALYSES}?", "/history/", "/api/v1/analyses/", "/api/v1/clips/")
@@ -32,10 +32,10 @@ def test_every_page_asks_the_same_of_twenty_thousand_rows_as_of_a_hundred(
     keeper: User, anna: User, ben: User, client: Client
 ) -> None:
     client.force_login(keeper)
-    settle_in(keeper, [anna, ben], 240, MOST_FILES)
+    settle_in(keeper, [anna, ben], 240, MAX_FILES)
     ContentType.objects.get_for_models(Analysis, Batch, Clip, User)  # what is looked up once
     few = counts(client, pages(keeper, anna))
-    settle_in(keeper, [anna, ben], 20_000, MOST_FILES)
+    settle_in(keeper, [anna, ben], 20_000, MAX_FILES)
     ApiToken.objects.bulk_create(
         ApiToken(user=keeper, digest=f"{n}", token_key="x", expiry=None) for n in range(1000)
     )
@@ -53,7 +53,7 @@ def test_no_page_walks_through_a_table_and_no_list_is_sorted(
     keeper: User, anna: User, ben: User, client: Client
 ) -> None:
     client.force_login(keeper)
-    settle_in(keeper, [anna, ben], 240, MOST_FILES)
+    settle_in(keeper, [anna, ben], 240, MAX_FILES)
     for page, address in pages(keeper, anna).items():
         listed = "?q=" not in address and address.startswith(LISTS)
         for sql in asked(client, address):

@@ -1,4 +1,4 @@
-"""Passwords cannot be tried for long, by whichever door."""
+"""Passwords cannot be tried for long, by whichever endpoint."""
 
 import time
 from collections.abc import Iterator
@@ -32,18 +32,18 @@ def counted_alone(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterat
     cache.clear()
 
 
-def knock(door: str, name: str, password: str, address: str = "192.0.2.1") -> Any:
-    return Client().post(door, {"username": name, "password": password}, REMOTE_ADDR=address)
+def knock(endpoint: str, name: str, password: str, address: str = "192.0.2.1") -> Any:
+    return Client().post(endpoint, {"username": name, "password": password}, REMOTE_ADDR=address)
 
 
 def came_in(answer: Any) -> bool:
     return answer.status_code == 302 or "token" in answer.content.decode()[:20]
 
 
-@pytest.mark.parametrize("door", DOORS)
-def test_after_ten_wrong_passwords_the_right_one_does_not_help(door: str, anna: User) -> None:
+@pytest.mark.parametrize("endpoint", DOORS)
+def test_after_ten_wrong_passwords_the_right_one_does_not_help(endpoint: str, anna: User) -> None:
     for _ in range(10):
-        assert not came_in(knock(door, "anna", "wrong"))
+        assert not came_in(knock(endpoint, "anna", "wrong"))
     for other_door in DOORS:
         answer = knock(other_door, "anna", RIGHT)
         assert answer.status_code == 429
@@ -82,15 +82,15 @@ def test_what_a_proxy_saw_counts_and_what_a_caller_claims_does_not(
     assert knock("/account/sign-in/", "anna", RIGHT).status_code == 429
 
 
-@pytest.mark.parametrize("door", [*DOORS, "/account/sign-up/"])
+@pytest.mark.parametrize("endpoint", [*DOORS, "/account/sign-up/"])
 def test_one_address_may_knock_only_so_often_whatever_names_it_tries(
-    door: str, db: None, settings: Settings
+    endpoint: str, db: None, settings: Settings
 ) -> None:
     settings.THROTTLE_RATES = {**django_settings.THROTTLE_RATES, "sign_ins": "3/min"}
-    answers = [knock(door, f"name{number}", "wrong") for number in range(4)]
+    answers = [knock(endpoint, f"name{number}", "wrong") for number in range(4)]
     assert [answer.status_code == 429 for answer in answers] == [False, False, False, True]
     assert 0 < int(answers[-1]["Retry-After"]) <= 60
-    assert knock(door, "name", "wrong", address="192.0.2.9").status_code != 429
+    assert knock(endpoint, "name", "wrong", address="192.0.2.9").status_code != 429
 
 
 def test_a_locked_name_is_no_word_in_the_log(anna: User, caplog: pytest.LogCaptureFixture) -> None:

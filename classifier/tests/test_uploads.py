@@ -60,7 +60,7 @@ def test_a_full_disk_refuses_uploads_and_keeps_nothing(
         raise OSError(errno.ENOSPC, "No space left on device")
 
     if not left_bytes:
-        monkeypatch.setattr(storage, "LEAST_FREE_BYTES", 10**18)
+        monkeypatch.setattr(storage, "MIN_FREE_BYTES", 10**18)
     with pytest.raises(UploadRefused) as refused:
         uploads.accept(chunks(), name="x.wav", owner=anna)
     assert (refused.value.code, refused.value.status) == ("no_room", 507)
@@ -124,7 +124,7 @@ def test_a_file_name_is_only_a_label(name: str, label: str) -> None:
     assert uploads.label_of(name) == label
 
 
-def test_a_body_that_does_not_say_its_length_is_told_so(client: Client) -> None:
+def test_a_body_that_does_not_say_its_length_is_reported_so(client: Client) -> None:
     answer = client.generic("POST", "/api/v1/clips/", b"", HTTP_TRANSFER_ENCODING="chunked")
     assert answer.status_code == 411
     assert answer.json()["code"] == "length_required"

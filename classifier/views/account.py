@@ -21,9 +21,9 @@ from django.views.decorators.http import require_GET, require_POST
 from classifier.models import ApiToken
 from classifier.services import account_export, deletion, tokens
 from classifier.services.usage import usage_of
-from classifier.views.sign_in import knocking
+from classifier.views.sign_in import rate_limited
 
-MOST_SHOWN = 100
+MAX_SHOWN = 100
 
 
 class TokenForm(forms.Form):
@@ -32,7 +32,7 @@ class TokenForm(forms.Form):
     )
     expires_in_days = forms.IntegerField(
         min_value=1,
-        max_value=tokens.MOST_DAYS,
+        max_value=tokens.MAX_DAYS,
         initial=tokens.DEFAULT_DAYS,
         label="Ends after (days)",
     )
@@ -56,7 +56,7 @@ class LeaveForm(forms.Form):
                 "first, in the admin."
             )
         password = self.cleaned_data.get("password", "")
-        # By the same door as signing in, so that passwords cannot be tried here either.
+        # By the same endpoint as signing in, so that passwords cannot be tried here either.
         if authenticate(self.request, username=user.get_username(), password=password) is None:
             self.add_error("password", "This is not your password.")
 
@@ -70,13 +70,13 @@ def account(request: HttpRequest) -> HttpResponse:
         wanted = form.cleaned_data
         made, secret = tokens.create(request.user, wanted["name"], wanted["expires_in_days"])
         form = TokenForm()
-    rows = list(tokens.of(request.user)[: MOST_SHOWN + 1])
+    rows = list(tokens.of(request.user)[: MAX_SHOWN + 1])
     context = {
         "form": form,
         "made": made,
         "secret": secret,
-        "tokens": rows[:MOST_SHOWN],
-        "more": len(rows) > MOST_SHOWN,
+        "tokens": rows[:MAX_SHOWN],
+        "more": len(rows) > MAX_SHOWN,
     }
     refused = request.method == "POST" and made is None
     response = render(request, "classifier/account.html", context, status=400 if refused else 200)
@@ -107,7 +107,7 @@ def export(request: HttpRequest) -> HttpResponseBase:
 
 
 @login_required
-@knocking
+@rate_limited
 def delete(request: HttpRequest) -> HttpResponse:
     pk = request.user.pk
     assert pk is not None

@@ -24,7 +24,7 @@ from classifier.services.uploads import UploadRefused
 
 PAGE_BATCHES = 30
 PAGE_ROWS = 50
-MOST_PROBLEMS = 20
+MAX_PROBLEMS = 20
 BLOCK_BYTES = 1 << 20
 SHOWS = (*State.values, FileOutcome.REFUSED.value, FileOutcome.DUPLICATE.value)
 
@@ -218,8 +218,8 @@ def _limits() -> dict[str, int | str]:
     return {
         "most_bytes": settings.MAX_UPLOAD_BYTES,
         "most_mb": settings.MAX_UPLOAD_BYTES // 10**6,
-        "most_files": batches.MOST_FILES,
-        "most_files_words": f"{batches.MOST_FILES:,}",
+        "most_files": batches.MAX_FILES,
+        "most_files_words": f"{batches.MAX_FILES:,}",
         "most_zip_bytes": settings.MAX_ZIP_BYTES,
     }
 
@@ -228,7 +228,7 @@ def _part_context(batch: Batch, totals: batches.Totals | None = None) -> dict[st
     totals = totals or batches.totals(batch)
     problems: list[BatchFile] = []
     if totals.failed or totals.refused:
-        problems = list(batch.files.with_problems()[:MOST_PROBLEMS])
+        problems = list(batch.files.with_problems()[:MAX_PROBLEMS])
     return {
         "batch": batch,
         "checkpoint_page": inventory.page_of(batch.checkpoint),

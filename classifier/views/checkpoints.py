@@ -14,14 +14,14 @@ from classifier.checkpoints import evaluation, inventory
 from classifier.checkpoints.evaluation import ClassShare, Picture, Report
 from classifier.checkpoints.inventory import Installed
 
-MOST_CLASSES = 12
+MAX_CLASSES = 12
 # Shares that are the same but for rounding.
 SAME = 5e-4
 _FOLD = re.compile(r"fold (\d+)")
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class HeaderFigure:
     """A figure that the file's own header gives. seen: None where it is of no fold."""
 
     what: str
@@ -36,7 +36,7 @@ class Model:
     installed: Installed
     report: Report
     recipe: list[tuple[str, str]]
-    told: list[Told]
+    header_figures: list[HeaderFigure]
     weakest: list[ClassShare]
     strongest: list[ClassShare]
     faultless: int
@@ -74,19 +74,19 @@ def picture(request: HttpRequest, name: str, kind: str) -> HttpResponseBase:
 def _model(found: Installed) -> Model:
     report = evaluation.report_of(found)
     classes = report.evaluation.classes if report.evaluation else ()
-    half = min(MOST_CLASSES, len(classes) // 2)
+    half = min(MAX_CLASSES, len(classes) // 2)
     return Model(
         found,
         report,
         _recipe(found.header["recipe"]),
-        _told(found, report),
+        _header_figures(found, report),
         weakest=list(classes[:half]),
         strongest=sorted(classes, key=lambda share: (-share.accuracy, share.name))[:half],
         faultless=sum(share.accuracy == 1 for share in classes),
     )
 
 
-def _told(found: Installed, report: Report) -> list[Told]:
+def _header_figures(found: Installed, report: Report) -> list[HeaderFigure]:
     """But not what the report says as well."""
     figures = []
     for what, share in found.header["accuracy"].items():
@@ -95,7 +95,7 @@ def _told(found: Installed, report: Report) -> list[Told]:
         known = report.evaluation
         if known and fold and int(fold[1]) == known.fold and abs(share - known.accuracy) < SAME:
             continue
-        figures.append(Told(what, share, seen))
+        figures.append(HeaderFigure(what, share, seen))
     return figures
 
 

@@ -38,8 +38,10 @@ def ready(request: HttpRequest) -> HttpResponse:
     """503 while something that a new upload needs is missing."""
     checks = _checks()
     fine = all(check.ok for check in checks.values())
-    told = {name: {"ok": check.ok, "detail": check.detail} for name, check in checks.items()}
-    return _json({"status": "ready" if fine else "not ready", "checks": told}, 200 if fine else 503)
+    payload = {name: {"ok": check.ok, "detail": check.detail} for name, check in checks.items()}
+    return _json(
+        {"status": "ready" if fine else "not ready", "checks": payload}, 200 if fine else 503
+    )
 
 
 _lock = threading.Lock()

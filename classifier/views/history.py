@@ -19,7 +19,7 @@ from classifier.views.upload import refused
 
 PAGE_ROWS = 50
 # Rows one question of a page may be about.
-MOST_ROWS = 60
+MAX_ROWS = 60
 
 
 @login_required
@@ -48,7 +48,7 @@ def rows(request: HttpRequest) -> HttpResponse:
     """`?row=ID:seen&…` → {"rows": {ID: html of those that look otherwise now}, "gone": [ID]}."""
     if not request.user.is_authenticated:
         return JsonResponse({}, status=401)
-    seen = dict(asked.partition(":")[::2] for asked in request.GET.getlist("row")[:MOST_ROWS])
+    seen = dict(asked.partition(":")[::2] for asked in request.GET.getlist("row")[:MAX_ROWS])
     known = {
         str(a.pk): a for a in Analysis.objects.for_history(request.user).filter(pk__in=_ids(seen))
     }

@@ -13,7 +13,7 @@ from django.views.decorators.http import require_safe
 from rest_framework.exceptions import AuthenticationFailed
 
 from classifier import storage
-from classifier.models import Analysis, Clip, State, Study, StudyKind, StudyState
+from classifier.models import Analysis, Clip, Inspection, InspectionKind, InspectionState, State
 from classifier.services import inspections, map_archive
 from classifier.services.tokens import TokenAuthentication
 
@@ -113,7 +113,7 @@ def map_picture(
 def map_pack(request: HttpRequest, user: AbstractBaseUser, pk: UUID) -> HttpResponseBase:
     """All pictures and their index as one ZIP."""
     analysis = _done(user, pk)
-    facts = analysis.scope.get("inside", {})
+    facts = analysis.render_metadata.get("activations", {})
     whole = map_archive.as_zip(_folder(analysis) / storage.MAPS, analysis.maps, facts)
     response = HttpResponse(whole, content_type="application/zip")
     name = f"{Path(analysis.clip.name).stem}-maps.zip"
@@ -121,7 +121,7 @@ def map_pack(request: HttpRequest, user: AbstractBaseUser, pk: UUID) -> HttpResp
     return response
 
 
-STUDY_TYPES = {
+INSPECTION_TYPES = {
     ".flac": "audio/flac",
     ".png": "image/png",
     ".npy": "application/octet-stream",
@@ -129,34 +129,36 @@ STUDY_TYPES = {
 
 
 @private
-def study_file(
+def inspection_file(
     request: HttpRequest, user: AbstractBaseUser, pk: UUID, name: str
 ) -> HttpResponseBase:
-    """One of the files that a study of its kind has."""
-    study = _done_study(user, pk)
-    if name not in inspections.FILES[StudyKind(study.kind)]:
+    """One of the files that a inspection of its kind has."""
+    inspection = _done_inspection(user, pk)
+    if name not in inspections.FILES[InspectionKind(inspection.kind)]:
         raise Http404
-    path = inspections.folder_of(study) / name
+    path = inspections.folder_of(inspection) / name
     if name == storage.MAPS:
-        whole = map_archive.as_zip(path, study.figures["maps"], study.figures["inside"])
+        whole = map_archive.as_zip(
+            path, inspection.figures["maps"], inspection.figures["activations"]
+        )
         response: HttpResponseBase = HttpResponse(whole, content_type="application/zip")
     else:
-        response = ranged(request, path, STUDY_TYPES[path.suffix])
+        response = ranged(request, path, INSPECTION_TYPES[path.suffix])
     if path.suffix in (".npy", ".zip"):
-        parts = (Path(study.analysis.clip.name).stem, study.map, name)
-        told = "-".join(part for part in parts if part)
-        response["Content-Disposition"] = content_disposition_header(True, told) or ""
+        parts = (Path(inspection.analysis.clip.name).stem, inspection.map, name)
+        payload = "-".join(part for part in parts if part)
+        response["Content-Disposition"] = content_disposition_header(True, payload) or ""
     return response
 
 
 @private
-def study_map(
+def inspection_map(
     request: HttpRequest, user: AbstractBaseUser, pk: UUID, name: str
 ) -> HttpResponseBase:
     """Any picture in the pack of another window, by the names that an analysis' pack has."""
-    study = _done_study(user, pk)
-    pack = inspections.folder_of(study) / storage.MAPS
-    png = map_archive.picture(pack, study.figures.get("maps", ()), name)
+    inspection = _done_inspection(user, pk)
+    pack = inspections.folder_of(inspection) / storage.MAPS
+    png = map_archive.picture(pack, inspection.figures.get("maps", ()), name)
     if png is None:
         raise Http404
     return HttpResponse(png, content_type="image/png")
@@ -218,8 +220,8 @@ def _done(user: AbstractBaseUser, pk: UUID) -> Analysis:
     return _one(Analysis.objects.for_owner(user).filter(pk=pk, state=State.DONE))
 
 
-def _done_study(user: AbstractBaseUser, pk: UUID) -> Study:
-    return _one(Study.objects.for_owner(user).filter(pk=pk, state=StudyState.DONE))
+def _done_inspection(user: AbstractBaseUser, pk: UUID) -> Inspection:
+    return _one(Inspection.objects.for_owner(user).filter(pk=pk, state=InspectionState.DONE))
 
 
 def _folder(analysis: Analysis) -> Path:

@@ -7,10 +7,10 @@ from typing import Any
 
 STAGES = ("conv1", "layer1", "layer2", "layer3", "layer4")
 _STEPS_S = (0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120)
-MOST_TICKS = 10
+MAX_TICKS = 10
 CLOSEST_TICKS = 0.06
 # A clip that is hardly longer than a window is shown as one.
-LEAST_REST_S = 0.25
+MIN_REST_S = 0.25
 # Percentages of the strip that a label takes.
 NAME_ROOM = 8
 
@@ -35,7 +35,7 @@ class MapView:
     channels: int
     low: float
     high: float
-    share: float | None = None
+    contribution: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,10 +50,10 @@ class StageView:
 
 
 @dataclass(frozen=True, slots=True)
-class Evidence:
+class Attribution:
     """What spoke for one class in the window shown; logit: of that class there.
 
-    sound: what `_study.html` needs of the sounds made of it, {} before anybody asked.
+    sound: what `_inspection.html` needs of the sounds made of it, {} before anybody asked.
     """
 
     label: str
@@ -92,7 +92,7 @@ class Slot:
 
 def time_ticks(duration_s: float) -> list[Tick]:
     """Round seconds, at most eleven of them."""
-    step = next((s for s in _STEPS_S if duration_s / s <= MOST_TICKS), _STEPS_S[-1])
+    step = next((s for s in _STEPS_S if duration_s / s <= MAX_TICKS), _STEPS_S[-1])
     count = int(duration_s / step + 1e-9)
     return [Tick(round(100 * i * step / duration_s, 3), f"{i * step:g}") for i in range(count + 1)]
 
@@ -120,57 +120,59 @@ def band_centres_hz(f_min_hz: float, f_max_hz: float, mels: int, scale: str) -> 
     return [round(to_hz(low + step * band)) for band in range(1, mels + 1)]
 
 
-def bands(told: dict[str, Any]) -> list[int]:
-    """told: an analysis' scope. Empty if it is from before the scope told its mel scale."""
-    if "mel_scale" not in told:
+def bands(payload: dict[str, Any]) -> list[int]:
+    """Band centres in Hz, lowest first; empty where the result does not say them."""
+    if "mel_scale" not in payload:
         return []
-    return band_centres_hz(told["f_min_hz"], told["f_max_hz"], told["mels"], told["mel_scale"])
+    return band_centres_hz(
+        payload["f_min_hz"], payload["f_max_hz"], payload["mels"], payload["mel_scale"]
+    )
 
 
-def window_of(told: dict[str, Any], asked: str) -> int:
+def window_of(payload: dict[str, Any], asked: str) -> int:
     """The window that is asked for, or the one that is shown to who asks for none that exists."""
-    there = len(told.get("heard", ()))
+    there = len(payload.get("window_predictions", ()))
     if asked.isascii() and asked.isdigit() and len(asked) < 6 and int(asked) < there:
         return int(asked)
-    return told.get("shown_window", 0)
+    return payload.get("shown_window", 0)
 
 
-def start_of(told: dict[str, Any], window: int) -> float:
+def start_of(payload: dict[str, Any], window: int) -> float:
     """Where a window begins, in seconds."""
-    if window == told.get("shown_window", 0):
-        return told["shown_from_s"]
-    return told["heard"][window]["start_s"]
+    if window == payload.get("shown_window", 0):
+        return payload["shown_from_s"]
+    return payload["window_predictions"][window]["start_s"]
 
 
-def evidence(
-    inside: dict[str, Any], url_of: Callable[[str], str], sounds: dict[str, dict[str, Any]]
-) -> list[Evidence]:
+def attribution(
+    activations: dict[str, Any], url_of: Callable[[str], str], sounds: dict[str, dict[str, Any]]
+) -> list[Attribution]:
     """Of the best answers in their order; none in analyses from before there was any."""
     return [
-        Evidence(
+        Attribution(
             one["label"],
             one["logit"],
-            url_of(f"evidence.{rank}"),
+            url_of(f"attribution.{rank}"),
             one["shape"][0],
             one["shape"][1],
             sounds.get(one["label"], {}),
         )
-        for rank, one in enumerate(inside.get("evidence", ()))
+        for rank, one in enumerate(activations.get("attribution", ()))
     ]
 
 
-def pooled(inside: dict[str, Any], url_of: Callable[[str], str]) -> dict[str, Any] | None:
-    if "pooled" not in inside:
+def pooled(activations: dict[str, Any], url_of: Callable[[str], str]) -> dict[str, Any] | None:
+    if "pooled" not in activations:
         return None
-    rows, columns = inside["pooled"]["shape"]
-    return {**inside["pooled"], "channels": rows * columns, "url": url_of("pooled")}
+    rows, columns = activations["pooled"]["shape"]
+    return {**activations["pooled"], "channels": rows * columns, "url": url_of("pooled")}
 
 
-def input_place(told: dict[str, Any], shown_from_s: float, duration_s: float) -> Input:
-    """told: an analysis' scope. A short clip is shown with the silence after it."""
-    part = told["window_s"] / duration_s
-    columns = told["shown_columns"]
-    frames = round((told["frames"] - 1) * told["window_s"] / duration_s) + 1
+def input_place(payload: dict[str, Any], shown_from_s: float, duration_s: float) -> Input:
+    """told: an analysis' render metadata. A short clip is shown with the silence after it."""
+    part = payload["window_s"] / duration_s
+    columns = payload["shown_columns"]
+    frames = round((payload["frames"] - 1) * payload["window_s"] / duration_s) + 1
     left = columns * shown_from_s / duration_s
     return Input(round(left, 2), round(columns * part, 2), frames)
 
@@ -198,7 +200,7 @@ def stages(
         height, width = by_name[stage]["shape"]
         return MapView(
             stage, f"{stage}, channel {facts['number']}", url_of(f"{stage}.top{rank}"),
-            height, width, 1, facts["low"], facts["high"], facts["share"],
+            height, width, 1, facts["low"], facts["high"], facts["contribution"],
         )  # fmt: skip
 
     return [
@@ -213,18 +215,19 @@ def stages(
     ]
 
 
-def slots(told: dict[str, Any], duration_s: float) -> list[Slot]:
-    """told: an analysis' scope. The windows side by side; none where they are nearly one."""
-    heard = told.get("heard", [])
-    if not heard or duration_s < told["window_s"] + LEAST_REST_S:
+def slots(payload: dict[str, Any], duration_s: float) -> list[Slot]:
+    """The windows side by side; none where they are nearly one."""
+    window_predictions = payload.get("window_predictions", [])
+    if not window_predictions or duration_s < payload["window_s"] + MIN_REST_S:
         return []
-    ends_s = [window["start_s"] for window in heard[1:]] + [duration_s]
+    ends_s = [window["start_s"] for window in window_predictions[1:]] + [duration_s]
     found: list[Slot] = []
-    for number, (window, end_s) in enumerate(zip(heard, ends_s, strict=True)):
+    for number, (window, end_s) in enumerate(zip(window_predictions, ends_s, strict=True)):
         start_s, label = window["start_s"], window["label"]
-        first = not number or heard[number - 1]["label"] != label
+        first = not number or window_predictions[number - 1]["label"] != label
         until_s = next(
-            (later["start_s"] for later in heard[number:] if later["label"] != label), duration_s
+            (later["start_s"] for later in window_predictions[number:] if later["label"] != label),
+            duration_s,
         )
         wide = 100 * (until_s - start_s) / duration_s >= NAME_ROOM
         found.append(

@@ -10,9 +10,9 @@ from django.urls import reverse
 from django.views.decorators.http import require_GET
 
 from classifier.checkpoints import evaluation, inventory
-from classifier.models import Analysis, State, Study, StudyKind, StudyState
+from classifier.models import Analysis, Inspection, InspectionKind, InspectionState, State
 from classifier.views import result_layout
-from classifier.views.inspections import study_context
+from classifier.views.inspections import inspection_context
 
 
 @login_required
@@ -47,52 +47,55 @@ def _context(analysis: Analysis, asked_window: str = "") -> dict[str, Any]:
         "checkpoint_page": inventory.page_of(analysis.checkpoint),
     }
     if analysis.state == State.DONE:
-        window = result_layout.window_of(analysis.scope, asked_window)
-        context |= _heard(analysis, window) | _inside(analysis, window)
+        window = result_layout.window_of(analysis.render_metadata, asked_window)
+        context |= _heard(analysis, window) | _activations(analysis, window)
     return context
 
 
 def _heard(analysis: Analysis, window: int) -> dict[str, Any]:
-    told, duration_s = analysis.scope, analysis.clip.duration_s or 0.0
-    shown_from_s = result_layout.start_of(told, window)
+    payload, duration_s = analysis.render_metadata, analysis.clip.duration_s or 0.0
+    shown_from_s = result_layout.start_of(payload, window)
     return {
         "best": analysis.predictions[:5],
         "rest": analysis.predictions[5:],
         "meaning": evaluation.meaning(analysis.checkpoint, analysis.confidence),
-        "bands": result_layout.bands(told),
+        "bands": result_layout.bands(payload),
         "time_ticks": result_layout.time_ticks(duration_s),
-        "frequency_ticks": result_layout.frequency_ticks(told["ticks"]),
-        "slots": result_layout.slots(told, duration_s),
+        "frequency_ticks": result_layout.frequency_ticks(payload["ticks"]),
+        "slots": result_layout.slots(payload, duration_s),
         "window": window,
         "shown_from_s": shown_from_s,
-        "shown_to_s": shown_from_s + told["window_s"],
-        "input": result_layout.input_place(told, shown_from_s, duration_s),
+        "shown_to_s": shown_from_s + payload["window_s"],
+        "input": result_layout.input_place(payload, shown_from_s, duration_s),
     }
 
 
-def _inside(analysis: Analysis, window: int) -> dict[str, Any]:
-    """What the network showed of that window: the analysis' own, or what a study found."""
+def _activations(analysis: Analysis, window: int) -> dict[str, Any]:
+    """What the network showed of that window: the analysis' own, or what a inspection found."""
     maps, facts, address, owner = (
-        analysis.maps, analysis.scope.get("inside", {}), "map", analysis.pk,
+        analysis.maps, analysis.render_metadata.get("activations", {}), "map", analysis.pk,
     )  # fmt: skip
-    known = Study.objects.filter(analysis=analysis, window=window)
-    if window != analysis.scope.get("shown_window", 0):
-        study = known.filter(kind=StudyKind.WINDOW).first()
-        if study is None or study.state != StudyState.DONE:
-            return {"pending": study or True}
+    known = Inspection.objects.filter(analysis=analysis, window=window)
+    if window != analysis.render_metadata.get("shown_window", 0):
+        inspection = known.filter(kind=InspectionKind.WINDOW).first()
+        if inspection is None or inspection.state != InspectionState.DONE:
+            return {"pending": inspection or True}
         maps, facts, address, owner = (
-            study.figures["maps"], study.figures["inside"], "study_map", study.pk,
-        )  # fmt: skip
+            inspection.figures["maps"],
+            inspection.figures["activations"],
+            "inspection_map",
+            inspection.pk,
+        )
 
     def picture_url(name: str) -> str:
         return reverse(address, args=[owner, name])
 
     sounds = {
-        study.label: study_context(study)
-        for study in known.filter(kind=StudyKind.SOUND, state=StudyState.DONE)
+        inspection.label: inspection_context(inspection)
+        for inspection in known.filter(kind=InspectionKind.SOUND, state=InspectionState.DONE)
     }
     return {
-        "evidence": result_layout.evidence(facts, picture_url, sounds),
+        "attribution": result_layout.attribution(facts, picture_url, sounds),
         "stages": result_layout.stages(maps, facts.get("strongest", {}), picture_url),
         "pooled": result_layout.pooled(facts, picture_url),
     }

@@ -1,4 +1,4 @@
-"""The doors that know nobody yet: signing in, signing up. Passwords cannot be tried for long.
+"""The endpoints that know nobody yet: signing in, signing up. Passwords cannot be tried for long.
 
 One name from one address is locked for a while after a number of failures (django-axes keeps
 the count in the database), on the page, in the admin and for API tokens alike. And one address
@@ -43,7 +43,7 @@ def locked(request: HttpRequest, *_: Any) -> HttpResponse:
     )
 
 
-def knocking(view: View) -> View:
+def rate_limited(view: View) -> View:
     """Count what is sent to this view by address; 429 beyond what a minute may have."""
 
     @functools.wraps(view)
@@ -62,7 +62,7 @@ def knocking(view: View) -> View:
     return inner
 
 
-@method_decorator(knocking, name="dispatch")
+@method_decorator(rate_limited, name="dispatch")
 class SignIn(LoginView):
     redirect_authenticated_user = True
 
@@ -70,7 +70,7 @@ class SignIn(LoginView):
         return super().get_context_data(sign_up_open=settings.SIGN_UP_OPEN, **kwargs)
 
 
-@knocking
+@rate_limited
 def sign_up(request: HttpRequest) -> HttpResponse:
     if not settings.SIGN_UP_OPEN:
         raise Http404

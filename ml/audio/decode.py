@@ -31,7 +31,7 @@ Samples = NDArray[np.float32]
 BLOCK_FRAMES = 65_536
 SHORTEST_S = 0.1
 HIGHEST_RATE_HZ = 384_000
-MOST_CHANNELS = 64
+MAX_CHANNELS = 64
 # A container's own word on its length is rounded, and encoders pad: less than this is no damage.
 MISSING_S = 0.25
 # Louder than any real file (float files scaled like 16-bit integers reach 32,768).
@@ -83,7 +83,7 @@ def read(
     """Decode, average the channels and resample to `sample_rate` Hz.
 
     An open descriptor may stand for its path; it is closed. Raises AudioError; its codes are
-    listed there. Strangers' files are for `ml.audio.decoder`: a decoder that breaks down takes its
+    listed there. Uploads are for `ml.audio.decoder`: a decoder that breaks down takes its
     process along.
     """
     limits = limits or Limits()
@@ -265,11 +265,11 @@ def _resample_block(resampler: soxr.ResampleStream, block: Samples, last: bool =
 
 
 def _check_shape(stream: _Stream, limits: Limits) -> None:
-    if not 0 < stream.rate_hz <= HIGHEST_RATE_HZ or not 0 < stream.channels <= MOST_CHANNELS:
+    if not 0 < stream.rate_hz <= HIGHEST_RATE_HZ or not 0 < stream.channels <= MAX_CHANNELS:
         raise AudioError(
             "unsupported",
             f"The file has {stream.channels} channels at {stream.rate_hz:,} Hz; at most "
-            f"{MOST_CHANNELS} channels and {HIGHEST_RATE_HZ:,} Hz are read.",
+            f"{MAX_CHANNELS} channels and {HIGHEST_RATE_HZ:,} Hz are read.",
             "Save it as mono or stereo at 44.1 kHz.",
         )
     if stream.declared_s is not None and stream.declared_s > limits.duration_s + MISSING_S:

@@ -1,4 +1,4 @@
-"""Strangers' files, decoded in a process of its own: whatever they do, it happens there."""
+"""Other users' files, decoded in a process of its own: whatever they do, it happens there."""
 
 import fcntl
 import io
@@ -20,8 +20,8 @@ import numpy as np
 from ml.audio.decode import (
     HIGHEST_RATE_HZ,
     LOUDEST,
+    MAX_CHANNELS,
     MISSING_S,
-    MOST_CHANNELS,
     Limits,
     Samples,
     Sound,
@@ -49,8 +49,8 @@ SAMPLE_BYTES = 4
 # As much as Linux gives to anybody.
 PIPE_BYTES = 1 << 20
 SECONDS_TO_DIE = 5
-MOST_TOLD_BYTES = 64_000
-MOST_CHARACTERS = 300
+MAX_TOLD_BYTES = 64_000
+MAX_CHARACTERS = 300
 FORMATS = frozenset((*AV_FORMATS, "WAV", "AIFF", "FLAC", "OGG"))
 
 # As those of `ml.audio.decoder_process`.
@@ -65,7 +65,7 @@ KEPT = ("PATH", "LANG", "LD_LIBRARY_PATH", "PYTHONHOME", "PYTHONPATH", "OPENBLAS
 # One thread: more would be address space, and a process of several may not leave the network.
 SINGLE = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MALLOC_ARENA_MAX": "1"}
 
-Told = dict[str, Any]
+HeaderFigure = dict[str, Any]
 
 
 class DecoderError(Exception):
@@ -141,14 +141,14 @@ class _Child:
     def greet(self) -> None:
         """Raises DecoderError unless it tells that it is ready."""
         try:
-            told = self._told(time.monotonic() + START_LIMIT_S)
+            payload = self._payload(time.monotonic() + START_LIMIT_S)
         except (EOFError, OSError) as error:
             raise DecoderError(
                 f"{sys.executable} -m ml.audio.decoder_process did not start"
             ) from error
-        if "trace" in told:
-            raise DecoderError(told["trace"])
-        logger.info("decoder %d: %s", self.process.pid, ", ".join(told["had"]) or "no sandbox")
+        if "trace" in payload:
+            raise DecoderError(payload["trace"])
+        logger.info("decoder %d: %s", self.process.pid, ", ".join(payload["had"]) or "no sandbox")
 
     def read(self, file: int, sample_rate: int, limits: Limits) -> Sound:
         """Raises AudioError; after one that tells of a breakdown the child is gone."""
@@ -164,10 +164,10 @@ class _Child:
         self.files += 1
         socket.send_fds(self.requests, [json.dumps(request).encode()], [file])
         try:
-            told = self._told(until)
-            if "error" not in told:
-                return self._sound(told, sample_rate, most_samples, until)
-            refusal = self._refusal(told)
+            payload = self._payload(until)
+            if "error" not in payload:
+                return self._sound(payload, sample_rate, most_samples, until)
+            refusal = self._refusal(payload)
         except TimeoutError as error:
             self.end()
             raise AudioError(*TOO_SLOW) from error
@@ -178,7 +178,7 @@ class _Child:
             self.end()
             raise AudioError(*CRASHED) from error
         if refusal.code in (OUT_OF_MEMORY[0], CRASHED[0]):
-            logger.error("decoder %d: %s", self.process.pid, told["trace"] or "out of memory")
+            logger.error("decoder %d: %s", self.process.pid, payload["trace"] or "out of memory")
             self.end()
         raise refusal
 
@@ -192,23 +192,25 @@ class _Child:
             os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()
 
-    def _refusal(self, told: Told) -> AudioError:
-        words = [told["error"][name] for name in ("code", "detail", "hint")]
-        return AudioError(*(str(word)[:MOST_CHARACTERS] for word in words))
+    def _refusal(self, payload: HeaderFigure) -> AudioError:
+        words = [payload["error"][name] for name in ("code", "detail", "hint")]
+        return AudioError(*(str(word)[:MAX_CHARACTERS] for word in words))
 
-    def _sound(self, told: Told, sample_rate: int, most_samples: int, until: float) -> Sound:
+    def _sound(
+        self, payload: HeaderFigure, sample_rate: int, most_samples: int, until: float
+    ) -> Sound:
         """Raises ValueError for a sound that cannot be."""
-        samples = _within(told["samples"], most_samples)
-        rate_hz = _within(told["source_rate_hz"], HIGHEST_RATE_HZ)
-        channels = _within(told["channels"], MOST_CHANNELS)
-        if told["format"] not in FORMATS:
+        samples = _within(payload["samples"], most_samples)
+        rate_hz = _within(payload["source_rate_hz"], HIGHEST_RATE_HZ)
+        channels = _within(payload["channels"], MAX_CHANNELS)
+        if payload["format"] not in FORMATS:
             raise ValueError("no format of ours")
         waveform: Samples = np.empty(samples, np.float32)
         self._fill(waveform.data.cast("B"), until)
         # (Not a number is not below it either.)
         if not np.abs(waveform).max() <= LOUDEST:
             raise ValueError("no samples of a sound")
-        return Sound(waveform, sample_rate, rate_hz, channels, told["format"])
+        return Sound(waveform, sample_rate, rate_hz, channels, payload["format"])
 
     def _reason_of_death(self) -> AudioError:
         try:
@@ -220,16 +222,16 @@ class _Child:
         too_slow = -died == getattr(signal, "SIGXCPU", None)
         return AudioError(*(TOO_SLOW if too_slow else CRASHED))
 
-    def _told(self, until: float) -> Told:
+    def _payload(self, until: float) -> HeaderFigure:
         length = bytearray(LENGTH_BYTES)
         self._fill(memoryview(length), until)
         length_bytes = int.from_bytes(length, "little")
-        if length_bytes > MOST_TOLD_BYTES:
+        if length_bytes > MAX_TOLD_BYTES:
             raise ValueError(length_bytes)
         text = bytearray(length_bytes)
         self._fill(memoryview(text), until)
-        told: Told = json.loads(text)
-        return told
+        payload: HeaderFigure = json.loads(text)
+        return payload
 
     def _fill(self, view: memoryview, until: float) -> None:
         """Raises TimeoutError, and EOFError when the child is gone."""

@@ -18,7 +18,7 @@ from ml.audio import sandbox
 from ml.errors import AudioError
 
 LENGTH_BYTES = 4
-MOST_REQUEST_BYTES = 4096
+MAX_REQUEST_BYTES = 4096
 
 # Code, detail and hint of an AudioError.
 OUT_OF_MEMORY = (
@@ -50,7 +50,7 @@ def main(parent_pid: int, pipe: int) -> None:
     while True:
         # Only here, so that header and samples go in one piece.
         answers.flush()
-        line, (*files,), _, _ = socket.recv_fds(requests, MOST_REQUEST_BYTES, 1)
+        line, (*files,), _, _ = socket.recv_fds(requests, MAX_REQUEST_BYTES, 1)
         if not files:
             return
         _answer(answers, json.loads(line), files[0])
@@ -90,8 +90,8 @@ def _answer(answers: IO[bytes], request: dict[str, Any], file: int) -> None:
 
 
 def _refuse(answers: IO[bytes], error: AudioError, trace: str = "") -> None:
-    told = {"code": error.code, "detail": error.detail, "hint": error.hint}
-    _send(answers, {"error": told, "trace": trace})
+    payload = {"code": error.code, "detail": error.detail, "hint": error.hint}
+    _send(answers, {"error": payload, "trace": trace})
 
 
 def _send(answers: IO[bytes], values: dict[str, Any]) -> None:

@@ -18,7 +18,7 @@ AV_FORMATS = {
 }
 
 # The encodings that FFmpeg may decode, and look into when it opens a file: it knows hundreds, those
-# of pictures among them, and each is code that a stranger could reach.
+# of pictures among them, and each is code that a other_user could reach.
 AV_CODECS = frozenset((
     "mp3float", "mp2float", "mp1float", "aac", "aac_latm", "alac", "flac", "opus", "vorbis",
     "ac3", "eac3", "wmav1", "wmav2", "wmapro", "wmalossless", "wmavoice", "amrnb", "amrwb",
@@ -32,7 +32,7 @@ HUGE = 0x7FFFF000
 
 
 # Editors that put a tag before another leave two or three; some files are nothing but tags.
-MOST_TAGS = 100
+MAX_TAGS = 100
 
 
 class Bytes(io.BufferedReader):
@@ -59,7 +59,7 @@ def sniff(file: BinaryIO) -> str | None:
 def _after_id3(file: BinaryIO) -> int:
     """Where the sound starts. Leaves `file` there."""
     start = 0
-    for _ in range(MOST_TAGS):
+    for _ in range(MAX_TAGS):
         head = file.read(10)
         if head[:3] != b"ID3" or len(head) < 10:
             break

@@ -1,4 +1,4 @@
-"""What a process gives up before it touches a stranger's file.
+"""What a process gives up before it touches a other user's file.
 
 Everywhere: core dumps, new files, more than a few descriptors, and per file a share of memory and
 time. On Linux also: outliving its parent, gaining privileges, the network, and opening any file by
@@ -17,7 +17,7 @@ try:
 except ImportError:  # not on Windows
     resource = None  # type: ignore[assignment]
 
-MOST_DESCRIPTORS = 32
+MAX_DESCRIPTORS = 32
 
 # From Linux's headers; these numbers are part of its promise and the same on every processor
 # with wheels for our packages.
@@ -48,7 +48,7 @@ def confine(parent_pid: int) -> list[str]:
     if resource is not None:
         _limit(resource.RLIMIT_CORE, 0, for_good=True)
         _limit(resource.RLIMIT_FSIZE, 0, for_good=True)
-        _limit(resource.RLIMIT_NOFILE, MOST_DESCRIPTORS, for_good=True)
+        _limit(resource.RLIMIT_NOFILE, MAX_DESCRIPTORS, for_good=True)
     if not LINUX:
         return []
     _prefer_to_be_killed()

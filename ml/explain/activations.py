@@ -7,12 +7,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ml.explain.attribution import evidence, shares
-from ml.model import STAGES, AudioCNN, Heard
+from ml.explain.attribution import attribution, channel_contributions
+from ml.model import STAGES, AudioCNN, ModelOutput
 
 Array = NDArray[np.float32]
 
-# Classes whose evidence is drawn, and channels of each stage that are shown at once.
+# Classes whose attribution is drawn, and channels of each stage that are shown at once.
 SHOWN_CLASSES = 5
 SHOWN_CHANNELS = 8
 
@@ -31,16 +31,16 @@ class Channel:
 
     number: int
     values: Array
-    share: float
+    contribution: float
 
 
 @dataclass(frozen=True, slots=True)
-class Inside:
+class Activations:
     """What is kept of one window's forward pass.
 
     logits (classes,) · pooled (512,) · maps by name · strongest: each stage's channels that spoke
     most for the first class, in falling order.
-    classes: whose evidence is given · evidence (len(classes), H, W) in [0, 1].
+    classes: whose attribution is given · attribution (len(classes), H, W) in [0, 1].
     """
 
     logits: Array
@@ -48,7 +48,7 @@ class Inside:
     maps: dict[str, FeatureMap]
     strongest: dict[str, tuple[Channel, ...]]
     classes: tuple[int, ...]
-    evidence: Array
+    attribution: Array
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,46 +60,46 @@ class Channels:
     """
 
     values: Array
-    shares: Array | None
+    contributions: Array | None
 
 
-def all_finite(row: Array | Inside | Channels) -> bool:
+def all_finite(row: Array | Activations | Channels) -> bool:
     """Whether nothing in the row of one window is NaN or infinite."""
-    if isinstance(row, Inside):
+    if isinstance(row, Activations):
         shown = [channel for channels in row.strongest.values() for channel in channels]
-        arrays = [row.logits, row.pooled, row.evidence]
+        arrays = [row.logits, row.pooled, row.attribution]
         arrays += [one.mean for one in row.maps.values()]
         arrays += [channel.values for channel in shown]
-        arrays.append(np.array([channel.share for channel in shown]))
+        arrays.append(np.array([channel.contribution for channel in shown]))
     elif isinstance(row, Channels):
-        arrays = [row.values] if row.shares is None else [row.values, row.shares]
+        arrays = [row.values] if row.contributions is None else [row.values, row.contributions]
     else:
         arrays = [row]
     return all(bool(np.isfinite(array).all()) for array in arrays)
 
 
-def look_into(
+def explain(
     model: AudioCNN, pictures: Tensor, silence: float, classes: Tensor, precision: torch.dtype
-) -> list[Inside]:
+) -> list[Activations]:
     """pictures: (batch, 1, mels, frames), normalised · silence: a silent cell's value in them ·
     classes: (batch, k) class numbers."""
-    heard = _heard(model, pictures, precision)
-    found = evidence(heard, silence, classes).cpu().numpy()
-    spoken = shares(heard, classes[:, 0])
+    output = _forward(model, pictures, precision)
+    found = attribution(output, silence, classes).cpu().numpy()
+    contributions = channel_contributions(output, classes[:, 0])
     means = {
-        name: value.detach().float().mean(1).cpu().numpy() for name, value in heard.maps.items()
+        name: value.detach().float().mean(1).cpu().numpy() for name, value in output.maps.items()
     }
-    logits = heard.logits.detach().float().cpu().numpy()
-    pooled = heard.pooled.detach().float().cpu().numpy()
+    logits = output.logits.detach().float().cpu().numpy()
+    pooled = output.pooled.detach().float().cpu().numpy()
     return [
-        Inside(
+        Activations(
             logits[row],
             pooled[row],
             {
-                name: FeatureMap(mean[row], heard.maps[name].shape[1])
+                name: FeatureMap(mean[row], output.maps[name].shape[1])
                 for name, mean in means.items()
             },
-            {name: _strongest(heard.maps[name][row], spoken[name][row]) for name in STAGES},
+            {name: _strongest(output.maps[name][row], contributions[name][row]) for name in STAGES},
             tuple(classes[row].tolist()),
             found[row],
         )
@@ -111,15 +111,15 @@ def channels_of(
     model: AudioCNN, pictures: Tensor, name: str, classes: Tensor, precision: torch.dtype
 ) -> list[Channels]:
     """pictures: (batch, 1, mels, frames), normalised · name: of the map · classes: (batch,)"""
-    heard = _heard(model, pictures, precision)
-    values = heard.maps[name].detach().float().cpu().numpy()
+    output = _forward(model, pictures, precision)
+    values = output.maps[name].detach().float().cpu().numpy()
     if name not in STAGES:
         return [Channels(row, None) for row in values]
-    spoken = shares(heard, classes)[name].cpu().numpy()
-    return [Channels(row, its) for row, its in zip(values, spoken, strict=True)]
+    contributions = channel_contributions(output, classes)[name].cpu().numpy()
+    return [Channels(row, its) for row, its in zip(values, contributions, strict=True)]
 
 
-def _heard(model: AudioCNN, pictures: Tensor, precision: torch.dtype) -> Heard:
+def _forward(model: AudioCNN, pictures: Tensor, precision: torch.dtype) -> ModelOutput:
     """A pass with gradients: only activations are derived, never weights, so that there is less
     to compute and nothing to clean up."""
     pictures = pictures.detach().requires_grad_()
@@ -130,9 +130,9 @@ def _heard(model: AudioCNN, pictures: Tensor, precision: torch.dtype) -> Heard:
         return model(pictures)
 
 
-def _strongest(maps: Tensor, spoken: Tensor) -> tuple[Channel, ...]:
+def _strongest(maps: Tensor, contributions: Tensor) -> tuple[Channel, ...]:
     """maps: (channels, H, W) · spoken: (channels,)"""
-    best = spoken.topk(min(SHOWN_CHANNELS, len(spoken)))
+    best = contributions.topk(min(SHOWN_CHANNELS, len(contributions)))
     values = maps.detach()[best.indices].float().cpu().numpy()
     numbers, amounts = best.indices.tolist(), best.values.tolist()
     return tuple(map(Channel, numbers, values, amounts))

@@ -4,16 +4,16 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from ml.model import STAGES, Heard
+from ml.model import STAGES, ModelOutput
 
-# One cell of evidence: so many mel bands and frames of the spectrogram.
+# One cell of attribution: so many mel bands and frames of the spectrogram.
 CELL_MELS, CELL_FRAMES = 2, 3
 # The place that layer4's cell i looks at: band or frame 32 i of the picture, five halvings deep.
 LAYER4_STEP = 32
 
 
-def evidence(heard: Heard, silence: float, classes: Tensor) -> Tensor:
-    """How much each place spoke for each of those classes. docs/evidence.md says how it was chosen.
+def attribution(output: ModelOutput, silence: float, classes: Tensor) -> Tensor:
+    """How much each place contributed to each of those classes; see docs/attribution.md.
 
     Two views from one backward pass, multiplied as in Guided Grad-CAM (Selvaraju et al., 2017):
     - fine: what each cell of the spectrogram adds to the class' logit compared with silence
@@ -26,12 +26,12 @@ def evidence(heard: Heard, silence: float, classes: Tensor) -> Tensor:
     Returns (batch, k, H, W) float32 in [0, 1]: the square root of the product, by its largest
     cell. All is 0 for a class that no place of the last stage spoke for.
     """
-    last, picture = heard.maps["layer4"], heard.picture
+    last, picture = output.maps["layer4"], output.picture
     mels, frames = picture.shape[-2:]
     size = (-(-mels // CELL_MELS), -(-frames // CELL_FRAMES))
     found = []
     for column in classes.T:
-        score = heard.logits.gather(1, column[:, None]).sum()
+        score = output.logits.gather(1, column[:, None]).sum()
         for_cells, for_places = torch.autograd.grad(score, [picture, last], retain_graph=True)
         added = (for_cells * (picture - silence)).detach().float().sum(1).clamp_min(0)
         fine = F.interpolate(added[:, None], size, mode="area")[:, 0]
@@ -41,13 +41,13 @@ def evidence(heard: Heard, silence: float, classes: Tensor) -> Tensor:
     return torch.stack(found, dim=1)
 
 
-def shares(heard: Heard, classes: Tensor) -> dict[str, Tensor]:
+def channel_contributions(output: ModelOutput, classes: Tensor) -> dict[str, Tensor]:
     """stage → (batch, channels): activation times gradient of that class' logit, over the map.
 
     heard: of a pass with gradients · classes: (batch,) class numbers.
     """
-    maps = [heard.maps[stage] for stage in STAGES]
-    score = heard.logits.gather(1, classes[:, None]).sum()
+    maps = [output.maps[stage] for stage in STAGES]
+    score = output.logits.gather(1, classes[:, None]).sum()
     gradients = torch.autograd.grad(score, maps, retain_graph=True)
     return {
         stage: (gradient * value).detach().float().sum((2, 3))

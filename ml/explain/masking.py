@@ -1,4 +1,4 @@
-"""A sound under its evidence, and the rest of it: time–frequency masking, to be listened to."""
+"""A sound under its attribution, and the rest of it: time–frequency masking, to be listened to."""
 
 from dataclasses import dataclass
 
@@ -10,10 +10,10 @@ from torch.nn import functional as F
 from ml.features import LogMel
 
 # What is kept fades in from the cells of these shares to those: of each window's cells, none
-# beyond the 40 % that spoke most, and the first 10 % whole. Chosen in docs/evidence.md.
+# beyond the 40 % that spoke most, and the first 10 % whole. Chosen in docs/attribution.md.
 FADE_FROM, FADE_TO = 0.4, 0.1
 # The loudest part by which sounds are made equally loud, and how much one may be raised.
-LOUD_PART_S, MOST_GAIN_DB = 0.4, 20.0
+LOUD_PART_S, MAX_GAIN_DB = 0.4, 20.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,17 +28,17 @@ class Split:
     rest: Tensor
 
 
-def audible(evidence: Tensor) -> Tensor:
-    """Evidence (batch, H, W) in [0, 1] → a mask of that shape, in [0, 1], with soft edges.
+def audible(attribution: Tensor) -> Tensor:
+    """Attribution (batch, H, W) in [0, 1] → a mask of that shape, in [0, 1], with soft edges.
 
     Where nothing spoke the mask is 0.
     """
-    cells = evidence.flatten(1)
+    cells = attribution.flatten(1)
     low, high = (
         torch.quantile(cells, 1 - share, dim=1)[:, None, None] for share in (FADE_FROM, FADE_TO)
     )
-    span = (high - low).clamp_min(torch.finfo(evidence.dtype).tiny)
-    return ((evidence - low) / span).clamp(0, 1) * (evidence > 0)
+    span = (high - low).clamp_min(torch.finfo(attribution.dtype).tiny)
+    return ((attribution - low) / span).clamp(0, 1) * (attribution > 0)
 
 
 class Masking:
@@ -87,7 +87,7 @@ def equal_gains(sounds: Tensor, original: Tensor, sample_rate: int) -> Tensor:
     wanted, loudness = (_loudest(one, sample_rate) for one in (original, sounds))
     peaks = sounds.abs().amax(1)
     least = torch.finfo(sounds.dtype).tiny
-    gains = (wanted / loudness.clamp_min(least)).clamp_max(10 ** (MOST_GAIN_DB / 20))
+    gains = (wanted / loudness.clamp_min(least)).clamp_max(10 ** (MAX_GAIN_DB / 20))
     return torch.where(peaks > 0, torch.minimum(gains, 1 / peaks.clamp_min(least)), 1.0)
 
 

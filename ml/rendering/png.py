@@ -15,7 +15,7 @@ MAGMA = (
     "f4695c f9785d fb8761 fd9668 fea571 feb47b fec287 fed194 fde0a1 fceeb0 fcfdbf"
 )
 
-# Evidence lies over the spectrogram in a hue that magma does not have.
+# Attribution lies over the spectrogram in a hue that magma does not have.
 OVERLAY_RGB = (64, 224, 208)
 OVERLAY_LEVELS = 16
 

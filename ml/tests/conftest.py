@@ -14,7 +14,7 @@ RATE_HZ = 32_000
 SHORT = FeatureConfig(window_s=0.5, mean_db=-40.0, deviation_db=20.0)
 CLASSES = ("bell", "chirp", "hiss", "rain", "step")
 
-Listen = Callable[..., Sound]
+Decode = Callable[..., Sound]
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -26,15 +26,15 @@ def _one_thread() -> Iterator[None]:
 
 
 @pytest.fixture
-def listen(tmp_path: Path) -> Listen:
+def decode(tmp_path: Path) -> Decode:
     """Bytes → Sound, by way of a file whose name tells nothing."""
 
-    def listen(data: bytes, name: str = "sound.bin", limits: Limits | None = None) -> Sound:
+    def decode(data: bytes, name: str = "sound.bin", limits: Limits | None = None) -> Sound:
         path = tmp_path / name
         path.write_bytes(data)
         return read(path, RATE_HZ, limits)
 
-    return listen
+    return decode
 
 
 @pytest.fixture(scope="session")

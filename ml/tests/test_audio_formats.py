@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from ml.audio.decode import Sound
-from ml.tests.conftest import RATE_HZ, Listen
+from ml.tests.conftest import RATE_HZ, Decode
 from tests import fixtures
 
 
@@ -28,9 +28,9 @@ def assert_is_tone(sound: Sound, hz: float, duration_s: float) -> None:
 
 @pytest.mark.parametrize("name", ["sound.wav", "sound.mp3", "letter.txt", "none"])
 @pytest.mark.parametrize("form", fixtures.FORMATS)
-def test_it_reads_every_format_under_any_name(listen: Listen, form: str, name: str) -> None:
+def test_it_reads_every_format_under_any_name(decode: Decode, form: str, name: str) -> None:
     rate_hz = fixtures.RATES_HZ.get(form, 44_100)
-    sound = listen(fixtures.encode(fixtures.tone(1000, 1.0, rate_hz), rate_hz, form), name)
+    sound = decode(fixtures.encode(fixtures.tone(1000, 1.0, rate_hz), rate_hz, form), name)
     assert_is_tone(sound, 1000, 1.0)
     assert sound.source_rate_hz == rate_hz
     assert sound.channels == 1
@@ -38,31 +38,31 @@ def test_it_reads_every_format_under_any_name(listen: Listen, form: str, name: s
 
 
 @pytest.mark.parametrize("form", ["WAV", "FLAC", "OGG", "MP3", "AIFF", "M4A", "AAC", "WMA"])
-def test_it_averages_the_channels(listen: Listen, form: str) -> None:
+def test_it_averages_the_channels(decode: Decode, form: str) -> None:
     both = fixtures.stereo(
         fixtures.tone(1000, 1.0, 44_100, 0.6), fixtures.tone(1000, 1.0, 44_100, 0.4)
     )
-    sound = listen(fixtures.encode(both, 44_100, form))
+    sound = decode(fixtures.encode(both, 44_100, form))
     assert_is_tone(sound, 1000, 1.0)
     assert sound.channels == 2
 
 
-def test_channels_that_are_opposite_cancel_out(listen: Listen) -> None:
+def test_channels_that_are_opposite_cancel_out(decode: Decode) -> None:
     left = fixtures.tone(440)
-    sound = listen(fixtures.encode(fixtures.stereo(left, -left)))
+    sound = decode(fixtures.encode(fixtures.stereo(left, -left)))
     assert np.abs(sound.waveform).max() < 1e-3
 
 
 @pytest.mark.parametrize("rate_hz", [8000, 11_025, 12_345, 16_000, 32_000, 48_000, 96_000, 192_000])
-def test_it_resamples_any_rate(listen: Listen, rate_hz: int) -> None:
-    sound = listen(fixtures.encode(fixtures.tone(1000, 1.0, rate_hz), rate_hz))
+def test_it_resamples_any_rate(decode: Decode, rate_hz: int) -> None:
+    sound = decode(fixtures.encode(fixtures.tone(1000, 1.0, rate_hz), rate_hz))
     assert_is_tone(sound, 1000, 1.0)
     assert sound.duration_s == pytest.approx(1.0, abs=0.001)
     assert sound.source_rate_hz == rate_hz
 
 
-def test_what_the_new_rate_cannot_hold_is_filtered_out_not_folded_down(listen: Listen) -> None:
-    sound = listen(fixtures.encode(fixtures.tone(20_000, 1.0, 48_000), 48_000))
+def test_what_the_new_rate_cannot_hold_is_filtered_out_not_folded_down(decode: Decode) -> None:
+    sound = decode(fixtures.encode(fixtures.tone(20_000, 1.0, 48_000), 48_000))
     assert np.abs(sound.waveform[1000:-1000]).max() < 0.01
 
 
@@ -70,74 +70,74 @@ def test_what_the_new_rate_cannot_hold_is_filtered_out_not_folded_down(listen: L
     "subtype", ["PCM_U8", "PCM_24", "PCM_32", "FLOAT", "DOUBLE", "ULAW", "ALAW"]
 )
 @pytest.mark.parametrize("form", ["WAV", "AIFF"])
-def test_it_reads_the_usual_sample_types(listen: Listen, form: str, subtype: str) -> None:
-    assert_is_tone(listen(fixtures.encode(fixtures.tone(), form=form, subtype=subtype)), 1000, 1.0)
+def test_it_reads_the_usual_sample_types(decode: Decode, form: str, subtype: str) -> None:
+    assert_is_tone(decode(fixtures.encode(fixtures.tone(), form=form, subtype=subtype)), 1000, 1.0)
 
 
-def test_samples_pass_unchanged_when_nothing_has_to_be_converted(listen: Listen) -> None:
+def test_samples_pass_unchanged_when_nothing_has_to_be_converted(decode: Decode) -> None:
     samples = fixtures.noise(0.5)
-    sound = listen(fixtures.encode(samples, RATE_HZ, subtype="FLOAT"))
+    sound = decode(fixtures.encode(samples, RATE_HZ, subtype="FLOAT"))
     assert np.abs(sound.waveform - samples).max() < 1e-5
 
 
 @pytest.mark.parametrize("size", [0, 0x7FFFF000, 0x7FFFFFFF, 0xFFFFFFFF])
 def test_it_reads_a_wav_that_was_streamed_and_never_got_its_length(
-    listen: Listen, size: int
+    decode: Decode, size: int
 ) -> None:
     wav = bytearray(fixtures.encode(fixtures.tone()))
     place = wav.index(b"data") + 4
     wav[place : place + 4] = struct.pack("<I", size)
     for riff_size in (size, 0xFFFFFFFF):
         wav[4:8] = struct.pack("<I", riff_size)
-        assert_is_tone(listen(bytes(wav)), 1000, 1.0)
+        assert_is_tone(decode(bytes(wav)), 1000, 1.0)
 
 
-def test_it_reads_a_flac_that_was_streamed_and_never_got_its_length(listen: Listen) -> None:
+def test_it_reads_a_flac_that_was_streamed_and_never_got_its_length(decode: Decode) -> None:
     flac = bytearray(fixtures.encode(fixtures.tone(), form="FLAC"))
     flac[21] &= 0xF0  # the count of samples: 36 bits
     flac[22:26] = bytes(4)
-    assert_is_tone(listen(bytes(flac)), 1000, 1.0)
+    assert_is_tone(decode(bytes(flac)), 1000, 1.0)
 
 
 @pytest.mark.parametrize("form", ["MP3", "MP3 VBR", "MP3 bare", "AAC", "FLAC"])
-def test_a_tag_in_front_is_skipped(listen: Listen, form: str) -> None:
+def test_a_tag_in_front_is_skipped(decode: Decode, form: str) -> None:
     data = fixtures.encode(fixtures.tone(1000, 1.0, 44_100), 44_100, form)
     for length in (200, 300_000):
-        sound = listen(fixtures.id3_tag(length) + data)
+        sound = decode(fixtures.id3_tag(length) + data)
         assert_is_tone(sound, 1000, 1.0)
         assert sound.format == form.split()[0]
 
 
 @pytest.mark.parametrize("form", [form for form in fixtures.FORMATS if form != "AMR"])
-def test_a_tag_or_padding_behind_does_no_harm(listen: Listen, form: str) -> None:
+def test_a_tag_or_padding_behind_does_no_harm(decode: Decode, form: str) -> None:
     rate_hz = fixtures.RATES_HZ.get(form, 44_100)
     data = fixtures.encode(fixtures.tone(1000, 3.0, rate_hz), rate_hz, form)
     id3v1 = b"TAG" + b"A title".ljust(125, b"\0")
     junk = np.random.default_rng(5).bytes(3000)
     for behind in (id3v1, b"\n", bytes(4096), junk):
-        assert_is_tone(listen(data + behind), 1000, 3.0)
+        assert_is_tone(decode(data + behind), 1000, 3.0)
 
 
 @pytest.mark.parametrize(
     "form",
     ["MP3 VBR", "MP3 bare", "MP3 bare VBR", "AAC", "M4A", "WMA", "MKV live", "MP4 film"],
 )
-def test_a_quiet_start_or_end_does_not_mislead_about_the_length(listen: Listen, form: str) -> None:
+def test_a_quiet_start_or_end_does_not_mislead_about_the_length(decode: Decode, form: str) -> None:
     # Where nothing states the length, a guess from the first frames' bit rate is far off.
     silence, noise = fixtures.silence(2.0, 44_100), fixtures.noise(2.0, 44_100)
     for samples in (np.concatenate([silence, noise]), np.concatenate([noise, silence])):
-        sound = listen(fixtures.encode(samples, 44_100, form))
+        sound = decode(fixtures.encode(samples, 44_100, form))
         assert sound.duration_s == pytest.approx(4.0, abs=0.06)
 
 
-def test_it_reads_two_mp3s_in_one_file(listen: Listen) -> None:
+def test_it_reads_two_mp3s_in_one_file(decode: Decode) -> None:
     one = fixtures.encode(fixtures.tone(1000, 1.0, 44_100), 44_100, "MP3")
-    sound = listen(fixtures.id3_tag() + one + fixtures.id3_tag() + one)
+    sound = decode(fixtures.id3_tag() + one + fixtures.id3_tag() + one)
     assert sound.duration_s == pytest.approx(2.0, abs=0.1)
     assert loudest_hz(sound) == pytest.approx(1000, rel=0.01)
 
 
-def test_a_title_in_an_old_character_set_is_no_obstacle(listen: Listen) -> None:
+def test_a_title_in_an_old_character_set_is_no_obstacle(decode: Decode) -> None:
     m4a = fixtures.encode(fixtures.tone(1000, 1.0, 44_100), 44_100, "M4A")
     assert b"SoundHandler" in m4a
-    assert_is_tone(listen(m4a.replace(b"SoundHandler", b"Ger\xe4uschbox!")), 1000, 1.0)
+    assert_is_tone(decode(m4a.replace(b"SoundHandler", b"Ger\xe4uschbox!")), 1000, 1.0)

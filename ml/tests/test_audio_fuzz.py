@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from ml.errors import AudioError
-from ml.tests.conftest import Listen
+from ml.tests.conftest import Decode
 from tests import fixtures
 
 MUTATIONS = 60
@@ -30,13 +30,13 @@ def mutate(data: bytes, draw: np.random.Generator) -> bytes:
 
 
 @pytest.mark.parametrize("form", fixtures.FORMATS)
-def test_it_answers_any_damage_with_a_sound_or_a_reason(listen: Listen, form: str) -> None:
+def test_it_answers_any_damage_with_a_sound_or_a_reason(decode: Decode, form: str) -> None:
     rate_hz = fixtures.RATES_HZ.get(form, 44_100)
     data = fixtures.encode(fixtures.tone(1000, 0.6, rate_hz), rate_hz, form)
     seen: Counter[str] = Counter()
     for seed in range(MUTATIONS):
         try:
-            sound = listen(mutate(data, np.random.default_rng(seed)))
+            sound = decode(mutate(data, np.random.default_rng(seed)))
         except AudioError as error:
             assert error.code in CODES
             assert error.detail

@@ -9,19 +9,19 @@ import pytest
 
 from ml.audio.decode import Limits
 from ml.errors import AudioError
-from ml.tests.conftest import Listen
+from ml.tests.conftest import Decode
 from tests import fixtures
 
 Refuse = Callable[..., AudioError]
 
 
 @pytest.fixture
-def refuse(listen: Listen) -> Refuse:
+def refuse(decode: Decode) -> Refuse:
     """Bytes → the AudioError they lead to, complete."""
 
     def refuse(data: bytes, name: str = "sound.wav", limits: Limits | None = None) -> AudioError:
         with pytest.raises(AudioError) as caught:
-            listen(data, name, limits)
+            decode(data, name, limits)
         error = caught.value
         assert error.code
         assert error.detail.endswith(".")
@@ -110,9 +110,9 @@ def test_a_twentieth_of_a_second_is_too_short(refuse: Refuse) -> None:
 
 
 @pytest.mark.parametrize("rate_hz", [8000, 11_025, 16_000, 22_050, 32_000, 44_100, 48_000, 96_000])
-def test_a_tenth_of_a_second_is_enough(listen: Listen, rate_hz: int) -> None:
+def test_a_tenth_of_a_second_is_enough(decode: Decode, rate_hz: int) -> None:
     samples = fixtures.noise(1.0, rate_hz)[: -(-rate_hz // 10)]
-    assert listen(fixtures.encode(samples, rate_hz)).duration_s == pytest.approx(0.1, abs=1e-4)
+    assert decode(fixtures.encode(samples, rate_hz)).duration_s == pytest.approx(0.1, abs=1e-4)
 
 
 @pytest.mark.parametrize("form", ["WAV", "FLAC", "MP3", "MP3 bare", "AAC", "M4A", "WebM"])
@@ -123,8 +123,8 @@ def test_it_refuses_what_is_longer_than_the_limit(refuse: Refuse, form: str) -> 
 
 
 @pytest.mark.parametrize("form", ["WAV", "FLAC", "MP3", "MP3 bare", "AAC", "M4A", "WebM"])
-def test_it_accepts_what_is_as_long_as_the_limit(listen: Listen, form: str) -> None:
-    listen(cut(form, 1.0), limits=Limits(duration_s=3.0))
+def test_it_accepts_what_is_as_long_as_the_limit(decode: Decode, form: str) -> None:
+    decode(cut(form, 1.0), limits=Limits(duration_s=3.0))
 
 
 def test_it_counts_samples_and_does_not_trust_a_header_that_promises_few(refuse: Refuse) -> None:
@@ -134,9 +134,9 @@ def test_it_counts_samples_and_does_not_trust_a_header_that_promises_few(refuse:
     assert refuse(bytes(flac), limits=Limits(duration_s=10.0)).code == "too_long"
 
 
-def test_it_refuses_more_bytes_than_the_limit_and_no_fewer(refuse: Refuse, listen: Listen) -> None:
+def test_it_refuses_more_bytes_than_the_limit_and_no_fewer(refuse: Refuse, decode: Decode) -> None:
     data = fixtures.encode(fixtures.tone())
-    listen(data, limits=Limits(size_bytes=len(data)))
+    decode(data, limits=Limits(size_bytes=len(data)))
     assert refuse(data, limits=Limits(size_bytes=len(data) - 1)).code == "too_large"
 
 
@@ -164,21 +164,21 @@ def test_wherever_it_is_cut_it_is_damaged_and_nothing_else(refuse: Refuse, form:
 
 
 def test_an_m4a_with_a_box_of_64_bit_length_is_read_whole_and_refused_cut(
-    refuse: Refuse, listen: Listen
+    refuse: Refuse, decode: Decode
 ) -> None:
     box = b"\x00\x00\x00\x01free" + (1000).to_bytes(8, "big") + bytes(984)
     m4a = cut("M4A", 1.0, 0.5)
-    listen(m4a + box)
+    decode(m4a + box)
     assert refuse(m4a + box[:500]).code == "damaged"
 
 
 def test_an_m4a_whose_last_box_has_no_end_of_its_own_is_known_by_its_length(
-    refuse: Refuse, listen: Listen
+    refuse: Refuse, decode: Decode
 ) -> None:
     whole = bytearray(cut("M4A streamed", 1.0, 0.8))
     place = whole.index(b"mdat")
     whole[place - 4 : place] = bytes(4)  # "up to the end of the file"
-    listen(bytes(whole))
+    decode(bytes(whole))
     # Some of these ends fall between two packets, where no decoder complains.
     middle = (place + len(whole)) // 2
     for kept in range(middle, middle + 220):

@@ -145,7 +145,7 @@ def test_a_file_that_is_not_there_is_no_fault_of_a_decoder(
         (FILL, "decoder_out_of_memory"),
     ],
 )
-def test_a_breakdown_costs_one_file_and_is_told(
+def test_a_breakdown_costs_one_file_and_is_reported(
     decoder: Decoder, poison: Poison, fine: Path, what: str, code: str
 ) -> None:
     decoder.read(fine, RATE_HZ)
@@ -216,9 +216,9 @@ def test_it_knows_none_of_our_secrets(
     decoder: Decoder, poison: Poison, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SECRET_KEY", "not for you")
-    told = refusal(decoder, poison("tell(dict(os.environ))")).detail
-    assert "PATH" in told
-    assert "not for you" not in told
+    payload = refusal(decoder, poison("tell(dict(os.environ))")).detail
+    assert "PATH" in payload
+    assert "not for you" not in payload
 
 
 def test_it_loads_neither_torch_nor_django(decoder: Decoder, poison: Poison) -> None:
@@ -247,8 +247,8 @@ def test_it_opens_no_file(decoder: Decoder, poison: Poison, attempt: str) -> Non
 def test_it_has_no_network(decoder: Decoder, poison: Poison) -> None:
     if not _offers("no network"):
         pytest.skip("namespaces are not offered here")
-    told = refusal(decoder, poison("tell(socket.if_nameindex())")).detail
-    assert told == "[(1, 'lo')]"
+    payload = refusal(decoder, poison("tell(socket.if_nameindex())")).detail
+    assert payload == "[(1, 'lo')]"
 
 
 @LINUX

@@ -3,9 +3,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from ml.explain.attribution import CELL_FRAMES, CELL_MELS, LAYER4_STEP, evidence
+from ml.explain.attribution import CELL_FRAMES, CELL_MELS, LAYER4_STEP, attribution
 from ml.features import LogMel
-from ml.model import AudioCNN, Heard
+from ml.model import AudioCNN, ModelOutput
 from ml.tests.conftest import SHORT
 from tests import fixtures
 
@@ -13,18 +13,23 @@ SILENCE = -2.0
 MELS, FRAMES = 128, 160
 
 
-def heard_at(place: tuple[int, int], picture: Tensor) -> Heard:
+def heard_at(place: tuple[int, int], picture: Tensor) -> ModelOutput:
     """A network whose first class is what lies around one place of layer4, and nothing else; the
     second class is the opposite of it."""
     picture = picture.clone().requires_grad_()
     last = F.avg_pool2d((picture - SILENCE).clamp_min(0), LAYER4_STEP)
-    spoken = last[:, 0, place[0], place[1]]
-    return Heard(torch.stack([spoken, -spoken], 1), last.mean((2, 3)), {"layer4": last}, picture)
+    contributions = last[:, 0, place[0], place[1]]
+    return ModelOutput(
+        torch.stack([contributions, -contributions], 1),
+        last.mean((2, 3)),
+        {"layer4": last},
+        picture,
+    )
 
 
-def test_evidence_lies_where_the_class_was_decided() -> None:
+def test_attribution_lies_where_the_class_was_decided() -> None:
     picture = torch.rand(3, 1, MELS, FRAMES, generator=torch.Generator().manual_seed(1))
-    found = evidence(heard_at((1, 2), picture), SILENCE, torch.zeros(3, 1, dtype=torch.long))
+    found = attribution(heard_at((1, 2), picture), SILENCE, torch.zeros(3, 1, dtype=torch.long))
     assert found.shape == (3, 1, MELS // CELL_MELS, -(-FRAMES // CELL_FRAMES))
     assert found.min() >= 0
     assert found.amax((1, 2, 3)).tolist() == pytest.approx([1.0] * 3)
@@ -33,17 +38,17 @@ def test_evidence_lies_where_the_class_was_decided() -> None:
     assert found[:, :, bands, frames].sum() == pytest.approx(float(found.sum()))
 
 
-def test_what_spoke_against_a_class_is_no_evidence_for_it() -> None:
-    heard = heard_at((1, 2), torch.rand(1, 1, MELS, FRAMES))
-    for_it, against = evidence(heard, SILENCE, torch.tensor([[0, 1]]))[0]
+def test_what_spoke_against_a_class_is_no_attribution_for_it() -> None:
+    output = heard_at((1, 2), torch.rand(1, 1, MELS, FRAMES))
+    for_it, against = attribution(output, SILENCE, torch.tensor([[0, 1]]))[0]
     assert for_it.max() == 1
     assert against.max() == 0
 
 
-def test_silence_is_no_evidence() -> None:
+def test_silence_is_no_attribution() -> None:
     picture = torch.rand(1, 1, MELS, FRAMES)
     picture[..., 80:] = SILENCE
-    (found,) = evidence(heard_at((1, 2), picture), SILENCE, torch.tensor([[0]]))[0]
+    (found,) = attribution(heard_at((1, 2), picture), SILENCE, torch.tensor([[0]]))[0]
     assert found.max() == 1
     assert found[:, 81 // CELL_FRAMES :].max() == 0
 
@@ -55,8 +60,8 @@ def test_a_place_of_the_last_stage_is_laid_where_it_looks(place: tuple[int, int]
     places[0, 0, place[0], place[1]] = 1
     last = places + 0 * picture.mean()
     logits = (last.sum((1, 2, 3)) + picture.sum((1, 2, 3)))[:, None]
-    heard = Heard(logits, last.mean((2, 3)), {"layer4": last}, picture)
-    (found,) = evidence(heard, SILENCE, torch.tensor([[0]]))[0]
+    output = ModelOutput(logits, last.mean((2, 3)), {"layer4": last}, picture)
+    (found,) = attribution(output, SILENCE, torch.tensor([[0]]))[0]
     row, column = divmod(int(found.argmax()), found.shape[1])
     band = (row + 0.5) * MELS / found.shape[0] - 0.5
     frame = (column + 0.5) * FRAMES / found.shape[1] - 0.5
@@ -64,13 +69,13 @@ def test_a_place_of_the_last_stage_is_laid_where_it_looks(place: tuple[int, int]
     assert abs(frame - place[1] * LAYER4_STEP) <= CELL_FRAMES / 2
 
 
-def test_a_whole_network_gives_no_evidence_to_digital_silence(network: AudioCNN) -> None:
+def test_a_whole_network_gives_no_attribution_to_digital_silence(network: AudioCNN) -> None:
     sound = torch.from_numpy(fixtures.noise(0.5))
     sound[len(sound) // 2 :] = 0
     picture = LogMel(SHORT)(sound[None]).requires_grad_()
-    heard = network(picture)
-    classes = heard.logits.topk(3).indices
-    (found,) = evidence(heard, SHORT.silence, classes)
+    output = network(picture)
+    classes = output.logits.topk(3).indices
+    (found,) = attribution(output, SHORT.silence, classes)
     after = picture.shape[-1] // 2 + 2  # the frame across the end still hears some
     assert found.max() == 1
     assert found[:, :, -(-after // CELL_FRAMES) :].max() < 0.01

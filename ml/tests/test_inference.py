@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from ml.checkpoint import CheckpointInfo
 from ml.inference import Array, Classifier, NonFiniteError, Result
-from ml.model import AudioCNN, Heard, map_names
+from ml.model import AudioCNN, ModelOutput, map_names
 from ml.tests.conftest import CLASSES, RATE_HZ, SHORT
 from tests import fixtures
 
@@ -55,22 +55,22 @@ def assert_same(one: Result, other: Result, tolerance: float = 1e-4) -> None:
     pairs = [
         (one.probabilities, other.probabilities),
         (one.window_probabilities, other.window_probabilities),
-        (one.inside.logits, other.inside.logits),
-        (one.inside.pooled, other.inside.pooled),
+        (one.activations.logits, other.activations.logits),
+        (one.activations.pooled, other.activations.pooled),
     ]
     for a, b in pairs:
         assert np.allclose(a, b, atol=tolerance * max(1.0, float(np.abs(a).max())))
     # Rounding turns a ReLU that is near zero on or off, which changes a few cells' gradients by
     # more than rounding itself; how many depends on the processor's order of summation.
-    differences = np.abs(one.inside.evidence - other.inside.evidence)
+    differences = np.abs(one.activations.attribution - other.activations.attribution)
     assert differences.mean() < 0.002
     assert np.quantile(differences, 0.99) < 0.02
     assert one.window_starts_s == other.window_starts_s
     assert one.shown_window == other.shown_window
-    assert one.inside.maps.keys() == other.inside.maps.keys()
-    for name, map_ in one.inside.maps.items():
-        assert map_.channels == other.inside.maps[name].channels
-        assert np.allclose(map_.mean, other.inside.maps[name].mean, atol=tolerance), name
+    assert one.activations.maps.keys() == other.activations.maps.keys()
+    for name, map_ in one.activations.maps.items():
+        assert map_.channels == other.activations.maps[name].channels
+        assert np.allclose(map_.mean, other.activations.maps[name].mean, atol=tolerance), name
 
 
 # --- one clip, many clips -----------------------------------------------------------------
@@ -129,7 +129,7 @@ def test_a_higher_temperature_makes_it_less_sure(network: AudioCNN, info: Checkp
     (modest,) = make(network, replace(info, temperature=3.0), torch.float32).classify(sound)
     assert modest.probabilities.max() < sure.probabilities.max()
     assert modest.answer == sure.answer
-    expected = torch.softmax(torch.from_numpy(sure.inside.logits) / 3.0, dim=0).numpy()
+    expected = torch.softmax(torch.from_numpy(sure.activations.logits) / 3.0, dim=0).numpy()
     assert np.allclose(modest.probabilities, expected, atol=1e-4)
 
 
@@ -166,27 +166,27 @@ def test_of_a_long_clip_the_window_is_shown_that_speaks_most_for_the_answer(
     assert for_answer.max() > for_answer.min() + 0.01, "the windows differ"
     start = round(result.window_starts_s[result.shown_window] * RATE_HZ)
     (window,) = classifier.classify([long_clip[start : start + WINDOW]])
-    assert np.allclose(result.inside.logits, window.inside.logits, atol=1e-3)
-    assert np.allclose(result.inside.pooled, window.inside.pooled, atol=1e-4)
-    assert np.allclose(result.inside.evidence, window.inside.evidence, atol=1e-3)
+    assert np.allclose(result.activations.logits, window.activations.logits, atol=1e-3)
+    assert np.allclose(result.activations.pooled, window.activations.pooled, atol=1e-4)
+    assert np.allclose(result.activations.attribution, window.activations.attribution, atol=1e-3)
     for name in map_names():
         assert np.allclose(
-            result.inside.maps[name].mean, window.inside.maps[name].mean, atol=1e-4
+            result.activations.maps[name].mean, window.activations.maps[name].mean, atol=1e-4
         ), name
 
 
 # --- what is shown ------------------------------------------------------------------------
 
 
-def test_evidence_is_given_for_the_top_classes_on_one_scale(
+def test_attribution_is_given_for_the_top_classes_on_one_scale(
     classifier: Classifier, long_clip: Array
 ) -> None:
     for result in classifier.classify([fixtures.clicks(duration_s=0.5), long_clip]):
-        assert result.inside.classes == tuple(result.top)
+        assert result.activations.classes == tuple(result.top)
         assert result.top[0] == result.answer
-        assert len(result.inside.evidence) == min(5, len(CLASSES))
-        assert result.inside.evidence.min() >= 0
-        largest = result.inside.evidence.max(axis=(1, 2))
+        assert len(result.activations.attribution) == min(5, len(CLASSES))
+        assert result.activations.attribution.min() >= 0
+        largest = result.activations.attribution.max(axis=(1, 2))
         assert largest[0] == 1
         assert set(largest.tolist()) <= {0, 1}, "nothing spoke for a class, or it reaches 1"
 
@@ -196,31 +196,33 @@ def test_the_shown_channels_are_those_that_spoke_most_for_the_answer(
 ) -> None:
     sound = fixtures.chirp(duration_s=0.5)
     (result,) = classifier.classify([sound])
-    strongest = result.inside.strongest["layer4"]
+    strongest = result.activations.strongest["layer4"]
     weights = network.fc.weight[result.answer].numpy()
-    spoken = weights * result.inside.pooled
-    order = np.argsort(-spoken)[: len(strongest)]
+    contributions = weights * result.activations.pooled
+    order = np.argsort(-contributions)[: len(strongest)]
     assert [one.number for one in strongest] == order.tolist()
-    assert np.allclose([one.share for one in strongest], spoken[order], atol=1e-4)
+    assert np.allclose([one.contribution for one in strongest], contributions[order], atol=1e-4)
     assert np.allclose(
-        spoken.sum() + network.fc.bias[result.answer].item(),
-        result.inside.logits[result.answer],
+        contributions.sum() + network.fc.bias[result.answer].item(),
+        result.activations.logits[result.answer],
         atol=1e-3,
     )
     for one in strongest:
-        assert np.allclose(one.values.mean(), result.inside.pooled[one.number], atol=1e-4)
+        assert np.allclose(one.values.mean(), result.activations.pooled[one.number], atol=1e-4)
 
 
 def test_maps_are_the_means_over_the_channels(classifier: Classifier, network: AudioCNN) -> None:
     sound = fixtures.chirp(duration_s=0.5)
     (result,) = classifier.classify([sound])
     with torch.inference_mode():
-        heard = network(classifier.log_mel(torch.from_numpy(sound)[None]))
-    assert tuple(result.inside.maps) == map_names()
-    for name, value in heard.maps.items():
-        assert result.inside.maps[name].channels == value.shape[1]
-        assert result.inside.maps[name].mean.dtype == np.float32
-        assert np.allclose(result.inside.maps[name].mean, value[0].mean(dim=0).numpy(), atol=1e-4)
+        output = network(classifier.log_mel(torch.from_numpy(sound)[None]))
+    assert tuple(result.activations.maps) == map_names()
+    for name, value in output.maps.items():
+        assert result.activations.maps[name].channels == value.shape[1]
+        assert result.activations.maps[name].mean.dtype == np.float32
+        assert np.allclose(
+            result.activations.maps[name].mean, value[0].mean(dim=0).numpy(), atol=1e-4
+        )
 
 
 @pytest.mark.parametrize("duration_s", [0.1, 3.0, 60.0, 61.234, 120.001, 150.0])
@@ -243,7 +245,7 @@ class Cramped(AudioCNN):
     room = 3
     largest = 0
 
-    def forward(self, log_mel: Tensor) -> Heard:
+    def forward(self, log_mel: Tensor) -> ModelOutput:
         if len(log_mel) > self.room:
             raise torch.OutOfMemoryError("no room")
         self.largest = max(self.largest, len(log_mel))
@@ -331,11 +333,11 @@ def test_a_map_that_is_not_finite_is_computed_again_though_relu_hides_it(
     network: AudioCNN, info: CheckpointInfo
 ) -> None:
     sound = fixtures.chirp(duration_s=0.5)
-    (exact,) = make(network, info, torch.float32).look([sound], [[0]])
+    (exact,) = make(network, info, torch.float32).explain([sound], [[0]])
     breakable = Breakable(network, float("-inf"), torch.bfloat16, place="layer2.1.bn2")
     classifier = make(breakable.model, info, torch.bfloat16)
     breakable.broken = True
-    (found,) = classifier.look([sound], [[0]])
+    (found,) = classifier.explain([sound], [[0]])
     assert classifier.recomputed_windows == 1
     for name, map_ in found.maps.items():
         assert np.allclose(map_.mean, exact.maps[name].mean, atol=1e-4), name
@@ -367,7 +369,7 @@ def test_the_channels_of_a_map_are_computed_again_in_fp32(
     breakable.broken = True
     found = classifier.channels(sound, "layer4", 0)
     assert np.allclose(found.values, exact.values, atol=1e-4)
-    assert found.shares is not None and np.isfinite(found.shares).all()
+    assert found.contributions is not None and np.isfinite(found.contributions).all()
 
 
 def test_a_network_that_is_not_finite_in_fp32_either_is_an_error(

@@ -3,7 +3,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from ml.explain.masking import MOST_GAIN_DB, Masking, audible, equal_gains
+from ml.explain.masking import MAX_GAIN_DB, Masking, audible, equal_gains
 from ml.features import FeatureConfig, LogMel
 from tests import fixtures
 
@@ -60,11 +60,11 @@ def test_columns_of_the_mask_are_time(masking: Masking) -> None:
 
 
 def test_what_is_played_is_what_spoke_most() -> None:
-    evidence = torch.rand(2, 40, 50, generator=torch.Generator().manual_seed(3)) ** 3
-    mask = audible(evidence)
-    order = evidence.flatten(1).argsort(1, descending=True)
+    attribution = torch.rand(2, 40, 50, generator=torch.Generator().manual_seed(3)) ** 3
+    mask = audible(attribution)
+    order = attribution.flatten(1).argsort(1, descending=True)
     ranked = mask.flatten(1).gather(1, order)
-    assert mask.shape == evidence.shape
+    assert mask.shape == attribution.shape
     assert (ranked.diff(dim=1) <= 0).all()
     assert (ranked[:, :199] == 1).all(), "the first tenth is whole"
     assert (ranked[:, 801:] == 0).all(), "six tenths are silent"
@@ -87,6 +87,6 @@ def test_it_neither_clips_nor_raises_without_end() -> None:
     click = torch.zeros_like(original)
     click[0, 100] = 0.5
     assert float(equal_gains(click, original, RATE_HZ)[0] * click.max()) <= 1 + 1e-6
-    most = 10 ** (MOST_GAIN_DB / 20)
+    most = 10 ** (MAX_GAIN_DB / 20)
     assert float(equal_gains(original / 1e4, original, RATE_HZ)[0]) == pytest.approx(most)
     assert float(equal_gains(0 * original, original, RATE_HZ)[0]) == 1

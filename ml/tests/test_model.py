@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from ml.model import BLOCKS, STAGES, AudioCNN, Heard, map_names
+from ml.model import BLOCKS, STAGES, AudioCNN, ModelOutput, map_names
 
 
 def original_parameters(classes: int) -> dict[str, tuple[int, ...]]:
@@ -36,7 +36,7 @@ def original_parameters(classes: int) -> dict[str, tuple[int, ...]]:
 
 
 @pytest.fixture(scope="module")
-def heard() -> Heard:
+def output() -> ModelOutput:
     torch.manual_seed(1)
     model = AudioCNN(7).eval()
     with torch.inference_mode():
@@ -58,8 +58,8 @@ def test_weights_carried_over_give_the_same_answers() -> None:
         assert torch.equal(one(picture).logits, other(picture).logits)
 
 
-def test_all_37_maps_come_out_in_order(heard: Heard) -> None:
-    assert tuple(heard.maps) == map_names()
+def test_all_37_maps_come_out_in_order(output: ModelOutput) -> None:
+    assert tuple(output.maps) == map_names()
     assert len(map_names()) == 37
     assert map_names()[:4] == ("conv1", "layer1.block0.conv", "layer1.block0.relu",
                                "layer1.block1.conv")  # fmt: skip
@@ -67,26 +67,26 @@ def test_all_37_maps_come_out_in_order(heard: Heard) -> None:
     assert [name for name in map_names() if "." not in name] == list(STAGES)
 
 
-def test_the_stages_have_the_originals_shapes(heard: Heard) -> None:
-    assert {stage: tuple(heard.maps[stage].shape) for stage in STAGES} == {
+def test_the_stages_have_the_originals_shapes(output: ModelOutput) -> None:
+    assert {stage: tuple(output.maps[stage].shape) for stage in STAGES} == {
         "conv1": (2, 64, 32, 79),
         "layer1": (2, 64, 32, 79),
         "layer2": (2, 128, 16, 40),
         "layer3": (2, 256, 8, 20),
         "layer4": (2, 512, 4, 10),
     }
-    assert heard.logits.shape == (2, 7)
-    assert heard.pooled.shape == (2, 512)
+    assert output.logits.shape == (2, 7)
+    assert output.pooled.shape == (2, 512)
 
 
-def test_each_layer_is_what_its_last_block_gave(heard: Heard) -> None:
+def test_each_layer_is_what_its_last_block_gave(output: ModelOutput) -> None:
     for layer, blocks in BLOCKS.items():
-        assert torch.equal(heard.maps[layer], heard.maps[f"{layer}.block{blocks - 1}.relu"])
+        assert torch.equal(output.maps[layer], output.maps[f"{layer}.block{blocks - 1}.relu"])
         for block in range(blocks):
-            before = heard.maps[f"{layer}.block{block}.conv"]
+            before = output.maps[f"{layer}.block{block}.conv"]
             assert float(before.min()) < 0
-            assert torch.equal(heard.maps[f"{layer}.block{block}.relu"], F.relu(before))
+            assert torch.equal(output.maps[f"{layer}.block{block}.relu"], F.relu(before))
 
 
-def test_pooled_is_the_mean_of_the_last_stage(heard: Heard) -> None:
-    assert torch.allclose(heard.pooled, heard.maps["layer4"].mean(dim=(2, 3)), atol=1e-5)
+def test_pooled_is_the_mean_of_the_last_stage(output: ModelOutput) -> None:
+    assert torch.allclose(output.pooled, output.maps["layer4"].mean(dim=(2, 3)), atol=1e-5)

@@ -1,4 +1,4 @@
-"""Listening through Modal's call interface, with `Ears` itself in this process on the other end."""
+"""Inference through Modal's call interface, with `InferenceService` itself on the other end."""
 
 import dataclasses
 import pickle
@@ -14,7 +14,7 @@ import pytest
 from ml import checkpoint
 from ml.inference import Classifier
 from tasks import remote
-from tasks.modal_app import Ears
+from tasks.modal_app import InferenceService
 from tasks.remote import RemoteClassifier, RemoteError
 from tests import fixtures
 
@@ -26,7 +26,7 @@ class Deployed:
     """As much of a class found by `modal.Cls.from_name` as is used."""
 
     def __init__(self, call: Call) -> None:
-        self.listen = SimpleNamespace(remote=call)
+        self.predict = SimpleNamespace(remote=call)
 
     def hydrate(self) -> None:
         pass
@@ -40,7 +40,7 @@ def answered_by(monkeypatch: pytest.MonkeyPatch) -> Callable[[Call], RemoteClass
     """A RemoteClassifier, and what Modal does when it calls."""
 
     def make(call: Call) -> RemoteClassifier:
-        found = {("sonoscope-inference", "Ears"): Deployed(call)}
+        found = {("sonoscope-inference", "InferenceService"): Deployed(call)}
         modal = SimpleNamespace(Cls=SimpleNamespace(from_name=lambda *names: found[names]))
         monkeypatch.setitem(sys.modules, "modal", modal)
         return RemoteClassifier(checkpoint.SHIPPED)
@@ -50,8 +50,8 @@ def answered_by(monkeypatch: pytest.MonkeyPatch) -> Callable[[Call], RemoteClass
 
 @pytest.fixture(scope="module")
 def ears() -> Call:
-    listen: Call = Ears().listen.local
-    return listen
+    predict: Call = InferenceService().predict.local
+    return predict
 
 
 @pytest.fixture
@@ -71,16 +71,16 @@ def test_it_hears_what_the_checkpoint_hears_here(
     for one, other in zip(there.classify(CLIPS), here.classify(CLIPS), strict=True):
         assert one.window_starts_s == other.window_starts_s
         assert one.shown_window == other.shown_window
-        assert list(one.inside.maps) == list(other.inside.maps)
-        for name in one.inside.maps:
-            assert one.inside.maps[name].channels == other.inside.maps[name].channels
+        assert list(one.activations.maps) == list(other.activations.maps)
+        for name in one.activations.maps:
+            assert one.activations.maps[name].channels == other.activations.maps[name].channels
             np.testing.assert_allclose(
-                one.inside.maps[name].mean, other.inside.maps[name].mean, atol=0.02
+                one.activations.maps[name].mean, other.activations.maps[name].mean, atol=0.02
             )
         for field in ("probabilities", "window_probabilities"):
             np.testing.assert_allclose(getattr(one, field), getattr(other, field), atol=0.1)
         for field in ("pooled", "logits"):
-            mine, theirs = getattr(one.inside, field), getattr(other.inside, field)
+            mine, theirs = getattr(one.activations, field), getattr(other.activations, field)
             np.testing.assert_allclose(mine, theirs, atol=0.1)
         assert there.predictions(one.probabilities)[0].label == (
             here.predictions(other.probabilities)[0].label
@@ -101,7 +101,7 @@ def test_it_never_loads_the_weights(
     assert there.classify([]) == []
 
 
-def test_another_checkpoint_there_is_told_and_nothing_is_heard(
+def test_another_checkpoint_there_is_reported_and_nothing_is_heard(
     answered_by: Callable[[Call], RemoteClassifier], ears: Call
 ) -> None:
     there = answered_by(ears)
@@ -157,16 +157,18 @@ def test_long_clips_are_sent_apart_short_ones_together(
 def test_every_part_of_a_result_crosses() -> None:
     """A field that is added to Result or Inside has to be added to ml/serialization.py."""
     from ml import serialization
-    from ml.explain.activations import Inside
+    from ml.explain.activations import Activations
     from ml.inference import Result
 
     result = Classifier.load(checkpoint.SHIPPED).classify(CLIPS[:1])[0]
     plain = serialization.result_to_plain(result)
-    fields = (*dataclasses.fields(Result), *dataclasses.fields(Inside))
-    assert set(plain) == {field.name for field in fields} - {"inside"}
+    fields = (*dataclasses.fields(Result), *dataclasses.fields(Activations))
+    assert set(plain) == {field.name for field in fields} - {"activations"}
     assert len(pickle.dumps(plain)) < 350_000
     back = serialization.result_from_plain(plain)
-    np.testing.assert_allclose(back.inside.evidence, result.inside.evidence, atol=1e-3)
-    assert back.inside.strongest.keys() == result.inside.strongest.keys()
-    assert back.inside.classes == result.inside.classes
+    np.testing.assert_allclose(
+        back.activations.attribution, result.activations.attribution, atol=1e-3
+    )
+    assert back.activations.strongest.keys() == result.activations.strongest.keys()
+    assert back.activations.classes == result.activations.classes
     assert back.window_starts_s == result.window_starts_s

@@ -9,7 +9,15 @@ from django.contrib.auth.models import User
 from pytest_django import Settings
 
 from classifier import storage
-from classifier.models import MOST_UNSEEN, Analysis, Clip, State, Study, StudyKind, StudyState
+from classifier.models import (
+    MAX_UNSEEN,
+    Analysis,
+    Clip,
+    Inspection,
+    InspectionKind,
+    InspectionState,
+    State,
+)
 from classifier.services import uploads
 from tasks.sweep import ORPHAN_AGE_S, remove_orphans, return_expired, sweep
 
@@ -39,28 +47,28 @@ def test_a_clip_that_was_with_many_killed_workers_is_given_up_at_last(db: None) 
     """Nobody saw what those workers died of, so it takes more of them than three."""
     owner = User.objects.create_user("anna")
     uploads.accept([b"x"], name="x", owner=owner)
-    for _ in range(MOST_UNSEEN):
+    for _ in range(MAX_UNSEEN):
         assert Analysis.objects.get().state == State.QUEUED
         assert len(Analysis.objects.claim(16, 1000)) == 1
         Analysis.objects.update(leased_until="2020-01-01T00:00Z")
         assert return_expired() == 1
     row = Analysis.objects.get()
     assert (row.state, row.error_code) == (State.FAILED, "crashed")
-    assert f"{MOST_UNSEEN} times" in row.error_detail
+    assert f"{MAX_UNSEEN} times" in row.error_detail
 
 
-def test_it_returns_a_study_and_keeps_only_the_folder_that_its_row_names(db: None) -> None:
+def test_it_returns_a_inspection_and_keeps_only_the_folder_that_its_row_names(db: None) -> None:
     owner = User.objects.create_user("anna")
     analysis = uploads.accept([b"x"], name="x", owner=owner)
-    Study.objects.create(analysis=analysis, kind=StudyKind.WINDOW, window=0)
-    late = Study.objects.claim()
+    Inspection.objects.create(analysis=analysis, kind=InspectionKind.WINDOW, window=0)
+    late = Inspection.objects.claim()
     assert late is not None
-    Study.objects.update(leased_until="2020-01-01T00:00Z")
+    Inspection.objects.update(leased_until="2020-01-01T00:00Z")
     assert return_expired() == 1
-    assert Study.objects.get().state == StudyState.QUEUED
-    mine = Study.objects.claim()
+    assert Inspection.objects.get().state == InspectionState.QUEUED
+    mine = Inspection.objects.claim()
     assert mine is not None
-    folders = [storage.study_folder(one.pk, one.token) for one in (late, mine)]
+    folders = [storage.inspection_folder(one.pk, one.token) for one in (late, mine)]
     for folder in folders:
         storage.write_all(folder, {"maps.zip": b""})
         age(folder)

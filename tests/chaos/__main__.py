@@ -1,4 +1,4 @@
-"""`make chaos`: one fault after the other, each in a house of its own, and what came of it."""
+"""`make chaos`: one fault after the other, each in a server of its own, and what came of it."""
 
 import argparse
 import math
@@ -51,7 +51,7 @@ def main() -> int:
         except Skipped as why:
             print(f"{name}: skipped, {why}", flush=True)
             continue
-        print(line.told(), flush=True)
+        print(line.payload(), flush=True)
         clean &= line.clean or scenario is CONTROL
         if asked.write:
             report.write(line, list(SCENARIOS))

@@ -46,9 +46,9 @@ class Account:
 
 def account(client: Client, outside: Outside) -> Account:
     """Only when nothing is under way any more."""
-    swept = outside.house.manage("shell", "--no-imports", "-c", SWEEP_ALL).split()[-1]
+    swept = outside.server.manage("shell", "--no-imports", "-c", SWEEP_ALL).split()[-1]
     rows = {row.analysis: row for row in outside.rows()}
-    clips, media = outside.clips(), outside.house.data / "media"
+    clips, media = outside.clips(), outside.server.data / "media"
     kept = [one for one in client.accepted.values() if one.clip not in client.deleted]
 
     lost = [str(one.analysis) for one in kept if not _ended(one, rows.get(one.analysis))]

@@ -17,10 +17,10 @@ def restarts(stage: Stage) -> None:
     for _ in stage.rounds():
         _at_work(stage)
         softly = stage.random.random() < 0.5
-        (stage.house.stop if softly else stage.house.kill)("broker")
+        (stage.server.stop if softly else stage.server.kill)("broker")
         stage.client.send()
         stage.sleep(0, 2)
-        stage.house.start("broker")
+        stage.server.start("broker")
     stage.expect(not stage.client.refused, f"uploads were refused: {dict(stage.client.refused)}")
 
 
@@ -28,7 +28,7 @@ def wipes(stage: Stage) -> None:
     """Everything in it is forgotten: messages, and what workers had taken."""
     for _ in stage.rounds():
         _at_work(stage)
-        stage.house.broker().flushdb()
+        stage.server.broker().flushdb()
 
 
 def frozen(stage: Stage) -> None:
@@ -36,12 +36,12 @@ def frozen(stage: Stage) -> None:
     _own(stage)
     for _ in stage.rounds():
         _at_work(stage)
-        stage.house.signal("broker", signal.SIGSTOP)
+        stage.server.signal("broker", signal.SIGSTOP)
         until, sent = time.monotonic() + FROZEN_S, 0
         while time.monotonic() < until:
             sent += stage.client.send() is not None
             time.sleep(0.5)
-        stage.house.signal("broker", signal.SIGCONT)
+        stage.server.signal("broker", signal.SIGCONT)
         stage.notes.append(f"{sent} uploads were accepted meanwhile")
     stage.expect(not stage.client.refused, f"uploads were refused: {dict(stage.client.refused)}")
 
@@ -51,20 +51,20 @@ def away(stage: Stage) -> None:
     _own(stage)
     for _ in stage.rounds():
         stage.strike()
-        stage.house.kill("broker")
+        stage.server.kill("broker")
         for _ in range(10):
             stage.client.send()
-        stage.house.start("broker")
+        stage.server.start("broker")
         stage.drain()
     stage.expect(not stage.client.refused, f"uploads were refused: {dict(stage.client.refused)}")
 
 
 def messages(stage: Stage) -> None:
     """Every message five times more, to two workers, and once more when all is done."""
-    stage.house.start("worker", "second")
+    stage.server.start("worker", "second")
     sender = Celery(broker=_url(stage), set_as_current=False)
 
-    def nudge(number: int) -> None:
+    def dispatch_analysis(number: int) -> None:
         asked = str(stage.client.accepted[number].analysis)
         sender.send_task("tasks.analyse", [asked], queue="interactive")
 
@@ -72,13 +72,13 @@ def messages(stage: Stage) -> None:
         stage.client.send(patient=True)
         number = max(stage.client.accepted)
         for _ in range(stage.times):
-            nudge(number)
+            dispatch_analysis(number)
     stage.strike()
     stage.drain()
     for number in stage.client.accepted:
-        nudge(number)
+        dispatch_analysis(number)
     time.sleep(10)
-    stage.house.stop("second")
+    stage.server.stop("second")
 
 
 def _at_work(stage: Stage) -> None:
@@ -89,10 +89,10 @@ def _at_work(stage: Stage) -> None:
 
 
 def _own(stage: Stage) -> None:
-    if stage.house.redis_url:
+    if stage.server.redis_url:
         raise Skipped("the broker is a shared server, not ours to stop")
 
 
 def _url(stage: Stage) -> str:
-    socket = quote(str(stage.house.command("socket")))
-    return stage.house.redis_url or f"redis+socket://{socket}?virtual_host=0"
+    socket = quote(str(stage.server.command("socket")))
+    return stage.server.redis_url or f"redis+socket://{socket}?virtual_host=0"

@@ -14,7 +14,7 @@ import numpy as np
 import requests
 
 from tests import fixtures
-from tests.server import House, Person
+from tests.server import Person, Server
 
 RATE_HZ = 16_000
 
@@ -36,7 +36,7 @@ class Client:
     Uploads may be made from several threads.
     """
 
-    house: House
+    server: Server
     seed: int
     accepted: dict[int, Accepted] = field(default_factory=dict)
     deleted: set[UUID] = field(default_factory=set)
@@ -46,7 +46,7 @@ class Client:
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def __post_init__(self) -> None:
-        self.person = self.house.person()
+        self.person = self.server.person()
 
     def sound(self, number: int, duration_s: float = 0.5) -> bytes:
         """A noise that no other upload is."""
@@ -61,17 +61,17 @@ class Client:
         number, key = next(self.numbers), secrets.token_hex(8)
         data = self.sound(number, duration_s)
         while True:
-            refused, told = self._post(f"{number}.wav", data, key)
+            refused, payload = self._post(f"{number}.wav", data, key)
             with self.lock:
-                if told:
-                    return self._note(number, data, told)
+                if payload:
+                    return self._note(number, data, payload)
                 self.refused[refused] += 1
             if not patient:
                 return None
             time.sleep(0.2)
 
     def delete(self, one: Accepted) -> bool:
-        address = f"{self.house.url}/api/v1/clips/{one.clip}/"
+        address = f"{self.server.url}/api/v1/clips/{one.clip}/"
         answer = requests.delete(address, headers=self.person.headers, timeout=60)
         if answer.status_code == requests.codes.no_content:
             self.deleted.add(one.clip)
@@ -81,7 +81,7 @@ class Client:
         """Why it was refused, or else what was told."""
         try:
             answer = requests.post(
-                f"{self.house.url}/api/v1/clips/",
+                f"{self.server.url}/api/v1/clips/",
                 headers=self.person.headers | {"Idempotency-Key": key},
                 files={"file": (name, data)},
                 timeout=60,
@@ -93,8 +93,8 @@ class Client:
         code = answer.json()["code"] if "json" in answer.headers["Content-Type"] else ""
         return f"{answer.status_code} {code}".strip(), {}
 
-    def _note(self, number: int, data: bytes, told: dict[str, str]) -> Accepted:
+    def _note(self, number: int, data: bytes, payload: dict[str, str]) -> Accepted:
         sha256 = hashlib.sha256(data).hexdigest()
-        known = Accepted(UUID(told["analysis"]), UUID(told["clip"]), sha256)
+        known = Accepted(UUID(payload["analysis"]), UUID(payload["clip"]), sha256)
         self.accepted[number] = known
         return known

@@ -1,4 +1,4 @@
-"""The control's work: plain Celery with late acknowledgement, as its papers advise.
+"""The control's work: plain Celery with late acknowledgement, as its documentation advise.
 
 Each task takes as long as one small clip, and then writes its number down.
 """

@@ -29,7 +29,7 @@ def segfault(stage: Stage) -> None:
         ((key,),) = stage.outside.ask(
             "SELECT file_key FROM classifier_clip WHERE id = ?", stage.outside.key(clip.clip)
         )
-        stored = stage.house.data / "media" / "clips" / key[:2] / key
+        stored = stage.server.data / "media" / "clips" / key[:2] / key
         stored.unlink()
         os.mkfifo(stored)
         return clip
@@ -37,7 +37,7 @@ def segfault(stage: Stage) -> None:
     def shoot() -> None:
         time.sleep(0.5)
         stage.strike()
-        for child in _children(stage.house.processes["worker"].pid):
+        for child in _children(stage.server.processes["worker"].pid):
             os.kill(child, signal.SIGSEGV)
 
     _among_others(stage, poisoned, shoot)
@@ -62,15 +62,15 @@ def _among_others(
     stage: Stage, poisoned: Callable[[], Accepted], when_taken: Callable[[], None]
 ) -> None:
     for _ in stage.rounds():
-        stage.house.stop("worker")
+        stage.server.stop("worker")
         stage.fill(BESIDE // 2)
         clip = poisoned()
         clip.healthy = False
         stage.fill(BESIDE)
-        stage.house.start("worker")
+        stage.server.start("worker")
         found = _until_it_ended(stage, clip, when_taken)
-        told = (found.state, found.error_code, "3 times" in found.error_detail)
-        stage.expect(told == ("failed", "crashed", True), f"a poisoned clip ended {found}")
+        payload = (found.state, found.error_code, "3 times" in found.error_detail)
+        stage.expect(payload == ("failed", "crashed", True), f"a poisoned clip ended {found}")
 
 
 def _until_it_ended(stage: Stage, clip: Accepted, when_taken: Callable[[], None]) -> Row:
@@ -102,24 +102,24 @@ def _limited(stage: Stage) -> Iterator[Callable[[], None]]:
         raise Skipped("there is no control group of memory that we may write to")
     group = MEMORY / f"chaos-{secrets.token_hex(4)}"
     group.mkdir()
-    start = stage.house.start
+    start = stage.server.start
 
     def start_inside(name: str, alias: str = "") -> None:
         start(name, alias)
-        (group / "cgroup.procs").write_text(str(stage.house.processes[alias or name].pid))
+        (group / "cgroup.procs").write_text(str(stage.server.processes[alias or name].pid))
 
     def limit() -> None:
         most = int((group / "memory.max_usage_in_bytes").read_text())
         (group / "memory.limit_in_bytes").write_text(str(most + SPARE_BYTES))
 
-    stage.house.start = start_inside  # type: ignore[method-assign]
-    stage.house.stop("worker")
-    stage.house.start("worker")
+    stage.server.start = start_inside  # type: ignore[method-assign]
+    stage.server.stop("worker")
+    stage.server.start("worker")
     try:
         yield limit
     finally:
-        stage.house.stop("worker")
+        stage.server.stop("worker")
         with suppress(OSError):
             group.rmdir()
-        stage.house.start = start  # type: ignore[method-assign]
-        stage.house.start("worker")
+        stage.server.start = start  # type: ignore[method-assign]
+        stage.server.start("worker")

@@ -27,9 +27,9 @@ def restarts(stage: Stage) -> None:
         mode = stage.random.choice(("fast", "immediate"))
         with ThreadPoolExecutor(2) as threads:
             sent = [threads.submit(stage.client.send, patient=True) for _ in range(4)]
-            _server(Path(stage.house.env["CHAOS_SERVER"]), "-m", mode, "stop")
+            _server(Path(stage.server.env["CHAOS_SERVER"]), "-m", mode, "stop")
             stage.sleep(0, 3)
-            _server(Path(stage.house.env["CHAOS_SERVER"]), "-w", "start")
+            _server(Path(stage.server.env["CHAOS_SERVER"]), "-w", "start")
             for one in sent:
                 one.result()
 
@@ -58,7 +58,7 @@ def server(data: Path) -> Iterator[dict[str, str]]:
 
 def locked(stage: Stage) -> None:
     """Somebody writes for 15 s without a break, while clips are uploaded and heard."""
-    if stage.house.database_url:
+    if stage.server.database_url:
         raise Skipped("only SQLite has one lock for all")
     for _ in stage.rounds():
         with stage.new_claim():

@@ -32,7 +32,7 @@ def small(data: Path) -> Iterator[dict[str, str]]:
 
 def full(stage: Stage) -> None:
     """While a worker saves results and clips are uploaded; a while later there is room again."""
-    ballast = stage.house.data / "media" / "ballast"
+    ballast = stage.server.data / "media" / "ballast"
     for _ in stage.rounds():
         with stage.new_claim():
             stage.fill()

@@ -1,4 +1,4 @@
-"""Faults at the doors: the web process killed, clips deleted, the clock set."""
+"""Faults at the endpoints: the web process killed, clips deleted, the clock set."""
 
 import socket
 from collections.abc import Iterator
@@ -17,8 +17,8 @@ def killed(stage: Stage) -> None:
             with _half_an_upload(stage):
                 stage.sleep(0, 0.3)
                 stage.strike()
-                stage.house.kill("web")
-                stage.house.start("web")
+                stage.server.kill("web")
+                stage.server.start("web")
             for one in sent:
                 one.result()
 
@@ -27,12 +27,12 @@ def killed(stage: Stage) -> None:
 def _half_an_upload(stage: Stage) -> Iterator[None]:
     data = stage.client.sound(0, 4.0)
     head = (
-        f"POST /api/v1/clips/ HTTP/1.1\r\nHost: localhost:{stage.house.port}\r\n"
+        f"POST /api/v1/clips/ HTTP/1.1\r\nHost: localhost:{stage.server.port}\r\n"
         f"Authorization: {stage.client.person.headers['Authorization']}\r\n"
         f"Content-Type: multipart/form-data; boundary=x\r\nContent-Length: {len(data) + 99}\r\n\r\n"
         '--x\r\nContent-Disposition: form-data; name="file"; filename="half.wav"\r\n\r\n'
     )
-    with socket.create_connection(("127.0.0.1", stage.house.port), 10) as connection:
+    with socket.create_connection(("127.0.0.1", stage.server.port), 10) as connection:
         connection.sendall(head.encode() + data[: len(data) // 2])
         yield
 
@@ -55,7 +55,7 @@ def clock(stage: Stage) -> None:
     hour. Half of the time a worker dies with it."""
     shifted = (
         "leased_until + CAST(? AS interval)"
-        if stage.house.database_url
+        if stage.server.database_url
         else "strftime('%Y-%m-%d %H:%M:%f', leased_until, ?)"
     )
     for number in stage.rounds():
@@ -64,10 +64,10 @@ def clock(stage: Stage) -> None:
         stage.sleep(0, 0.5)
         stage.strike()
         if number % 4 > 1:
-            stage.house.kill("worker")
+            stage.server.kill("worker")
         stage.outside.ask(
             f"UPDATE classifier_analysis SET leased_until = {shifted} WHERE state = 'running'",
             "+1 hours" if number % 2 else "-1 hours",
         )
         if number % 4 > 1:
-            stage.house.start("worker")
+            stage.server.start("worker")

@@ -1,4 +1,4 @@
-"""The house seen from outside: its database in plain SQL, and nothing of the product's code."""
+"""The server seen from outside: its database in plain SQL, and nothing of the product's code."""
 
 import sqlite3
 from collections import Counter
@@ -10,7 +10,7 @@ from uuid import UUID
 
 import psycopg
 
-from tests.server import House
+from tests.server import Server
 
 ROWS = "classifier_analysis"
 # The database itself writes down every end of an analysis, in the transaction that ends it.
@@ -48,17 +48,17 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Outside:
-    house: House
+    server: Server
 
     def watch(self) -> None:
-        trigger = POSTGRES_TRIGGER if self.house.database_url else SQLITE_TRIGGER
+        trigger = POSTGRES_TRIGGER if self.server.database_url else SQLITE_TRIGGER
         for statement in (*ENDS, trigger):
             self.ask(statement)
 
     def ask(self, statement: str, *values: Any) -> list[tuple[Any, ...]]:
         """One statement over a connection of its own: the server may have been away since."""
         with self._connection() as connection:
-            if self.house.database_url:
+            if self.server.database_url:
                 statement = statement.replace("?", "%s")
             cursor = connection.execute(statement, *([values] if values else []))
             return list(cursor.fetchall()) if cursor.description else []
@@ -86,7 +86,7 @@ class Outside:
 
     def key(self, pk: UUID) -> str:
         """As the database writes it."""
-        return str(pk) if self.house.database_url else pk.hex
+        return str(pk) if self.server.database_url else pk.hex
 
     def clips(self) -> dict[UUID, str]:
         """Each clip's file key."""
@@ -111,13 +111,13 @@ class Outside:
 
     @contextmanager
     def _connection(self) -> Iterator[Any]:
-        if self.house.database_url:
-            with psycopg.connect(self.house.database_url, autocommit=True) as connection:
+        if self.server.database_url:
+            with psycopg.connect(self.server.database_url, autocommit=True) as connection:
                 yield connection
         else:
             with closing(self._sqlite()) as connection:
                 yield connection
 
     def _sqlite(self) -> sqlite3.Connection:
-        path = self.house.data / "sonoscope.sqlite3"
+        path = self.server.data / "sonoscope.sqlite3"
         return sqlite3.connect(path, timeout=60, isolation_level=None)

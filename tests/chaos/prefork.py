@@ -12,11 +12,11 @@ import sys
 import time
 from pathlib import Path
 
-from tests.server import ROOT, House
+from tests.server import ROOT, Server
 
 
 class Forked:
-    """As much of a Popen as a House asks of one; the nursery is its parent, not we."""
+    """As much of a Popen as a Server asks of one; the nursery is its parent, not we."""
 
     def __init__(self, pid: int) -> None:
         self.pid = pid
@@ -40,8 +40,8 @@ class Forked:
         return 0
 
 
-class QuickHouse(House):
-    """A house whose workers come from a nursery."""
+class QuickHouse(Server):
+    """A server whose workers come from a nursery."""
 
     nursery: "subprocess.Popen[str] | None" = None
 
@@ -75,10 +75,10 @@ def main() -> None:
 
     for name in ("celery.bin.worker", "celery.concurrency.prefork", "tasks.inspect"):
         importlib.import_module(name)
-    from tasks.analyse import listener_for
+    from tasks.analyse import load_classifier
 
     # Also the weights are there already; nothing is computed with them here, or a fork would hang.
-    listener_for("")
+    load_classifier("")
 
     # Whoever ends is reaped at once, and so is known to be gone.
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)

@@ -52,7 +52,7 @@ class Line:
     def clean(self) -> bool:
         return self.found.clean and not any(note.startswith("NOT") for note in self.notes)
 
-    def told(self) -> str:
+    def payload(self) -> str:
         return f"{json.dumps(asdict(self))}\n{self.row()}"
 
     def row(self) -> str:

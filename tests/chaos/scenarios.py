@@ -19,7 +19,7 @@ def anywhere(data: Path) -> Iterator[dict[str, str]]:
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
-    """title: the fault in the table's words · place: what must stand around the house, and the
+    """title: the fault in the table's words · place: what must stand around the server, and the
     settings that lead to it."""
 
     name: str
@@ -31,7 +31,7 @@ class Scenario:
 
 
 def nothing(stage: Stage) -> None:
-    """The control has no house."""
+    """The control has no server."""
 
 
 CONTROL = Scenario("control", "*control:* plain Celery's worker killed", nothing, 200, 2000)

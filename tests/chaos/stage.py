@@ -1,4 +1,4 @@
-"""Where a fault is played: a house of its own, a client, and a note of every strike."""
+"""Where a fault is played: a server of its own, a client, and a note of every strike."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -13,7 +13,7 @@ from tests.chaos.accounts import UNDER_WAY, Account, account
 from tests.chaos.client import Client
 from tests.chaos.outside import Outside
 from tests.chaos.prefork import QuickHouse
-from tests.server import House, wait_for
+from tests.server import Server, wait_for
 
 # As many clips wait while faults are done, so that each strikes work.
 WAITING = 32
@@ -35,7 +35,7 @@ class Strike:
 
 @dataclass(slots=True)
 class Stage:
-    house: House
+    server: Server
     client: Client
     outside: Outside
     seed: int
@@ -118,16 +118,16 @@ class Stage:
 
 @contextmanager
 def stage(data: Path, seed: int, clips: int, times: int, **settings: str) -> Iterator[Stage]:
-    """A house that hears with the small checkpoint."""
+    """A server that hears with the small checkpoint."""
     small = checkpoints.small(data / "checkpoints" / "small.safetensors")
-    house = QuickHouse(data, **{"CHECKPOINT": str(small), **settings})
+    server = QuickHouse(data, **{"CHECKPOINT": str(small), **settings})
     try:
-        house.open()
-        outside = Outside(house)
+        server.open()
+        outside = Outside(server)
         outside.watch()
-        yield Stage(house, Client(house, seed), outside, seed, clips, times, small)
+        yield Stage(server, Client(server, seed), outside, seed, clips, times, small)
     finally:
-        house.close()
+        server.close()
 
 
 Play = Callable[[Stage], None]

@@ -24,8 +24,8 @@ def kills(stage: Stage) -> None:
                 stage.fill()
             stage.sleep(0, WORK_S)
         stage.strike()
-        stage.house.kill("worker")
-        stage.house.start("worker")
+        stage.server.kill("worker")
+        stage.server.start("worker")
 
 
 def deploys(stage: Stage) -> None:
@@ -36,8 +36,8 @@ def deploys(stage: Stage) -> None:
             stage.fill()
         stage.sleep(0, WORK_S)
         stage.strike()
-        stage.house.stop("worker")
-        stage.house.start("worker")
+        stage.server.stop("worker")
+        stage.server.start("worker")
     stage.send_rest()
     stage.drain()
     ((after,),) = stage.outside.ask(INTERRUPTED)
@@ -46,18 +46,18 @@ def deploys(stage: Stage) -> None:
 
 def two(stage: Stage) -> None:
     """A worker stands still for longer than its lease, another takes its clips, it goes on."""
-    stage.house.start("worker", "second")
+    stage.server.start("worker", "second")
     for _ in stage.rounds():
         with stage.new_claim():
             stage.fill()
         stage.sleep(0, WORK_S / 3)
         stage.strike()
-        stage.house.signal("worker", signal.SIGSTOP)
-        time.sleep(float(stage.house.env["LEASE_S"]) + 2)
-        stage.house.signal("worker", signal.SIGCONT)
+        stage.server.signal("worker", signal.SIGSTOP)
+        time.sleep(float(stage.server.env["LEASE_S"]) + 2)
+        stage.server.signal("worker", signal.SIGCONT)
     stage.send_rest()
     stage.drain()
-    stage.house.stop("second")
+    stage.server.stop("second")
 
 
 def replaced(stage: Stage) -> None:

@@ -27,7 +27,7 @@ class Calibration:
     """ece: the expected calibration error, over 15 bins of equal width (0 is perfect).
 
     band: where 90 % of the errors of a perfectly calibrated network with these very confidences
-    would lie, for so few clips never give 0. An `ece` within it is no evidence of a fault.
+    would lie, for so few clips never give 0. An `ece` within it is no attribution of a fault.
     """
 
     ece: float

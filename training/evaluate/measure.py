@@ -37,12 +37,12 @@ FITTED = "The temperature was fitted on fold {fold}."
 
 
 @dataclass(frozen=True, slots=True)
-class Heard:
+class EvaluatedClips:
     answered: Predictions
     speed: report.Speed
 
 
-def listen(classifier: Classifier, examples: Sequence[Example]) -> Heard:
+def predict_clips(classifier: Classifier, examples: Sequence[Example]) -> EvaluatedClips:
     """Raises DataError for a file that cannot be read or has a class of another data set."""
     info = classifier.info
     foreign = {example.label for example in examples} - set(info.classes)
@@ -53,7 +53,7 @@ def listen(classifier: Classifier, examples: Sequence[Example]) -> Heard:
         part = examples[first : first + CHUNK_FILES]
         waveforms = [_waveform(example, info.features.sample_rate) for example in part]
         started = time.perf_counter()
-        results = classifier.answers(waveforms)
+        results = classifier.predict(waveforms)
         times_s.append((len(part), time.perf_counter() - started))
         for clip, result in enumerate(results, first):
             # Of a long clip only probabilities are kept; their logarithms are logits as well.
@@ -70,15 +70,15 @@ def listen(classifier: Classifier, examples: Sequence[Example]) -> Heard:
     )
     labels = class_indices([example.label for example in examples], info.classes)
     answered = Predictions(np.concatenate(logits), np.array(clips), labels)
-    return Heard(answered, speed)
+    return EvaluatedClips(answered, speed)
 
 
 def machine(device: torch.device) -> str:
     """What the card or the processor calls itself, "" where it does not say."""
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
-    told = Path("/proc/cpuinfo")
-    lines = told.read_text().splitlines() if told.exists() else []
+    payload = Path("/proc/cpuinfo")
+    lines = payload.read_text().splitlines() if payload.exists() else []
     named = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
     return named[0] if named else platform.processor()
 
@@ -92,7 +92,7 @@ def _waveform(example: Example, sample_rate: int) -> np.ndarray:
 
 def share_right(classifier: Classifier, examples: Sequence[Example]) -> float:
     """Top-1 accuracy, 0 to 1. Raises DataError."""
-    answered = listen(classifier, examples).answered
+    answered = predict_clips(classifier, examples).answered
     return accuracy(answered.probabilities(classifier.info.temperature), answered.labels)
 
 
@@ -107,7 +107,7 @@ def weights_digest(path: Path) -> str:
 
 
 def measure(
-    path: Path, examples: Sequence[Example], fold: int, heard: Heard, data: str = ""
+    path: Path, examples: Sequence[Example], fold: int, evaluated: EvaluatedClips, data: str = ""
 ) -> report.Evaluation:
     """The whole report, by the header as it is now. data: if not that which was learned from."""
     info = checkpoint.read_info(path)
@@ -123,7 +123,7 @@ def measure(
         notes=info.notes,
         fitted_here=FITTED.format(fold=fold) in info.notes,
     )
-    return report.evaluation(subject, heard.answered, heard.speed)
+    return report.evaluation(subject, evaluated.answered, evaluated.speed)
 
 
 def set_temperature(path: Path, fold: int, answered: Predictions) -> float:
@@ -145,22 +145,24 @@ def change_header(path: Path, **values: Any) -> None:
 # --- predictions on disk ------------------------------------------------------------------
 
 
-def stored(file: Path, path: Path, examples: Sequence[Example], info: CheckpointInfo) -> Heard:
+def stored(
+    file: Path, path: Path, examples: Sequence[Example], info: CheckpointInfo
+) -> EvaluatedClips:
     """Predictions from `file`; it is made if it is not there. Raises DataError."""
     key = [weights_digest(path), *(f"{e.path.name} {e.label}" for e in examples)]
     if not file.is_file():
-        heard = listen(Classifier.load(path), examples)
-        one, speed = heard.answered, json.dumps(dataclasses.asdict(heard.speed))
+        evaluated = predict_clips(Classifier.load(path), examples)
+        one, speed = evaluated.answered, json.dumps(dataclasses.asdict(evaluated.speed))
         file.parent.mkdir(parents=True, exist_ok=True)
         with file.open("wb") as target:
             np.savez(target, logits=one.logits, clips=one.clips, labels=one.labels,
                      classes=info.classes, key=key, speed=speed)  # fmt: skip
-        return heard
+        return evaluated
     with np.load(file) as kept:
         if kept["key"].tolist() != key:
             raise DataError(f"{file} holds answers of other weights or about other clips.")
         answered = Predictions(kept["logits"], kept["clips"], kept["labels"])
-        return Heard(answered, report.Speed(**json.loads(str(kept["speed"]))))
+        return EvaluatedClips(answered, report.Speed(**json.loads(str(kept["speed"]))))
 
 
 def parse(argv: list[str] | None) -> argparse.Namespace:
@@ -204,12 +206,12 @@ def run(options: argparse.Namespace) -> int:
             "there would be wrong. Use another fold."
         )
     if options.logits:
-        heard = stored(options.logits, path, examples, info)
+        evaluated = stored(options.logits, path, examples, info)
     else:
-        heard = listen(Classifier.load(path), examples)
+        evaluated = predict_clips(Classifier.load(path), examples)
     if options.fit_temperature:
-        set_temperature(path, fold, heard.answered)
-    measured = measure(path, examples, fold, heard, name_of(options.data))
+        set_temperature(path, fold, evaluated.answered)
+    measured = measure(path, examples, fold, evaluated, name_of(options.data))
     if options.no_speed:
         measured = dataclasses.replace(measured, speed=None)
     if options.out is not None:
@@ -226,7 +228,7 @@ def _unseen(folds: Sequence[int], info: CheckpointInfo) -> int:
 
 
 def summary(measured: report.Evaluation, identity: str) -> dict[str, object]:
-    told = {
+    payload = {
         "checkpoint": identity,
         "fold": measured.fold,
         "folds_seen": measured.folds_seen,
@@ -239,9 +241,9 @@ def summary(measured: report.Evaluation, identity: str) -> dict[str, object]:
         "ece_if_perfect": [round(edge, 4) for edge in measured.calibration.band],
     }
     if measured.calibration_uncorrected:
-        told["ece_with_temperature_1"] = round(measured.calibration_uncorrected.ece, 4)
+        payload["ece_with_temperature_1"] = round(measured.calibration_uncorrected.ece, 4)
     if measured.calibration_crossed:
-        told["ece_crossed"] = round(measured.calibration_crossed.ece, 4)
+        payload["ece_crossed"] = round(measured.calibration_crossed.ece, 4)
     if measured.speed:
-        told["clips_per_s"] = measured.speed.clips_per_s
-    return told
+        payload["clips_per_s"] = measured.speed.clips_per_s
+    return payload

@@ -123,8 +123,8 @@ def test_between_classes_the_quieter_sound_is_lifted_until_the_ratio_is_heard(
     for sound, label in zip(mixed, labels, strict=True):
         if 0.05 < float(label[0]) < 0.95:
             parts = torch.linalg.lstsq(torch.cat([loud, quiet]).T, sound[:, None]).solution[:, 0]
-            heard = parts * torch.tensor([float(loud.std()), float(quiet.std())])
-            assert float(heard[0] / heard.sum()) == pytest.approx(float(label[0]), abs=0.05)
+            evaluated = parts * torch.tensor([float(loud.std()), float(quiet.std())])
+            assert float(evaluated[0] / evaluated.sum()) == pytest.approx(float(label[0]), abs=0.05)
 
 
 def test_without_a_share_no_sound_is_mixed_between_classes(generator: torch.Generator) -> None:

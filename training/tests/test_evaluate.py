@@ -42,8 +42,8 @@ class Command:
 
     def __call__(self, *words: object, status: int = 0) -> dict:
         assert measure.main([*self.words, *map(str, words)]) == status
-        told = self.capsys.readouterr()
-        return {"refusal": told.err} if status else json.loads(told.out)
+        payload = self.capsys.readouterr()
+        return {"refusal": payload.err} if status else json.loads(payload.out)
 
 
 @pytest.fixture
@@ -55,18 +55,20 @@ def command(made: Path, esc50: Path, capsys: pytest.CaptureFixture[str]) -> Comm
 
 
 def test_it_answers_as_users_are_answered(command: Command, made: Path, esc50: Path) -> None:
-    told = command("--fold", 4)
-    assert (told["clips"], told["folds_seen"], told["seen"]) == (2, [1, 2, 3], False)
+    payload = command("--fold", 4)
+    assert (payload["clips"], payload["folds_seen"], payload["seen"]) == (2, [1, 2, 3], False)
     classifier = Classifier.load(made)
     examples = [example for example in read_index(esc50) if example.fold == 4]
-    heard = measure.listen(classifier, examples)
+    evaluated = measure.predict_clips(classifier, examples)
     waveforms = [measure._waveform(example, 16_000) for example in examples]
     for mine, theirs in zip(
-        heard.answered.probabilities(), classifier.classify(waveforms), strict=True
+        evaluated.answered.probabilities(), classifier.classify(waveforms), strict=True
     ):
         assert np.allclose(mine, theirs.probabilities, atol=1e-5)
-    right = [mine.argmax() for mine in heard.answered.probabilities()] == heard.answered.labels
-    assert told["accuracy"] == pytest.approx(np.mean(right))
+    right = [
+        mine.argmax() for mine in evaluated.answered.probabilities()
+    ] == evaluated.answered.labels
+    assert payload["accuracy"] == pytest.approx(np.mean(right))
 
 
 def test_without_a_word_it_takes_a_fold_that_the_weights_have_not_seen(
@@ -87,15 +89,15 @@ def test_everything_is_written_for_people_and_programs(
     command: Command, made: Path, tmp_path: Path
 ) -> None:
     command("--fold", 4, "--out", tmp_path / "report")
-    told = json.loads((tmp_path / "report" / "made.evaluation.json").read_text())
-    assert told["format"] == 2
-    assert datetime.fromisoformat(told["measured_at"]).tzinfo is UTC
-    assert [one["name"] for one in told["by_class"]] == ["rain", "whistle"]
-    assert sum(map(sum, told["confusion"])) == told["clips"] == 2
-    assert len(told["calibration"]["bins"]) == BINS
-    assert told["speed"]["clips_per_s"] > 0
+    payload = json.loads((tmp_path / "report" / "made.evaluation.json").read_text())
+    assert payload["format"] == 2
+    assert datetime.fromisoformat(payload["measured_at"]).tzinfo is UTC
+    assert [one["name"] for one in payload["by_class"]] == ["rain", "whistle"]
+    assert sum(map(sum, payload["confusion"])) == payload["clips"] == 2
+    assert len(payload["calibration"]["bins"]) == BINS
+    assert payload["speed"]["clips_per_s"] > 0
     text = (tmp_path / "report" / "made.evaluation.md").read_text()
-    for name in told["pictures"].values():
+    for name in payload["pictures"].values():
         with Image.open(tmp_path / "report" / name) as image:
             assert min(image.size) > 100
         assert f"({name})" in text
@@ -107,8 +109,8 @@ def test_a_temperature_is_not_fitted_on_what_the_weights_have_seen(
     command: Command, made: Path
 ) -> None:
     before = made.read_bytes()
-    told = command("--fold", 2, "--fit-temperature", status=1)
-    assert "have seen fold 2" in told["refusal"]
+    payload = command("--fold", 2, "--fit-temperature", status=1)
+    assert "have seen fold 2" in payload["refusal"]
     assert made.read_bytes() == before
 
 
@@ -118,14 +120,14 @@ def test_a_fitted_temperature_is_in_the_header_and_serves_users(
     weights = measure.weights_digest(made)
     waveform = measure._waveform(read_index(esc50)[0], 16_000)
     before = Classifier.load(made).classify([waveform])[0]
-    told = command("--fold", 4, "--fit-temperature")
+    payload = command("--fold", 4, "--fit-temperature")
     info = checkpoint.read_info(made)
-    assert info.temperature == told["temperature"] != 1
+    assert info.temperature == payload["temperature"] != 1
     assert info.notes == ("The temperature was fitted on fold 4.",)
-    assert {"ece", "ece_with_temperature_1", "ece_crossed"} <= set(told)
+    assert {"ece", "ece_with_temperature_1", "ece_crossed"} <= set(payload)
     assert measure.weights_digest(made) == weights
     after = Classifier.load(made).classify([waveform])[0]
-    expected = torch.tensor(before.inside.logits / info.temperature).softmax(0).numpy()
+    expected = torch.tensor(before.activations.logits / info.temperature).softmax(0).numpy()
     assert np.allclose(after.window_probabilities[after.shown_window], expected, atol=1e-4)
     command("--fold", 4, "--fit-temperature")
     assert checkpoint.read_info(made) == info, "again, it comes to the same"
@@ -140,11 +142,11 @@ def test_answers_are_kept_and_used_again(
     again = command("--fold", 4, "--logits", file)
     assert again == first, "even the speed is the one that was measured"
     assert file.read_bytes() == kept
-    told = command("--fold", 3, "--logits", file, status=1)
-    assert "other weights or about other clips" in told["refusal"]
+    payload = command("--fold", 3, "--logits", file, status=1)
+    assert "other weights or about other clips" in payload["refusal"]
 
 
-def test_what_cannot_be_measured_is_told(
+def test_what_cannot_be_measured_is_reported(
     command: Command, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert "no clip of fold 9" in command("--fold", 9, status=1)["refusal"]

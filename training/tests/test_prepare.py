@@ -30,30 +30,30 @@ class Server:
 
 @pytest.fixture
 def server() -> Iterator[Server]:
-    told = Server(b"")
+    payload = Server(b"")
 
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             wanted = self.headers.get("Range")
-            told.asked.append(wanted)
-            first = int(re.findall(r"\d+", wanted)[0]) if wanted and told.ranges else 0
-            if first >= len(told.body):
-                self.send_error(404 if not told.body else 416)
+            payload.asked.append(wanted)
+            first = int(re.findall(r"\d+", wanted)[0]) if wanted and payload.ranges else 0
+            if first >= len(payload.body):
+                self.send_error(404 if not payload.body else 416)
                 return
             self.send_response(206 if first else 200)
-            rest = told.body[first:]
+            rest = payload.body[first:]
             self.send_header("Content-Length", str(len(rest)))
             self.end_headers()
-            cut, told.stops_after = told.stops_after, None
+            cut, payload.stops_after = payload.stops_after, None
             self.wfile.write(rest[:cut])
 
         def log_message(self, *args: object) -> None:
             pass
 
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as httpd:
-        told.url = f"http://127.0.0.1:{httpd.server_port}/master.zip"
+        payload.url = f"http://127.0.0.1:{httpd.server_port}/master.zip"
         threading.Thread(target=httpd.serve_forever, daemon=True).start()
-        yield told
+        yield payload
         httpd.shutdown()
 
 
@@ -67,7 +67,7 @@ def packed(folder: Path, wrapped: str = "ESC-50-master/") -> bytes:
 
 
 @dataclass
-class Told:
+class HeaderFigure:
     status: int
     out: str
     err: str
@@ -75,9 +75,9 @@ class Told:
 
 @pytest.fixture
 def run(capsys: pytest.CaptureFixture[str]):
-    def run(*words: object) -> Told:
+    def run(*words: object) -> HeaderFigure:
         status = prepare.main([str(word) for word in words])
-        return Told(status, *capsys.readouterr())
+        return HeaderFigure(status, *capsys.readouterr())
 
     return run
 
@@ -88,10 +88,10 @@ def run(capsys: pytest.CaptureFixture[str]):
 def test_it_downloads_unpacks_and_checks(server: Server, esc50: Path, tmp_path: Path, run) -> None:
     server.body = packed(esc50)
     out = tmp_path / "data" / "esc50"
-    told = run("--url", server.url, "--out", out)
-    assert told.status == 0, told.err
-    assert "8 clips of 2 classes; folds 1: 2, 2: 2, 3: 2, 4: 2" in told.out
-    assert f"python -m training.train --data {out}" in told.out
+    payload = run("--url", server.url, "--out", out)
+    assert payload.status == 0, payload.err
+    assert "8 clips of 2 classes; folds 1: 2, 2: 2, 3: 2, 4: 2" in payload.out
+    assert f"python -m training.train --data {out}" in payload.out
     assert len(read_index(out)) == 8
     assert [path.name for path in out.parent.iterdir()] == ["esc50"]
     assert run("--url", server.url, "--out", out).status == 0
@@ -104,9 +104,9 @@ def test_a_broken_off_download_is_gone_on_with(
 ) -> None:
     server.body, server.stops_after, server.ranges = packed(esc50), 100_000, ranges
     out = tmp_path / "esc50"
-    told = run("--url", server.url, "--out", out)
-    assert told.status == 1
-    assert "broke off" in told.err
+    payload = run("--url", server.url, "--out", out)
+    assert payload.status == 1
+    assert "broke off" in payload.err
     assert not out.exists()
     assert run("--url", server.url, "--out", out).status == 0
     assert server.asked == [None, "bytes=100000-"]
@@ -115,24 +115,24 @@ def test_a_broken_off_download_is_gone_on_with(
 
 def test_it_stops_at_its_limit(server: Server, tmp_path: Path, run) -> None:
     server.body = bytes(3_000_000)
-    told = run("--url", server.url, "--out", tmp_path / "esc50", "--size-limit-mb", 2)
-    assert told.status == 1
-    assert "more than 2 MB" in told.err
-    assert "--size-limit-mb" in told.err
+    payload = run("--url", server.url, "--out", tmp_path / "esc50", "--size-limit-mb", 2)
+    assert payload.status == 1
+    assert "more than 2 MB" in payload.err
+    assert "--size-limit-mb" in payload.err
 
 
-def test_what_the_server_refuses_is_told(server: Server, tmp_path: Path, run) -> None:
-    told = run("--url", server.url, "--out", tmp_path / "esc50")
-    assert (told.status, "answered 404" in told.err) == (1, True)
-    told = run("--url", "file:///etc/passwd", "--out", tmp_path / "esc50")
-    assert (told.status, "no http:// or https:// address" in told.err) == (1, True)
+def test_what_the_server_refuses_is_reported(server: Server, tmp_path: Path, run) -> None:
+    payload = run("--url", server.url, "--out", tmp_path / "esc50")
+    assert (payload.status, "answered 404" in payload.err) == (1, True)
+    payload = run("--url", "file:///etc/passwd", "--out", tmp_path / "esc50")
+    assert (payload.status, "no http:// or https:// address" in payload.err) == (1, True)
 
 
-def test_what_is_no_zip_is_told(server: Server, tmp_path: Path, run) -> None:
+def test_what_is_no_zip_is_reported(server: Server, tmp_path: Path, run) -> None:
     server.body = b"<html>not a ZIP</html>"
-    told = run("--url", server.url, "--out", tmp_path / "esc50")
-    assert told.status == 1
-    assert "no whole ZIP file" in told.err
+    payload = run("--url", server.url, "--out", tmp_path / "esc50")
+    assert payload.status == 1
+    assert "no whole ZIP file" in payload.err
     assert not (tmp_path / "esc50").exists()
 
 
@@ -160,9 +160,9 @@ def test_a_member_that_wants_out_spoils_the_whole_zip(
     inner = tmp_path / "inner"
     inner.mkdir()
     archive = zip_with(inner / "evil.zip", name, b"/etc/passwd", link)
-    told = run(archive, "--out", inner / "out")
-    assert told.status == 1
-    assert "outside its folder" in told.err
+    payload = run(archive, "--out", inner / "out")
+    assert payload.status == 1
+    assert "outside its folder" in payload.err
     assert {path.name for path in tmp_path.rglob("*")} == {"inner", "evil.zip"}
 
 
@@ -170,9 +170,9 @@ def test_a_zip_that_unpacks_to_too_much_is_stopped(tmp_path: Path, run) -> None:
     archive = tmp_path / "large.zip"
     with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as pack:
         pack.writestr("zeros", bytes(5_000_000))
-    told = run(archive, "--out", tmp_path / "out", "--size-limit-mb", 1)
-    assert told.status == 1
-    assert "--size-limit-mb" in told.err
+    payload = run(archive, "--out", tmp_path / "out", "--size-limit-mb", 1)
+    assert payload.status == 1
+    assert "--size-limit-mb" in payload.err
     assert not (tmp_path / "out").exists()
 
 
@@ -180,8 +180,8 @@ def test_a_folder_that_is_there_is_not_written_over(esc50: Path, tmp_path: Path,
     archive = tmp_path / "esc50.zip"
     archive.write_bytes(packed(esc50))
     (tmp_path / "mine").mkdir()
-    told = run(archive, "--out", tmp_path / "mine")
-    assert (told.status, "is there already" in told.err) == (1, True)
+    payload = run(archive, "--out", tmp_path / "mine")
+    assert (payload.status, "is there already" in payload.err) == (1, True)
 
 
 # --- the check ----------------------------------------------------------------------------
@@ -195,9 +195,9 @@ def test_every_bad_file_is_named_with_the_reason(esc50: Path, tmp_path: Path, ru
     (out / "audio" / "1-100-A-0.wav").write_bytes(b"")
     (out / "audio" / "2-101-A-1.wav").write_text("these are notes")
     (out / "audio" / "3-100-A-0.wav").unlink()
-    told = run(out)
-    assert told.status == 1
-    lines = told.err.splitlines()
+    payload = run(out)
+    assert payload.status == 1
+    lines = payload.err.splitlines()
     assert "audio/1-100-A-0.wav: The file is empty. Choose" in lines[-4]
     assert "audio/2-101-A-1.wav: This is not a sound file" in lines[-3]
     assert "audio/3-100-A-0.wav: There is no such file" in lines[-2]
@@ -210,24 +210,26 @@ def test_a_recording_in_two_folds_is_wrong_in_ones_own_data(tmp_path: Path, run)
     path = tmp_path / "sounds.csv"
     path.write_text("filename,category,fold,source\n"
                     "a.flac,cat,1,x\nb.flac,cat,2,x\nc.flac,dog,2,y\n")  # fmt: skip
-    told = run(path)
-    assert told.status == 1
-    assert "source x: it has pieces in folds 1 and 2" in told.err
+    payload = run(path)
+    assert payload.status == 1
+    assert "source x: it has pieces in folds 1 and 2" in payload.err
 
 
-def test_short_and_long_clips_are_told_and_are_no_fault(tmp_path: Path, run) -> None:
+def test_short_and_long_clips_are_reported_and_are_no_fault(tmp_path: Path, run) -> None:
     for label, duration_s in (("cat", 2.0), ("dog", 11.0)):
         (tmp_path / label).mkdir()
         sound = fixtures.encode(fixtures.noise(duration_s), form="FLAC")
         (tmp_path / label / "1.flac").write_bytes(sound)
-    told = run(tmp_path)
-    assert told.status == 0
-    assert "Shorter than 5 s, so filled up with silence: 1 of" in told.out
-    assert "Cut into pieces of 5 s, which share a fold: 1 of" in told.out
-    assert "Classes without a clip in some fold, for want of recordings: 2 (cat, dog)" in told.out
+    payload = run(tmp_path)
+    assert payload.status == 0
+    assert "Shorter than 5 s, so filled up with silence: 1 of" in payload.out
+    assert "Cut into pieces of 5 s, which share a fold: 1 of" in payload.out
+    assert (
+        "Classes without a clip in some fold, for want of recordings: 2 (cat, dog)" in payload.out
+    )
 
 
-def test_data_that_cannot_be_read_at_all_is_told_in_one_line(tmp_path: Path, run) -> None:
-    told = run(tmp_path)
-    assert told.status == 1
-    assert "fewer than two classes" in told.err
+def test_data_that_cannot_be_read_at_all_is_reported_in_one_line(tmp_path: Path, run) -> None:
+    payload = run(tmp_path)
+    assert payload.status == 1
+    assert "fewer than two classes" in payload.err

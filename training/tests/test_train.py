@@ -42,11 +42,11 @@ def test_a_run_leaves_a_checkpoint_that_knows_how_it_was_made(finished: Path) ->
 
 
 def test_the_measurement_lies_beside_it(finished: Path) -> None:
-    told = json.loads((finished / "checkpoint.evaluation.json").read_text())
+    payload = json.loads((finished / "checkpoint.evaluation.json").read_text())
     info = checkpoint.read_info(finished / "checkpoint.safetensors")
-    assert (told["fold"], told["seen"], told["clips"]) == (4, False, 9)
-    assert told["accuracy"] == pytest.approx(info.accuracy["fold 4"], abs=1e-4)
-    for picture in told["pictures"].values():
+    assert (payload["fold"], payload["seen"], payload["clips"]) == (4, False, 9)
+    assert payload["accuracy"] == pytest.approx(info.accuracy["fold 4"], abs=1e-4)
+    for picture in payload["pictures"].values():
         assert (finished / picture).read_bytes()[:4] == b"\x89PNG"
 
 
@@ -88,9 +88,9 @@ def test_started_again_when_it_is_over_it_changes_nothing(
     before = load_file(finished / "checkpoint.safetensors")
     info = checkpoint.read_info(finished / "checkpoint.safetensors")
     train.main([*SMOKE, "--out", str(finished)])
-    told = capsys.readouterr().out
-    assert "going on after epoch 2" in told
-    assert "epoch 2/2" not in told
+    payload = capsys.readouterr().out
+    assert "going on after epoch 2" in payload
+    assert "epoch 2/2" not in payload
     after = load_file(finished / "checkpoint.safetensors")
     assert all(torch.equal(before[name], after[name]) for name in before)
     assert checkpoint.read_info(finished / "checkpoint.safetensors") == info
@@ -131,9 +131,9 @@ def test_cross_validation_tests_each_fold_once(
         ["--data", str(tmp_path / "data"), "--cross-validate", "--out", str(out), "--epochs", "1",
          "--set", "batch=9"]
     )  # fmt: skip
-    told = json.loads((out / "cross-validation.json").read_text())
-    assert set(told["folds"]) == {"1", "2"}
-    assert told["mean"] == pytest.approx(sum(told["folds"].values()) / 2, abs=1e-4)
+    payload = json.loads((out / "cross-validation.json").read_text())
+    assert set(payload["folds"]) == {"1", "2"}
+    assert payload["mean"] == pytest.approx(sum(payload["folds"].values()) / 2, abs=1e-4)
     assert "mean ± deviation" in (out / "cross-validation.md").read_text()
     for tested, learned in ((1, 2), (2, 1)):
         info = checkpoint.read_info(out / f"fold{tested}" / "checkpoint.safetensors")

@@ -27,10 +27,10 @@ class FileForm(serializers.Serializer):
         r"^([^\u0000]*([^\u0000./\\]|\.{3})[^\u0000]*)?$",
         required=False,
         allow_blank=True,
-        max_length=batches.MOST_PATH_CHARACTERS,
+        max_length=batches.MAX_PATH_CHARACTERS,
         trim_whitespace=False,
         help_text="Its path inside the folder, by which the batch knows it; only a label, "
-        f"up to {batches.MOST_PATH_CHARACTERS:,} characters. Without one the file's name is taken.",
+        f"up to {batches.MAX_PATH_CHARACTERS:,} characters. Without one the file's name is taken.",
     )
 
 

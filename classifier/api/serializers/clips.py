@@ -8,7 +8,7 @@ from rest_framework import serializers
 
 from classifier.checkpoints import inventory
 from classifier.models import Analysis, Clip, State
-from classifier.services.tokens import DEFAULT_DAYS, MOST_DAYS
+from classifier.services.tokens import DEFAULT_DAYS, MAX_DAYS
 
 # --- what is sent -------------------------------------------------------------------------
 
@@ -67,8 +67,8 @@ class TokenOptions(serializers.Serializer):
     expires_in_days = serializers.IntegerField(
         default=DEFAULT_DAYS,
         min_value=1,
-        max_value=MOST_DAYS,
-        help_text=f"Days until it stops working, 1 to {MOST_DAYS}.",
+        max_value=MAX_DAYS,
+        help_text=f"Days until it stops working, 1 to {MAX_DAYS}.",
     )
 
 
@@ -133,7 +133,7 @@ class WindowAnswer(serializers.Serializer):
     confidence = serializers.FloatField(help_text="Of that label, a share from 0 to 1.")
 
 
-class EvidencePicture(serializers.Serializer):
+class AttributionPicture(serializers.Serializer):
     label = serializers.CharField(  # type: ignore[assignment]
         help_text="The class that it speaks for."
     )
@@ -151,10 +151,12 @@ class Timings(serializers.Serializer):
     decoding_s = serializers.FloatField(
         required=False, help_text="Seconds of decoding, this clip's share of its chunk."
     )
-    listening_s = serializers.FloatField(
+    classifying_s = serializers.FloatField(
         required=False, help_text="Seconds in the network, this clip's share of its chunk."
     )
-    drawing_s = serializers.FloatField(required=False, help_text="Seconds of drawing its pictures.")
+    rendering_s = serializers.FloatField(
+        required=False, help_text="Seconds of drawing its pictures."
+    )
     chunk_clips = serializers.IntegerField(
         required=False, help_text="How many clips were heard together."
     )
@@ -279,10 +281,10 @@ class AnalysisDetail(AnalysisRow):
         help_text="What each window of a longer clip was heard as; empty when there is but one."
     )
     shown_from_s = serializers.SerializerMethodField(
-        help_text="Where the window begins that maps and evidence are of: the one that speaks "
+        help_text="Where the window begins that maps and attribution are of: the one that speaks "
         "most for the answer; null until it is done."
     )
-    evidence = serializers.SerializerMethodField(
+    attribution = serializers.SerializerMethodField(
         help_text="What spoke for each of the best five answers, in their order."
     )
     spectrogram = serializers.SerializerMethodField(
@@ -303,7 +305,7 @@ class AnalysisDetail(AnalysisRow):
             "maps",
             "windows",
             "shown_from_s",
-            "evidence",
+            "attribution",
             "spectrogram",
             "audio",
             "timings",
@@ -328,21 +330,23 @@ class AnalysisDetail(AnalysisRow):
 
     @extend_schema_field(WindowAnswer(many=True))
     def get_windows(self, analysis: Analysis) -> list[dict[str, Any]]:
-        return analysis.scope.get("heard", [])
+        return analysis.render_metadata.get("window_predictions", [])
 
     def get_shown_from_s(self, analysis: Analysis) -> float | None:
-        return analysis.scope.get("shown_from_s")
+        return analysis.render_metadata.get("shown_from_s")
 
-    @extend_schema_field(EvidencePicture(many=True))
-    def get_evidence(self, analysis: Analysis) -> list[dict[str, Any]]:
+    @extend_schema_field(AttributionPicture(many=True))
+    def get_attribution(self, analysis: Analysis) -> list[dict[str, Any]]:
         return [
             {
                 "label": one["label"],
-                "url": reverse("map", args=[analysis.pk, f"evidence.{rank}"]),
+                "url": reverse("map", args=[analysis.pk, f"attribution.{rank}"]),
                 "shape": one["shape"],
                 "logit": one["logit"],
             }
-            for rank, one in enumerate(analysis.scope.get("inside", {}).get("evidence", ()))
+            for rank, one in enumerate(
+                analysis.render_metadata.get("activations", {}).get("attribution", ())
+            )
         ]
 
     def get_spectrogram(self, analysis: Analysis) -> str | None:

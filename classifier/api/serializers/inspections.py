@@ -1,26 +1,26 @@
-"""Studies ↔ JSON."""
+"""Inspections ↔ JSON."""
 
 from rest_framework import serializers
 
 from classifier.api.serializers.clips import Problem, Text
-from classifier.models import Study, StudyKind, StudyState
+from classifier.models import Inspection, InspectionKind, InspectionState
 from classifier.services import inspections
 from classifier.services.inspections import Question
 
 # No clip has as many windows; a larger number is no number of a window.
-MOST_WINDOWS = 1_000_000
+MAX_WINDOWS = 1_000_000
 
 
-class NewStudy(serializers.Serializer):
+class NewInspection(serializers.Serializer):
     kind = serializers.ChoiceField(
-        choices=StudyKind.values,
+        choices=InspectionKind.values,
         help_text="sound: what spoke for a label, to be heard alone, and what is left without it. "
         "channels: every channel of a feature map. window: another window's maps.",
     )
     window = serializers.IntegerField(
         default=0,
         min_value=0,
-        max_value=MOST_WINDOWS,
+        max_value=MAX_WINDOWS,
         help_text="Which window of the clip, from 0; each begins half a window after the last.",
     )
 
@@ -42,14 +42,16 @@ class NewStudy(serializers.Serializer):
     def question(self) -> Question:
         """Of data that is valid."""
         asked = self.validated_data
-        return Question(StudyKind(asked["kind"]), asked["window"], asked["label"], asked["map"])
+        return Question(
+            InspectionKind(asked["kind"]), asked["window"], asked["label"], asked["map"]
+        )
 
 
-class StudyDetail(serializers.ModelSerializer):
+class InspectionDetail(serializers.ModelSerializer):
     analysis = serializers.UUIDField(source="analysis_id", help_text="The analysis' id.")
-    kind = serializers.ChoiceField(choices=StudyKind.values, help_text="What is looked at.")
+    kind = serializers.ChoiceField(choices=InspectionKind.values, help_text="What is looked at.")
     state = serializers.ChoiceField(
-        choices=StudyState.values, help_text="queued → running → done or failed."
+        choices=InspectionState.values, help_text="queued → running → done or failed."
     )
     figures = serializers.DictField(
         child=serializers.JSONField(),
@@ -66,7 +68,7 @@ class StudyDetail(serializers.ModelSerializer):
     error = Problem(allow_null=True, help_text="Why it failed; null unless it did.")
 
     class Meta:
-        model = Study
+        model = Inspection
         fields = (
             "id",
             "analysis",
@@ -82,11 +84,11 @@ class StudyDetail(serializers.ModelSerializer):
             "error",
         )
         extra_kwargs = {
-            "id": {"help_text": "The study's id."},
+            "id": {"help_text": "The inspection's id."},
             "window": {"help_text": "Which window of the clip, from 0."},
             "label": {"help_text": "The label asked about; empty where there is none."},
             "map": {"help_text": "The map whose channels are shown; empty where there is none."},
         }
 
-    def get_files(self, study: Study) -> dict[str, str]:
-        return inspections.addresses(study)
+    def get_files(self, inspection: Inspection) -> dict[str, str]:
+        return inspections.addresses(inspection)

@@ -57,8 +57,8 @@ class BatchesView(ApiView):
         pages = self.pagination_class()
         page: Any = pages.paginate_queryset(rows, request, self)
         totals = batches.totals_of(page)
-        told = [batch_files.summary(batch, totals[batch.pk]) for batch in page]
-        return pages.get_paginated_response(BatchRow(told, many=True).data)
+        payload = [batch_files.summary(batch, totals[batch.pk]) for batch in page]
+        return pages.get_paginated_response(BatchRow(payload, many=True).data)
 
     @operation(
         "create_batch",
@@ -115,7 +115,7 @@ class BatchFilesView(ApiView):
         words="202: taken in, it waits to be heard. 200: the batch knows this path, you sent these "
         "bytes before, or the file is refused; `outcome` and `known` say which. A path that is "
         "sent again changes nothing, so after a lost connection simply send everything again. "
-        f"A batch holds up to {batches.MOST_FILES:,} files. 409: it is full, closed or cancelled.",
+        f"A batch holds up to {batches.MAX_FILES:,} files. 409: it is full, closed or cancelled.",
         body={"multipart/form-data": FileForm},
         parameters=(
             header("Location", "Address of the analysis, unless it was refused.", (200, 202)),

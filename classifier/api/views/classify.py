@@ -30,11 +30,11 @@ from ml.legacy_response import answer, sound_of
 NAME = "classify"
 LOOK_EVERY_S = 0.1
 # Of a web process' eight threads at most this many wait; the others keep answering.
-MOST_WAITING = 4
+MAX_WAITING = 4
 # What goes wrong here and not in the file.
-OUR_FAULTS = {"crashed", "file_missing", "not_listened", "checkpoint_missing"}
+OUR_FAULTS = {"crashed", "file_missing", "inference_unavailable", "checkpoint_missing"}
 
-_waiting = threading.BoundedSemaphore(MOST_WAITING)
+_waiting = threading.BoundedSemaphore(MAX_WAITING)
 
 
 class ClassifyView(ApiView):
@@ -106,12 +106,12 @@ def _answer(analysis: Analysis) -> dict[str, Any]:
         status = 500 if ours else 400
         raise Refused(analysis.error_code, analysis.error_detail, analysis.error_hint, status)
     folder = storage.analysis_folder(analysis.pk, analysis.token)
-    scope = analysis.scope
+    render_metadata = analysis.render_metadata
     spectrogram = (folder / storage.SPECTROGRAM).read_bytes()
     return answer(
         analysis.predictions,
         dict(map_archive.values(folder / storage.MAPS, analysis.maps)),
-        map_archive.cells(spectrogram, scope["low_db"], scope["high_db"]),
+        map_archive.cells(spectrogram, render_metadata["low_db"], render_metadata["high_db"]),
         json.loads((folder / storage.PEAKS).read_text()),
         analysis.clip.duration_s,
     )

@@ -1,4 +1,4 @@
-"""Studies: ask for a closer look at an analysis, and see how it goes."""
+"""Inspections: ask for an inspection at an analysis, and see how it goes."""
 
 from uuid import UUID
 
@@ -10,10 +10,10 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from classifier.api.schema import header, operation
-from classifier.api.serializers.inspections import NewStudy, StudyDetail
+from classifier.api.serializers.inspections import InspectionDetail, NewInspection
 from classifier.api.views.analyses import one_analysis
 from classifier.api.views.base import ApiView, accepted
-from classifier.models import Study, StudyState
+from classifier.models import Inspection, InspectionState
 from classifier.services import inspections
 
 RETRY_AFTER_S = 1
@@ -24,43 +24,43 @@ class AskView(ApiView):
     working_methods = ("POST",)
 
     @operation(
-        "ask_study",
-        "Look closer at an analysis",
-        {200: StudyDetail, 202: StudyDetail},
-        tag="studies",
+        "ask_inspection",
+        "Inspect an analysis",
+        {200: InspectionDetail, 202: InspectionDetail},
+        tag="inspections",
         words="202: it waits for a worker, or one is at it. 200: it was made before, and here it "
         f"is. It is kept for {inspections.DAYS_KEPT} days after it was last asked for; one that "
         "failed is tried again. An analysis that is not done cannot be looked at: 409, `not_done`.",
-        body=NewStudy,
-        parameters=(header("Location", "Address of the study.", (200, 202)),),
+        body=NewInspection,
+        parameters=(header("Location", "Address of the inspection.", (200, 202)),),
         refusals=(409,),
     )
     def post(self, request: Request, pk: UUID) -> Response:
         analysis = one_analysis(request, pk)
-        form = NewStudy(data=request.data)
+        form = NewInspection(data=request.data)
         form.is_valid(raise_exception=True)
-        study = inspections.ask(analysis, form.question())
-        known = study.state == StudyState.DONE
+        inspection = inspections.ask(analysis, form.question())
+        known = inspection.state == InspectionState.DONE
         return accepted(
-            dict(StudyDetail(study).data),
-            reverse("api_study", args=[study.pk]),
+            dict(InspectionDetail(inspection).data),
+            reverse("api_inspection", args=[inspection.pk]),
             status.HTTP_200_OK if known else status.HTTP_202_ACCEPTED,
         )
 
 
-class StudyView(ApiView):
+class InspectionView(ApiView):
     @operation(
-        "get_study",
-        "Look at a study",
-        {200: StudyDetail},
-        tag="studies",
+        "get_inspection",
+        "Look at a inspection",
+        {200: InspectionDetail},
+        tag="inspections",
         parameters=(header("Retry-After", "Seconds until asking again makes sense.", (200,), int),),
     )
     def get(self, request: Request, pk: UUID) -> Response:
-        study = Study.objects.for_owner(request.user).filter(pk=pk).first()
-        if study is None:
+        inspection = Inspection.objects.for_owner(request.user).filter(pk=pk).first()
+        if inspection is None:
             raise Http404
-        response = Response(StudyDetail(study).data)
-        if study.unfinished:
+        response = Response(InspectionDetail(inspection).data)
+        if inspection.unfinished:
             response["Retry-After"] = str(RETRY_AFTER_S)
         return response

@@ -45,9 +45,9 @@ class Command(BaseCommand):
         if not folder.is_dir():
             raise CommandError(f"{folder} is no folder.")
         paths = list(files_in(folder))
-        if len(paths) > batches.MOST_FILES:
+        if len(paths) > batches.MAX_FILES:
             raise CommandError(
-                f"{folder} holds {len(paths):,} files, a batch at most {batches.MOST_FILES:,}. "
+                f"{folder} holds {len(paths):,} files, a batch at most {batches.MAX_FILES:,}. "
                 "Submit its inner folders one by one."
             )
         try:

@@ -1,7 +1,7 @@
 // What moves on our pages: the drop area, the rows, local times, the theme switch.
 // A result page fills itself by htmx, which reads its own attributes.
 
-const MOST_UPLOADS_AT_ONCE = 3;
+const MAX_UPLOADS_AT_ONCE = 3;
 
 class SonoDrop extends HTMLElement {
   connectedCallback() {
@@ -64,7 +64,7 @@ class SonoDrop extends HTMLElement {
   }
 
   next() {
-    while (this.sending < MOST_UPLOADS_AT_ONCE && this.waiting.length) {
+    while (this.sending < MAX_UPLOADS_AT_ONCE && this.waiting.length) {
       this.sending += 1;
       this.send(this.waiting.shift());
     }

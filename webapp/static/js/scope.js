@@ -1,9 +1,9 @@
-// The scope of a result page: waveform, spectrogram, evidence and maps on one time axis, with one
+// The scope of a result page: waveform, spectrogram, attribution and maps on one time axis, with one
 // playhead, whatever is played.
 
 const SEEK_SHARE = 1 / 50;
 const SHORTEST_LOOP_S = 0.02;
-const WIDEST_PX = 30000;
+const MAX_PX = 30000;
 const DRAG_PX = 4;
 
 class SonoScope extends HTMLElement {
@@ -66,7 +66,7 @@ class SonoScope extends HTMLElement {
     if (opacity) this.on(opacity, "input", () => this.show(this.chosen));
     this.on(document, "change", (event) => {
       if (!event.target.matches("[data-sheet-channel]")) return;
-      const sheet = event.target.closest(".study").querySelector("img[data-sheet]");
+      const sheet = event.target.closest(".inspection").querySelector("img[data-sheet]");
       const { channels } = JSON.parse(sheet.dataset.figures);
       this.layTile(sheet, channels.findIndex(({ number }) => number === event.target.valueAsNumber));
     });
@@ -74,11 +74,11 @@ class SonoScope extends HTMLElement {
       this.on(button, "click", () => this.use(button.dataset.source));
     }
     this.on(this.find("sources"), "keydown", (event) => this.walkSources(event));
-    // A study that is done, by htmx: its sounds join the original.
+    // A inspection that is done, by htmx: its sounds join the original.
     this.on(document, "htmx:after:swap", () => this.adopt());
     this.on(window, "resize", () => this.drawTimeAxis());
     this.drawTimeAxis();
-    if (this.find("evidence")) this.show(1);
+    if (this.find("attribution")) this.show(1);
   }
 
   // --- sound ------------------------------------------------------------------------------
@@ -125,7 +125,7 @@ class SonoScope extends HTMLElement {
     this.querySelector(`[data-source="${this.name}"]`).focus();
   }
 
-  // The sounds of the evidence that is shown, once a worker has made them.
+  // The sounds of the attribution that is shown, once a worker has made them.
   adopt() {
     const done = document.querySelector(`[data-hear="${this.chosen}"] [data-kept]`);
     const url = done?.dataset.kept;
@@ -245,7 +245,7 @@ class SonoScope extends HTMLElement {
 
   setZoom(asked, around = this.time) {
     const travel = this.find("travel");
-    const most = 2 ** Math.max(0, Math.floor(Math.log2(WIDEST_PX / travel.clientWidth)));
+    const most = 2 ** Math.max(0, Math.floor(Math.log2(MAX_PX / travel.clientWidth)));
     const zoom = Math.max(1, Math.min(most, 64, asked));
     if (zoom === this.zoom) return;
     const course = this.find("course");
@@ -286,17 +286,17 @@ class SonoScope extends HTMLElement {
     }
   }
 
-  // --- evidence ---------------------------------------------------------------------------
+  // --- attribution ---------------------------------------------------------------------------
 
   // number: of the answer from 1; 0 hides it.
   show(number) {
-    const layers = [...this.querySelectorAll("[data-evidence]")];
+    const layers = [...this.querySelectorAll("[data-attribution]")];
     if (number > layers.length) return;
     this.chosen = number;
     this.find("picture").classList.toggle("lit", number > 0);
     const opacity = document.querySelector("[data-opacity]");
     for (const layer of layers) {
-      layer.hidden = Number(layer.dataset.evidence) !== number;
+      layer.hidden = Number(layer.dataset.attribution) !== number;
       this.place(layer);
       layer.style.opacity = opacity.value / 100;
     }
@@ -305,7 +305,7 @@ class SonoScope extends HTMLElement {
     }
     for (const block of document.querySelectorAll("[data-hear]")) block.hidden = Number(block.dataset.hear) !== number;
     document.querySelector("[data-opacity-row]").hidden = !number;
-    document.querySelector("[data-evidence-words]").hidden = Boolean(number);
+    document.querySelector("[data-attribution-words]").hidden = Boolean(number);
     this.adopt();
   }
 

@@ -161,7 +161,7 @@ def test_answers_do_not_depend_on_the_size_of_the_batch(log_mel: LogMel, samples
     run = loop.start(RECIPE, 2, 2, CPU)
     rows = torch.tensor([6, 1, 3])
     one, other = (
-        loop.answers(run.model, log_mel, samples, rows, Recipe(batch=batch), "fp32")
+        loop.predict(run.model, log_mel, samples, rows, Recipe(batch=batch), "fp32")
         for batch in (1, 8)
     )
     assert one.shape == (3, 2)
@@ -248,6 +248,6 @@ def test_a_measurement_that_is_not_finite_is_computed_again_in_fp32(
     log_mel: LogMel, samples: Tensor
 ) -> None:
     run = loop.start(RECIPE, 2, 2, CPU)
-    exact = loop.answers(run.model, log_mel, samples, ROWS, RECIPE, "fp32")
+    exact = loop.predict(run.model, log_mel, samples, ROWS, RECIPE, "fp32")
     fail_at(run, set(range(99)), float("nan"), only_bf16=True)
-    assert torch.equal(loop.answers(run.model, log_mel, samples, ROWS, RECIPE, "bf16"), exact)
+    assert torch.equal(loop.predict(run.model, log_mel, samples, ROWS, RECIPE, "bf16"), exact)

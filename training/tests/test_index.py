@@ -160,7 +160,7 @@ def test_without_folds_a_csv_file_is_split_by_its_sources(tmp_path: Path) -> Non
         (("filename,category,fold", "a.wav,cat,1", "b.wav,dog,"), "b.wav has none"),
     ],
 )
-def test_a_csv_file_with_a_fault_is_told_where(
+def test_a_csv_file_with_a_fault_is_reported_where(
     tmp_path: Path, rows: tuple[str, ...], message: str
 ) -> None:
     with pytest.raises(DataError, match=message):

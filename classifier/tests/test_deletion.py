@@ -15,7 +15,15 @@ from django.utils import timezone
 from pytest_django import Settings
 
 from classifier import storage
-from classifier.models import Analysis, Batch, Clip, State, Study, StudyKind, StudyState
+from classifier.models import (
+    Analysis,
+    Batch,
+    Clip,
+    Inspection,
+    InspectionKind,
+    InspectionState,
+    State,
+)
 from classifier.services import account_export, batches, deletion, tokens
 from classifier.services.uploads import accept, accept_once
 
@@ -30,10 +38,16 @@ def heard(owner: User, data: bytes, name: str = "dog.wav") -> Analysis:
     analysis.save()
     Clip.objects.filter(pk=analysis.clip_id).update(format="WAV", duration_s=5.0)
     storage.write_all(storage.analysis_folder(analysis.pk, analysis.token), {"maps.zip": b"maps"})
-    study = Study.objects.create(
-        analysis=analysis, kind=StudyKind.SOUND, window=0, token="s" * 32, state=StudyState.DONE
+    inspection = Inspection.objects.create(
+        analysis=analysis,
+        kind=InspectionKind.SOUND,
+        window=0,
+        token="s" * 32,
+        state=InspectionState.DONE,
     )
-    storage.write_all(storage.study_folder(study.pk, study.token), {"kept.flac": b"kept"})
+    storage.write_all(
+        storage.inspection_folder(inspection.pk, inspection.token), {"kept.flac": b"kept"}
+    )
     return analysis
 
 
@@ -112,17 +126,17 @@ def test_the_download_holds_everything_of_one_person_and_nothing_of_others(
         }
         assert archive.read(f"clips/{analysis.clip_id}.wav") == b"one of anna"
         assert archive.read(f"analyses/{analysis.pk}/maps.zip") == b"maps"
-        assert archive.read(f"studies/{analysis.studies.get().pk}/kept.flac") == b"kept"
-        told = json.loads(archive.read("account.json"))
+        assert archive.read(f"inspections/{analysis.inspections.get().pk}/kept.flac") == b"kept"
+        payload = json.loads(archive.read("account.json"))
     assert {name: len(found) for name, found in rows.items()} == {
         "clips.jsonl": 2,
         "analyses.jsonl": 2,
         "batches.jsonl": 1,
         "batch_files.jsonl": 1,
-        "studies.jsonl": 1,
+        "inspections.jsonl": 1,
     }
-    assert told["username"] == "anna"
-    assert [token["name"] for token in told["tokens"]] == ["garden box"]
+    assert payload["username"] == "anna"
+    assert [token["name"] for token in payload["tokens"]] == ["garden box"]
     assert rows["batch_files.jsonl"][0]["path"] == "a/b.wav"
     assert str(theirs.pk) not in str(rows) and str(theirs.clip_id) not in " ".join(names)
 

@@ -35,7 +35,7 @@ def counting(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Settings:
     return settings
 
 
-def test_a_person_who_asks_too_much_is_told_when_to_come_back(
+def test_a_person_who_asks_too_much_is_reported_when_to_come_back(
     caller: Caller, ben: User, counting: Settings
 ) -> None:
     left = [caller.get("clips/")["X-RateLimit-Remaining"] for _ in range(3)]
@@ -143,23 +143,23 @@ def test_the_page_of_the_api_tells_all_that_the_schema_does(db: None) -> None:
     articles = dict(re.findall(r'<article [^>]*id="(\w+)"(.*?)</article>', page, re.DOTALL))
     for path, methods in described["paths"].items():
         for method, operation in methods.items():
-            told = articles[operation["operationId"]]
-            assert f">{method.upper()}</span> <span>{path}<" in told
+            payload = articles[operation["operationId"]]
+            assert f">{method.upper()}</span> <span>{path}<" in payload
             names = {operation["summary"], *operation["responses"]}
             names |= {one["name"] for one in operation.get("parameters", ())}
             for content in operation.get("requestBody", {}).get("content", {}).values():
                 names |= set(shape_of(described, content["schema"])["properties"])
             for response in operation["responses"].values():
                 names |= set(response.get("headers", {})) - {"Retry-After"}
-            assert [name for name in names if f">{name}<" not in told] == []
+            assert [name for name in names if f">{name}<" not in payload] == []
     answered = {
         name: facts
         for name, facts in described["components"]["schemas"].items()
         if "properties" in facts and not name.endswith("Request")
     }
     for name, facts in answered.items():
-        told = articles[name]
-        assert [field for field in facts["properties"] if f">{field}<" not in told] == []
+        payload = articles[name]
+        assert [field for field in facts["properties"] if f">{field}<" not in payload] == []
     ids = re.findall(r' id="([^"]+)"', page)
     assert len(ids) == len(set(ids))
     assert set(re.findall(r'href="#([^"]+)"', page)) <= set(ids)

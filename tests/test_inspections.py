@@ -1,4 +1,4 @@
-"""Closer looks, from the asking to the files: real broker, worker, database."""
+"""Inspections, from the asking to the files: real broker, worker, database."""
 
 import io
 import zipfile
@@ -19,7 +19,7 @@ from ml.inference import Classifier
 from ml.rendering.png import to_index
 from tests import fixtures
 from tests.checkpoints import usable
-from tests.server import House, Person, wait_for
+from tests.server import Person, Server, wait_for
 
 # A chirp over noise: 12 s, so four windows.
 LONG = fixtures.encode(
@@ -53,36 +53,36 @@ def second_window(classifier: Classifier, tmp_path_factory: pytest.TempPathFacto
 
 def ask(person: Person, analysis: dict[str, Any], **question: Any) -> requests.Response:
     return requests.post(
-        f"{person.house.url}/api/v1/analyses/{analysis['id']}/studies/",
+        f"{person.server.url}/api/v1/analyses/{analysis['id']}/inspections/",
         headers=person.headers,
         json=question,
         timeout=30,
     )
 
 
-def look(person: Person, analysis: dict[str, Any], **question: Any) -> dict[str, Any]:
+def explain(person: Person, analysis: dict[str, Any], **question: Any) -> dict[str, Any]:
     """Ask, and wait until it is done."""
     answer = ask(person, analysis, **question)
     assert answer.status_code == 202, answer.text
-    told = person.wait(answer.headers["Location"])
-    assert told["state"] == "done", told["error"]
-    return told
+    payload = person.wait(answer.headers["Location"])
+    assert payload["state"] == "done", payload["error"]
+    return payload
 
 
-def folders_of(house: House, study: dict[str, Any]) -> list[Path]:
-    return list((house.data / "media" / "studies").glob(f"*/{study['id']}-*"))
+def folders_of(server: Server, inspection: dict[str, Any]) -> list[Path]:
+    return list((server.data / "media" / "inspections").glob(f"*/{inspection['id']}-*"))
 
 
-def sounds_of(person: Person, study: dict[str, Any]) -> tuple[list[Any], int]:
+def sounds_of(person: Person, inspection: dict[str, Any]) -> tuple[list[Any], int]:
     """kept and rest as they were before they were made as loud as the original."""
     sounds = []
     for part in ("kept", "rest"):
-        answer = person.get(study["files"][f"{part}.flac"])
+        answer = person.get(inspection["files"][f"{part}.flac"])
         assert answer.headers["Content-Type"] == "audio/flac"
         samples, rate = soundfile.read(io.BytesIO(answer.content), dtype="float32")
         assert samples.ndim == 1
         assert soundfile.info(io.BytesIO(answer.content)).subtype == "PCM_16"
-        sounds.append(samples / study["figures"][f"{part}_gain"])
+        sounds.append(samples / inspection["figures"][f"{part}_gain"])
     return sounds, rate
 
 
@@ -90,38 +90,38 @@ def test_a_sound_comes_apart_into_what_spoke_and_the_rest(
     anna: Person, heard: dict, classifier: Classifier, second_window: Any
 ) -> None:
     label = heard["predictions"][0]["class"]
-    study = look(anna, heard, kind="sound", window=1, label=label)
-    figures = study["figures"]
+    inspection = explain(anna, heard, kind="sound", window=1, label=label)
+    figures = inspection["figures"]
     assert figures["start_s"] == SECOND_START_S
-    (kept, rest), rate = sounds_of(anna, study)
+    (kept, rest), rate = sounds_of(anna, inspection)
     assert rate == classifier.info.features.sample_rate
     assert len(kept) == len(rest) == len(second_window)
     # Two roundings to 16 bits, as loud as the files are.
     rounding = (1 / figures["kept_gain"] + 1 / figures["rest_gain"]) / 2**15
     assert np.abs(kept + rest - second_window).max() <= rounding
     asked = classifier.info.classes.index(label)
-    evidence = torch.from_numpy(classifier.look([second_window], [[asked]])[0].evidence)
+    attribution = torch.from_numpy(classifier.explain([second_window], [[asked]])[0].attribution)
     parts = Masking(classifier.log_mel).split(
-        torch.from_numpy(second_window)[None], audible(evidence)
+        torch.from_numpy(second_window)[None], audible(attribution)
     )
     exact = [parts.kept[0].numpy(), parts.rest[0].numpy()]
     for wanted, sound in zip(exact, (kept, rest), strict=True):
         assert np.abs(wanted - sound).max() <= rounding + 1e-3
     # Of the exact ones: between their cells is silence, and 16 bits put a hiss there.
-    answers = classifier.answers([second_window, *exact])
+    answers = classifier.predict([second_window, *exact])
     for name, answer in zip(("original", "kept", "rest"), answers, strict=True):
         assert figures[name] == pytest.approx(float(answer.probabilities[asked]), abs=0.02), name
-    picture = Image.open(io.BytesIO(anna.get(study["files"]["evidence.png"]).content))
+    picture = Image.open(io.BytesIO(anna.get(inspection["files"]["attribution.png"]).content))
     assert [picture.height, picture.width] == figures["shape"]
-    part = anna.get(study["files"]["kept.flac"], Range="bytes=0-3")
+    part = anna.get(inspection["files"]["kept.flac"], Range="bytes=0-3")
     assert (part.status_code, part.content) == (206, b"fLaC")
 
 
 def test_a_short_sound_stays_as_long_as_it_is(anna: Person) -> None:
     short = anna.wait(anna.submit("short.wav", SHORT, again=True))
     label = short["predictions"][0]["class"]
-    study = look(anna, short, kind="sound", label=label)
-    (kept, rest), rate = sounds_of(anna, study)
+    inspection = explain(anna, short, kind="sound", label=label)
+    (kept, rest), rate = sounds_of(anna, inspection)
     assert len(kept) == len(rest) == 2 * rate
 
 
@@ -129,8 +129,8 @@ def test_a_short_sound_stays_as_long_as_it_is(anna: Person) -> None:
 def test_all_channels_of_a_map_are_the_models_own(
     anna: Person, heard: dict, classifier: Classifier, second_window: Any, name: str
 ) -> None:
-    study = look(anna, heard, kind="channels", window=1, map=name)
-    figures, files = study["figures"], study["files"]
+    inspection = explain(anna, heard, kind="channels", window=1, map=name)
+    figures, files = inspection["figures"], inspection["files"]
     answer = classifier.info.classes.index(heard["predictions"][0]["class"])
     expected = classifier.channels(second_window, name, answer)
     values = np.load(io.BytesIO(anna.get(files["channels.npy"]).content), allow_pickle=False)
@@ -143,9 +143,9 @@ def test_all_channels_of_a_map_are_the_models_own(
     numbers = [channel["number"] for channel in figures["channels"]]
     assert sorted(numbers) == list(range(len(values)))
     if name == "layer2":
-        spoke = [channel["share"] for channel in figures["channels"]]
+        spoke = [channel["contribution"] for channel in figures["channels"]]
         assert spoke == sorted(spoke, reverse=True)
-        assert figures["ordered_by"] == "share"
+        assert figures["ordered_by"] == "contribution"
     else:
         assert numbers == sorted(numbers)
     sheet = np.asarray(Image.open(io.BytesIO(anna.get(files["sheet.png"]).content)))
@@ -162,40 +162,40 @@ def test_all_channels_of_a_map_are_the_models_own(
 def test_another_window_of_a_long_clip_is_drawn(
     anna: Person, heard: dict, classifier: Classifier, second_window: Any
 ) -> None:
-    study = look(anna, heard, kind="window", window=1)
-    figures = study["figures"]
-    (result,) = classifier.answers([second_window])
+    inspection = explain(anna, heard, kind="window", window=1)
+    figures = inspection["figures"]
+    (result,) = classifier.predict([second_window])
     best = classifier.predictions(result.probabilities)[0]
     assert figures["predictions"][0]["class"] == best.label
     assert figures["predictions"][0]["confidence"] == pytest.approx(best.confidence, abs=0.02)
-    labels = [evidence["label"] for evidence in figures["inside"]["evidence"]]
+    labels = [attribution["label"] for attribution in figures["activations"]["attribution"]]
     assert labels == [p["class"] for p in heard["predictions"][:5]]
-    inside = classifier.look([second_window], [[0]])[0]
+    activations = classifier.explain([second_window], [[0]])[0]
     for facts in figures["maps"]:
-        png = anna.get(study["files"][f"maps/{facts['name']}.png"])
+        png = anna.get(inspection["files"][f"maps/{facts['name']}.png"])
         assert png.headers["Content-Type"] == "image/png"
         drawn = np.flipud(np.asarray(Image.open(io.BytesIO(png.content))))
-        mean = inside.maps[facts["name"]].mean
+        mean = activations.maps[facts["name"]].mean
         expected = to_index(mean, float(mean.min()), float(mean.max()))
         assert np.abs(drawn.astype(int) - expected).max() <= 3, facts["name"]
-    for name in ("evidence.0", "layer4.top0", "pooled"):
-        answer = anna.get(study["files"][f"maps/{name}.png"])
+    for name in ("attribution.0", "layer4.top0", "pooled"):
+        answer = anna.get(inspection["files"][f"maps/{name}.png"])
         assert (answer.status_code, answer.content[:4]) == (200, b"\x89PNG"), name
-    pack = zipfile.ZipFile(io.BytesIO(anna.get(study["files"]["maps.zip"]).content))
+    pack = zipfile.ZipFile(io.BytesIO(anna.get(inspection["files"]["maps.zip"]).content))
     named = {f"maps/{name}" for name in pack.namelist()} - {"maps/index.json"}
-    assert named == set(study["files"]) - {"maps.zip"}
+    assert named == set(inspection["files"]) - {"maps.zip"}
 
 
 def test_asking_twice_is_one_row_and_one_set_of_files(
-    house: House, anna: Person, heard: dict
+    server: Server, anna: Person, heard: dict
 ) -> None:
-    study = look(anna, heard, kind="window", window=2)
-    (folder,) = folders_of(house, study)
+    inspection = explain(anna, heard, kind="window", window=2)
+    (folder,) = folders_of(server, inspection)
     again = ask(anna, heard, kind="window", window=2)
-    assert (again.status_code, again.json()) == (200, study)
-    page = anna.post_page(f"/analyses/{heard['id']}/studies/", kind="window", window="2")
-    assert (page.status_code, f'data-study="{study["id"]}"' in page.text) == (200, True)
-    assert folders_of(house, study) == [folder]
+    assert (again.status_code, again.json()) == (200, inspection)
+    page = anna.post_page(f"/analyses/{heard['id']}/inspections/", kind="window", window="2")
+    assert (page.status_code, f'data-inspection="{inspection["id"]}"' in page.text) == (200, True)
+    assert folders_of(server, inspection) == [folder]
 
 
 def test_an_unfinished_or_failed_analysis_cannot_be_looked_at(anna: Person) -> None:
@@ -205,20 +205,20 @@ def test_an_unfinished_or_failed_analysis_cannot_be_looked_at(anna: Person) -> N
 
 
 def test_for_a_stranger_there_is_nothing(anna: Person, ben: Person, heard: dict) -> None:
-    study = look(anna, heard, kind="window", window=3)
+    inspection = explain(anna, heard, kind="window", window=3)
     assert ask(ben, heard, kind="window", window=3).status_code == 404
-    addresses = [f"/api/v1/studies/{study['id']}/", *study["files"].values()]
+    addresses = [f"/api/v1/inspections/{inspection['id']}/", *inspection["files"].values()]
     assert {ben.get(address).status_code for address in addresses} == {404}
-    assert ben.page(f"/studies/{study['id']}/part/").status_code == 404
-    answer = ben.post_page(f"/analyses/{heard['id']}/studies/", kind="window", window="3")
+    assert ben.page(f"/inspections/{inspection['id']}/part/").status_code == 404
+    answer = ben.post_page(f"/analyses/{heard['id']}/inspections/", kind="window", window="3")
     assert answer.status_code == 404
 
 
-def test_a_missing_checkpoint_fails_it_with_a_reason(house: House, anna: Person) -> None:
-    path = usable(house.data / "checkpoints" / "passing.safetensors", temperature=2.0)
+def test_a_missing_checkpoint_fails_it_with_a_reason(server: Server, anna: Person) -> None:
+    path = usable(server.data / "checkpoints" / "passing.safetensors", temperature=2.0)
     try:
         sent = requests.post(
-            f"{house.url}/api/v1/clips/",
+            f"{server.url}/api/v1/clips/",
             headers=anna.headers,
             data={"checkpoint": "passing"},
             files={"file": ("x.wav", SHORT)},
@@ -228,42 +228,44 @@ def test_a_missing_checkpoint_fails_it_with_a_reason(house: House, anna: Person)
     finally:
         path.unlink()
     answer = ask(anna, heard, kind="window")
-    study = anna.wait(answer.headers["Location"])
-    assert (study["state"], study["error"]["code"]) == ("failed", "checkpoint_missing")
-    assert "passing@" in study["error"]["detail"]
+    inspection = anna.wait(answer.headers["Location"])
+    assert (inspection["state"], inspection["error"]["code"]) == ("failed", "checkpoint_missing")
+    assert "passing@" in inspection["error"]["detail"]
 
 
-def test_a_killed_worker_and_a_wiped_broker_lose_none(house: House) -> None:
-    person = house.person()
+def test_a_killed_worker_and_a_wiped_broker_lose_none(server: Server) -> None:
+    person = server.person()
     heard = person.wait(person.submit("long.flac", LONG))
-    house.kill("worker")
+    server.kill("worker")
     asked = [
         ask(person, heard, kind="channels", window=window, map=name).headers["Location"]
         for name in ("layer4.block0.conv", "layer4.block0.relu")
         for window in range(4)
     ]
-    house.broker().flushdb()
-    house.start("worker")
+    server.broker().flushdb()
+    server.start("worker")
 
     def states() -> list[str]:
         return [person.get(address).json()["state"] for address in asked]
 
     wait_for(lambda: "running" in states(), 60, "a claim", every_s=0.02)
-    house.kill("worker")
+    server.kill("worker")
     assert {"queued", "running"} & set(states())
-    house.start("worker")
+    server.start("worker")
     for address in asked:
-        study = person.wait(address, limit_s=120)
-        assert study["state"] == "done", study["error"]
+        inspection = person.wait(address, limit_s=120)
+        assert inspection["state"] == "done", inspection["error"]
         # What a killed worker left is an orphan until the sweep, but the row names one folder.
-        assert person.get(study["files"]["channels.npy"]).content[:6] == b"\x93NUMPY"
+        assert person.get(inspection["files"]["channels.npy"]).content[:6] == b"\x93NUMPY"
 
 
-def test_deleting_the_clip_removes_its_studies_and_their_files(house: House, anna: Person) -> None:
+def test_deleting_the_clip_removes_its_inspections_and_their_files(
+    server: Server, anna: Person
+) -> None:
     short = anna.wait(anna.submit("short.wav", SHORT, again=True))
-    study = look(anna, short, kind="channels", map="conv1")
-    assert len(folders_of(house, study)) == 1
+    inspection = explain(anna, short, kind="channels", map="conv1")
+    assert len(folders_of(server, inspection)) == 1
     anna.post_page(f"/clips/{short['clip']}/delete/")
-    assert folders_of(house, study) == []
-    assert anna.get(f"/api/v1/studies/{study['id']}/").status_code == 404
-    assert anna.get(study["files"]["sheet.png"]).status_code == 404
+    assert folders_of(server, inspection) == []
+    assert anna.get(f"/api/v1/inspections/{inspection['id']}/").status_code == 404
+    assert anna.get(inspection["files"]["sheet.png"]).status_code == 404

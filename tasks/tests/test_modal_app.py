@@ -15,7 +15,7 @@ from ml import checkpoint
 from ml.audio.decode import read
 from ml.inference import Classifier
 from ml.model import map_names
-from tasks.modal_app import Ears
+from tasks.modal_app import InferenceService
 from tests import fixtures
 
 SOUND = fixtures.encode(
@@ -24,7 +24,7 @@ SOUND = fixtures.encode(
 
 
 def classify(question: dict[str, Any]) -> Any:
-    ears: Any = Ears()
+    ears: Any = InferenceService()
     return ears.classify.local(question)
 
 
@@ -75,7 +75,7 @@ def test_it_answers_as_the_visualizer_did(tmp_path: Path) -> None:
     assert answer["predictions"][0]["class"] == best.label
     assert answer["predictions"][0]["confidence"] == pytest.approx(best.confidence, abs=2e-3)
     values = np.array(answer["visualization"]["layer4"]["values"])
-    np.testing.assert_allclose(values, result.inside.maps["layer4"].mean, atol=1e-3)
+    np.testing.assert_allclose(values, result.activations.maps["layer4"].mean, atol=1e-3)
     decibels = np.array(answer["input_spectrogram"]["values"])
     expected = classifier.spectrogram(waveform)
     np.testing.assert_allclose(decibels, np.maximum(expected, expected.max() - 80), atol=0.006)

@@ -12,7 +12,7 @@ from PIL import Image
 
 from classifier.services import map_archive
 from ml import checkpoint
-from ml.explain.activations import Inside
+from ml.explain.activations import Activations
 from ml.inference import Classifier
 from ml.model import STAGES, map_names
 from ml.rendering.png import OVERLAY_LEVELS
@@ -26,13 +26,13 @@ def classifier() -> Classifier:
 
 
 @pytest.fixture(scope="module")
-def inside(classifier: Classifier) -> Inside:
-    return classifier.classify([fixtures.chirp(300, 5000, 5.0)])[0].inside
+def activations(classifier: Classifier) -> Activations:
+    return classifier.classify([fixtures.chirp(300, 5000, 5.0)])[0].activations
 
 
 @pytest.fixture(scope="module")
-def packed(classifier: Classifier, inside: Inside) -> Pack:
-    return pack(inside, classifier.info.classes)
+def packed(classifier: Classifier, activations: Activations) -> Pack:
+    return pack(activations, classifier.info.classes)
 
 
 @pytest.fixture
@@ -43,22 +43,22 @@ def path(packed: Pack, tmp_path: Path) -> Path:
 
 
 def test_every_map_is_read_back_as_near_as_its_colours_tell(
-    inside: Inside, packed: Pack, path: Path
+    activations: Activations, packed: Pack, path: Path
 ) -> None:
     found = dict(map_archive.values(path, packed.maps))
     assert tuple(found) == map_names()
     for name, cells in found.items():
-        mean = inside.maps[name].mean
+        mean = activations.maps[name].mean
         step = (mean.max() - mean.min()) / 255
         assert np.abs(cells - mean).max() <= step / 2 + 1e-4, name
 
 
 def test_the_strongest_channels_are_pictures_of_their_own(
-    inside: Inside, packed: Pack, path: Path
+    activations: Activations, packed: Pack, path: Path
 ) -> None:
     for stage in STAGES:
         for rank, (channel, facts) in enumerate(
-            zip(inside.strongest[stage], packed.facts["strongest"][stage], strict=True)
+            zip(activations.strongest[stage], packed.facts["strongest"][stage], strict=True)
         ):
             png = map_archive.picture(path, packed.maps, f"{stage}.top{rank}")
             assert png is not None
@@ -66,38 +66,40 @@ def test_the_strongest_channels_are_pictures_of_their_own(
             assert facts["number"] == channel.number
             assert np.abs(cells - channel.values).max() <= (facts["high"] - facts["low"]) / 255
     assert (
-        map_archive.picture(path, packed.maps, f"layer4.top{len(inside.strongest['layer4'])}")
+        map_archive.picture(path, packed.maps, f"layer4.top{len(activations.strongest['layer4'])}")
         is None
     )
 
 
-def test_evidence_is_clear_where_nothing_spoke(inside: Inside, packed: Pack, path: Path) -> None:
-    assert [one["label"] for one in packed.facts["evidence"]] == [
-        Classifier.load(checkpoint.SHIPPED).info.classes[number] for number in inside.classes
+def test_attribution_is_clear_where_nothing_spoke(
+    activations: Activations, packed: Pack, path: Path
+) -> None:
+    assert [one["label"] for one in packed.facts["attribution"]] == [
+        Classifier.load(checkpoint.SHIPPED).info.classes[number] for number in activations.classes
     ]
-    for rank, values in enumerate(inside.evidence):
-        png = map_archive.picture(path, packed.maps, f"evidence.{rank}")
+    for rank, values in enumerate(activations.attribution):
+        png = map_archive.picture(path, packed.maps, f"attribution.{rank}")
         assert png is not None
         opacity = np.asarray(Image.open(io.BytesIO(png)).convert("RGBA"))[:, :, 3] / 255
         assert np.abs(np.flipud(opacity) - values).max() <= 0.5 / (OVERLAY_LEVELS - 1) + 0.01
 
 
 def test_the_pooled_values_stand_in_the_order_of_their_channels(
-    inside: Inside, packed: Pack, path: Path
+    activations: Activations, packed: Pack, path: Path
 ) -> None:
     png = map_archive.picture(path, packed.maps, "pooled")
     assert png is not None
     facts = packed.facts["pooled"]
     index = np.asarray(Image.open(io.BytesIO(png))).ravel()
     values = facts["low"] + index / 255 * (facts["high"] - facts["low"])
-    assert np.abs(values - inside.pooled).max() <= (facts["high"] - facts["low"]) / 255
+    assert np.abs(values - activations.pooled).max() <= (facts["high"] - facts["low"]) / 255
 
 
 def test_a_person_gets_every_picture_by_its_name(packed: Pack, path: Path) -> None:
     whole = zipfile.ZipFile(io.BytesIO(map_archive.as_zip(path, packed.maps, packed.facts)))
     names = set(whole.namelist())
     assert {f"{name}.png" for name in map_names()} < names
-    assert {"layer3.top0.png", "evidence.4.png", "pooled.png", "index.json"} < names
+    assert {"layer3.top0.png", "attribution.4.png", "pooled.png", "index.json"} < names
     assert json.loads(whole.read("index.json"))["maps"][-1]["channels"] == 512
 
 
@@ -107,5 +109,5 @@ def test_other_names_are_no_pictures(packed: Pack, path: Path, name: str) -> Non
 
 
 def test_a_noisy_clip_stays_within_its_bytes(classifier: Classifier) -> None:
-    noise = classifier.classify([fixtures.noise(5.0, level=0.3)])[0].inside
+    noise = classifier.classify([fixtures.noise(5.0, level=0.3)])[0].activations
     assert len(pack(noise, classifier.info.classes).data) < 90_000

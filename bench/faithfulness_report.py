@@ -1,4 +1,4 @@
-"""The figures of bench.faithfulness as a table and a picture for docs/evidence.md."""
+"""The figures of bench.faithfulness as a table and a picture for docs/attribution.md."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -7,45 +7,46 @@ from typing import Any
 from PIL import Image, ImageDraw, ImageFont
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
-PAPER, PICTURE = DOCS / "evidence.md", DOCS / "faithfulness.png"
+PAPER, PICTURE = DOCS / "attribution.md", DOCS / "faithfulness.png"
 BEGIN, END = "<!-- measured -->", "<!-- /measured -->"
 COLOURS = ((213, 94, 0), (0, 114, 178), (0, 158, 115), (204, 121, 167), (86, 180, 233))
 INK, FAINT, WHITE = (24, 20, 40), (196, 192, 204), (255, 255, 255)
 LEFT, TOP, SIDE, GAP = 70, 60, 380, 90
 
 
-def write(told: dict[str, Any]) -> None:
+def write(payload: dict[str, Any]) -> None:
     text = PAPER.read_text()
     before, after = text.partition(BEGIN)[0], text.partition(END)[2]
-    PAPER.write_text(f"{before}{BEGIN}\n{table(told)}\n{END}{after}")
-    picture(told).quantize(64).save(PICTURE, optimize=True)
+    PAPER.write_text(f"{before}{BEGIN}\n{table(payload)}\n{END}{after}")
+    picture(payload).quantize(64).save(PICTURE, optimize=True)
 
 
-def table(told: dict[str, Any]) -> str:
+def table(payload: dict[str, Any]) -> str:
     """Markdown."""
-    bar = told["shares"].index(0.2)
-    seen = ", ".join(map(str, told["folds seen"]))
+    bar = payload["shares"].index(0.2)
+    seen = ", ".join(map(str, payload["folds seen"]))
     rows = [
-        f"Weights `{told['checkpoint']}` (folds seen: {seen}); {told['clips']} clips of fold "
-        f"{told['fold']}, {told['clips without silence']} of them without long digital silence; "
-        f"one thread of an {told['machine']}. The answer's probability is "
-        f"{told['before']:.3f} on average before anything is changed.",
+        f"Weights `{payload['checkpoint']}` (folds seen: {seen}); {payload['clips']} clips of fold "
+        f"{payload['fold']}, {payload['clips without silence']} of them without long digital"
+        f" silence; "
+        f"one thread of an {payload['machine']}. The answer's probability is "
+        f"{payload['before']:.3f} on average before anything is changed.",
         "",
         "| method | 20 % removed | only 20 % kept | removing: does more than blocks, than moved "
-        "| keeping: does more than blocks, than moved | evidence in its own half "
+        "| keeping: does more than blocks, than moved | attribution in its own half "
         "| processor ms a map |",
         "|---|---|---|---|---|---|---|",
     ]
-    for name, one in told["methods"].items():
+    for name, one in payload["methods"].items():
         won = [
             " · ".join(percent(one[what][control]["all"]) for control in ("blocks", "moved"))
             for what in ("removing does more", "keeping does more")
         ]
         rows.append(
             f"| {name} | {one['rest'][bar]:.3f} | {one['kept'][bar]:.3f} | {won[0]} | {won[1]} "
-            f"| {percent(told['in own half'][name])} | {one['milliseconds']:.0f} |"
+            f"| {percent(payload['in own half'][name])} | {one['milliseconds']:.0f} |"
         )
-    blocks = told["random blocks"]
+    blocks = payload["random blocks"]
     rows += [
         f"| random blocks | {blocks['rest'][bar]:.3f} | {blocks['kept'][bar]:.3f} | | | | |",
         "",
@@ -54,7 +55,7 @@ def table(told: dict[str, Any]) -> str:
         "| clips | removing does more | keeping does more |",
         "|---|---|---|",
     ]
-    first = told["methods"]["evidence"]
+    first = payload["methods"]["attribution"]
     names = {
         "all": "all",
         "chosen with": "the first 80, with which the method was chosen",
@@ -67,12 +68,12 @@ def table(told: dict[str, Any]) -> str:
             for what in ("removing does more", "keeping does more")
         ]
         rows.append(f"| {name} | {won[0]} | {won[1]} |")
-    played = told["played"]
+    played = payload["played"]
     rows += [
         "",
         f"What is played (soft edges, {percent(played['mean of the mask'])} of the cells by "
-        f"weight): the evidence alone keeps {played['kept']:.3f}, the rest "
-        f"{played['rest']:.3f}. The evidence keeps more than half of the probability in "
+        f"weight): the attribution alone keeps {played['kept']:.3f}, the rest "
+        f"{played['rest']:.3f}. The attribution keeps more than half of the probability in "
         f"{percent(played['kept keeps half'])} of the clips, the rest loses more than half in "
         f"{percent(played['rest loses half'])}.",
         "",
@@ -86,19 +87,19 @@ def percent(value: float | None) -> str:
     return "–" if value is None else f"{100 * value:.1f} %"
 
 
-def picture(told: dict[str, Any]) -> Image.Image:
+def picture(payload: dict[str, Any]) -> Image.Image:
     """Two diagrams: the answer's probability by what was removed, and by what was kept alone."""
-    named = {**told["methods"], "random blocks": told["random blocks"]}
+    named = {**payload["methods"], "random blocks": payload["random blocks"]}
     image = Image.new("RGB", (LEFT + 2 * SIDE + GAP + 30, TOP + SIDE + 62 + 20 * len(named)), WHITE)
     pen = ImageDraw.Draw(image)
-    ends = {"rest": (told["before"], 0.0), "kept": (0.0, told["before"])}
+    ends = {"rest": (payload["before"], 0.0), "kept": (0.0, payload["before"])}
     titles = {"rest": "what spoke most is removed", "kept": "only what spoke most is kept"}
     for place, what in enumerate(("rest", "kept")):
         left = LEFT + place * (SIDE + GAP)
-        _frame(pen, left, titles[what], told["before"])
+        _frame(pen, left, titles[what], payload["before"])
         for number, (name, one) in enumerate(named.items()):
-            shares, values = [0.0, *told["shares"]], [ends[what][0], *one[what]]
-            _curve(pen, left, shares, values, number, len(named), name == "evidence")
+            shares, values = [0.0, *payload["shares"]], [ends[what][0], *one[what]]
+            _curve(pen, left, shares, values, number, len(named), name == "attribution")
     for number, name in enumerate(named):
         y = TOP + SIDE + 66 + 20 * number
         pen.line((LEFT, y, LEFT + 30, y), _colour(number, len(named)), 5 if number == 0 else 2)
