@@ -51,7 +51,9 @@ def test_a_clip_hardly_longer_than_a_window_shows_no_windows() -> None:
 )
 def test_a_window_that_is_not_there_is_the_one_that_speaks_most(asked: str, window: int) -> None:
     heard = windows("rain", "rain", "dog", "dog")
-    assert result_layout.window_of(payload(window_predictions=heard, shown_window=1), asked) == window
+    assert (
+        result_layout.window_of(payload(window_predictions=heard, shown_window=1), asked) == window
+    )
 
 
 def test_an_analysis_from_before_there_was_attribution_still_has_a_page() -> None:
