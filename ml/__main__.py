@@ -69,9 +69,7 @@ def as_json(file: str, outcome: Outcome, identity: str) -> str:
             "file": file,
             "duration_s": round(sound.duration_s, 3),
             "sample_rate": sound.source_rate_hz,
-            "predictions": [
-                {"class": p.label, "confidence": round(p.confidence, 6)} for p in predictions
-            ],
+            "predictions": [prediction.to_plain() for prediction in predictions],
             "checkpoint": identity,
         }
     )

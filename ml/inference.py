@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -81,6 +81,9 @@ class Prediction:
     label: str
     confidence: float
 
+    def to_plain(self) -> dict[str, Any]:
+        return {"class": self.label, "confidence": round(self.confidence, 6)}
+
 
 def window_starts(samples: int, window: int, hop: int) -> list[int]:
     """First samples of half-overlapping windows; the last one ends with the clip.
@@ -121,13 +124,11 @@ class BaseClassifier(ABC):
         self.log_mel = LogMel(info.features).to(device)
 
     @abstractmethod
-    def classify(
-        self, waveforms: Sequence[Array], on_chunk: Callable[[], None] = lambda: None
-    ) -> list[Result]:
+    def classify(self, waveforms: Sequence[Array]) -> list[Result]:
         """waveforms: (samples,) float32 in [-1, 1] at `info.features.sample_rate` Hz, any lengths.
 
-        `on_chunk` is called now and then, to show that the work goes on. A clip's result does
-        not depend on its neighbours, up to the rounding of the precision in use.
+        A clip's result does not depend on its neighbours, up to the rounding of the precision in
+        use.
         """
 
     def predictions(self, probabilities: Array) -> list[Prediction]:
@@ -195,16 +196,13 @@ class Classifier(BaseClassifier):
         model = checkpoint.load_model(path, info)
         return cls(model, info, checkpoint.identity(path), device, precision, on_recomputed)
 
-    def classify(
-        self, waveforms: Sequence[Array], on_chunk: Callable[[], None] = lambda: None
-    ) -> list[Result]:
-        """`on_chunk` is called after each pass."""
-        predict = self.predict(waveforms, on_chunk)
+    def classify(self, waveforms: Sequence[Array]) -> list[Result]:
+        predict = self.predict(waveforms)
         shown = [
             self._window(waveform, answer.window_starts_s[answer.shown_window])
             for waveform, answer in zip(waveforms, predict, strict=True)
         ]
-        activations = self.explain(shown, [answer.top for answer in predict], on_chunk)
+        activations = self.explain(shown, [answer.top for answer in predict])
         return [
             Result(
                 answer.probabilities,
@@ -216,9 +214,7 @@ class Classifier(BaseClassifier):
             for answer, activations in zip(predict, activations, strict=True)
         ]
 
-    def predict(
-        self, waveforms: Sequence[Array], on_chunk: Callable[[], None] = lambda: None
-    ) -> list[ClipPrediction]:
+    def predict(self, waveforms: Sequence[Array]) -> list[ClipPrediction]:
         """As `classify`, with nothing looked into: a fraction of the work."""
         features = self.info.features
         starts = [
@@ -229,7 +225,7 @@ class Classifier(BaseClassifier):
             for waveform, its_starts in zip(waveforms, starts, strict=True)
             for start in its_starts
         ]
-        rows = iter(self._in_chunks(windows, self._probabilities, on_chunk))
+        rows = iter(self._in_chunks(windows, self._probabilities))
         found = []
         for its_starts in starts:
             stacked = np.stack(list(islice(rows, len(its_starts))))
@@ -241,10 +237,7 @@ class Classifier(BaseClassifier):
         return found
 
     def explain(
-        self,
-        windows: Sequence[Array],
-        classes: Sequence[Sequence[int]],
-        on_chunk: Callable[[], None] = lambda: None,
+        self, windows: Sequence[Array], classes: Sequence[Sequence[int]]
     ) -> list[Activations]:
         """windows: (samples,) each, at most a window long · classes: whose attribution is wanted in
         each, the most interesting first; equally many for all."""
@@ -256,7 +249,7 @@ class Classifier(BaseClassifier):
             silence = self.info.features.silence
             return explain(self.model, pictures, silence, asked[list(rows)], precision)
 
-        return self._in_chunks(windows, into, on_chunk)
+        return self._in_chunks(windows, into)
 
     def channels(self, window: Array, name: str, asked: int) -> Channels:
         """window: (samples,), at most a window long · name: of a map · asked: the class number
@@ -266,7 +259,7 @@ class Classifier(BaseClassifier):
             classes = torch.full((len(pictures),), asked, device=self.device)
             return channels_of(self.model, pictures, name, classes, precision)
 
-        (found,) = self._in_chunks([window], into, lambda: None)
+        (found,) = self._in_chunks([window], into)
         return found
 
     # --- inside ---------------------------------------------------------------------------
@@ -279,7 +272,6 @@ class Classifier(BaseClassifier):
         self,
         windows: Sequence[Array],
         run: Callable[[Tensor, Sequence[int], torch.dtype], Iterable[Row]],
-        on_chunk: Callable[[], None],
     ) -> list[Row]:
         """What `run` makes of the windows' pictures, row by row.
 
@@ -298,8 +290,6 @@ class Classifier(BaseClassifier):
                 self.chunk_windows = max(1, len(chunk) // 2)
                 if self.device.type == "cuda":
                     torch.cuda.empty_cache()
-                continue
-            on_chunk()
         return rows
 
     def _finite(

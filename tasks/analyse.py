@@ -1,8 +1,7 @@
-"""What a worker does when it is woken: take the next chunk, listen, save."""
+"""The Celery task that analyses a chunk: claim, decode, classify, render, save."""
 
 import logging
 import time
-from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 
@@ -12,15 +11,14 @@ from classifier import storage
 from classifier.checkpoints import inventory
 from classifier.models import Analysis, Step
 from classifier.monitoring import precision
-from classifier.services.results import ClipFacts, Outcome, save_failure, save_result
+from classifier.services.results import ClipFacts, Outcome, save_result
 from ml.audio.decode import Sound
 from ml.checkpoint import CheckpointError
 from ml.errors import AudioError
 from ml.inference import BaseClassifier, Classifier, Result
 from tasks.celery import app
-from tasks.crash_recovery import crash_recovery
 from tasks.decoding import decode
-from tasks.lease import heartbeat
+from tasks.lease import lease
 from tasks.remote import RemoteClassifier, RemoteError
 from tasks.rendering import render
 
@@ -34,8 +32,6 @@ UNAVAILABLE = (
     "The machine that listens could not be reached, or refused.",
     "The sound is not to blame. Analyse it again later.",
 )
-
-
 # The default, and one that people ask for beside it.
 MAX_LOADED = 2
 
@@ -79,7 +75,7 @@ def _remote(path: Path, identity: str) -> BaseClassifier:
 
 
 @app.task(name="tasks.analyse")
-def classify(analysis_id: str) -> None:
+def analyse(analysis_id: str) -> None:
     """`analysis_id` says why this worker was woken; the database says what is next."""
     if not _prepare():
         return
@@ -87,30 +83,20 @@ def classify(analysis_id: str) -> None:
     if not chunk:
         return
     logger.info("woken by %s, took %d", analysis_id, len(chunk))
-    token = chunk[0].token
-    try:
-        with crash_recovery(token), heartbeat(lambda: Analysis.objects.renew(token)):
+    with lease(chunk):
+        try:
             _analyse(chunk)
-    except RemoteError:
-        logger.exception("a chunk of %d was not listened to", len(chunk))
-        Analysis.objects.held(token).give_back(*UNAVAILABLE)
-    except OSError as error:
-        logger.exception("a chunk of %d could not be finished", len(chunk))
-        rows = Analysis.objects.held(token)
-        # Nobody is to blame for a full disk: all wait until there is room.
-        rows.put_back(chunk) if storage.is_full(error) else rows.give_back()
-    except Exception:
-        # Ours, not the files': each row goes back and is tried again alone.
-        logger.exception("a chunk of %d could not be finished", len(chunk))
-        Analysis.objects.held(token).give_back()
+        except RemoteError:
+            logger.exception("a chunk of %d was not classified", len(chunk))
+            Analysis.objects.held(chunk[0].token).give_back(UNAVAILABLE)
 
 
 def _prepare() -> bool:
     """Load what the next chunk will need. Returns whether anything is to be done.
 
-    Before anything is claimed, so that no lease runs meanwhile and a worker that cannot listen
-    at all, or could not save what it heard, takes no clips. Raises as
-    `listener_for`, but only for the default.
+    Before anything is claimed, so that no lease runs meanwhile and a worker that cannot classify
+    at all, or could not save a result, takes no clips. Raises as `load_classifier`, but only for
+    the default.
     """
     first = Analysis.objects.waiting().only("checkpoint").first()
     if first is None:
@@ -127,7 +113,7 @@ def _prepare() -> bool:
 
 
 def _analyse(chunk: list[Analysis]) -> None:
-    """One that was asked for by name and cannot be had is nobody's accident: no second try."""
+    """A checkpoint that was asked for by name and cannot be had ends it: no second try."""
     asked = chunk[0].checkpoint
     try:
         classifier = load_classifier(asked)
@@ -135,10 +121,9 @@ def _analyse(chunk: list[Analysis]) -> None:
         if not asked:
             raise
         logger.warning("%d clips were to be heard by %s: %s", len(chunk), asked, error)
-        for row in chunk:
-            save_failure(row, *_missing(asked, error))
-        return
-    _Work(chunk, classifier).run()
+        Analysis.objects.held(chunk[0].token).fail(*_missing(asked, error))
+    else:
+        _classify(chunk, classifier)
 
 
 def _missing(asked: str, error: CheckpointError) -> tuple[str, str, str]:
@@ -155,69 +140,54 @@ def _missing(asked: str, error: CheckpointError) -> tuple[str, str, str]:
     )
 
 
-@dataclass(slots=True)
-class _Work:
-    """One chunk's way through the steps."""
+def _classify(chunk: list[Analysis], classifier: BaseClassifier) -> None:
+    held = Analysis.objects.held(chunk[0].token)
+    started = time.monotonic()
+    sounds = [(row, sound) for row in chunk if (sound := _decode(row, classifier))]
+    timings = {"decoding_s": _per_clip(started, len(chunk))}
+    if not sounds:
+        return
+    held.update(step=Step.CLASSIFYING)
+    started = time.monotonic()
+    results = classifier.classify([sound.waveform for _, sound in sounds])
+    timings |= {"classifying_s": _per_clip(started, len(sounds)), "chunk_clips": len(sounds)}
+    held.update(step=Step.RENDERING)
+    for (row, sound), result in zip(sounds, results, strict=True):
+        _render_and_save(row, classifier, sound, result, timings)
 
-    chunk: list[Analysis]
-    classifier: BaseClassifier
-    timings: dict[str, float] = field(default_factory=dict)
 
-    @property
-    def token(self) -> str:
-        return self.chunk[0].token
+def _decode(row: Analysis, classifier: BaseClassifier) -> Sound | None:
+    try:
+        return decode(row.clip, classifier.info.features.sample_rate)
+    except AudioError as error:
+        row.held().fail(error.code, error.detail, error.hint)
+        return None
 
-    def run(self) -> None:
-        started = time.monotonic()
-        sounds = [(row, sound) for row in self.chunk if (sound := self._decode(row)) is not None]
-        self.timings["decoding_s"] = _per_clip(started, len(self.chunk))
-        if not sounds:
-            return
-        self._enter(Step.CLASSIFYING)
-        started = time.monotonic()
-        results = self.classifier.classify([sound.waveform for _, sound in sounds], self._renew)
-        self.timings["classifying_s"] = _per_clip(started, len(sounds))
-        self.timings["chunk_clips"] = len(sounds)
-        self._enter(Step.RENDERING)
-        for (row, sound), result in zip(sounds, results, strict=True):
-            self._render_and_save(row, sound, result)
-            self._renew()
 
-    def _decode(self, row: Analysis) -> Sound | None:
-        self._renew()
-        try:
-            return decode(row.clip, self.classifier.info.features.sample_rate)
-        except AudioError as error:
-            save_failure(row, error.code, error.detail, error.hint)
-            return None
-
-    def _render_and_save(self, row: Analysis, sound: Sound, result: Result) -> None:
-        started = time.monotonic()
-        rendered = render(self.classifier, sound, result)
-        rendering_s = _per_clip(started, 1)
-        Analysis.objects.held(self.token).filter(pk=row.pk).update(step=Step.SAVING)
-        facts = ClipFacts(
-            sound.format, round(sound.duration_s, 3), sound.source_rate_hz, sound.channels
-        )
-        outcome = Outcome(
-            checkpoint=self.classifier.identity,
-            predictions=[
-                {"class": p.label, "confidence": round(p.confidence, 6)}
-                for p in self.classifier.predictions(result.probabilities)
-            ],
-            render_metadata=rendered.render_metadata,
-            maps=rendered.maps,
-            timings={**self.timings, "rendering_s": rendering_s},
-            contents=rendered.contents,
-        )
-        if not save_result(row, facts, outcome):
-            logger.warning("%s was no longer ours; its result is dropped", row.pk)
-
-    def _enter(self, step: Step) -> None:
-        Analysis.objects.held(self.token).update(step=step)
-
-    def _renew(self) -> None:
-        Analysis.objects.renew(self.token)
+def _render_and_save(
+    row: Analysis,
+    classifier: BaseClassifier,
+    sound: Sound,
+    result: Result,
+    timings: dict[str, float],
+) -> None:
+    started = time.monotonic()
+    rendered = render(classifier, sound, result)
+    rendering_s = _per_clip(started, 1)
+    row.held().update(step=Step.SAVING)
+    facts = ClipFacts(
+        sound.format, round(sound.duration_s, 3), sound.source_rate_hz, sound.channels
+    )
+    outcome = Outcome(
+        checkpoint=classifier.identity,
+        predictions=[one.to_plain() for one in classifier.predictions(result.probabilities)],
+        render_metadata=rendered.render_metadata,
+        maps=rendered.maps,
+        timings={**timings, "rendering_s": rendering_s},
+        contents=rendered.contents,
+    )
+    if not save_result(row, facts, outcome):
+        logger.warning("%s was no longer ours; its result is dropped", row.pk)
 
 
 def _per_clip(started: float, clips: int) -> float:

@@ -1,42 +1,60 @@
 """The Celery task that makes one inspection: claim, compute, save."""
 
+import io
 import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
 
 from classifier import storage
 from classifier.models import Inspection, InspectionKind
-from classifier.services import inspections
+from classifier.services import results
 from ml.checkpoint import CheckpointError
 from ml.errors import AudioError
 from ml.explain.activations import Array
-from ml.inference import Classifier
-from tasks import inspection_kinds
+from ml.explain.masking import Masking, audible, equal_gains
+from ml.features import LogMel
+from ml.inference import Classifier, window_starts
+from ml.rendering import png
 from tasks.analyse import NotInstalledError, load_local_classifier
 from tasks.celery import app
-from tasks.crash_recovery import crash_recovery
 from tasks.decoding import decode
-from tasks.lease import heartbeat
+from tasks.lease import lease
+from tasks.map_archive import pack
+from tasks.rendering import flac
 
 logger = logging.getLogger(__name__)
 
+# Every map's number of channels is a multiple of this.
+SHEET_COLUMNS = 16
+# Classes whose attribution is shown of another window.
+TOP_CLASSES = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """figures: plain values · contents: the files by name."""
+
+    figures: dict[str, Any]
+    contents: dict[str, bytes]
+
 
 @app.task(name="tasks.inspect")
-def inspection(inspection_id: str) -> None:
+def inspect(inspection_id: str) -> None:
     """`inspection_id` says why this worker was woken; the database says what is next."""
     if not storage.has_room():
         logger.warning("the disk is full: nothing is taken")
         return
     _prepare()
-    mine = Inspection.objects.claim()
-    if mine is None:
+    inspection = Inspection.objects.claim()
+    if inspection is None:
         return
-    logger.info("woken by %s, inspects %s", inspection_id, mine.analysis_id)
-    try:
-        with crash_recovery(mine.token), heartbeat(lambda: Inspection.objects.renew(mine.token)):
-            _make(mine)
-    except Exception:
-        # Ours, not the sound's: it goes back and is tried again.
-        logger.exception("the inspection %s could not be finished", mine.pk)
-        Inspection.objects.held(mine.token).give_back()
+    logger.info("woken by %s, inspects %s", inspection_id, inspection.analysis_id)
+    with lease([inspection]):
+        _inspect(inspection)
 
 
 def _prepare() -> None:
@@ -50,19 +68,20 @@ def _prepare() -> None:
         logger.warning("the next inspection will fail: %s", error)
 
 
-def _make(mine: Inspection) -> None:
-    """What cannot be had at the second try either ends it at once."""
+def _inspect(inspection: Inspection) -> None:
+    """A missing checkpoint or an unreadable clip ends it at once: no second try would help."""
     try:
-        classifier = load_local_classifier(mine.analysis.checkpoint)
-        waveform = decode(mine.analysis.clip, classifier.info.features.sample_rate).waveform
+        classifier = load_local_classifier(inspection.analysis.checkpoint)
+        rate = classifier.info.features.sample_rate
+        waveform = decode(inspection.analysis.clip, rate).waveform
     except CheckpointError as error:
-        inspections.fail(mine, *_missing(mine.analysis.checkpoint, error))
+        inspection.held().fail(*_missing(inspection.analysis.checkpoint, error))
     except AudioError as error:
-        inspections.fail(mine, error.code, error.detail, error.hint)
+        inspection.held().fail(error.code, error.detail, error.hint)
     else:
-        found = _look(mine, classifier, waveform)
-        if not inspections.save(mine, found.figures, found.contents):
-            logger.warning("%s was no longer ours; what was found is dropped", mine.pk)
+        found = _look(inspection, classifier, waveform)
+        if not results.save(inspection, found.contents, {"figures": found.figures}):
+            logger.warning("%s was no longer ours; what was found is dropped", inspection.pk)
 
 
 def _missing(identity: str, error: CheckpointError) -> tuple[str, str, str]:
@@ -75,15 +94,107 @@ def _missing(identity: str, error: CheckpointError) -> tuple[str, str, str]:
     )
 
 
-def _look(mine: Inspection, classifier: Classifier, waveform: Array) -> inspection_kinds.Found:
-    analysis = mine.analysis
-    window = inspection_kinds.cut(classifier, waveform, mine.window)
-    if mine.kind == InspectionKind.SOUND:
-        found = inspection_kinds.sound(classifier, window, mine.label)
-    elif mine.kind == InspectionKind.CHANNELS:
-        found = inspection_kinds.channels(classifier, window, mine.map, analysis.label)
+def _look(inspection: Inspection, classifier: Classifier, waveform: Array) -> Found:
+    """waveform: of the whole clip."""
+    features, analysis = classifier.info.features, inspection.analysis
+    starts = window_starts(len(waveform), features.window_samples, features.hop_samples)
+    start = starts[inspection.window]
+    window = waveform[start : start + features.window_samples]
+    if inspection.kind == InspectionKind.SOUND:
+        found = sound(classifier, window, inspection.label)
+    elif inspection.kind == InspectionKind.CHANNELS:
+        found = channels(classifier, window, inspection.map, analysis.label)
     else:
-        best = [prediction["class"] for prediction in analysis.predictions[: inspection_kinds.BEST]]
-        found = inspection_kinds.another_window(classifier, window, best)
-    place = {"start_s": round(window.start_s, 3), "window_s": classifier.info.features.window_s}
-    return inspection_kinds.Found(place | found.figures, found.contents)
+        best = [prediction["class"] for prediction in analysis.predictions[:TOP_CLASSES]]
+        found = another_window(classifier, window, best)
+    place = {
+        "start_s": round(start / features.sample_rate, 3),
+        "window_s": features.window_s,
+    }
+    return Found(place | found.figures, found.contents)
+
+
+# --- kinds of inspection; window: (samples,) float32, at most a window long ----------------------
+
+
+def sound(classifier: Classifier, window: Array, label: str) -> Found:
+    """What spoke for `label`, alone, and the window without it, as loud as the window is."""
+    asked = classifier.info.classes.index(label)
+    attribution = classifier.explain([window], [[asked]])[0].attribution[0]
+    original = torch.from_numpy(window)[None]
+    masks = audible(torch.from_numpy(attribution)[None])
+    # Here, not on the device that the network is on: it is hardly any work.
+    parts = Masking(LogMel(classifier.info.features)).split(original, masks)
+    sounds = torch.cat([parts.kept, parts.rest])
+    rate = classifier.info.features.sample_rate
+    gains = equal_gains(sounds, original.expand_as(sounds), rate)
+    answers = classifier.predict([window, *sounds.numpy()])
+    of_all, of_kept, of_rest = (round(float(one.probabilities[asked]), 6) for one in answers)
+    figures = {
+        "original": of_all,
+        "kept": of_kept,
+        "rest": of_rest,
+        "kept_gain": round(gains[0].item(), 6),
+        "rest_gain": round(gains[1].item(), 6),
+        "sample_rate": rate,
+        "shape": list(attribution.shape),
+    }
+    kept, rest = (sounds * gains[:, None]).numpy()
+    contents = {
+        storage.KEPT: flac(kept, rate),
+        storage.REST: flac(rest, rate),
+        storage.ATTRIBUTION: png.overlay(attribution),
+    }
+    return Found(figures, contents)
+
+
+def channels(classifier: Classifier, window: Array, name: str, answer: str) -> Found:
+    """Every channel of a map: those of a stage in order of how much they spoke for `answer`."""
+    asked = classifier.info.classes.index(answer)
+    found = classifier.channels(window, name, asked)
+    count, height, width = found.values.shape
+    order = (
+        range(count)
+        if found.contributions is None
+        else np.argsort(-found.contributions, kind="stable")
+    )
+    sheet = png.sheet([found.values[number] for number in order], SHEET_COLUMNS)
+    described = []
+    for number, (low, high) in zip(order, sheet.ranges, strict=True):
+        facts = {"number": int(number), "low": round(low, 5), "high": round(high, 5)}
+        if found.contributions is not None:
+            facts["contribution"] = round(float(found.contributions[number]), 5)
+        described.append(facts)
+    figures = {
+        "shape": [count, height, width],
+        "columns": SHEET_COLUMNS,
+        "ordered_by": "number" if found.contributions is None else "contribution",
+        "channels": described,
+    }
+    contents = {
+        storage.SHEET: sheet.png,
+        storage.CHANNELS: _npy(found.values),
+        storage.MEAN: _npy(found.values.mean(axis=0)),
+    }
+    return Found(figures, contents)
+
+
+def another_window(classifier: Classifier, window: Array, labels: Sequence[str]) -> Found:
+    """What an analysis keeps of its shown window, of another one; attribution for `labels`."""
+    asked = [classifier.info.classes.index(label) for label in labels]
+    probabilities = classifier.predict([window])[0].probabilities
+    activations = classifier.explain([window], [asked])[0]
+    packed = pack(activations, classifier.info.classes)
+    best = classifier.predictions(probabilities)[:TOP_CLASSES]
+    figures = {
+        "predictions": [one.to_plain() for one in best],
+        "maps": packed.maps,
+        "activations": packed.facts,
+    }
+    return Found(figures, {storage.MAPS: packed.data})
+
+
+def _npy(values: Array) -> bytes:
+    buffer = io.BytesIO()
+    np.save(buffer, values)
+    return buffer.getvalue()

@@ -1,38 +1,99 @@
-"""Keeping what was claimed, for as long as the work on it takes."""
+"""Hold claimed jobs for as long as the work on them takes, and give them back if it fails.
+
+A thread renews the lease: one pass of the network may take longer than a lease on a busy machine.
+Work that hangs is ended by the task's time limit, and a process that dies renews nothing.
+
+Tasks run in one child of the worker. When the child dies in the middle of a chunk, Celery starts
+another. The token of the chunk is in memory that all children share, so the new one gives the
+chunk back at once, and this counts as an attempt of a job that was alone. When the whole worker is
+killed, the sweep finds the rows when their lease runs out.
+"""
 
 import logging
+import mmap
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
+from celery.signals import worker_init, worker_process_init
 from django.conf import settings
 from django.db import DatabaseError, connection
+
+from classifier import storage
+from classifier.models import LEASED_MODELS, LeasedJob
 
 logger = logging.getLogger(__name__)
 
 # So often in the time that a lease lasts: one may come late.
 RENEWALS = 4
+TOKEN_BYTES = 32
+NO_TOKEN = bytes(TOKEN_BYTES)
+
+_shared_token = mmap.mmap(-1, TOKEN_BYTES)
 
 
 @contextmanager
-def heartbeat(renew: Callable[[], object]) -> Iterator[None]:
-    """Calls `renew` now and then from beside: on a busy machine one pass of the network may take
-    longer than a lease. A process that dies or is stopped renews nothing any more; work that
-    hangs is ended by the task's time limit."""
+def lease(jobs: Sequence[LeasedJob]) -> Iterator[None]:
+    """Hold the claimed `jobs` during the block. What it raises is logged, and returns them to the
+    queue: a full disk without an attempt, anything else with one."""
+    held = type(jobs[0]).objects.held(jobs[0].token)
+    try:
+        with _crash_recovery(jobs[0].token), _heartbeat(jobs[0]):
+            yield
+    except Exception as error:
+        logger.exception("a chunk of %d could not be finished", len(jobs))
+        if isinstance(error, OSError) and storage.is_full(error):
+            held.put_back(jobs)
+        else:
+            held.give_back()
+
+
+@contextmanager
+def _heartbeat(job: LeasedJob) -> Iterator[None]:
     over = threading.Event()
 
-    def go_on() -> None:
+    def renew() -> None:
         while not over.wait(settings.LEASE_S / RENEWALS):
             try:
-                renew()
+                type(job).objects.renew(job.token)
             except DatabaseError as error:
                 logger.warning("a lease could not be renewed: %s", error)
         connection.close()
 
-    beside = threading.Thread(target=go_on, daemon=True)
-    beside.start()
+    thread = threading.Thread(target=renew, daemon=True)
+    thread.start()
     try:
         yield
     finally:
         over.set()
-        beside.join()
+        thread.join()
+
+
+@contextmanager
+def _crash_recovery(token: str) -> Iterator[None]:
+    _shared_token[:] = token.encode()
+    try:
+        yield
+    finally:
+        _shared_token[:] = NO_TOKEN
+
+
+@worker_init.connect
+def allocate(**_: object) -> None:
+    """Memory of this worker's own, also where several were forked from one process."""
+    global _shared_token
+    _shared_token = mmap.mmap(-1, TOKEN_BYTES)
+
+
+@worker_process_init.connect
+def recover(**_: object) -> None:
+    """Give back the jobs that the process before this one died with."""
+    token = _shared_token[:]
+    if token == NO_TOKEN:
+        return
+    _shared_token[:] = NO_TOKEN
+    try:
+        freed = sum(model.objects.held(token.decode()).give_back() for model in LEASED_MODELS)
+        logger.error("a process died with %d jobs", freed)
+    except DatabaseError as error:
+        logger.warning("what a process died with waits for the sweep: %s", error)

@@ -1,7 +1,6 @@
 """A checkpoint that listens at Modal; decoding, resampling and drawing stay here."""
 
 import threading
-import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, wait
 from pathlib import Path
@@ -16,8 +15,6 @@ from ml.inference import Array, BaseClassifier, Result
 CALL_SAMPLES = 16 * 5 * 32_000
 # A call may have to wait for a GPU, and for the weights to be loaded there.
 CALL_LIMIT_S = 150
-# How often a wait is interrupted to say that it goes on; well below any lease.
-SIGN_OF_LIFE_S = 2
 
 
 class RemoteError(Exception):
@@ -37,26 +34,19 @@ class RemoteClassifier(BaseClassifier):
         deployed.hydrate()
         self._predict = deployed().predict
 
-    def classify(
-        self, waveforms: Sequence[Array], on_chunk: Callable[[], None] = lambda: None
-    ) -> list[Result]:
+    def classify(self, waveforms: Sequence[Array]) -> list[Result]:
         """As everywhere. Raises RemoteError."""
         results = []
         for part in parts(waveforms):
-            answered = self._ask([serialization.samples_to_bytes(one) for one in part], on_chunk)
+            answered = self._ask([serialization.samples_to_bytes(one) for one in part])
             results += [serialization.result_from_plain(one) for one in answered]
         return results
 
-    def _ask(
-        self, waveforms: list[bytes], on_chunk: Callable[[], None]
-    ) -> list[serialization.Plain]:
+    def _ask(self, waveforms: list[bytes]) -> list[serialization.Plain]:
         call = in_background(lambda: self._predict.remote(self.identity, waveforms))
-        ends = time.monotonic() + CALL_LIMIT_S
-        while not call.done():
-            if time.monotonic() > ends:
-                raise RemoteError(f"Modal gave no answer within {CALL_LIMIT_S} s.")
-            wait([call], SIGN_OF_LIFE_S)
-            on_chunk()
+        wait([call], CALL_LIMIT_S)
+        if not call.done():
+            raise RemoteError(f"Modal gave no answer within {CALL_LIMIT_S} s.")
         try:
             answered: list[serialization.Plain] = call.result()
         except Exception as error:

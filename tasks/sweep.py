@@ -9,6 +9,7 @@ import logging
 import os
 import time
 from collections.abc import Callable, Iterable
+from functools import partial
 from itertools import cycle
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,15 @@ from django.db.models import QuerySet
 from kombu.exceptions import OperationalError
 
 from classifier import storage
-from classifier.models import MAX_UNSEEN, Analysis, Clip, Inspection, Lane
+from classifier.models import (
+    LEASED_MODELS,
+    MAX_UNSEEN,
+    Analysis,
+    Clip,
+    Inspection,
+    Lane,
+    LeasedJob,
+)
 from classifier.services import deletion, inspections
 from classifier.services.dispatch import dispatch_analysis, dispatch_inspection, queued_messages
 
@@ -47,42 +56,37 @@ def sweep(shard: str) -> None:
 
 
 def return_expired() -> int:
-    """What was held by workers that are gone without a word."""
-    analyses = Analysis.objects.expired().give_back(most=MAX_UNSEEN)
-    return analyses + Inspection.objects.expired().give_back(most=MAX_UNSEEN)
+    """Give back the jobs of workers that are gone without a word. Returns how many."""
+    return sum(
+        model.objects.expired().give_back(max_attempts=MAX_UNSEEN) for model in LEASED_MODELS
+    )
 
 
-def dispatch_waiting() -> int:
-    """Wake workers for rows that wait while their queue is empty. Returns how many messages."""
-    sent = 0
+def dispatch_waiting() -> None:
+    """Wake workers for rows that wait while their queue is empty."""
     for lane in Lane:
-        clips = Analysis.objects.waiting().filter(lane=lane).values_list("pk", flat=True)
-        rows = list(clips[:MAX_MESSAGES])
-        looks = list(_waiting_inspections(lane))
-        if (rows or looks) and queued_messages(lane) == 0:
-            for pk in rows:
-                dispatch_analysis(pk, lane)
-            for pk in looks:
-                dispatch_inspection(pk)
-            sent += len(rows) + len(looks)
-    return sent
+        rows = Analysis.objects.waiting().filter(lane=lane)
+        wake = [partial(dispatch_analysis, pk, lane) for pk in _first_ids(rows)]
+        if lane == Lane.INTERACTIVE:
+            # Inspections have no lane of their own: they wait among the single clips.
+            asked = _first_ids(Inspection.objects.waiting())
+            wake += [partial(dispatch_inspection, pk) for pk in asked]
+        if wake and queued_messages(lane) == 0:
+            for send in wake:
+                send()
 
 
-def _waiting_inspections(lane: int) -> Iterable[UUID]:
-    """They have no lane of their own: they wait among the single clips."""
-    if lane != Lane.INTERACTIVE:
-        return ()
-    return Inspection.objects.waiting().values_list("pk", flat=True)[:MAX_MESSAGES]
+def _first_ids(rows: QuerySet[Any]) -> Iterable[UUID]:
+    return rows.values_list("pk", flat=True)[:MAX_MESSAGES]
 
 
 def remove_orphans(shard: str) -> int:
     """Remove files and folders over an hour old that no row knows. Returns how many."""
-    orphans = [
-        *_unknown(_aged(storage.root() / storage.CLIPS / shard), _known_clips),
-        *_unknown(_aged(storage.root() / storage.ANALYSES / shard), _known_analyses),
-        *_unknown(_aged(storage.root() / storage.INSPECTIONS / shard), _known_inspections),
-        *_aged(storage.root() / storage.INCOMING),
-    ]
+    root = storage.root()
+    orphans = _aged(root / storage.INCOMING)
+    orphans += _unknown(_aged(root / storage.CLIPS / shard), _known_clips)
+    for folder, model in ((storage.ANALYSES, Analysis), (storage.INSPECTIONS, Inspection)):
+        orphans += _unknown(_aged(root / folder / shard), partial(_known_folders, model))
     for path in orphans:
         if path.is_dir():
             storage.remove_folder(path)
@@ -104,18 +108,10 @@ def _known_clips(names: list[str]) -> set[str]:
     return set(Clip.objects.filter(file_key__in=names).values_list("file_key", flat=True))
 
 
-def _known_analyses(names: list[str]) -> set[str]:
-    return _known_folders(Analysis.objects.all(), names)
-
-
-def _known_inspections(names: list[str]) -> set[str]:
-    return _known_folders(Inspection.objects.all(), names)
-
-
-def _known_folders(rows: QuerySet[Any], names: list[str]) -> set[str]:
+def _known_folders(model: type[LeasedJob], names: list[str]) -> set[str]:
     """A folder is `<id>-<token>`; the token alone finds its few rows."""
     tokens = {name.rpartition("-")[2] for name in names}
-    found = rows.filter(token__in=tokens).values_list("pk", "token")
+    found = model.objects.filter(token__in=tokens).values_list("pk", "token")
     return {f"{pk}-{token}" for pk, token in found} & set(names)
 
 

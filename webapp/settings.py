@@ -396,7 +396,6 @@ SPECTACULAR_SETTINGS = {
     "ENUM_NAME_OVERRIDES": {
         "StateEnum": "classifier.models.State.values",
         "BatchStateEnum": "classifier.models.BatchState.values",
-        "InspectionStateEnum": "classifier.models.InspectionState.values",
     },
     "SERVE_INCLUDE_SCHEMA": False,
     "POSTPROCESSING_HOOKS": [

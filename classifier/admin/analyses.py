@@ -107,7 +107,7 @@ class AnalysisAdmin(NewestFirst):
 
     @admin.action(description="Mark as failed")
     def mark_as_failed(self, request: HttpRequest, rows: QuerySet[Analysis]) -> None:
-        stopped = Analysis.objects.filter(pk__in=rows.values("pk")).stop(
+        stopped = Analysis.objects.filter(pk__in=rows.values("pk")).fail(
             "stopped", "Somebody who keeps this Sonoscope stopped it.", "Ask them, or try again."
         )
         self.message_user(request, f"{stopped} unfinished analyses were stopped.", messages.SUCCESS)

@@ -1,12 +1,8 @@
 """The database is the truth about every job; messages only wake workers."""
 
 from classifier.models.analyses import (
-    MAX_ATTEMPTS,
-    MAX_UNSEEN,
-    UNFINISHED,
     Analysis,
     Lane,
-    State,
     Step,
 )
 from classifier.models.batches import (
@@ -19,10 +15,14 @@ from classifier.models.clips import (
     Clip,
     beside,
 )
-from classifier.models.inspections import Inspection, InspectionKind, InspectionState
+from classifier.models.inspections import Inspection, InspectionKind
+from classifier.models.leasing import MAX_ATTEMPTS, MAX_UNSEEN, UNFINISHED, LeasedJob, State
 from classifier.models.tokens import ApiToken, IdempotencyKey
 
+LEASED_MODELS: tuple[type[LeasedJob], ...] = (Analysis, Inspection)
+
 __all__ = [
+    "LEASED_MODELS",
     "MAX_ATTEMPTS",
     "MAX_UNSEEN",
     "UNFINISHED",
@@ -36,8 +36,8 @@ __all__ = [
     "IdempotencyKey",
     "Inspection",
     "InspectionKind",
-    "InspectionState",
     "Lane",
+    "LeasedJob",
     "State",
     "Step",
     "beside",

@@ -37,17 +37,17 @@ def delete_account(user) -> None:
     user.delete()
 
 
-def remove_aged(most: int) -> int:
+def remove_aged(limit: int) -> int:
     """Clips that came in before the days that KEEP_DAYS allows, unless one is still being heard;
     and batches of that age that have no file any more. Returns how many clips went, at most
-    `most`.
+    `limit`.
     """
     if not settings.KEEP_DAYS:
         return 0
     oldest = timezone.now() - timedelta(days=settings.KEEP_DAYS)
     active = Analysis.objects.filter(clip=OuterRef("pk"), state__in=UNFINISHED)
     aged = Clip.objects.filter(~Exists(active), created_at__lt=oldest)
-    some = list(aged.order_by("created_at").values_list("pk", flat=True)[:most])
+    some = list(aged.order_by("created_at").values_list("pk", flat=True)[:limit])
     if some:
         uploads.delete_clips(aged.filter(pk__in=some))
     Batch.objects.filter(created_at__lt=oldest, files=None).delete()

@@ -1,8 +1,7 @@
-"""Inspections: asked for here, saved here, and removed here when nobody asks any more."""
+"""Inspections: asked for here, and removed here when nobody asks any more."""
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 from django.db import transaction
 from django.db.models import QuerySet
@@ -10,7 +9,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from classifier import storage
-from classifier.models import Analysis, Inspection, InspectionKind, InspectionState, State
+from classifier.models import Analysis, Inspection, InspectionKind, State
 from classifier.services import map_archive
 from classifier.services.dispatch import dispatch_inspection
 
@@ -98,35 +97,9 @@ def _check_name(what: str, name: str, known: set[str], wanted: bool) -> None:
         )
 
 
-def save(inspection: Inspection, figures: dict[str, Any], contents: dict[str, bytes]) -> bool:
-    """RUNNING → DONE, if `inspection.token` still holds it. Returns whether it did."""
-    folder = folder_of(inspection)
-    # Should this fail, the files stay for the sweep: a commit whose answer was lost may have held.
-    storage.write_all(folder, contents)
-    won = Inspection.objects.finish(inspection.token, InspectionState.DONE, figures=figures)
-    if not won:
-        storage.remove_folder(folder)
-    return won
-
-
-def fail(inspection: Inspection, code: str, detail: str, hint: str) -> bool:
-    """RUNNING → FAILED, if `inspection.token` still holds it. Returns whether it did."""
-    return Inspection.objects.finish(
-        inspection.token,
-        InspectionState.FAILED,
-        error_code=code,
-        error_detail=detail[:300],
-        error_hint=hint[:300],
-    )
-
-
-def folder_of(inspection: Inspection) -> Path:
-    return storage.inspection_folder(inspection.pk, inspection.token)
-
-
 def addresses(inspection: Inspection) -> dict[str, str]:
     """Each file of a finished inspection by its name, and each picture in its pack."""
-    if inspection.state != InspectionState.DONE:
+    if inspection.state != State.DONE:
         return {}
     names = FILES[InspectionKind(inspection.kind)]
     found = {name: reverse("inspection_file", args=[inspection.pk, name]) for name in names}
@@ -145,17 +118,17 @@ def locked_folders(inspections: QuerySet[Inspection]) -> list[Path]:
     return [
         storage.inspection_folder(pk, token)
         for pk, token, state in rows.values_list("pk", "token", "state")
-        if token and state != InspectionState.RUNNING
+        if token and state != State.RUNNING
     ]
 
 
-def remove_unused(most: int) -> int:
-    """At most so many of those that nobody asked for in `DAYS_KEPT` days. Returns how many."""
+def remove_unused(limit: int) -> int:
+    """At most `limit` of those that nobody asked for in `DAYS_KEPT` days. Returns how many."""
     with transaction.atomic():
         rows = Inspection.objects.unused(DAYS_KEPT).select_for_update(
             skip_locked=True, of=("self",)
         )
-        old = Inspection.objects.filter(pk__in=list(rows.values_list("pk", flat=True)[:most]))
+        old = Inspection.objects.filter(pk__in=list(rows.values_list("pk", flat=True)[:limit]))
         folders = locked_folders(old)
         removed, _ = old.delete()
     storage.remove_folders(folders)

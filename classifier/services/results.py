@@ -1,13 +1,13 @@
-"""The only way back: what a worker found out about one analysis."""
+"""The only way back: what a worker found out about one job."""
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from django.db import transaction
-from django.utils import timezone
 
 from classifier import storage
-from classifier.models import Analysis, Clip, State, Step
+from classifier.models import Analysis, Clip, LeasedJob, State
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,52 +32,33 @@ class Outcome:
     contents: dict[str, bytes]
 
 
-def save_result(analysis: Analysis, facts: ClipFacts, outcome: Outcome) -> bool:
-    """RUNNING → DONE, if `analysis.token` still holds it. Returns whether it did."""
-    folder = storage.analysis_folder(analysis.pk, analysis.token)
-    best = outcome.predictions[0]
-    # Should this fail, the files stay for the sweep: a commit whose answer was lost may have held.
-    storage.write_all(folder, outcome.contents)
+def save(
+    job: LeasedJob,
+    contents: dict[str, bytes],
+    values: dict[str, Any],
+    then: Callable[[], object] = lambda: None,
+) -> bool:
+    """RUNNING → DONE with these files and values, if `job.token` still holds it.
+
+    `then` runs in the same transaction. Returns whether it was held; if not, no file is kept.
+    """
+    # Should the update fail, the files stay for the sweep: a commit whose answer was lost may have
+    # held.
+    storage.write_all(job.folder, contents)
     with transaction.atomic():
-        won = _finish(
-            analysis,
-            State.DONE,
-            checkpoint=outcome.checkpoint,
-            label=best["class"],
-            confidence=best["confidence"],
-            predictions=outcome.predictions,
-            render_metadata=outcome.render_metadata,
-            maps=outcome.maps,
-            timings=outcome.timings,
-        )
+        won = bool(job.held().finish(State.DONE, **values))
         if won:
-            Clip.objects.filter(pk=analysis.clip_id).update(
-                format=facts.format,
-                duration_s=facts.duration_s,
-                source_rate_hz=facts.source_rate_hz,
-                channels=facts.channels,
-            )
+            then()
     if not won:
-        storage.remove_folder(folder)
+        storage.remove_folder(job.folder)
     return won
 
 
-def save_failure(analysis: Analysis, code: str, detail: str, hint: str) -> bool:
-    """RUNNING → FAILED, if `analysis.token` still holds it. Returns whether it did."""
-    return _finish(
-        analysis, State.FAILED, error_code=code, error_detail=detail[:300], error_hint=hint[:300]
-    )
-
-
-def _finish(analysis: Analysis, state: State, **values: Any) -> bool:
-    return bool(
-        Analysis.objects.held(analysis.token)
-        .filter(pk=analysis.pk)
-        .update(
-            state=state,
-            step=Step.NONE,
-            leased_until=None,
-            finished_at=timezone.now(),
-            **values,
-        )
-    )
+def save_result(analysis: Analysis, facts: ClipFacts, outcome: Outcome) -> bool:
+    """Save a finished analysis, and what decoding found about its clip."""
+    values = asdict(outcome)
+    contents = values.pop("contents")
+    best = outcome.predictions[0]
+    values |= {"label": best["class"], "confidence": best["confidence"]}
+    clip = Clip.objects.filter(pk=analysis.clip_id)
+    return save(analysis, contents, values, lambda: clip.update(**asdict(facts)))

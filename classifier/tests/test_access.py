@@ -25,7 +25,6 @@ from classifier.models import (
     Clip,
     Inspection,
     InspectionKind,
-    InspectionState,
     State,
 )
 from classifier.services import batches, tokens
@@ -160,7 +159,7 @@ def furnished(anna: User, own_media: Path) -> Furnished:
         window=0,
         label="dog",
         token="s" * 32,
-        state=InspectionState.DONE,
+        state=State.DONE,
         figures={"original": 0.9, "kept": 0.95, "rest": 0.1},
     )
     storage.write_all(

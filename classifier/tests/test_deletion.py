@@ -21,7 +21,6 @@ from classifier.models import (
     Clip,
     Inspection,
     InspectionKind,
-    InspectionState,
     State,
 )
 from classifier.services import account_export, batches, deletion, tokens
@@ -43,7 +42,7 @@ def heard(owner: User, data: bytes, name: str = "dog.wav") -> Analysis:
         kind=InspectionKind.SOUND,
         window=0,
         token="s" * 32,
-        state=InspectionState.DONE,
+        state=State.DONE,
     )
     storage.write_all(
         storage.inspection_folder(inspection.pk, inspection.token), {"kept.flac": b"kept"}

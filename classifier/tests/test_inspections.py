@@ -13,9 +13,9 @@ from classifier.models import (
     Analysis,
     Inspection,
     InspectionKind,
-    InspectionState,
+    State,
 )
-from classifier.services import inspections, uploads
+from classifier.services import inspections, results, uploads
 from classifier.services.inspections import InspectionRefused, Question
 from classifier.tests.conftest import Caller, done, queued, refused
 
@@ -46,7 +46,7 @@ def made(analysis: Analysis, question: Question = DOG) -> Inspection:
     inspections.ask(analysis, question)
     inspection = claim()
     contents = dict.fromkeys(inspections.FILES[question.kind], b"0123456789")
-    assert inspections.save(inspection, FIGURES, contents)
+    assert results.save(inspection, contents, {"figures": FIGURES})
     inspection.refresh_from_db()
     return inspection
 
@@ -72,7 +72,7 @@ def test_a_finished_one_is_given_again_with_its_files(anna: User) -> None:
     again = inspections.ask(inspection.analysis, DOG)
     assert (again.pk, again.state, again.figures) == (inspection.pk, "done", FIGURES)
     assert Inspection.objects.claim() is None
-    assert inspections.folder_of(again).is_dir()
+    assert again.folder.is_dir()
 
 
 def test_one_that_failed_is_tried_again_from_the_start(anna: User) -> None:
@@ -80,9 +80,9 @@ def test_one_that_failed_is_tried_again_from_the_start(anna: User) -> None:
     inspections.ask(analysis, DOG)
     for _ in range(MAX_ATTEMPTS):
         Inspection.objects.held(claim().token).give_back()
-    assert Inspection.objects.get().state == InspectionState.FAILED
+    assert Inspection.objects.get().state == State.FAILED
     again = inspections.ask(analysis, DOG)
-    assert (again.state, again.error) == (InspectionState.QUEUED, None)
+    assert (again.state, again.error) == (State.QUEUED, None)
     assert claim().attempts == 1
 
 
@@ -144,13 +144,13 @@ def test_a_late_worker_changes_nothing(anna: User) -> None:
     late = claim()
     Inspection.objects.held(late.token).give_back()
     winner = claim()
-    assert inspections.save(winner, {"by": "winner"}, {"kept.flac": b"x"})
-    assert not inspections.save(late, {"by": "late"}, {"kept.flac": b"y"})
-    assert not inspections.fail(late, "x", "x", "x")
+    assert results.save(winner, {"kept.flac": b"x"}, {"figures": {"by": "winner"}})
+    assert not results.save(late, {"kept.flac": b"y"}, {"figures": {"by": "late"}})
+    assert not late.held().fail("x", "x", "x")
     inspection = Inspection.objects.get()
-    assert (inspection.state, inspection.figures) == (InspectionState.DONE, {"by": "winner"})
-    assert inspections.folder_of(winner).is_dir()
-    assert not inspections.folder_of(late).exists()
+    assert (inspection.state, inspection.figures) == (State.DONE, {"by": "winner"})
+    assert winner.folder.is_dir()
+    assert not late.folder.exists()
 
 
 # --- going --------------------------------------------------------------------------------
@@ -162,7 +162,7 @@ def test_files_go_with_the_analysis_and_with_the_clip(anna: User) -> None:
     uploads.delete_analysis(one.analysis)
     uploads.delete_clip(other.analysis.clip)
     assert [inspection.pk for inspection in Inspection.objects.all()] == [kept.pk]
-    assert [inspections.folder_of(inspection).exists() for inspection in (kept, one, other)] == [
+    assert [inspection.folder.exists() for inspection in (kept, one, other)] == [
         True,
         False,
         False,
@@ -173,8 +173,8 @@ def test_what_is_made_while_its_clip_is_deleted_leaves_no_files(anna: User) -> N
     inspection = inspections.ask(heard(anna), DOG)
     mine = claim()
     uploads.delete_clip(inspection.analysis.clip)
-    assert not inspections.save(mine, {}, {"kept.flac": b"x"})
-    assert not inspections.folder_of(mine).exists()
+    assert not results.save(mine, {"kept.flac": b"x"}, {"figures": {}})
+    assert not mine.folder.exists()
 
 
 def test_what_nobody_asks_for_any_more_is_removed(anna: User) -> None:
@@ -185,13 +185,13 @@ def test_what_nobody_asks_for_any_more_is_removed(anna: User) -> None:
     long_ago = timezone.now() - timedelta(days=inspections.DAYS_KEPT, seconds=1)
     Inspection.objects.update(used_at=long_ago)
     inspections.ask(analysis, Question(InspectionKind.WINDOW, 1))
-    assert inspections.remove_unused(most=10) == 1
+    assert inspections.remove_unused(limit=10) == 1
     assert {inspection.pk for inspection in Inspection.objects.all()} == {
         asked_again.pk,
         running.pk,
     }
-    assert not inspections.folder_of(old).exists()
-    assert inspections.folder_of(asked_again).is_dir()
+    assert not old.folder.exists()
+    assert asked_again.folder.is_dir()
 
 
 # --- endpoints --------------------------------------------------------------------------------
@@ -249,7 +249,7 @@ def test_for_a_stranger_there_is_nothing(anna: User, ben: User) -> None:
 
 def test_only_its_own_files_are_served(anna: User) -> None:
     inspection = made(heard(anna))
-    storage.write_all(inspections.folder_of(inspection) / "more", {"secret.png": b"x"})
+    storage.write_all(inspection.folder / "more", {"secret.png": b"x"})
     page = Client()
     page.force_login(anna)
     base = f"/media/inspections/{inspection.pk}"

@@ -7,14 +7,14 @@ from django.utils import timezone
 
 from classifier import storage
 from classifier.models import MAX_ATTEMPTS, Analysis, Lane, State
-from classifier.services.results import ClipFacts, Outcome, save_failure, save_result
+from classifier.services.results import ClipFacts, Outcome, save_result
 from classifier.tests.conftest import queued
 
 FACTS = ClipFacts("WAV", 5.0, 44_100, 1)
 
 
-def claim(most: int = 16, most_bytes: int = 10**9) -> list[Analysis]:
-    return Analysis.objects.claim(most, most_bytes)
+def claim(limit: int = 16, max_bytes: int = 10**9) -> list[Analysis]:
+    return Analysis.objects.claim(limit, max_bytes)
 
 
 def outcome() -> Outcome:
@@ -31,9 +31,9 @@ def test_single_clips_go_before_bulk_and_never_share_a_chunk_with_it(anna: User)
 
 def test_a_chunk_is_oldest_first_and_bounded_in_rows_and_bytes(anna: User) -> None:
     rows = [queued(anna, size_bytes=400) for _ in range(5)]
-    assert [row.pk for row in claim(most=2)] == [row.pk for row in rows[:2]]
-    assert [row.pk for row in claim(most_bytes=900)] == [row.pk for row in rows[2:4]]
-    huge = claim(most_bytes=1)
+    assert [row.pk for row in claim(limit=2)] == [row.pk for row in rows[:2]]
+    assert [row.pk for row in claim(max_bytes=900)] == [row.pk for row in rows[2:4]]
+    huge = claim(max_bytes=1)
     assert [row.pk for row in huge] == [rows[4].pk]
 
 
@@ -55,7 +55,7 @@ def test_nobody_gets_a_row_twice(anna: User) -> None:
 
 def test_an_interrupted_row_is_tried_again_alone(anna: User) -> None:
     rows = [queued(anna) for _ in range(3)]
-    Analysis.objects.held(claim(most=2)[0].token).give_back()
+    Analysis.objects.held(claim(limit=2)[0].token).give_back()
     assert [[row.pk for row in claim()] for _ in rows] == [[row.pk] for row in rows]
 
 
@@ -90,11 +90,11 @@ def test_what_happens_in_company_is_not_held_against_a_row(anna: User) -> None:
     Analysis.objects.held(claim()[0].token).give_back()
     rows[1].delete()
     for _ in range(MAX_ATTEMPTS - 1):
-        (mine,) = claim(most=1)
+        (mine,) = claim(limit=1)
         Analysis.objects.held(mine.token).give_back()
     rows[0].refresh_from_db()
     assert rows[0].state == State.QUEUED
-    (mine,) = claim(most=1)
+    (mine,) = claim(limit=1)
     assert save_result(mine, FACTS, outcome())
 
 
@@ -133,7 +133,7 @@ def test_a_result_is_saved_once_and_a_late_worker_changes_nothing(anna: User) ->
 
     assert save_result(winner, FACTS, outcome())
     assert not save_result(late, FACTS, outcome())
-    assert not save_failure(late, "x", "x", "x")
+    assert not late.held().fail("x", "x", "x")
 
     row = Analysis.objects.get()
     assert (row.state, row.label) == (State.DONE, "dog")

@@ -9,7 +9,7 @@ from django.shortcuts import get_object_or_404, render
 from django.urls import reverse
 from django.views.decorators.http import require_GET, require_POST
 
-from classifier.models import Analysis, Inspection, InspectionKind, InspectionState
+from classifier.models import Analysis, Inspection, InspectionKind, State
 from classifier.services import inspections
 from classifier.services.inspections import InspectionRefused, Question
 
@@ -64,7 +64,7 @@ def _part(request: HttpRequest, inspection: Inspection) -> HttpResponse:
         request, "classifier/_inspection.html", inspection_context(inspection), status=status
     )
     response["Cache-Control"] = "no-store"
-    if inspection.kind == InspectionKind.WINDOW and inspection.state == InspectionState.DONE:
+    if inspection.kind == InspectionKind.WINDOW and inspection.state == State.DONE:
         # The page shows it in many places: from the start, then.
         response["HX-Refresh"] = "true"
     return response

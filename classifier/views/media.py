@@ -13,7 +13,7 @@ from django.views.decorators.http import require_safe
 from rest_framework.exceptions import AuthenticationFailed
 
 from classifier import storage
-from classifier.models import Analysis, Clip, Inspection, InspectionKind, InspectionState, State
+from classifier.models import Analysis, Clip, Inspection, InspectionKind, State
 from classifier.services import inspections, map_archive
 from classifier.services.tokens import TokenAuthentication
 
@@ -136,7 +136,7 @@ def inspection_file(
     inspection = _done_inspection(user, pk)
     if name not in inspections.FILES[InspectionKind(inspection.kind)]:
         raise Http404
-    path = inspections.folder_of(inspection) / name
+    path = inspection.folder / name
     if name == storage.MAPS:
         whole = map_archive.as_zip(
             path, inspection.figures["maps"], inspection.figures["activations"]
@@ -157,7 +157,7 @@ def inspection_map(
 ) -> HttpResponseBase:
     """Any picture in the pack of another window, by the names that an analysis' pack has."""
     inspection = _done_inspection(user, pk)
-    pack = inspections.folder_of(inspection) / storage.MAPS
+    pack = inspection.folder / storage.MAPS
     png = map_archive.picture(pack, inspection.figures.get("maps", ()), name)
     if png is None:
         raise Http404
@@ -221,7 +221,7 @@ def _done(user: AbstractBaseUser, pk: UUID) -> Analysis:
 
 
 def _done_inspection(user: AbstractBaseUser, pk: UUID) -> Inspection:
-    return _one(Inspection.objects.for_owner(user).filter(pk=pk, state=InspectionState.DONE))
+    return _one(Inspection.objects.for_owner(user).filter(pk=pk, state=State.DONE))
 
 
 def _folder(analysis: Analysis) -> Path:

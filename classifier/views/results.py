@@ -10,7 +10,7 @@ from django.urls import reverse
 from django.views.decorators.http import require_GET
 
 from classifier.checkpoints import evaluation, inventory
-from classifier.models import Analysis, Inspection, InspectionKind, InspectionState, State
+from classifier.models import Analysis, Inspection, InspectionKind, State
 from classifier.views import result_layout
 from classifier.views.inspections import inspection_context
 
@@ -78,7 +78,7 @@ def _activations(analysis: Analysis, window: int) -> dict[str, Any]:
     known = Inspection.objects.filter(analysis=analysis, window=window)
     if window != analysis.render_metadata.get("shown_window", 0):
         inspection = known.filter(kind=InspectionKind.WINDOW).first()
-        if inspection is None or inspection.state != InspectionState.DONE:
+        if inspection is None or inspection.state != State.DONE:
             return {"pending": inspection or True}
         maps, facts, address, owner = (
             inspection.figures["maps"],
@@ -92,7 +92,7 @@ def _activations(analysis: Analysis, window: int) -> dict[str, Any]:
 
     sounds = {
         inspection.label: inspection_context(inspection)
-        for inspection in known.filter(kind=InspectionKind.SOUND, state=InspectionState.DONE)
+        for inspection in known.filter(kind=InspectionKind.SOUND, state=State.DONE)
     }
     return {
         "attribution": result_layout.attribution(facts, picture_url, sounds),

@@ -103,13 +103,6 @@ def test_nothing_in_nothing_out(classifier: Classifier) -> None:
     assert classifier.classify([]) == []
 
 
-def test_it_reports_each_pass(classifier: Classifier) -> None:
-    classifier.chunk_windows = 4
-    passes: list[int] = []
-    classifier.classify([fixtures.noise(0.5, seed=n) for n in range(10)], lambda: passes.append(1))
-    assert len(passes) == 3 + 3, "to answer, and to look inside"
-
-
 # --- predictions --------------------------------------------------------------------------
 
 

@@ -15,7 +15,6 @@ from classifier.models import (
     Clip,
     Inspection,
     InspectionKind,
-    InspectionState,
     State,
 )
 from classifier.services import uploads
@@ -65,7 +64,7 @@ def test_it_returns_a_inspection_and_keeps_only_the_folder_that_its_row_names(db
     assert late is not None
     Inspection.objects.update(leased_until="2020-01-01T00:00Z")
     assert return_expired() == 1
-    assert Inspection.objects.get().state == InspectionState.QUEUED
+    assert Inspection.objects.get().state == State.QUEUED
     mine = Inspection.objects.claim()
     assert mine is not None
     folders = [storage.inspection_folder(one.pk, one.token) for one in (late, mine)]

@@ -3,7 +3,7 @@
 from rest_framework import serializers
 
 from classifier.api.serializers.clips import Problem, Text
-from classifier.models import Inspection, InspectionKind, InspectionState
+from classifier.models import Inspection, InspectionKind, State
 from classifier.services import inspections
 from classifier.services.inspections import Question
 
@@ -51,7 +51,7 @@ class InspectionDetail(serializers.ModelSerializer):
     analysis = serializers.UUIDField(source="analysis_id", help_text="The analysis' id.")
     kind = serializers.ChoiceField(choices=InspectionKind.values, help_text="What is looked at.")
     state = serializers.ChoiceField(
-        choices=InspectionState.values, help_text="queued → running → done or failed."
+        choices=State.values, help_text="queued → running → done or failed."
     )
     figures = serializers.DictField(
         child=serializers.JSONField(),

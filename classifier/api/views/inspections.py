@@ -13,7 +13,7 @@ from classifier.api.schema import header, operation
 from classifier.api.serializers.inspections import InspectionDetail, NewInspection
 from classifier.api.views.analyses import one_analysis
 from classifier.api.views.base import ApiView, accepted
-from classifier.models import Inspection, InspectionState
+from classifier.models import Inspection, State
 from classifier.services import inspections
 
 RETRY_AFTER_S = 1
@@ -40,7 +40,7 @@ class AskView(ApiView):
         form = NewInspection(data=request.data)
         form.is_valid(raise_exception=True)
         inspection = inspections.ask(analysis, form.question())
-        known = inspection.state == InspectionState.DONE
+        known = inspection.state == State.DONE
         return accepted(
             dict(InspectionDetail(inspection).data),
             reverse("api_inspection", args=[inspection.pk]),

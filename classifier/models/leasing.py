@@ -1,0 +1,164 @@
+"""Leased jobs: rows that are the queue, and what a worker may do with them.
+
+A worker claims rows under a lease and a token, and renews the lease while it works. Every later
+update is guarded by the token, so that a worker that lost its lease changes nothing.
+"""
+
+import uuid
+from collections.abc import Sequence
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, ClassVar, Self, TypeVar
+
+from django.conf import settings
+from django.db import models
+from django.db.models import F, Q
+from django.utils import timezone
+
+# How often a job is tried whose worker process was seen to die.
+MAX_ATTEMPTS = 3
+# When a whole worker is gone, nobody saw what it died of: killed from outside, most likely.
+MAX_UNSEEN = 10
+
+
+class State(models.TextChoices):
+    QUEUED = "queued", "waiting"
+    RUNNING = "running", "analysing"
+    DONE = "done", "done"
+    FAILED = "failed", "failed"
+    CANCELLED = "cancelled", "cancelled"
+
+
+UNFINISHED = (State.QUEUED, State.RUNNING)
+
+Job = TypeVar("Job", bound="LeasedJob")
+
+
+class LeasedJobQuerySet(models.QuerySet[Job]):
+    # What else changes when a job is no longer running, and when it was interrupted.
+    released: ClassVar[dict[str, Any]] = {"leased_until": None}
+    interrupted: ClassVar[dict[str, Any]] = {}
+
+    def waiting(self) -> Self:
+        """Queued jobs, the oldest first."""
+        return self.filter(state=State.QUEUED).order_by("created_at")
+
+    def take(self, jobs: Sequence[Job], **values: Any) -> None:
+        """QUEUED → RUNNING for these locked rows, with one lease and one fresh token."""
+        values |= {"state": State.RUNNING, "token": uuid.uuid4().hex, "leased_until": _lease_end()}
+        # Only alone can a job be blamed for what happens to its worker.
+        blamed = int(len(jobs) == 1)
+        rows = self.filter(pk__in=[job.pk for job in jobs])
+        rows.update(**values, attempts=F("attempts") + blamed)
+        for job in jobs:
+            for name, value in values.items():
+                setattr(job, name, value)
+            job.attempts += blamed
+
+    def held(self, token: str) -> Self:
+        """The rows that a worker with this token still owns."""
+        return self.filter(token=token, state=State.RUNNING)
+
+    def renew(self, token: str) -> int:
+        """Prolong the lease. Returns how many rows are still held."""
+        return self.held(token).update(leased_until=_lease_end())
+
+    def finish(self, state: State, **values: Any) -> int:
+        """These rows → `state`, an end. Returns how many."""
+        return self.update(state=state, finished_at=timezone.now(), **self.released, **values)
+
+    def fail(self, code: str, detail: str, hint: str) -> int:
+        """Unfinished rows → FAILED, whatever a worker still finds out about them."""
+        return self.filter(state__in=UNFINISHED).finish(
+            State.FAILED, error_code=code, error_detail=detail[:300], error_hint=hint[:300]
+        )
+
+    def give_back(
+        self, problem: tuple[str, str, str] | None = None, *, max_attempts: int = MAX_ATTEMPTS
+    ) -> int:
+        """RUNNING → QUEUED for these rows; one that has had its attempts fails instead.
+
+        problem: code, detail and hint of those that fail; the model's `CRASHED` if not given.
+        """
+        rows = self.filter(state=State.RUNNING)
+        code, detail, hint = problem or self.model.CRASHED
+        ended = rows.filter(attempts__gte=max_attempts).fail(
+            code, detail.format(max_attempts), hint
+        )
+        freed = rows.filter(attempts__lt=max_attempts).update(
+            state=State.QUEUED, **self.released, **self.interrupted
+        )
+        return ended + freed
+
+    def put_back(self, jobs: Sequence[Job]) -> int:
+        """RUNNING → QUEUED for these rows of the claimed `jobs`, as if they were never claimed."""
+        blamed = int(len(jobs) == 1)
+        return self.filter(state=State.RUNNING).update(
+            state=State.QUEUED, **self.released, attempts=F("attempts") - blamed
+        )
+
+    def expired(self) -> Self:
+        """Running jobs whose lease is over, or ends later than any given by the present clock:
+        the clock was set back since."""
+        now = timezone.now()
+        latest = now + 2 * timedelta(seconds=settings.LEASE_S)
+        return self.filter(
+            Q(leased_until__lt=now) | Q(leased_until__gt=latest), state=State.RUNNING
+        )
+
+
+def _lease_end() -> Any:
+    return timezone.now() + timedelta(seconds=settings.LEASE_S)
+
+
+class LeasedJob(models.Model):
+    """A job that a worker claims, holds under a lease, and finishes.
+
+    QUEUED → RUNNING (take) → DONE (finish) | FAILED (fail).
+    RUNNING → QUEUED when a lease runs out or a worker gives up; an attempt counts when the job was
+    alone. The third attempt that was seen to fail → FAILED, and the tenth in any case.
+    """
+
+    # Code, detail and hint of a job that had its attempts; {} is their number.
+    CRASHED: tuple[str, str, str]
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    state = models.CharField(max_length=9, choices=State.choices, default=State.QUEUED)
+    created_at = models.DateTimeField(default=timezone.now)
+    finished_at = models.DateTimeField(null=True)
+
+    token = models.CharField(max_length=32, blank=True, help_text="Of the claim that holds it.")
+    leased_until = models.DateTimeField(null=True)
+    attempts = models.PositiveSmallIntegerField(default=0, help_text="Claims without company.")
+
+    error_code = models.CharField(max_length=40, blank=True)
+    error_detail = models.CharField(max_length=300, blank=True)
+    error_hint = models.CharField(max_length=300, blank=True)
+
+    objects = LeasedJobQuerySet.as_manager()
+
+    class Meta:
+        abstract = True
+        indexes = [
+            models.Index(fields=["state", "leased_until"], name="%(class)s_leases"),
+            models.Index(fields=["token"], name="%(class)s_token"),
+        ]
+
+    @property
+    def folder(self) -> Path:
+        """The files that the claim with its token made."""
+        raise NotImplementedError
+
+    def held(self) -> LeasedJobQuerySet[Any]:
+        """This row, as long as its token holds it."""
+        return type(self).objects.held(self.token).filter(pk=self.pk)
+
+    @property
+    def unfinished(self) -> bool:
+        return self.state in UNFINISHED
+
+    @property
+    def error(self) -> dict[str, str] | None:
+        if self.state != State.FAILED:
+            return None
+        return {"code": self.error_code, "detail": self.error_detail, "hint": self.error_hint}
