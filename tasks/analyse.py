@@ -11,7 +11,7 @@ from classifier import storage
 from classifier.checkpoints import inventory
 from classifier.models import Analysis, Step
 from classifier.monitoring import precision
-from classifier.services.results import ClipFacts, Outcome, save_result
+from classifier.services.results import save_analysis
 from ml.audio.decode import Sound
 from ml.checkpoint import CheckpointError
 from ml.errors import AudioError
@@ -41,26 +41,34 @@ class NotInstalledError(CheckpointError):
 
 
 def load_classifier(checkpoint: str) -> BaseClassifier:
-    """Whoever listens with this checkpoint, an identity or "" for the default.
+    """Return what classifies with this checkpoint, an identity or "" for the default.
 
     Raises CheckpointError, and modal.Error when there is no deployment to ask.
     """
+    modal = settings.INFERENCE == "modal"
     found = inventory.find(checkpoint)
     if found is None:
-        raise NotInstalledError(f"{checkpoint or settings.CHECKPOINT} is not installed here.")
-    loaded = _remote if settings.INFERENCE == "modal" else _local
-    return loaded(found.path, found.identity)
+        reason = "not the one that listens at Modal" if modal else "no longer installed"
+        raise NotInstalledError(f"{checkpoint or settings.CHECKPOINT} is {reason}.")
+    return (_remote if modal else _local)(found.path, found.identity)
 
 
 def load_local_classifier(identity: str) -> Classifier:
-    """A checkpoint with its weights in this process, also where analyses are heard at Modal.
+    """Return a checkpoint with its weights in this process, also when analyses run at Modal.
 
     Raises CheckpointError.
     """
-    found = next((one for one in inventory.installed() if one.identity == identity), None)
-    if found is None:
-        raise NotInstalledError(f"{identity} is not installed here.")
-    return _local(found.path, found.identity)
+    for found in inventory.installed():
+        if found.identity == identity:
+            return _local(found.path, identity)
+    raise NotInstalledError(f"{identity} is no longer installed.")
+
+
+def missing_checkpoint(identity: str, error: CheckpointError, hint: str) -> tuple[str, str, str]:
+    """Code, detail and hint for what needs a checkpoint that did not load."""
+    installed = not isinstance(error, NotInstalledError)
+    detail = f"{identity} is installed but cannot be used." if installed else str(error)
+    return "checkpoint_missing", f"The checkpoint {detail}", hint
 
 
 # Both are loaded once per process, and anew when another file is put in their place.
@@ -121,23 +129,10 @@ def _analyse(chunk: list[Analysis]) -> None:
         if not asked:
             raise
         logger.warning("%d clips were to be heard by %s: %s", len(chunk), asked, error)
-        Analysis.objects.held(chunk[0].token).fail(*_missing(asked, error))
+        hint = "Analyse it again with another checkpoint; the Models page shows those there are."
+        Analysis.objects.held(chunk[0].token).fail(*missing_checkpoint(asked, error, hint))
     else:
         _classify(chunk, classifier)
-
-
-def _missing(asked: str, error: CheckpointError) -> tuple[str, str, str]:
-    if not isinstance(error, NotInstalledError):
-        reason = "is installed but cannot be used"
-    elif settings.INFERENCE == "modal":
-        reason = "is not the one that listens at Modal"
-    else:
-        reason = "is no longer installed"
-    return (
-        "checkpoint_missing",
-        f"It was to be heard by {asked}, which {reason}.",
-        "Analyse it again with another checkpoint; the Models page shows those there are.",
-    )
 
 
 def _classify(chunk: list[Analysis], classifier: BaseClassifier) -> None:
@@ -175,18 +170,20 @@ def _render_and_save(
     rendered = render(classifier, sound, result)
     rendering_s = _per_clip(started, 1)
     row.held().update(step=Step.SAVING)
-    facts = ClipFacts(
-        sound.format, round(sound.duration_s, 3), sound.source_rate_hz, sound.channels
-    )
-    outcome = Outcome(
-        checkpoint=classifier.identity,
-        predictions=[one.to_plain() for one in classifier.predictions(result.probabilities)],
-        render_metadata=rendered.render_metadata,
-        maps=rendered.maps,
-        timings={**timings, "rendering_s": rendering_s},
-        contents=rendered.contents,
-    )
-    if not save_result(row, facts, outcome):
+    values = {
+        "checkpoint": classifier.identity,
+        "predictions": [one.to_plain() for one in classifier.predictions(result.probabilities)],
+        "render_metadata": rendered.render_metadata,
+        "maps": rendered.maps,
+        "timings": {**timings, "rendering_s": rendering_s},
+    }
+    facts = {
+        "format": sound.format,
+        "duration_s": round(sound.duration_s, 3),
+        "source_rate_hz": sound.source_rate_hz,
+        "channels": sound.channels,
+    }
+    if not save_analysis(row, rendered.contents, values, facts):
         logger.warning("%s was no longer ours; its result is dropped", row.pk)
 
 

@@ -19,7 +19,7 @@ from ml.explain.masking import Masking, audible, equal_gains
 from ml.features import LogMel
 from ml.inference import Classifier, window_starts
 from ml.rendering import png
-from tasks.analyse import NotInstalledError, load_local_classifier
+from tasks.analyse import load_local_classifier, missing_checkpoint
 from tasks.celery import app
 from tasks.decoding import decode
 from tasks.lease import lease
@@ -75,23 +75,14 @@ def _inspect(inspection: Inspection) -> None:
         rate = classifier.info.features.sample_rate
         waveform = decode(inspection.analysis.clip, rate).waveform
     except CheckpointError as error:
-        inspection.held().fail(*_missing(inspection.analysis.checkpoint, error))
+        hint = "Analyse the sound again, and inspect that analysis."
+        inspection.held().fail(*missing_checkpoint(inspection.analysis.checkpoint, error, hint))
     except AudioError as error:
         inspection.held().fail(error.code, error.detail, error.hint)
     else:
         found = _look(inspection, classifier, waveform)
         if not results.save(inspection, found.contents, {"figures": found.figures}):
             logger.warning("%s was no longer ours; what was found is dropped", inspection.pk)
-
-
-def _missing(identity: str, error: CheckpointError) -> tuple[str, str, str]:
-    gone = isinstance(error, NotInstalledError)
-    reason = "is no longer installed" if gone else "cannot be used any more"
-    return (
-        "checkpoint_missing",
-        f"It was heard by {identity}, which {reason}.",
-        "Analyse the sound again, and inspect that analysis.",
-    )
 
 
 def _look(inspection: Inspection, classifier: Classifier, waveform: Array) -> Found:

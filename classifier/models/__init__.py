@@ -1,44 +1,10 @@
 """The database is the truth about every job; messages only wake workers."""
 
-from classifier.models.analyses import (
-    Analysis,
-    Lane,
-    Step,
-)
-from classifier.models.batches import (
-    Batch,
-    BatchFile,
-    BatchState,
-    FileOutcome,
-)
-from classifier.models.clips import (
-    Clip,
-    beside,
-)
+from classifier.models.analyses import Analysis, Lane, Step
+from classifier.models.batches import Batch, BatchFile, BatchState, FileOutcome
+from classifier.models.clips import Clip, beside
 from classifier.models.inspections import Inspection, InspectionKind
 from classifier.models.leasing import MAX_ATTEMPTS, MAX_UNSEEN, UNFINISHED, LeasedJob, State
 from classifier.models.tokens import ApiToken, IdempotencyKey
 
 LEASED_MODELS: tuple[type[LeasedJob], ...] = (Analysis, Inspection)
-
-__all__ = [
-    "LEASED_MODELS",
-    "MAX_ATTEMPTS",
-    "MAX_UNSEEN",
-    "UNFINISHED",
-    "Analysis",
-    "ApiToken",
-    "Batch",
-    "BatchFile",
-    "BatchState",
-    "Clip",
-    "FileOutcome",
-    "IdempotencyKey",
-    "Inspection",
-    "InspectionKind",
-    "Lane",
-    "LeasedJob",
-    "State",
-    "Step",
-    "beside",
-]

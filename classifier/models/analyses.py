@@ -178,7 +178,7 @@ def _first_chunk(rows: Sequence["Analysis"], max_bytes: int) -> list["Analysis"]
 class Analysis(LeasedJob):
     """One run of one checkpoint on one clip.
 
-    QUEUED → RUNNING (claim) → DONE (save_result) | FAILED (fail).
+    QUEUED → RUNNING (claim) → DONE (save_analysis) | FAILED (fail).
     RUNNING → QUEUED when a lease runs out or a worker gives up; alone, the third time that it was
     seen to → FAILED, and the tenth in any case.
     QUEUED → CANCELLED.

@@ -135,7 +135,7 @@ class LeasedJob(models.Model):
     error_detail = models.CharField(max_length=300, blank=True)
     error_hint = models.CharField(max_length=300, blank=True)
 
-    objects = LeasedJobQuerySet.as_manager()
+    objects: Any  # A manager of a LeasedJobQuerySet; each model has its own.
 
     class Meta:
         abstract = True

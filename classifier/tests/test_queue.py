@@ -7,19 +7,19 @@ from django.utils import timezone
 
 from classifier import storage
 from classifier.models import MAX_ATTEMPTS, Analysis, Lane, State
-from classifier.services.results import ClipFacts, Outcome, save_result
+from classifier.services.results import save_analysis
 from classifier.tests.conftest import queued
 
-FACTS = ClipFacts("WAV", 5.0, 44_100, 1)
+FACTS = {"format": "WAV", "duration_s": 5.0, "source_rate_hz": 44_100, "channels": 1}
 
 
 def claim(limit: int = 16, max_bytes: int = 10**9) -> list[Analysis]:
     return Analysis.objects.claim(limit, max_bytes)
 
 
-def outcome() -> Outcome:
-    best = {"class": "dog", "confidence": 0.9}
-    return Outcome("tiny@abc", [best], {}, [], {}, {"strip.png": b"png"})
+def save(row: Analysis) -> bool:
+    values = {"checkpoint": "tiny@abc", "predictions": [{"class": "dog", "confidence": 0.9}]}
+    return save_analysis(row, {"strip.png": b"png"}, values, FACTS)
 
 
 def test_single_clips_go_before_bulk_and_never_share_a_chunk_with_it(anna: User) -> None:
@@ -95,7 +95,7 @@ def test_what_happens_in_company_is_not_held_against_a_row(anna: User) -> None:
     rows[0].refresh_from_db()
     assert rows[0].state == State.QUEUED
     (mine,) = claim(limit=1)
-    assert save_result(mine, FACTS, outcome())
+    assert save(mine)
 
 
 def test_what_is_put_back_was_never_tried(anna: User) -> None:
@@ -131,8 +131,8 @@ def test_a_result_is_saved_once_and_a_late_worker_changes_nothing(anna: User) ->
     Analysis.objects.held(late.token).give_back()
     (winner,) = claim()
 
-    assert save_result(winner, FACTS, outcome())
-    assert not save_result(late, FACTS, outcome())
+    assert save(winner)
+    assert not save(late)
     assert not late.held().fail("x", "x", "x")
 
     row = Analysis.objects.get()
@@ -145,7 +145,7 @@ def test_a_clip_deleted_meanwhile_leaves_no_files(anna: User) -> None:
     queued(anna)
     (row,) = claim()
     row.clip.delete()
-    assert not save_result(row, FACTS, outcome())
+    assert not save(row)
     assert not storage.analysis_folder(row.pk, row.token).exists()
 
 
