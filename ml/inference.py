@@ -150,8 +150,8 @@ class BaseClassifier(ABC):
                 short = max(0, pad - len(piece))
                 piece = torch.nn.functional.pad(piece, (0, short)).to(self.device)
                 decibels = self.log_mel.decibels(piece[None])[0, 0].cpu().numpy()
-                most = part // hop if start + part < len(waveform) else None
-                columns.append(decibels[:, before // hop :][:, :most])
+                last = part // hop if start + part < len(waveform) else None
+                columns.append(decibels[:, before // hop :][:, :last])
         frames = 1 + len(waveform) // hop
         return np.concatenate(columns, axis=1)[:, :frames]
 

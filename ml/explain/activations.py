@@ -27,7 +27,7 @@ class FeatureMap:
 
 @dataclass(frozen=True, slots=True)
 class Channel:
-    """values: (H, W) float32 · share: how much it spoke for the answer, in units of its logit."""
+    """values: (H, W) float32 · contribution: of the channel to the logit of the answer."""
 
     number: int
     values: Array
@@ -55,8 +55,8 @@ class Activations:
 class Channels:
     """All channels of one map.
 
-    values: (channels, H, W) float32 · shares: (channels,), how much each spoke for the class that
-    was asked about, in units of its logit; None where the map is no stage.
+    values: (channels, H, W) float32 · contributions: (channels,), of each to the logit of the class
+    that was asked about; None where the map is no stage.
     """
 
     values: Array
