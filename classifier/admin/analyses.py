@@ -147,7 +147,7 @@ class AnalysisAdmin(NewestFirst):
         row = Analysis.objects.filter(pk=pk, state=State.DONE).only("pk", "token").first()
         if row is None or not self.has_view_permission(request):
             raise Http404
-        path = storage.analysis_folder(row.pk, row.token) / storage.STRIP
+        path = row.folder / storage.STRIP
         return media.ranged(request, path, "image/png")
 
 

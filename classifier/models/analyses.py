@@ -112,9 +112,7 @@ class AnalysisQuerySet(LeasedJobQuerySet["Analysis"]):
 
     def cancel(self) -> int:
         """QUEUED → CANCELLED. Returns how many; whatever a worker has taken stays."""
-        return self.filter(state=State.QUEUED).update(
-            state=State.CANCELLED, finished_at=timezone.now()
-        )
+        return self.filter(state=State.QUEUED).finish(State.CANCELLED)
 
     def labels_of(self, user) -> list[str]:
         """Every label this user has been given."""

@@ -6,7 +6,7 @@ update is guarded by the token, so that a worker that lost its lease changes not
 
 import uuid
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, ClassVar, Self, TypeVar
 
@@ -107,7 +107,7 @@ class LeasedJobQuerySet(models.QuerySet[Job]):
         )
 
 
-def _lease_end() -> Any:
+def _lease_end() -> datetime:
     return timezone.now() + timedelta(seconds=settings.LEASE_S)
 
 

@@ -261,7 +261,7 @@ def delete_analysis(analysis: Analysis) -> None:
     with transaction.atomic():
         # Nobody asks for a inspection of it meanwhile.
         list(Analysis.objects.filter(pk=analysis.pk).select_for_update().values_list("pk"))
-        folders = [storage.analysis_folder(analysis.pk, analysis.token)]
+        folders = [analysis.folder]
         folders += inspections.locked_folders(Inspection.objects.filter(analysis=analysis))
         analysis.delete()
     storage.remove_folders(folders)

@@ -75,7 +75,7 @@ def clip_audio(request: HttpRequest, user: AbstractBaseUser, clip_id: UUID) -> H
 def analysis_audio(request: HttpRequest, user: AbstractBaseUser, pk: UUID) -> HttpResponseBase:
     """What a browser can play: the upload, or the worker's FLAC of it."""
     analysis = _done(user, pk)
-    playable = _folder(analysis) / storage.PLAYABLE
+    playable = analysis.folder / storage.PLAYABLE
     if playable.exists():
         return ranged(request, playable, "audio/flac")
     clip = analysis.clip
@@ -89,12 +89,12 @@ def analysis_audio(request: HttpRequest, user: AbstractBaseUser, pk: UUID) -> Ht
 @private
 def picture(request: HttpRequest, user: AbstractBaseUser, pk: UUID, name: str) -> HttpResponseBase:
     """spectrogram.png or strip.png."""
-    return ranged(request, _folder(_done(user, pk)) / name, "image/png")
+    return ranged(request, _done(user, pk).folder / name, "image/png")
 
 
 @private
 def peaks(request: HttpRequest, user: AbstractBaseUser, pk: UUID) -> HttpResponseBase:
-    return ranged(request, _folder(_done(user, pk)) / storage.PEAKS, "application/json")
+    return ranged(request, _done(user, pk).folder / storage.PEAKS, "application/json")
 
 
 @private
@@ -103,7 +103,7 @@ def map_picture(
 ) -> HttpResponseBase:
     """Any picture of the analysis' pack; `map_archive.picture` says which names there are."""
     analysis = _done(user, pk)
-    png = map_archive.picture(_folder(analysis) / storage.MAPS, analysis.maps, name)
+    png = map_archive.picture(analysis.folder / storage.MAPS, analysis.maps, name)
     if png is None:
         raise Http404
     return HttpResponse(png, content_type="image/png")
@@ -114,7 +114,7 @@ def map_pack(request: HttpRequest, user: AbstractBaseUser, pk: UUID) -> HttpResp
     """All pictures and their index as one ZIP."""
     analysis = _done(user, pk)
     facts = analysis.render_metadata.get("activations", {})
-    whole = map_archive.as_zip(_folder(analysis) / storage.MAPS, analysis.maps, facts)
+    whole = map_archive.as_zip(analysis.folder / storage.MAPS, analysis.maps, facts)
     response = HttpResponse(whole, content_type="application/zip")
     name = f"{Path(analysis.clip.name).stem}-maps.zip"
     response["Content-Disposition"] = content_disposition_header(True, name) or ""
@@ -222,7 +222,3 @@ def _done(user: AbstractBaseUser, pk: UUID) -> Analysis:
 
 def _done_inspection(user: AbstractBaseUser, pk: UUID) -> Inspection:
     return _one(Inspection.objects.for_owner(user).filter(pk=pk, state=State.DONE))
-
-
-def _folder(analysis: Analysis) -> Path:
-    return storage.analysis_folder(analysis.pk, analysis.token)

@@ -105,7 +105,7 @@ def _answer(analysis: Analysis) -> dict[str, Any]:
         ours = analysis.error_code in OUR_FAULTS
         status = 500 if ours else 400
         raise Refused(analysis.error_code, analysis.error_detail, analysis.error_hint, status)
-    folder = storage.analysis_folder(analysis.pk, analysis.token)
+    folder = analysis.folder
     render_metadata = analysis.render_metadata
     spectrogram = (folder / storage.SPECTROGRAM).read_bytes()
     return answer(
