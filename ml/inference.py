@@ -197,21 +197,21 @@ class Classifier(BaseClassifier):
         return cls(model, info, checkpoint.identity(path), device, precision, on_recomputed)
 
     def classify(self, waveforms: Sequence[Array]) -> list[Result]:
-        predict = self.predict(waveforms)
+        predicted = self.predict(waveforms)
         shown = [
-            self._window(waveform, answer.window_starts_s[answer.shown_window])
-            for waveform, answer in zip(waveforms, predict, strict=True)
+            self._window(waveform, one.window_starts_s[one.shown_window])
+            for waveform, one in zip(waveforms, predicted, strict=True)
         ]
-        activations = self.explain(shown, [answer.top for answer in predict])
+        activations = self.explain(shown, [one.top for one in predicted])
         return [
             Result(
-                answer.probabilities,
-                answer.window_probabilities,
-                answer.window_starts_s,
-                answer.shown_window,
-                activations,
+                one.probabilities,
+                one.window_probabilities,
+                one.window_starts_s,
+                one.shown_window,
+                inside,
             )
-            for answer, activations in zip(predict, activations, strict=True)
+            for one, inside in zip(predicted, activations, strict=True)
         ]
 
     def predict(self, waveforms: Sequence[Array]) -> list[ClipPrediction]:

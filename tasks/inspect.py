@@ -98,10 +98,7 @@ def _look(inspection: Inspection, classifier: Classifier, waveform: Array) -> Fo
     else:
         best = [prediction["class"] for prediction in analysis.predictions[:TOP_CLASSES]]
         found = another_window(classifier, window, best)
-    place = {
-        "start_s": round(start / features.sample_rate, 3),
-        "window_s": features.window_s,
-    }
+    place = {"start_s": round(start / features.sample_rate, 3), "window_s": features.window_s}
     return Found(place | found.figures, found.contents)
 
 
@@ -144,22 +141,19 @@ def channels(classifier: Classifier, window: Array, name: str, answer: str) -> F
     asked = classifier.info.classes.index(answer)
     found = classifier.channels(window, name, asked)
     count, height, width = found.values.shape
-    order = (
-        range(count)
-        if found.contributions is None
-        else np.argsort(-found.contributions, kind="stable")
-    )
+    contributions = found.contributions
+    order = range(count) if contributions is None else np.argsort(-contributions, kind="stable")
     sheet = png.sheet([found.values[number] for number in order], SHEET_COLUMNS)
     described = []
     for number, (low, high) in zip(order, sheet.ranges, strict=True):
         facts = {"number": int(number), "low": round(low, 5), "high": round(high, 5)}
-        if found.contributions is not None:
-            facts["contribution"] = round(float(found.contributions[number]), 5)
+        if contributions is not None:
+            facts["contribution"] = round(float(contributions[number]), 5)
         described.append(facts)
     figures = {
         "shape": [count, height, width],
         "columns": SHEET_COLUMNS,
-        "ordered_by": "number" if found.contributions is None else "contribution",
+        "ordered_by": "number" if contributions is None else "contribution",
         "channels": described,
     }
     contents = {
