@@ -130,8 +130,8 @@ class ModalCloud:
         if name == "FunctionGet":
             known.function.ranked_functions.add()
             known.handle_metadata.function_name = request.object_tag
-            method = known.handle_metadata.method_handle_metadata["listen"]
-            method.function_name, method.use_method_name = "InferenceService.listen", "listen"
+            method = known.handle_metadata.method_handle_metadata["predict"]
+            method.function_name, method.use_method_name = "InferenceService.predict", "predict"
         if name == "FunctionMap":
             known.pipelined_inputs.add()
         if name == "FunctionGetOutputs":

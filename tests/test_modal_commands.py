@@ -65,7 +65,7 @@ def test_the_ears_are_an_a10g_that_scales_to_zero(inference: ModalCloud) -> None
     assert ears.autoscaler_settings.max_containers == 10
     assert ears.timeout_secs == 120
     assert ears.max_concurrent_inputs == 0  # a Classifier takes one at a time
-    assert set(ears.method_definitions) == {"listen", "classify"}
+    assert set(ears.method_definitions) == {"predict", "classify"}
 
 
 def test_strangers_are_turned_away_before_anything_is_started(inference: ModalCloud) -> None:
@@ -175,7 +175,7 @@ def test_modals_own_client_carries_a_clip_there_and_its_result_back() -> None:
     (found,) = cloud.requests("FunctionGet")
     assert (found.app_name, found.object_tag) == ("sonoscope-inference", "InferenceService.*")
     (call,) = cloud.requests("FunctionMap")
-    assert call.pipelined_inputs[0].input.method_name == "listen"
+    assert call.pipelined_inputs[0].input.method_name == "predict"
 
 
 def test_a_refusal_comes_through_modals_own_client_as_one_sentence() -> None:

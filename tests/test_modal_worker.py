@@ -147,7 +147,7 @@ def test_a_worker_gets_through_with_modals_own_client_too(
 
 def test_nothing_loads_modal_until_it_is_asked() -> None:
     script = (
-        "import sys, django; django.setup(); import tasks.classify, tasks.sweep, webapp.wsgi; "
+        "import sys, django; django.setup(); import tasks.analyse, tasks.sweep, webapp.wsgi; "
         "sys.exit('modal' in sys.modules)"
     )
     env = os.environ | {"DJANGO_SETTINGS_MODULE": "webapp.settings", "INFERENCE": "modal"}
