@@ -2,13 +2,14 @@
 
 import json
 import os
+import re
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, expect
+from playwright.sync_api import Browser, BrowserContext, Page, Route, expect
 
 from tests import fixtures
 from tests.server import PASSWORD, Person, Server, wait_for
@@ -41,6 +42,8 @@ def sign_up(page: Page, server: Server, name: str) -> None:
     page.get_by_label("Password", exact=False).first.fill(PASSWORD)
     page.get_by_label("Password confirmation").fill(PASSWORD)
     page.get_by_role("button", name="Make account").click()
+    expect(page.get_by_role("button", name="Sign out")).to_be_visible()
+    page.wait_for_load_state("load")  # the page's scripts have run
 
 
 def test_two_files_are_heard_live_and_one_is_played(
@@ -111,6 +114,20 @@ def test_signing_out_elsewhere_leads_to_the_sign_in_page(
     server.start("worker")
 
 
+def test_a_file_chosen_before_the_script_has_loaded_is_sent(
+    server: Server, context: BrowserContext, sounds: list[Path]
+) -> None:
+    page = context.new_page()
+    sign_up(page, server, "lena")
+    held: list[Route] = []
+    page.route(re.compile(r"/js/app"), lambda route: held.append(route))
+    page.reload(wait_until="commit")
+    page.set_input_files("#file", sounds[:1])
+    expect(page.locator(".row")).to_have_count(0)
+    held[0].continue_()
+    expect(page.locator(".row")).to_have_count(1)
+
+
 def test_refusals_and_failures_are_said_beside_the_file(
     server: Server, context: BrowserContext, tmp_path: Path
 ) -> None:
@@ -169,8 +186,6 @@ def test_a_folder_dropped_among_files_is_shown_the_way_to_a_batch(
 ) -> None:
     page = context.new_page()
     sign_up(page, server, "ida")
-    expect(page.locator("form.drop")).to_be_visible()
-    page.wait_for_load_state("load")  # the script that handles the drop has run
     page.locator("form.drop").evaluate(
         """(form) => { const data = new DataTransfer();
         data.items.add(new File(["PK"], "night.zip"));
