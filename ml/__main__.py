@@ -6,9 +6,8 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from ml import checkpoint
 from ml.audio.decode import Sound, read
-from ml.checkpoint import CheckpointError
+from ml.checkpoint_info import CheckpointError, default_path
 from ml.errors import AudioError
 from ml.inference import Classifier, Prediction
 
@@ -26,7 +25,7 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--checkpoint",
         type=Path,
-        default=checkpoint.default_path(),
+        default=default_path(),
         help="default: CHECKPOINT, else the shipped one",
     )
     return parser.parse_args(argv)

@@ -2,20 +2,20 @@
 
 import io
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 import torch
 
 from classifier import storage
-from ml.explain.activations import Array
+from ml import map_archive
+from ml.audio.encode import flac
 from ml.explain.masking import Masking, audible, equal_gains
+from ml.explain.results import Array
 from ml.features import LogMel
 from ml.inference import Classifier, window_starts
 from ml.rendering import png
-from tasks.map_archive import pack
-from tasks.rendering import flac
 
 # Every map's number of channels is a multiple of this.
 SHEET_COLUMNS = 16
@@ -117,16 +117,15 @@ def another_window(classifier: Classifier, window: Window, labels: Sequence[str]
     asked = [classifier.info.classes.index(label) for label in labels]
     probabilities = classifier.predict([window.samples])[0].probabilities
     activations = classifier.explain([window.samples], [asked])[0]
-    packed = pack(activations, classifier.info.classes)
+    archive = map_archive.pack(activations, classifier.info.classes)
     best = classifier.predictions(probabilities)[:BEST]
     figures = {
         "predictions": [
             {"class": one.label, "confidence": round(one.confidence, 6)} for one in best
         ],
-        "maps": packed.maps,
-        "activations": packed.facts,
+        **asdict(archive.index),
     }
-    return Found(figures, {storage.MAPS: packed.data})
+    return Found(figures, {storage.MAPS: archive.data})
 
 
 def _npy(values: Array) -> bytes:

@@ -76,7 +76,7 @@ def test_the_shipped_report_is_of_the_shipped_weights() -> None:
     assert found is not None
     report = evaluation.report_of(found)
     assert report.evaluation, report.trouble
-    (figure,) = found.header["accuracy"].values()
+    (figure,) = found.info.accuracy.values()
     assert report.evaluation.accuracy == pytest.approx(figure, abs=5e-4)
     assert not report.evaluation.seen
     assert set(report.pictures) == set(evaluation.PICTURES)

@@ -14,8 +14,10 @@ from rest_framework.exceptions import AuthenticationFailed
 
 from classifier import storage
 from classifier.models import Analysis, Clip, Inspection, InspectionKind, InspectionState, State
-from classifier.services import inspections, map_archive
+from classifier.services import inspections
 from classifier.services.tokens import TokenAuthentication
+from ml import map_archive
+from ml.render_metadata import ArchiveIndex
 
 AUDIO_TYPES = {
     "WAV": "audio/wav",
@@ -102,20 +104,16 @@ def map_picture(
     request: HttpRequest, user: AbstractBaseUser, pk: UUID, name: str
 ) -> HttpResponseBase:
     """Any picture of the analysis' pack; `map_archive.picture` says which names there are."""
-    analysis = _done(user, pk)
-    png = map_archive.picture(_folder(analysis) / storage.MAPS, analysis.maps, name)
-    if png is None:
-        raise Http404
-    return HttpResponse(png, content_type="image/png")
+    return _map(_folder(_done(user, pk)), name)
 
 
 @private
 def map_pack(request: HttpRequest, user: AbstractBaseUser, pk: UUID) -> HttpResponseBase:
     """All pictures and their index as one ZIP."""
     analysis = _done(user, pk)
-    facts = analysis.render_metadata.get("activations", {})
-    whole = map_archive.as_zip(_folder(analysis) / storage.MAPS, analysis.maps, facts)
-    response = HttpResponse(whole, content_type="application/zip")
+    if analysis.metadata is None:
+        raise Http404
+    response = _archive(_folder(analysis), analysis.metadata.index)
     name = f"{Path(analysis.clip.name).stem}-maps.zip"
     response["Content-Disposition"] = content_disposition_header(True, name) or ""
     return response
@@ -136,15 +134,13 @@ def inspection_file(
     inspection = _done_inspection(user, pk)
     if name not in inspections.FILES[InspectionKind(inspection.kind)]:
         raise Http404
-    path = inspections.folder_of(inspection) / name
+    folder = inspections.folder_of(inspection)
+    suffix = Path(name).suffix
     if name == storage.MAPS:
-        whole = map_archive.as_zip(
-            path, inspection.figures["maps"], inspection.figures["activations"]
-        )
-        response: HttpResponseBase = HttpResponse(whole, content_type="application/zip")
+        response = _archive(folder, ArchiveIndex.from_json(inspection.figures))
     else:
-        response = ranged(request, path, INSPECTION_TYPES[path.suffix])
-    if path.suffix in (".npy", ".zip"):
+        response = ranged(request, folder / name, INSPECTION_TYPES[suffix])
+    if suffix in (".npy", ".zip"):
         parts = (Path(inspection.analysis.clip.name).stem, inspection.map, name)
         payload = "-".join(part for part in parts if part)
         response["Content-Disposition"] = content_disposition_header(True, payload) or ""
@@ -156,12 +152,19 @@ def inspection_map(
     request: HttpRequest, user: AbstractBaseUser, pk: UUID, name: str
 ) -> HttpResponseBase:
     """Any picture in the pack of another window, by the names that an analysis' pack has."""
-    inspection = _done_inspection(user, pk)
-    pack = inspections.folder_of(inspection) / storage.MAPS
-    png = map_archive.picture(pack, inspection.figures.get("maps", ()), name)
+    return _map(inspections.folder_of(_done_inspection(user, pk)), name)
+
+
+def _map(folder: Path, name: str) -> HttpResponse:
+    png = map_archive.picture(folder / storage.MAPS, name)
     if png is None:
         raise Http404
     return HttpResponse(png, content_type="image/png")
+
+
+def _archive(folder: Path, index: ArchiveIndex) -> HttpResponseBase:
+    whole = map_archive.as_zip(folder / storage.MAPS, index)
+    return HttpResponse(whole, content_type="application/zip")
 
 
 def ranged(request: HttpRequest, path: Path, content_type: str) -> HttpResponseBase:
