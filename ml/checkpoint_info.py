@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from ml.from_json import from_json
+
 WEIGHTS = Path(__file__).parent / "weights"
 # The pair that the project ships: the default, trained on all folds, and the one that every
 # published figure is of, which never heard fold 4.
@@ -80,15 +82,6 @@ class CheckpointInfo:
     architecture: str = ARCHITECTURE
     notes: tuple[str, ...] = ()
 
-    @classmethod
-    def from_json(cls, payload: dict[str, Any]) -> "CheckpointInfo":
-        """Raises ValueError, TypeError or AttributeError where it is not what `save` wrote."""
-        payload = {"notes": (), **payload}
-        if missing := {one.name for one in dataclasses.fields(cls)} - payload.keys():
-            raise ValueError(f"its header lacks {', '.join(sorted(missing))}")
-        lists = {name: tuple(payload[name]) for name in ("classes", "folds_seen", "notes")}
-        return cls(**payload | lists | {"features": FeatureConfig(**payload["features"])})
-
 
 @dataclass(frozen=True, slots=True)
 class Digest:
@@ -121,7 +114,10 @@ def read_info(path: Path) -> CheckpointInfo:
         text = _read_metadata(path).get(HEADER_KEY)
         if text is None:
             raise CheckpointError(f"{path.name} is safetensors, but has no Sonoscope header.")
-        info = CheckpointInfo.from_json(json.loads(text))
+        payload = {"notes": (), **json.loads(text)}
+        if missing := {one.name for one in dataclasses.fields(CheckpointInfo)} - payload.keys():
+            raise ValueError(f"its header lacks {', '.join(sorted(missing))}")
+        info: CheckpointInfo = from_json(CheckpointInfo, payload)
     except (ValueError, TypeError, LookupError, AttributeError) as error:
         raise CheckpointError(f"{path.name} is not a readable checkpoint: {error}") from error
     if info.architecture != ARCHITECTURE:

@@ -6,6 +6,8 @@ from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import Any
 
+from ml.from_json import from_json
+
 # Changes with the shape of the JSON.
 FORMAT = 2
 
@@ -73,11 +75,6 @@ class Calibration:
     log_loss: float
     bins: tuple[Bin, ...]
 
-    @classmethod
-    def from_json(cls, payload: dict[str, Any]) -> "Calibration":
-        bins = tuple(Bin(**one) for one in payload["bins"])
-        return cls(**payload | {"band": _pair(payload["band"]), "bins": bins})
-
     @property
     def surplus(self) -> float:
         """The share of right answers less the mean confidence: above 0 it is too modest."""
@@ -142,27 +139,10 @@ class Evaluation:
 
     @classmethod
     def from_json(cls, payload: dict[str, Any]) -> "Evaluation":
-        """Raises ValueError, KeyError or TypeError where it is not what `to_json` gave."""
-        at, speed = payload["measured_at"], payload["speed"]
-        nested = {
-            **{name: tuple(payload[name]) for name in ("folds_seen", "classes", "notes")},
-            "accuracy_range": _pair(payload["accuracy_range"]),
-            "by_class": tuple(ClassFigures(**one) for one in payload["by_class"]),
-            "confusion": tuple(map(tuple, payload["confusion"])),
-            "calibration": Calibration.from_json(payload["calibration"]),
-            "worst": tuple(Mistake(**one) for one in payload["worst"]),
-            "speed": Speed(**speed) if speed else None,
-            "measured_at": datetime.fromisoformat(at) if at else None,
-        }
-        for name in ("calibration_uncorrected", "calibration_crossed"):
-            nested[name] = Calibration.from_json(payload[name]) if payload[name] else None
-        return cls(**payload | nested)
+        """Raises as `ml.from_json` where it is not what `to_json` gave."""
+        evaluation: Evaluation = from_json(cls, payload)
+        return evaluation
 
     def to_json(self) -> dict[str, Any]:
-        at = self.measured_at.isoformat() if self.measured_at else ""
+        at = self.measured_at and self.measured_at.isoformat()
         return asdict(self) | {"measured_at": at}
-
-
-def _pair(edges: list[float]) -> tuple[float, float]:
-    low, high = edges
-    return low, high

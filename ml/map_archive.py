@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ml.checkpoint_info import STAGES, map_names
-from ml.explain.results import Activations
+from ml.explain.results import Activations, Array
 from ml.render_metadata import (
     ActivationsInfo,
     ArchiveIndex,
@@ -77,7 +77,7 @@ def _pack_maps(
     for name in dict.fromkeys([*on_sheet, stage]):
         low, high = ranges.get(name, sheet.ranges[-1])
         found = activations.maps[name]
-        shape = list(found.mean.shape)
+        shape = _shape(found.mean)
         yield MapInfo(name, shape, found.channels, round(low, 5), round(high, 5))
 
 
@@ -101,7 +101,7 @@ def _pack_attribution(
         values = activations.attribution[rank]
         pictures[f"attribution.{rank}"] = png.overlay(values)
         logit = round(float(activations.logits[number]), 3)
-        found.append(AttributionInfo(classes[number], logit, list(values.shape)))
+        found.append(AttributionInfo(classes[number], logit, _shape(values)))
     return tuple(found)
 
 
@@ -109,7 +109,12 @@ def _pack_pooled(activations: Activations, pictures: dict[str, bytes]) -> Pooled
     rows = activations.pooled.reshape(-1, POOLED_COLUMNS)
     pooled = png.picture(np.flipud(rows))
     pictures["pooled"] = pooled.png
-    return PooledInfo(list(rows.shape), round(pooled.low, 5), round(pooled.high, 5))
+    return PooledInfo(_shape(rows), round(pooled.low, 5), round(pooled.high, 5))
+
+
+def _shape(values: Array) -> tuple[int, int]:
+    height, width = values.shape
+    return height, width
 
 
 def _zipped(files: Mapping[str, bytes]) -> bytes:

@@ -2,11 +2,10 @@
 that pages and API read.
 """
 
-from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-Json = Mapping[str, Any]
+from ml.from_json import from_json
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,7 +13,7 @@ class MapInfo:
     """A mean map. shape: (H, W) · channels: how many it is the mean of · low, high: its range."""
 
     name: str
-    shape: Sequence[int]
+    shape: tuple[int, int]
     channels: int
     low: float
     high: float
@@ -26,7 +25,7 @@ class AttributionInfo:
 
     label: str
     logit: float
-    shape: Sequence[int]
+    shape: tuple[int, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +42,7 @@ class ChannelInfo:
 class PooledInfo:
     """The pooled vector as a picture. shape: (rows, columns)."""
 
-    shape: Sequence[int]
+    shape: tuple[int, int]
     low: float
     high: float
 
@@ -66,19 +65,10 @@ class ArchiveIndex:
     activations: ActivationsInfo
 
     @classmethod
-    def from_json(cls, payload: Json) -> "ArchiveIndex":
-        activations = payload["activations"]
-        return cls(
-            tuple(MapInfo(**one) for one in payload["maps"]),
-            ActivationsInfo(
-                tuple(AttributionInfo(**one) for one in activations["attribution"]),
-                {
-                    stage: tuple(ChannelInfo(**one) for one in channels)
-                    for stage, channels in activations["strongest"].items()
-                },
-                PooledInfo(**activations["pooled"]),
-            ),
-        )
+    def from_json(cls, payload: dict[str, Any]) -> "ArchiveIndex":
+        """Of a dictionary that may hold more."""
+        index: ArchiveIndex = from_json(cls, {n: payload[n] for n in ("maps", "activations")})
+        return index
 
     def picture_names(self) -> list[str]:
         """Every name that `map_archive.picture` can be asked for."""
@@ -126,16 +116,9 @@ class RenderMetadata:
     index: ArchiveIndex
 
     @classmethod
-    def from_json(cls, payload: Json) -> "RenderMetadata":
-        nested = {
-            "ticks": tuple(FrequencyTick(**one) for one in payload["ticks"]),
-            "band_centres_hz": tuple(payload["band_centres_hz"]),
-            "window_predictions": tuple(
-                WindowPrediction(**one) for one in payload["window_predictions"]
-            ),
-            "index": ArchiveIndex.from_json(payload["index"]),
-        }
-        return cls(**{**payload, **nested})
+    def from_json(cls, payload: dict[str, Any]) -> "RenderMetadata":
+        metadata: RenderMetadata = from_json(cls, payload)
+        return metadata
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)

@@ -24,7 +24,7 @@ METADATA = RenderMetadata(
     window_s=5.0,
     shown_window=0,
     window_predictions=(),
-    index=ArchiveIndex((), ActivationsInfo((), {}, PooledInfo([16, 32], 0.0, 1.0))),
+    index=ArchiveIndex((), ActivationsInfo((), {}, PooledInfo((16, 32), 0.0, 1.0))),
 )
 EVERY = timedelta(seconds=90)
 ANALYSES = "/admin/classifier/analysis/"

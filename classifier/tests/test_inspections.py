@@ -32,7 +32,7 @@ def heard(owner: User, windows: int = 3) -> Analysis:
         {"class": "dog", "confidence": 0.9},
         {"class": "cat", "confidence": 0.1},
     ]
-    maps = tuple(MapInfo(name, [2, 3], 64, 0.0, 1.0) for name in ("conv1", "layer1.block0.conv"))
+    maps = tuple(MapInfo(name, (2, 3), 64, 0.0, 1.0) for name in ("conv1", "layer1.block0.conv"))
     metadata = replace(
         METADATA,
         window_predictions=tuple(WindowPrediction(2.5 * n, "dog", 0.9) for n in range(windows)),

@@ -123,7 +123,7 @@ def test_a_fitted_temperature_is_shown_with_what_it_did(visitor: Client, other: 
     mixed = after | {"bins": [sure, sure | {"confidence": 0.5, "accuracy": 0.8}]}
     give_report(given, temperature=0.68, calibration=mixed)
     assertContains(visitor.get("/models/"), "too sure here, too modest there")
-    give_report(given, temperature=0.68, calibration=after | {"ece": 0.05}, measured_at="")
+    give_report(given, temperature=0.68, calibration=after | {"ece": 0.05}, measured_at=None)
     assertContains(visitor.get("/models/"), "its confidence holds")
     report = evaluation.report_of(given).evaluation
     assert report and not report.measured_at

@@ -31,7 +31,7 @@ class MapView:
     name: str
     title: str
     url: str
-    shape: Sequence[int]
+    shape: tuple[int, int]
     channels: int
     low: float
     high: float
@@ -59,7 +59,7 @@ class Attribution:
 
     label: str
     logit: float
-    shape: Sequence[int]
+    shape: tuple[int, int]
     url: str
     sound: Mapping[str, Any]
 
