@@ -2,7 +2,6 @@
 
 import dataclasses
 import json
-import sys
 from pathlib import Path
 
 import torch
@@ -10,14 +9,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from ml.checkpoint_info import (
-    HEADER_KEY,
-    CheckpointError,
-    CheckpointInfo,
-    default_path,
-    identity,
-    read_info,
-)
+from ml.checkpoint_info import HEADER_KEY, CheckpointError, CheckpointInfo
 from ml.model import AudioCNN
 
 
@@ -46,19 +38,3 @@ def load_model(path: Path, info: CheckpointInfo) -> AudioCNN:
     except (RuntimeError, SafetensorError) as error:
         raise CheckpointError(f"{path.name} does not fit the network: {error}") from error
     return model.eval().requires_grad_(False)
-
-
-def main() -> int:
-    """`python -m ml.checkpoint`: whether the default checkpoint can be used, and what it is."""
-    path = default_path()
-    try:
-        info = read_info(path)
-        print(identity(path), json.dumps(dataclasses.asdict(info), indent=2))
-    except (CheckpointError, OSError) as error:
-        print(error, file=sys.stderr)
-        return 1
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

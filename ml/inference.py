@@ -73,6 +73,10 @@ class Prediction:
     label: str
     confidence: float
 
+    def to_json(self) -> dict[str, str | float]:
+        """As everybody is answered."""
+        return {"class": self.label, "confidence": round(self.confidence, 6)}
+
 
 def window_starts(samples: int, window: int, hop: int) -> list[int]:
     """First samples of half-overlapping windows; the last one ends with the clip.

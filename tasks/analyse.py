@@ -208,8 +208,7 @@ class _Work:
         outcome = Outcome(
             checkpoint=self.classifier.identity,
             predictions=[
-                {"class": p.label, "confidence": round(p.confidence, 6)}
-                for p in self.classifier.predictions(result.probabilities)
+                one.to_json() for one in self.classifier.predictions(result.probabilities)
             ],
             render_metadata=metadata,
             timings={**self.timings, "rendering_s": rendering_s},

@@ -88,10 +88,7 @@ class InferenceService:
         decibels = self.classifier.spectrogram(sound.waveform)
         floor = decibels.max() - spectrogram.PICTURE_RANGE_DB
         return legacy_response.answer(
-            [
-                {"class": prediction.label, "confidence": round(prediction.confidence, 6)}
-                for prediction in self.classifier.predictions(result.probabilities)
-            ],
+            [one.to_json() for one in self.classifier.predictions(result.probabilities)],
             {name: one.mean for name, one in result.activations.maps.items()},
             np.maximum(decibels, floor),
             spectrogram.peaks(sound.waveform),

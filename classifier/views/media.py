@@ -66,11 +66,7 @@ def private(view: Callable[..., HttpResponseBase]) -> Callable[..., HttpResponse
 def clip_audio(request: HttpRequest, user: AbstractBaseUser, clip_id: UUID) -> HttpResponseBase:
     """The bytes as they were uploaded."""
     clip = _one(Clip.objects.for_owner(user).filter(pk=clip_id))
-    content_type = AUDIO_TYPES.get(clip.format, "application/octet-stream")
-    response = ranged(request, storage.clip_path(clip.file_key), content_type)
-    playable = clip.format in AUDIO_TYPES
-    response["Content-Disposition"] = content_disposition_header(not playable, clip.name) or ""
-    return response
+    return _named(_upload(request, clip), clip.name, download=clip.format not in AUDIO_TYPES)
 
 
 @private
@@ -80,12 +76,7 @@ def analysis_audio(request: HttpRequest, user: AbstractBaseUser, pk: UUID) -> Ht
     playable = _folder(analysis) / storage.PLAYABLE
     if playable.exists():
         return ranged(request, playable, "audio/flac")
-    clip = analysis.clip
-    return ranged(
-        request,
-        storage.clip_path(clip.file_key),
-        AUDIO_TYPES.get(clip.format, "application/octet-stream"),
-    )
+    return _upload(request, analysis.clip)
 
 
 @private
@@ -114,9 +105,7 @@ def map_pack(request: HttpRequest, user: AbstractBaseUser, pk: UUID) -> HttpResp
     if analysis.metadata is None:
         raise Http404
     response = _archive(_folder(analysis), analysis.metadata.index)
-    name = f"{Path(analysis.clip.name).stem}-maps.zip"
-    response["Content-Disposition"] = content_disposition_header(True, name) or ""
-    return response
+    return _named(response, f"{Path(analysis.clip.name).stem}-maps.zip")
 
 
 INSPECTION_TYPES = {
@@ -134,17 +123,15 @@ def inspection_file(
     inspection = _done_inspection(user, pk)
     if name not in inspections.FILES[InspectionKind(inspection.kind)]:
         raise Http404
-    folder = inspections.folder_of(inspection)
-    suffix = Path(name).suffix
+    folder, suffix = inspections.folder_of(inspection), Path(name).suffix
     if name == storage.MAPS:
         response = _archive(folder, ArchiveIndex.from_json(inspection.figures))
     else:
         response = ranged(request, folder / name, INSPECTION_TYPES[suffix])
-    if suffix in (".npy", ".zip"):
-        parts = (Path(inspection.analysis.clip.name).stem, inspection.map, name)
-        payload = "-".join(part for part in parts if part)
-        response["Content-Disposition"] = content_disposition_header(True, payload) or ""
-    return response
+    if suffix not in (".npy", ".zip"):
+        return response
+    parts = (Path(inspection.analysis.clip.name).stem, inspection.map, name)
+    return _named(response, "-".join(part for part in parts if part))
 
 
 @private
@@ -153,6 +140,16 @@ def inspection_map(
 ) -> HttpResponseBase:
     """Any picture in the pack of another window, by the names that an analysis' pack has."""
     return _map(inspections.folder_of(_done_inspection(user, pk)), name)
+
+
+def _upload(request: HttpRequest, clip: Clip) -> HttpResponseBase:
+    content_type = AUDIO_TYPES.get(clip.format, "application/octet-stream")
+    return ranged(request, storage.clip_path(clip.file_key), content_type)
+
+
+def _named(response: HttpResponseBase, name: str, download: bool = True) -> HttpResponseBase:
+    response["Content-Disposition"] = content_disposition_header(download, name) or ""
+    return response
 
 
 def _map(folder: Path, name: str) -> HttpResponse:
