@@ -134,7 +134,9 @@ def curves(experiment: Experiment, maps: Tensor) -> list[Parts]:
     return [experiment.parts(top_cells(maps, share, experiment.size)) for share in SHARES]
 
 
-def figures(experiment: Experiment, found: list[Parts], controls: dict[str, Parts]) -> dict[str, Any]:
+def figures(
+    experiment: Experiment, found: list[Parts], controls: dict[str, Parts]
+) -> dict[str, Any]:
     """Means over clips; and how often a clip's 20 % did more than each control's."""
     groups = {
         "all": np.ones(len(experiment.before), bool),
@@ -167,17 +169,21 @@ def in_own_half(experiment: Experiment, methods: dict[str, Method]) -> dict[str,
     draw = np.random.default_rng(SEED)
     sure = np.flatnonzero(experiment.right & (experiment.before > SURE))
     drawn = (draw.choice(sure, 2, replace=False) for _ in range(100 * PAIRS))
-    pairs = [pair for pair in drawn if experiment.answers[pair[0]] != experiment.answers[pair[1]]][:PAIRS]
+    answers = experiment.answers
+    pairs = [pair for pair in drawn if answers[pair[0]] != answers[pair[1]]][:PAIRS]
     half = experiment.waveforms.shape[1] // 2
     joined = torch.stack([
-        torch.cat([experiment.waveforms[a, :half], experiment.waveforms[b, :half]]) for a, b in pairs
+        torch.cat([experiment.waveforms[a, :half], experiment.waveforms[b, :half]])
+        for a, b in pairs
     ])  # fmt: skip
     own = {}
     for name, method in methods.items():
         shares = []
         for side in (0, 1):
             asked = torch.from_numpy(experiment.answers[[pair[side] for pair in pairs]])
-            maps = resized(maps_of(experiment.classifier, method, joined, asked)[0], *experiment.size)
+            maps = resized(
+                maps_of(experiment.classifier, method, joined, asked)[0], *experiment.size
+            )
             middle = experiment.size[1] // 2
             mine = maps[:, :, :middle] if side == 0 else maps[:, :, middle:]
             shares.append(mine.sum((1, 2)) / maps.sum((1, 2)))
@@ -218,8 +224,12 @@ def measure(path: Path, examples: Sequence[Example], fold: int) -> dict[str, Any
                 "kept": round(float(played.kept.mean()), 3),
                 "rest": round(float(played.rest.mean()), 3),
                 "mean of the mask": round(float(mask.mean()), 3),
-                "kept keeps half": share(played.kept > experiment.before / 2, experiment.before > 0),
-                "rest loses half": share(played.rest < experiment.before / 2, experiment.before > 0),
+                "kept keeps half": share(
+                    played.kept > experiment.before / 2, experiment.before > 0
+                ),
+                "rest loses half": share(
+                    played.rest < experiment.before / 2, experiment.before > 0
+                ),
             }
             payload["grid"] = list(maps.shape[1:])
     payload["in own half"] = in_own_half(experiment, METHODS)

@@ -156,6 +156,7 @@ INSTALLED_APPS = [
     "csp",
     "rest_framework",
     "drf_spectacular",
+    "drf_spectacular_sidecar",
     "knox",
     "axes.apps.AppConfig",
     "classifier",
