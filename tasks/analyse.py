@@ -1,5 +1,6 @@
 """The Celery task that analyses a chunk: claim, decode, classify, render, save."""
 
+import json
 import logging
 import time
 from functools import lru_cache
@@ -12,15 +13,18 @@ from classifier.checkpoints import inventory
 from classifier.models import Analysis, Step
 from classifier.monitoring import precision
 from classifier.services.results import save_analysis
+from ml import map_archive
 from ml.audio.decode import Sound
-from ml.checkpoint import CheckpointError
+from ml.audio.encode import flac
+from ml.checkpoint_info import CheckpointError
 from ml.errors import AudioError
 from ml.inference import BaseClassifier, Classifier, Result
+from ml.render_metadata import RenderMetadata, WindowPrediction
+from ml.rendering import spectrogram
 from tasks.celery import app
 from tasks.decoding import decode
 from tasks.lease import lease
 from tasks.remote import RemoteClassifier, RemoteError
-from tasks.rendering import render
 
 logger = logging.getLogger(__name__)
 
@@ -32,6 +36,8 @@ UNAVAILABLE = (
     "The machine that listens could not be reached, or refused.",
     "The sound is not to blame. Analyse it again later.",
 )
+# What some current browser cannot play gets a FLAC to listen to.
+UNPLAYABLE = {"AIFF", "WMA", "AMR"}
 # The default, and one that people ask for beside it.
 MAX_LOADED = 2
 
@@ -167,14 +173,13 @@ def _render_and_save(
     timings: dict[str, float],
 ) -> None:
     started = time.monotonic()
-    rendered = render(classifier, sound, result)
+    contents, metadata = render(classifier, sound, result)
     rendering_s = _per_clip(started, 1)
     row.held().update(step=Step.SAVING)
     values = {
         "checkpoint": classifier.identity,
-        "predictions": [one.to_plain() for one in classifier.predictions(result.probabilities)],
-        "render_metadata": rendered.render_metadata,
-        "maps": rendered.maps,
+        "predictions": [one.to_json() for one in classifier.predictions(result.probabilities)],
+        "render_metadata": metadata.to_json(),
         "timings": {**timings, "rendering_s": rendering_s},
     }
     facts = {
@@ -183,8 +188,45 @@ def _render_and_save(
         "source_rate_hz": sound.source_rate_hz,
         "channels": sound.channels,
     }
-    if not save_analysis(row, rendered.contents, values, facts):
+    if not save_analysis(row, contents, values, facts):
         logger.warning("%s was no longer ours; its result is dropped", row.pk)
+
+
+def render(
+    classifier: BaseClassifier, sound: Sound, result: Result
+) -> tuple[dict[str, bytes], RenderMetadata]:
+    """The files of one analysis by name, and what is on them."""
+    features, classes = classifier.info.features, classifier.info.classes
+    decibels = classifier.spectrogram(sound.waveform)
+    drawn = spectrogram.draw(decibels)
+    archive = map_archive.pack(result.activations, classes)
+    peaks = json.dumps(spectrogram.peaks(sound.waveform), separators=(",", ":"))
+    contents = {
+        storage.SPECTROGRAM: drawn.picture,
+        storage.STRIP: drawn.strip,
+        storage.MAPS: archive.data,
+        storage.PEAKS: peaks.encode(),
+    }
+    if sound.format in UNPLAYABLE:
+        contents[storage.PLAYABLE] = flac(sound.waveform, sound.sample_rate)
+    centres_hz = classifier.log_mel.band_centres_hz()
+    windows = zip(result.window_starts_s, result.window_probabilities, strict=True)
+    predictions = tuple(
+        WindowPrediction(round(start_s, 3), classes[row.argmax()], round(float(row.max()), 4))
+        for start_s, row in windows
+    )
+    return contents, RenderMetadata(
+        low_db=drawn.low_db,
+        high_db=drawn.high_db,
+        frames=decibels.shape[1],
+        shown_columns=drawn.columns,
+        ticks=spectrogram.frequency_ticks(centres_hz, features.f_max_hz),
+        band_centres_hz=tuple(map(round, centres_hz)),
+        window_s=features.window_s,
+        shown_window=result.shown_window,
+        window_predictions=predictions if len(predictions) > 1 else (),
+        index=archive.index,
+    )
 
 
 def _per_clip(started: float, clips: int) -> float:

@@ -3,7 +3,7 @@
 import io
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -12,10 +12,12 @@ import torch
 from classifier import storage
 from classifier.models import Inspection, InspectionKind
 from classifier.services import results
-from ml.checkpoint import CheckpointError
+from ml import map_archive
+from ml.audio.encode import flac
+from ml.checkpoint_info import CheckpointError
 from ml.errors import AudioError
-from ml.explain.activations import Array
 from ml.explain.masking import Masking, audible, equal_gains
+from ml.explain.results import Array
 from ml.features import LogMel
 from ml.inference import Classifier, window_starts
 from ml.rendering import png
@@ -23,8 +25,6 @@ from tasks.analyse import load_local_classifier, missing_checkpoint
 from tasks.celery import app
 from tasks.decoding import decode
 from tasks.lease import lease
-from tasks.map_archive import pack
-from tasks.rendering import flac
 
 logger = logging.getLogger(__name__)
 
@@ -140,10 +140,10 @@ def channels(classifier: Classifier, window: Array, name: str, answer: str) -> F
     """Every channel of a map: those of a stage in order of how much they spoke for `answer`."""
     asked = classifier.info.classes.index(answer)
     found = classifier.channels(window, name, asked)
-    count, height, width = found.values.shape
-    contributions = found.contributions
-    order = range(count) if contributions is None else np.argsort(-contributions, kind="stable")
-    sheet = png.sheet([found.values[number] for number in order], SHEET_COLUMNS)
+    contributions, order = found.contributions, np.arange(len(found.values))
+    if contributions is not None:
+        order = np.argsort(-contributions, kind="stable")
+    sheet = png.sheet(list(found.values[order]), SHEET_COLUMNS)
     described = []
     for number, (low, high) in zip(order, sheet.ranges, strict=True):
         facts = {"number": int(number), "low": round(low, 5), "high": round(high, 5)}
@@ -151,7 +151,7 @@ def channels(classifier: Classifier, window: Array, name: str, answer: str) -> F
             facts["contribution"] = round(float(contributions[number]), 5)
         described.append(facts)
     figures = {
-        "shape": [count, height, width],
+        "shape": list(found.values.shape),
         "columns": SHEET_COLUMNS,
         "ordered_by": "number" if contributions is None else "contribution",
         "channels": described,
@@ -169,14 +169,10 @@ def another_window(classifier: Classifier, window: Array, labels: Sequence[str])
     asked = [classifier.info.classes.index(label) for label in labels]
     probabilities = classifier.predict([window])[0].probabilities
     activations = classifier.explain([window], [asked])[0]
-    packed = pack(activations, classifier.info.classes)
+    archive = map_archive.pack(activations, classifier.info.classes)
     best = classifier.predictions(probabilities)[:TOP_CLASSES]
-    figures = {
-        "predictions": [one.to_plain() for one in best],
-        "maps": packed.maps,
-        "activations": packed.facts,
-    }
-    return Found(figures, {storage.MAPS: packed.data})
+    figures = {"predictions": [one.to_json() for one in best], **asdict(archive.index)}
+    return Found(figures, {storage.MAPS: archive.data})
 
 
 def _npy(values: Array) -> bytes:
