@@ -9,7 +9,7 @@ from pathlib import Path
 from ml import checkpoint
 from ml.audio.decode import Sound, read
 from ml.checkpoint import CheckpointError
-from ml.errors import AudioError
+from ml.errors import AudioError, Problem
 from ml.inference import Classifier, Prediction
 
 # Files decoded before the network runs on all of them.
@@ -32,7 +32,7 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
-Outcome = tuple[Sound, list[Prediction]] | AudioError
+Outcome = tuple[Sound, list[Prediction]] | Problem
 
 
 def outcomes(files: list[str], classifier: Classifier) -> Iterator[tuple[str, Outcome]]:
@@ -40,14 +40,14 @@ def outcomes(files: list[str], classifier: Classifier) -> Iterator[tuple[str, Ou
     for first in range(0, len(files), CHUNK_FILES):
         chunk = files[first : first + CHUNK_FILES]
         sounds: dict[str, Sound] = {}
-        failures: dict[str, AudioError] = {}
+        failures: dict[str, Problem] = {}
         for file in chunk:
             try:
                 sounds[file] = read(file, classifier.info.features.sample_rate)
             except AudioError as error:
-                failures[file] = error
+                failures[file] = error.problem
             except OSError as error:
-                failures[file] = AudioError(
+                failures[file] = Problem(
                     "unreadable", f"The file cannot be opened: {error.strerror}.", "Check its name."
                 )
         results = classifier.predict([sound.waveform for sound in sounds.values()])
@@ -60,9 +60,8 @@ def outcomes(files: list[str], classifier: Classifier) -> Iterator[tuple[str, Ou
 
 
 def as_json(file: str, outcome: Outcome, identity: str) -> str:
-    if isinstance(outcome, AudioError):
-        error = {"code": outcome.code, "detail": outcome.detail, "hint": outcome.hint}
-        return json.dumps({"file": file, "error": error})
+    if isinstance(outcome, Problem):
+        return json.dumps({"file": file, "error": outcome.as_dict()})
     sound, predictions = outcome
     return json.dumps(
         {
@@ -98,14 +97,14 @@ def main(argv: list[str] | None = None) -> int:
         return 2
     failed = False
     for file, outcome in outcomes(options.files, classifier):
-        failed |= isinstance(outcome, AudioError)
+        failed |= isinstance(outcome, Problem)
         if options.json:
             print(as_json(file, outcome, classifier.identity), flush=True)
             continue
         if len(options.files) > 1:
             print(file)
-        if isinstance(outcome, AudioError):
-            print(f"{file}: {outcome.detail} {outcome.hint}", file=sys.stderr)
+        if isinstance(outcome, Problem):
+            print(f"{file}: {outcome}", file=sys.stderr)
         else:
             print(as_text(outcome), flush=True)
     return 1 if failed else 0

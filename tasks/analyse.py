@@ -15,7 +15,7 @@ from classifier.monitoring import precision
 from classifier.services.results import ClipFacts, Outcome, save_failure, save_result
 from ml.audio.decode import Sound
 from ml.checkpoint import CheckpointError
-from ml.errors import AudioError
+from ml.errors import AudioError, Problem
 from ml.inference import BaseClassifier, Classifier, Result
 from tasks.celery import app
 from tasks.crash_recovery import crash_recovery
@@ -29,7 +29,7 @@ logger = logging.getLogger(__name__)
 CHUNK_CLIPS = 16
 # Decoded, a minute of compressed sound is about 8 MB: bounds a chunk's memory and time.
 CHUNK_BYTES = 50_000_000
-UNAVAILABLE = (
+UNAVAILABLE = Problem(
     "inference_unavailable",
     "The machine that listens could not be reached, or refused.",
     "The sound is not to blame. Analyse it again later.",
@@ -93,7 +93,7 @@ def classify(analysis_id: str) -> None:
             _analyse(chunk)
     except RemoteError:
         logger.exception("a chunk of %d was not listened to", len(chunk))
-        Analysis.objects.held(token).give_back(*UNAVAILABLE)
+        Analysis.objects.held(token).give_back(UNAVAILABLE)
     except OSError as error:
         logger.exception("a chunk of %d could not be finished", len(chunk))
         rows = Analysis.objects.held(token)
@@ -136,19 +136,19 @@ def _analyse(chunk: list[Analysis]) -> None:
             raise
         logger.warning("%d clips were to be heard by %s: %s", len(chunk), asked, error)
         for row in chunk:
-            save_failure(row, *_missing(asked, error))
+            save_failure(row, _missing(asked, error))
         return
     _Work(chunk, classifier).run()
 
 
-def _missing(asked: str, error: CheckpointError) -> tuple[str, str, str]:
+def _missing(asked: str, error: CheckpointError) -> Problem:
     if not isinstance(error, NotInstalledError):
         reason = "is installed but cannot be used"
     elif settings.INFERENCE == "modal":
         reason = "is not the one that listens at Modal"
     else:
         reason = "is no longer installed"
-    return (
+    return Problem(
         "checkpoint_missing",
         f"It was to be heard by {asked}, which {reason}.",
         "Analyse it again with another checkpoint; the Models page shows those there are.",
@@ -188,7 +188,7 @@ class _Work:
         try:
             return decode(row.clip, self.classifier.info.features.sample_rate)
         except AudioError as error:
-            save_failure(row, error.code, error.detail, error.hint)
+            save_failure(row, error.problem)
             return None
 
     def _render_and_save(self, row: Analysis, sound: Sound, result: Result) -> None:

@@ -6,7 +6,7 @@ from classifier import storage
 from classifier.models import Inspection, InspectionKind
 from classifier.services import inspections
 from ml.checkpoint import CheckpointError
-from ml.errors import AudioError
+from ml.errors import AudioError, Problem
 from ml.explain.activations import Array
 from ml.inference import Classifier
 from tasks import inspection_kinds
@@ -56,19 +56,19 @@ def _make(mine: Inspection) -> None:
         classifier = load_local_classifier(mine.analysis.checkpoint)
         waveform = decode(mine.analysis.clip, classifier.info.features.sample_rate).waveform
     except CheckpointError as error:
-        inspections.fail(mine, *_missing(mine.analysis.checkpoint, error))
+        inspections.fail(mine, _missing(mine.analysis.checkpoint, error))
     except AudioError as error:
-        inspections.fail(mine, error.code, error.detail, error.hint)
+        inspections.fail(mine, error.problem)
     else:
         found = _look(mine, classifier, waveform)
         if not inspections.save(mine, found.figures, found.contents):
             logger.warning("%s was no longer ours; what was found is dropped", mine.pk)
 
 
-def _missing(identity: str, error: CheckpointError) -> tuple[str, str, str]:
+def _missing(identity: str, error: CheckpointError) -> Problem:
     gone = isinstance(error, NotInstalledError)
     reason = "is no longer installed" if gone else "cannot be used any more"
-    return (
+    return Problem(
         "checkpoint_missing",
         f"It was heard by {identity}, which {reason}.",
         "Analyse the sound again, and inspect that analysis.",

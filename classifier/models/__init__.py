@@ -8,6 +8,7 @@ from classifier.models.analyses import (
     Lane,
     State,
     Step,
+    error_columns,
 )
 from classifier.models.batches import (
     Batch,
@@ -41,4 +42,5 @@ __all__ = [
     "State",
     "Step",
     "beside",
+    "error_columns",
 ]

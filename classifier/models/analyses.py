@@ -12,6 +12,7 @@ from django.utils import timezone
 
 from classifier.checkpoints import inventory
 from classifier.models.clips import Clip, beside
+from ml.errors import Problem
 
 if TYPE_CHECKING:
     from classifier.models.batches import Batch
@@ -50,6 +51,19 @@ class Step(models.TextChoices):
 
 
 STEPS = (Step.DECODING, Step.CLASSIFYING, Step.RENDERING, Step.SAVING)
+
+
+def error_columns(problem: Problem) -> dict[str, str]:
+    """Of an analysis or an inspection that failed."""
+    return {f"error_{name}": text[:300] for name, text in problem.as_dict().items()}
+
+
+def interrupted(times: int) -> Problem:
+    return Problem(
+        "crashed",
+        f"The analysis was interrupted {times} times and given up.",
+        "Try once more; if it fails again, save the sound as 16-bit WAV first.",
+    )
 
 
 def lease_is_over() -> Q:
@@ -122,12 +136,13 @@ class AnalysisQuerySet(models.QuerySet["Analysis"]):
     def known(self, user, sha256: str, checkpoint: str) -> "Analysis | None":
         """What this user's same bytes were heard as before, or are being heard as now.
 
-        Locked until the transaction ends, so that nobody deletes it before it is answered.
+        A finished one before one that is under way, then the newest. Locked until the transaction
+        ends, so that nobody deletes it before it is answered.
         """
         rows = self.for_owner(user).filter(clip__sha256=sha256, clip__owner=user)
-        rows = rows.answering(checkpoint)
-        rows = rows.select_for_update(of=("self",))
-        return rows.filter(state__in=(State.DONE, *UNFINISHED)).first()
+        rows = rows.answering(checkpoint).filter(state__in=(State.DONE, *UNFINISHED))
+        # "done" sorts before the others.
+        return rows.select_for_update(of=("self",)).order_by("state", "-created_at").first()
 
     def cancel(self) -> int:
         """QUEUED → CANCELLED. Returns how many; whatever a worker has taken stays."""
@@ -201,30 +216,21 @@ class AnalysisQuerySet(models.QuerySet["Analysis"]):
         until = timezone.now() + timedelta(seconds=settings.LEASE_S)
         return self.held(token).update(leased_until=until)
 
-    def stop(self, code: str, detail: str, hint: str) -> int:
+    def stop(self, problem: Problem) -> int:
         """Unfinished rows → FAILED, whatever a worker still finds out about them."""
         return self.filter(state__in=UNFINISHED).update(
             state=State.FAILED,
             step=Step.NONE,
             leased_until=None,
             finished_at=timezone.now(),
-            error_code=code,
-            error_detail=detail,
-            error_hint=hint,
+            **error_columns(problem),
         )
 
-    def give_back(
-        self,
-        code: str = "crashed",
-        detail: str = "The analysis was interrupted {} times and given up.",
-        hint: str = "Try once more; if it fails again, save the sound as 16-bit WAV first.",
-        *,
-        most: int = MAX_ATTEMPTS,
-    ) -> int:
-        """RUNNING → QUEUED for these rows; one that has had its `most` attempts fails instead, and
-        says so in these words."""
+    def give_back(self, problem: Problem | None = None, *, most: int = MAX_ATTEMPTS) -> int:
+        """RUNNING → QUEUED for these rows; one that has had its `most` attempts fails instead:
+        of `problem`, or because it was interrupted so often."""
         rows = self.filter(state=State.RUNNING)
-        ended = rows.filter(attempts__gte=most).stop(code, detail.format(most), hint)
+        ended = rows.filter(attempts__gte=most).stop(problem or interrupted(most))
         freed = rows.filter(attempts__lt=most).update(
             state=State.QUEUED, step=Step.NONE, leased_until=None, alone=True
         )
@@ -356,7 +362,7 @@ class Analysis(models.Model):
         return 0.0 if self.state == State.QUEUED else 1.0
 
     @property
-    def error(self) -> dict[str, str] | None:
+    def error(self) -> Problem | None:
         if self.state != State.FAILED:
             return None
-        return {"code": self.error_code, "detail": self.error_detail, "hint": self.error_hint}
+        return Problem(self.error_code, self.error_detail, self.error_hint)

@@ -9,7 +9,8 @@ from django.db import models, transaction
 from django.db.models import F
 from django.utils import timezone
 
-from classifier.models.analyses import MAX_ATTEMPTS, Analysis, lease_is_over
+from classifier.models.analyses import MAX_ATTEMPTS, Analysis, error_columns, lease_is_over
+from ml.errors import Problem
 
 
 class InspectionKind(models.TextChoices):
@@ -96,13 +97,16 @@ class InspectionQuerySet(models.QuerySet["Inspection"]):
     def give_back(self, *, most: int = MAX_ATTEMPTS) -> int:
         """RUNNING → QUEUED for these rows; one that has had its `most` attempts fails instead."""
         rows = self.filter(state=InspectionState.RUNNING)
+        interrupted = Problem(
+            "crashed",
+            f"This inspection was interrupted {most} times and given up.",
+            "Ask once more; the analysis itself is not touched by this.",
+        )
         ended = rows.filter(attempts__gte=most).update(
             state=InspectionState.FAILED,
             leased_until=None,
             finished_at=timezone.now(),
-            error_code="crashed",
-            error_detail=f"This inspection was interrupted {most} times and given up.",
-            error_hint="Ask once more; the analysis itself is not touched by this.",
+            **error_columns(interrupted),
         )
         freed = rows.filter(attempts__lt=most).update(
             state=InspectionState.QUEUED, leased_until=None
@@ -168,7 +172,7 @@ class Inspection(models.Model):
         return self.state in (InspectionState.QUEUED, InspectionState.RUNNING)
 
     @property
-    def error(self) -> dict[str, str] | None:
+    def error(self) -> Problem | None:
         if self.state != InspectionState.FAILED:
             return None
-        return {"code": self.error_code, "detail": self.error_detail, "hint": self.error_hint}
+        return Problem(self.error_code, self.error_detail, self.error_hint)

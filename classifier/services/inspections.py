@@ -1,18 +1,26 @@
-"""Inspections: asked for here, saved here, and removed here when nobody asks any more."""
+"""Inspections: asked for here, and saved here."""
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from django.db import transaction
-from django.db.models import QuerySet
 from django.urls import reverse
 from django.utils import timezone
 
 from classifier import storage
-from classifier.models import Analysis, Inspection, InspectionKind, InspectionState, State
+from classifier.models import (
+    Analysis,
+    Inspection,
+    InspectionKind,
+    InspectionState,
+    State,
+    error_columns,
+)
 from classifier.services import map_archive
 from classifier.services.dispatch import dispatch_inspection
+from classifier.services.problems import refusal
+from ml.errors import Problem
 
 DAYS_KEPT = 30
 # Files that one inspection of a kind has.
@@ -21,14 +29,6 @@ FILES = {
     InspectionKind.CHANNELS: (storage.SHEET, storage.CHANNELS, storage.MEAN),
     InspectionKind.WINDOW: (storage.MAPS,),
 }
-
-
-class InspectionRefused(Exception):
-    """Cannot be looked at, and why. `status` is the HTTP status that says so."""
-
-    def __init__(self, code: str, detail: str, hint: str, status: int = 400) -> None:
-        super().__init__(detail)
-        self.code, self.detail, self.hint, self.status = code, detail, hint, status
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,13 +44,13 @@ class Question:
 def ask(analysis: Analysis, question: Question) -> Inspection:
     """The inspection that answers: a known one, or one that a worker is woken for.
 
-    One that failed is tried again. Raises InspectionRefused.
+    One that failed is tried again. Raises RequestRefused.
     """
     _check(analysis, question)
     with transaction.atomic():
         # Locked, so that nobody deletes it before it is answered.
         if not Analysis.objects.select_for_update().filter(pk=analysis.pk).first():
-            raise InspectionRefused(
+            raise refusal(
                 "not_found", "There is nothing here.", "The analysis was just deleted.", 404
             )
         rows = Inspection.objects.select_for_update(of=("self",))
@@ -66,7 +66,7 @@ def ask(analysis: Analysis, question: Question) -> Inspection:
 
 def _check(analysis: Analysis, question: Question) -> None:
     if analysis.state != State.DONE:
-        raise InspectionRefused(
+        raise refusal(
             "not_done",
             "Only a finished analysis can be looked at more closely.",
             "Ask for the analysis until its state is done.",
@@ -74,7 +74,7 @@ def _check(analysis: Analysis, question: Question) -> None:
         )
     windows = analysis.render_metadata["window_count"]
     if not 0 <= question.window < windows:
-        raise InspectionRefused(
+        raise refusal(
             "unknown_window",
             f"There is no window {question.window} in this analysis.",
             f"It has {windows}, numbered from 0.",
@@ -87,13 +87,13 @@ def _check(analysis: Analysis, question: Question) -> None:
 
 def _check_name(what: str, name: str, known: set[str], wanted: bool) -> None:
     if wanted and name not in known:
-        raise InspectionRefused(
+        raise refusal(
             f"unknown_{what}",
             f"There is no {what} {name[:80]!r} in this analysis." if name else f"Which {what}?",
             f"Send one of those that the analysis has: {', '.join(sorted(known)[:3])} …",
         )
     if name and not wanted:
-        raise InspectionRefused(
+        raise refusal(
             f"no_{what}", f"This kind of inspection has no {what}.", f"Leave `{what}` empty."
         )
 
@@ -109,14 +109,10 @@ def save(inspection: Inspection, figures: dict[str, Any], contents: dict[str, by
     return won
 
 
-def fail(inspection: Inspection, code: str, detail: str, hint: str) -> bool:
+def fail(inspection: Inspection, problem: Problem) -> bool:
     """RUNNING → FAILED, if `inspection.token` still holds it. Returns whether it did."""
     return Inspection.objects.finish(
-        inspection.token,
-        InspectionState.FAILED,
-        error_code=code,
-        error_detail=detail[:300],
-        error_hint=hint[:300],
+        inspection.token, InspectionState.FAILED, **error_columns(problem)
     )
 
 
@@ -134,29 +130,3 @@ def addresses(inspection: Inspection) -> dict[str, str]:
     for name in map_archive.names(figures.get("maps", ()), figures.get("activations", {})):
         found[f"maps/{name}.png"] = reverse("inspection_map", args=[inspection.pk, name])
     return found
-
-
-def locked_folders(inspections: QuerySet[Inspection]) -> list[Path]:
-    """Of those that are about to be deleted in this transaction.
-
-    Without that of one that is being made: its worker will find it gone, and tidy up.
-    """
-    rows = inspections.order_by("pk").select_for_update(of=("self",))
-    return [
-        storage.inspection_folder(pk, token)
-        for pk, token, state in rows.values_list("pk", "token", "state")
-        if token and state != InspectionState.RUNNING
-    ]
-
-
-def remove_unused(most: int) -> int:
-    """At most so many of those that nobody asked for in `DAYS_KEPT` days. Returns how many."""
-    with transaction.atomic():
-        rows = Inspection.objects.unused(DAYS_KEPT).select_for_update(
-            skip_locked=True, of=("self",)
-        )
-        old = Inspection.objects.filter(pk__in=list(rows.values_list("pk", flat=True)[:most]))
-        folders = locked_folders(old)
-        removed, _ = old.delete()
-    storage.remove_folders(folders)
-    return removed

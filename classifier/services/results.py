@@ -7,7 +7,8 @@ from django.db import transaction
 from django.utils import timezone
 
 from classifier import storage
-from classifier.models import Analysis, Clip, State, Step
+from classifier.models import Analysis, Clip, State, Step, error_columns
+from ml.errors import Problem
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,11 +63,9 @@ def save_result(analysis: Analysis, facts: ClipFacts, outcome: Outcome) -> bool:
     return won
 
 
-def save_failure(analysis: Analysis, code: str, detail: str, hint: str) -> bool:
+def save_failure(analysis: Analysis, problem: Problem) -> bool:
     """RUNNING → FAILED, if `analysis.token` still holds it. Returns whether it did."""
-    return _finish(
-        analysis, State.FAILED, error_code=code, error_detail=detail[:300], error_hint=hint[:300]
-    )
+    return _finish(analysis, State.FAILED, **error_columns(problem))
 
 
 def _finish(analysis: Analysis, state: State, **values: Any) -> bool:

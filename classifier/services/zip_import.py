@@ -18,7 +18,7 @@ from django.conf import settings
 
 from classifier.models import Batch
 from classifier.services import batches
-from classifier.services.uploads import UploadRefused
+from classifier.services.problems import RequestRefused, refusal
 
 MAX_RATIO = 100
 # Silence compresses better than any ratio allows: below this nobody is hurt.
@@ -56,9 +56,9 @@ class _TooMuch(Exception):
 def take_in(batch: Batch, path: Path) -> Unpacked:
     """Every member through `add_file`; a bad one is a refused row and stops nothing.
 
-    Raises UploadRefused if it is no ZIP, holds too many files or too many bytes, also for its
-    owner's quota. What came
-    before the limit stays in the batch, and sending the ZIP again goes on there.
+    Raises RequestRefused if it is no ZIP, holds too many files or too many bytes, also for its
+    owner's quota. What came before the limit stays in the batch, and sending the ZIP again goes on
+    there.
     """
     unpacked, budget = Unpacked(), _Budget(settings.MAX_ZIP_BYTES)
     with _Guarded(io.FileIO(path)) as file, _opened(file) as archive:
@@ -72,7 +72,7 @@ def take_in(batch: Batch, path: Path) -> Unpacked:
             for info in wanted:
                 _take_in_member(batch, archive, info, budget, unpacked)
         except _TooMuch as error:
-            raise UploadRefused(
+            raise refusal(
                 "zip_too_large",
                 f"Unpacked it is larger than {settings.MAX_ZIP_BYTES / 1e9:.0f} GB; "
                 "the rest was left out.",
@@ -115,8 +115,8 @@ def _take_in_member(
 ) -> None:
     try:
         file = batches.add_file(batch, info.filename, _blocks(archive, info, budget))
-    except UploadRefused as error:
-        if error.status in (409, 429, 507):
+    except RequestRefused as error:
+        if not error.blames_file:
             raise
         unpacked.outcomes["refused"] += 1  # a name that cannot be a path: there is no row for it
     else:
@@ -125,11 +125,11 @@ def _take_in_member(
 
 def _blocks(archive: zipfile.ZipFile, info: zipfile.ZipInfo, budget: _Budget) -> Iterator[bytes]:
     if info.flag_bits & _ENCRYPTED:
-        raise UploadRefused(
+        raise refusal(
             "encrypted", "The file is locked with a password.", "Send it in a ZIP without one."
         )
     if info.compress_type not in _PACKINGS:
-        raise UploadRefused(
+        raise refusal(
             "unsupported",
             "The file is packed in a way that is not read here.",
             "Make the ZIP with the usual compression (Deflate), or send the file alone.",
@@ -145,7 +145,7 @@ def _blocks(archive: zipfile.ZipFile, info: zipfile.ZipInfo, budget: _Budget) ->
                 _check_ratio(size_bytes, info.compress_size)
                 yield block
     except _DAMAGED as error:
-        raise UploadRefused(
+        raise refusal(
             "damaged",
             "The file is damaged inside its ZIP.",
             "Make the ZIP again, or send it alone.",
@@ -158,15 +158,15 @@ def _read(member: IO[bytes]) -> bytes:
 
 def _check_ratio(size_bytes: int, compressed_bytes: int) -> None:
     if size_bytes > HARMLESS_BYTES and size_bytes > MAX_RATIO * compressed_bytes:
-        raise UploadRefused(
+        raise refusal(
             "compressed_too_well",
             f"The file unpacks to more than {MAX_RATIO} times its size.",
             "Send it alone, outside a ZIP.",
         )
 
 
-def _too_many() -> UploadRefused:
-    return UploadRefused(
+def _too_many() -> RequestRefused:
+    return refusal(
         "too_many_files",
         f"The ZIP holds more than {batches.MAX_FILES:,} files.",
         "Split it into several ZIPs, each a batch of its own.",
@@ -174,7 +174,7 @@ def _too_many() -> UploadRefused:
     )
 
 
-def _no_zip() -> UploadRefused:
-    return UploadRefused(
+def _no_zip() -> RequestRefused:
+    return refusal(
         "no_zip", "This is no ZIP, or a damaged one.", "Make it again, or choose the folder."
     )

@@ -15,9 +15,11 @@ from classifier.models import (
     InspectionKind,
     InspectionState,
 )
-from classifier.services import inspections, uploads
-from classifier.services.inspections import InspectionRefused, Question
+from classifier.services import deletion, inspections
+from classifier.services.inspections import Question
+from classifier.services.problems import RequestRefused
 from classifier.tests.conftest import Caller, done, queued, refused
+from ml.errors import Problem
 
 DOG = Question(InspectionKind.SOUND, 0, "dog")
 FIGURES = {"original": 0.9, "kept": 0.95, "rest": 0.1}
@@ -99,10 +101,10 @@ def test_one_that_failed_is_tried_again_from_the_start(anna: User) -> None:
     ],
 )
 def test_what_is_not_there_cannot_be_looked_at(anna: User, question: Question, code: str) -> None:
-    with pytest.raises(InspectionRefused) as refusal:
+    with pytest.raises(RequestRefused) as refusal:
         inspections.ask(heard(anna), question)
-    assert (refusal.value.code, refusal.value.status) == (code, 400)
-    assert refusal.value.hint
+    assert (refusal.value.problem.code, refusal.value.status) == (code, 400)
+    assert refusal.value.problem.hint
     assert not Inspection.objects.exists()
 
 
@@ -146,7 +148,7 @@ def test_a_late_worker_changes_nothing(anna: User) -> None:
     winner = claim()
     assert inspections.save(winner, {"by": "winner"}, {"kept.flac": b"x"})
     assert not inspections.save(late, {"by": "late"}, {"kept.flac": b"y"})
-    assert not inspections.fail(late, "x", "x", "x")
+    assert not inspections.fail(late, Problem("x", "x", "x"))
     inspection = Inspection.objects.get()
     assert (inspection.state, inspection.figures) == (InspectionState.DONE, {"by": "winner"})
     assert inspections.folder_of(winner).is_dir()
@@ -159,8 +161,8 @@ def test_a_late_worker_changes_nothing(anna: User) -> None:
 def test_files_go_with_the_analysis_and_with_the_clip(anna: User) -> None:
     kept = made(heard(anna))
     one, other = made(heard(anna)), made(heard(anna))
-    uploads.delete_analysis(one.analysis)
-    uploads.delete_clip(other.analysis.clip)
+    deletion.delete_analysis(one.analysis)
+    deletion.delete_clip(other.analysis.clip)
     assert [inspection.pk for inspection in Inspection.objects.all()] == [kept.pk]
     assert [inspections.folder_of(inspection).exists() for inspection in (kept, one, other)] == [
         True,
@@ -172,7 +174,7 @@ def test_files_go_with_the_analysis_and_with_the_clip(anna: User) -> None:
 def test_what_is_made_while_its_clip_is_deleted_leaves_no_files(anna: User) -> None:
     inspection = inspections.ask(heard(anna), DOG)
     mine = claim()
-    uploads.delete_clip(inspection.analysis.clip)
+    deletion.delete_clip(inspection.analysis.clip)
     assert not inspections.save(mine, {}, {"kept.flac": b"x"})
     assert not inspections.folder_of(mine).exists()
 
@@ -185,7 +187,7 @@ def test_what_nobody_asks_for_any_more_is_removed(anna: User) -> None:
     long_ago = timezone.now() - timedelta(days=inspections.DAYS_KEPT, seconds=1)
     Inspection.objects.update(used_at=long_ago)
     inspections.ask(analysis, Question(InspectionKind.WINDOW, 1))
-    assert inspections.remove_unused(most=10) == 1
+    assert deletion.remove_unused_inspections(most=10) == 1
     assert {inspection.pk for inspection in Inspection.objects.all()} == {
         asked_again.pk,
         running.pk,

@@ -9,6 +9,7 @@ from classifier import storage
 from classifier.models import MAX_ATTEMPTS, Analysis, Lane, State
 from classifier.services.results import ClipFacts, Outcome, save_failure, save_result
 from classifier.tests.conftest import queued
+from ml.errors import Problem
 
 FACTS = ClipFacts("WAV", 5.0, 44_100, 1)
 
@@ -81,7 +82,7 @@ def test_a_row_interrupted_three_times_fails_with_a_reason(anna: User) -> None:
     assert row.state == State.FAILED
     assert row.error is not None
     assert row.error["code"] == "crashed"
-    assert row.error["hint"]
+    assert row.error.hint
     assert row.finished_at is not None
 
 
@@ -133,7 +134,7 @@ def test_a_result_is_saved_once_and_a_late_worker_changes_nothing(anna: User) ->
 
     assert save_result(winner, FACTS, outcome())
     assert not save_result(late, FACTS, outcome())
-    assert not save_failure(late, "x", "x", "x")
+    assert not save_failure(late, Problem("x", "x", "x"))
 
     row = Analysis.objects.get()
     assert (row.state, row.label) == (State.DONE, "dog")

@@ -1,7 +1,6 @@
 """The pages of batches, and what their script asks."""
 
 import secrets
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -17,31 +16,18 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 
 from classifier import storage
 from classifier.checkpoints import inventory
-from classifier.models import Batch, BatchFile, FileOutcome, State
-from classifier.services import batches, zip_import
+from classifier.models import Batch, FileOutcome, State
+from classifier.services import batches, deletion, zip_import
 from classifier.services.exports.batch_files import sent_file
-from classifier.services.uploads import UploadRefused
+from classifier.services.problems import refusal, too_large
+from classifier.views.parts import for_htmx, for_script, render_part
+from ml.errors import Problem
 
 PAGE_BATCHES = 30
 PAGE_ROWS = 50
 MAX_PROBLEMS = 20
 BLOCK_BYTES = 1 << 20
 SHOWS = (*State.values, FileOutcome.REFUSED.value, FileOutcome.DUPLICATE.value)
-
-
-def for_script(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
-    """401 instead of a sign-in page, and refusals as {code, detail, hint}."""
-
-    def answer(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
-        if not request.user.is_authenticated:
-            return JsonResponse({"code": "not_authenticated"}, status=401)
-        try:
-            return view(request, *args, **kwargs)
-        except UploadRefused as error:
-            body = {"code": error.code, "detail": error.detail, "hint": error.hint}
-            return JsonResponse(body, status=error.status)
-
-    return answer
 
 
 # --- pages --------------------------------------------------------------------------------
@@ -85,8 +71,9 @@ def batch_page(request: HttpRequest, pk: UUID) -> HttpResponse:
     show = request.GET.get("show", "")
     show = show if show in SHOWS else ""
     pages = Paginator(batch.files.for_page(show), PAGE_ROWS)
+    totals = batches.totals(batch)
     context = {
-        **_part_context(batch),
+        **_part_context(batch, totals, batches.notice(batch, totals)),
         **_limits(),
         "page": pages.get_page(request.GET.get("page")),
         "show": show,
@@ -95,19 +82,18 @@ def batch_page(request: HttpRequest, pk: UUID) -> HttpResponse:
 
 
 @require_GET
+@for_htmx(gone="batches")
 def batch_part(request: HttpRequest, pk: UUID) -> HttpResponse:
     """Totals, labels and problems, for htmx; 204 while they are as `seen` says."""
-    if not request.user.is_authenticated:
-        return HttpResponse(headers={"HX-Redirect": reverse("login")})
-    batch = Batch.objects.for_owner(request.user).filter(pk=pk).first()
-    if batch is None:
-        return HttpResponse(headers={"HX-Redirect": reverse("batches")})
+    batch = _own(request, pk)
     totals = batches.totals(batch)
-    if request.GET.get("seen") == _seen(batch, totals):
-        return HttpResponse(status=204)
-    response = render(request, "classifier/_batch.html", _part_context(batch, totals))
-    response["Cache-Control"] = "no-store"
-    return response
+    notice = batches.notice(batch, totals)
+    return render_part(
+        request,
+        "classifier/_batch.html",
+        _seen(batch, totals, notice),
+        lambda: _part_context(batch, totals, notice),
+    )
 
 
 @require_GET
@@ -146,9 +132,9 @@ def batch_files(request: HttpRequest, pk: UUID) -> HttpResponse:
         return JsonResponse(sent_file(batches.add_file(batch, path, sent.chunks()), known=False))
     declared = request.POST.get("size_bytes", "")
     if declared.isdecimal() and int(declared) > settings.MAX_UPLOAD_BYTES:
-        file = batches.refuse(batch, path, too_large())
+        file = batches.refuse(batch, path, too_large().problem)
         return JsonResponse(sent_file(file, known=False))
-    raise UploadRefused("no_file", "No file was sent.", "Send it in the field `file`.")
+    raise refusal("no_file", "No file was sent.", "Send it in the field `file`.")
 
 
 @require_POST
@@ -182,7 +168,7 @@ def batch_cancel(request: HttpRequest, pk: UUID) -> HttpResponse:
 @login_required
 @require_POST
 def batch_delete(request: HttpRequest, pk: UUID) -> HttpResponse:
-    batches.delete(_own(request, pk))
+    deletion.delete_batch(_own(request, pk))
     return redirect("batches")
 
 
@@ -193,15 +179,6 @@ def batch_retry(request: HttpRequest, pk: UUID) -> HttpResponse:
     if not batch.cancelled_at:
         batches.retry_failed(batch)
     return redirect("batch", pk=pk)
-
-
-def too_large() -> UploadRefused:
-    return UploadRefused(
-        "too_large",
-        f"The file is larger than {settings.MAX_UPLOAD_BYTES / 1e6:.0f} MB.",
-        "Cut it into parts, or save it in a compressed format such as FLAC.",
-        status=413,
-    )
 
 
 def _own(request: HttpRequest, pk: UUID) -> Batch:
@@ -224,16 +201,14 @@ def _limits() -> dict[str, int | str]:
     }
 
 
-def _part_context(batch: Batch, totals: batches.Totals | None = None) -> dict[str, Any]:
-    totals = totals or batches.totals(batch)
-    problems: list[BatchFile] = []
-    if totals.failed or totals.refused:
-        problems = list(batch.files.with_problems()[:MAX_PROBLEMS])
+def _part_context(batch: Batch, totals: batches.Totals, notice: Problem | None) -> dict[str, Any]:
+    problems = batches.problems(batch, totals, MAX_PROBLEMS)
     return {
         "batch": batch,
         "checkpoint_page": inventory.page_of(batch.checkpoint),
         "totals": totals,
-        "seen": _seen(batch, totals),
+        "notice": notice,
+        "seen": _seen(batch, totals, notice),
         "problems": problems,
         "more_problems": totals.failed + totals.refused - len(problems),
         "labels": batches.labels(batch) if totals.done else [],
@@ -253,6 +228,7 @@ _KINDS = (
 )
 
 
-def _seen(batch: Batch, totals: batches.Totals) -> str:
+def _seen(batch: Batch, totals: batches.Totals, notice: Problem | None) -> str:
     counts = ".".join(str(count) for count in totals.as_dict().values())
-    return f"{counts}.{int(batch.open)}.{int(bool(batch.cancelled_at))}"
+    seen = f"{counts}.{int(batch.open)}.{int(bool(batch.cancelled_at))}"
+    return f"{seen}.{notice.code}" if notice else seen

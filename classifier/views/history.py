@@ -12,9 +12,10 @@ from django.template.loader import render_to_string
 from django.views.decorators.http import require_GET, require_POST
 
 from classifier.models import Analysis, Clip
-from classifier.services import uploads
-from classifier.services.uploads import UploadRefused
+from classifier.services import deletion, uploads
+from classifier.services.problems import RequestRefused
 from classifier.views.forms import HistoryForm
+from classifier.views.parts import for_script
 from classifier.views.upload import refused
 
 PAGE_ROWS = 50
@@ -44,10 +45,9 @@ def history(request: HttpRequest) -> HttpResponse:
 
 
 @require_GET
+@for_script
 def rows(request: HttpRequest) -> HttpResponse:
     """`?row=ID:seen&…` → {"rows": {ID: html of those that look otherwise now}, "gone": [ID]}."""
-    if not request.user.is_authenticated:
-        return JsonResponse({}, status=401)
     seen = dict(asked.partition(":")[::2] for asked in request.GET.getlist("row")[:MAX_ROWS])
     known = {
         str(a.pk): a for a in Analysis.objects.for_history(request.user).filter(pk__in=_ids(seen))
@@ -76,7 +76,7 @@ def again(request: HttpRequest, pk: UUID) -> HttpResponse:
     asked = request.POST.get("checkpoint", "")
     try:
         new = uploads.analyse_again(analysis.clip, checkpoint=asked)
-    except UploadRefused as error:
+    except RequestRefused as error:
         return refused(request, [(analysis.clip.name, error)], from_script=False)
     return redirect("result", pk=new.pk)
 
@@ -84,5 +84,5 @@ def again(request: HttpRequest, pk: UUID) -> HttpResponse:
 @login_required
 @require_POST
 def delete(request: HttpRequest, clip_id: UUID) -> HttpResponse:
-    uploads.delete_clip(get_object_or_404(Clip.objects.for_owner(request.user), pk=clip_id))
+    deletion.delete_clip(get_object_or_404(Clip.objects.for_owner(request.user), pk=clip_id))
     return redirect("history")

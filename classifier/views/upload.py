@@ -13,7 +13,7 @@ from django.views.decorators.http import require_GET, require_POST
 from classifier.checkpoints import inventory
 from classifier.models import Analysis
 from classifier.services import uploads
-from classifier.services.uploads import UploadRefused
+from classifier.services.problems import RequestRefused, refusal
 
 SAMPLES = Path(__file__).parents[1] / "samples"
 # A little more than the page's script asks of its recorder.
@@ -49,7 +49,7 @@ def upload(request: HttpRequest) -> HttpResponse:
     sent = request.FILES.getlist("file")
     from_script = request.headers.get("X-Requested-With") == "fetch"
     if not sent:
-        problem = UploadRefused("no_file", "No file was sent.", "Choose one or more sound files.")
+        problem = refusal("no_file", "No file was sent.", "Choose one or more sound files.")
         return refused(request, [("", problem)], from_script)
     accepted, refusals = [], []
     asked = request.POST.get("checkpoint", "")
@@ -59,7 +59,7 @@ def upload(request: HttpRequest) -> HttpResponse:
                 file.chunks(), name=file.name or "", owner=request.user, checkpoint=asked
             )
             accepted.append(analysis)
-        except UploadRefused as error:
+        except RequestRefused as error:
             refusals.append((file.name, error))
     if refusals:
         return refused(request, refusals, from_script, len(accepted))
@@ -80,7 +80,7 @@ def sample(request: HttpRequest, name: str) -> HttpResponse:
             owner=request.user,
             checkpoint=request.POST.get("checkpoint", ""),
         )
-    except UploadRefused as error:
+    except RequestRefused as error:
         return refused(request, [(path.name, error)], from_script)
     return _accepted(request, [analysis], from_script)
 
@@ -99,7 +99,7 @@ def _accepted(request: HttpRequest, analyses: list[Analysis], from_script: bool)
 
 def refused(
     request: HttpRequest,
-    refusals: list[tuple[str | None, UploadRefused]],
+    refusals: list[tuple[str | None, RequestRefused]],
     from_script: bool,
     accepted: int = 0,
 ) -> HttpResponse:

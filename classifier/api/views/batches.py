@@ -28,7 +28,7 @@ from classifier.api.serializers.batches import (
 )
 from classifier.api.views.base import ApiView
 from classifier.models import Batch, FileOutcome
-from classifier.services import batches
+from classifier.services import batches, deletion
 from classifier.services.exports import batch_files
 
 CSV_EXAMPLE = OpenApiExample(
@@ -98,7 +98,7 @@ class BatchView(ApiView):
         "stays where it came from. Cut off in the middle, the same request goes on.",
     )
     def delete(self, request: Request, pk: UUID) -> Response:
-        batches.delete(one_batch(request, pk))
+        deletion.delete_batch(one_batch(request, pk))
         return Response(status=status.HTTP_204_NO_CONTENT)
 
 

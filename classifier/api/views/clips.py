@@ -27,7 +27,7 @@ from classifier.api.serializers.clips import (
 )
 from classifier.api.views.base import ApiView, accepted
 from classifier.models import Analysis, Clip
-from classifier.services import uploads
+from classifier.services import deletion, uploads
 
 KEY = re.compile(r"[!-~]{1,200}")
 IDEMPOTENCY_KEY = OpenApiParameter(
@@ -135,7 +135,7 @@ class ClipView(ApiView):
         words="With all its analyses and files, for good.",
     )
     def delete(self, request: Request, pk: UUID) -> Response:
-        uploads.delete_clip(one_clip(request, pk))
+        deletion.delete_clip(one_clip(request, pk))
         return Response(status=status.HTTP_204_NO_CONTENT)
 
 
@@ -159,7 +159,7 @@ class ClipAnalysesView(ApiView):
         form.is_valid(raise_exception=True)
         asked = form.validated_data.get("checkpoint", "")
         analysis = uploads.analyse_again(clip, checkpoint=asked)
-        answer = uploads.Accepted(analysis, duplicate=False, replayed=False)
+        answer = uploads.Accepted(analysis)
         return accepted(
             dict(UploadAnswer(answer).data), reverse("api_analysis", args=[analysis.pk])
         )
