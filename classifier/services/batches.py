@@ -10,7 +10,6 @@ from django.utils import timezone
 
 from classifier.models import Analysis, Batch, BatchFile, FileOutcome, Lane, State
 from classifier.services import uploads
-from classifier.services.dispatch import missing_worker
 from classifier.services.problems import RequestRefused, refusal
 from ml.errors import Problem
 
@@ -263,11 +262,6 @@ def problems(batch: Batch, totals: Totals, most: int) -> list[BatchFile]:
             left[outcome] -= 1
             shown.append(file)
     return shown
-
-
-def notice(batch: Batch, totals: Totals) -> Problem | None:
-    """Why its files may stay unfinished."""
-    return missing_worker(batch.created_at) if totals.unfinished else None
 
 
 def labels(batch: Batch) -> list[LabelCount]:

@@ -57,13 +57,13 @@ def workers_answering() -> list[str]:
     return sorted(name for answer in answers for name in answer)
 
 
-def missing_worker(waiting_since: datetime) -> Problem | None:
-    """Why what has been unfinished since then may stay so: no worker answers.
+def missing_worker(unfinished: object, since: datetime) -> Problem | None:
+    """Why what is unfinished since then may stay so: no worker answers.
 
     Workers are asked only while none holds an analysis, and seldom: pages and clients poll.
     """
     now = timezone.now()
-    if now - waiting_since < timedelta(seconds=PATIENCE_S):
+    if not unfinished or now - since < timedelta(seconds=PATIENCE_S):
         return None
     if Analysis.objects.filter(state=State.RUNNING, leased_until__gt=now).exists():
         return None

@@ -12,7 +12,6 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO
 
 from django.conf import settings
 
@@ -137,7 +136,7 @@ def _blocks(archive: zipfile.ZipFile, info: zipfile.ZipInfo, budget: _Budget) ->
     size_bytes = 0
     try:
         with archive.open(info) as member:
-            while block := _read(member):
+            while block := member.read(BLOCK_BYTES):
                 size_bytes += len(block)
                 budget.left_bytes -= len(block)
                 if budget.left_bytes < 0:
@@ -150,10 +149,6 @@ def _blocks(archive: zipfile.ZipFile, info: zipfile.ZipInfo, budget: _Budget) ->
             "The file is damaged inside its ZIP.",
             "Make the ZIP again, or send it alone.",
         ) from error
-
-
-def _read(member: IO[bytes]) -> bytes:
-    return member.read(BLOCK_BYTES)
 
 
 def _check_ratio(size_bytes: int, compressed_bytes: int) -> None:

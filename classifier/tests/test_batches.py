@@ -316,6 +316,33 @@ def test_page_api_csv_and_json_agree(visitor: Client, batch: Batch) -> None:
     assert len(whole["files"]) == 5
 
 
+def test_shown_problems_never_contradict_the_totals(
+    visitor: Client, batch: Batch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Files fail, or are tried again, between the query that counts and the one that lists."""
+    batches.add_file(batch, "empty.wav", [b""])
+    batches.add_file(batch, "1.wav", [b"1"])
+    before = batches.totals(batch)
+    settle(State.FAILED, error_code="damaged", error_detail="It stops.")
+    batches.add_file(batch, "2.wav", [b"2"])
+    settle(State.FAILED, error_code="damaged", error_detail="It stops.")
+    after = batches.totals(batch)
+    for totals, shown in (
+        (batches.Totals(total=2, waiting=2), []),
+        (before, ["empty.wav"]),
+        (batches.Totals(total=3, failed=1, refused=1), ["1.wav", "empty.wav"]),
+        (after, ["1.wav", "2.wav", "empty.wav"]),
+    ):
+        assert [file.path for file in batches.problems(batch, totals, 20)] == shown
+        monkeypatch.setattr(batches, "totals", lambda _, totals=totals: totals)
+        page = visitor.get(f"/batches/{batch.pk}/part/")
+        assertContains(page, f'data-total="failed">{totals.failed}<')
+        assertNotContains(page, "more:")
+    batches.retry_failed(batch)
+    page = visitor.get(f"/batches/{batch.pk}/part/")
+    assertContains(page, "And 2 more:")
+
+
 def test_the_api_takes_files_once(visitor: Client, anna: User) -> None:
     made = visitor.post("/api/v1/batches/", {"name": "trip"})
     assert made.status_code == 201

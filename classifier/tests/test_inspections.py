@@ -126,8 +126,8 @@ def test_one_that_was_interrupted_three_times_fails_with_a_reason(anna: User) ->
         Inspection.objects.held(mine.token).give_back()
     inspection.refresh_from_db()
     assert inspection.error is not None
-    assert inspection.error["code"] == "crashed"
-    assert "3 times" in inspection.error["detail"]
+    assert inspection.error.code == "crashed"
+    assert "3 times" in inspection.error.detail
     assert inspection.finished_at is not None
 
 

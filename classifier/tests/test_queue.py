@@ -81,7 +81,7 @@ def test_a_row_interrupted_three_times_fails_with_a_reason(anna: User) -> None:
     row.refresh_from_db()
     assert row.state == State.FAILED
     assert row.error is not None
-    assert row.error["code"] == "crashed"
+    assert row.error.code == "crashed"
     assert row.error.hint
     assert row.finished_at is not None
 

@@ -18,6 +18,7 @@ from classifier import storage
 from classifier.checkpoints import inventory
 from classifier.models import Batch, FileOutcome, State
 from classifier.services import batches, deletion, zip_import
+from classifier.services.dispatch import missing_worker
 from classifier.services.exports.batch_files import sent_file
 from classifier.services.problems import refusal, too_large
 from classifier.views.parts import for_htmx, for_script, render_part
@@ -73,7 +74,7 @@ def batch_page(request: HttpRequest, pk: UUID) -> HttpResponse:
     pages = Paginator(batch.files.for_page(show), PAGE_ROWS)
     totals = batches.totals(batch)
     context = {
-        **_part_context(batch, totals, batches.notice(batch, totals)),
+        **_part_context(batch, totals, missing_worker(totals.unfinished, batch.created_at)),
         **_limits(),
         "page": pages.get_page(request.GET.get("page")),
         "show": show,
@@ -87,7 +88,7 @@ def batch_part(request: HttpRequest, pk: UUID) -> HttpResponse:
     """Totals, labels and problems, for htmx; 204 while they are as `seen` says."""
     batch = _own(request, pk)
     totals = batches.totals(batch)
-    notice = batches.notice(batch, totals)
+    notice = missing_worker(totals.unfinished, batch.created_at)
     return render_part(
         request,
         "classifier/_batch.html",

@@ -27,7 +27,7 @@ def for_htmx(gone: str) -> Callable[[View], View]:
             try:
                 return view(request, *args, **kwargs)
             except Http404:
-                return HttpResponse(headers={"HX-Redirect": reverse(gone)})
+                return HttpResponse(status=404, headers={"HX-Redirect": reverse(gone)})
 
         return answer
 

@@ -23,7 +23,11 @@ from ml.errors import Problem
 def result(request: HttpRequest, pk: UUID) -> HttpResponse:
     """`?window=3`: another window of a long clip than the one that speaks most for the answer."""
     analysis = get_object_or_404(Analysis.objects.for_owner(request.user), pk=pk)
-    context = _context(analysis, _notice(analysis), request.GET.get("window", ""))
+    context = _context(
+        analysis,
+        missing_worker(analysis.unfinished, analysis.created_at),
+        request.GET.get("window", ""),
+    )
     return render(request, "classifier/result.html", context)
 
 
@@ -32,17 +36,13 @@ def result(request: HttpRequest, pk: UUID) -> HttpResponse:
 def part(request: HttpRequest, pk: UUID) -> HttpResponse:
     """The changing part of a result page, for htmx; 204 while it is as `seen` says."""
     analysis = get_object_or_404(Analysis.objects.for_owner(request.user), pk=pk)
-    notice = _notice(analysis)
+    notice = missing_worker(analysis.unfinished, analysis.created_at)
     return render_part(
         request,
         "classifier/_result.html",
         _seen(analysis, notice),
         lambda: _context(analysis, notice),
     )
-
-
-def _notice(analysis: Analysis) -> Problem | None:
-    return missing_worker(analysis.created_at) if analysis.unfinished else None
 
 
 def _seen(analysis: Analysis, notice: Problem | None) -> str:

@@ -322,7 +322,7 @@ class AnalysisDetail(AnalysisRow):
 
     @extend_schema_field(Problem(allow_null=True))
     def get_notice(self, analysis: Analysis) -> dict[str, str] | None:
-        notice = missing_worker(analysis.created_at) if analysis.unfinished else None
+        notice = missing_worker(analysis.unfinished, analysis.created_at)
         return notice.as_dict() if notice else None
 
     @extend_schema_field(serializers.DictField(child=FeatureMap()))

@@ -2,7 +2,7 @@
 
 from uuid import UUID
 
-from django.http import Http404
+from django.shortcuts import get_object_or_404
 from rest_framework import status
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -88,7 +88,4 @@ class CancelView(ApiView):
 
 
 def one_analysis(request: Request, pk: UUID) -> Analysis:
-    analysis = Analysis.objects.for_owner(request.user).filter(pk=pk).first()
-    if analysis is None:
-        raise Http404
-    return analysis
+    return get_object_or_404(Analysis.objects.for_owner(request.user), pk=pk)

@@ -3,8 +3,8 @@
 from typing import Any
 from uuid import UUID
 
-from django.http import Http404
 from django.http.response import HttpResponseBase
+from django.shortcuts import get_object_or_404
 from django.urls import reverse
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiExample, OpenApiResponse
@@ -218,7 +218,4 @@ class BatchJsonView(ApiView):
 
 
 def one_batch(request: Request, pk: UUID) -> Batch:
-    batch = Batch.objects.for_owner(request.user).filter(pk=pk).first()
-    if batch is None:
-        raise Http404
-    return batch
+    return get_object_or_404(Batch.objects.for_owner(request.user), pk=pk)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Self
 from uuid import UUID
 
-from django.http import Http404
+from django.shortcuts import get_object_or_404
 from django.urls import reverse
 from drf_spectacular.utils import OpenApiParameter
 from rest_framework import status
@@ -166,7 +166,4 @@ class ClipAnalysesView(ApiView):
 
 
 def one_clip(request: Request, pk: UUID) -> Clip:
-    clip = Clip.objects.for_owner(request.user).filter(pk=pk).first()
-    if clip is None:
-        raise Http404
-    return clip
+    return get_object_or_404(Clip.objects.for_owner(request.user), pk=pk)

@@ -19,6 +19,7 @@ from tqdm import tqdm
 
 from classifier.models import Batch
 from classifier.services import batches, uploads
+from classifier.services.dispatch import missing_worker
 from classifier.services.problems import RequestRefused
 from ml.errors import Problem
 
@@ -152,7 +153,7 @@ def wait(batch: Batch) -> None:
             time.sleep(LOOK_EVERY_S)
             totals = batches.totals(batch)
             bar.update(totals.finished - bar.n)
-            notice = batches.notice(batch, totals)
+            notice = missing_worker(totals.unfinished, batch.created_at)
             if notice and notice != reported:
                 tqdm.write(str(notice), file=sys.stderr)
             reported = notice

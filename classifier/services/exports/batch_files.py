@@ -13,6 +13,7 @@ from django.http import StreamingHttpResponse
 
 from classifier.models import Batch, BatchFile, FileOutcome, State
 from classifier.services import batches
+from classifier.services.dispatch import missing_worker
 from classifier.services.exports.csv_lines import csv_lines
 
 COLUMNS = (
@@ -58,7 +59,7 @@ def detail(batch: Batch) -> dict[str, Any]:
     """The summary, with what was heard, and why what waits may wait for long."""
     totals = batches.totals(batch)
     labels = [{"label": row.label, "count": row.count} for row in batches.labels(batch)]
-    notice = batches.notice(batch, totals)
+    notice = missing_worker(totals.unfinished, batch.created_at)
     return summary(batch, totals) | {
         "labels": labels,
         "notice": notice.as_dict() if notice else None,
