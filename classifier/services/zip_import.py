@@ -102,7 +102,9 @@ def _opened(file: _Guarded) -> zipfile.ZipFile:
     try:
         return zipfile.ZipFile(file)
     except _DAMAGED as error:
-        raise _no_zip() from error
+        raise refusal(
+            "no_zip", "This is no ZIP, or a damaged one.", "Make it again, or choose the folder."
+        ) from error
 
 
 def _take_in_member(
@@ -166,10 +168,4 @@ def _too_many() -> RequestRefused:
         f"The ZIP holds more than {batches.MAX_FILES:,} files.",
         "Split it into several ZIPs, each a batch of its own.",
         status=413,
-    )
-
-
-def _no_zip() -> RequestRefused:
-    return refusal(
-        "no_zip", "This is no ZIP, or a damaged one.", "Make it again, or choose the folder."
     )

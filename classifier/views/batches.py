@@ -8,20 +8,20 @@ from uuid import UUID
 from django.conf import settings
 from django.contrib.auth.decorators import login_required
 from django.core.paginator import Paginator
+from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import get_object_or_404, redirect, render
-from django.template.loader import render_to_string
 from django.urls import reverse
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from classifier import storage
 from classifier.checkpoints import inventory
-from classifier.models import Batch, FileOutcome, State
+from classifier.models import Batch, BatchFile, FileOutcome, State
 from classifier.services import batches, deletion, zip_import
 from classifier.services.dispatch import missing_worker
 from classifier.services.exports.batch_files import sent_file
 from classifier.services.problems import refusal, too_large
-from classifier.views.parts import for_htmx, for_script, render_part
+from classifier.views.parts import for_htmx, for_script, render_part, render_rows
 from ml.errors import Problem
 
 PAGE_BATCHES = 30
@@ -100,17 +100,14 @@ def batch_part(request: HttpRequest, pk: UUID) -> HttpResponse:
 @require_GET
 @for_script
 def batch_rows(request: HttpRequest, pk: UUID) -> HttpResponse:
-    """As `views.rows`, but a row is a file of the batch."""
-    seen = dict(asked.partition(":")[::2] for asked in request.GET.getlist("row")[:PAGE_ROWS])
-    numbers = [int(number) for number in seen if number.isdecimal() and len(number) < 19]
-    known = {str(f.pk): f for f in _own(request, pk).files.for_page().filter(pk__in=numbers)}
-    changed = {
-        number: render_to_string("classifier/_file.html", {"file": file}, request)
-        for number, file in known.items()
-        if file.stage != seen[number]
-    }
-    gone = [number for number in seen if number not in known]
-    return JsonResponse({"rows": changed, "gone": gone}, headers={"Cache-Control": "no-store"})
+    """Those files of the batch whose rows changed, see `render_rows`."""
+    files = _own(request, pk).files.for_page()
+
+    def find(ids: list[str]) -> QuerySet[BatchFile]:
+        numbers = [int(one) for one in ids if one.isdecimal() and len(one) < 19]
+        return files.filter(pk__in=numbers)
+
+    return render_rows(request, "classifier/_file.html", "file", find)
 
 
 # --- what their script sends --------------------------------------------------------------

@@ -1,14 +1,18 @@
 """What the pages' scripts ask for: parts of a page, and JSON."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import wraps
 from typing import Any
 
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
+from django.template.loader import render_to_string
 from django.urls import reverse
 
 from classifier.services.problems import RequestRefused
+
+# Rows one request of a page may be about.
+MAX_ROWS = 60
 
 View = Callable[..., HttpResponse]
 
@@ -62,3 +66,21 @@ def render_part(
     response = render(request, template, context(), status=status)
     response["Cache-Control"] = "no-store"
     return response
+
+
+def render_rows(
+    request: HttpRequest, template: str, name: str, find: Callable[[list[str]], Iterable[Any]]
+) -> JsonResponse:
+    """`?row=ID:seen&…` → {"rows": {ID: html of those that look otherwise now}, "gone": [ID]}.
+
+    `find` gives the rows of some ids; the template knows each by `name`.
+    """
+    seen = dict(asked.partition(":")[::2] for asked in request.GET.getlist("row")[:MAX_ROWS])
+    known = {str(row.pk): row for row in find(list(seen))}
+    changed = {
+        pk: render_to_string(template, {name: row}, request)
+        for pk, row in known.items()
+        if row.stage != seen[pk]
+    }
+    gone = [pk for pk in seen if pk not in known]
+    return JsonResponse({"rows": changed, "gone": gone}, headers={"Cache-Control": "no-store"})

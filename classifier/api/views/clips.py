@@ -1,8 +1,6 @@
 """Clips: upload, list, look at, delete, analyse again."""
 
 import re
-from dataclasses import dataclass
-from typing import Self
 from uuid import UUID
 
 from django.shortcuts import get_object_or_404
@@ -40,26 +38,18 @@ IDEMPOTENCY_KEY = OpenApiParameter(
 REPLAYED = header("Idempotent-Replayed", "`true` when the key was answered before.", (200, 202))
 
 
-@dataclass(frozen=True, slots=True)
-class UploadOptions:
-    """What an upload is accompanied by, beside its body."""
-
-    key: str
-    again: bool
-
-    @classmethod
-    def of(cls, request: Request) -> Self:
-        """Raises ValidationError."""
-        query = UploadQuery(data=request.query_params.dict())
-        query.is_valid(raise_exception=True)
-        if "checkpoint" in request.query_params:
-            raise ValidationError({"checkpoint": "Send it as a field of the form, like the file."})
-        key = request.headers.get("Idempotency-Key", "")
-        if "Idempotency-Key" in request.headers and not KEY.fullmatch(key):
-            raise ValidationError(
-                {"Idempotency-Key": "Send 1 to 200 printable ASCII characters without spaces."}
-            )
-        return cls(key, query.validated_data["again"])
+def _key_and_again(request: Request) -> tuple[str, bool]:
+    """What an upload is accompanied by, beside its body. Raises ValidationError."""
+    query = UploadQuery(data=request.query_params.dict())
+    query.is_valid(raise_exception=True)
+    if "checkpoint" in request.query_params:
+        raise ValidationError({"checkpoint": "Send it as a field of the form, like the file."})
+    key = request.headers.get("Idempotency-Key", "")
+    if "Idempotency-Key" in request.headers and not KEY.fullmatch(key):
+        raise ValidationError(
+            {"Idempotency-Key": "Send 1 to 200 printable ASCII characters without spaces."}
+        )
+    return key, query.validated_data["again"]
 
 
 class ClipsView(ApiView):
@@ -98,7 +88,7 @@ class ClipsView(ApiView):
         refusals=(409, 507),
     )
     def post(self, request: Request) -> Response:
-        options = UploadOptions.of(request)
+        key, again = _key_and_again(request)
         form = UploadForm(data=request.data)
         form.is_valid(raise_exception=True)
         file = form.validated_data["file"]
@@ -106,8 +96,8 @@ class ClipsView(ApiView):
             file.chunks(),
             name=file.name,
             owner=request.user,
-            key=options.key,
-            again=options.again,
+            key=key,
+            again=again,
             checkpoint=form.validated_data.get("checkpoint", ""),
         )
         response = accepted(
