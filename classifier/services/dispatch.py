@@ -58,16 +58,17 @@ def workers_answering() -> list[str]:
 
 
 def missing_worker(unfinished: object, since: datetime) -> Problem | None:
-    """Why what is unfinished since then may stay so: no worker answers.
+    """Why what is unfinished since then may stay so: no worker answers, and none holds an analysis.
 
-    Workers are asked only while none holds an analysis, and seldom: pages and clients poll.
+    Pages and clients poll, so the workers are asked at most every `PING_EVERY_S` seconds.
     """
     now = timezone.now()
     if not unfinished or now - since < timedelta(seconds=PATIENCE_S):
         return None
-    if Analysis.objects.filter(state=State.RUNNING, leased_until__gt=now).exists():
+    if _worker_answers(int(time.monotonic() // PING_EVERY_S)):
         return None
-    return None if _worker_answers(int(time.monotonic() // PING_EVERY_S)) else NO_WORKER
+    held = Analysis.objects.filter(state=State.RUNNING, leased_until__gt=now)
+    return None if held.exists() else NO_WORKER
 
 
 @lru_cache(maxsize=1)
