@@ -35,9 +35,9 @@ class Totals:
     running: int = 0
     waiting: int = 0
     failed: int = 0
-    cancelled: int = 0
     refused: int = 0
     duplicate: int = 0
+    cancelled: int = 0
 
     @property
     def unfinished(self) -> int:

@@ -210,20 +210,13 @@ def _part_context(batch: Batch, totals: batches.Totals, notice: Problem | None) 
         "problems": problems,
         "more_problems": totals.failed + totals.refused - len(problems),
         "labels": batches.labels(batch) if totals.done else [],
-        "kinds": [(name, getattr(totals, name), show) for name, show in _KINDS],
+        # The word on the page, how many, and the filter behind it.
+        "kinds": [
+            (name, count, State.QUEUED if name == "waiting" else name)
+            for name, count in totals.as_dict().items()
+            if name != "total"
+        ],
     }
-
-
-# The word on the page, and the filter behind it.
-_KINDS = (
-    ("done", "done"),
-    ("running", "running"),
-    ("waiting", "queued"),
-    ("failed", "failed"),
-    ("refused", "refused"),
-    ("duplicate", "duplicate"),
-    ("cancelled", "cancelled"),
-)
 
 
 def _seen(batch: Batch, totals: batches.Totals, notice: Problem | None) -> str:
