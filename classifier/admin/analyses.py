@@ -56,14 +56,14 @@ class AnalysisAdmin(NewestFirst):
     search_fields = ("clip__name",)
     search_help_text = search.HELP
     actions = ("analyse_again", "mark_as_failed", "export_csv")
-    exclude = ("token", "predictions", "render_metadata", "maps")
+    exclude = ("token", "predictions", "render_metadata")
     readonly_fields = ("strip", "best_five")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Analysis]:
         rows = super().get_queryset(request)
         match = request.resolver_match
         if match and match.url_name == "classifier_analysis_changelist":
-            return rows.defer("predictions", "render_metadata", "maps", "timings")
+            return rows.defer("predictions", "render_metadata", "timings")
         return rows
 
     def get_search_results(

@@ -139,7 +139,7 @@ class BatchFileAdmin(ReadOnly):
     sortable_by = ()
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[BatchFile]:
-        heavy = ("predictions", "render_metadata", "maps", "timings")
+        heavy = ("predictions", "render_metadata", "timings")
         return super().get_queryset(request).defer(*(f"analysis__{name}" for name in heavy))
 
     def lookup_allowed(self, lookup: str, value: str, request: HttpRequest) -> bool:

@@ -17,10 +17,10 @@ from classifier.models import (
     State,
     error_columns,
 )
-from classifier.services import map_archive
 from classifier.services.dispatch import dispatch_inspection
 from classifier.services.problems import refusal
 from ml.errors import Problem
+from ml.render_metadata import ArchiveIndex
 
 DAYS_KEPT = 30
 # Files that one inspection of a kind has.
@@ -65,23 +65,23 @@ def ask(analysis: Analysis, question: Question) -> Inspection:
 
 
 def _check(analysis: Analysis, question: Question) -> None:
-    if analysis.state != State.DONE:
+    metadata = analysis.metadata
+    if analysis.state != State.DONE or metadata is None:
         raise refusal(
             "not_done",
             "Only a finished analysis can be looked at more closely.",
             "Ask for the analysis until its state is done.",
             status=409,
         )
-    windows = analysis.render_metadata["window_count"]
-    if not 0 <= question.window < windows:
+    if not 0 <= question.window < metadata.window_count:
         raise refusal(
             "unknown_window",
             f"There is no window {question.window} in this analysis.",
-            f"It has {windows}, numbered from 0.",
+            f"It has {metadata.window_count}, numbered from 0.",
         )
     labels = {prediction["class"] for prediction in analysis.predictions}
     _check_name("label", question.label, labels, question.kind == InspectionKind.SOUND)
-    maps = {facts["name"] for facts in analysis.maps}
+    maps = {one.name for one in metadata.index.maps}
     _check_name("map", question.map, maps, question.kind == InspectionKind.CHANNELS)
 
 
@@ -126,7 +126,7 @@ def addresses(inspection: Inspection) -> dict[str, str]:
         return {}
     names = FILES[InspectionKind(inspection.kind)]
     found = {name: reverse("inspection_file", args=[inspection.pk, name]) for name in names}
-    figures = inspection.figures
-    for name in map_archive.names(figures.get("maps", ()), figures.get("activations", {})):
-        found[f"maps/{name}.png"] = reverse("inspection_map", args=[inspection.pk, name])
+    if inspection.kind == InspectionKind.WINDOW:
+        for name in ArchiveIndex.from_json(inspection.figures).picture_names():
+            found[f"maps/{name}.png"] = reverse("inspection_map", args=[inspection.pk, name])
     return found

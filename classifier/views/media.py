@@ -14,8 +14,10 @@ from rest_framework.exceptions import AuthenticationFailed
 
 from classifier import storage
 from classifier.models import Analysis, Clip, Inspection, InspectionKind, InspectionState, State
-from classifier.services import inspections, map_archive
+from classifier.services import inspections
 from classifier.services.tokens import TokenAuthentication
+from ml import map_archive
+from ml.render_metadata import ArchiveIndex
 
 AUDIO_TYPES = {
     "WAV": "audio/wav",
@@ -64,11 +66,7 @@ def private(view: Callable[..., HttpResponseBase]) -> Callable[..., HttpResponse
 def clip_audio(request: HttpRequest, user: AbstractBaseUser, clip_id: UUID) -> HttpResponseBase:
     """The bytes as they were uploaded."""
     clip = _one(Clip.objects.for_owner(user).filter(pk=clip_id))
-    content_type = AUDIO_TYPES.get(clip.format, "application/octet-stream")
-    response = ranged(request, storage.clip_path(clip.file_key), content_type)
-    playable = clip.format in AUDIO_TYPES
-    response["Content-Disposition"] = content_disposition_header(not playable, clip.name) or ""
-    return response
+    return _named(_upload(request, clip), clip.name, download=clip.format not in AUDIO_TYPES)
 
 
 @private
@@ -78,12 +76,7 @@ def analysis_audio(request: HttpRequest, user: AbstractBaseUser, pk: UUID) -> Ht
     playable = _folder(analysis) / storage.PLAYABLE
     if playable.exists():
         return ranged(request, playable, "audio/flac")
-    clip = analysis.clip
-    return ranged(
-        request,
-        storage.clip_path(clip.file_key),
-        AUDIO_TYPES.get(clip.format, "application/octet-stream"),
-    )
+    return _upload(request, analysis.clip)
 
 
 @private
@@ -102,23 +95,17 @@ def map_picture(
     request: HttpRequest, user: AbstractBaseUser, pk: UUID, name: str
 ) -> HttpResponseBase:
     """Any picture of the analysis' pack; `map_archive.picture` says which names there are."""
-    analysis = _done(user, pk)
-    png = map_archive.picture(_folder(analysis) / storage.MAPS, analysis.maps, name)
-    if png is None:
-        raise Http404
-    return HttpResponse(png, content_type="image/png")
+    return _map(_folder(_done(user, pk)), name)
 
 
 @private
 def map_pack(request: HttpRequest, user: AbstractBaseUser, pk: UUID) -> HttpResponseBase:
     """All pictures and their index as one ZIP."""
     analysis = _done(user, pk)
-    facts = analysis.render_metadata.get("activations", {})
-    whole = map_archive.as_zip(_folder(analysis) / storage.MAPS, analysis.maps, facts)
-    response = HttpResponse(whole, content_type="application/zip")
-    name = f"{Path(analysis.clip.name).stem}-maps.zip"
-    response["Content-Disposition"] = content_disposition_header(True, name) or ""
-    return response
+    if analysis.metadata is None:
+        raise Http404
+    response = _archive(_folder(analysis), analysis.metadata.index)
+    return _named(response, f"{Path(analysis.clip.name).stem}-maps.zip")
 
 
 INSPECTION_TYPES = {
@@ -136,19 +123,15 @@ def inspection_file(
     inspection = _done_inspection(user, pk)
     if name not in inspections.FILES[InspectionKind(inspection.kind)]:
         raise Http404
-    path = inspections.folder_of(inspection) / name
+    folder, suffix = inspections.folder_of(inspection), Path(name).suffix
     if name == storage.MAPS:
-        whole = map_archive.as_zip(
-            path, inspection.figures["maps"], inspection.figures["activations"]
-        )
-        response: HttpResponseBase = HttpResponse(whole, content_type="application/zip")
+        response = _archive(folder, ArchiveIndex.from_json(inspection.figures))
     else:
-        response = ranged(request, path, INSPECTION_TYPES[path.suffix])
-    if path.suffix in (".npy", ".zip"):
-        parts = (Path(inspection.analysis.clip.name).stem, inspection.map, name)
-        payload = "-".join(part for part in parts if part)
-        response["Content-Disposition"] = content_disposition_header(True, payload) or ""
-    return response
+        response = ranged(request, folder / name, INSPECTION_TYPES[suffix])
+    if suffix not in (".npy", ".zip"):
+        return response
+    parts = (Path(inspection.analysis.clip.name).stem, inspection.map, name)
+    return _named(response, "-".join(part for part in parts if part))
 
 
 @private
@@ -156,12 +139,29 @@ def inspection_map(
     request: HttpRequest, user: AbstractBaseUser, pk: UUID, name: str
 ) -> HttpResponseBase:
     """Any picture in the pack of another window, by the names that an analysis' pack has."""
-    inspection = _done_inspection(user, pk)
-    pack = inspections.folder_of(inspection) / storage.MAPS
-    png = map_archive.picture(pack, inspection.figures.get("maps", ()), name)
+    return _map(inspections.folder_of(_done_inspection(user, pk)), name)
+
+
+def _upload(request: HttpRequest, clip: Clip) -> HttpResponseBase:
+    content_type = AUDIO_TYPES.get(clip.format, "application/octet-stream")
+    return ranged(request, storage.clip_path(clip.file_key), content_type)
+
+
+def _named(response: HttpResponseBase, name: str, download: bool = True) -> HttpResponseBase:
+    response["Content-Disposition"] = content_disposition_header(download, name) or ""
+    return response
+
+
+def _map(folder: Path, name: str) -> HttpResponse:
+    png = map_archive.picture(folder / storage.MAPS, name)
     if png is None:
         raise Http404
     return HttpResponse(png, content_type="image/png")
+
+
+def _archive(folder: Path, index: ArchiveIndex) -> HttpResponseBase:
+    whole = map_archive.as_zip(folder / storage.MAPS, index)
+    return HttpResponse(whole, content_type="application/zip")
 
 
 def ranged(request: HttpRequest, path: Path, content_type: str) -> HttpResponseBase:

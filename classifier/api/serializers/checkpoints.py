@@ -25,48 +25,48 @@ class InstalledCheckpoint(serializers.Serializer):
     sha256 = serializers.CharField(help_text="SHA-256 of the file, in hexadecimal digits.")
     size_bytes = serializers.IntegerField(help_text="Size of the file in bytes.")
     architecture = serializers.CharField(
-        source="header.architecture", help_text="The network that the weights belong to."
+        source="info.architecture", help_text="The network that the weights belong to."
     )
     classes = serializers.ListField(
-        source="header.classes",
+        source="info.classes",
         child=serializers.CharField(),
         help_text="Every label that it can give, in the order of the network's outputs.",
     )
     sample_rate = serializers.IntegerField(
-        source="header.features.sample_rate",
+        source="info.features.sample_rate",
         help_text="The rate in Hz at which it listens; every sound is brought to it.",
     )
     window_s = serializers.FloatField(
-        source="header.features.window_s", help_text="Seconds of sound that it hears at once."
+        source="info.features.window_s", help_text="Seconds of sound that it hears at once."
     )
     features = Features(
-        source="header.features", help_text="How a sound becomes what the network is shown."
+        source="info.features", help_text="How a sound becomes what the network is shown."
     )
     temperature = serializers.FloatField(
-        source="header.temperature",
+        source="info.temperature",
         help_text="What the network's outputs are divided by before they become confidences.",
     )
     folds_seen = serializers.ListField(
-        source="header.folds_seen",
+        source="info.folds_seen",
         child=serializers.IntegerField(),
         help_text="The parts of the data that it learned from; the others it never heard.",
     )
     accuracy = serializers.DictField(
-        source="header.accuracy",
+        source="info.accuracy",
         child=serializers.FloatField(),
         help_text="Share of right answers, 0 to 1, by what was measured.",
     )
     recipe = serializers.DictField(
-        source="header.recipe", help_text="How it was trained: the settings of that run."
+        source="info.recipe", help_text="How it was trained: the settings of that run."
     )
     data = serializers.CharField(  # type: ignore[assignment]
-        source="header.data", help_text="The sounds that it learned from."
+        source="info.data", help_text="The sounds that it learned from."
     )
     data_licence = serializers.CharField(
-        source="header.data_licence", help_text="The licence of those sounds."
+        source="info.data_licence", help_text="The licence of those sounds."
     )
     notes = serializers.ListField(
-        source="header.notes",
+        source="info.notes",
         child=serializers.CharField(),
         help_text="Sentences that belong beside the figures.",
     )

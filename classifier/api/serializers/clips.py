@@ -1,5 +1,6 @@
 """Rows ↔ JSON: clips, analyses, tokens. Each field says what it means, for `schema.py` to tell."""
 
+from dataclasses import asdict
 from typing import Any
 
 from django.urls import reverse
@@ -10,6 +11,7 @@ from classifier.checkpoints import inventory
 from classifier.models import Analysis, Clip, State
 from classifier.services.dispatch import missing_worker
 from classifier.services.tokens import DEFAULT_DAYS, MAX_DAYS
+from ml.render_metadata import ArchiveIndex
 
 # --- what is sent -------------------------------------------------------------------------
 
@@ -281,9 +283,11 @@ class AnalysisDetail(AnalysisRow):
     windows = serializers.SerializerMethodField(
         help_text="What each window of a longer clip was heard as; empty when there is but one."
     )
-    shown_from_s = serializers.SerializerMethodField(
+    shown_from_s = serializers.FloatField(
+        source="metadata.shown_from_s",
+        allow_null=True,
         help_text="Where the window begins that maps and attribution are of: the one that speaks "
-        "most for the answer; null until it is done."
+        "most for the answer; null until it is done.",
     )
     attribution = serializers.SerializerMethodField(
         help_text="What spoke for each of the best five answers, in their order."
@@ -327,36 +331,29 @@ class AnalysisDetail(AnalysisRow):
 
     @extend_schema_field(serializers.DictField(child=FeatureMap()))
     def get_maps(self, analysis: Analysis) -> dict[str, Any]:
+        index = _index(analysis)
         return {
-            facts["name"]: {
-                "url": reverse("map", args=[analysis.pk, facts["name"]]),
-                "shape": facts["shape"],
-                "channels": facts["channels"],
-                "low": facts["low"],
-                "high": facts["high"],
+            one.name: {
+                "url": _map_url(analysis, one.name),
+                "shape": one.shape,
+                "channels": one.channels,
+                "low": one.low,
+                "high": one.high,
             }
-            for facts in analysis.maps
+            for one in (index.maps if index else ())
         }
 
     @extend_schema_field(WindowAnswer(many=True))
     def get_windows(self, analysis: Analysis) -> list[dict[str, Any]]:
-        return analysis.render_metadata.get("window_predictions", [])
-
-    def get_shown_from_s(self, analysis: Analysis) -> float | None:
-        return analysis.render_metadata.get("shown_from_s")
+        metadata = analysis.metadata
+        return [asdict(one) for one in metadata.window_predictions] if metadata else []
 
     @extend_schema_field(AttributionPicture(many=True))
     def get_attribution(self, analysis: Analysis) -> list[dict[str, Any]]:
+        index = _index(analysis)
         return [
-            {
-                "label": one["label"],
-                "url": reverse("map", args=[analysis.pk, f"attribution.{rank}"]),
-                "shape": one["shape"],
-                "logit": one["logit"],
-            }
-            for rank, one in enumerate(
-                analysis.render_metadata.get("activations", {}).get("attribution", ())
-            )
+            {"url": _map_url(analysis, f"attribution.{rank}"), **asdict(one)}
+            for rank, one in enumerate(index.activations.attribution if index else ())
         ]
 
     def get_spectrogram(self, analysis: Analysis) -> str | None:
@@ -366,6 +363,14 @@ class AnalysisDetail(AnalysisRow):
 
     def get_audio(self, analysis: Analysis) -> str:
         return reverse("clip_audio", args=[analysis.clip_id])
+
+
+def _index(analysis: Analysis) -> ArchiveIndex | None:
+    return analysis.metadata.index if analysis.metadata else None
+
+
+def _map_url(analysis: Analysis, name: str) -> str:
+    return reverse("map", args=[analysis.pk, name])
 
 
 class ClipDetail(ClipRow):
