@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ml.audio.decode import Sound, read
 from ml.checkpoint_info import CheckpointError, default_path
-from ml.errors import AudioError
+from ml.errors import AudioError, Problem
 from ml.inference import Classifier, Prediction
 
 # Files decoded before the network runs on all of them.
@@ -31,7 +31,7 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
-Outcome = tuple[Sound, list[Prediction]] | AudioError
+Outcome = tuple[Sound, list[Prediction]] | Problem
 
 
 def outcomes(files: list[str], classifier: Classifier) -> Iterator[tuple[str, Outcome]]:
@@ -48,20 +48,19 @@ def outcomes(files: list[str], classifier: Classifier) -> Iterator[tuple[str, Ou
                 yield file, sound
 
 
-def _decode(file: str, sample_rate: int) -> Sound | AudioError:
+def _decode(file: str, sample_rate: int) -> Sound | Problem:
     try:
         return read(file, sample_rate)
     except AudioError as error:
-        return error
+        return error.problem
     except OSError as error:
         detail = f"The file cannot be opened: {error.strerror}."
-        return AudioError("unreadable", detail, "Check its name.")
+        return Problem("unreadable", detail, "Check its name.")
 
 
 def as_json(file: str, outcome: Outcome, identity: str) -> str:
-    if isinstance(outcome, AudioError):
-        error = {"code": outcome.code, "detail": outcome.detail, "hint": outcome.hint}
-        return json.dumps({"file": file, "error": error})
+    if isinstance(outcome, Problem):
+        return json.dumps({"file": file, "error": outcome.as_dict()})
     sound, predictions = outcome
     return json.dumps(
         {
@@ -95,14 +94,14 @@ def main(argv: list[str] | None = None) -> int:
         return 2
     failed = False
     for file, outcome in outcomes(options.files, classifier):
-        failed |= isinstance(outcome, AudioError)
+        failed |= isinstance(outcome, Problem)
         if options.json:
             print(as_json(file, outcome, classifier.identity), flush=True)
             continue
         if len(options.files) > 1:
             print(file)
-        if isinstance(outcome, AudioError):
-            print(f"{file}: {outcome.detail} {outcome.hint}", file=sys.stderr)
+        if isinstance(outcome, Problem):
+            print(f"{file}: {outcome}", file=sys.stderr)
         else:
             print(as_text(outcome), flush=True)
     return 1 if failed else 0

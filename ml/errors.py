@@ -1,18 +1,34 @@
-"""The one failure that is the file's fault."""
+"""Problems in words for programs and people, and the one failure that is the file's fault."""
+
+from dataclasses import asdict, dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """What is wrong, and what to do about it.
+
+    code: stable machine name · detail: a sentence on what is wrong · hint: one on what to do.
+    """
+
+    code: str
+    detail: str
+    hint: str
+
+    def __str__(self) -> str:
+        return f"{self.detail} {self.hint}"
+
+    def as_dict(self) -> dict[str, str]:
+        return asdict(self)
 
 
 class AudioError(Exception):
     """A sound that cannot be analysed. Retrying will not help.
 
-    code: stable machine name, one of `not_audio`, `unsupported`, `damaged`, `empty`,
-        `too_short`, `too_long`, `too_large`; of a decoder in a process of its own also
-        `decoder_crashed`, `decoder_too_slow`, `decoder_out_of_memory`.
-    detail: one sentence for a person, what is wrong with the file.
-    hint: one sentence, what to do about it.
+    Its problem's code is one of `not_audio`, `unsupported`, `damaged`, `empty`, `too_short`,
+    `too_long`, `too_large`; of a decoder in a process of its own also `decoder_crashed`,
+    `decoder_too_slow`, `decoder_out_of_memory`.
     """
 
-    def __init__(self, code: str, detail: str, hint: str) -> None:
-        super().__init__(detail)
-        self.code = code
-        self.detail = detail
-        self.hint = hint
+    def __init__(self, problem: Problem) -> None:
+        super().__init__(problem)
+        self.problem = problem

@@ -12,9 +12,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ml.errors import AudioError
+from ml.errors import AudioError, Problem
 
 TOP = 3
+NOT_BASE64 = Problem(
+    "not_base64",
+    "`audio_data` is not base64.",
+    "Encode the file's bytes as base64, without a `data:` prefix.",
+)
 MAP_DIGITS = 5
 DECIBEL_DIGITS = 2
 # What its clients were always told; the waveform is an outline, and has no rate of its own.
@@ -28,11 +33,7 @@ def sound_of(audio_data: object) -> bytes:
             raise ValueError("no text")
         return base64.b64decode("".join(audio_data.split()), validate=True)
     except (binascii.Error, ValueError) as error:
-        raise AudioError(
-            "not_base64",
-            "`audio_data` is not base64.",
-            "Encode the file's bytes as base64, without a `data:` prefix.",
-        ) from error
+        raise AudioError(NOT_BASE64) from error
 
 
 def answer(

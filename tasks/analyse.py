@@ -17,7 +17,7 @@ from ml import map_archive
 from ml.audio.decode import Sound
 from ml.audio.encode import flac
 from ml.checkpoint_info import CheckpointError
-from ml.errors import AudioError
+from ml.errors import AudioError, Problem
 from ml.inference import BaseClassifier, Classifier, Result
 from ml.render_metadata import RenderMetadata, WindowPrediction
 from ml.rendering import spectrogram
@@ -31,7 +31,7 @@ logger = logging.getLogger(__name__)
 CHUNK_CLIPS = 16
 # Decoded, a minute of compressed sound is about 8 MB: bounds a chunk's memory and time.
 CHUNK_BYTES = 50_000_000
-UNAVAILABLE = (
+UNAVAILABLE = Problem(
     "inference_unavailable",
     "The machine that listens could not be reached, or refused.",
     "The sound is not to blame. Analyse it again later.",
@@ -70,11 +70,11 @@ def load_local_classifier(identity: str) -> Classifier:
     raise NotInstalledError(f"{identity} is no longer installed.")
 
 
-def missing_checkpoint(identity: str, error: CheckpointError, hint: str) -> tuple[str, str, str]:
-    """Code, detail and hint for what needs a checkpoint that did not load."""
+def missing_checkpoint(identity: str, error: CheckpointError, hint: str) -> Problem:
+    """The problem of a job whose checkpoint did not load."""
     installed = not isinstance(error, NotInstalledError)
     detail = f"{identity} is installed but cannot be used." if installed else str(error)
-    return "checkpoint_missing", f"The checkpoint {detail}", hint
+    return Problem("checkpoint_missing", f"The checkpoint {detail}", hint)
 
 
 # Both are loaded once per process, and anew when another file is put in their place.
@@ -136,7 +136,7 @@ def _analyse(chunk: list[Analysis]) -> None:
             raise
         logger.warning("%d clips were to be heard by %s: %s", len(chunk), asked, error)
         hint = "Analyse it again with another checkpoint; the Models page shows those there are."
-        Analysis.objects.held(chunk[0].token).fail(*missing_checkpoint(asked, error, hint))
+        Analysis.objects.held(chunk[0].token).fail(missing_checkpoint(asked, error, hint))
     else:
         _classify(chunk, classifier)
 
@@ -161,7 +161,7 @@ def _decode(row: Analysis, classifier: BaseClassifier) -> Sound | None:
     try:
         return decode(row.clip, classifier.info.features.sample_rate)
     except AudioError as error:
-        row.held().fail(error.code, error.detail, error.hint)
+        row.held().fail(error.problem)
         return None
 
 

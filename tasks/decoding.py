@@ -8,7 +8,9 @@ from classifier import storage
 from classifier.models import Clip
 from ml.audio.decode import Limits, Sound
 from ml.audio.decoder import Decoder
-from ml.errors import AudioError
+from ml.errors import AudioError, Problem
+
+FILE_MISSING = Problem("file_missing", "The stored file is gone.", "Upload the sound once more.")
 
 
 @lru_cache
@@ -23,6 +25,4 @@ def decode(clip: Clip, sample_rate: int) -> Sound:
     try:
         return decoder().read(storage.clip_path(clip.file_key), sample_rate, limits)
     except FileNotFoundError as error:
-        raise AudioError(
-            "file_missing", "The stored file is gone.", "Upload the sound once more."
-        ) from error
+        raise AudioError(FILE_MISSING) from error

@@ -76,9 +76,9 @@ def _inspect(inspection: Inspection) -> None:
         waveform = decode(inspection.analysis.clip, rate).waveform
     except CheckpointError as error:
         hint = "Analyse the sound again, and inspect that analysis."
-        inspection.held().fail(*missing_checkpoint(inspection.analysis.checkpoint, error, hint))
+        inspection.held().fail(missing_checkpoint(inspection.analysis.checkpoint, error, hint))
     except AudioError as error:
-        inspection.held().fail(error.code, error.detail, error.hint)
+        inspection.held().fail(error.problem)
     else:
         found = _look(inspection, classifier, waveform)
         if not results.save(inspection, found.contents, {"figures": found.figures}):

@@ -75,8 +75,7 @@ class InferenceService:
         try:
             return JSONResponse(self._answer(question.get("audio_data")))
         except AudioError as error:
-            refusal = {"code": error.code, "detail": error.detail, "hint": error.hint}
-            return JSONResponse(refusal, status_code=400)
+            return JSONResponse(error.problem.as_dict(), status_code=400)
 
     def _answer(self, audio_data: object) -> dict[str, Any]:
         """Raises AudioError."""

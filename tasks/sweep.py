@@ -8,10 +8,9 @@ older than they may be.
 import logging
 import os
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from functools import partial
 from itertools import cycle
-from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -20,28 +19,16 @@ from django.db import DatabaseError, close_old_connections
 from django.db.models import QuerySet
 from kombu.exceptions import OperationalError
 
-from classifier import storage
-from classifier.models import (
-    LEASED_MODELS,
-    MAX_UNSEEN,
-    Analysis,
-    Clip,
-    Inspection,
-    Lane,
-    LeasedJob,
-)
-from classifier.services import deletion, inspections
+from classifier.models import LEASED_MODELS, MAX_UNSEEN, Analysis, Inspection, Lane
+from classifier.services import deletion
 from classifier.services.dispatch import dispatch_analysis, dispatch_inspection, queued_messages
 
 logger = logging.getLogger(__name__)
 
 # More wake-up messages than workers could use at once would only pile up.
 MAX_MESSAGES = 16
-ORPHAN_AGE_S = 3600
 # Inspections, and clips, in one pass, so that none takes long.
 MAX_REMOVED = 200
-# Names in one query; SQLite takes a limited number of parameters.
-QUERY_NAMES = 500
 
 
 def sweep(shard: str) -> None:
@@ -50,9 +37,9 @@ def sweep(shard: str) -> None:
     if freed:
         logger.info("%d interrupted analyses and inspections were returned", freed)
     dispatch_waiting()
-    inspections.remove_unused(MAX_REMOVED)
+    deletion.remove_unused_inspections(MAX_REMOVED)
     deletion.remove_aged(MAX_REMOVED)
-    remove_orphans(shard)
+    deletion.remove_orphans(shard)
 
 
 def return_expired() -> int:
@@ -78,48 +65,6 @@ def dispatch_waiting() -> None:
 
 def _first_ids(rows: QuerySet[Any]) -> Iterable[UUID]:
     return rows.values_list("pk", flat=True)[:MAX_MESSAGES]
-
-
-def remove_orphans(shard: str) -> int:
-    """Remove files and folders over an hour old that no row knows. Returns how many."""
-    root = storage.root()
-    orphans = _aged(root / storage.INCOMING)
-    orphans += _unknown(_aged(root / storage.CLIPS / shard), _known_clips)
-    for folder, model in ((storage.ANALYSES, Analysis), (storage.INSPECTIONS, Inspection)):
-        orphans += _unknown(_aged(root / folder / shard), partial(_known_folders, model))
-    for path in orphans:
-        if path.is_dir():
-            storage.remove_folder(path)
-        else:
-            path.unlink(missing_ok=True)
-    return len(orphans)
-
-
-def _unknown(paths: list[Path], known: Callable[[list[str]], set[str]]) -> list[Path]:
-    """Those whose names `known` does not give back, asked in batches."""
-    names = {path.name: path for path in paths}
-    for first in range(0, len(paths), QUERY_NAMES):
-        for name in known([path.name for path in paths[first : first + QUERY_NAMES]]):
-            del names[name]
-    return list(names.values())
-
-
-def _known_clips(names: list[str]) -> set[str]:
-    return set(Clip.objects.filter(file_key__in=names).values_list("file_key", flat=True))
-
-
-def _known_folders(model: type[LeasedJob], names: list[str]) -> set[str]:
-    """A folder is `<id>-<token>`; the token alone finds its few rows."""
-    tokens = {name.rpartition("-")[2] for name in names}
-    found = model.objects.filter(token__in=tokens).values_list("pk", "token")
-    return {f"{pk}-{token}" for pk, token in found} & set(names)
-
-
-def _aged(folder: Path) -> list[Path]:
-    if not folder.is_dir():
-        return []
-    oldest = time.time() - ORPHAN_AGE_S
-    return [Path(entry.path) for entry in os.scandir(folder) if entry.stat().st_mtime < oldest]
 
 
 def note_pass() -> None:

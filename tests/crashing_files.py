@@ -17,10 +17,10 @@ if "ml.audio.decoder_process" in sys.orig_argv:
     import ctypes, json, socket, time
     sys.path.insert(0, os.getcwd())
     import ml.audio.formats
-    from ml.errors import AudioError
+    from ml.errors import AudioError, Problem
     is_cut = ml.audio.formats.is_cut
     def tell(what):
-        raise AudioError("told", str(what), "")
+        raise AudioError(Problem("told", str(what), ""))
     def attempt(act):
         try:
             act()

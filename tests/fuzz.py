@@ -66,7 +66,7 @@ def zips_target() -> Target:
     with atheris.instrument_imports(include=["classifier.services.zip_import", "zipfile"]):
         from classifier.services import zip_import
     from classifier.services import batches
-    from classifier.services.uploads import UploadRefused
+    from classifier.services.problems import RequestRefused
 
     def swallow(batch: object, path: str, chunks: Iterable[bytes]) -> SimpleNamespace:
         path = batches.path_of(path)
@@ -74,8 +74,8 @@ def zips_target() -> Target:
         assert ".." not in path.split("/")
         try:
             size_bytes = sum(map(len, chunks))
-        except UploadRefused as refused:
-            assert refused.detail
+        except RequestRefused as refused:
+            assert refused.problem.detail
             return SimpleNamespace(outcome="refused")
         return SimpleNamespace(outcome="accepted" if size_bytes else "refused")
 
@@ -87,8 +87,8 @@ def zips_target() -> Target:
         path.write_bytes(data)
         try:
             zip_import.take_in(None, path)  # type: ignore[arg-type]
-        except UploadRefused as refused:
-            assert refused.detail
+        except RequestRefused as refused:
+            assert refused.problem.detail
 
     return read
 

@@ -85,10 +85,10 @@ def outcome(decoder: Decoder, path: Path, one: Hostile) -> str:
     try:
         sound = decoder.read(path, RATE_HZ, LIMITS)
     except AudioError as error:
-        assert error.code, one.kind
-        assert error.detail.endswith("."), one.kind
-        assert error.hint.endswith("."), one.kind
-        return error.code
+        assert error.problem.code, one.kind
+        assert error.problem.detail.endswith("."), one.kind
+        assert error.problem.hint.endswith("."), one.kind
+        return error.problem.code
     assert 0 < sound.duration_s <= LIMITS.duration_s + 1, one.kind
     assert np.isfinite(sound.waveform).all(), one.kind
     return "sound"

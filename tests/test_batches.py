@@ -122,6 +122,32 @@ def test_by_command_and_again(server: Server, folder: Path) -> None:
     check_numbers(server, person, summary["batch"])
 
 
+def test_command_api_and_page_say_that_no_worker_answers(server: Server, tmp_path: Path) -> None:
+    person = server.person()
+    (tmp_path / "one.wav").write_bytes(fixtures.encode(fixtures.noise(1.0, seed=940)))
+    server.stop("worker")
+    try:
+        command = subprocess.Popen(
+            [sys.executable, "manage.py", "submit_folder", str(tmp_path), "--user", person.name,
+             "--wait"],
+            cwd=ROOT, env=server.env, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+        )  # fmt: skip
+        assert command.stderr
+        reported = next(line for line in command.stderr if "No worker answers" in line)
+        assert "make run" in reported
+        batch = person.get("/api/v1/batches/").json()["results"][0]["id"]
+        analysis = person.get("/api/v1/analyses/").json()["results"][0]["id"]
+        for address in (f"/api/v1/batches/{batch}/", f"/api/v1/analyses/{analysis}/"):
+            assert person.get(address).json()["notice"]["code"] == "no_worker"
+        assert "No worker answers" in person.page(f"/batches/{batch}/").text
+        assert "No worker answers" in person.page(f"/analyses/{analysis}/").text
+    finally:
+        server.start("worker")
+    command.communicate(timeout=120)
+    assert command.returncode == 0
+    assert person.get(f"/api/v1/batches/{batch}/").json()["notice"] is None
+
+
 def test_by_api_with_every_file_sent_twice(server: Server, folder: Path) -> None:
     person = server.person()
     made = requests.post(

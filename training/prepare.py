@@ -53,7 +53,7 @@ def check_file(example: Example) -> Checked:
     try:
         sound = read(example.path, FeatureConfig().sample_rate)
     except AudioError as error:
-        return Checked(example, 0.0, f"{error.detail} {error.hint}")
+        return Checked(example, 0.0, str(error))
     except OSError as error:
         return Checked(example, 0.0, f"It cannot be opened: {error.strerror}.")
     return Checked(example, sound.duration_s, "")

@@ -5,9 +5,16 @@ from collections.abc import Callable
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse, JsonResponse
 
+from ml.errors import Problem
+
 # Room for a form's other fields; and for what is a little too large to get its own clear answer,
 # which needs the body to be read.
 SLACK_BYTES = 1_000_000
+LENGTH_REQUIRED = Problem(
+    "length_required",
+    "The request does not say how long its body is.",
+    "Send it with a Content-Length, not in chunks.",
+)
 
 
 def refuse_huge_bodies(
@@ -19,12 +26,7 @@ def refuse_huge_bodies(
         declared = request.META.get("CONTENT_LENGTH") or "0"
         if "HTTP_TRANSFER_ENCODING" in request.META and not request.META.get("CONTENT_LENGTH"):
             # Django would take such a body for an empty one.
-            return _refusal(
-                411,
-                "length_required",
-                "The request does not say how long its body is.",
-                "Send it with a Content-Length, not in chunks.",
-            )
+            return _refusal(411, LENGTH_REQUIRED)
         most = 2 * settings.MAX_UPLOAD_BYTES + SLACK_BYTES
         # A whole folder in one body, which its view reads piece by piece and nobody before it.
         if request.content_type == "application/zip":
@@ -32,17 +34,16 @@ def refuse_huge_bodies(
         if declared.isdecimal() and int(declared) <= most:
             return get_response(request)
         each_mb = settings.MAX_UPLOAD_BYTES / 1e6
-        return _refusal(
-            413,
+        problem = Problem(
             "too_large",
             f"What was sent is larger than {most / 1e6:.0f} MB.",
             f"Send files one by one, of at most {each_mb:.0f} MB each.",
         )
+        return _refusal(413, problem)
 
     return answer
 
 
-def _refusal(status: int, code: str, detail: str, hint: str) -> JsonResponse:
+def _refusal(status: int, problem: Problem) -> JsonResponse:
     """The connection is closed: what is still on its way is not read."""
-    body = {"code": code, "detail": detail, "hint": hint}
-    return JsonResponse(body, status=status, headers={"Connection": "close"})
+    return JsonResponse(problem.as_dict(), status=status, headers={"Connection": "close"})

@@ -16,10 +16,15 @@ from classifier.admin.filters import CheckpointFilter, FailureFilter, LabelFilte
 from classifier.admin.lists import NewestFirst
 from classifier.models import Analysis, State
 from classifier.monitoring import dashboard
-from classifier.services import uploads
+from classifier.services import deletion, uploads
 from classifier.services.exports.csv_lines import csv_lines
 from classifier.templatetags.sound import percent, seconds, words
 from classifier.views import media
+from ml.errors import Problem
+
+STOPPED = Problem(
+    "stopped", "Somebody who keeps this Sonoscope stopped it.", "Ask them, or try again."
+)
 
 
 @admin.register(Analysis)
@@ -107,9 +112,7 @@ class AnalysisAdmin(NewestFirst):
 
     @admin.action(description="Mark as failed")
     def mark_as_failed(self, request: HttpRequest, rows: QuerySet[Analysis]) -> None:
-        stopped = Analysis.objects.filter(pk__in=rows.values("pk")).fail(
-            "stopped", "Somebody who keeps this Sonoscope stopped it.", "Ask them, or try again."
-        )
+        stopped = Analysis.objects.filter(pk__in=rows.values("pk")).fail(STOPPED)
         self.message_user(request, f"{stopped} unfinished analyses were stopped.", messages.SUCCESS)
 
     @admin.action(description="Export as CSV")
@@ -124,11 +127,11 @@ class AnalysisAdmin(NewestFirst):
         )
 
     def delete_model(self, request: HttpRequest, obj: Analysis) -> None:
-        uploads.delete_analysis(obj)
+        deletion.delete_analysis(obj)
 
     def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Analysis]) -> None:
         for analysis in queryset:
-            uploads.delete_analysis(analysis)
+            deletion.delete_analysis(analysis)
 
     def get_urls(self) -> list:
         for_staff = self.admin_site.admin_view

@@ -12,7 +12,7 @@ from django.utils.safestring import SafeString
 
 from classifier.admin.lists import NewestFirst, ReadOnly
 from classifier.models import Batch, BatchFile, State
-from classifier.services import batches
+from classifier.services import batches, deletion
 from classifier.templatetags.sound import percent, words
 
 # A batch holds up to 10,000 files, and each of them is counted.
@@ -123,11 +123,11 @@ class BatchAdmin(NewestFirst):
         return named, counts, forbidden, protected
 
     def delete_model(self, request: HttpRequest, obj: Batch) -> None:
-        batches.delete(obj)
+        deletion.delete_batch(obj)
 
     def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Batch]) -> None:
         for batch in queryset:
-            batches.delete(batch)
+            deletion.delete_batch(batch)
 
 
 @admin.register(BatchFile)
@@ -163,4 +163,4 @@ class BatchFileAdmin(ReadOnly):
 
     @admin.display
     def why(self, file: BatchFile) -> str:
-        return file.error["detail"] if file.error else ""
+        return file.error.detail if file.error else ""

@@ -5,7 +5,7 @@ from django.http import HttpRequest
 from classifier.admin import search
 from classifier.admin.lists import NewestFirst
 from classifier.models import Clip
-from classifier.services import uploads
+from classifier.services import deletion
 from classifier.templatetags.sound import seconds
 
 
@@ -33,8 +33,8 @@ class ClipAdmin(NewestFirst):
         return f"{row.size_bytes / 1e6:.2f}"
 
     def delete_model(self, request: HttpRequest, obj: Clip) -> None:
-        uploads.delete_clip(obj)
+        deletion.delete_clip(obj)
 
     def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Clip]) -> None:
         for clip in queryset:
-            uploads.delete_clip(clip)
+            deletion.delete_clip(clip)

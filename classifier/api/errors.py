@@ -9,8 +9,8 @@ from rest_framework.exceptions import APIException, ErrorDetail, Throttled, Vali
 from rest_framework.response import Response
 from rest_framework.views import exception_handler
 
-from classifier.services.inspections import InspectionRefused
-from classifier.services.uploads import UploadRefused
+from classifier.services.problems import RequestRefused
+from ml.errors import Problem
 
 HINTS = {
     "not_authenticated": "Send the header `Authorization: Token …`; POST /api/v1/token/ gives one.",
@@ -28,14 +28,6 @@ HINTS = {
 
 # Some of what waits is heard by then, perhaps.
 QUOTA_WAIT_S = 60
-
-
-class Refused(Exception):
-    """What was asked for cannot be had, and why."""
-
-    def __init__(self, code: str, detail: str, hint: str, status: int) -> None:
-        super().__init__(detail)
-        self.code, self.detail, self.hint, self.status = code, detail, hint, status
 
 
 class BadCredentials(APIException):
@@ -63,8 +55,8 @@ HINTS["bad_credentials"] = "Check both; passwords are case-sensitive."
 
 def on_error(error: Exception, context: dict[str, Any]) -> Response | None:
     """DRF's answer in our words."""
-    if isinstance(error, (UploadRefused, InspectionRefused, Refused)):
-        refusal = _error(error.code, error.detail, error.hint, error.status)
+    if isinstance(error, RequestRefused):
+        refusal = Response(error.problem.as_dict(), status=error.status)
         if error.status == 429:
             refusal["Retry-After"] = str(QUOTA_WAIT_S)
         return refusal
@@ -81,19 +73,10 @@ def on_error(error: Exception, context: dict[str, Any]) -> Response | None:
         codes = error.get_codes()
         code = codes if isinstance(codes, str) else error.default_code
         detail = _sentence(error.detail)
-    return _error(
-        code, detail, HINTS.get(code, "See the documentation."), response.status_code, response
-    )
-
-
-def _error(
-    code: str, detail: str, hint: str, status_code: int, like: Response | None = None
-) -> Response:
-    response = Response({"code": code, "detail": detail, "hint": hint}, status=status_code)
-    for header in ("WWW-Authenticate", "Retry-After", "Allow"):
-        if like is not None and header in like:
-            response[header] = like[header]
-    return response
+    problem = Problem(code, detail, HINTS.get(code, "See the documentation."))
+    kept = ("WWW-Authenticate", "Retry-After", "Allow")
+    headers = {name: response[name] for name in kept if name in response}
+    return Response(problem.as_dict(), status=response.status_code, headers=headers)
 
 
 def _sentence(detail: Any) -> str:

@@ -139,6 +139,7 @@ EXAMPLES: dict[str, Any] = {
     "low": 0.0,
     "maps": {"layer4": MAP},
     "min_confidence": 0.8,
+    "notice": None,
     "next": "http://localhost:8000/api/v1/analyses/?cursor=cD0yMDI2LTExLTIyKzA5JTNBMTQlM0EwMy41MTIlMkIwMCUzQTAw",
     "password": "correct horse battery staple",
     "predictions": [{"class": "chirping_birds", "confidence": 0.924}],

@@ -13,6 +13,7 @@ from classifier import storage
 from classifier.checkpoints import inventory
 from classifier.models.clips import Clip, beside
 from classifier.models.leasing import UNFINISHED, LeasedJob, LeasedJobQuerySet, State
+from ml.errors import Problem
 from ml.render_metadata import RenderMetadata
 
 if TYPE_CHECKING:
@@ -102,12 +103,13 @@ class AnalysisQuerySet(LeasedJobQuerySet["Analysis"]):
     def known(self, user, sha256: str, checkpoint: str) -> "Analysis | None":
         """What this user's same bytes were heard as before, or are being heard as now.
 
-        Locked until the transaction ends, so that nobody deletes it before it is answered.
+        A finished one before one that is under way, then the newest. Locked until the transaction
+        ends, so that nobody deletes it before it is answered.
         """
         rows = self.for_owner(user).filter(clip__sha256=sha256, clip__owner=user)
-        rows = rows.answering(checkpoint)
-        rows = rows.select_for_update(of=("self",))
-        return rows.filter(state__in=(State.DONE, *UNFINISHED)).first()
+        rows = rows.answering(checkpoint).filter(state__in=(State.DONE, *UNFINISHED))
+        # "done" sorts before the others.
+        return rows.select_for_update(of=("self",)).order_by("state", "-created_at").first()
 
     def cancel(self) -> int:
         """QUEUED → CANCELLED. Returns how many; whatever a worker has taken stays."""
@@ -181,12 +183,6 @@ class Analysis(LeasedJob):
     QUEUED → CANCELLED.
     """
 
-    CRASHED = (
-        "crashed",
-        "The analysis was interrupted {} times and given up.",
-        "Try once more; if it fails again, save the sound as 16-bit WAV first.",
-    )
-
     clip = models.ForeignKey(Clip, models.CASCADE, related_name="analyses")
     owner = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="analyses")
     lane = models.PositiveSmallIntegerField(choices=Lane.choices, default=Lane.INTERACTIVE)
@@ -241,6 +237,14 @@ class Analysis(LeasedJob):
 
     def __str__(self) -> str:
         return f"{self.label or self.state} · {self.id}"
+
+    @staticmethod
+    def interrupted(times: int) -> Problem:
+        return Problem(
+            "crashed",
+            f"The analysis was interrupted {times} times and given up.",
+            "Try once more; if it fails again, save the sound as 16-bit WAV first.",
+        )
 
     @property
     def folder(self) -> Path:

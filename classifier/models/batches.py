@@ -11,6 +11,7 @@ from django.utils import timezone
 from classifier.checkpoints import inventory
 from classifier.models.analyses import Analysis, State
 from classifier.models.clips import Clip
+from ml.errors import Problem
 
 
 class BatchState(models.TextChoices):
@@ -137,7 +138,7 @@ class BatchFile(models.Model):
         return self.analysis.stage if self.analysis else self.outcome
 
     @property
-    def error(self) -> dict[str, str] | None:
+    def error(self) -> Problem | None:
         if self.outcome == FileOutcome.REFUSED:
-            return {"code": self.code, "detail": self.detail, "hint": self.hint}
+            return Problem(self.code, self.detail, self.hint)
         return self.analysis.error if self.analysis else None

@@ -10,6 +10,7 @@ from django.utils import timezone
 from classifier import storage
 from classifier.models.analyses import Analysis
 from classifier.models.leasing import LeasedJob, LeasedJobQuerySet, State
+from ml.errors import Problem
 
 
 class InspectionKind(models.TextChoices):
@@ -60,12 +61,6 @@ class Inspection(LeasedJob):
     FAILED → QUEUED when it is asked for again. Never CANCELLED.
     """
 
-    CRASHED = (
-        "crashed",
-        "This inspection was interrupted {} times and given up.",
-        "Ask once more; the analysis itself is not touched by this.",
-    )
-
     analysis = models.ForeignKey(Analysis, models.CASCADE, related_name="inspections")
     kind = models.CharField(max_length=8, choices=InspectionKind.choices)
     window = models.PositiveIntegerField(help_text="Its number, from 0.")
@@ -92,6 +87,14 @@ class Inspection(LeasedJob):
 
     def __str__(self) -> str:
         return f"{self.kind} of {self.label or self.map or self.window} · {self.id}"
+
+    @staticmethod
+    def interrupted(times: int) -> Problem:
+        return Problem(
+            "crashed",
+            f"This inspection was interrupted {times} times and given up.",
+            "Ask once more; the analysis itself is not affected.",
+        )
 
     @property
     def folder(self) -> Path:

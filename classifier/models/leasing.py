@@ -15,6 +15,8 @@ from django.db import models
 from django.db.models import F, Q
 from django.utils import timezone
 
+from ml.errors import Problem
+
 # How often a job is tried whose worker process was seen to die.
 MAX_ATTEMPTS = 3
 # When a whole worker is gone, nobody saw what it died of: killed from outside, most likely.
@@ -67,24 +69,19 @@ class LeasedJobQuerySet(models.QuerySet[Job]):
         """These rows → `state`, an end. Returns how many."""
         return self.update(state=state, finished_at=timezone.now(), **self.released, **values)
 
-    def fail(self, code: str, detail: str, hint: str) -> int:
+    def fail(self, problem: Problem) -> int:
         """Unfinished rows → FAILED, whatever a worker still finds out about them."""
-        return self.filter(state__in=UNFINISHED).finish(
-            State.FAILED, error_code=code, error_detail=detail[:300], error_hint=hint[:300]
-        )
+        columns = {f"error_{name}": text[:300] for name, text in problem.as_dict().items()}
+        return self.filter(state__in=UNFINISHED).finish(State.FAILED, **columns)
 
-    def give_back(
-        self, problem: tuple[str, str, str] | None = None, *, max_attempts: int = MAX_ATTEMPTS
-    ) -> int:
+    def give_back(self, problem: Problem | None = None, *, max_attempts: int = MAX_ATTEMPTS) -> int:
         """RUNNING → QUEUED for these rows; one that has had its attempts fails instead.
 
-        problem: code, detail and hint of those that fail; the model's `CRASHED` if not given.
+        problem: of those that fail; that they were interrupted too often, if not given.
         """
         rows = self.filter(state=State.RUNNING)
-        code, detail, hint = problem or self.model.CRASHED
-        ended = rows.filter(attempts__gte=max_attempts).fail(
-            code, detail.format(max_attempts), hint
-        )
+        problem = problem or self.model.interrupted(max_attempts)
+        ended = rows.filter(attempts__gte=max_attempts).fail(problem)
         freed = rows.filter(attempts__lt=max_attempts).update(
             state=State.QUEUED, **self.released, **self.interrupted
         )
@@ -119,9 +116,6 @@ class LeasedJob(models.Model):
     alone. The third attempt that was seen to fail → FAILED, and the tenth in any case.
     """
 
-    # Code, detail and hint of a job that had its attempts; {} is their number.
-    CRASHED: tuple[str, str, str]
-
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     state = models.CharField(max_length=9, choices=State.choices, default=State.QUEUED)
     created_at = models.DateTimeField(default=timezone.now)
@@ -144,6 +138,11 @@ class LeasedJob(models.Model):
             models.Index(fields=["token"], name="%(class)s_token"),
         ]
 
+    @staticmethod
+    def interrupted(times: int) -> Problem:
+        """Why a job that was interrupted so often is given up."""
+        raise NotImplementedError
+
     @property
     def folder(self) -> Path:
         """The files that the claim with its token made."""
@@ -158,7 +157,7 @@ class LeasedJob(models.Model):
         return self.state in UNFINISHED
 
     @property
-    def error(self) -> dict[str, str] | None:
+    def error(self) -> Problem | None:
         if self.state != State.FAILED:
             return None
-        return {"code": self.error_code, "detail": self.error_detail, "hint": self.error_hint}
+        return Problem(self.error_code, self.error_detail, self.error_hint)

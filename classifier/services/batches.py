@@ -5,25 +5,15 @@ from dataclasses import asdict, dataclass
 from uuid import UUID
 
 from django.db import transaction
-from django.db.models import Count, Exists, Min, OuterRef, QuerySet
+from django.db.models import Count
 from django.utils import timezone
 
-from classifier.models import (
-    UNFINISHED,
-    Analysis,
-    Batch,
-    BatchFile,
-    Clip,
-    FileOutcome,
-    Lane,
-    State,
-)
+from classifier.models import Analysis, Batch, BatchFile, FileOutcome, Lane, State
 from classifier.services import uploads
-from classifier.services.uploads import UploadRefused
+from classifier.services.problems import RequestRefused, refusal
+from ml.errors import Problem
 
 MAX_FILES = 10_000
-# Deleted in one transaction.
-CLIPS_AT_ONCE = 500
 MAX_PATH_CHARACTERS = 1000
 # An index entry of PostgreSQL takes no more.
 MAX_PATH_BYTES = 2400
@@ -45,9 +35,9 @@ class Totals:
     running: int = 0
     waiting: int = 0
     failed: int = 0
-    cancelled: int = 0
     refused: int = 0
     duplicate: int = 0
+    cancelled: int = 0
 
     @property
     def unfinished(self) -> int:
@@ -72,7 +62,7 @@ class LabelCount:
 
 
 def create(owner, name: str, source: str = "", checkpoint: str = "") -> Batch:
-    """checkpoint: by name or identity, for all its files. Raises UploadRefused."""
+    """checkpoint: by name or identity, for all its files. Raises RequestRefused."""
     name = "".join(c for c in name if c.isprintable()).strip()[:255]
     return Batch.objects.create(
         owner=owner,
@@ -87,9 +77,9 @@ def path_of(text: str) -> str:
     parts = [part for part in text.replace("\\", "/").split("/") if part not in ("", ".", "..")]
     path = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in "/".join(parts))
     if not path:
-        raise UploadRefused("no_path", "The file has no name.", "Send its path in the folder.")
+        raise refusal("no_path", "The file has no name.", "Send its path in the folder.")
     if len(path) > MAX_PATH_CHARACTERS or len(path.encode()) > MAX_PATH_BYTES:
-        raise UploadRefused(
+        raise refusal(
             "path_too_long",
             f"The path is longer than {MAX_PATH_CHARACTERS} characters.",
             "Submit the inner folder as a batch of its own.",
@@ -106,7 +96,7 @@ def hidden(path: str) -> bool:
 def add_file(batch: Batch, path: str, chunks: Iterable[bytes]) -> BatchFile:
     """Take in one file. A path that the batch has is answered with what is known of it.
 
-    What cannot be taken in becomes a refused row. Raises UploadRefused where no row can be made:
+    What cannot be taken in becomes a refused row. Raises RequestRefused where no row can be made:
     a path that is none, a batch that is closed or full; and where it says nothing about the file:
     beyond the owner's quota (429) or the disk's room (507).
     """
@@ -116,37 +106,28 @@ def add_file(batch: Batch, path: str, chunks: Iterable[bytes]) -> BatchFile:
         return known
     _check_open(batch)
     try:
-        stored = uploads.store(chunks)
-    except uploads.NoRoom:
-        raise
-    except UploadRefused as error:
-        return refuse(batch, path, error)
-    with uploads.dropped_if_refused(stored), transaction.atomic():
-        file = _enter(batch, path, stored)
-    if file.analysis is None or file.analysis.clip.file_key != stored.file_key:
-        stored.drop()
-    return file
+        with uploads.ingest(chunks) as stored:
+            return _enter(batch, path, stored)
+    except RequestRefused as refused:
+        if not refused.blames_file:
+            raise
+        return refuse(batch, path, refused.problem)
 
 
-def refuse(batch: Batch, path: str, reason: UploadRefused) -> BatchFile:
+def refuse(batch: Batch, path: str, problem: Problem) -> BatchFile:
     """A row for a file that was not taken in, unless the batch has that path."""
     path = path_of(path)
+    texts = {name: text[:300] for name, text in problem.as_dict().items()}
     with transaction.atomic():
         known = _known_or_room(batch, path)
-        return known or batch.files.create(
-            path=path,
-            outcome=FileOutcome.REFUSED,
-            code=reason.code,
-            detail=reason.detail[:300],
-            hint=reason.hint[:300],
-        )
+        return known or batch.files.create(path=path, outcome=FileOutcome.REFUSED, **texts)
 
 
 def _enter(batch: Batch, path: str, stored: uploads.Stored) -> BatchFile:
     known = _known_or_room(batch, path)
     if known:
         return known
-    earlier = _earlier(batch, stored.sha256)
+    earlier = Analysis.objects.known(batch.owner, stored.sha256, batch.checkpoint)
     analysis = earlier or uploads.enter(
         stored, name=path, owner=batch.owner, lane=Lane.BULK, checkpoint=batch.checkpoint
     )
@@ -156,13 +137,13 @@ def _enter(batch: Batch, path: str, stored: uploads.Stored) -> BatchFile:
 
 def _known_or_room(batch: Batch, path: str) -> BatchFile | None:
     """Locks the batch: of two that send the same path the second finds the first one's row."""
-    batch = _locked(batch)
-    known = batch.files.select_related("analysis__clip").filter(path=path).first()
+    batch = locked(batch)
+    known = batch.files.filter(path=path).first()
     if known:
         return known
     _check_open(batch)
     if batch.files.count() >= MAX_FILES:
-        raise UploadRefused(
+        raise refusal(
             "batch_full",
             f"A batch holds at most {MAX_FILES:,} files.",
             "Submit the rest as another batch.",
@@ -171,33 +152,18 @@ def _known_or_room(batch: Batch, path: str) -> BatchFile | None:
     return None
 
 
-def _locked(batch: Batch) -> Batch:
+def locked(batch: Batch) -> Batch:
     """As it is now, and nobody else's until the transaction ends."""
     found = Batch.objects.select_for_update().filter(pk=batch.pk).first()
     if found is None:
-        raise UploadRefused(
-            "batch_deleted", "The batch was deleted.", "Make a new batch.", status=409
-        )
+        raise refusal("batch_deleted", "The batch was deleted.", "Make a new batch.", status=409)
     return found
-
-
-def _earlier(batch: Batch, sha256: str) -> Analysis | None:
-    """This owner's analysis of the same bytes by the batch's checkpoint: a finished one before
-    one that is under way.
-
-    Locked until the transaction ends, so that nobody deletes it before the batch has it.
-    """
-    same = Analysis.objects.filter(owner=batch.owner_id, clip__sha256=sha256)
-    useful = same.filter(state__in=(State.DONE, *UNFINISHED)).answering(batch.checkpoint)
-    useful = useful.select_related("clip")
-    useful = useful.select_for_update(of=("self",))
-    return useful.order_by("state", "created_at").first()  # "done" sorts before the others
 
 
 def _check_open(batch: Batch) -> None:
     if not batch.open:
         state = "cancelled" if batch.cancelled_at else "closed"
-        raise UploadRefused(
+        raise refusal(
             f"batch_{state}",
             f"The batch is {state}.",
             "Make a new batch; what is known already is linked, not heard again.",
@@ -211,7 +177,7 @@ def _check_open(batch: Batch) -> None:
 def close(batch: Batch) -> None:
     """Nothing more will come. What waits is still heard."""
     with transaction.atomic():
-        _locked(batch)
+        locked(batch)
         Batch.objects.filter(pk=batch.pk, closed_at=None).update(closed_at=timezone.now())
         batch.refresh_from_db()
 
@@ -221,13 +187,11 @@ def cancel(batch: Batch) -> int:
     now = timezone.now()
     with transaction.atomic():
         # So that no file slips in behind the last look.
-        _locked(batch)
+        locked(batch)
         Batch.objects.filter(pk=batch.pk, closed_at=None).update(closed_at=now)
         Batch.objects.filter(pk=batch.pk, cancelled_at=None).update(cancelled_at=now)
         own = batch.files.in_state(State.QUEUED).values("analysis")
-        cancelled = Analysis.objects.filter(pk__in=own, state=State.QUEUED).update(
-            state=State.CANCELLED, finished_at=now
-        )
+        cancelled = Analysis.objects.filter(pk__in=own).cancel()
         batch.refresh_from_db()
     return cancelled
 
@@ -242,40 +206,6 @@ def retry_failed(batch: Batch) -> int:
         uploads.hear(file.analysis.clip, Lane.BULK, batch.checkpoint)
         retried += 1
     return retried
-
-
-def delete(batch: Batch) -> None:
-    """The batch, and with it the clips that came in through it, their analyses and files.
-
-    Clips that another batch has too stay, and are that batch's own from now on. Some hundred at a
-    time, so that nobody waits long for the database; cut off in between, a second call goes on.
-    """
-    with transaction.atomic():
-        # Closed, so that no file slips in behind; cancelled, so that no worker begins in vain.
-        _locked(batch)
-        now = timezone.now()
-        Batch.objects.filter(pk=batch.pk).update(closed_at=now, cancelled_at=now)
-        Analysis.objects.filter(clip__in=_only_here(batch).values("pk")).cancel()
-    while some := list(_only_here(batch).values_list("pk", flat=True)[:CLIPS_AT_ONCE]):
-        uploads.delete_clips(_only_here(batch).filter(pk__in=some))
-    with transaction.atomic():
-        _hand_over(batch)
-        batch.delete()
-
-
-def _only_here(batch: Batch) -> QuerySet[Clip]:
-    """Clips that came in through the batch and are in no other."""
-    own = batch.files.filter(outcome=FileOutcome.ACCEPTED).values("analysis__clip")
-    others = BatchFile.objects.filter(analysis__clip=OuterRef("pk")).exclude(batch=batch)
-    return Clip.objects.filter(~Exists(others), pk__in=own)
-
-
-def _hand_over(batch: Batch) -> None:
-    """Of the clips that stay, the first row in another batch owns what was a duplicate there."""
-    own = batch.files.filter(outcome=FileOutcome.ACCEPTED).values("analysis__clip")
-    theirs = BatchFile.objects.filter(analysis__clip__in=own).exclude(batch=batch)
-    first = theirs.values("analysis__clip").annotate(first=Min("pk")).values("first")
-    BatchFile.objects.filter(pk__in=first).update(outcome=FileOutcome.ACCEPTED)
 
 
 # --- out ----------------------------------------------------------------------------------
@@ -314,6 +244,24 @@ def totals_of(batches: Sequence[Batch]) -> dict[UUID, Totals]:
             found[pk].total += count
         setattr(found[pk], name, getattr(found[pk], name) + count)
     return found
+
+
+def problems(batch: Batch, totals: Totals, most: int) -> list[BatchFile]:
+    """At most `most` files that failed or were refused, and of neither more than `totals` counts.
+
+    Some may have failed, or be tried again, since they were counted; who is shown both must not
+    see them disagree.
+    """
+    if not totals.failed and not totals.refused:
+        return []
+    left = {FileOutcome.ACCEPTED: totals.failed, FileOutcome.REFUSED: totals.refused}
+    shown = []
+    for file in batch.files.with_problems()[:most]:
+        outcome = FileOutcome(file.outcome)
+        if left[outcome]:
+            left[outcome] -= 1
+            shown.append(file)
+    return shown
 
 
 def labels(batch: Batch) -> list[LabelCount]:

@@ -1,19 +1,145 @@
-"""What goes, and when: a person with everything that is theirs, and what is older than allowed."""
+"""Everything that is deleted: clips, analyses, batches, accounts, what is too old, lost files.
 
+Rows go first, in a transaction, then their files; what a cut-off deletion leaves of those are
+orphans.
+"""
+
+import os
+import time
+from collections.abc import Callable, Iterable
 from datetime import timedelta
+from functools import partial
+from pathlib import Path
 
 from axes.utils import reset
 from django.conf import settings
 from django.contrib.auth import get_user_model
 from django.contrib.sessions.models import Session
-from django.db.models import Exists, OuterRef
+from django.db import transaction
+from django.db.models import Exists, Min, OuterRef, QuerySet
 from django.utils import timezone
 
-from classifier.models import UNFINISHED, Analysis, ApiToken, Batch, Clip
-from classifier.services import uploads
+from classifier import storage
+from classifier.models import (
+    UNFINISHED,
+    Analysis,
+    ApiToken,
+    Batch,
+    BatchFile,
+    Clip,
+    FileOutcome,
+    Inspection,
+    LeasedJob,
+    State,
+)
+from classifier.services.batches import locked
+from classifier.services.inspections import DAYS_KEPT
 
 # Deleted in one transaction, so that nobody waits long for the database.
 CLIPS_AT_ONCE = 500
+ORPHAN_AGE_S = 3600
+# Names in one query; SQLite takes a limited number of parameters.
+QUERY_NAMES = 500
+
+
+# --- clips and analyses -------------------------------------------------------------------
+
+
+def delete_clip(clip: Clip) -> None:
+    """The clip, its analyses and their files; shared bytes stay for their other clips."""
+    delete_clips(Clip.objects.filter(pk=clip.pk))
+
+
+def delete_clips(clips: QuerySet[Clip]) -> None:
+    """As `delete_clip`, in one transaction; only what is still in `clips` once it is locked."""
+    with transaction.atomic():
+        asked = dict(clips.values_list("pk", "file_key"))
+        # Nobody comes to lean on an analysis that is about to go. Analyses before clips, which is
+        # the order of a worker that saves.
+        runs = Analysis.objects.filter(clip__in=list(asked)).order_by("pk")
+        list(runs.select_for_update().values_list("pk"))
+        # Of two deletions the last one takes the bytes.
+        twins = Clip.objects.filter(file_key__in=set(asked.values())).order_by("pk")
+        list(twins.select_for_update().values_list("pk"))
+        going = dict(clips.filter(pk__in=list(asked)).values_list("pk", "file_key"))
+        # What a worker is just writing it removes itself, when it finds its row gone.
+        analysed = Analysis.objects.filter(clip__in=list(going)).exclude(token="")
+        analysed = analysed.exclude(state=State.RUNNING)
+        folders = [storage.analysis_folder(*row) for row in analysed.values_list("pk", "token")]
+        folders += _locked_folders(Inspection.objects.filter(analysis__clip__in=list(going)))
+        Clip.objects.filter(pk__in=list(going)).delete()
+        unused = set(going.values()) - set(twins.values_list("file_key", flat=True))
+    storage.remove_folders(folders)
+    for file_key in unused:
+        storage.clip_path(file_key).unlink(missing_ok=True)
+
+
+def delete_analysis(analysis: Analysis) -> None:
+    """One run, its inspections and all their files; the clip stays."""
+    with transaction.atomic():
+        # Nobody asks for an inspection of it meanwhile.
+        list(Analysis.objects.filter(pk=analysis.pk).select_for_update().values_list("pk"))
+        folders = [analysis.folder]
+        folders += _locked_folders(Inspection.objects.filter(analysis=analysis))
+        analysis.delete()
+    storage.remove_folders(folders)
+
+
+def _locked_folders(inspections: QuerySet[Inspection]) -> list[Path]:
+    """Of those that are about to be deleted in this transaction.
+
+    Without that of one that is being made: its worker will find it gone, and tidy up.
+    """
+    rows = inspections.order_by("pk").select_for_update(of=("self",))
+    return [
+        storage.inspection_folder(pk, token)
+        for pk, token, state in rows.values_list("pk", "token", "state")
+        if token and state != State.RUNNING
+    ]
+
+
+def _delete_all(clips: QuerySet[Clip]) -> None:
+    while some := list(clips.values_list("pk", flat=True)[:CLIPS_AT_ONCE]):
+        delete_clips(clips.filter(pk__in=some))
+
+
+# --- batches ------------------------------------------------------------------------------
+
+
+def delete_batch(batch: Batch) -> None:
+    """The batch, and with it the clips that came in through it, their analyses and files.
+
+    Clips that another batch has too stay, and are that batch's own from now on. Cut off in between,
+    a second call goes on.
+    """
+    with transaction.atomic():
+        # Closed, so that no file slips in behind; cancelled, so that no worker begins in vain.
+        locked(batch)
+        now = timezone.now()
+        Batch.objects.filter(pk=batch.pk).update(closed_at=now, cancelled_at=now)
+        Analysis.objects.filter(clip__in=_only_here(batch).values("pk")).cancel()
+    _delete_all(_only_here(batch))
+    with transaction.atomic():
+        _hand_over(batch)
+        batch.delete()
+
+
+def _only_here(batch: Batch) -> QuerySet[Clip]:
+    """Clips that came in through the batch and are in no other."""
+    own = batch.files.filter(outcome=FileOutcome.ACCEPTED).values("analysis__clip")
+    others = BatchFile.objects.filter(analysis__clip=OuterRef("pk")).exclude(batch=batch)
+    return Clip.objects.filter(~Exists(others), pk__in=own)
+
+
+def _hand_over(batch: Batch) -> None:
+    """Of the clips that stay, the first row in another batch owns what was a duplicate there."""
+    own = batch.files.filter(outcome=FileOutcome.ACCEPTED).values("analysis__clip")
+    theirs = BatchFile.objects.filter(analysis__clip__in=own).exclude(batch=batch)
+    first = theirs.values("analysis__clip").annotate(first=Min("pk")).values("first")
+    BatchFile.objects.filter(pk__in=first).update(outcome=FileOutcome.ACCEPTED)
+
+
+# --- accounts -----------------------------------------------------------------------------
 
 
 def is_last_keeper(user) -> bool:
@@ -30,11 +156,22 @@ def delete_account(user) -> None:
     get_user_model().objects.filter(pk=user.pk).update(is_active=False)
     ApiToken.objects.filter(user=user).delete()
     _end_sessions(user)
-    mine = Clip.objects.filter(owner=user)
-    while some := list(mine.values_list("pk", flat=True)[:CLIPS_AT_ONCE]):
-        uploads.delete_clips(mine.filter(pk__in=some))
+    _delete_all(Clip.objects.filter(owner=user))
     reset(username=user.get_username())
     user.delete()
+
+
+def _end_sessions(user) -> None:
+    """A session's owner is inside what it holds, so each one is looked at."""
+    theirs = [
+        session.pk
+        for session in Session.objects.iterator()
+        if session.get_decoded().get("_auth_user_id") == str(user.pk)
+    ]
+    Session.objects.filter(pk__in=theirs).delete()
+
+
+# --- what the sweep removes ---------------------------------------------------------------
 
 
 def remove_aged(limit: int) -> int:
@@ -49,16 +186,62 @@ def remove_aged(limit: int) -> int:
     aged = Clip.objects.filter(~Exists(active), created_at__lt=oldest)
     some = list(aged.order_by("created_at").values_list("pk", flat=True)[:limit])
     if some:
-        uploads.delete_clips(aged.filter(pk__in=some))
+        delete_clips(aged.filter(pk__in=some))
     Batch.objects.filter(created_at__lt=oldest, files=None).delete()
     return len(some)
 
 
-def _end_sessions(user) -> None:
-    """A session's owner is inside what it holds, so each one is looked at."""
-    theirs = [
-        session.pk
-        for session in Session.objects.iterator()
-        if session.get_decoded().get("_auth_user_id") == str(user.pk)
-    ]
-    Session.objects.filter(pk__in=theirs).delete()
+def remove_unused_inspections(limit: int) -> int:
+    """At most `limit` of those that nobody asked for in `DAYS_KEPT` days. Returns how many."""
+    with transaction.atomic():
+        unused = Inspection.objects.unused(DAYS_KEPT)
+        rows = unused.select_for_update(skip_locked=True, of=("self",))
+        old = Inspection.objects.filter(pk__in=list(rows.values_list("pk", flat=True)[:limit]))
+        folders = _locked_folders(old)
+        removed, _ = old.delete()
+    storage.remove_folders(folders)
+    return removed
+
+
+def remove_orphans(shard: str) -> int:
+    """Remove files and folders over an hour old that no row knows. Returns how many."""
+    orphans = _aged(storage.root() / storage.INCOMING)
+    for folder, known in (
+        (storage.CLIPS, _known_clips),
+        (storage.ANALYSES, partial(_known_folders, Analysis)),
+        (storage.INSPECTIONS, partial(_known_folders, Inspection)),
+    ):
+        orphans += _unknown(_aged(storage.root() / folder / shard), known)
+    for path in orphans:
+        if path.is_dir():
+            storage.remove_folder(path)
+        else:
+            path.unlink(missing_ok=True)
+    return len(orphans)
+
+
+def _aged(folder: Path) -> list[Path]:
+    if not folder.is_dir():
+        return []
+    oldest = time.time() - ORPHAN_AGE_S
+    return [Path(entry.path) for entry in os.scandir(folder) if entry.stat().st_mtime < oldest]
+
+
+def _unknown(paths: list[Path], known: Callable[[list[str]], Iterable[str]]) -> list[Path]:
+    """Those whose names `known` does not give back, asked in batches."""
+    names = {path.name: path for path in paths}
+    for first in range(0, len(paths), QUERY_NAMES):
+        for name in known([path.name for path in paths[first : first + QUERY_NAMES]]):
+            del names[name]
+    return list(names.values())
+
+
+def _known_clips(names: list[str]) -> set[str]:
+    return set(Clip.objects.filter(file_key__in=names).values_list("file_key", flat=True))
+
+
+def _known_folders(model: type[LeasedJob], names: list[str]) -> set[str]:
+    """A folder is `<id>-<token>`; the token alone finds its few rows."""
+    tokens = {name.rpartition("-")[2] for name in names}
+    found = model.objects.filter(token__in=tokens).values_list("pk", "token")
+    return {f"{pk}-{token}" for pk, token in found} & set(names)

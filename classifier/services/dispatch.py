@@ -1,11 +1,22 @@
 """Waking a worker. The web process knows the task by its name only."""
 
+import time
+from datetime import datetime, timedelta
+from functools import lru_cache
 from typing import Any
 from uuid import UUID
 
 from celery import Celery
+from django.utils import timezone
+from kombu.exceptions import OperationalError
 
-from classifier.models import Lane
+from classifier.models import Analysis, Lane, State
+from classifier.services.problems import NO_WORKER
+from ml.errors import Problem
+
+# Less than this nobody wonders why nothing happens.
+PATIENCE_S = 5
+PING_EVERY_S = 10
 
 sender = Celery("sonoscope", set_as_current=False)
 sender.config_from_object("django.conf:settings", namespace="CELERY")
@@ -44,3 +55,26 @@ def workers_answering() -> list[str]:
     """Names of the workers that answer within half a second."""
     answers = sender.control.ping(timeout=0.5) or []
     return sorted(name for answer in answers for name in answer)
+
+
+def missing_worker(unfinished: object, since: datetime) -> Problem | None:
+    """Why what is unfinished since then may stay so: no worker answers, and none holds an analysis.
+
+    Pages and clients poll, so the workers are asked at most every `PING_EVERY_S` seconds.
+    """
+    now = timezone.now()
+    if not unfinished or now - since < timedelta(seconds=PATIENCE_S):
+        return None
+    if _worker_answers(int(time.monotonic() // PING_EVERY_S)):
+        return None
+    held = Analysis.objects.filter(state=State.RUNNING, leased_until__gt=now)
+    return None if held.exists() else NO_WORKER
+
+
+@lru_cache(maxsize=1)
+def _worker_answers(tick: int) -> bool:
+    """Asked once for each `tick`."""
+    try:
+        return bool(sender.control.ping(limit=1, timeout=1))
+    except (OperationalError, OSError):
+        return False

@@ -1,16 +1,15 @@
-"""Inspections: asked for here, and removed here when nobody asks any more."""
+"""Inspections: what may be asked for, and where the answers are."""
 
 from dataclasses import asdict, dataclass
-from pathlib import Path
 
 from django.db import transaction
-from django.db.models import QuerySet
 from django.urls import reverse
 from django.utils import timezone
 
 from classifier import storage
 from classifier.models import Analysis, Inspection, InspectionKind, State
 from classifier.services.dispatch import dispatch_inspection
+from classifier.services.problems import refusal
 from ml.render_metadata import ArchiveIndex
 
 DAYS_KEPT = 30
@@ -20,14 +19,6 @@ FILES = {
     InspectionKind.CHANNELS: (storage.SHEET, storage.CHANNELS, storage.MEAN),
     InspectionKind.WINDOW: (storage.MAPS,),
 }
-
-
-class InspectionRefused(Exception):
-    """Cannot be looked at, and why. `status` is the HTTP status that says so."""
-
-    def __init__(self, code: str, detail: str, hint: str, status: int = 400) -> None:
-        super().__init__(detail)
-        self.code, self.detail, self.hint, self.status = code, detail, hint, status
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,13 +34,13 @@ class Question:
 def ask(analysis: Analysis, question: Question) -> Inspection:
     """The inspection that answers: a known one, or one that a worker is woken for.
 
-    One that failed is tried again. Raises InspectionRefused.
+    One that failed is tried again. Raises RequestRefused.
     """
     _check(analysis, question)
     with transaction.atomic():
         # Locked, so that nobody deletes it before it is answered.
         if not Analysis.objects.select_for_update().filter(pk=analysis.pk).first():
-            raise InspectionRefused(
+            raise refusal(
                 "not_found", "There is nothing here.", "The analysis was just deleted.", 404
             )
         rows = Inspection.objects.select_for_update(of=("self",))
@@ -66,14 +57,14 @@ def ask(analysis: Analysis, question: Question) -> Inspection:
 def _check(analysis: Analysis, question: Question) -> None:
     metadata = analysis.metadata
     if analysis.state != State.DONE or metadata is None:
-        raise InspectionRefused(
+        raise refusal(
             "not_done",
             "Only a finished analysis can be looked at more closely.",
             "Ask for the analysis until its state is done.",
             status=409,
         )
     if not 0 <= question.window < metadata.window_count:
-        raise InspectionRefused(
+        raise refusal(
             "unknown_window",
             f"There is no window {question.window} in this analysis.",
             f"It has {metadata.window_count}, numbered from 0.",
@@ -86,13 +77,13 @@ def _check(analysis: Analysis, question: Question) -> None:
 
 def _check_name(what: str, name: str, known: set[str], wanted: bool) -> None:
     if wanted and name not in known:
-        raise InspectionRefused(
+        raise refusal(
             f"unknown_{what}",
             f"There is no {what} {name[:80]!r} in this analysis." if name else f"Which {what}?",
             f"Send one of those that the analysis has: {', '.join(sorted(known)[:3])} …",
         )
     if name and not wanted:
-        raise InspectionRefused(
+        raise refusal(
             f"no_{what}", f"This kind of inspection has no {what}.", f"Leave `{what}` empty."
         )
 
@@ -107,29 +98,3 @@ def addresses(inspection: Inspection) -> dict[str, str]:
         for name in ArchiveIndex.from_json(inspection.figures).picture_names():
             found[f"maps/{name}.png"] = reverse("inspection_map", args=[inspection.pk, name])
     return found
-
-
-def locked_folders(inspections: QuerySet[Inspection]) -> list[Path]:
-    """Of those that are about to be deleted in this transaction.
-
-    Without that of one that is being made: its worker will find it gone, and tidy up.
-    """
-    rows = inspections.order_by("pk").select_for_update(of=("self",))
-    return [
-        storage.inspection_folder(pk, token)
-        for pk, token, state in rows.values_list("pk", "token", "state")
-        if token and state != State.RUNNING
-    ]
-
-
-def remove_unused(limit: int) -> int:
-    """At most `limit` of those that nobody asked for in `DAYS_KEPT` days. Returns how many."""
-    with transaction.atomic():
-        rows = Inspection.objects.unused(DAYS_KEPT).select_for_update(
-            skip_locked=True, of=("self",)
-        )
-        old = Inspection.objects.filter(pk__in=list(rows.values_list("pk", flat=True)[:limit]))
-        folders = locked_folders(old)
-        removed, _ = old.delete()
-    storage.remove_folders(folders)
-    return removed

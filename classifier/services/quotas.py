@@ -7,10 +7,11 @@ from django.db.models import Sum
 from django.utils import timezone
 
 from classifier.models import UNFINISHED, Analysis, Clip
+from ml.errors import Problem
 
 
-def reached(owner, size_bytes: int) -> tuple[str, str, str] | None:
-    """Code, detail and hint, where one more clip of that size would be too much for now.
+def reached(owner, size_bytes: int) -> Problem | None:
+    """The problem, where one more clip of that size would be too much for now.
 
     Who runs the server has no quota: superusers may bring in what they like.
     """
@@ -18,7 +19,7 @@ def reached(owner, size_bytes: int) -> tuple[str, str, str] | None:
         return None
     waiting = Analysis.objects.filter(owner=owner, state__in=UNFINISHED).count()
     if waiting >= settings.MAX_WAITING_CLIPS:
-        return (
+        return Problem(
             "too_many_waiting",
             f"{waiting:,} of your clips are waiting to be heard; more cannot wait at once.",
             "Go on when some of them are done.",
@@ -26,7 +27,7 @@ def reached(owner, size_bytes: int) -> tuple[str, str, str] | None:
     day = Clip.objects.filter(owner=owner, created_at__gt=timezone.now() - timedelta(days=1))
     brought_bytes = day.aggregate(bytes=Sum("size_bytes"))["bytes"] or 0
     if brought_bytes + size_bytes > settings.MAX_DAY_BYTES:
-        return (
+        return Problem(
             "too_much_today",
             f"You brought in {brought_bytes / 1e9:.1f} GB in the last 24 hours; "
             f"{settings.MAX_DAY_BYTES / 1e9:.0f} GB are allowed.",

@@ -1,4 +1,4 @@
-"""The only way in: page, API, command and admin all come through here."""
+"""How bytes come in: page, API, command, files of a batch and members of a ZIP all use `ingest`."""
 
 import hashlib
 import os
@@ -11,57 +11,23 @@ from pathlib import Path
 from django.conf import settings
 from django.contrib.auth import get_user_model
 from django.db import transaction
-from django.db.models import QuerySet
 
 from classifier import storage
 from classifier.checkpoints import inventory
-from classifier.models import (
-    UNFINISHED,
-    Analysis,
-    BatchFile,
-    Clip,
-    IdempotencyKey,
-    Inspection,
-    Lane,
-    State,
-)
-from classifier.services import inspections, quotas
+from classifier.models import UNFINISHED, Analysis, BatchFile, Clip, IdempotencyKey, Lane
+from classifier.services import quotas
 from classifier.services.dispatch import dispatch_analysis
+from classifier.services.problems import EMPTY, NO_ROOM, RequestRefused, refusal, too_large
 
 
-class UploadRefused(Exception):
-    """Not accepted, nothing stored. `status` is the HTTP status that says so.
-
-    429 is for now: the same upload may be welcome later.
-    """
-
-    def __init__(self, code: str, detail: str, hint: str, status: int = 400) -> None:
-        super().__init__(detail)
-        self.code, self.detail, self.hint, self.status = code, detail, hint, status
-
-
-class NoRoom(UploadRefused):
-    """The disk is full: no fault of the file, which is welcome later."""
-
-    def __init__(self) -> None:
-        super().__init__(
-            "no_room",
-            "There is no room left to store it.",
-            "Send it again later; whoever runs this has to make room.",
-            status=507,
-        )
-
-
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Stored:
-    """Bytes that are on the disk, and that no row knows yet."""
+    """Bytes on the disk. `used`: whether a clip refers to them."""
 
     file_key: str
     size_bytes: int
     sha256: str
-
-    def drop(self) -> None:
-        storage.clip_path(self.file_key).unlink(missing_ok=True)
+    used: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,19 +35,38 @@ class Accepted:
     """`duplicate`: the analysis is an earlier one of the same bytes. `replayed`: the key's."""
 
     analysis: Analysis
-    duplicate: bool
-    replayed: bool
+    duplicate: bool = False
+    replayed: bool = False
+
+
+@contextmanager
+def ingest(chunks: Iterable[bytes]) -> Iterator[Stored]:
+    """Store the bytes; the body makes their rows, in one transaction.
+
+    Bytes that no clip refers to in the end are discarded, also when the body raises RequestRefused.
+    When anything else fails they stay for the sweep: a commit whose answer was lost may have held.
+    Raises RequestRefused for an empty or too large file (400, 413) and a full disk (507).
+    """
+    stored = _store(chunks)
+    try:
+        with transaction.atomic():
+            yield stored
+    except RequestRefused:
+        _discard(stored)
+        raise
+    if not stored.used:
+        _discard(stored)
 
 
 def checkpoint_asked(asked: str) -> str:
     """The identity of the installed checkpoint that a name or an identity means; "" stays "".
 
-    Raises UploadRefused.
+    Raises RequestRefused.
     """
     found = inventory.find(asked) if asked else None
     if asked and found is None:
         names = ", ".join(one.name for one in inventory.offered())
-        raise UploadRefused(
+        raise refusal(
             "unknown_checkpoint",
             f"There is no checkpoint {asked[:120]!r} here.",
             f"Installed: {names}." if names else "None is installed that can be used.",
@@ -97,46 +82,10 @@ def accept(
     lane: Lane = Lane.INTERACTIVE,
     checkpoint: str = "",
 ) -> Analysis:
-    """Store the bytes, then the rows, then wake a worker. Raises UploadRefused."""
+    """A new clip and its analysis, also of known bytes. Raises RequestRefused."""
     identity = checkpoint_asked(checkpoint)
-    stored = store(chunks)
-    # Should this fail, the bytes stay for the sweep: a commit whose answer was lost may have held.
-    with dropped_if_refused(stored), transaction.atomic():
-        analysis = enter(stored, name=name, owner=owner, lane=lane, checkpoint=identity)
-    if analysis.clip.file_key != stored.file_key:
-        stored.drop()
-    return analysis
-
-
-@contextmanager
-def dropped_if_refused(stored: Stored) -> Iterator[None]:
-    try:
-        yield
-    except UploadRefused:
-        stored.drop()
-        raise
-
-
-def enter(stored: Stored, *, name: str, owner, lane: Lane, checkpoint: str) -> Analysis:
-    """The rows of stored bytes, inside the caller's transaction. checkpoint: an identity, or "".
-
-    Identical bytes of the same owner are kept once: where the clip's file_key is another, the
-    caller drops what it stored, after the commit. Raises UploadRefused beyond the owner's quota.
-    """
-    too_much = quotas.reached(owner, stored.size_bytes)
-    if too_much:
-        raise UploadRefused(*too_much, status=429)
-    # Locked, so that a deletion of the twin either sees us or is seen by us.
-    twins = Clip.objects.with_bytes(owner, stored.sha256)
-    twin = twins.select_for_update().only("file_key").first()
-    clip = Clip.objects.create(
-        owner=owner,
-        name=label_of(name),
-        file_key=twin.file_key if twin else stored.file_key,
-        size_bytes=stored.size_bytes,
-        sha256=stored.sha256,
-    )
-    return _queue(clip, lane, checkpoint)
+    with ingest(chunks) as stored:
+        return enter(stored, name=name, owner=owner, lane=lane, checkpoint=identity)
 
 
 def accept_once(
@@ -151,20 +100,38 @@ def accept_once(
     """As `accept`, but the same bytes, or the same key, get the same answer as before.
 
     Known are bytes that the checkpoint asked for has heard; `again` asks for a new analysis of
-    those too. Raises UploadRefused, also for a key that came with other bytes before.
+    those too. Raises RequestRefused, also for a key that came with other bytes before.
     """
     identity = checkpoint_asked(checkpoint)
-    stored = store(chunks)
-    with dropped_if_refused(stored), transaction.atomic():
+    with ingest(chunks) as stored:
         # One upload of an owner at a time: of two equal ones the second finds the first.
         # (Without the key's lock, so that rows that name this owner may still be made.)
         get_user_model().objects.select_for_update(no_key=True).get(pk=owner.pk)
-        accepted = _answered(stored, owner, key, identity) or _answer(
+        return _answered(stored, owner, key, identity) or _answer(
             stored, name, owner, key, again, identity
         )
-    if accepted.analysis.clip.file_key != stored.file_key:
-        stored.drop()
-    return accepted
+
+
+def enter(stored: Stored, *, name: str, owner, lane: Lane, checkpoint: str) -> Analysis:
+    """The rows of stored bytes, inside `ingest`. checkpoint: an identity, or "".
+
+    Identical bytes of the same owner are kept once. Raises RequestRefused beyond the owner's quota.
+    """
+    too_much = quotas.reached(owner, stored.size_bytes)
+    if too_much:
+        raise RequestRefused(too_much, status=429)
+    # Locked, so that a deletion of the twin either sees us or is seen by us.
+    twins = Clip.objects.with_bytes(owner, stored.sha256)
+    twin = twins.select_for_update().only("file_key").first()
+    stored.used = twin is None
+    clip = Clip.objects.create(
+        owner=owner,
+        name=label_of(name),
+        file_key=twin.file_key if twin else stored.file_key,
+        size_bytes=stored.size_bytes,
+        sha256=stored.sha256,
+    )
+    return _queue(clip, lane, checkpoint)
 
 
 def _answered(stored: Stored, owner, key: str, checkpoint: str) -> Accepted | None:
@@ -179,7 +146,7 @@ def _answered(stored: Stored, owner, key: str, checkpoint: str) -> Accepted | No
     if checkpoint and not other and not analysed.answering(checkpoint).exists():
         other = "checkpoint"
     if other:
-        raise UploadRefused(
+        raise refusal(
             "key_reused",
             f"This Idempotency-Key came with another {other} before.",
             f"Use a new key for a new {other}.",
@@ -193,7 +160,7 @@ def _answer(stored: Stored, name: str, owner, key: str, again: bool, checkpoint:
     analysis = known or enter(
         stored, name=name, owner=owner, lane=Lane.INTERACTIVE, checkpoint=checkpoint
     )
-    accepted = Accepted(analysis, duplicate=known is not None, replayed=False)
+    accepted = Accepted(analysis, duplicate=known is not None)
     if key:
         IdempotencyKey.objects.create(
             owner=owner,
@@ -209,7 +176,7 @@ def analyse_again(clip: Clip, lane: Lane = Lane.INTERACTIVE, checkpoint: str = "
     """A new analysis of a known clip, or the one by this checkpoint that is already under way.
 
     Batches that have the clip, but no answer of it, and did not ask for another checkpoint go
-    along; an answer that they have stays. Raises UploadRefused.
+    along; an answer that they have stays. Raises RequestRefused.
     """
     return hear(clip, lane, checkpoint_asked(checkpoint))
 
@@ -223,48 +190,6 @@ def hear(clip: Clip, lane: Lane, checkpoint: str) -> Analysis:
         analysis = active.answering(checkpoint).first() or _queue(clip, lane, checkpoint)
         BatchFile.objects.unheard(clip, checkpoint).update(analysis=analysis)
         return analysis
-
-
-def delete_clip(clip: Clip) -> None:
-    """The clip, its analyses and their files; shared bytes stay for their other clips."""
-    delete_clips(Clip.objects.filter(pk=clip.pk))
-
-
-def delete_clips(clips: QuerySet[Clip]) -> None:
-    """As `delete_clip`, in one transaction; only what is still in `clips` once it is locked."""
-    with transaction.atomic():
-        asked = dict(clips.values_list("pk", "file_key"))
-        # Nobody comes to lean on an analysis that is about to go. Analyses before clips, which is
-        # the order of a worker that saves.
-        runs = Analysis.objects.filter(clip__in=list(asked)).order_by("pk")
-        list(runs.select_for_update().values_list("pk"))
-        # Of two deletions the last one takes the bytes.
-        twins = Clip.objects.filter(file_key__in=set(asked.values())).order_by("pk")
-        list(twins.select_for_update().values_list("pk"))
-        going = dict(clips.filter(pk__in=list(asked)).values_list("pk", "file_key"))
-        # What a worker is just writing it removes itself, when it finds its row gone.
-        analysed = Analysis.objects.filter(clip__in=list(going)).exclude(token="")
-        analysed = analysed.exclude(state=State.RUNNING)
-        folders = [storage.analysis_folder(*row) for row in analysed.values_list("pk", "token")]
-        folders += inspections.locked_folders(
-            Inspection.objects.filter(analysis__clip__in=list(going))
-        )
-        Clip.objects.filter(pk__in=list(going)).delete()
-        unused = set(going.values()) - set(twins.values_list("file_key", flat=True))
-    storage.remove_folders(folders)
-    for file_key in unused:
-        storage.clip_path(file_key).unlink(missing_ok=True)
-
-
-def delete_analysis(analysis: Analysis) -> None:
-    """One run, its inspections and all their files; the clip stays."""
-    with transaction.atomic():
-        # Nobody asks for a inspection of it meanwhile.
-        list(Analysis.objects.filter(pk=analysis.pk).select_for_update().values_list("pk"))
-        folders = [analysis.folder]
-        folders += inspections.locked_folders(Inspection.objects.filter(analysis=analysis))
-        analysis.delete()
-    storage.remove_folders(folders)
 
 
 def label_of(name: str) -> str:
@@ -283,10 +208,10 @@ def _queue(clip: Clip, lane: Lane, checkpoint: str) -> Analysis:
     return analysis
 
 
-def store(chunks: Iterable[bytes]) -> Stored:
-    """Raises UploadRefused; then nothing is kept."""
+def _store(chunks: Iterable[bytes]) -> Stored:
+    """Raises RequestRefused; then nothing is kept."""
     if not storage.has_room():
-        raise NoRoom
+        raise RequestRefused(NO_ROOM, status=507)
     file_key = secrets.token_hex(16)
     incoming = storage.incoming_path(file_key)
     try:
@@ -297,9 +222,13 @@ def store(chunks: Iterable[bytes]) -> Stored:
     except BaseException as error:
         incoming.unlink(missing_ok=True)
         if isinstance(error, OSError) and storage.is_full(error):
-            raise NoRoom from error
+            raise RequestRefused(NO_ROOM, status=507) from error
         raise
     return Stored(file_key, size_bytes, sha256)
+
+
+def _discard(stored: Stored) -> None:
+    storage.clip_path(stored.file_key).unlink(missing_ok=True)
 
 
 def _write(chunks: Iterable[bytes], path: Path) -> tuple[int, str]:
@@ -308,16 +237,11 @@ def _write(chunks: Iterable[bytes], path: Path) -> tuple[int, str]:
         for chunk in chunks:
             size_bytes += len(chunk)
             if size_bytes > settings.MAX_UPLOAD_BYTES:
-                raise UploadRefused(
-                    "too_large",
-                    f"The file is larger than {settings.MAX_UPLOAD_BYTES / 1e6:.0f} MB.",
-                    "Cut it into parts, or save it in a compressed format such as FLAC.",
-                    status=413,
-                )
+                raise too_large()
             digest.update(chunk)
             file.write(chunk)
         if not size_bytes:
-            raise UploadRefused("empty", "The file is empty.", "Choose a file that holds a sound.")
+            raise RequestRefused(EMPTY)
         file.flush()
         os.fsync(file.fileno())
     return size_bytes, digest.hexdigest()

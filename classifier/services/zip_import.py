@@ -12,13 +12,12 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO
 
 from django.conf import settings
 
 from classifier.models import Batch
 from classifier.services import batches
-from classifier.services.uploads import UploadRefused
+from classifier.services.problems import RequestRefused, refusal
 
 MAX_RATIO = 100
 # Silence compresses better than any ratio allows: below this nobody is hurt.
@@ -56,9 +55,9 @@ class _TooMuch(Exception):
 def take_in(batch: Batch, path: Path) -> Unpacked:
     """Every member through `add_file`; a bad one is a refused row and stops nothing.
 
-    Raises UploadRefused if it is no ZIP, holds too many files or too many bytes, also for its
-    owner's quota. What came
-    before the limit stays in the batch, and sending the ZIP again goes on there.
+    Raises RequestRefused if it is no ZIP, holds too many files or too many bytes, also for its
+    owner's quota. What came before the limit stays in the batch, and sending the ZIP again goes on
+    there.
     """
     unpacked, budget = Unpacked(), _Budget(settings.MAX_ZIP_BYTES)
     with _Guarded(io.FileIO(path)) as file, _opened(file) as archive:
@@ -72,7 +71,7 @@ def take_in(batch: Batch, path: Path) -> Unpacked:
             for info in wanted:
                 _take_in_member(batch, archive, info, budget, unpacked)
         except _TooMuch as error:
-            raise UploadRefused(
+            raise refusal(
                 "zip_too_large",
                 f"Unpacked it is larger than {settings.MAX_ZIP_BYTES / 1e9:.0f} GB; "
                 "the rest was left out.",
@@ -103,7 +102,9 @@ def _opened(file: _Guarded) -> zipfile.ZipFile:
     try:
         return zipfile.ZipFile(file)
     except _DAMAGED as error:
-        raise _no_zip() from error
+        raise refusal(
+            "no_zip", "This is no ZIP, or a damaged one.", "Make it again, or choose the folder."
+        ) from error
 
 
 def _take_in_member(
@@ -115,8 +116,8 @@ def _take_in_member(
 ) -> None:
     try:
         file = batches.add_file(batch, info.filename, _blocks(archive, info, budget))
-    except UploadRefused as error:
-        if error.status in (409, 429, 507):
+    except RequestRefused as error:
+        if not error.blames_file:
             raise
         unpacked.outcomes["refused"] += 1  # a name that cannot be a path: there is no row for it
     else:
@@ -125,11 +126,11 @@ def _take_in_member(
 
 def _blocks(archive: zipfile.ZipFile, info: zipfile.ZipInfo, budget: _Budget) -> Iterator[bytes]:
     if info.flag_bits & _ENCRYPTED:
-        raise UploadRefused(
+        raise refusal(
             "encrypted", "The file is locked with a password.", "Send it in a ZIP without one."
         )
     if info.compress_type not in _PACKINGS:
-        raise UploadRefused(
+        raise refusal(
             "unsupported",
             "The file is packed in a way that is not read here.",
             "Make the ZIP with the usual compression (Deflate), or send the file alone.",
@@ -137,7 +138,7 @@ def _blocks(archive: zipfile.ZipFile, info: zipfile.ZipInfo, budget: _Budget) ->
     size_bytes = 0
     try:
         with archive.open(info) as member:
-            while block := _read(member):
+            while block := member.read(BLOCK_BYTES):
                 size_bytes += len(block)
                 budget.left_bytes -= len(block)
                 if budget.left_bytes < 0:
@@ -145,36 +146,26 @@ def _blocks(archive: zipfile.ZipFile, info: zipfile.ZipInfo, budget: _Budget) ->
                 _check_ratio(size_bytes, info.compress_size)
                 yield block
     except _DAMAGED as error:
-        raise UploadRefused(
+        raise refusal(
             "damaged",
             "The file is damaged inside its ZIP.",
             "Make the ZIP again, or send it alone.",
         ) from error
 
 
-def _read(member: IO[bytes]) -> bytes:
-    return member.read(BLOCK_BYTES)
-
-
 def _check_ratio(size_bytes: int, compressed_bytes: int) -> None:
     if size_bytes > HARMLESS_BYTES and size_bytes > MAX_RATIO * compressed_bytes:
-        raise UploadRefused(
+        raise refusal(
             "compressed_too_well",
             f"The file unpacks to more than {MAX_RATIO} times its size.",
             "Send it alone, outside a ZIP.",
         )
 
 
-def _too_many() -> UploadRefused:
-    return UploadRefused(
+def _too_many() -> RequestRefused:
+    return refusal(
         "too_many_files",
         f"The ZIP holds more than {batches.MAX_FILES:,} files.",
         "Split it into several ZIPs, each a batch of its own.",
         status=413,
-    )
-
-
-def _no_zip() -> UploadRefused:
-    return UploadRefused(
-        "no_zip", "This is no ZIP, or a damaged one.", "Make it again, or choose the folder."
     )

@@ -46,7 +46,6 @@ EVERYBODY = (
     "api/schema/",
     "api/schema.yaml",
     "api/docs/",
-    "api/docs/redoc/",
     "api/v1/token/",
 )
 MEMBERS = (

@@ -13,8 +13,8 @@ from pytest_django.asserts import assertContains, assertNotContains
 
 from classifier import storage
 from classifier.models import Analysis, Batch, BatchFile, Clip, Lane, State
-from classifier.services import batches, uploads
-from classifier.services.uploads import UploadRefused
+from classifier.services import batches, deletion, uploads
+from classifier.services.problems import RequestRefused
 from classifier.tests.conftest import Caller, refused
 
 
@@ -186,7 +186,7 @@ def test_a_file_with_an_answer_keeps_it(caller: Caller) -> None:
 def test_a_deleted_batch_leaves_no_row_and_no_file(
     caller: Caller, own_media: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(batches, "CLIPS_AT_ONCE", 2)
+    monkeypatch.setattr(deletion, "CLIPS_AT_ONCE", 2)
     batch = filled(caller.user, "trip", b"one", b"two", b"three", b"two", b"")
     heard()
     for sound in (b"waits", b"runs", b"failed"):
@@ -203,9 +203,9 @@ def test_a_deleted_batch_leaves_no_row_and_no_file(
     assert Analysis.objects.held(running.token).count() == 0  # its worker's result is dropped
     refused(caller.get(f"batches/{batch.pk}/"), 404)
     refused(caller.delete(f"batches/{batch.pk}/"), 404)
-    with pytest.raises(UploadRefused) as late:
+    with pytest.raises(RequestRefused) as late:
         batches.add_file(batch, "late", [b"late"])
-    assert (late.value.code, late.value.status) == ("batch_deleted", 409)
+    assert (late.value.problem.code, late.value.status) == ("batch_deleted", 409)
     assert names_on_disk(own_media) == 0
 
 
@@ -218,7 +218,7 @@ def test_a_deletion_spares_what_is_used_elsewhere(
     heard()
     uploads.accept([b"ours"], name="x", owner=ben)
     other = filled(ben, "trip", b"shared")
-    batches.delete(batch)
+    deletion.delete_batch(batch)
     left = Analysis.objects.filter(owner=caller.user)
     assert set(left.values_list("pk", flat=True)) == {earlier.pk, later.pk}
     assert storage.clip_path(later.clip.file_key).read_bytes() == b"shared"
@@ -233,14 +233,14 @@ def test_another_batch_takes_over_what_it_has_too(caller: Caller, own_media: Pat
     second = filled(caller.user, "second", b"both", b"both", b"new")
     third = filled(caller.user, "third", b"both")
     assert batches.totals(second).duplicate == 2
-    batches.delete(first)
+    deletion.delete_batch(first)
     totals = batches.totals(second)
     assert (totals.waiting, totals.duplicate, totals.cancelled) == (2, 1, 0)
     assert batches.totals(third).duplicate == 1
-    batches.delete(second)
+    deletion.delete_batch(second)
     assert batches.totals(third).waiting == 1
     assert {row.lane for row in Analysis.objects.waiting()} == {Lane.BULK}
-    batches.delete(third)
+    deletion.delete_batch(third)
     assert not Clip.objects.exists()
     assert names_on_disk(own_media) == 0
 
@@ -249,8 +249,8 @@ def test_a_deletion_that_was_cut_off_goes_on(
     caller: Caller, own_media: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     batch = filled(caller.user, "trip", *(b"%d" % number for number in range(5)))
-    monkeypatch.setattr(batches, "CLIPS_AT_ONCE", 2)
-    delete_some, calls = uploads.delete_clips, iter("ab")
+    monkeypatch.setattr(deletion, "CLIPS_AT_ONCE", 2)
+    delete_some, calls = deletion.delete_clips, iter("ab")
 
     def breaks(clips: object) -> None:
         if next(calls) == "b":
@@ -258,9 +258,9 @@ def test_a_deletion_that_was_cut_off_goes_on(
         delete_some(clips)  # type: ignore[arg-type]
 
     with monkeypatch.context() as broken:
-        broken.setattr(uploads, "delete_clips", breaks)
+        broken.setattr(deletion, "delete_clips", breaks)
         with pytest.raises(KeyboardInterrupt):
-            batches.delete(batch)
+            deletion.delete_batch(batch)
     payload = caller.get(f"batches/{batch.pk}/").json()
     assert (payload["state"], payload["totals"]["cancelled"]) == ("cancelled", 3)
     assert caller.delete(f"batches/{batch.pk}/").status_code == 204
@@ -283,7 +283,7 @@ def test_a_large_batch_is_deleted_with_few_questions(
             for n, analysis in enumerate(analyses)
         )
         with CaptureQueriesContext(connection) as queries:
-            batches.delete(batch)
+            deletion.delete_batch(batch)
         assert not Clip.objects.exists()
         return len(queries)
 

@@ -16,8 +16,8 @@ from pytest_django.asserts import assertContains, assertNotContains
 
 from classifier import storage
 from classifier.models import Analysis, Batch, BatchFile, Clip, FileOutcome, Lane, State
-from classifier.services import batches, uploads, zip_import
-from classifier.services.uploads import UploadRefused
+from classifier.services import batches, deletion, uploads, zip_import
+from classifier.services.problems import RequestRefused
 
 
 @pytest.fixture
@@ -77,7 +77,7 @@ def test_what_is_refused_is_recorded_with_its_reason(batch: Batch, settings: Set
         file = batches.add_file(batch, path, [data])
         assert file.outcome == FileOutcome.REFUSED
         assert file.error is not None
-        assert all(file.error.values())
+        assert all(file.error.as_dict().values())
     assert batches.totals(batch).refused == 2
     assert not Clip.objects.exists()
 
@@ -97,7 +97,7 @@ def test_a_path_is_only_a_label(text: str, path: str) -> None:
 
 @pytest.mark.parametrize("text", ["", "/", "..", "x" * 1001, "鳥" * 900])
 def test_what_is_no_path_is_refused(text: str) -> None:
-    with pytest.raises(UploadRefused):
+    with pytest.raises(RequestRefused):
         batches.path_of(text)
 
 
@@ -107,9 +107,9 @@ def test_a_closed_batch_takes_nothing_new_but_knows_what_it_has(
     batches.add_file(batch, "a", [b"a"])
     batches.close(batch)
     assert batches.add_file(batch, "a", [b"a"]).path == "a"
-    with pytest.raises(UploadRefused) as refused:
+    with pytest.raises(RequestRefused) as refused:
         batches.add_file(batch, "b", [b"b"])
-    assert (refused.value.code, refused.value.status) == ("batch_closed", 409)
+    assert (refused.value.problem.code, refused.value.status) == ("batch_closed", 409)
     assert batches.totals(batch).total == 1
 
 
@@ -118,9 +118,9 @@ def test_a_full_batch_keeps_no_bytes(
 ) -> None:
     monkeypatch.setattr(batches, "MAX_FILES", 1)
     batches.add_file(batch, "a", [b"a"])
-    with pytest.raises(UploadRefused) as refused:
+    with pytest.raises(RequestRefused) as refused:
         batches.add_file(batch, "b", [b"b"])
-    assert refused.value.code == "batch_full"
+    assert refused.value.problem.code == "batch_full"
     assert len([path for path in own_media.rglob("*") if path.is_file()]) == 1
 
 
@@ -155,7 +155,7 @@ def test_retry_makes_new_analyses_of_the_failed_ones_once(batch: Batch) -> None:
 def test_a_deleted_sound_is_no_longer_in_the_batch(batch: Batch) -> None:
     file = batches.add_file(batch, "a", [b"a"])
     assert file.analysis
-    uploads.delete_clip(file.analysis.clip)
+    deletion.delete_clip(file.analysis.clip)
     assert batches.totals(batch).total == 0
 
 
@@ -218,19 +218,19 @@ def test_a_zip_has_limits_of_its_own(
 ) -> None:
     path = zipped(tmp_path / "x.zip", {str(number): b"%d" % number * 10 for number in range(5)})
     settings.MAX_ZIP_BYTES = 25
-    with pytest.raises(UploadRefused) as refused:
+    with pytest.raises(RequestRefused) as refused:
         zip_import.take_in(batch, path)
-    assert refused.value.code == "zip_too_large"
+    assert refused.value.problem.code == "zip_too_large"
     assert batches.totals(batch).total == 2
     monkeypatch.setattr(batches, "MAX_FILES", 4)
-    with pytest.raises(UploadRefused) as refused:
+    with pytest.raises(RequestRefused) as refused:
         zip_import.take_in(batch, path)
-    assert refused.value.code == "too_many_files"
+    assert refused.value.problem.code == "too_many_files"
     for data in (b"", b"no zip", path.read_bytes()[:-10]):
         path.write_bytes(data)
-        with pytest.raises(UploadRefused) as refused:
+        with pytest.raises(RequestRefused) as refused:
             zip_import.take_in(batch, path)
-        assert refused.value.code == "no_zip"
+        assert refused.value.problem.code == "no_zip"
 
 
 # --- the command --------------------------------------------------------------------------
@@ -314,6 +314,33 @@ def test_page_api_csv_and_json_agree(visitor: Client, batch: Batch) -> None:
     whole = json.loads(b"".join(visitor.get(f"/api/v1/batches/{batch.pk}/results.json")))
     assert whole["totals"] == expected
     assert len(whole["files"]) == 5
+
+
+def test_shown_problems_never_contradict_the_totals(
+    visitor: Client, batch: Batch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Files fail, or are tried again, between the query that counts and the one that lists."""
+    batches.add_file(batch, "empty.wav", [b""])
+    batches.add_file(batch, "1.wav", [b"1"])
+    before = batches.totals(batch)
+    settle(State.FAILED, error_code="damaged", error_detail="It stops.")
+    batches.add_file(batch, "2.wav", [b"2"])
+    settle(State.FAILED, error_code="damaged", error_detail="It stops.")
+    after = batches.totals(batch)
+    for totals, shown in (
+        (batches.Totals(total=2, waiting=2), []),
+        (before, ["empty.wav"]),
+        (batches.Totals(total=3, failed=1, refused=1), ["1.wav", "empty.wav"]),
+        (after, ["1.wav", "2.wav", "empty.wav"]),
+    ):
+        assert [file.path for file in batches.problems(batch, totals, 20)] == shown
+        monkeypatch.setattr(batches, "totals", lambda _, totals=totals: totals)
+        page = visitor.get(f"/batches/{batch.pk}/part/")
+        assertContains(page, f'data-total="failed">{totals.failed}<')
+        assertNotContains(page, "more:")
+    batches.retry_failed(batch)
+    page = visitor.get(f"/batches/{batch.pk}/part/")
+    assertContains(page, "And 2 more:")
 
 
 def test_the_api_takes_files_once(visitor: Client, anna: User) -> None:

@@ -7,7 +7,7 @@ from django.contrib.auth.models import User
 
 from classifier.models import Batch
 from classifier.services import batches, zip_import
-from classifier.services.uploads import UploadRefused
+from classifier.services.problems import RequestRefused
 from tests import malicious_zips
 
 ZIPS = 300
@@ -23,10 +23,10 @@ def take_in(batch: Batch, path: Path, data: bytes) -> str:
     path.write_bytes(data)
     try:
         zip_import.take_in(batch, path)
-    except UploadRefused as refused:
-        assert refused.detail.endswith(".")
-        assert refused.hint.endswith(".")
-        return refused.code
+    except RequestRefused as refused:
+        assert refused.problem.detail.endswith(".")
+        assert refused.problem.hint.endswith(".")
+        return refused.problem.code
     return ""
 
 

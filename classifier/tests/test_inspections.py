@@ -16,9 +16,11 @@ from classifier.models import (
     InspectionKind,
     State,
 )
-from classifier.services import inspections, results, uploads
-from classifier.services.inspections import InspectionRefused, Question
+from classifier.services import deletion, inspections, results
+from classifier.services.inspections import Question
+from classifier.services.problems import RequestRefused
 from classifier.tests.conftest import Caller, done, queued, refused
+from ml.errors import Problem
 from ml.render_metadata import MapInfo, WindowPrediction
 from tests.bulk_data import METADATA
 
@@ -107,10 +109,10 @@ def test_one_that_failed_is_tried_again_from_the_start(anna: User) -> None:
     ],
 )
 def test_what_is_not_there_cannot_be_looked_at(anna: User, question: Question, code: str) -> None:
-    with pytest.raises(InspectionRefused) as refusal:
+    with pytest.raises(RequestRefused) as refusal:
         inspections.ask(heard(anna), question)
-    assert (refusal.value.code, refusal.value.status) == (code, 400)
-    assert refusal.value.hint
+    assert (refusal.value.problem.code, refusal.value.status) == (code, 400)
+    assert refusal.value.problem.hint
     assert not Inspection.objects.exists()
 
 
@@ -132,8 +134,8 @@ def test_one_that_was_interrupted_three_times_fails_with_a_reason(anna: User) ->
         Inspection.objects.held(mine.token).give_back()
     inspection.refresh_from_db()
     assert inspection.error is not None
-    assert inspection.error["code"] == "crashed"
-    assert "3 times" in inspection.error["detail"]
+    assert inspection.error.code == "crashed"
+    assert "3 times" in inspection.error.detail
     assert inspection.finished_at is not None
 
 
@@ -154,7 +156,7 @@ def test_a_late_worker_changes_nothing(anna: User) -> None:
     winner = claim()
     assert results.save(winner, {"kept.flac": b"x"}, {"figures": {"by": "winner"}})
     assert not results.save(late, {"kept.flac": b"y"}, {"figures": {"by": "late"}})
-    assert not late.held().fail("x", "x", "x")
+    assert not late.held().fail(Problem("x", "x", "x"))
     inspection = Inspection.objects.get()
     assert (inspection.state, inspection.figures) == (State.DONE, {"by": "winner"})
     assert winner.folder.is_dir()
@@ -167,8 +169,8 @@ def test_a_late_worker_changes_nothing(anna: User) -> None:
 def test_files_go_with_the_analysis_and_with_the_clip(anna: User) -> None:
     kept = made(heard(anna))
     one, other = made(heard(anna)), made(heard(anna))
-    uploads.delete_analysis(one.analysis)
-    uploads.delete_clip(other.analysis.clip)
+    deletion.delete_analysis(one.analysis)
+    deletion.delete_clip(other.analysis.clip)
     assert [inspection.pk for inspection in Inspection.objects.all()] == [kept.pk]
     assert [inspection.folder.exists() for inspection in (kept, one, other)] == [
         True,
@@ -180,7 +182,7 @@ def test_files_go_with_the_analysis_and_with_the_clip(anna: User) -> None:
 def test_what_is_made_while_its_clip_is_deleted_leaves_no_files(anna: User) -> None:
     inspection = inspections.ask(heard(anna), DOG)
     mine = claim()
-    uploads.delete_clip(inspection.analysis.clip)
+    deletion.delete_clip(inspection.analysis.clip)
     assert not results.save(mine, {"kept.flac": b"x"}, {"figures": {}})
     assert not mine.folder.exists()
 
@@ -193,7 +195,7 @@ def test_what_nobody_asks_for_any_more_is_removed(anna: User) -> None:
     long_ago = timezone.now() - timedelta(days=inspections.DAYS_KEPT, seconds=1)
     Inspection.objects.update(used_at=long_ago)
     inspections.ask(analysis, Question(InspectionKind.WINDOW, 1))
-    assert inspections.remove_unused(limit=10) == 1
+    assert deletion.remove_unused_inspections(limit=10) == 1
     assert {inspection.pk for inspection in Inspection.objects.all()} == {
         asked_again.pk,
         running.pk,

@@ -9,6 +9,7 @@ from classifier import storage
 from classifier.models import MAX_ATTEMPTS, Analysis, Lane, State
 from classifier.services.results import save_analysis
 from classifier.tests.conftest import queued
+from ml.errors import Problem
 
 FACTS = {"format": "WAV", "duration_s": 5.0, "source_rate_hz": 44_100, "channels": 1}
 
@@ -80,8 +81,8 @@ def test_a_row_interrupted_three_times_fails_with_a_reason(anna: User) -> None:
     row.refresh_from_db()
     assert row.state == State.FAILED
     assert row.error is not None
-    assert row.error["code"] == "crashed"
-    assert row.error["hint"]
+    assert row.error.code == "crashed"
+    assert row.error.hint
     assert row.finished_at is not None
 
 
@@ -133,7 +134,7 @@ def test_a_result_is_saved_once_and_a_late_worker_changes_nothing(anna: User) ->
 
     assert save(winner)
     assert not save(late)
-    assert not late.held().fail("x", "x", "x")
+    assert not late.held().fail(Problem("x", "x", "x"))
 
     row = Analysis.objects.get()
     assert (row.state, row.label) == (State.DONE, "dog")

@@ -12,8 +12,8 @@ from pytest_django import Settings
 
 from classifier import storage
 from classifier.models import Analysis, Clip
-from classifier.services import uploads
-from classifier.services.uploads import UploadRefused
+from classifier.services import deletion, uploads
+from classifier.services.problems import RequestRefused
 
 
 def stored_files(media: Path) -> list[Path]:
@@ -41,10 +41,10 @@ def test_what_is_refused_leaves_nothing(
     status: int,
 ) -> None:
     settings.MAX_UPLOAD_BYTES = 1000
-    with pytest.raises(UploadRefused) as refused:
+    with pytest.raises(RequestRefused) as refused:
         uploads.accept(chunks, name="x.wav", owner=anna)
-    assert (refused.value.code, refused.value.status) == (code, status)
-    assert refused.value.hint
+    assert (refused.value.problem.code, refused.value.status) == (code, status)
+    assert refused.value.problem.hint
     assert stored_files(own_media) == []
     assert not Clip.objects.exists()
 
@@ -61,9 +61,9 @@ def test_a_full_disk_refuses_uploads_and_keeps_nothing(
 
     if not left_bytes:
         monkeypatch.setattr(storage, "MIN_FREE_BYTES", 10**18)
-    with pytest.raises(UploadRefused) as refused:
+    with pytest.raises(RequestRefused) as refused:
         uploads.accept(chunks(), name="x.wav", owner=anna)
-    assert (refused.value.code, refused.value.status) == ("no_room", 507)
+    assert (refused.value.problem.code, refused.value.status) == ("no_room", 507)
     assert not stored_files(own_media)
     assert not Clip.objects.exists()
 
@@ -83,9 +83,9 @@ def test_the_same_bytes_are_kept_once_per_owner(anna: User, ben: User, own_media
     theirs = uploads.accept([b"same"], name="c", owner=ben)
     assert first.clip.file_key == second.clip.file_key != theirs.clip.file_key
     assert len(stored_files(own_media)) == 2
-    uploads.delete_clip(first.clip)
+    deletion.delete_clip(first.clip)
     assert len(stored_files(own_media)) == 2
-    uploads.delete_clip(second.clip)
+    deletion.delete_clip(second.clip)
     assert len(stored_files(own_media)) == 1
 
 

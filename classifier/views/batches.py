@@ -1,7 +1,6 @@
 """The pages of batches, and what their script asks."""
 
 import secrets
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -9,39 +8,27 @@ from uuid import UUID
 from django.conf import settings
 from django.contrib.auth.decorators import login_required
 from django.core.paginator import Paginator
+from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import get_object_or_404, redirect, render
-from django.template.loader import render_to_string
 from django.urls import reverse
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from classifier import storage
 from classifier.checkpoints import inventory
 from classifier.models import Batch, BatchFile, FileOutcome, State
-from classifier.services import batches, zip_import
+from classifier.services import batches, deletion, zip_import
+from classifier.services.dispatch import missing_worker
 from classifier.services.exports.batch_files import sent_file
-from classifier.services.uploads import UploadRefused
+from classifier.services.problems import refusal, too_large
+from classifier.views.parts import for_htmx, for_script, render_part, render_rows
+from ml.errors import Problem
 
 PAGE_BATCHES = 30
 PAGE_ROWS = 50
 MAX_PROBLEMS = 20
 BLOCK_BYTES = 1 << 20
 SHOWS = (*State.values, FileOutcome.REFUSED.value, FileOutcome.DUPLICATE.value)
-
-
-def for_script(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
-    """401 instead of a sign-in page, and refusals as {code, detail, hint}."""
-
-    def answer(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
-        if not request.user.is_authenticated:
-            return JsonResponse({"code": "not_authenticated"}, status=401)
-        try:
-            return view(request, *args, **kwargs)
-        except UploadRefused as error:
-            body = {"code": error.code, "detail": error.detail, "hint": error.hint}
-            return JsonResponse(body, status=error.status)
-
-    return answer
 
 
 # --- pages --------------------------------------------------------------------------------
@@ -85,8 +72,9 @@ def batch_page(request: HttpRequest, pk: UUID) -> HttpResponse:
     show = request.GET.get("show", "")
     show = show if show in SHOWS else ""
     pages = Paginator(batch.files.for_page(show), PAGE_ROWS)
+    totals = batches.totals(batch)
     context = {
-        **_part_context(batch),
+        **_part_context(batch, totals, missing_worker(totals.unfinished, batch.created_at)),
         **_limits(),
         "page": pages.get_page(request.GET.get("page")),
         "show": show,
@@ -95,35 +83,31 @@ def batch_page(request: HttpRequest, pk: UUID) -> HttpResponse:
 
 
 @require_GET
+@for_htmx(gone="batches")
 def batch_part(request: HttpRequest, pk: UUID) -> HttpResponse:
     """Totals, labels and problems, for htmx; 204 while they are as `seen` says."""
-    if not request.user.is_authenticated:
-        return HttpResponse(headers={"HX-Redirect": reverse("login")})
-    batch = Batch.objects.for_owner(request.user).filter(pk=pk).first()
-    if batch is None:
-        return HttpResponse(headers={"HX-Redirect": reverse("batches")})
+    batch = _own(request, pk)
     totals = batches.totals(batch)
-    if request.GET.get("seen") == _seen(batch, totals):
-        return HttpResponse(status=204)
-    response = render(request, "classifier/_batch.html", _part_context(batch, totals))
-    response["Cache-Control"] = "no-store"
-    return response
+    notice = missing_worker(totals.unfinished, batch.created_at)
+    return render_part(
+        request,
+        "classifier/_batch.html",
+        _seen(batch, totals, notice),
+        lambda: _part_context(batch, totals, notice),
+    )
 
 
 @require_GET
 @for_script
 def batch_rows(request: HttpRequest, pk: UUID) -> HttpResponse:
-    """As `views.rows`, but a row is a file of the batch."""
-    seen = dict(asked.partition(":")[::2] for asked in request.GET.getlist("row")[:PAGE_ROWS])
-    numbers = [int(number) for number in seen if number.isdecimal() and len(number) < 19]
-    known = {str(f.pk): f for f in _own(request, pk).files.for_page().filter(pk__in=numbers)}
-    changed = {
-        number: render_to_string("classifier/_file.html", {"file": file}, request)
-        for number, file in known.items()
-        if file.stage != seen[number]
-    }
-    gone = [number for number in seen if number not in known]
-    return JsonResponse({"rows": changed, "gone": gone}, headers={"Cache-Control": "no-store"})
+    """Those files of the batch whose rows changed, see `render_rows`."""
+    files = _own(request, pk).files.for_page()
+
+    def find(ids: list[str]) -> QuerySet[BatchFile]:
+        numbers = [int(one) for one in ids if one.isdecimal() and len(one) < 19]
+        return files.filter(pk__in=numbers)
+
+    return render_rows(request, "classifier/_file.html", "file", find)
 
 
 # --- what their script sends --------------------------------------------------------------
@@ -146,9 +130,9 @@ def batch_files(request: HttpRequest, pk: UUID) -> HttpResponse:
         return JsonResponse(sent_file(batches.add_file(batch, path, sent.chunks()), known=False))
     declared = request.POST.get("size_bytes", "")
     if declared.isdecimal() and int(declared) > settings.MAX_UPLOAD_BYTES:
-        file = batches.refuse(batch, path, too_large())
+        file = batches.refuse(batch, path, too_large().problem)
         return JsonResponse(sent_file(file, known=False))
-    raise UploadRefused("no_file", "No file was sent.", "Send it in the field `file`.")
+    raise refusal("no_file", "No file was sent.", "Send it in the field `file`.")
 
 
 @require_POST
@@ -182,7 +166,7 @@ def batch_cancel(request: HttpRequest, pk: UUID) -> HttpResponse:
 @login_required
 @require_POST
 def batch_delete(request: HttpRequest, pk: UUID) -> HttpResponse:
-    batches.delete(_own(request, pk))
+    deletion.delete_batch(_own(request, pk))
     return redirect("batches")
 
 
@@ -193,15 +177,6 @@ def batch_retry(request: HttpRequest, pk: UUID) -> HttpResponse:
     if not batch.cancelled_at:
         batches.retry_failed(batch)
     return redirect("batch", pk=pk)
-
-
-def too_large() -> UploadRefused:
-    return UploadRefused(
-        "too_large",
-        f"The file is larger than {settings.MAX_UPLOAD_BYTES / 1e6:.0f} MB.",
-        "Cut it into parts, or save it in a compressed format such as FLAC.",
-        status=413,
-    )
 
 
 def _own(request: HttpRequest, pk: UUID) -> Batch:
@@ -224,35 +199,27 @@ def _limits() -> dict[str, int | str]:
     }
 
 
-def _part_context(batch: Batch, totals: batches.Totals | None = None) -> dict[str, Any]:
-    totals = totals or batches.totals(batch)
-    problems: list[BatchFile] = []
-    if totals.failed or totals.refused:
-        problems = list(batch.files.with_problems()[:MAX_PROBLEMS])
+def _part_context(batch: Batch, totals: batches.Totals, notice: Problem | None) -> dict[str, Any]:
+    problems = batches.problems(batch, totals, MAX_PROBLEMS)
     return {
         "batch": batch,
         "checkpoint_page": inventory.page_of(batch.checkpoint),
         "totals": totals,
-        "seen": _seen(batch, totals),
+        "notice": notice,
+        "seen": _seen(batch, totals, notice),
         "problems": problems,
         "more_problems": totals.failed + totals.refused - len(problems),
         "labels": batches.labels(batch) if totals.done else [],
-        "kinds": [(name, getattr(totals, name), show) for name, show in _KINDS],
+        # The word on the page, how many, and the filter behind it.
+        "kinds": [
+            (name, count, State.QUEUED if name == "waiting" else name)
+            for name, count in totals.as_dict().items()
+            if name != "total"
+        ],
     }
 
 
-# The word on the page, and the filter behind it.
-_KINDS = (
-    ("done", "done"),
-    ("running", "running"),
-    ("waiting", "queued"),
-    ("failed", "failed"),
-    ("refused", "refused"),
-    ("duplicate", "duplicate"),
-    ("cancelled", "cancelled"),
-)
-
-
-def _seen(batch: Batch, totals: batches.Totals) -> str:
+def _seen(batch: Batch, totals: batches.Totals, notice: Problem | None) -> str:
     counts = ".".join(str(count) for count in totals.as_dict().values())
-    return f"{counts}.{int(batch.open)}.{int(bool(batch.cancelled_at))}"
+    seen = f"{counts}.{int(batch.open)}.{int(bool(batch.cancelled_at))}"
+    return f"{seen}.{notice.code}" if notice else seen

@@ -4,43 +4,41 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
 from django.template.loader import render_to_string
 
+from ml.errors import Problem
+
+NOT_FOUND = Problem(
+    "not_found",
+    "There is nothing here.",
+    "Check the address, and that the token belongs to the owner.",
+)
+BAD_REQUEST = Problem(
+    "bad_request",
+    "The request could not be understood.",
+    "Send fewer fields or files at once, under the address that this Sonoscope is known by.",
+)
+INTERNAL = Problem(
+    "internal",
+    "Something broke on our side; it was written to the log.",
+    "Try again in a minute.",
+)
+
 
 def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
-    return _fault(
-        request,
-        404,
-        "not_found",
-        "There is nothing here.",
-        "Check the address, and that the token belongs to the owner.",
-    )
+    return _fault(request, 404, NOT_FOUND)
 
 
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
-    return _fault(
-        request,
-        400,
-        "bad_request",
-        "The request could not be understood.",
-        "Send fewer fields or files at once, under the address that this Sonoscope is known by.",
-    )
+    return _fault(request, 400, BAD_REQUEST)
 
 
 def server_error(request: HttpRequest) -> HttpResponse:
-    return _fault(
-        request,
-        500,
-        "internal",
-        "Something broke on our side; it was written to the log.",
-        "Try again in a minute.",
-    )
+    return _fault(request, 500, INTERNAL)
 
 
-def _fault(request: HttpRequest, status: int, code: str, detail: str, hint: str) -> HttpResponse:
+def _fault(request: HttpRequest, status: int, problem: Problem) -> HttpResponse:
     """In the words of whoever asks: a client gets JSON, a person a page that needs no database."""
     if request.path.startswith("/api/"):
-        return JsonResponse({"code": code, "detail": detail, "hint": hint}, status=status)
+        return JsonResponse(problem.as_dict(), status=status)
     if status == 404:
         return render(request, "404.html", status=404)
-    return HttpResponse(
-        render_to_string("fault.html", {"detail": detail, "hint": hint}), status=status
-    )
+    return HttpResponse(render_to_string("fault.html", problem.as_dict()), status=status)

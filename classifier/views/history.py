@@ -6,20 +6,18 @@ from uuid import UUID
 
 from django.contrib.auth.decorators import login_required
 from django.core.paginator import Paginator
-from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
-from django.template.loader import render_to_string
 from django.views.decorators.http import require_GET, require_POST
 
 from classifier.models import Analysis, Clip
-from classifier.services import uploads
-from classifier.services.uploads import UploadRefused
+from classifier.services import deletion, uploads
+from classifier.services.problems import RequestRefused
 from classifier.views.forms import HistoryForm
+from classifier.views.parts import for_script, render_rows
 from classifier.views.upload import refused
 
 PAGE_ROWS = 50
-# Rows one question of a page may be about.
-MAX_ROWS = 60
 
 
 @login_required
@@ -44,21 +42,13 @@ def history(request: HttpRequest) -> HttpResponse:
 
 
 @require_GET
+@for_script
 def rows(request: HttpRequest) -> HttpResponse:
-    """`?row=ID:seen&…` → {"rows": {ID: html of those that look otherwise now}, "gone": [ID]}."""
-    if not request.user.is_authenticated:
-        return JsonResponse({}, status=401)
-    seen = dict(asked.partition(":")[::2] for asked in request.GET.getlist("row")[:MAX_ROWS])
-    known = {
-        str(a.pk): a for a in Analysis.objects.for_history(request.user).filter(pk__in=_ids(seen))
-    }
-    changed = {
-        pk: render_to_string("classifier/_row.html", {"analysis": analysis}, request)
-        for pk, analysis in known.items()
-        if analysis.stage != seen[pk]
-    }
-    gone = [pk for pk in seen if pk not in known]
-    return JsonResponse({"rows": changed, "gone": gone}, headers={"Cache-Control": "no-store"})
+    """Those rows of the history that changed, see `render_rows`."""
+    mine = Analysis.objects.for_history(request.user)
+    return render_rows(
+        request, "classifier/_row.html", "analysis", lambda ids: mine.filter(pk__in=_ids(ids))
+    )
 
 
 def _ids(texts: Iterable[str]) -> list[UUID]:
@@ -76,13 +66,13 @@ def again(request: HttpRequest, pk: UUID) -> HttpResponse:
     asked = request.POST.get("checkpoint", "")
     try:
         new = uploads.analyse_again(analysis.clip, checkpoint=asked)
-    except UploadRefused as error:
-        return refused(request, [(analysis.clip.name, error)], from_script=False)
+    except RequestRefused as error:
+        return refused(request, [(analysis.clip.name, error)])
     return redirect("result", pk=new.pk)
 
 
 @login_required
 @require_POST
 def delete(request: HttpRequest, clip_id: UUID) -> HttpResponse:
-    uploads.delete_clip(get_object_or_404(Clip.objects.for_owner(request.user), pk=clip_id))
+    deletion.delete_clip(get_object_or_404(Clip.objects.for_owner(request.user), pk=clip_id))
     return redirect("history")

@@ -6,64 +6,60 @@ from uuid import UUID
 
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, render
-from django.urls import reverse
 from django.views.decorators.http import require_GET, require_POST
 
 from classifier.models import Analysis, Inspection, InspectionKind, State
 from classifier.services import inspections
-from classifier.services.inspections import InspectionRefused, Question
+from classifier.services.inspections import Question
+from classifier.services.problems import RequestRefused, refusal
+from classifier.views.parts import for_htmx, render_part
 
 
 @require_POST
+@for_htmx(gone="history")
 def ask(request: HttpRequest, pk: UUID) -> HttpResponse:
     """kind, window, label, map → the inspection's part of the page."""
-    if not request.user.is_authenticated:
-        return HttpResponse(headers={"HX-Redirect": reverse("login")})
     analysis = get_object_or_404(Analysis.objects.for_owner(request.user), pk=pk)
     try:
         inspection = inspections.ask(analysis, _question(request))
-    except InspectionRefused as refused:
-        return render(
-            request, "classifier/_inspection.html", {"refused": refused}, status=refused.status
-        )
+    except RequestRefused as refused:
+        context = {"problem": refused.problem}
+        return render(request, "classifier/_inspection.html", context, status=refused.status)
     return _part(request, inspection)
 
 
 def _question(request: HttpRequest) -> Question:
-    """Raises InspectionRefused."""
+    """Raises RequestRefused."""
     sent = request.POST
     kind, window = sent.get("kind", ""), sent.get("window", "0")
     if kind not in InspectionKind.values:
-        raise InspectionRefused(
+        raise refusal(
             "unknown_kind",
             "There is no such kind of inspection.",
             f"Kinds: {', '.join(InspectionKind)}.",
         )
     if not (window.isascii() and window.isdigit() and len(window) < 10):
-        raise InspectionRefused("unknown_window", "A window has a number.", "They count from 0.")
+        raise refusal("unknown_window", "A window has a number.", "They count from 0.")
     return Question(InspectionKind(kind), int(window), sent.get("label", ""), sent.get("map", ""))
 
 
 @require_GET
+@for_htmx(gone="history")
 def part(request: HttpRequest, pk: UUID) -> HttpResponse:
-    """How a inspection goes, for htmx; 204 while it is as `seen` says."""
-    if not request.user.is_authenticated:
-        return HttpResponse(headers={"HX-Redirect": reverse("login")})
-    inspection = Inspection.objects.for_owner(request.user).filter(pk=pk).first()
-    if inspection is None:
-        # Whoever polls for it is on the page of an analysis that is gone.
-        return HttpResponse(status=404, headers={"HX-Redirect": reverse("history")})
-    if request.GET.get("seen") == inspection.state:
-        return HttpResponse(status=204)
+    """How an inspection goes, for htmx; 204 while it is as `seen` says."""
+    inspection = get_object_or_404(Inspection.objects.for_owner(request.user), pk=pk)
     return _part(request, inspection)
 
 
 def _part(request: HttpRequest, inspection: Inspection) -> HttpResponse:
     status = 202 if inspection.unfinished else 200
-    response = render(
-        request, "classifier/_inspection.html", inspection_context(inspection), status=status
+    response = render_part(
+        request,
+        "classifier/_inspection.html",
+        inspection.state,
+        lambda: inspection_context(inspection),
+        status,
     )
-    response["Cache-Control"] = "no-store"
     if inspection.kind == InspectionKind.WINDOW and inspection.state == State.DONE:
         # The page shows it in many places: from the start, then.
         response["HX-Refresh"] = "true"

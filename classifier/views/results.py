@@ -11,8 +11,11 @@ from django.views.decorators.http import require_GET
 
 from classifier.checkpoints import evaluation, inventory
 from classifier.models import Analysis, Inspection, InspectionKind, State
+from classifier.services.dispatch import missing_worker
 from classifier.views import result_layout
 from classifier.views.inspections import inspection_context
+from classifier.views.parts import for_htmx, render_part
+from ml.errors import Problem
 from ml.render_metadata import ArchiveIndex, RenderMetadata
 
 
@@ -21,28 +24,37 @@ from ml.render_metadata import ArchiveIndex, RenderMetadata
 def result(request: HttpRequest, pk: UUID) -> HttpResponse:
     """`?window=3`: another window of a long clip than the one that speaks most for the answer."""
     analysis = get_object_or_404(Analysis.objects.for_owner(request.user), pk=pk)
-    context = _context(analysis, request.GET.get("window", ""))
+    context = _context(
+        analysis,
+        missing_worker(analysis.unfinished, analysis.created_at),
+        request.GET.get("window", ""),
+    )
     return render(request, "classifier/result.html", context)
 
 
 @require_GET
+@for_htmx(gone="history")
 def part(request: HttpRequest, pk: UUID) -> HttpResponse:
     """The changing part of a result page, for htmx; 204 while it is as `seen` says."""
-    if not request.user.is_authenticated:
-        return HttpResponse(headers={"HX-Redirect": reverse("login")})
-    analysis = Analysis.objects.for_owner(request.user).filter(pk=pk).first()
-    if analysis is None:
-        return HttpResponse(headers={"HX-Redirect": reverse("history")})
-    if request.GET.get("seen") == analysis.stage:
-        return HttpResponse(status=204)
-    response = render(request, "classifier/_result.html", _context(analysis))
-    response["Cache-Control"] = "no-store"
-    return response
+    analysis = get_object_or_404(Analysis.objects.for_owner(request.user), pk=pk)
+    notice = missing_worker(analysis.unfinished, analysis.created_at)
+    return render_part(
+        request,
+        "classifier/_result.html",
+        _seen(analysis, notice),
+        lambda: _context(analysis, notice),
+    )
 
 
-def _context(analysis: Analysis, asked_window: str = "") -> dict[str, Any]:
+def _seen(analysis: Analysis, notice: Problem | None) -> str:
+    return f"{analysis.stage}.{notice.code}" if notice else analysis.stage
+
+
+def _context(analysis: Analysis, notice: Problem | None, asked_window: str = "") -> dict[str, Any]:
     context: dict[str, Any] = {
         "analysis": analysis,
+        "notice": notice,
+        "seen": _seen(analysis, notice),
         "clip": analysis.clip,
         "checkpoints": inventory.offered(),
         "checkpoint_page": inventory.page_of(analysis.checkpoint),

@@ -1,5 +1,6 @@
 """The Listen page: uploads, recordings and sample sounds."""
 
+from collections.abc import Iterable
 from pathlib import Path
 
 from csp.constants import SELF
@@ -13,7 +14,7 @@ from django.views.decorators.http import require_GET, require_POST
 from classifier.checkpoints import inventory
 from classifier.models import Analysis
 from classifier.services import uploads
-from classifier.services.uploads import UploadRefused
+from classifier.services.problems import RequestRefused, refusal
 
 SAMPLES = Path(__file__).parents[1] / "samples"
 # A little more than the page's script asks of its recorder.
@@ -47,23 +48,10 @@ def listen(request: HttpRequest) -> HttpResponse:
 def upload(request: HttpRequest) -> HttpResponse:
     """One file from the page's script, answered with its row; or a plain form with many."""
     sent = request.FILES.getlist("file")
-    from_script = request.headers.get("X-Requested-With") == "fetch"
     if not sent:
-        problem = UploadRefused("no_file", "No file was sent.", "Choose one or more sound files.")
-        return refused(request, [("", problem)], from_script)
-    accepted, refusals = [], []
-    asked = request.POST.get("checkpoint", "")
-    for file in sent:
-        try:
-            analysis = uploads.accept(
-                file.chunks(), name=file.name or "", owner=request.user, checkpoint=asked
-            )
-            accepted.append(analysis)
-        except UploadRefused as error:
-            refusals.append((file.name, error))
-    if refusals:
-        return refused(request, refusals, from_script, len(accepted))
-    return _accepted(request, accepted, from_script)
+        problem = refusal("no_file", "No file was sent.", "Choose one or more sound files.")
+        return refused(request, [("", problem)])
+    return _accept(request, ((file.name or "", file.chunks()) for file in sent))
 
 
 @login_required
@@ -72,37 +60,39 @@ def sample(request: HttpRequest, name: str) -> HttpResponse:
     if name not in sample_names():
         raise Http404
     path = SAMPLES / f"{name}.flac"
-    from_script = request.headers.get("X-Requested-With") == "fetch"
-    try:
-        analysis = uploads.accept(
-            [path.read_bytes()],
-            name=path.name,
-            owner=request.user,
-            checkpoint=request.POST.get("checkpoint", ""),
-        )
-    except UploadRefused as error:
-        return refused(request, [(path.name, error)], from_script)
-    return _accepted(request, [analysis], from_script)
+    return _accept(request, [(path.name, [path.read_bytes()])])
 
 
 def sample_names() -> list[str]:
     return sorted(path.stem for path in SAMPLES.glob("*.flac"))
 
 
-def _accepted(request: HttpRequest, analyses: list[Analysis], from_script: bool) -> HttpResponse:
-    if from_script:
-        return render(request, "classifier/_row.html", {"analysis": analyses[0]}, status=202)
-    if len(analyses) == 1:
-        return redirect("result", pk=analyses[0].pk)
+def _accept(request: HttpRequest, files: Iterable[tuple[str, Iterable[bytes]]]) -> HttpResponse:
+    """files: names and bytes."""
+    accepted, refusals = [], []
+    asked = request.POST.get("checkpoint", "")
+    for name, chunks in files:
+        try:
+            analysis = uploads.accept(chunks, name=name, owner=request.user, checkpoint=asked)
+            accepted.append(analysis)
+        except RequestRefused as error:
+            refusals.append((name, error))
+    if refusals:
+        return refused(request, refusals, len(accepted))
+    if _from_script(request):
+        return render(request, "classifier/_row.html", {"analysis": accepted[0]}, status=202)
+    if len(accepted) == 1:
+        return redirect("result", pk=accepted[0].pk)
     return redirect("history")
 
 
 def refused(
-    request: HttpRequest,
-    refusals: list[tuple[str | None, UploadRefused]],
-    from_script: bool,
-    accepted: int = 0,
+    request: HttpRequest, refusals: list[tuple[str, RequestRefused]], accepted: int = 0
 ) -> HttpResponse:
-    template = "classifier/_refused.html" if from_script else "classifier/refused.html"
+    name = "_refused" if _from_script(request) else "refused"
     context = {"refusals": refusals, "accepted": accepted}
-    return render(request, template, context, status=refusals[0][1].status)
+    return render(request, f"classifier/{name}.html", context, status=refusals[0][1].status)
+
+
+def _from_script(request: HttpRequest) -> bool:
+    return request.headers.get("X-Requested-With") == "fetch"

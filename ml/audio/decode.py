@@ -24,7 +24,7 @@ from ml.audio.formats import (
     sealed,
     sniff,
 )
-from ml.errors import AudioError
+from ml.errors import AudioError, Problem
 
 Samples = NDArray[np.float32]
 
@@ -90,9 +90,9 @@ def read(
     with Bytes(io.FileIO(path)) as file:
         size_bytes = os.fstat(file.fileno()).st_size
         if size_bytes == 0:
-            raise AudioError("empty", "The file is empty.", "Choose a file that holds a sound.")
+            raise _refusal("empty", "The file is empty.", "Choose a file that holds a sound.")
         if size_bytes > limits.size_bytes:
-            raise AudioError(
+            raise _refusal(
                 "too_large",
                 f"The file has {size_bytes / 1e6:.0f} MB; the limit is "
                 f"{limits.size_bytes / 1e6:.0f} MB.",
@@ -100,7 +100,7 @@ def read(
             )
         name = sniff(file)
         if name is None:
-            raise AudioError(
+            raise _refusal(
                 "not_audio",
                 "This is not a sound file, whatever its name says.",
                 f"Choose a {FORMATS_READ} file.",
@@ -129,7 +129,7 @@ def _open_sndfile(file: Bytes, name: str) -> _Stream:
     with _sound_or_damage(name, "its header cannot be read"):
         sound = _Forward(sealed(file) if name == "WAV" else file)
     if not sound.subtype.startswith(SNDFILE_ENCODINGS):
-        raise AudioError(
+        raise _refusal(
             "unsupported",
             f"This {name} file uses the encoding {sound.subtype_info}, which is not read here.",
             "Save it as 16-bit WAV or FLAC.",
@@ -170,14 +170,14 @@ def _open_av(file: Bytes, name: str) -> _Stream:
             metadata_errors="replace",
         )
     if not container.streams.audio:
-        raise AudioError(
+        raise _refusal(
             "not_audio",
             f"This {name} file has no sound in it.",
             f"Choose a {FORMATS_READ} file that holds a sound.",
         )
     stream = container.streams.audio[0]
     if stream.codec_context is None or stream.codec_context.name not in AV_CODECS:
-        raise AudioError(
+        raise _refusal(
             "unsupported",
             f"This {name} file uses an encoding that is not read here.",
             "Save it as 16-bit WAV or FLAC.",
@@ -266,7 +266,7 @@ def _resample_block(resampler: soxr.ResampleStream, block: Samples, last: bool =
 
 def _check_shape(stream: _Stream, limits: Limits) -> None:
     if not 0 < stream.rate_hz <= HIGHEST_RATE_HZ or not 0 < stream.channels <= MAX_CHANNELS:
-        raise AudioError(
+        raise _refusal(
             "unsupported",
             f"The file has {stream.channels} channels at {stream.rate_hz:,} Hz; at most "
             f"{MAX_CHANNELS} channels and {HIGHEST_RATE_HZ:,} Hz are read.",
@@ -283,14 +283,14 @@ def _check_complete(decoded_s: float, declared_s: float | None, name: str) -> No
 
 def _check_waveform(waveform: Samples, stream: _Stream, sample_rate: int, name: str) -> None:
     if not len(waveform):
-        raise AudioError(
+        raise _refusal(
             "empty",
             f"This {name} file has a header but no samples.",
             "Record or export it again.",
         )
     duration_s = len(waveform) / sample_rate
     if duration_s < SHORTEST_S:
-        raise AudioError(
+        raise _refusal(
             "too_short",
             f"The sound lasts {duration_s:.3f} s; at least {SHORTEST_S} s are needed.",
             "Choose a longer recording.",
@@ -299,8 +299,12 @@ def _check_waveform(waveform: Samples, stream: _Stream, sample_rate: int, name: 
         raise _damaged(name, "its samples are not numbers in any usable range")
 
 
+def _refusal(code: str, detail: str, hint: str) -> AudioError:
+    return AudioError(Problem(code, detail, hint))
+
+
 def _damaged(name: str, what: str) -> AudioError:
-    return AudioError(
+    return _refusal(
         "damaged",
         f"The {name} file is damaged: {what}.",
         "Copy it again from its source, or export it again as WAV or FLAC.",
@@ -308,7 +312,7 @@ def _damaged(name: str, what: str) -> AudioError:
 
 
 def _too_long(duration_s: float, limits: Limits) -> AudioError:
-    return AudioError(
+    return _refusal(
         "too_long",
         f"The sound lasts {_minutes(duration_s)} or more; the limit is "
         f"{_minutes(limits.duration_s)}.",

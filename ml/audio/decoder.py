@@ -28,7 +28,7 @@ from ml.audio.decode import (
 )
 from ml.audio.decoder_process import CRASHED, LENGTH_BYTES, OUT_OF_MEMORY
 from ml.audio.formats import AV_FORMATS
-from ml.errors import AudioError
+from ml.errors import AudioError, Problem
 
 logger = logging.getLogger(__name__)
 
@@ -54,7 +54,7 @@ MAX_CHARACTERS = 300
 FORMATS = frozenset((*AV_FORMATS, "WAV", "AIFF", "FLAC", "OGG"))
 
 # As those of `ml.audio.decoder_process`.
-TOO_SLOW = (
+TOO_SLOW = Problem(
     "decoder_too_slow",
     "Decoding this file took far longer than any sound of the longest length does.",
     "Export it again as WAV or FLAC.",
@@ -167,20 +167,20 @@ class _Child:
             payload = self._payload(until)
             if "error" not in payload:
                 return self._sound(payload, sample_rate, most_samples, until)
-            refusal = self._refusal(payload)
+            problem = _problem(payload)
         except TimeoutError as error:
             self.end()
-            raise AudioError(*TOO_SLOW) from error
+            raise AudioError(TOO_SLOW) from error
         except (EOFError, ConnectionError) as error:
             raise self._reason_of_death() from error
         except (KeyError, TypeError, ValueError, RecursionError) as error:
             # It says what no child of ours would: it is not ours any more.
             self.end()
-            raise AudioError(*CRASHED) from error
-        if refusal.code in (OUT_OF_MEMORY[0], CRASHED[0]):
+            raise AudioError(CRASHED) from error
+        if problem.code in (OUT_OF_MEMORY.code, CRASHED.code):
             logger.error("decoder %d: %s", self.process.pid, payload["trace"] or "out of memory")
             self.end()
-        raise refusal
+        raise AudioError(problem)
 
     def lives(self) -> bool:
         return self.process.poll() is None
@@ -191,10 +191,6 @@ class _Child:
         if self.lives():
             os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()
-
-    def _refusal(self, payload: HeaderFigure) -> AudioError:
-        words = [payload["error"][name] for name in ("code", "detail", "hint")]
-        return AudioError(*(str(word)[:MAX_CHARACTERS] for word in words))
 
     def _sound(
         self, payload: HeaderFigure, sample_rate: int, most_samples: int, until: float
@@ -220,7 +216,7 @@ class _Child:
         self.end()
         logger.warning("decoder %d ended with %d", self.process.pid, died)
         too_slow = -died == getattr(signal, "SIGXCPU", None)
-        return AudioError(*(TOO_SLOW if too_slow else CRASHED))
+        return AudioError(TOO_SLOW if too_slow else CRASHED)
 
     def _payload(self, until: float) -> HeaderFigure:
         length = bytearray(LENGTH_BYTES)
@@ -243,6 +239,11 @@ class _Child:
             if not got:
                 raise EOFError
             view = view[got:]
+
+
+def _problem(payload: HeaderFigure) -> Problem:
+    words = (payload["error"][name] for name in ("code", "detail", "hint"))
+    return Problem(*(str(word)[:MAX_CHARACTERS] for word in words))
 
 
 def _within(number: object, most: int) -> int:

@@ -15,18 +15,17 @@ from importlib import import_module
 from typing import IO, Any
 
 from ml.audio import sandbox
-from ml.errors import AudioError
+from ml.errors import AudioError, Problem
 
 LENGTH_BYTES = 4
 MAX_REQUEST_BYTES = 4096
 
-# Code, detail and hint of an AudioError.
-OUT_OF_MEMORY = (
+OUT_OF_MEMORY = Problem(
     "decoder_out_of_memory",
     "Decoding this file takes more memory than a sound of the longest length needs.",
     "Export it again as WAV or FLAC.",
 )
-CRASHED = (
+CRASHED = Problem(
     "decoder_crashed",
     "The decoder broke down on this file.",
     "It is damaged in an unusual way. Copy it again from its source, or export it again as WAV "
@@ -72,12 +71,12 @@ def _answer(answers: IO[bytes], request: dict[str, Any], file: int) -> None:
     try:
         sound = read(file, request["sample_rate"], limits)
     except AudioError as error:
-        _refuse(answers, error)
+        _refuse(answers, error.problem)
     except MemoryError:
-        _refuse(answers, AudioError(*OUT_OF_MEMORY))
+        _refuse(answers, OUT_OF_MEMORY)
     except Exception:  # noqa: BLE001
         # Whatever a decoder made of this file that we did not foresee.
-        _refuse(answers, AudioError(*CRASHED), traceback.format_exc())
+        _refuse(answers, CRASHED, traceback.format_exc())
     else:
         facts = {
             "samples": len(sound.waveform),
@@ -89,9 +88,8 @@ def _answer(answers: IO[bytes], request: dict[str, Any], file: int) -> None:
         answers.write(sound.waveform.data.cast("B"))
 
 
-def _refuse(answers: IO[bytes], error: AudioError, trace: str = "") -> None:
-    payload = {"code": error.code, "detail": error.detail, "hint": error.hint}
-    _send(answers, {"error": payload, "trace": trace})
+def _refuse(answers: IO[bytes], problem: Problem, trace: str = "") -> None:
+    _send(answers, {"error": problem.as_dict(), "trace": trace})
 
 
 def _send(answers: IO[bytes], values: dict[str, Any]) -> None:

@@ -38,10 +38,10 @@ def test_it_answers_any_damage_with_a_sound_or_a_reason(decode: Decode, form: st
         try:
             sound = decode(mutate(data, np.random.default_rng(seed)))
         except AudioError as error:
-            assert error.code in CODES
-            assert error.detail
-            assert error.hint
-            seen[error.code] += 1
+            assert error.problem.code in CODES
+            assert error.problem.detail
+            assert error.problem.hint
+            seen[error.problem.code] += 1
         else:
             assert np.isfinite(sound.waveform).all()
             seen["sound"] += 1

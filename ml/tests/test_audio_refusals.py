@@ -8,25 +8,25 @@ import numpy as np
 import pytest
 
 from ml.audio.decode import Limits
-from ml.errors import AudioError
+from ml.errors import AudioError, Problem
 from ml.tests.conftest import Decode
 from tests import fixtures
 
-Refuse = Callable[..., AudioError]
+Refuse = Callable[..., Problem]
 
 
 @pytest.fixture
 def refuse(decode: Decode) -> Refuse:
-    """Bytes → the AudioError they lead to, complete."""
+    """Bytes → the problem they lead to, complete."""
 
-    def refuse(data: bytes, name: str = "sound.wav", limits: Limits | None = None) -> AudioError:
+    def refuse(data: bytes, name: str = "sound.wav", limits: Limits | None = None) -> Problem:
         with pytest.raises(AudioError) as caught:
             decode(data, name, limits)
-        error = caught.value
-        assert error.code
-        assert error.detail.endswith(".")
-        assert error.hint.endswith(".")
-        return error
+        problem = caught.value.problem
+        assert problem.code
+        assert problem.detail.endswith(".")
+        assert problem.hint.endswith(".")
+        return problem
 
     return refuse
 

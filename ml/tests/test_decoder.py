@@ -13,7 +13,7 @@ import pytest
 from ml.audio import decoder as parent
 from ml.audio.decode import Limits, read
 from ml.audio.decoder import Decoder, DecoderError
-from ml.errors import AudioError
+from ml.errors import AudioError, Problem
 from tests import fixtures
 from tests.crashing_files import CRASH, FILL, SLEEP, SPIN, STUMBLE, antidote_off, poisoned
 from tests.server import ROOT, wait_for
@@ -63,10 +63,10 @@ def poison(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Poison:
     return poison
 
 
-def refusal(decoder: Decoder, path: Path) -> AudioError:
+def refusal(decoder: Decoder, path: Path) -> Problem:
     with pytest.raises(AudioError) as caught:
         decoder.read(path, RATE_HZ)
-    return caught.value
+    return caught.value.problem
 
 
 # --- what it is for -----------------------------------------------------------------------
@@ -107,7 +107,7 @@ def test_the_limits_of_a_file_hold_there_too(shared: Decoder, fine: Path) -> Non
     for limits, code in ((Limits(duration_s=0.5), "too_long"), (Limits(size_bytes=9), "too_large")):
         with pytest.raises(AudioError) as caught:
             shared.read(fine, RATE_HZ, limits)
-        assert caught.value.code == code
+        assert caught.value.problem.code == code
 
 
 def test_the_longest_sound_allowed_fits_into_its_memory(shared: Decoder, tmp_path: Path) -> None:
@@ -173,7 +173,7 @@ def test_one_that_computes_too_long_is_ended_by_the_kernel(
     monkeypatch.setattr(parent, "CPU_S", 1)
     with pytest.raises(AudioError) as caught:
         decoder.read(poison(SPIN), RATE_HZ, Limits(duration_s=10))
-    assert caught.value.code == "decoder_too_slow"
+    assert caught.value.problem.code == "decoder_too_slow"
     # The time of one file is not counted against the next.
     for _ in range(3):
         decoder.read(poison("sum(range(15_000_000))"), RATE_HZ, Limits(duration_s=10))

@@ -18,7 +18,8 @@ from classifier.models import (
     State,
 )
 from classifier.services import uploads
-from tasks.sweep import ORPHAN_AGE_S, remove_orphans, return_expired, sweep
+from classifier.services.deletion import ORPHAN_AGE_S, remove_orphans
+from tasks.sweep import return_expired, sweep
 
 
 @pytest.fixture(autouse=True)

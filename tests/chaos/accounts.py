@@ -14,11 +14,11 @@ UNDER_WAY = ("queued", "running")
 # The sweep spares what is younger than an hour, so everything is made two hours old.
 SWEEP_ALL = """
 import os, time
-from classifier import files
-from tasks import sweep
-for path in sorted(files.root().rglob("*")):
+from classifier import storage
+from classifier.services import deletion
+for path in sorted(storage.root().rglob("*")):
     os.utime(path, (time.time() - 7200,) * 2)
-print(sum(sweep.remove_orphans(f"{shard:02x}") for shard in range(256)))
+print(sum(deletion.remove_orphans(f"{shard:02x}") for shard in range(256)))
 """
 
 

@@ -84,7 +84,7 @@ def _decoded(example: Example, sample_rate: int) -> NDArray[np.float32]:
     try:
         return read(example.path, sample_rate).waveform
     except AudioError as error:
-        raise DataError(f"{example.path}: {error.detail} {error.hint}") from error
+        raise DataError(f"{example.path}: {error}") from error
 
 
 def to_float(samples: Tensor) -> Tensor:

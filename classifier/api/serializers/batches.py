@@ -79,6 +79,9 @@ class LabelCount(serializers.Serializer):
 
 class BatchDetail(BatchRow):
     labels = LabelCount(many=True, help_text="How often each label was heard, most frequent first.")
+    notice = Problem(
+        allow_null=True, help_text="Why what waits may wait for long: no worker answers; else null."
+    )
 
 
 class CancelledBatch(BatchDetail):

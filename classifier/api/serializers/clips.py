@@ -9,6 +9,7 @@ from rest_framework import serializers
 
 from classifier.checkpoints import inventory
 from classifier.models import Analysis, Clip, State
+from classifier.services.dispatch import missing_worker
 from classifier.services.tokens import DEFAULT_DAYS, MAX_DAYS
 from ml.render_metadata import ArchiveIndex
 
@@ -296,6 +297,9 @@ class AnalysisDetail(AnalysisRow):
     )
     audio = serializers.SerializerMethodField(help_text="Address of the file as it was sent.")
     timings = Timings(help_text="How long the worker took.")
+    notice = serializers.SerializerMethodField(
+        help_text="Why it may wait for long: no worker answers; else null."
+    )
     checkpoint_page = serializers.SerializerMethodField(
         help_text="Address of the page that says what those weights are worth; null while there "
         "are none, or when they are no longer installed."
@@ -313,11 +317,17 @@ class AnalysisDetail(AnalysisRow):
             "spectrogram",
             "audio",
             "timings",
+            "notice",
             "checkpoint_page",
         )
 
     def get_checkpoint_page(self, analysis: Analysis) -> str | None:
         return inventory.page_of(analysis.checkpoint)
+
+    @extend_schema_field(Problem(allow_null=True))
+    def get_notice(self, analysis: Analysis) -> dict[str, str] | None:
+        notice = missing_worker(analysis.unfinished, analysis.created_at)
+        return notice.as_dict() if notice else None
 
     @extend_schema_field(serializers.DictField(child=FeatureMap()))
     def get_maps(self, analysis: Analysis) -> dict[str, Any]:

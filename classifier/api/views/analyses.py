@@ -2,19 +2,19 @@
 
 from uuid import UUID
 
-from django.http import Http404
+from django.shortcuts import get_object_or_404
 from rest_framework import status
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from classifier.api.errors import Refused
 from classifier.api.filters import AnalysisFilters
 from classifier.api.paging import NewestFirst
 from classifier.api.schema import header, operation
 from classifier.api.serializers.clips import AnalysisDetail, AnalysisRow
 from classifier.api.views.base import ApiView
 from classifier.models import Analysis, State
-from classifier.services import uploads
+from classifier.services import deletion
+from classifier.services.problems import refusal
 
 # Seconds until asking again makes sense.
 RETRY_AFTER_S = {State.QUEUED: 2, State.RUNNING: 1}
@@ -62,7 +62,7 @@ class AnalysisView(ApiView):
         words="With its pictures, for good; the clip stays.",
     )
     def delete(self, request: Request, pk: UUID) -> Response:
-        uploads.delete_analysis(one_analysis(request, pk))
+        deletion.delete_analysis(one_analysis(request, pk))
         return Response(status=status.HTTP_204_NO_CONTENT)
 
 
@@ -78,7 +78,7 @@ class CancelView(ApiView):
     def post(self, request: Request, pk: UUID) -> Response:
         analysis = one_analysis(request, pk)
         if not Analysis.objects.filter(pk=analysis.pk).cancel():
-            raise Refused(
+            raise refusal(
                 "not_waiting",
                 "Only an analysis that still waits can be cancelled.",
                 "Ask for it to see how it ended; delete it if you no longer want it.",
@@ -88,7 +88,4 @@ class CancelView(ApiView):
 
 
 def one_analysis(request: Request, pk: UUID) -> Analysis:
-    analysis = Analysis.objects.for_owner(request.user).filter(pk=pk).first()
-    if analysis is None:
-        raise Http404
-    return analysis
+    return get_object_or_404(Analysis.objects.for_owner(request.user), pk=pk)

@@ -3,8 +3,8 @@
 from typing import Any
 from uuid import UUID
 
-from django.http import Http404
 from django.http.response import HttpResponseBase
+from django.shortcuts import get_object_or_404
 from django.urls import reverse
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiExample, OpenApiResponse
@@ -28,7 +28,7 @@ from classifier.api.serializers.batches import (
 )
 from classifier.api.views.base import ApiView
 from classifier.models import Batch, FileOutcome
-from classifier.services import batches
+from classifier.services import batches, deletion
 from classifier.services.exports import batch_files
 
 CSV_EXAMPLE = OpenApiExample(
@@ -98,7 +98,7 @@ class BatchView(ApiView):
         "stays where it came from. Cut off in the middle, the same request goes on.",
     )
     def delete(self, request: Request, pk: UUID) -> Response:
-        batches.delete(one_batch(request, pk))
+        deletion.delete_batch(one_batch(request, pk))
         return Response(status=status.HTTP_204_NO_CONTENT)
 
 
@@ -218,7 +218,4 @@ class BatchJsonView(ApiView):
 
 
 def one_batch(request: Request, pk: UUID) -> Batch:
-    batch = Batch.objects.for_owner(request.user).filter(pk=pk).first()
-    if batch is None:
-        raise Http404
-    return batch
+    return get_object_or_404(Batch.objects.for_owner(request.user), pk=pk)

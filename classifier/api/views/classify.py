@@ -18,12 +18,12 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from classifier import storage
-from classifier.api.errors import Refused
 from classifier.api.schema import header, operation
 from classifier.api.serializers.clips import ClassifyAnswer, ClassifyForm, UploadAnswer
 from classifier.api.views.base import ApiView, accepted
 from classifier.models import Analysis, State
 from classifier.services import uploads
+from classifier.services.problems import RequestRefused, refusal
 from ml import map_archive
 from ml.errors import AudioError
 from ml.legacy_response import answer, sound_of
@@ -75,7 +75,7 @@ def _decoded(audio_data: str) -> bytes:
     try:
         return sound_of(audio_data)
     except AudioError as error:
-        raise Refused(error.code, error.detail, error.hint, status=400) from error
+        raise RequestRefused(error.problem) from error
 
 
 def _waited_for(pk: UUID) -> Analysis:
@@ -99,13 +99,11 @@ def _goes_on(analysis: Analysis | None) -> bool:
 
 
 def _answer(analysis: Analysis) -> dict[str, Any]:
-    """Raises Refused when there is none."""
+    """Raises RequestRefused when there is none."""
     if analysis.state == State.CANCELLED:
-        raise Refused("cancelled", "It was cancelled.", "Send it once more.", status=409)
-    if analysis.state == State.FAILED:
-        ours = analysis.error_code in OUR_FAULTS
-        status = 500 if ours else 400
-        raise Refused(analysis.error_code, analysis.error_detail, analysis.error_hint, status)
+        raise refusal("cancelled", "It was cancelled.", "Send it once more.", status=409)
+    if analysis.error:
+        raise RequestRefused(analysis.error, 500 if analysis.error.code in OUR_FAULTS else 400)
     folder = analysis.folder
     metadata = analysis.metadata
     assert metadata is not None

@@ -1,11 +1,9 @@
 """Clips: upload, list, look at, delete, analyse again."""
 
 import re
-from dataclasses import dataclass
-from typing import Self
 from uuid import UUID
 
-from django.http import Http404
+from django.shortcuts import get_object_or_404
 from django.urls import reverse
 from drf_spectacular.utils import OpenApiParameter
 from rest_framework import status
@@ -27,7 +25,7 @@ from classifier.api.serializers.clips import (
 )
 from classifier.api.views.base import ApiView, accepted
 from classifier.models import Analysis, Clip
-from classifier.services import uploads
+from classifier.services import deletion, uploads
 
 KEY = re.compile(r"[!-~]{1,200}")
 IDEMPOTENCY_KEY = OpenApiParameter(
@@ -40,26 +38,18 @@ IDEMPOTENCY_KEY = OpenApiParameter(
 REPLAYED = header("Idempotent-Replayed", "`true` when the key was answered before.", (200, 202))
 
 
-@dataclass(frozen=True, slots=True)
-class UploadOptions:
-    """What an upload is accompanied by, beside its body."""
-
-    key: str
-    again: bool
-
-    @classmethod
-    def of(cls, request: Request) -> Self:
-        """Raises ValidationError."""
-        query = UploadQuery(data=request.query_params.dict())
-        query.is_valid(raise_exception=True)
-        if "checkpoint" in request.query_params:
-            raise ValidationError({"checkpoint": "Send it as a field of the form, like the file."})
-        key = request.headers.get("Idempotency-Key", "")
-        if "Idempotency-Key" in request.headers and not KEY.fullmatch(key):
-            raise ValidationError(
-                {"Idempotency-Key": "Send 1 to 200 printable ASCII characters without spaces."}
-            )
-        return cls(key, query.validated_data["again"])
+def _key_and_again(request: Request) -> tuple[str, bool]:
+    """What an upload is accompanied by, beside its body. Raises ValidationError."""
+    query = UploadQuery(data=request.query_params.dict())
+    query.is_valid(raise_exception=True)
+    if "checkpoint" in request.query_params:
+        raise ValidationError({"checkpoint": "Send it as a field of the form, like the file."})
+    key = request.headers.get("Idempotency-Key", "")
+    if "Idempotency-Key" in request.headers and not KEY.fullmatch(key):
+        raise ValidationError(
+            {"Idempotency-Key": "Send 1 to 200 printable ASCII characters without spaces."}
+        )
+    return key, query.validated_data["again"]
 
 
 class ClipsView(ApiView):
@@ -98,7 +88,7 @@ class ClipsView(ApiView):
         refusals=(409, 507),
     )
     def post(self, request: Request) -> Response:
-        options = UploadOptions.of(request)
+        key, again = _key_and_again(request)
         form = UploadForm(data=request.data)
         form.is_valid(raise_exception=True)
         file = form.validated_data["file"]
@@ -106,8 +96,8 @@ class ClipsView(ApiView):
             file.chunks(),
             name=file.name,
             owner=request.user,
-            key=options.key,
-            again=options.again,
+            key=key,
+            again=again,
             checkpoint=form.validated_data.get("checkpoint", ""),
         )
         response = accepted(
@@ -135,7 +125,7 @@ class ClipView(ApiView):
         words="With all its analyses and files, for good.",
     )
     def delete(self, request: Request, pk: UUID) -> Response:
-        uploads.delete_clip(one_clip(request, pk))
+        deletion.delete_clip(one_clip(request, pk))
         return Response(status=status.HTTP_204_NO_CONTENT)
 
 
@@ -159,14 +149,11 @@ class ClipAnalysesView(ApiView):
         form.is_valid(raise_exception=True)
         asked = form.validated_data.get("checkpoint", "")
         analysis = uploads.analyse_again(clip, checkpoint=asked)
-        answer = uploads.Accepted(analysis, duplicate=False, replayed=False)
+        answer = uploads.Accepted(analysis)
         return accepted(
             dict(UploadAnswer(answer).data), reverse("api_analysis", args=[analysis.pk])
         )
 
 
 def one_clip(request: Request, pk: UUID) -> Clip:
-    clip = Clip.objects.for_owner(request.user).filter(pk=pk).first()
-    if clip is None:
-        raise Http404
-    return clip
+    return get_object_or_404(Clip.objects.for_owner(request.user), pk=pk)

@@ -2,7 +2,7 @@
 
 from uuid import UUID
 
-from django.http import Http404
+from django.shortcuts import get_object_or_404
 from django.urls import reverse
 from rest_framework import status
 from rest_framework.parsers import JSONParser
@@ -57,9 +57,7 @@ class InspectionView(ApiView):
         parameters=(header("Retry-After", "Seconds until asking again makes sense.", (200,), int),),
     )
     def get(self, request: Request, pk: UUID) -> Response:
-        inspection = Inspection.objects.for_owner(request.user).filter(pk=pk).first()
-        if inspection is None:
-            raise Http404
+        inspection = get_object_or_404(Inspection.objects.for_owner(request.user), pk=pk)
         response = Response(InspectionDetail(inspection).data)
         if inspection.unfinished:
             response["Retry-After"] = str(RETRY_AFTER_S)

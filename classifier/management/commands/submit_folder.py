@@ -19,7 +19,9 @@ from tqdm import tqdm
 
 from classifier.models import Batch
 from classifier.services import batches, uploads
-from classifier.services.uploads import UploadRefused
+from classifier.services.dispatch import missing_worker
+from classifier.services.problems import RequestRefused
+from ml.errors import Problem
 
 BLOCK_BYTES = 1 << 20
 LOOK_EVERY_S = 1.0
@@ -52,8 +54,8 @@ class Command(BaseCommand):
             )
         try:
             checkpoint = uploads.checkpoint_asked(options["checkpoint"])
-        except UploadRefused as error:
-            raise CommandError(f"{error.detail} {error.hint}") from error
+        except RequestRefused as error:
+            raise CommandError(str(error)) from error
         batch = batch_for(owner, options["name"] or folder.name, str(folder), checkpoint)
         submit(batch, folder, paths)
         if options["close"]:
@@ -77,8 +79,7 @@ class Command(BaseCommand):
             counts = ", ".join(f"{count} {name}" for name, count in totals.as_dict().items())
             self.stdout.write(f"{batch.name}: {counts}. Page: /batches/{batch.pk}/")
             for file in batch.files.with_problems():
-                error = file.error or {}
-                self.stderr.write(f"{file.path}: {error.get('detail')} {error.get('hint')}")
+                self.stderr.write(f"{file.path}: {file.error}")
         if totals.refused or totals.failed or totals.cancelled:
             sys.exit(1)
 
@@ -117,16 +118,16 @@ def take_in(batch: Batch, path: str, file: Path) -> None:
             raise OSError("It is no ordinary file.")
         batches.add_file(batch, path, blocks(file))
     except OSError as error:
-        reason = UploadRefused(
+        problem = Problem(
             "unreadable",
             f"The file cannot be read: {error.strerror or error}",
             "Check its permissions, and that it is still there.",
         )
-        batches.refuse(batch, path, reason)
-    except UploadRefused as error:
-        if error.status in (409, 429, 507):
-            raise CommandError(f"{error.detail} {error.hint}") from error
-        tqdm.write(f"{path}: {error.detail} {error.hint}", file=sys.stderr)
+        batches.refuse(batch, path, problem)
+    except RequestRefused as error:
+        if not error.blames_file:
+            raise CommandError(str(error)) from error
+        tqdm.write(f"{path}: {error}", file=sys.stderr)
 
 
 def text_of(path: str) -> str:
@@ -134,7 +135,7 @@ def text_of(path: str) -> str:
     text = os.fsencode(path).decode(errors="replace")
     try:
         return batches.path_of(text)
-    except UploadRefused:
+    except RequestRefused:
         return text
 
 
@@ -145,9 +146,14 @@ def blocks(path: Path) -> Iterator[bytes]:
 
 
 def wait(batch: Batch) -> None:
-    totals = batches.totals(batch)
+    """Until nothing is unfinished; says so when no worker answers, and goes on waiting."""
+    totals, reported = batches.totals(batch), None
     with tqdm(total=totals.total, initial=totals.finished, unit="file", desc="heard") as bar:
         while totals.unfinished:
             time.sleep(LOOK_EVERY_S)
             totals = batches.totals(batch)
             bar.update(totals.finished - bar.n)
+            notice = missing_worker(totals.unfinished, batch.created_at)
+            if notice and notice != reported:
+                tqdm.write(str(notice), file=sys.stderr)
+            reported = notice

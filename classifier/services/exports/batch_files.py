@@ -13,6 +13,7 @@ from django.http import StreamingHttpResponse
 
 from classifier.models import Batch, BatchFile, FileOutcome, State
 from classifier.services import batches
+from classifier.services.dispatch import missing_worker
 from classifier.services.exports.csv_lines import csv_lines
 
 COLUMNS = (
@@ -55,9 +56,14 @@ def summary(batch: Batch, totals: batches.Totals) -> dict[str, Any]:
 
 
 def detail(batch: Batch) -> dict[str, Any]:
-    """The summary, with what was heard."""
+    """The summary, with what was heard, and why what waits may wait for long."""
+    totals = batches.totals(batch)
     labels = [{"label": row.label, "count": row.count} for row in batches.labels(batch)]
-    return summary(batch, batches.totals(batch)) | {"labels": labels}
+    notice = missing_worker(totals.unfinished, batch.created_at)
+    return summary(batch, totals) | {
+        "labels": labels,
+        "notice": notice.as_dict() if notice else None,
+    }
 
 
 def sent_file(file: BatchFile, *, known: bool) -> dict[str, Any]:
@@ -67,13 +73,15 @@ def sent_file(file: BatchFile, *, known: bool) -> dict[str, Any]:
         "outcome": file.outcome,
         "known": known,
         "analysis": str(file.analysis_id) if file.analysis_id else None,
-        "error": file.error if file.outcome == FileOutcome.REFUSED else None,
+        "error": file.error.as_dict()
+        if file.error and file.outcome == FileOutcome.REFUSED
+        else None,
     }
 
 
 def file_json(file: BatchFile) -> dict[str, Any]:
     """One file. A duplicate carries the answer of the earlier analysis that it links."""
-    analysis, error = file.analysis, file.error or {}
+    analysis, error = file.analysis, file.error.as_dict() if file.error else {}
     done = analysis is not None and analysis.state == State.DONE
     return {
         "path": file.path,

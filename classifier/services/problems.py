@@ -1,0 +1,43 @@
+"""Requests that are refused, and the problems that more than one place reports."""
+
+from django.conf import settings
+
+from ml.errors import Problem
+
+NO_ROOM = Problem(
+    "no_room",
+    "There is no room left to store it.",
+    "Send it again later; whoever runs this has to make room.",
+)
+EMPTY = Problem("empty", "The file is empty.", "Choose a file that holds a sound.")
+NO_WORKER = Problem(
+    "no_worker",
+    "No worker answers, so nothing is being analysed.",
+    "Start one with `make run`, or start the worker service; what waits is then analysed.",
+)
+
+
+class RequestRefused(Exception):
+    """What was asked for is not done, and nothing is kept of it. `status`: the HTTP status."""
+
+    def __init__(self, problem: Problem, status: int = 400) -> None:
+        super().__init__(problem)
+        self.problem, self.status = problem, status
+
+    @property
+    def blames_file(self) -> bool:
+        """Not so for a closed batch, a quota or a full disk: the file may be accepted later."""
+        return self.status not in (409, 429, 507)
+
+
+def refusal(code: str, detail: str, hint: str, status: int = 400) -> RequestRefused:
+    return RequestRefused(Problem(code, detail, hint), status)
+
+
+def too_large() -> RequestRefused:
+    return refusal(
+        "too_large",
+        f"The file is larger than {settings.MAX_UPLOAD_BYTES / 1e6:.0f} MB.",
+        "Cut it into parts, or save it in a compressed format such as FLAC.",
+        status=413,
+    )
