@@ -13,7 +13,7 @@ from django.utils.safestring import SafeString
 from classifier import storage
 from classifier.admin import search
 from classifier.admin.filters import CheckpointFilter, FailureFilter, LabelFilter, WaitingFilter
-from classifier.admin.lists import NewestFirst
+from classifier.admin.lists import HEAVY_COLUMNS, NewestFirst
 from classifier.models import Analysis, State
 from classifier.monitoring import dashboard
 from classifier.services import uploads
@@ -58,7 +58,7 @@ class AnalysisAdmin(NewestFirst):
         rows = super().get_queryset(request)
         match = request.resolver_match
         if match and match.url_name == "classifier_analysis_changelist":
-            return rows.defer("predictions", "render_metadata", "maps", "timings")
+            return rows.defer(*HEAVY_COLUMNS)
         return rows
 
     def get_search_results(

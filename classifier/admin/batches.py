@@ -10,7 +10,7 @@ from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from classifier.admin.lists import NewestFirst, ReadOnly
+from classifier.admin.lists import HEAVY_COLUMNS, NewestFirst, ReadOnly
 from classifier.models import Batch, BatchFile, State
 from classifier.services import batches
 from classifier.templatetags.sound import percent, words
@@ -139,8 +139,8 @@ class BatchFileAdmin(ReadOnly):
     sortable_by = ()
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[BatchFile]:
-        heavy = ("predictions", "render_metadata", "maps", "timings")
-        return super().get_queryset(request).defer(*(f"analysis__{name}" for name in heavy))
+        heavy = (f"analysis__{name}" for name in HEAVY_COLUMNS)
+        return super().get_queryset(request).defer(*heavy)
 
     def lookup_allowed(self, lookup: str, value: str, request: HttpRequest) -> bool:
         """Also by state, as the numbers in the list of batches ask."""

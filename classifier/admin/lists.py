@@ -6,6 +6,7 @@ from typing import Any
 
 from django.contrib import admin
 from django.contrib.admin.views.main import ChangeList
+from django.contrib.auth import get_permission_codename
 from django.core.paginator import Paginator
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest
@@ -15,6 +16,8 @@ PAGE_ROWS = 50
 MAX_COUNTED = 10_000
 # A confirmation names so many of those that are to be deleted, and counts the others.
 MAX_NAMED = 20
+# Columns of an analysis that no list shows.
+HEAVY_COLUMNS = ("predictions", "render_metadata", "maps", "timings")
 
 
 class CappedPaginator(Paginator):
@@ -83,8 +86,8 @@ class Browsing(admin.ModelAdmin):
                 continue
             name = str(model._meta.verbose_name_plural)
             counts[name] = counts.get(name, 0) + count
-            keeper = self.admin_site._registry.get(model)
-            if keeper and not keeper.has_delete_permission(request):
+            may = f"{model._meta.app_label}.{get_permission_codename('delete', model._meta)}"
+            if self.admin_site.is_registered(model) and not request.user.has_perm(may):
                 forbidden.add(str(model._meta.verbose_name))
         named = [str(row) for row in rows[:MAX_NAMED]]
         return named, counts, forbidden, []

@@ -152,6 +152,9 @@ class Inspection(models.Model):
             models.Index(fields=["state", "leased_until"], name="inspection_leases"),
             models.Index(fields=["token"], name="inspection_token"),
             models.Index(fields=["used_at"], name="inspection_used"),
+            # The admin's list; by state the queue's own index finds it.
+            models.Index(fields=["-created_at", "-id"], name="inspection_newest"),
+            models.Index(fields=["kind", "-created_at", "-id"], name="inspection_all_kind"),
         ]
         constraints = [
             models.UniqueConstraint(
