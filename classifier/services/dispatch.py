@@ -38,9 +38,3 @@ def queued_messages(lane: int) -> int:
         connection.ensure_connection(max_retries=1, timeout=3)
         channel: Any = connection.default_channel
         return channel.queue_declare(Lane(lane).label).message_count
-
-
-def workers_answering() -> list[str]:
-    """Names of the workers that answer within half a second."""
-    answers = sender.control.ping(timeout=0.5) or []
-    return sorted(name for answer in answers for name in answer)

@@ -6,7 +6,7 @@ from django import template
 from django.contrib.admin.views.main import ChangeList
 
 from classifier.admin.days import drill_down
-from classifier.monitoring import dashboard
+from classifier.monitoring import dashboard, probes
 from classifier.services import usage
 
 register = template.Library()
@@ -19,7 +19,7 @@ def admin_dashboard() -> dict[str, Any]:
         "failures": dashboard.failures(),
         "failure_days": dashboard.FAILURES_OF_DAYS,
         "usage": usage.keepers(),
-        "disk": dashboard.disk(),
+        "disk": probes.disk(),
     }
 
 
