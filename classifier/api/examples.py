@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from classifier.services.exports.batch_files import COLUMNS
+
 UUID = "9f1c2b7e-3f4a-4d52-8a39-0d6c2f1e7b10"
 MOMENT = "2026-11-22T09:14:03.512000Z"
 CHECKPOINT = "esc50-folds1234@4f6a1c0d9b2e"
@@ -50,20 +52,7 @@ INSTALLED = {
     "data_licence": "CC BY-NC 3.0",
     "notes": ["The temperature is esc50-folds123's, fitted on fold 4."],
 }
-FILE = {
-    "path": "morning/dawn.wav",
-    "outcome": "accepted",
-    "state": "done",
-    "label": "chirping_birds",
-    "confidence": 0.924,
-    "top_five": [{"class": "chirping_birds", "confidence": 0.924}],
-    "duration_s": 5.0,
-    "checkpoint": CHECKPOINT,
-    "error_code": None,
-    "error_detail": None,
-    "error_hint": None,
-    "analysis": UUID,
-}
+FILE = {name: column.example for name, column in COLUMNS.items()}
 ROW = {
     "id": UUID,
     "clip": UUID,

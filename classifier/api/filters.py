@@ -9,6 +9,7 @@ from rest_framework.exceptions import NotFound, ValidationError
 from rest_framework.request import Request
 
 from classifier.api.paging import MAX_PAGE_ROWS
+from classifier.api.serializers.base import validated
 from classifier.models import Batch, BatchState, State, beside
 from classifier.views.media import AUDIO_TYPES
 
@@ -39,10 +40,8 @@ class Filters(serializers.Serializer):
         twice = [name for name in given if len(given.getlist(name)) > 1]
         if twice:
             raise ValidationError({twice[0]: "Give it once."})
-        form = cls(data=given.dict())
-        form.is_valid(raise_exception=True)
         condition = Q()
-        for name, value in form.validated_data.items():
+        for name, value in validated(cls, given.dict()).items():
             lookup = cls.lookups.get(name)
             if isinstance(lookup, str):
                 batch_leads = "batch" in given and "__" not in lookup

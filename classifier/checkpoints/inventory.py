@@ -11,10 +11,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 from django.conf import settings
-from django.urls import reverse
 
 # A header is JSON of some kilobytes; more than this is no checkpoint.
 LONGEST_HEADER_BYTES = 10_000_000
@@ -121,14 +119,6 @@ def find(asked: str) -> Installed | None:
     for one in offered():
         if asked in (one.name, one.identity) or (one.default and not asked):
             return one
-    return None
-
-
-def page_of(identity: str) -> str | None:
-    """Where the pages say what it is worth; None unless it is installed."""
-    for one in installed():
-        if one.identity == identity:
-            return f"{reverse('models')}#{quote(one.name)}"
     return None
 
 

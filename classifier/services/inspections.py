@@ -6,12 +6,10 @@ from typing import Any
 
 from django.db import transaction
 from django.db.models import QuerySet
-from django.urls import reverse
 from django.utils import timezone
 
 from classifier import storage
 from classifier.models import Analysis, Inspection, InspectionKind, InspectionState, State
-from classifier.services import map_archive
 from classifier.services.dispatch import dispatch_inspection
 
 DAYS_KEPT = 30
@@ -122,18 +120,6 @@ def fail(inspection: Inspection, code: str, detail: str, hint: str) -> bool:
 
 def folder_of(inspection: Inspection) -> Path:
     return storage.inspection_folder(inspection.pk, inspection.token)
-
-
-def addresses(inspection: Inspection) -> dict[str, str]:
-    """Each file of a finished inspection by its name, and each picture in its pack."""
-    if inspection.state != InspectionState.DONE:
-        return {}
-    names = FILES[InspectionKind(inspection.kind)]
-    found = {name: reverse("inspection_file", args=[inspection.pk, name]) for name in names}
-    figures = inspection.figures
-    for name in map_archive.names(figures.get("maps", ()), figures.get("activations", {})):
-        found[f"maps/{name}.png"] = reverse("inspection_map", args=[inspection.pk, name])
-    return found
 
 
 def locked_folders(inspections: QuerySet[Inspection]) -> list[Path]:

@@ -17,6 +17,7 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 
 from classifier import storage
 from classifier.checkpoints import inventory
+from classifier.links import checkpoint_page
 from classifier.models import Batch, BatchFile, FileOutcome, State
 from classifier.services import batches, zip_import
 from classifier.services.exports.batch_files import sent_file
@@ -231,7 +232,7 @@ def _part_context(batch: Batch, totals: batches.Totals | None = None) -> dict[st
         problems = list(batch.files.with_problems()[:MAX_PROBLEMS])
     return {
         "batch": batch,
-        "checkpoint_page": inventory.page_of(batch.checkpoint),
+        "checkpoint_page": checkpoint_page(batch.checkpoint),
         "totals": totals,
         "seen": _seen(batch, totals),
         "problems": problems,

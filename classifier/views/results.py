@@ -10,6 +10,7 @@ from django.urls import reverse
 from django.views.decorators.http import require_GET
 
 from classifier.checkpoints import evaluation, inventory
+from classifier.links import checkpoint_page
 from classifier.models import Analysis, Inspection, InspectionKind, InspectionState, State
 from classifier.views import result_layout
 from classifier.views.inspections import inspection_context
@@ -44,7 +45,7 @@ def _context(analysis: Analysis, asked_window: str = "") -> dict[str, Any]:
         "analysis": analysis,
         "clip": analysis.clip,
         "checkpoints": inventory.offered(),
-        "checkpoint_page": inventory.page_of(analysis.checkpoint),
+        "checkpoint_page": checkpoint_page(analysis.checkpoint),
     }
     if analysis.state == State.DONE:
         window = result_layout.window_of(analysis.render_metadata, asked_window)

@@ -1,11 +1,9 @@
 """Clips: upload, list, look at, delete, analyse again."""
 
 import re
-from dataclasses import dataclass
-from typing import Self
 from uuid import UUID
 
-from django.http import Http404
+from django.shortcuts import get_object_or_404
 from django.urls import reverse
 from drf_spectacular.utils import OpenApiParameter
 from rest_framework import status
@@ -15,10 +13,9 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from classifier.api.filters import ClipFilters
-from classifier.api.paging import NewestFirst
 from classifier.api.schema import LOCATION, header, operation
+from classifier.api.serializers.base import Asked, validated
 from classifier.api.serializers.clips import (
-    Asked,
     ClipDetail,
     ClipRow,
     UploadAnswer,
@@ -40,30 +37,7 @@ IDEMPOTENCY_KEY = OpenApiParameter(
 REPLAYED = header("Idempotent-Replayed", "`true` when the key was answered before.", (200, 202))
 
 
-@dataclass(frozen=True, slots=True)
-class UploadOptions:
-    """What an upload is accompanied by, beside its body."""
-
-    key: str
-    again: bool
-
-    @classmethod
-    def of(cls, request: Request) -> Self:
-        """Raises ValidationError."""
-        query = UploadQuery(data=request.query_params.dict())
-        query.is_valid(raise_exception=True)
-        if "checkpoint" in request.query_params:
-            raise ValidationError({"checkpoint": "Send it as a field of the form, like the file."})
-        key = request.headers.get("Idempotency-Key", "")
-        if "Idempotency-Key" in request.headers and not KEY.fullmatch(key):
-            raise ValidationError(
-                {"Idempotency-Key": "Send 1 to 200 printable ASCII characters without spaces."}
-            )
-        return cls(key, query.validated_data["again"])
-
-
 class ClipsView(ApiView):
-    pagination_class = NewestFirst
     parser_classes = (MultiPartParser,)
     working_methods = ("POST",)
 
@@ -78,9 +52,7 @@ class ClipsView(ApiView):
     def get(self, request: Request) -> Response:
         condition, batch = ClipFilters.of(request), ClipFilters.batch_of(request)
         rows = Clip.objects.for_owner(request.user, batch).filter(condition)
-        pages = self.pagination_class()
-        page = pages.paginate_queryset(rows, request, self)
-        return pages.get_paginated_response(ClipRow(page, many=True).data)
+        return self.page(rows, lambda page: ClipRow(page, many=True))
 
     @operation(
         "upload_clip",
@@ -98,17 +70,19 @@ class ClipsView(ApiView):
         refusals=(409, 507),
     )
     def post(self, request: Request) -> Response:
-        options = UploadOptions.of(request)
-        form = UploadForm(data=request.data)
-        form.is_valid(raise_exception=True)
-        file = form.validated_data["file"]
+        again = validated(UploadQuery, request.query_params.dict())["again"]
+        if "checkpoint" in request.query_params:
+            raise ValidationError({"checkpoint": "Send it as a field of the form, like the file."})
+        key = _idempotency_key(request)
+        form = validated(UploadForm, request.data)
+        file = form["file"]
         answer = uploads.accept_once(
             file.chunks(),
             name=file.name,
             owner=request.user,
-            key=options.key,
-            again=options.again,
-            checkpoint=form.validated_data.get("checkpoint", ""),
+            key=key,
+            again=again,
+            checkpoint=form.get("checkpoint", ""),
         )
         response = accepted(
             dict(UploadAnswer(answer).data),
@@ -155,9 +129,7 @@ class ClipAnalysesView(ApiView):
     )
     def post(self, request: Request, pk: UUID) -> Response:
         clip = one_clip(request, pk)
-        form = Asked(data=request.data)
-        form.is_valid(raise_exception=True)
-        asked = form.validated_data.get("checkpoint", "")
+        asked = validated(Asked, request.data).get("checkpoint", "")
         analysis = uploads.analyse_again(clip, checkpoint=asked)
         answer = uploads.Accepted(analysis, duplicate=False, replayed=False)
         return accepted(
@@ -165,8 +137,15 @@ class ClipAnalysesView(ApiView):
         )
 
 
+def _idempotency_key(request: Request) -> str:
+    """The key, or "" without one. Raises ValidationError."""
+    key = request.headers.get("Idempotency-Key")
+    if key is not None and not KEY.fullmatch(key):
+        raise ValidationError(
+            {"Idempotency-Key": "Send 1 to 200 printable ASCII characters without spaces."}
+        )
+    return key or ""
+
+
 def one_clip(request: Request, pk: UUID) -> Clip:
-    clip = Clip.objects.for_owner(request.user).filter(pk=pk).first()
-    if clip is None:
-        raise Http404
-    return clip
+    return get_object_or_404(Clip.objects.for_owner(request.user), pk=pk)

@@ -2,7 +2,7 @@
 
 from uuid import UUID
 
-from django.http import Http404
+from django.shortcuts import get_object_or_404
 from django.urls import reverse
 from rest_framework import status
 from rest_framework.parsers import JSONParser
@@ -10,6 +10,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from classifier.api.schema import header, operation
+from classifier.api.serializers.base import validated
 from classifier.api.serializers.inspections import InspectionDetail, NewInspection
 from classifier.api.views.analyses import one_analysis
 from classifier.api.views.base import ApiView, accepted
@@ -37,9 +38,8 @@ class AskView(ApiView):
     )
     def post(self, request: Request, pk: UUID) -> Response:
         analysis = one_analysis(request, pk)
-        form = NewInspection(data=request.data)
-        form.is_valid(raise_exception=True)
-        inspection = inspections.ask(analysis, form.question())
+        asked = validated(NewInspection, request.data)
+        inspection = inspections.ask(analysis, inspections.Question(**asked))
         known = inspection.state == InspectionState.DONE
         return accepted(
             dict(InspectionDetail(inspection).data),
@@ -51,15 +51,13 @@ class AskView(ApiView):
 class InspectionView(ApiView):
     @operation(
         "get_inspection",
-        "Look at a inspection",
+        "Look at an inspection",
         {200: InspectionDetail},
         tag="inspections",
         parameters=(header("Retry-After", "Seconds until asking again makes sense.", (200,), int),),
     )
     def get(self, request: Request, pk: UUID) -> Response:
-        inspection = Inspection.objects.for_owner(request.user).filter(pk=pk).first()
-        if inspection is None:
-            raise Http404
+        inspection = get_object_or_404(Inspection.objects.for_owner(request.user), pk=pk)
         response = Response(InspectionDetail(inspection).data)
         if inspection.unfinished:
             response["Retry-After"] = str(RETRY_AFTER_S)

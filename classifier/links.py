@@ -1,0 +1,29 @@
+"""URLs that both pages and the API show."""
+
+from urllib.parse import quote
+
+from django.urls import reverse
+
+from classifier.checkpoints import inventory
+from classifier.models import Inspection, InspectionKind, InspectionState
+from classifier.services import inspections, map_archive
+
+
+def checkpoint_page(identity: str) -> str | None:
+    """Where the pages say what a checkpoint is worth; None unless it is installed."""
+    for one in inventory.installed():
+        if one.identity == identity:
+            return f"{reverse('models')}#{quote(one.name)}"
+    return None
+
+
+def inspection_files(inspection: Inspection) -> dict[str, str]:
+    """Each file of a finished inspection by its name, and each picture in its map archive."""
+    if inspection.state != InspectionState.DONE:
+        return {}
+    names = inspections.FILES[InspectionKind(inspection.kind)]
+    found = {name: reverse("inspection_file", args=[inspection.pk, name]) for name in names}
+    figures = inspection.figures
+    for name in map_archive.names(figures.get("maps", ()), figures.get("activations", {})):
+        found[f"maps/{name}.png"] = reverse("inspection_map", args=[inspection.pk, name])
+    return found
