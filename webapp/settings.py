@@ -92,7 +92,7 @@ AXES_COOLOFF_TIME = timedelta(minutes=LOCKED_MINUTES)
 AXES_RESET_COOL_OFF_ON_FAILURE_DURING_LOCKOUT = False
 AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
 AXES_LOCKOUT_CALLABLE = "classifier.views.sign_in.locked"
-AXES_CLIENT_IP_CALLABLE = "classifier.views.sign_in.address"
+AXES_CLIENT_IP_CALLABLE = "classifier.services.rate_limits.client_address"
 AXES_RESET_ON_SUCCESS = True
 # Who signed in when is nobody's business.
 AXES_DISABLE_ACCESS_LOG = True
@@ -352,7 +352,7 @@ REST_FRAMEWORK = {
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
-    "EXCEPTION_HANDLER": "classifier.api.on_error",
+    "EXCEPTION_HANDLER": "classifier.api.errors.on_error",
     # `format` is a filter of clips here.
     "URL_FORMAT_OVERRIDE": None,
     # Whose address counts: the one a proxy saw, where there is one, else the caller's own.

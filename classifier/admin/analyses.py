@@ -18,8 +18,8 @@ from classifier.models import Analysis, State
 from classifier.monitoring import dashboard
 from classifier.services import uploads
 from classifier.services.exports.csv_lines import csv_lines
+from classifier.services.file_responses import ranged
 from classifier.templatetags.sound import percent, seconds, words
-from classifier.views import media
 
 
 @admin.register(Analysis)
@@ -148,7 +148,7 @@ class AnalysisAdmin(NewestFirst):
         if row is None or not self.has_view_permission(request):
             raise Http404
         path = storage.analysis_folder(row.pk, row.token) / storage.STRIP
-        return media.ranged(request, path, "image/png")
+        return ranged(request, path, "image/png")
 
 
 CSV_COLUMNS = (

@@ -11,6 +11,8 @@ from django.core.paginator import Paginator
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest
 
+from classifier.admin.days import drill_down
+
 PAGE_ROWS = 50
 # Further than this nobody pages; counting all rows would cost more than showing them.
 MAX_COUNTED = 10_000
@@ -48,6 +50,10 @@ class PageList(ChangeList):
         if self.paginator.capped or not self.params:
             # Said beside the search box otherwise; it would be a limit there, or say nothing.
             self.full_result_count = self.result_count
+
+    def days(self) -> dict[str, Any]:
+        """For Django's template of the date hierarchy."""
+        return drill_down(self)
 
 
 class Browsing(admin.ModelAdmin):

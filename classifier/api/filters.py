@@ -11,7 +11,7 @@ from rest_framework.request import Request
 from classifier.api.paging import MAX_PAGE_ROWS
 from classifier.api.serializers.base import validated
 from classifier.models import Batch, BatchState, State, beside
-from classifier.views.media import AUDIO_TYPES
+from classifier.services.file_responses import AUDIO_TYPES
 
 
 class Filters(serializers.Serializer):
