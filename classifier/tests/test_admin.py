@@ -73,11 +73,14 @@ def test_admin_first_page_counts_inspections_too(anna: User) -> None:
 
 def test_admin_shows_inspections_and_changes_none(admin_client: Client, anna: User) -> None:
     analysis = done(anna)
-    about = {"sound": {"label": "dog"}, "channels": {"map": "layer4"}, "window": {"window": 3}}
     rows = {
-        kind: Inspection.objects.create(analysis=analysis, kind=kind, **({"window": 0} | facts))
-        for kind, facts in about.items()
-    }
+        kind: Inspection.objects.create(
+            analysis=analysis, kind=kind, label=label, map=name, window=window
+        )
+        for kind, label, name, window in (
+            ("sound", "dog", "", 0), ("channels", "", "layer4", 0), ("window", "", "", 3)
+        )
+    }  # fmt: skip
     listed = "/admin/classifier/inspection/"
     page = admin_client.get(listed)
     newest_first = [rows[kind] for kind in ("window", "channels", "sound")]

@@ -36,8 +36,8 @@ class TextOrNull(fields.CharField):
     def __init__(self, **options: Any) -> None:
         super().__init__(read_only=True, allow_null=True, **options)
 
-    def to_representation(self, value: str) -> str | None:
-        return value or None
+    def get_attribute(self, row: Any) -> str | None:
+        return super().get_attribute(row) or None
 
 
 class Address(fields.CharField):

@@ -1,5 +1,6 @@
 """Batches ↔ JSON. What goes in are the plain values of `exports.batch_files`."""
 
+from typing import Any
 from uuid import UUID
 
 from django.db.models import Choices
@@ -124,7 +125,7 @@ class FileRow(Serializer):
 def _field(column: batch_files.Column) -> Field:
     if column.type is list:
         return Prediction(many=True, help_text=column.words)
-    options = {"help_text": column.words, "allow_null": column.nullable}
+    options: dict[str, Any] = {"help_text": column.words, "allow_null": column.nullable}
     if issubclass(column.type, Choices):
         return fields.ChoiceField(choices=column.type.values, **options)
     return FIELDS[column.type](**options)
