@@ -122,12 +122,8 @@ class BatchAdmin(NewestFirst):
             forbidden.add("clip")
         return named, counts, forbidden, protected
 
-    def delete_model(self, request: HttpRequest, obj: Batch) -> None:
-        batches.delete(obj)
-
-    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Batch]) -> None:
-        for batch in queryset:
-            batches.delete(batch)
+    def delete_row(self, row: Batch) -> None:
+        batches.delete(row)
 
 
 @admin.register(BatchFile)
@@ -145,6 +141,9 @@ class BatchFileAdmin(ReadOnly):
     def lookup_allowed(self, lookup: str, value: str, request: HttpRequest) -> bool:
         """Also by state, as the numbers in the list of batches ask."""
         return lookup == "analysis__state" or super().lookup_allowed(lookup, value, request)
+
+    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[BatchFile]) -> None:
+        queryset.delete()  # no files hang on them
 
     @admin.display(description="analysis")
     def state(self, file: BatchFile) -> SafeString | str:

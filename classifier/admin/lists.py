@@ -11,6 +11,7 @@ from django.core.paginator import Paginator
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest
 
+from classifier.admin import search
 from classifier.admin.days import drill_down
 
 PAGE_ROWS = 50
@@ -68,6 +69,17 @@ class Browsing(admin.ModelAdmin):
     def prepare(self, rows: Sequence[Any]) -> None:
         """Adds to the rows of a page, or to the one row of its own page, what its columns show."""
 
+    def delete_row(self, row: Any) -> None:
+        """Delete it with its files: Django's own way would leave those to the sweep."""
+        row.delete()
+
+    def delete_model(self, request: HttpRequest, obj: Any) -> None:
+        self.delete_row(obj)
+
+    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
+        for row in queryset:
+            self.delete_row(row)
+
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
         return PageList
 
@@ -112,6 +124,18 @@ class ReadOnly(Browsing):
 class NewestFirst(ReadOnly):
     ordering = ("-created_at", "-id")
     date_hierarchy = "created_at"
+
+
+class SearchedByClip(NewestFirst):
+    """Django shows the box for `search_fields`; `search.search` searches."""
+
+    search_help_text = search.HELP
+    clip_id = "clip"
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
+    ) -> tuple[QuerySet[Any], bool]:
+        return search.search(queryset, search_term.strip(), self.clip_id), False
 
 
 def _pointing_at(model: type[Model]) -> Iterable[tuple[type[Model], str]]:

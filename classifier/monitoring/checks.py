@@ -1,7 +1,8 @@
 """What can be wrong with an installation, and what to do about it: `manage.py doctor`.
 
 Every rule is a plain function that looks at one thing and returns one `Finding`. A rule whose
-subject is away (no database, no broker) says so itself; none of them changes anything.
+subject is away says so itself; of a database that is away, `examine` says it. None of them changes
+anything.
 """
 
 import os
@@ -61,7 +62,10 @@ def examine(only: set[str] | None = None) -> Iterator[tuple[str, Finding]]:
     """Each rule's name and finding, in the order in which things depend on each other."""
     for name, rule in RULES.items():
         if only is None or name in only:
-            yield name, rule()
+            try:
+                yield name, rule()
+            except DatabaseError as error:
+                yield name, _no_database(error)
 
 
 # --- data ---------------------------------------------------------------------------------
@@ -141,18 +145,12 @@ def _collected(name: str) -> bool:
 
 
 def database() -> Finding:
-    try:
-        probes.database()
-    except DatabaseError as error:
-        return _no_database(error)
+    probes.database()
     return ok(_database_name())
 
 
 def migrations() -> Finding:
-    try:
-        missing = probes.missing_migrations()
-    except DatabaseError as error:
-        return _no_database(error)
+    missing = probes.missing_migrations()
     if not missing:
         return ok("all applied")
     more = f" and {len(missing) - 3} more" if len(missing) > 3 else ""
@@ -193,10 +191,7 @@ def clock() -> Finding:
     """Leases compare this machine's clock with other machines'; the database's is the measure."""
     if connection.vendor != "postgresql":
         return ok("one machine, one clock")
-    try:
-        skew_s = probes.clock_skew_s()
-    except DatabaseError as error:
-        return _no_database(error)
+    skew_s = probes.clock_skew_s()
     seen = f"{skew_s:.1f} s apart from the database's clock"
     if skew_s > MAX_SKEW_S:
         return wrong(seen, "Run a time service (NTP) on both machines; leases depend on it.")

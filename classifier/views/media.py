@@ -7,6 +7,7 @@ from uuid import UUID
 
 from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
+from django.shortcuts import get_object_or_404
 from django.utils.http import content_disposition_header
 from django.views.decorators.http import require_safe
 from rest_framework.exceptions import AuthenticationFailed
@@ -48,7 +49,7 @@ def private(view: Callable[..., HttpResponseBase]) -> Callable[..., HttpResponse
 @private
 def clip_audio(request: HttpRequest, user: AbstractBaseUser, clip_id: UUID) -> HttpResponseBase:
     """The bytes as they were uploaded."""
-    clip = _one(Clip.objects.for_owner(user).filter(pk=clip_id))
+    clip = get_object_or_404(Clip.objects.for_owner(user), pk=clip_id)
     response = audio(request, clip)
     playable = clip.format in AUDIO_TYPES
     response["Content-Disposition"] = content_disposition_header(not playable, clip.name) or ""
@@ -143,19 +144,12 @@ def inspection_map(
     return HttpResponse(png, content_type="image/png")
 
 
-def _one(rows):
-    row = rows.first()
-    if row is None:
-        raise Http404
-    return row
-
-
 def _done(user: AbstractBaseUser, pk: UUID) -> Analysis:
-    return _one(Analysis.objects.for_owner(user).filter(pk=pk, state=State.DONE))
+    return get_object_or_404(Analysis.objects.for_owner(user), pk=pk, state=State.DONE)
 
 
 def _done_inspection(user: AbstractBaseUser, pk: UUID) -> Inspection:
-    return _one(Inspection.objects.for_owner(user).filter(pk=pk, state=InspectionState.DONE))
+    return get_object_or_404(Inspection.objects.for_owner(user), pk=pk, state=InspectionState.DONE)
 
 
 def _folder(analysis: Analysis) -> Path:

@@ -44,6 +44,6 @@ class ApiView(APIView):
         return pages.get_paginated_response(answer(found or []).data)
 
 
-def accepted(body: dict[str, Any], location: str, status: int = 202) -> Response:
-    """Work is under way (202) or known (200), and where to ask for it."""
-    return Response(body, status=status, headers={"Location": location})
+def located(answer: BaseSerializer, location: str, status: int = 202) -> Response:
+    """An answer about something that is at `location`."""
+    return Response(answer.data, status=status, headers={"Location": location})

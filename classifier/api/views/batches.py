@@ -27,7 +27,7 @@ from classifier.api.serializers.batches import (
     NewBatch,
     RetriedBatch,
 )
-from classifier.api.views.base import ApiView
+from classifier.api.views.base import ApiView, located
 from classifier.models import Batch, FileOutcome
 from classifier.services import batches
 from classifier.services.exports import batch_files
@@ -62,11 +62,7 @@ class BatchesView(ApiView):
         asked = validated(NewBatch, request.data)
         batch = batches.create(request.user, asked["name"], checkpoint=asked.get("checkpoint", ""))
         address = reverse("api_batch", args=[batch.pk])
-        return Response(
-            BatchDetail(batch_files.detail(batch)).data,
-            status=status.HTTP_201_CREATED,
-            headers={"Location": address},
-        )
+        return located(BatchDetail(batch_files.detail(batch)), address, status.HTTP_201_CREATED)
 
 
 class BatchView(ApiView):

@@ -23,7 +23,7 @@ from classifier.api.schema import header, operation
 from classifier.api.serializers.base import validated
 from classifier.api.serializers.classify import ClassifyAnswer, ClassifyForm
 from classifier.api.serializers.clips import UploadAnswer
-from classifier.api.views.base import ApiView, accepted
+from classifier.api.views.base import ApiView, located
 from classifier.models import Analysis, State
 from classifier.services import map_archive, uploads
 from ml.errors import AudioError
@@ -64,9 +64,7 @@ class ClassifyView(ApiView):
         known = uploads.accept_once([sound], name=NAME, owner=request.user)
         analysis = _waited_for(known.analysis.pk)
         if analysis.unfinished:
-            return accepted(
-                dict(UploadAnswer(known).data), reverse("api_analysis", args=[analysis.pk])
-            )
+            return located(UploadAnswer(known), reverse("api_analysis", args=[analysis.pk]))
         return Response(_answer(analysis))
 
 

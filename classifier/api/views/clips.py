@@ -22,7 +22,7 @@ from classifier.api.serializers.clips import (
     UploadForm,
     UploadQuery,
 )
-from classifier.api.views.base import ApiView, accepted
+from classifier.api.views.base import ApiView, located
 from classifier.models import Analysis, Clip
 from classifier.services import uploads
 
@@ -84,8 +84,8 @@ class ClipsView(ApiView):
             again=again,
             checkpoint=form.get("checkpoint", ""),
         )
-        response = accepted(
-            dict(UploadAnswer(answer).data),
+        response = located(
+            UploadAnswer(answer),
             reverse("api_analysis", args=[answer.analysis.pk]),
             status.HTTP_200_OK if answer.duplicate else status.HTTP_202_ACCEPTED,
         )
@@ -132,9 +132,7 @@ class ClipAnalysesView(ApiView):
         asked = validated(Asked, request.data).get("checkpoint", "")
         analysis = uploads.analyse_again(clip, checkpoint=asked)
         answer = uploads.Accepted(analysis, duplicate=False, replayed=False)
-        return accepted(
-            dict(UploadAnswer(answer).data), reverse("api_analysis", args=[analysis.pk])
-        )
+        return located(UploadAnswer(answer), reverse("api_analysis", args=[analysis.pk]))
 
 
 def _idempotency_key(request: Request) -> str:

@@ -13,7 +13,7 @@ from classifier.api.schema import header, operation
 from classifier.api.serializers.base import validated
 from classifier.api.serializers.inspections import InspectionDetail, NewInspection
 from classifier.api.views.analyses import one_analysis
-from classifier.api.views.base import ApiView, accepted
+from classifier.api.views.base import ApiView, located
 from classifier.models import Inspection, InspectionState
 from classifier.services import inspections
 
@@ -41,8 +41,8 @@ class AskView(ApiView):
         asked = validated(NewInspection, request.data)
         inspection = inspections.ask(analysis, inspections.Question(**asked))
         known = inspection.state == InspectionState.DONE
-        return accepted(
-            dict(InspectionDetail(inspection).data),
+        return located(
+            InspectionDetail(inspection),
             reverse("api_inspection", args=[inspection.pk]),
             status.HTTP_200_OK if known else status.HTTP_202_ACCEPTED,
         )
