@@ -75,6 +75,12 @@ INSPECTION = {
     "figures": {"original": 0.924, "kept": 0.961, "rest": 0.083},
     "files": {"kept.flac": f"/media/inspections/{UUID}/kept.flac"},
 }
+TIMINGS = {
+    "decoding_s": 0.0121,
+    "classifying_s": 0.0432,
+    "rendering_s": 0.0514,
+    "chunk_clips": 1,
+}
 EXAMPLES: dict[str, Any] = {
     **INSPECTION,
     **FEATURES,
@@ -82,6 +88,7 @@ EXAMPLES: dict[str, Any] = {
     **TOTALS,
     **FILE,
     **ROW,
+    **TIMINGS,
     "again": True,
     "analyses": [ROW],
     "analysis": UUID,
@@ -90,7 +97,6 @@ EXAMPLES: dict[str, Any] = {
     "audio_data": "UklGRiQAAABXQVZFZm10IBAAAAABAAEA",
     "channels": 1,
     "checkpoint_page": "/models/#esc50-folds1234",
-    "chunk_clips": 1,
     "cancelled_at": None,
     "cancelled_now": 12,
     "class": "chirping_birds",
@@ -100,9 +106,7 @@ EXAMPLES: dict[str, Any] = {
     "created_after": "2026-11-22T09:00:00Z",
     "created_before": "2026-11-23T09:00:00Z",
     "cursor": "cD0yMDI2LTExLTIyKzA5JTNBMTQlM0EwMy41MTIlMkIwMCUzQTAw",
-    "decoding_s": 0.0121,
     "detail": "There is nothing here.",
-    "rendering_s": 0.0514,
     "duplicate": False,
     "duration": 5.0,
     "error": {
@@ -124,7 +128,6 @@ EXAMPLES: dict[str, Any] = {
     "labels": [{"label": "chirping_birds", "count": 12}],
     "last_used_at": MOMENT,
     "limit": 50,
-    "classifying_s": 0.0432,
     "low": 0.0,
     "maps": {"layer4": MAP},
     "min_confidence": 0.8,
@@ -151,12 +154,7 @@ EXAMPLES: dict[str, Any] = {
     "start_s": 2.5,
     "logit": 6.31,
     "spectrogram": f"/media/analyses/{UUID}/spectrogram.png",
-    "timings": {
-        "decoding_s": 0.0121,
-        "classifying_s": 0.0432,
-        "rendering_s": 0.0514,
-        "chunk_clips": 1,
-    },
+    "timings": TIMINGS,
     "totals": TOTALS,
     "token": "4bd0e6a3c1…",
     "url": MAP["url"],
