@@ -3,7 +3,7 @@
 import json
 import time
 
-from ml import checkpoint
+from ml import checkpoint_info
 from ml.inference import Classifier
 from tests import fixtures
 
@@ -12,7 +12,7 @@ SIZES = (1, 2, 4, 8, 16, 32, 64)
 
 
 def main() -> None:
-    classifier = Classifier.load(checkpoint.default_path())
+    classifier = Classifier.load(checkpoint_info.default_path())
     rate = classifier.info.features.sample_rate
     waveforms = [fixtures.noise(5.0, rate, seed=seed) for seed in range(WINDOWS)]
     rates = {}

@@ -48,7 +48,7 @@ class Parts:
     rest: Array
 
 
-class Study:
+class Experiment:
     """Clips, the network's own answers to them, and how it answers to parts of them."""
 
     def __init__(self, classifier: Classifier, examples: Sequence[Example]) -> None:
@@ -130,17 +130,19 @@ def blocks(clips: int, size: tuple[int, int]) -> Tensor:
     return F.interpolate(random, size, mode="nearest")[:, 0]
 
 
-def curves(study: Study, maps: Tensor) -> list[Parts]:
-    return [study.parts(top_cells(maps, share, study.size)) for share in SHARES]
+def curves(experiment: Experiment, maps: Tensor) -> list[Parts]:
+    return [experiment.parts(top_cells(maps, share, experiment.size)) for share in SHARES]
 
 
-def figures(study: Study, found: list[Parts], controls: dict[str, Parts]) -> dict[str, Any]:
+def figures(
+    experiment: Experiment, found: list[Parts], controls: dict[str, Parts]
+) -> dict[str, Any]:
     """Means over clips; and how often a clip's 20 % did more than each control's."""
     groups = {
-        "all": np.ones(len(study.before), bool),
-        "chosen with": np.arange(len(study.before)) < CHOSEN_WITH,
-        "others": np.arange(len(study.before)) >= CHOSEN_WITH,
-        "without silence": study.sounding,
+        "all": np.ones(len(experiment.before), bool),
+        "chosen with": np.arange(len(experiment.before)) < CHOSEN_WITH,
+        "others": np.arange(len(experiment.before)) >= CHOSEN_WITH,
+        "without silence": experiment.sounding,
     }
     at = found[BAR]
     return {
@@ -161,24 +163,28 @@ def share(won: NDArray[np.bool_], rows: NDArray[np.bool_]) -> float | None:
     return round(float(won[rows].mean()), 3) if rows.any() else None
 
 
-def in_own_half(study: Study, methods: dict[str, Method]) -> dict[str, float]:
+def in_own_half(experiment: Experiment, methods: dict[str, Method]) -> dict[str, float]:
     """Halves of two clips of different classes, one after the other: how much of each class'
     attribution lies in the half that is its own. Half of it would be chance."""
     draw = np.random.default_rng(SEED)
-    sure = np.flatnonzero(study.right & (study.before > SURE))
+    sure = np.flatnonzero(experiment.right & (experiment.before > SURE))
     drawn = (draw.choice(sure, 2, replace=False) for _ in range(100 * PAIRS))
-    pairs = [pair for pair in drawn if study.answers[pair[0]] != study.answers[pair[1]]][:PAIRS]
-    half = study.waveforms.shape[1] // 2
+    answers = experiment.answers
+    pairs = [pair for pair in drawn if answers[pair[0]] != answers[pair[1]]][:PAIRS]
+    half = experiment.waveforms.shape[1] // 2
     joined = torch.stack([
-        torch.cat([study.waveforms[a, :half], study.waveforms[b, :half]]) for a, b in pairs
+        torch.cat([experiment.waveforms[a, :half], experiment.waveforms[b, :half]])
+        for a, b in pairs
     ])  # fmt: skip
     own = {}
     for name, method in methods.items():
         shares = []
         for side in (0, 1):
-            asked = torch.from_numpy(study.answers[[pair[side] for pair in pairs]])
-            maps = resized(maps_of(study.classifier, method, joined, asked)[0], *study.size)
-            middle = study.size[1] // 2
+            asked = torch.from_numpy(experiment.answers[[pair[side] for pair in pairs]])
+            maps = resized(
+                maps_of(experiment.classifier, method, joined, asked)[0], *experiment.size
+            )
+            middle = experiment.size[1] // 2
             mine = maps[:, :, :middle] if side == 0 else maps[:, :, middle:]
             shares.append(mine.sum((1, 2)) / maps.sum((1, 2)))
         own[name] = round(float(torch.cat(shares).nanmean()), 3)
@@ -187,42 +193,46 @@ def in_own_half(study: Study, methods: dict[str, Method]) -> dict[str, float]:
 
 def measure(path: Path, examples: Sequence[Example], fold: int) -> dict[str, Any]:
     torch.set_num_threads(1)
-    study = Study(Classifier.load(path), examples)
-    asked = torch.from_numpy(study.answers)
-    random = curves(study, blocks(len(examples), study.size))
+    experiment = Experiment(Classifier.load(path), examples)
+    asked = torch.from_numpy(experiment.answers)
+    random = curves(experiment, blocks(len(examples), experiment.size))
     payload: dict[str, Any] = {
         "checkpoint": checkpoint.identity(path),
-        "folds seen": study.classifier.info.folds_seen,
+        "folds seen": experiment.classifier.info.folds_seen,
         "fold": fold,
         "clips": len(examples),
-        "clips without silence": int(study.sounding.sum()),
-        "before": round(float(study.before.mean()), 3),
-        "machine": machine(study.classifier.device),
+        "clips without silence": int(experiment.sounding.sum()),
+        "before": round(float(experiment.before.mean()), 3),
+        "machine": machine(experiment.classifier.device),
         "shares": SHARES,
-        "random blocks": figures(study, random, {}),
+        "random blocks": figures(experiment, random, {}),
         "methods": {},
     }
     for name, method in METHODS.items():
-        maps, milliseconds = maps_of(study.classifier, method, study.waveforms, asked)
-        found = curves(study, maps)
-        elsewhere = study.parts(moved(top_cells(maps, SHARES[BAR], study.size)))
+        maps, milliseconds = maps_of(experiment.classifier, method, experiment.waveforms, asked)
+        found = curves(experiment, maps)
+        elsewhere = experiment.parts(moved(top_cells(maps, SHARES[BAR], experiment.size)))
         controls = {"blocks": random[BAR], "moved": elsewhere}
-        payload["methods"][name] = figures(study, found, controls) | {
+        payload["methods"][name] = figures(experiment, found, controls) | {
             "milliseconds": round(milliseconds, 1),
             "moved": {k: round(float(getattr(elsewhere, k).mean()), 3) for k in ("kept", "rest")},
         }
         print(name, json.dumps(payload["methods"][name]), flush=True)
         if method is chosen:
-            played = study.parts(mask := audible(maps))
+            played = experiment.parts(mask := audible(maps))
             payload["played"] = {
                 "kept": round(float(played.kept.mean()), 3),
                 "rest": round(float(played.rest.mean()), 3),
                 "mean of the mask": round(float(mask.mean()), 3),
-                "kept keeps half": share(played.kept > study.before / 2, study.before > 0),
-                "rest loses half": share(played.rest < study.before / 2, study.before > 0),
+                "kept keeps half": share(
+                    played.kept > experiment.before / 2, experiment.before > 0
+                ),
+                "rest loses half": share(
+                    played.rest < experiment.before / 2, experiment.before > 0
+                ),
             }
             payload["grid"] = list(maps.shape[1:])
-    payload["in own half"] = in_own_half(study, METHODS)
+    payload["in own half"] = in_own_half(experiment, METHODS)
     return payload
 
 

@@ -46,8 +46,7 @@ def plain_loop(paths: list[Path]) -> float:
     django.setup()
 
     from ml.audio.decode import read
-    from tasks.analyse import CHUNK_CLIPS, load_classifier
-    from tasks.rendering import render
+    from tasks.analyse import CHUNK_CLIPS, load_classifier, render
 
     classifier = load_classifier("")
     rate = classifier.info.features.sample_rate

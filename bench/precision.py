@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from ml import checkpoint
+from ml import checkpoint_info
 from ml.audio.decode import read
 from ml.inference import Classifier
 from training.data.index import read_index
@@ -25,8 +25,8 @@ def main() -> None:
     folder = os.environ.get("ESC50_DIR")
     if not folder:
         sys.exit("Set ESC50_DIR to a folder with audio/ and meta/esc50.csv.")
-    reduced = Classifier.load(checkpoint.default_path())
-    exact = Classifier.load(checkpoint.default_path(), precision=torch.float32)
+    reduced = Classifier.load(checkpoint_info.default_path())
+    exact = Classifier.load(checkpoint_info.default_path(), precision=torch.float32)
     examples = read_index(Path(folder))
     differences, same = [], 0
     for first in range(0, len(examples), CLIPS_AT_ONCE):

@@ -24,7 +24,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ml.audio.decode import read
-from ml.features import FeatureConfig, LogMel
+from ml.checkpoint_info import FeatureConfig
+from ml.features import LogMel
 from training import loop
 from training.augment import augmented
 from training.config import Recipe, esc50_dir

@@ -6,9 +6,8 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from ml import checkpoint
 from ml.audio.decode import Sound, read
-from ml.checkpoint import CheckpointError
+from ml.checkpoint_info import CheckpointError, default_path
 from ml.errors import AudioError
 from ml.inference import Classifier, Prediction
 
@@ -26,7 +25,7 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--checkpoint",
         type=Path,
-        default=checkpoint.default_path(),
+        default=default_path(),
         help="default: CHECKPOINT, else the shipped one",
     )
     return parser.parse_args(argv)
@@ -39,24 +38,24 @@ def outcomes(files: list[str], classifier: Classifier) -> Iterator[tuple[str, Ou
     """Each file with what was heard, or why not, in the order given."""
     for first in range(0, len(files), CHUNK_FILES):
         chunk = files[first : first + CHUNK_FILES]
-        sounds: dict[str, Sound] = {}
-        failures: dict[str, AudioError] = {}
-        for file in chunk:
-            try:
-                sounds[file] = read(file, classifier.info.features.sample_rate)
-            except AudioError as error:
-                failures[file] = error
-            except OSError as error:
-                failures[file] = AudioError(
-                    "unreadable", f"The file cannot be opened: {error.strerror}.", "Check its name."
-                )
-        results = classifier.predict([sound.waveform for sound in sounds.values()])
-        heard = {
-            file: (sound, classifier.predictions(result.probabilities))
-            for (file, sound), result in zip(sounds.items(), results, strict=True)
-        }
-        for file in chunk:
-            yield file, heard[file] if file in heard else failures[file]
+        decoded = [_decode(file, classifier.info.features.sample_rate) for file in chunk]
+        waveforms = [sound.waveform for sound in decoded if isinstance(sound, Sound)]
+        results = iter(classifier.predict(waveforms))
+        for file, sound in zip(chunk, decoded, strict=True):
+            if isinstance(sound, Sound):
+                yield file, (sound, classifier.predictions(next(results).probabilities))
+            else:
+                yield file, sound
+
+
+def _decode(file: str, sample_rate: int) -> Sound | AudioError:
+    try:
+        return read(file, sample_rate)
+    except AudioError as error:
+        return error
+    except OSError as error:
+        detail = f"The file cannot be opened: {error.strerror}."
+        return AudioError("unreadable", detail, "Check its name.")
 
 
 def as_json(file: str, outcome: Outcome, identity: str) -> str:
@@ -69,9 +68,7 @@ def as_json(file: str, outcome: Outcome, identity: str) -> str:
             "file": file,
             "duration_s": round(sound.duration_s, 3),
             "sample_rate": sound.source_rate_hz,
-            "predictions": [
-                {"class": p.label, "confidence": round(p.confidence, 6)} for p in predictions
-            ],
+            "predictions": [one.to_json() for one in predictions],
             "checkpoint": identity,
         }
     )

@@ -1,45 +1,11 @@
 """Waveform → log-mel spectrogram, by the numbers a checkpoint carries."""
 
-import math
-from dataclasses import dataclass
-
 import torch
 from torch import Tensor, nn
 from torchaudio.functional import melscale_fbanks
 from torchaudio.transforms import Spectrogram
 
-# Power below this counts as silence: -100 dB. A fixed floor, and no `top_db`, so that
-# a clip's features never depend on the other clips of its chunk.
-POWER_FLOOR = 1e-10
-
-
-@dataclass(frozen=True, slots=True)
-class FeatureConfig:
-    """Everything that decides what the network is shown.
-
-    `mel_scale` is "slaney" or "htk". Slaney is the default because at 32 kHz / 1024 each of
-    its lowest bands holds about two FFT bins; with htk they hold a sliver of one.
-    """
-
-    sample_rate: int = 32_000
-    window_s: float = 5.0
-    n_fft: int = 1024
-    hop_samples: int = 512
-    mels: int = 128
-    f_min_hz: float = 20.0
-    f_max_hz: float = 16_000.0
-    mel_scale: str = "slaney"
-    mean_db: float = 0.0
-    deviation_db: float = 1.0
-
-    @property
-    def window_samples(self) -> int:
-        return round(self.window_s * self.sample_rate)
-
-    @property
-    def silence(self) -> float:
-        """What the network is shown where there is no sound."""
-        return (10.0 * math.log10(POWER_FLOOR) - self.mean_db) / self.deviation_db
+from ml.checkpoint_info import POWER_FLOOR, FeatureConfig
 
 
 class LogMel(nn.Module):

@@ -10,25 +10,17 @@ from typing import TypeVar
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
-from ml import checkpoint
-from ml.checkpoint import CheckpointInfo
-from ml.explain.activations import (
-    SHOWN_CLASSES,
-    Activations,
-    Channels,
-    all_finite,
-    channels_of,
-    explain,
-)
+from ml.checkpoint import load_model
+from ml.checkpoint_info import CheckpointInfo, identity, read_info
+from ml.explain.activations import SHOWN_CLASSES, channels_of, explain
+from ml.explain.results import Activations, Array, Channels, all_finite
 from ml.features import LogMel
 from ml.model import AudioCNN
 
 logger = logging.getLogger(__name__)
 
-Array = NDArray[np.float32]
 Row = TypeVar("Row", Array, Activations, Channels)
 
 # Windows in one forward pass. The CPU gains nothing from more; see bench/README.md.
@@ -80,6 +72,10 @@ class Result(ClipPrediction):
 class Prediction:
     label: str
     confidence: float
+
+    def to_json(self) -> dict[str, str | float]:
+        """As everybody is answered."""
+        return {"class": self.label, "confidence": round(self.confidence, 6)}
 
 
 def window_starts(samples: int, window: int, hop: int) -> list[int]:
@@ -189,11 +185,11 @@ class Classifier(BaseClassifier):
         precision: torch.dtype | None = None,
         on_recomputed: Callable[[int], object] = lambda windows: None,
     ) -> "Classifier":
-        """Raises ml.checkpoint.CheckpointError and NonFiniteError."""
+        """Raises ml.checkpoint_info.CheckpointError and NonFiniteError."""
         path = Path(path)
-        info = checkpoint.read_info(path)
-        model = checkpoint.load_model(path, info)
-        return cls(model, info, checkpoint.identity(path), device, precision, on_recomputed)
+        info = read_info(path)
+        model = load_model(path, info)
+        return cls(model, info, identity(path), device, precision, on_recomputed)
 
     def classify(
         self, waveforms: Sequence[Array], on_chunk: Callable[[], None] = lambda: None

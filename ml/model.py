@@ -9,18 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-STAGES = ("conv1", "layer1", "layer2", "layer3", "layer4")
-BLOCKS = {"layer1": 3, "layer2": 4, "layer3": 6, "layer4": 3}
-
-
-def map_names() -> tuple[str, ...]:
-    """All 37 map names, in the order the data flows."""
-    names = ["conv1"]
-    for layer, count in BLOCKS.items():
-        for block in range(count):
-            names += [f"{layer}.block{block}.conv", f"{layer}.block{block}.relu"]
-        names.append(layer)
-    return tuple(names)
+from ml.checkpoint_info import BLOCKS
 
 
 @dataclass(slots=True)

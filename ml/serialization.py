@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ml.explain.activations import Activations, Array, Channel, FeatureMap
+from ml.explain.results import Activations, Array, Channel, FeatureMap
 from ml.inference import Result
 
 # What `tasks/modal_app.py` is deployed as, and the class in it.

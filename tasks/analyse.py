@@ -1,5 +1,6 @@
 """What a worker does when it is woken: take the next chunk, listen, save."""
 
+import json
 import logging
 import time
 from dataclasses import dataclass, field
@@ -13,16 +14,19 @@ from classifier.checkpoints import inventory
 from classifier.models import Analysis, Step
 from classifier.monitoring import precision
 from classifier.services.results import ClipFacts, Outcome, save_failure, save_result
+from ml import map_archive
 from ml.audio.decode import Sound
-from ml.checkpoint import CheckpointError
+from ml.audio.encode import flac
+from ml.checkpoint_info import CheckpointError
 from ml.errors import AudioError
 from ml.inference import BaseClassifier, Classifier, Result
+from ml.render_metadata import RenderMetadata, WindowPrediction
+from ml.rendering import spectrogram
 from tasks.celery import app
 from tasks.crash_recovery import crash_recovery
 from tasks.decoding import decode
 from tasks.lease import heartbeat
 from tasks.remote import RemoteClassifier, RemoteError
-from tasks.rendering import render
 
 logger = logging.getLogger(__name__)
 
@@ -36,6 +40,8 @@ UNAVAILABLE = (
 )
 
 
+# What some current browser cannot play gets a FLAC to listen to.
+UNPLAYABLE = {"AIFF", "WMA", "AMR"}
 # The default, and one that people ask for beside it.
 MAX_LOADED = 2
 
@@ -193,7 +199,7 @@ class _Work:
 
     def _render_and_save(self, row: Analysis, sound: Sound, result: Result) -> None:
         started = time.monotonic()
-        rendered = render(self.classifier, sound, result)
+        contents, metadata = render(self.classifier, sound, result)
         rendering_s = _per_clip(started, 1)
         Analysis.objects.held(self.token).filter(pk=row.pk).update(step=Step.SAVING)
         facts = ClipFacts(
@@ -202,13 +208,11 @@ class _Work:
         outcome = Outcome(
             checkpoint=self.classifier.identity,
             predictions=[
-                {"class": p.label, "confidence": round(p.confidence, 6)}
-                for p in self.classifier.predictions(result.probabilities)
+                one.to_json() for one in self.classifier.predictions(result.probabilities)
             ],
-            render_metadata=rendered.render_metadata,
-            maps=rendered.maps,
+            render_metadata=metadata,
             timings={**self.timings, "rendering_s": rendering_s},
-            contents=rendered.contents,
+            contents=contents,
         )
         if not save_result(row, facts, outcome):
             logger.warning("%s was no longer ours; its result is dropped", row.pk)
@@ -218,6 +222,43 @@ class _Work:
 
     def _renew(self) -> None:
         Analysis.objects.renew(self.token)
+
+
+def render(
+    classifier: BaseClassifier, sound: Sound, result: Result
+) -> tuple[dict[str, bytes], RenderMetadata]:
+    """The files of one analysis by name, and what is on them."""
+    features, classes = classifier.info.features, classifier.info.classes
+    decibels = classifier.spectrogram(sound.waveform)
+    drawn = spectrogram.draw(decibels)
+    archive = map_archive.pack(result.activations, classes)
+    peaks = json.dumps(spectrogram.peaks(sound.waveform), separators=(",", ":"))
+    contents = {
+        storage.SPECTROGRAM: drawn.picture,
+        storage.STRIP: drawn.strip,
+        storage.MAPS: archive.data,
+        storage.PEAKS: peaks.encode(),
+    }
+    if sound.format in UNPLAYABLE:
+        contents[storage.PLAYABLE] = flac(sound.waveform, sound.sample_rate)
+    centres_hz = classifier.log_mel.band_centres_hz()
+    windows = zip(result.window_starts_s, result.window_probabilities, strict=True)
+    predictions = tuple(
+        WindowPrediction(round(start_s, 3), classes[row.argmax()], round(float(row.max()), 4))
+        for start_s, row in windows
+    )
+    return contents, RenderMetadata(
+        low_db=drawn.low_db,
+        high_db=drawn.high_db,
+        frames=decibels.shape[1],
+        shown_columns=drawn.columns,
+        ticks=spectrogram.frequency_ticks(centres_hz, features.f_max_hz),
+        band_centres_hz=tuple(map(round, centres_hz)),
+        window_s=features.window_s,
+        shown_window=result.shown_window,
+        window_predictions=predictions if len(predictions) > 1 else (),
+        index=archive.index,
+    )
 
 
 def _per_clip(started: float, clips: int) -> float:

@@ -5,9 +5,9 @@ import logging
 from classifier import storage
 from classifier.models import Inspection, InspectionKind
 from classifier.services import inspections
-from ml.checkpoint import CheckpointError
+from ml.checkpoint_info import CheckpointError
 from ml.errors import AudioError
-from ml.explain.activations import Array
+from ml.explain.results import Array
 from ml.inference import Classifier
 from tasks import inspection_kinds
 from tasks.analyse import NotInstalledError, load_local_classifier

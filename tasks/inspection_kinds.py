@@ -2,20 +2,20 @@
 
 import io
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 import torch
 
 from classifier import storage
-from ml.explain.activations import Array
+from ml import map_archive
+from ml.audio.encode import flac
 from ml.explain.masking import Masking, audible, equal_gains
+from ml.explain.results import Array
 from ml.features import LogMel
 from ml.inference import Classifier, window_starts
 from ml.rendering import png
-from tasks.map_archive import pack
-from tasks.rendering import flac
 
 # Every map's number of channels is a multiple of this.
 SHEET_COLUMNS = 16
@@ -85,23 +85,20 @@ def channels(classifier: Classifier, window: Window, name: str, answer: str) -> 
     """Every channel of a map: those of a stage in order of how much they spoke for `answer`."""
     asked = classifier.info.classes.index(answer)
     found = classifier.channels(window.samples, name, asked)
-    count, height, width = found.values.shape
-    order = (
-        range(count)
-        if found.contributions is None
-        else np.argsort(-found.contributions, kind="stable")
-    )
-    sheet = png.sheet([found.values[number] for number in order], SHEET_COLUMNS)
+    contributions, order = found.contributions, np.arange(len(found.values))
+    if contributions is not None:
+        order = np.argsort(-contributions, kind="stable")
+    sheet = png.sheet(list(found.values[order]), SHEET_COLUMNS)
     described = []
     for number, (low, high) in zip(order, sheet.ranges, strict=True):
         facts = {"number": int(number), "low": round(low, 5), "high": round(high, 5)}
-        if found.contributions is not None:
-            facts["contribution"] = round(float(found.contributions[number]), 5)
+        if contributions is not None:
+            facts["contribution"] = round(float(contributions[number]), 5)
         described.append(facts)
     figures = {
-        "shape": [count, height, width],
+        "shape": list(found.values.shape),
         "columns": SHEET_COLUMNS,
-        "ordered_by": "number" if found.contributions is None else "contribution",
+        "ordered_by": "number" if contributions is None else "contribution",
         "channels": described,
     }
     contents = {
@@ -117,16 +114,10 @@ def another_window(classifier: Classifier, window: Window, labels: Sequence[str]
     asked = [classifier.info.classes.index(label) for label in labels]
     probabilities = classifier.predict([window.samples])[0].probabilities
     activations = classifier.explain([window.samples], [asked])[0]
-    packed = pack(activations, classifier.info.classes)
+    archive = map_archive.pack(activations, classifier.info.classes)
     best = classifier.predictions(probabilities)[:BEST]
-    figures = {
-        "predictions": [
-            {"class": one.label, "confidence": round(one.confidence, 6)} for one in best
-        ],
-        "maps": packed.maps,
-        "activations": packed.facts,
-    }
-    return Found(figures, {storage.MAPS: packed.data})
+    figures = {"predictions": [one.to_json() for one in best], **asdict(archive.index)}
+    return Found(figures, {storage.MAPS: archive.data})
 
 
 def _npy(values: Array) -> bytes:

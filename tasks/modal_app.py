@@ -12,19 +12,19 @@ from typing import Any
 import modal
 import numpy as np
 
-from ml import checkpoint, legacy_response, serialization
+from ml import legacy_response, serialization
 from ml.audio.decode import Limits, read
+from ml.checkpoint_info import default_path
 from ml.errors import AudioError
 from ml.inference import Classifier
 from ml.modal_image import GPU, image
-from ml.rendering import png
+from ml.rendering import spectrogram
 
 SECONDS_AWAKE = 60
 MAX_CONTAINERS = 10
-OUTLINE_PARTS = 1000
 
 # At Modal this is the environment's word below, and the path is the same again.
-SHIPPED = checkpoint.default_path()
+SHIPPED = default_path()
 THERE = f"/root/ml/weights/{SHIPPED.name}"
 
 app = modal.App(serialization.APP)
@@ -49,7 +49,7 @@ class InferenceService:
 
     @modal.enter()
     def load(self) -> None:
-        self.classifier = Classifier.load(checkpoint.default_path())
+        self.classifier = Classifier.load(default_path())
 
     @modal.method()
     def predict(self, identity: str, waveforms: list[bytes]) -> list[serialization.Plain]:
@@ -86,14 +86,11 @@ class InferenceService:
             sound = read(path, self.classifier.info.features.sample_rate, Limits())
         result = self.classifier.classify([sound.waveform])[0]
         decibels = self.classifier.spectrogram(sound.waveform)
-        floor = decibels.max() - png.PICTURE_RANGE_DB
+        floor = decibels.max() - spectrogram.PICTURE_RANGE_DB
         return legacy_response.answer(
-            [
-                {"class": prediction.label, "confidence": round(prediction.confidence, 6)}
-                for prediction in self.classifier.predictions(result.probabilities)
-            ],
+            [one.to_json() for one in self.classifier.predictions(result.probabilities)],
             {name: one.mean for name, one in result.activations.maps.items()},
             np.maximum(decibels, floor),
-            png.peaks(sound.waveform, OUTLINE_PARTS),
+            spectrogram.peaks(sound.waveform),
             round(sound.duration_s, 3),
         )

@@ -9,8 +9,10 @@ from typing import Any
 
 import torch
 
-from ml import checkpoint, serialization
-from ml.inference import Array, BaseClassifier, Result
+from ml import serialization
+from ml.checkpoint_info import identity, read_info
+from ml.explain.results import Array
+from ml.inference import BaseClassifier, Result
 
 # Samples in one call: 16 clips of five seconds at 32 kHz, 10 MB.
 CALL_SAMPLES = 16 * 5 * 32_000
@@ -32,7 +34,7 @@ class RemoteClassifier(BaseClassifier):
         # Only here: it takes half a second, and workers that listen themselves go without.
         import modal
 
-        super().__init__(checkpoint.read_info(path), checkpoint.identity(path), torch.device("cpu"))
+        super().__init__(read_info(path), identity(path), torch.device("cpu"))
         deployed = modal.Cls.from_name(serialization.APP, serialization.CLASS)
         deployed.hydrate()
         self._predict = deployed().predict

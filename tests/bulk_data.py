@@ -19,19 +19,23 @@ from classifier.models import (
     Lane,
     State,
 )
+from ml.render_metadata import ActivationsInfo, ArchiveIndex, PooledInfo, RenderMetadata
 
 CHUNK_ROWS = 5_000
 LABELS = ("dog", "rain", "crickets", "church_bells", "siren", "wind", "clock_tick", "sea_waves")
 PREDICTIONS = [{"class": f"class {n}", "confidence": 1 / 50} for n in range(50)]
-SCOPE = {
-    "ticks": [],
-    "window_count": 1,
-    "shown_from_s": 0.0,
-    "window_s": 5.0,
-    "frames": 313,
-    "shown_columns": 313,
-    "mels": 128,
-}
+METADATA = RenderMetadata(
+    low_db=-80.0,
+    high_db=0.0,
+    frames=313,
+    shown_columns=313,
+    ticks=(),
+    band_centres_hz=tuple(range(128)),
+    window_s=5.0,
+    shown_window=0,
+    window_predictions=(),
+    index=ArchiveIndex((), ActivationsInfo((), {}, PooledInfo((16, 32), 0.0, 1.0))),
+)
 EVERY = timedelta(seconds=90)
 ANALYSES = "/admin/classifier/analysis/"
 INSPECTIONS = "/admin/classifier/inspection/"
@@ -89,7 +93,7 @@ def _analysis(
         error_code="damaged" if state == State.FAILED else "",
         error_detail="The file stops after 0.4 s." if state == State.FAILED else "",
         predictions=PREDICTIONS if heard else [],
-        render_metadata=SCOPE if heard else {},
+        render_metadata=METADATA.to_json() if heard else {},
         checkpoint=checkpoint,
     )
 

@@ -5,10 +5,8 @@ import struct
 from pathlib import Path
 from typing import Any
 
-WEIGHTS = Path(__file__).parent.parent / "ml" / "weights"
-# The default, and the one that was tested on a fold it had not heard.
-SHIPPED = WEIGHTS / "esc50-folds1234.safetensors"
-TESTED = WEIGHTS / "esc50-folds123.safetensors"
+from ml.checkpoint_info import HEADER_KEY, SHIPPED, TESTED
+
 ONE_NUMBER = {"dtype": "F32", "shape": [1], "data_offsets": [0, 4]}
 
 
@@ -36,12 +34,12 @@ def _parts(checkpoint: Path) -> tuple[dict[str, Any], dict[str, Any], bytes]:
     data = checkpoint.read_bytes()
     (length,) = struct.unpack("<Q", data[:8])
     header = json.loads(data[8 : 8 + length])
-    metadata = json.loads(header.pop("__metadata__")["sonoscope"])
+    metadata = json.loads(header.pop("__metadata__")[HEADER_KEY])
     return metadata, header, data[8 + length :]
 
 
 def _write(path: Path, metadata: dict[str, Any], tensors: dict[str, Any], weights: bytes) -> Path:
-    payload = {"__metadata__": {"sonoscope": json.dumps(metadata)}, **tensors}
+    payload = {"__metadata__": {HEADER_KEY: json.dumps(metadata)}, **tensors}
     text = json.dumps(payload).encode()
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(struct.pack("<Q", len(text)) + text + weights)

@@ -1,4 +1,4 @@
-"""The cast of sounds every test draws on: synthesised, deterministic, never downloaded.
+"""Sounds for tests: synthesised, deterministic, never downloaded.
 
 Samples are float32 in [-1, 1], shaped (samples,) for mono and (samples, channels) otherwise.
 """

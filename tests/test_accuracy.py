@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from ml import checkpoint
+from ml import checkpoint_info
 from tests.server import ROOT
 from training.config import esc50_dir
 from training.data.index import read_index
@@ -16,11 +16,11 @@ def test_the_card_tells_the_truth() -> None:
     folder = esc50_dir()
     if folder is None:
         pytest.skip("ESC-50 is not here: set ESC50_DIR to a folder with meta/esc50.csv")
-    info = checkpoint.read_info(checkpoint.TESTED)
+    info = checkpoint_info.read_info(checkpoint_info.TESTED)
     assert 4 not in info.folds_seen
     labels = {str(e.path): e.label for e in read_index(folder) if e.fold == 4}
     done = subprocess.run(
-        [sys.executable, "-m", "ml", "--json", "--checkpoint", str(checkpoint.TESTED), *labels],
+        [sys.executable, "-m", "ml", "--json", "--checkpoint", checkpoint_info.TESTED, *labels],
         cwd=ROOT, check=True, capture_output=True, text=True,
     )  # fmt: skip
     answers = [json.loads(line) for line in done.stdout.splitlines()]
@@ -28,5 +28,5 @@ def test_the_card_tells_the_truth() -> None:
     right = sum(a["predictions"][0]["class"] == labels[a["file"]] for a in answers)
     # Another processor rounds differently: a clip or two may tip.
     assert right / 400 == pytest.approx(info.accuracy["fold 4"], abs=0.0051)
-    card = (checkpoint.TESTED.parent / "README.md").read_text()
+    card = (checkpoint_info.TESTED.parent / "README.md").read_text()
     assert f"{info.accuracy['fold 4'] * 100:.2f} %" in card

@@ -204,7 +204,7 @@ def signed_in(browser: Browser, person: Person) -> Page:
 
 
 def sent_files(page: Page) -> int:
-    found = re.match(r"(\d+) of", page.locator("[data-told]").inner_text())
+    found = re.match(r"(\d+) of", page.locator("[data-status]").inner_text())
     return int(found[1]) if found else 0
 
 

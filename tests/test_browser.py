@@ -1,14 +1,12 @@
 """The main job, done by a person in a real browser, under the strict policy of the pages."""
 
-import json
-import os
-import subprocess
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, expect
+from playwright.sync_api import Browser, BrowserContext, Page, Route, expect
 
 from tests import fixtures
 from tests.server import PASSWORD, Person, Server, wait_for
@@ -41,6 +39,8 @@ def sign_up(page: Page, server: Server, name: str) -> None:
     page.get_by_label("Password", exact=False).first.fill(PASSWORD)
     page.get_by_label("Password confirmation").fill(PASSWORD)
     page.get_by_role("button", name="Make account").click()
+    expect(page.get_by_role("button", name="Sign out")).to_be_visible()
+    page.wait_for_load_state("load")  # the page's scripts have run
 
 
 def test_two_files_are_heard_live_and_one_is_played(
@@ -111,6 +111,20 @@ def test_signing_out_elsewhere_leads_to_the_sign_in_page(
     server.start("worker")
 
 
+def test_a_file_chosen_before_the_script_has_loaded_is_sent(
+    server: Server, context: BrowserContext, sounds: list[Path]
+) -> None:
+    page = context.new_page()
+    sign_up(page, server, "lena")
+    held: list[Route] = []
+    page.route(re.compile(r"/js/app"), lambda route: held.append(route))
+    page.reload(wait_until="commit")
+    page.set_input_files("#file", sounds[:1])
+    expect(page.locator(".row")).to_have_count(0)
+    held[0].continue_()
+    expect(page.locator(".row")).to_have_count(1)
+
+
 def test_refusals_and_failures_are_said_beside_the_file(
     server: Server, context: BrowserContext, tmp_path: Path
 ) -> None:
@@ -169,8 +183,6 @@ def test_a_folder_dropped_among_files_is_shown_the_way_to_a_batch(
 ) -> None:
     page = context.new_page()
     sign_up(page, server, "ida")
-    expect(page.locator("form.drop")).to_be_visible()
-    page.wait_for_load_state("load")  # the script that handles the drop has run
     page.locator("form.drop").evaluate(
         """(form) => { const data = new DataTransfer();
         data.items.add(new File(["PK"], "night.zip"));
@@ -210,27 +222,32 @@ def test_what_the_default_is_worth_is_seen_and_its_name_copied(
     assert watch.faults == []
 
 
-def test_the_api_s_page_is_read_without_script_and_its_command_sends_a_sound(
-    server: Server, browser: Browser, anna: Person, sounds: list[Path]
+def test_an_operation_is_tried_out_on_the_reference_page(
+    server: Server, context: BrowserContext, anna: Person
 ) -> None:
-    context = browser.new_context(java_script_enabled=False)
     page = context.new_page()
     watch = Watch(page, urlsplit(server.url).netloc)
+    page.add_init_script(
+        "new PerformanceObserver((list) => list.getEntries().forEach((entry) => {"
+        " if (!entry.hadRecentInput) window.shifted = (window.shifted ?? 0) + entry.value }))"
+        ".observe({ type: 'layout-shift', buffered: true })"
+    )
     page.goto(f"{server.url}/api/docs/")
-    page.get_by_role("link", name="Upload a sound and have it analysed").first.click()
-    upload = page.get_by_role("article", name="Upload a sound and have it analysed")
-    expect(upload).to_be_in_viewport()
-    command = upload.locator("pre", has_text="curl").inner_text()
-    sounds[0].rename(sounds[0].with_name("dawn.wav"))
-    sent = subprocess.run(
-        ["bash", "-c", command], cwd=sounds[0].parent, env=os.environ | {"TOKEN": anna.token},
-        capture_output=True, check=True,
-    )  # fmt: skip
-    assert set(json.loads(sent.stdout)) == {"clip", "analysis", "duplicate"}
-    upload.get_by_role("link", name="UploadAnswer").first.click()
-    expect(page.get_by_role("article", name="UploadAnswer")).to_be_in_viewport()
+    expect(page.get_by_role("button", name="Authorize")).to_be_visible()
+    assert page.evaluate("window.shifted ?? 0") <= 0.05
+    page.get_by_role("button", name="Authorize").click()
+    scheme = page.locator(".dialog-ux form", has_text="token (apiKey)")
+    scheme.get_by_role("textbox").fill(f"Token {anna.token}")
+    scheme.get_by_role("button", name="Apply credentials").click()
+    scheme.get_by_role("button", name="Close").click()
+    page.locator("#operations-clips-list_clips .opblock-summary-control").click()
+    operation = page.locator("#operations-clips-list_clips")
+    operation.get_by_role("button", name="Try it out").click()
+    operation.get_by_role("button", name="Execute").click()
+    live = operation.locator(".live-responses-table .response")
+    expect(live.locator(".response-col_status")).to_contain_text("200")
+    expect(live).to_contain_text('"results"')
     assert watch.faults == []
-    context.close()
 
 
 def test_a_token_is_made_and_revoked_on_the_account_page(

@@ -7,7 +7,7 @@ import pytest
 import requests
 from playwright.sync_api import Browser, expect
 
-from ml import checkpoint
+from ml import checkpoint_info
 from tests import fixtures
 from tests.checkpoints import described, usable
 from tests.server import Person, Server
@@ -15,7 +15,7 @@ from tests.test_browser import sign_up
 
 # The same weights, made more modest by this temperature: an answer says whose it is.
 MODEST = 6.0
-OWN = checkpoint.read_info(checkpoint.SHIPPED).temperature
+OWN = checkpoint_info.read_info(checkpoint_info.SHIPPED).temperature
 SOUNDS = [fixtures.encode(fixtures.chirp(300 + 400 * n, 6000, 2.0)) for n in range(5)]
 
 

@@ -12,7 +12,7 @@ import soundfile
 import torch
 from PIL import Image
 
-from ml import checkpoint
+from ml import checkpoint_info
 from ml.audio.decode import read
 from ml.explain.masking import Masking, audible
 from ml.inference import Classifier
@@ -38,7 +38,7 @@ def heard(anna: Person) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def classifier() -> Classifier:
-    return Classifier.load(checkpoint.default_path())
+    return Classifier.load(checkpoint_info.default_path())
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from ml import checkpoint
+from ml import checkpoint_info
 from ml.inference import Classifier
 from tasks.modal_app import InferenceService
 from tests import fixtures
@@ -93,7 +93,7 @@ def test_the_image_is_python_3_11_with_pinned_requirements(
 
 
 def test_the_shipped_weights_go_along_under_their_own_name(inference: ModalCloud) -> None:
-    place = f"/root/ml/weights/{checkpoint.SHIPPED.name}"
+    place = f"/root/ml/weights/{checkpoint_info.SHIPPED.name}"
     assert place in files_sent(inference)
     assert f"ENV CHECKPOINT={place}" in build_steps(inference)
 
@@ -154,8 +154,9 @@ def classified_with_modals_own_client(
 ) -> "subprocess.CompletedProcess[str]":
     """As a worker does it, in a process that knows this cloud only: its probabilities, as JSON."""
     script = (
-        "import json; from ml import checkpoint; from tasks.remote import RemoteClassifier; "
-        "from tests import fixtures; there = RemoteClassifier(checkpoint.SHIPPED); "
+        "import json; from ml import checkpoint_info; "
+        "from tasks.remote import RemoteClassifier; from tests import fixtures; "
+        "there = RemoteClassifier(checkpoint_info.SHIPPED); "
         f"result, = there.classify([fixtures.noise({seconds})]); "
         "print(json.dumps(result.probabilities.tolist()))"
     )
@@ -170,7 +171,7 @@ def test_modals_own_client_carries_a_clip_there_and_its_result_back() -> None:
     with ModalCloud(ears.predict.local) as cloud:
         done = classified_with_modals_own_client(cloud, 6.0)
     assert done.returncode == 0, done.stderr
-    here = Classifier.load(checkpoint.SHIPPED).classify([fixtures.noise(6.0)])[0]
+    here = Classifier.load(checkpoint_info.SHIPPED).classify([fixtures.noise(6.0)])[0]
     assert json.loads(done.stdout) == pytest.approx(here.probabilities.tolist(), abs=2e-3)
     (found,) = cloud.requests("FunctionGet")
     assert (found.app_name, found.object_tag) == ("sonoscope-inference", "InferenceService.*")
@@ -190,8 +191,8 @@ def test_a_refusal_comes_through_modals_own_client_as_one_sentence() -> None:
 def test_without_an_account_a_worker_takes_no_clips() -> None:
     """It is told when it starts, before any clip is claimed."""
     script = (
-        "from ml import checkpoint; from tasks.remote import RemoteClassifier; "
-        "RemoteClassifier(checkpoint.SHIPPED)"
+        "from ml import checkpoint_info; from tasks.remote import RemoteClassifier; "
+        "RemoteClassifier(checkpoint_info.SHIPPED)"
     )
     env = {name: value for name, value in os.environ.items() if not name.startswith("MODAL_")}
     done = subprocess.run(

@@ -15,10 +15,10 @@ import pytest
 import requests
 from PIL import Image
 
-from ml import checkpoint
+from ml import checkpoint_info
 from ml.audio.decode import read
+from ml.checkpoint_info import map_names
 from ml.inference import Classifier
-from ml.model import map_names
 from ml.rendering import png
 from tasks.modal_app import InferenceService
 from tests import fixtures
@@ -61,7 +61,7 @@ def test_a_clip_heard_at_modal_has_the_result_it_would_have_here(
     sent = [emil.submit("long.flac", LONG), emil.submit("short.wav", SHORT)]
     (tmp_path / "long.flac").write_bytes(LONG)
     (tmp_path / "short.wav").write_bytes(SHORT)
-    classifier = Classifier.load(checkpoint.default_path())
+    classifier = Classifier.load(checkpoint_info.default_path())
     for location, name in zip(sent, ("long.flac", "short.wav"), strict=True):
         heard = emil.wait(location)
         assert heard["state"] == "done", heard["error"]

@@ -14,10 +14,10 @@ import pytest
 import requests
 from PIL import Image
 
-from ml import checkpoint
+from ml import checkpoint_info
 from ml.audio.decode import read
+from ml.checkpoint_info import map_names
 from ml.inference import Classifier
-from ml.model import map_names
 from ml.rendering import png
 from tests import fixtures
 from tests.server import ROOT, Person, Server
@@ -62,7 +62,7 @@ def test_its_pictures_are_the_models_own_arrays(
 ) -> None:
     path = tmp_path / "chirp.flac"
     path.write_bytes(sound)
-    classifier = Classifier.load(checkpoint.default_path())
+    classifier = Classifier.load(checkpoint_info.default_path())
     waveform = read(path, classifier.info.features.sample_rate).waveform
     result = classifier.classify([waveform])[0]
 
@@ -288,7 +288,7 @@ def test_a_client_of_the_original_gets_its_exact_answer(
 
     path = tmp_path / "chirp.wav"
     path.write_bytes(data)
-    classifier = Classifier.load(checkpoint.default_path())
+    classifier = Classifier.load(checkpoint_info.default_path())
     waveform = read(path, classifier.info.features.sample_rate).waveform
     result = classifier.classify([waveform])[0]
     assert tuple(body["visualization"]) == map_names()

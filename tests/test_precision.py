@@ -9,7 +9,7 @@ import requests
 import torch
 
 from ml.audio.decode import read
-from ml.checkpoint import SHIPPED
+from ml.checkpoint_info import SHIPPED
 from ml.inference import Classifier, pick_precision
 from tests import fixtures
 from tests.server import Server

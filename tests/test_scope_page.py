@@ -12,7 +12,8 @@ import soundfile
 import torch
 from playwright.sync_api import Browser, Page, Response, expect
 
-from ml.features import FeatureConfig, LogMel
+from ml.checkpoint_info import FeatureConfig
+from ml.features import LogMel
 from tests import fixtures
 from tests.server import PASSWORD, Person, Server, wait_for
 from tests.test_browser import Watch

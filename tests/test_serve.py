@@ -3,6 +3,7 @@
 import os
 import re
 import signal
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -110,6 +111,26 @@ def test_a_wrong_setting_stops_the_start_with_a_sentence(
     assert done.returncode == 1
     assert said in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_data_of_another_version_is_refused_and_left_as_it_is(env: dict[str, str]) -> None:
+    data = Path(env["SONOSCOPE_DATA"])
+    data.mkdir()
+    with sqlite3.connect(data / "sonoscope.sqlite3") as database:
+        database.execute("CREATE TABLE django_migrations (id, app, name, applied)")
+        database.execute(
+            "INSERT INTO django_migrations VALUES (1, 'classifier', '0004_studies', '2026-11-22')"
+        )
+    done = subprocess.run(
+        [sys.executable, "-m", "webapp.serve"], cwd=ROOT, env=env, capture_output=True, text=True
+    )
+    assert done.returncode == 1
+    assert f"The data in {data} was written by another version of Sonoscope" in done.stderr
+    assert "move that folder away" in done.stderr
+    assert "Traceback" not in done.stderr
+    with sqlite3.connect(data / "sonoscope.sqlite3") as database:
+        tables = database.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()
+    assert tables == [("django_migrations",)]
 
 
 def test_what_is_kept_is_for_its_owner_only(

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from django.conf import settings
 
-from ml import checkpoint
+from ml import checkpoint_info
 from tests.server import ROOT
 
 KEY = "long, and of many kinds: " + "0123456789abcdef" * 2
@@ -24,7 +24,7 @@ def manage(folder: Path, *words: str, **environment: str) -> subprocess.Complete
 
 
 def test_the_web_and_the_worker_mean_the_same_checkpoint() -> None:
-    assert checkpoint.default_path() == settings.CHECKPOINT
+    assert checkpoint_info.default_path() == settings.CHECKPOINT
 
 
 def test_djangos_own_check_for_the_internet_is_silent(tmp_path: Path) -> None:

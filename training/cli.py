@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ml.features import FeatureConfig
+from ml.checkpoint_info import FeatureConfig
 from training.config import RECIPES, SMOKE, Recipe, SettingError, changed, esc50_dir
 from training.data.index import DataError, Example, fingerprint, fold_numbers, is_esc50, read_index
 

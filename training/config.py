@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ml.features import FeatureConfig
+from ml.checkpoint_info import FeatureConfig
 
 
 class SettingError(ValueError):

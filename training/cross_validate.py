@@ -6,7 +6,7 @@ import statistics
 from collections.abc import Callable
 from pathlib import Path
 
-from ml import checkpoint
+from ml import checkpoint_info
 from training.cli import Plan
 from training.data.index import fold_numbers
 
@@ -30,7 +30,7 @@ def every_fold(asked: Plan, train: Callable[[Plan], Path]) -> Path:
     accuracy: dict[int, float] = {}
     for one in plans(asked):
         print(f"fold {one.test_fold} is tested, {', '.join(map(str, one.folds))} are learned from")
-        info = checkpoint.read_info(train(one))
+        info = checkpoint_info.read_info(train(one))
         if one.test_fold is not None:
             accuracy[one.test_fold] = info.accuracy[f"fold {one.test_fold}"]
     shares = list(accuracy.values())

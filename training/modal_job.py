@@ -78,7 +78,7 @@ def prepare() -> None:
 )
 def train(run: str, argv: list[str]) -> dict[str, Any]:
     """One run. Returns its name and the accuracies that its checkpoint carries."""
-    from ml import checkpoint
+    from ml import checkpoint_info
     from training import train as training
 
     try:
@@ -86,7 +86,7 @@ def train(run: str, argv: list[str]) -> dict[str, Any]:
             training.main(argv)
     except SystemExit as refused:
         raise RuntimeError(f"Training refused: {refused}") from refused
-    info = checkpoint.read_info(RUNS / run / "checkpoint.safetensors")
+    info = checkpoint_info.read_info(RUNS / run / "checkpoint.safetensors")
     return {"run": run, "accuracy": dict(info.accuracy)}
 
 

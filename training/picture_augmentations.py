@@ -14,7 +14,8 @@ from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
 from ml.audio.decode import read
-from ml.features import FeatureConfig, LogMel
+from ml.checkpoint_info import FeatureConfig
+from ml.features import LogMel
 from ml.rendering.png import PALETTE, to_index
 from training import augment
 from training.config import HERE, Recipe

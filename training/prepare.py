@@ -16,8 +16,8 @@ from pathlib import Path
 from tqdm import tqdm
 
 from ml.audio.decode import read
+from ml.checkpoint_info import FeatureConfig
 from ml.errors import AudioError
-from ml.features import FeatureConfig
 from training.config import PREPARED
 from training.data import download
 from training.data.folds import shared_sources

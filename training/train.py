@@ -15,8 +15,9 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
-from ml import checkpoint
-from ml.features import FeatureConfig, LogMel
+from ml import checkpoint, checkpoint_info
+from ml.checkpoint_info import FeatureConfig
+from ml.features import LogMel
 from ml.inference import Classifier
 from training import cross_validate, loop, smoke
 from training.augment import augmented
@@ -170,7 +171,7 @@ def _save(run: Run, work: Work, path: Path) -> None:
     seen = [*plan.folds]
     if plan.keep == "best" and plan.validation_fold is not None:
         seen.append(plan.validation_fold)
-    info = checkpoint.CheckpointInfo(
+    info = checkpoint_info.CheckpointInfo(
         classes=work.classes,
         features=work.log_mel.config,
         folds_seen=tuple(sorted(seen)),
@@ -211,7 +212,7 @@ def _finish(run: Run, work: Work, curves: Curves) -> dict[str, float]:
     plan, path = work.plan, work.plan.checkpoint
     if plan.keep == "best":
         best = plan.out / "best.safetensors"
-        checkpoint.save(path, load_file(best), checkpoint.read_info(best))
+        checkpoint.save(path, load_file(best), checkpoint_info.read_info(best))
     else:
         _save(run, work, path)
     figures = {}

@@ -13,10 +13,16 @@ from django.conf import settings
 from django.contrib.auth import get_user_model
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management import call_command
+from django.db import connection
+from django.db.migrations.loader import MigrationLoader
 
 
 def prepare() -> None:
-    """Database, static files, folders, and the first admin, whose password is told at once."""
+    """Database, static files, folders, and the first admin, whose password is printed at once.
+
+    Raises ImproperlyConfigured for data of another version.
+    """
+    check_data_version()
     call_command("migrate", verbosity=0)
     call_command("collectstatic", verbosity=0, interactive=False)
     # Empty, but where whoever keeps the installation looks for it.
@@ -30,6 +36,18 @@ def prepare() -> None:
         "as ADMIN_PASSWORD says" if settings.ADMIN_PASSWORD else f"{password}  (shown this once)"
     )
     print(f"First admin: {settings.ADMIN_USER}\nPassword:    {shown}", flush=True)
+
+
+def check_data_version() -> None:
+    """Refuse a database that has migrations which this version does not know."""
+    migrations = MigrationLoader(connection)
+    unknown = set(migrations.applied_migrations) - set(migrations.disk_migrations)
+    if any(app == "classifier" for app, _ in unknown):
+        raise ImproperlyConfigured(
+            f"The data in {settings.DATA} was written by another version of Sonoscope and cannot "
+            "be used by this one: move that folder away, or set SONOSCOPE_DATA (and DATABASE_URL, "
+            "where it is set) to a new place, and start again."
+        )
 
 
 def main() -> int:

@@ -25,6 +25,7 @@ import redis
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 
+from ml.checkpoint_info import CheckpointError, read_info
 from webapp import processes
 from webapp.prepare import prepare
 
@@ -54,9 +55,8 @@ def run() -> None:
     run_folder.mkdir(parents=True, exist_ok=True)
     lock = take_lock(run_folder / "lock")
     check_port(settings.HOST, settings.PORT)
-    checkpoint = start_checkpoint_check()
+    check_checkpoint(Path(settings.CHECKPOINT))
     prepare()
-    finish_checkpoint_check(checkpoint)
     log_folder = Path(settings.DATA) / "log"
     configuration = run_folder / "supervisord.conf"
     configuration.write_text(supervisor_configuration(run_folder, log_folder))
@@ -122,19 +122,11 @@ def check_port(host: str, port: int) -> None:
             ) from error
 
 
-def start_checkpoint_check() -> subprocess.Popen[str]:
-    """Beside the other preparations, and in a process of its own: it loads torch."""
-    return subprocess.Popen(
-        [sys.executable, "-m", "ml.checkpoint"],
-        cwd=settings.BASE_DIR, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
-    )  # fmt: skip
-
-
-def finish_checkpoint_check(check: subprocess.Popen[str]) -> None:
-    _, said = check.communicate()
-    if check.returncode:
-        reason = said.strip().splitlines()[-1] if said.strip() else "unknown"
-        raise Refused(f"The checkpoint cannot be used: {reason}")
+def check_checkpoint(path: Path) -> None:
+    try:
+        read_info(path)
+    except (CheckpointError, OSError) as error:
+        raise Refused(f"The checkpoint cannot be used: {error}") from error
 
 
 def stop_leftover_broker(path: Path) -> None:

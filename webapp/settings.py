@@ -8,6 +8,7 @@ import dj_database_url
 from csp.constants import NONCE, NONE, SELF
 from dotenv import load_dotenv
 
+from ml import checkpoint_info
 from webapp import env
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -151,6 +152,7 @@ INSTALLED_APPS = [
     "csp",
     "rest_framework",
     "drf_spectacular",
+    "drf_spectacular_sidecar",
     "knox",
     "axes.apps.AppConfig",
     "classifier",
@@ -252,12 +254,12 @@ LEASE_S = env.whole(
 SWEEP_EVERY_S = env.whole("SWEEP_EVERY_S", 5, meaning="Seconds between two passes of the sweep.")
 SWEEP_MARK = DATA / "run" / "last_sweep"
 # Installed is what lies in these two folders, and what CHECKPOINT names.
-WEIGHTS = BASE_DIR / "ml" / "weights"
+WEIGHTS = checkpoint_info.WEIGHTS
 CHECKPOINTS = DATA / "checkpoints"
 CHECKPOINT = Path(
     env.text(
         "CHECKPOINT",
-        str(WEIGHTS / "esc50-folds1234.safetensors"),
+        str(checkpoint_info.SHIPPED),
         shown="the shipped one",
         meaning="The weights to listen with unless an upload asks for other installed ones, a "
         "`.safetensors` file.",

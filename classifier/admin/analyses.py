@@ -65,7 +65,7 @@ class AnalysisAdmin(SearchedByClip):
     list_select_related = ("clip", "owner")
     search_fields = ("clip__name",)
     actions = ("analyse_again", "mark_as_failed", "export_csv")
-    exclude = ("token", "predictions", "render_metadata", "maps")
+    exclude = ("token", "predictions", "render_metadata")
     readonly_fields = ("strip", "best_five")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Analysis]:

@@ -20,7 +20,7 @@ MAX_COUNTED = 10_000
 # A confirmation names so many of those that are to be deleted, and counts the others.
 MAX_NAMED = 20
 # Columns of an analysis that no list shows.
-HEAVY_COLUMNS = ("predictions", "render_metadata", "maps", "timings")
+HEAVY_COLUMNS = ("predictions", "render_metadata", "timings")
 
 
 class CappedPaginator(Paginator):

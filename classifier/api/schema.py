@@ -128,7 +128,6 @@ def complete(result: dict[str, Any], generator: Any, **_: Any) -> dict[str, Any]
             _refusals(path, method, described)
             for parameter in described.get("parameters", ()):
                 parameter.setdefault("description", "Its id, as lists and answers give it.")
-                _example(parameter, parameter["name"], path)
                 _no_nul(parameter["schema"])
     for name, schema in schemas.items():
         paged = name.startswith("Paginated")
@@ -192,15 +191,13 @@ def _no_nul(schema: dict[str, Any]) -> None:
 
 
 def _example(described: dict[str, Any], name: str, place: str) -> None:
-    """`place` is the path or the schema that the name stands in."""
+    """`place` is the schema that the name stands in."""
     examples = EXAMPLES
     for part, others in ELSEWHERE.items():
         if part in place.lower():
             examples = examples | others
-    if name in examples and "examples" not in described and "in" not in described:
-        described["examples"] = [examples[name]]
-    elif name in examples and "in" in described:
-        described.setdefault("example", examples[name])
+    if name in examples:
+        described.setdefault("examples", [examples[name]])
 
 
 def schema() -> dict[str, Any]:

@@ -1,5 +1,4 @@
 from django.urls import path
-from django.views.generic import RedirectView
 from drf_spectacular.renderers import OpenApiYamlRenderer
 
 from classifier.api import schema
@@ -22,8 +21,7 @@ urlpatterns = [
         schema.SchemaView.as_view(renderer_classes=(OpenApiYamlRenderer,)),
         name="api_schema_yaml",
     ),
-    path("docs/", docs.reference_page, name="api_docs"),
-    path("docs/redoc/", RedirectView.as_view(pattern_name="api_docs", permanent=True)),
+    path("docs/", docs.reference, name="api_docs"),
     path("v1/classify/", classify.ClassifyView.as_view(), name="api_classify"),
     path("v1/token/", tokens.TokenView.as_view(), name="api_token"),
     path("v1/tokens/", tokens.TokensView.as_view(), name="api_tokens"),

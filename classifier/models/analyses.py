@@ -12,6 +12,7 @@ from django.utils import timezone
 
 from classifier.checkpoints import inventory
 from classifier.models.clips import Clip, beside
+from ml.render_metadata import RenderMetadata
 
 if TYPE_CHECKING:
     from classifier.models.batches import Batch
@@ -79,7 +80,7 @@ class AnalysisQuerySet(models.QuerySet["Analysis"]):
         batch: "Batch | None" = None,
     ) -> Self:
         """Rows of the history page, without the heavy columns."""
-        rows = self.for_owner(user, batch).defer("predictions", "render_metadata", "maps")
+        rows = self.for_owner(user, batch).defer("predictions", "render_metadata")
         if name:
             # Not by a join: the names lie side by side in an index, the clips do not.
             rows = rows.filter(clip__in=Clip.objects.filter(owner=user, name__icontains=name))
@@ -88,9 +89,7 @@ class AnalysisQuerySet(models.QuerySet["Analysis"]):
 
     def for_list(self, user, batch: "Batch | None" = None) -> Self:
         """Rows of a list of the API: everything but what is heavy."""
-        return self.for_owner(user, batch).defer(
-            "predictions", "render_metadata", "maps", "timings"
-        )
+        return self.for_owner(user, batch).defer("predictions", "render_metadata", "timings")
 
     def checkpoints_of(self, user) -> models.QuerySet[Any, dict[str, Any]]:
         """{checkpoint, analyses, first_used_at, last_used_at} of each that heard something."""
@@ -294,9 +293,8 @@ class Analysis(models.Model):
     confidence = models.FloatField(null=True)
     predictions = models.JSONField(default=list, help_text="All classes, the best first.")
     render_metadata = models.JSONField(
-        default=dict, help_text="Axes and ranges of the spectrogram."
+        default=dict, help_text="Axes and ranges of its pictures; empty until it is done."
     )
-    maps = models.JSONField(default=list, help_text="Each map's name, shape and range, in order.")
     timings = models.JSONField(default=dict, help_text="Seconds spent in each step.")
 
     error_code = models.CharField(max_length=40, blank=True)
@@ -347,6 +345,11 @@ class Analysis(models.Model):
     def stage(self) -> str:
         """Changes whenever a page would show it otherwise."""
         return f"{self.state}.{self.step}"
+
+    @property
+    def metadata(self) -> RenderMetadata | None:
+        """`render_metadata`, parsed; None until it is done."""
+        return RenderMetadata.from_json(self.render_metadata) if self.render_metadata else None
 
     @property
     def progress(self) -> float:

@@ -87,7 +87,7 @@ class BatchFileQuerySet(models.QuerySet["BatchFile"]):
 
     def for_page(self, show: str = "") -> Self:
         """Rows of the batch page by path, without the heavy columns."""
-        heavy = ("analysis__predictions", "analysis__render_metadata", "analysis__maps")
+        heavy = ("analysis__predictions", "analysis__render_metadata")
         rows = self.select_related("analysis__clip").defer(*heavy).order_by("path")
         if show in State.values:
             return rows.in_state(show)
@@ -99,7 +99,7 @@ class BatchFileQuerySet(models.QuerySet["BatchFile"]):
         return self.for_page().filter(refused | failed)
 
     def for_export(self) -> Self:
-        heavy = ("analysis__render_metadata", "analysis__maps", "analysis__timings")
+        heavy = ("analysis__render_metadata", "analysis__timings")
         return self.select_related("analysis__clip").defer(*heavy).order_by("path")
 
 

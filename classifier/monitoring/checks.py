@@ -286,7 +286,7 @@ def checkpoint() -> Finding:
     if trouble:
         return warning(trouble, "Take the file away, fix it, or give it another name.")
     more = ", ".join(one.path.name for one in there.usable if not one.default)
-    seen = f"{default.path.name}: {len(default.header['classes'])} classes"
+    seen = f"{default.path.name}: {len(default.info.classes)} classes"
     return ok(f"{seen}; beside it {more}" if more else seen)
 
 

@@ -63,23 +63,23 @@ def ask(analysis: Analysis, question: Question) -> Inspection:
 
 
 def _check(analysis: Analysis, question: Question) -> None:
-    if analysis.state != State.DONE:
+    metadata = analysis.metadata
+    if analysis.state != State.DONE or metadata is None:
         raise InspectionRefused(
             "not_done",
             "Only a finished analysis can be looked at more closely.",
             "Ask for the analysis until its state is done.",
             status=409,
         )
-    windows = analysis.render_metadata["window_count"]
-    if not 0 <= question.window < windows:
+    if not 0 <= question.window < metadata.window_count:
         raise InspectionRefused(
             "unknown_window",
             f"There is no window {question.window} in this analysis.",
-            f"It has {windows}, numbered from 0.",
+            f"It has {metadata.window_count}, numbered from 0.",
         )
     labels = {prediction["class"] for prediction in analysis.predictions}
     _check_name("label", question.label, labels, question.kind == InspectionKind.SOUND)
-    maps = {facts["name"] for facts in analysis.maps}
+    maps = {one.name for one in metadata.index.maps}
     _check_name("map", question.map, maps, question.kind == InspectionKind.CHANNELS)
 
 

@@ -8,6 +8,7 @@ from django.utils import timezone
 
 from classifier import storage
 from classifier.models import Analysis, Clip, State, Step
+from ml.render_metadata import RenderMetadata
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,8 +27,7 @@ class Outcome:
 
     checkpoint: str
     predictions: list[dict[str, Any]]
-    render_metadata: dict[str, Any]
-    maps: list[dict[str, Any]]
+    render_metadata: RenderMetadata
     timings: dict[str, float]
     contents: dict[str, bytes]
 
@@ -46,8 +46,7 @@ def save_result(analysis: Analysis, facts: ClipFacts, outcome: Outcome) -> bool:
             label=best["class"],
             confidence=best["confidence"],
             predictions=outcome.predictions,
-            render_metadata=outcome.render_metadata,
-            maps=outcome.maps,
+            render_metadata=outcome.render_metadata.to_json(),
             timings=outcome.timings,
         )
         if won:

@@ -30,7 +30,7 @@ from classifier.models import (
 )
 from classifier.services import batches, tokens
 from classifier.services.uploads import accept
-from tests.bulk_data import SCOPE
+from tests.bulk_data import METADATA
 
 METHODS = ("GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE")
 SECRET = "anna-at-the-lake"
@@ -146,7 +146,8 @@ class Furnished:
 def furnished(anna: User, own_media: Path) -> Furnished:
     analysis = accept([b"anna's own bytes"], name=f"{SECRET}.wav", owner=anna)
     analysis.token, analysis.state, analysis.label = "t" * 32, State.DONE, "dog"
-    analysis.predictions, analysis.render_metadata = [{"class": "dog", "confidence": 0.9}], SCOPE
+    analysis.predictions = [{"class": "dog", "confidence": 0.9}]
+    analysis.render_metadata = METADATA.to_json()
     analysis.save()
     Clip.objects.filter(pk=analysis.clip_id).update(format="WAV", duration_s=5.0)
     pack = io.BytesIO()

@@ -16,7 +16,7 @@ from classifier.checkpoints.inventory import Installed
 from classifier.models import Analysis, Batch, FileOutcome, Lane, State
 from classifier.services import batches, uploads
 from classifier.tests.conftest import Caller, done, refused
-from tests.bulk_data import SCOPE
+from tests.bulk_data import METADATA
 from tests.checkpoints import described
 
 
@@ -272,7 +272,7 @@ def test_a_result_leads_to_what_its_checkpoint_is_worth(
     row = done(anna)
     Analysis.objects.filter(pk=row.pk).update(
         checkpoint=other.identity,
-        render_metadata=SCOPE,
+        render_metadata=METADATA.to_json(),
     )
     link = f'<a href="/models/#other">{other.identity}</a>'
     assertContains(visitor.get(f"/analyses/{row.pk}/"), link, html=True)

@@ -27,7 +27,7 @@ def test_a_checkpoint_must_be_there_and_whole(settings: Settings, tmp_path: Path
     for broken in (b"", b"short", b"\xff" * 100, whole[:-1], whole[:5000], no_tensors):
         settings.CHECKPOINT.write_bytes(broken)
         assert checks.checkpoint().verdict == "wrong", broken[:20]
-        assert "no checkpoint of ours" in checks.checkpoint().seen
+        assert "not a readable checkpoint" in checks.checkpoint().seen
 
 
 def test_a_bad_file_beside_the_default_is_reported_and_stops_nothing(
@@ -43,7 +43,7 @@ def test_a_bad_file_beside_the_default_is_reported_and_stops_nothing(
     twin.write_bytes(b"half a file")
     twin.rename(tmp_path / "cut.safetensors")
     assert checks.checkpoint().verdict == "warning"
-    assert "cut.safetensors: it is no checkpoint of ours" in checks.checkpoint().seen
+    assert "cut.safetensors is not a readable checkpoint" in checks.checkpoint().seen
     assert checks.checkpoint().hint
 
 

@@ -1,5 +1,6 @@
 """Inspections: who may ask, what is known already, who gets to make one, when they go."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -18,6 +19,8 @@ from classifier.models import (
 from classifier.services import inspections, uploads
 from classifier.services.inspections import InspectionRefused, Question
 from classifier.tests.conftest import Caller, done, queued, refused
+from ml.render_metadata import MapInfo, WindowPrediction
+from tests.bulk_data import METADATA
 
 DOG = Question(InspectionKind.SOUND, 0, "dog")
 FIGURES = {"original": 0.9, "kept": 0.95, "rest": 0.1}
@@ -29,8 +32,13 @@ def heard(owner: User, windows: int = 3) -> Analysis:
         {"class": "dog", "confidence": 0.9},
         {"class": "cat", "confidence": 0.1},
     ]
-    analysis.maps = [{"name": "conv1"}, {"name": "layer1.block0.conv"}]
-    analysis.render_metadata = {"window_count": windows}
+    maps = tuple(MapInfo(name, (2, 3), 64, 0.0, 1.0) for name in ("conv1", "layer1.block0.conv"))
+    metadata = replace(
+        METADATA,
+        window_predictions=tuple(WindowPrediction(2.5 * n, "dog", 0.9) for n in range(windows)),
+        index=replace(METADATA.index, maps=maps),
+    )
+    analysis.render_metadata = metadata.to_json()
     analysis.save()
     return analysis
 

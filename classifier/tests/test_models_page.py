@@ -76,7 +76,7 @@ def test_the_shipped_report_is_of_the_shipped_weights() -> None:
     assert found is not None
     report = evaluation.report_of(found)
     assert report.evaluation, report.trouble
-    (figure,) = found.header["accuracy"].values()
+    (figure,) = found.info.accuracy.values()
     assert report.evaluation.accuracy == pytest.approx(figure, abs=5e-4)
     assert not report.evaluation.seen
     assert set(report.pictures) == set(evaluation.PICTURES)
@@ -123,7 +123,7 @@ def test_a_fitted_temperature_is_shown_with_what_it_did(visitor: Client, other: 
     mixed = after | {"bins": [sure, sure | {"confidence": 0.5, "accuracy": 0.8}]}
     give_report(given, temperature=0.68, calibration=mixed)
     assertContains(visitor.get("/models/"), "too sure here, too modest there")
-    give_report(given, temperature=0.68, calibration=after | {"ece": 0.05}, measured_at="")
+    give_report(given, temperature=0.68, calibration=after | {"ece": 0.05}, measured_at=None)
     assertContains(visitor.get("/models/"), "its confidence holds")
     report = evaluation.report_of(given).evaluation
     assert report and not report.measured_at

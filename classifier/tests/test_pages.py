@@ -9,6 +9,7 @@ from pytest_django.asserts import assertContains, assertNotContains
 from classifier.templatetags.sound import channels, percent, seconds, words
 from classifier.tests.conftest import done, queued
 from classifier.views.result_layout import frequency_ticks, time_ticks
+from ml.render_metadata import FrequencyTick
 
 
 @pytest.fixture
@@ -159,7 +160,7 @@ def test_ticks_are_round_and_do_not_touch() -> None:
         ticks = time_ticks(duration_s)
         assert 2 <= len(ticks) <= 11
         assert ticks[-1].place <= 100
-    raw = [{"hz": 100, "place": 0.02}, {"hz": 250, "place": 0.05}, {"hz": 4000, "place": 0.6}]
+    raw = [FrequencyTick(100, 0.02), FrequencyTick(250, 0.05), FrequencyTick(4000, 0.6)]
     ticks = frequency_ticks(raw)
     assert [tick.text for tick in ticks] == ["100", "4k"]
     assert ticks[0].place > ticks[1].place  # from the top

@@ -9,6 +9,7 @@ from classifier import storage
 from classifier.models import MAX_ATTEMPTS, Analysis, Lane, State
 from classifier.services.results import ClipFacts, Outcome, save_failure, save_result
 from classifier.tests.conftest import queued
+from tests.bulk_data import METADATA
 
 FACTS = ClipFacts("WAV", 5.0, 44_100, 1)
 
@@ -19,7 +20,7 @@ def claim(most: int = 16, most_bytes: int = 10**9) -> list[Analysis]:
 
 def outcome() -> Outcome:
     best = {"class": "dog", "confidence": 0.9}
-    return Outcome("tiny@abc", [best], {}, [], {}, {"strip.png": b"png"})
+    return Outcome("tiny@abc", [best], METADATA, {}, {"strip.png": b"png"})
 
 
 def test_single_clips_go_before_bulk_and_never_share_a_chunk_with_it(anna: User) -> None:

@@ -11,8 +11,9 @@ from django.views.decorators.cache import cache_control
 from django.views.decorators.http import condition, require_safe
 
 from classifier.checkpoints import evaluation, inventory
-from classifier.checkpoints.evaluation import ClassShare, Picture, Report
+from classifier.checkpoints.evaluation import Picture, Report
 from classifier.checkpoints.inventory import Installed
+from ml.evaluation import ClassFigures
 
 MAX_CLASSES = 12
 # Shares that are the same but for rounding.
@@ -37,8 +38,8 @@ class Model:
     report: Report
     recipe: list[tuple[str, str]]
     header_figures: list[HeaderFigure]
-    weakest: list[ClassShare]
-    strongest: list[ClassShare]
+    weakest: list[ClassFigures]
+    strongest: list[ClassFigures]
     faultless: int
 
 
@@ -73,25 +74,26 @@ def picture(request: HttpRequest, name: str, kind: str) -> HttpResponseBase:
 
 def _model(found: Installed) -> Model:
     report = evaluation.report_of(found)
-    classes = report.evaluation.classes if report.evaluation else ()
-    half = min(MAX_CLASSES, len(classes) // 2)
+    measured = report.evaluation.by_class if report.evaluation else ()
+    shares = {one: one.accuracy for one in measured if one.accuracy is not None}
+    half = min(MAX_CLASSES, len(shares) // 2)
     return Model(
         found,
         report,
-        _recipe(found.header["recipe"]),
+        _recipe(found.info.recipe),
         _header_figures(found, report),
-        weakest=list(classes[:half]),
-        strongest=sorted(classes, key=lambda share: (-share.accuracy, share.name))[:half],
-        faultless=sum(share.accuracy == 1 for share in classes),
+        weakest=sorted(shares, key=lambda one: (shares[one], one.name))[:half],
+        strongest=sorted(shares, key=lambda one: (-shares[one], one.name))[:half],
+        faultless=sum(share == 1 for share in shares.values()),
     )
 
 
 def _header_figures(found: Installed, report: Report) -> list[HeaderFigure]:
     """But not what the report says as well."""
     figures = []
-    for what, share in found.header["accuracy"].items():
+    for what, share in found.info.accuracy.items():
         fold = _FOLD.search(what)
-        seen = int(fold[1]) in found.header["folds_seen"] if fold else None
+        seen = int(fold[1]) in found.info.folds_seen if fold else None
         known = report.evaluation
         if known and fold and int(fold[1]) == known.fold and abs(share - known.accuracy) < SAME:
             continue

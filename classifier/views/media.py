@@ -14,9 +14,11 @@ from rest_framework.exceptions import AuthenticationFailed
 
 from classifier import storage
 from classifier.models import Analysis, Clip, Inspection, InspectionKind, InspectionState, State
-from classifier.services import inspections, map_archive
+from classifier.services import inspections
 from classifier.services.file_responses import AUDIO_TYPES, audio, ranged
 from classifier.services.tokens import TokenAuthentication
+from ml import map_archive
+from ml.render_metadata import ArchiveIndex
 
 
 def caller(request: HttpRequest) -> AbstractBaseUser | AnonymousUser:
@@ -50,10 +52,7 @@ def private(view: Callable[..., HttpResponseBase]) -> Callable[..., HttpResponse
 def clip_audio(request: HttpRequest, user: AbstractBaseUser, clip_id: UUID) -> HttpResponseBase:
     """The bytes as they were uploaded."""
     clip = get_object_or_404(Clip.objects.for_owner(user), pk=clip_id)
-    response = audio(request, clip)
-    playable = clip.format in AUDIO_TYPES
-    response["Content-Disposition"] = content_disposition_header(not playable, clip.name) or ""
-    return response
+    return _named(audio(request, clip), clip.name, download=clip.format not in AUDIO_TYPES)
 
 
 @private
@@ -82,23 +81,17 @@ def map_picture(
     request: HttpRequest, user: AbstractBaseUser, pk: UUID, name: str
 ) -> HttpResponseBase:
     """Any picture of the analysis' pack; `map_archive.picture` says which names there are."""
-    analysis = _done(user, pk)
-    png = map_archive.picture(_folder(analysis) / storage.MAPS, analysis.maps, name)
-    if png is None:
-        raise Http404
-    return HttpResponse(png, content_type="image/png")
+    return _map(_folder(_done(user, pk)), name)
 
 
 @private
 def map_pack(request: HttpRequest, user: AbstractBaseUser, pk: UUID) -> HttpResponseBase:
     """All pictures and their index as one ZIP."""
     analysis = _done(user, pk)
-    facts = analysis.render_metadata.get("activations", {})
-    whole = map_archive.as_zip(_folder(analysis) / storage.MAPS, analysis.maps, facts)
-    response = HttpResponse(whole, content_type="application/zip")
-    name = f"{Path(analysis.clip.name).stem}-maps.zip"
-    response["Content-Disposition"] = content_disposition_header(True, name) or ""
-    return response
+    if analysis.metadata is None:
+        raise Http404
+    response = _archive(_folder(analysis), analysis.metadata.index)
+    return _named(response, f"{Path(analysis.clip.name).stem}-maps.zip")
 
 
 INSPECTION_TYPES = {
@@ -116,19 +109,15 @@ def inspection_file(
     inspection = _done_inspection(user, pk)
     if name not in inspections.FILES[InspectionKind(inspection.kind)]:
         raise Http404
-    path = inspections.folder_of(inspection) / name
+    folder, suffix = inspections.folder_of(inspection), Path(name).suffix
     if name == storage.MAPS:
-        whole = map_archive.as_zip(
-            path, inspection.figures["maps"], inspection.figures["activations"]
-        )
-        response: HttpResponseBase = HttpResponse(whole, content_type="application/zip")
+        response = _archive(folder, ArchiveIndex.from_json(inspection.figures))
     else:
-        response = ranged(request, path, INSPECTION_TYPES[path.suffix])
-    if path.suffix in (".npy", ".zip"):
-        parts = (Path(inspection.analysis.clip.name).stem, inspection.map, name)
-        payload = "-".join(part for part in parts if part)
-        response["Content-Disposition"] = content_disposition_header(True, payload) or ""
-    return response
+        response = ranged(request, folder / name, INSPECTION_TYPES[suffix])
+    if suffix not in (".npy", ".zip"):
+        return response
+    parts = (Path(inspection.analysis.clip.name).stem, inspection.map, name)
+    return _named(response, "-".join(part for part in parts if part))
 
 
 @private
@@ -136,12 +125,24 @@ def inspection_map(
     request: HttpRequest, user: AbstractBaseUser, pk: UUID, name: str
 ) -> HttpResponseBase:
     """Any picture in the pack of another window, by the names that an analysis' pack has."""
-    inspection = _done_inspection(user, pk)
-    pack = inspections.folder_of(inspection) / storage.MAPS
-    png = map_archive.picture(pack, inspection.figures.get("maps", ()), name)
+    return _map(inspections.folder_of(_done_inspection(user, pk)), name)
+
+
+def _named(response: HttpResponseBase, name: str, download: bool = True) -> HttpResponseBase:
+    response["Content-Disposition"] = content_disposition_header(download, name) or ""
+    return response
+
+
+def _map(folder: Path, name: str) -> HttpResponse:
+    png = map_archive.picture(folder / storage.MAPS, name)
     if png is None:
         raise Http404
     return HttpResponse(png, content_type="image/png")
+
+
+def _archive(folder: Path, index: ArchiveIndex) -> HttpResponseBase:
+    whole = map_archive.as_zip(folder / storage.MAPS, index)
+    return HttpResponse(whole, content_type="application/zip")
 
 
 def _done(user: AbstractBaseUser, pk: UUID) -> Analysis:

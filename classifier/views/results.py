@@ -14,6 +14,7 @@ from classifier.links import checkpoint_page
 from classifier.models import Analysis, Inspection, InspectionKind, InspectionState, State
 from classifier.views import result_layout
 from classifier.views.inspections import inspection_context
+from ml.render_metadata import ArchiveIndex, RenderMetadata
 
 
 @login_required
@@ -47,46 +48,41 @@ def _context(analysis: Analysis, asked_window: str = "") -> dict[str, Any]:
         "checkpoints": inventory.offered(),
         "checkpoint_page": checkpoint_page(analysis.checkpoint),
     }
-    if analysis.state == State.DONE:
-        window = result_layout.window_of(analysis.render_metadata, asked_window)
-        context |= _heard(analysis, window) | _activations(analysis, window)
+    metadata = analysis.metadata
+    if analysis.state == State.DONE and metadata:
+        window = result_layout.window_of(metadata, asked_window)
+        context |= _predictions(analysis, metadata, window)
+        context |= _activations(analysis, metadata, window)
     return context
 
 
-def _heard(analysis: Analysis, window: int) -> dict[str, Any]:
-    payload, duration_s = analysis.render_metadata, analysis.clip.duration_s or 0.0
-    shown_from_s = result_layout.start_of(payload, window)
+def _predictions(analysis: Analysis, metadata: RenderMetadata, window: int) -> dict[str, Any]:
+    duration_s, shown_from_s = analysis.clip.duration_s or 0.0, metadata.start_s(window)
     return {
+        "metadata": metadata,
         "best": analysis.predictions[:5],
         "rest": analysis.predictions[5:],
         "meaning": evaluation.meaning(analysis.checkpoint, analysis.confidence),
-        "bands": result_layout.bands(payload),
         "time_ticks": result_layout.time_ticks(duration_s),
-        "frequency_ticks": result_layout.frequency_ticks(payload["ticks"]),
-        "slots": result_layout.slots(payload, duration_s),
+        "frequency_ticks": result_layout.frequency_ticks(metadata.ticks),
+        "slots": result_layout.slots(metadata, duration_s),
         "window": window,
         "shown_from_s": shown_from_s,
-        "shown_to_s": shown_from_s + payload["window_s"],
-        "input": result_layout.input_place(payload, shown_from_s, duration_s),
+        "shown_to_s": shown_from_s + metadata.window_s,
+        "input": result_layout.input_place(metadata, shown_from_s, duration_s),
     }
 
 
-def _activations(analysis: Analysis, window: int) -> dict[str, Any]:
-    """What the network showed of that window: the analysis' own, or what a inspection found."""
-    maps, facts, address, owner = (
-        analysis.maps, analysis.render_metadata.get("activations", {}), "map", analysis.pk,
-    )  # fmt: skip
+def _activations(analysis: Analysis, metadata: RenderMetadata, window: int) -> dict[str, Any]:
+    """What the network showed of that window: the analysis' own, or what an inspection found."""
+    index, address, owner = metadata.index, "map", analysis.pk
     known = Inspection.objects.filter(analysis=analysis, window=window)
-    if window != analysis.render_metadata.get("shown_window", 0):
+    if window != metadata.shown_window:
         inspection = known.filter(kind=InspectionKind.WINDOW).first()
         if inspection is None or inspection.state != InspectionState.DONE:
             return {"pending": inspection or True}
-        maps, facts, address, owner = (
-            inspection.figures["maps"],
-            inspection.figures["activations"],
-            "inspection_map",
-            inspection.pk,
-        )
+        index = ArchiveIndex.from_json(inspection.figures)
+        address, owner = "inspection_map", inspection.pk
 
     def picture_url(name: str) -> str:
         return reverse(address, args=[owner, name])
@@ -96,7 +92,7 @@ def _activations(analysis: Analysis, window: int) -> dict[str, Any]:
         for inspection in known.filter(kind=InspectionKind.SOUND, state=InspectionState.DONE)
     }
     return {
-        "attribution": result_layout.attribution(facts, picture_url, sounds),
-        "stages": result_layout.stages(maps, facts.get("strongest", {}), picture_url),
-        "pooled": result_layout.pooled(facts, picture_url),
+        "attribution": result_layout.attribution(index.activations, picture_url, sounds),
+        "stages": result_layout.stages(index, picture_url),
+        "pooled": result_layout.pooled(index.activations, picture_url),
     }

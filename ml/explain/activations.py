@@ -1,81 +1,16 @@
 """One window, looked into: everything that the pictures of the network show."""
 
-from dataclasses import dataclass
-
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
+from ml.checkpoint_info import STAGES
 from ml.explain.attribution import attribution, channel_contributions
-from ml.model import STAGES, AudioCNN, ModelOutput
-
-Array = NDArray[np.float32]
+from ml.explain.results import Activations, Channel, Channels, FeatureMap
+from ml.model import AudioCNN, ModelOutput
 
 # Classes whose attribution is drawn, and channels of each stage that are shown at once.
 SHOWN_CLASSES = 5
 SHOWN_CHANNELS = 8
-
-
-@dataclass(frozen=True, slots=True)
-class FeatureMap:
-    """mean: (H, W) float32, the mean over the map's `channels`. Row 0 is the lowest frequency."""
-
-    mean: Array
-    channels: int
-
-
-@dataclass(frozen=True, slots=True)
-class Channel:
-    """values: (H, W) float32 · share: how much it spoke for the answer, in units of its logit."""
-
-    number: int
-    values: Array
-    contribution: float
-
-
-@dataclass(frozen=True, slots=True)
-class Activations:
-    """What is kept of one window's forward pass.
-
-    logits (classes,) · pooled (512,) · maps by name · strongest: each stage's channels that spoke
-    most for the first class, in falling order.
-    classes: whose attribution is given · attribution (len(classes), H, W) in [0, 1].
-    """
-
-    logits: Array
-    pooled: Array
-    maps: dict[str, FeatureMap]
-    strongest: dict[str, tuple[Channel, ...]]
-    classes: tuple[int, ...]
-    attribution: Array
-
-
-@dataclass(frozen=True, slots=True)
-class Channels:
-    """All channels of one map.
-
-    values: (channels, H, W) float32 · shares: (channels,), how much each spoke for the class that
-    was asked about, in units of its logit; None where the map is no stage.
-    """
-
-    values: Array
-    contributions: Array | None
-
-
-def all_finite(row: Array | Activations | Channels) -> bool:
-    """Whether nothing in the row of one window is NaN or infinite."""
-    if isinstance(row, Activations):
-        shown = [channel for channels in row.strongest.values() for channel in channels]
-        arrays = [row.logits, row.pooled, row.attribution]
-        arrays += [one.mean for one in row.maps.values()]
-        arrays += [channel.values for channel in shown]
-        arrays.append(np.array([channel.contribution for channel in shown]))
-    elif isinstance(row, Channels):
-        arrays = [row.values] if row.contributions is None else [row.values, row.contributions]
-    else:
-        arrays = [row]
-    return all(bool(np.isfinite(array).all()) for array in arrays)
 
 
 def explain(

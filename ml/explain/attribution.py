@@ -4,7 +4,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from ml.model import STAGES, ModelOutput
+from ml.checkpoint_info import STAGES
+from ml.model import ModelOutput
 
 # One cell of attribution: so many mel bands and frames of the spectrogram.
 CELL_MELS, CELL_FRAMES = 2, 3

@@ -19,9 +19,6 @@ MAGMA = (
 OVERLAY_RGB = (64, 224, 208)
 OVERLAY_LEVELS = 16
 
-# Below the loudest cell by this much, a spectrogram's picture is black.
-PICTURE_RANGE_DB = 80.0
-
 
 def _palette() -> bytes:
     anchors = np.array([list(bytes.fromhex(colour)) for colour in MAGMA.split()], dtype=float)
@@ -99,23 +96,3 @@ def _palette_png(index: NDArray[np.uint8]) -> bytes:
     buffer = io.BytesIO()
     image.save(buffer, "PNG", compress_level=6)
     return buffer.getvalue()
-
-
-def shrink(values: NDArray[np.floating], height: int, width: int) -> NDArray[np.floating]:
-    """Average neighbouring cells of (H, W) until it is at most (height, width)."""
-    for axis, most in ((0, height), (1, width)):
-        if values.shape[axis] > most:
-            edges = np.linspace(0, values.shape[axis], most, endpoint=False).astype(int)
-            counts = np.diff([*edges, values.shape[axis]])
-            total = np.add.reduceat(values, edges, axis=axis)
-            values = total / (counts[:, None] if axis == 0 else counts)
-    return values
-
-
-def peaks(waveform: NDArray[np.float32], columns: int) -> list[float]:
-    """[lowest, highest, lowest, …] of at most `columns` equal parts, for drawing a waveform."""
-    columns = min(columns, len(waveform))
-    edges = np.linspace(0, len(waveform), columns, endpoint=False).astype(int)
-    low = np.minimum.reduceat(waveform, edges)
-    high = np.maximum.reduceat(waveform, edges)
-    return np.round(np.stack([low, high], axis=1, dtype=float).ravel(), 3).tolist()

@@ -5,8 +5,7 @@ import pytest
 import torch
 
 from ml.audio.decode import Limits, Sound, read
-from ml.checkpoint import CheckpointInfo
-from ml.features import FeatureConfig
+from ml.checkpoint_info import CheckpointInfo, FeatureConfig
 from ml.model import AudioCNN
 
 RATE_HZ = 32_000

@@ -6,8 +6,8 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from ml import checkpoint
-from ml.checkpoint import CheckpointError, CheckpointInfo
+from ml import checkpoint, checkpoint_info
+from ml.checkpoint_info import CheckpointError, CheckpointInfo
 from ml.model import AudioCNN
 
 
@@ -21,7 +21,7 @@ def saved(tmp_path: Path, network: AudioCNN, info: CheckpointInfo) -> Path:
 def test_it_gives_back_the_weights_and_all_that_is_needed_to_use_them(
     saved: Path, network: AudioCNN, info: CheckpointInfo
 ) -> None:
-    assert checkpoint.read_info(saved) == info
+    assert checkpoint_info.read_info(saved) == info
     model = checkpoint.load_model(saved, info)
     assert not model.training
     before = network.state_dict()
@@ -47,18 +47,18 @@ def test_saving_again_replaces_the_older_one(
 ) -> None:
     newer = dataclasses.replace(info, accuracy={"fold 4": 0.9})
     checkpoint.save(saved, network.state_dict(), newer)
-    assert checkpoint.read_info(saved).accuracy == {"fold 4": 0.9}
+    assert checkpoint_info.read_info(saved).accuracy == {"fold 4": 0.9}
 
 
 def test_identity_is_the_name_and_the_start_of_the_hash(saved: Path) -> None:
     digest = hashlib.sha256(saved.read_bytes()).hexdigest()
-    assert checkpoint.identity(saved) == f"tiny@{digest[:12]}"
+    assert checkpoint_info.identity(saved) == f"tiny@{digest[:12]}"
 
 
 def test_a_missing_checkpoint_is_named(tmp_path: Path) -> None:
     for path in (tmp_path / "nothing.safetensors", tmp_path):
         with pytest.raises(CheckpointError, match="no checkpoint at") as caught:
-            checkpoint.read_info(path)
+            checkpoint_info.read_info(path)
         assert str(path) in str(caught.value)
 
 
@@ -67,7 +67,7 @@ def test_plain_weights_without_our_header_are_refused(tmp_path: Path) -> None:
     for metadata in (None, {"format": "pt"}):
         save_file({"weight": torch.zeros(3)}, path, metadata=metadata)
         with pytest.raises(CheckpointError, match=r"plain\.safetensors .* no Sonoscope header"):
-            checkpoint.read_info(path)
+            checkpoint_info.read_info(path)
 
 
 @pytest.mark.parametrize("data", [b"", b"garbage", bytes(5000), b"PK\x03\x04" + bytes(100)])
@@ -75,21 +75,21 @@ def test_garbage_is_refused(tmp_path: Path, data: bytes) -> None:
     path = tmp_path / "garbage.safetensors"
     path.write_bytes(data)
     with pytest.raises(CheckpointError, match=r"garbage\.safetensors is not a readable"):
-        checkpoint.read_info(path)
+        checkpoint_info.read_info(path)
 
 
 @pytest.mark.parametrize("header", ["{}", "[1, 2]", "not json", '{"features": {"pitch": 3}}'])
 def test_a_header_of_another_kind_is_refused(tmp_path: Path, header: str) -> None:
     path = tmp_path / "other.safetensors"
-    save_file({"weight": torch.zeros(3)}, path, metadata={checkpoint.HEADER_KEY: header})
+    save_file({"weight": torch.zeros(3)}, path, metadata={checkpoint_info.HEADER_KEY: header})
     with pytest.raises(CheckpointError, match="not a readable checkpoint"):
-        checkpoint.read_info(path)
+        checkpoint_info.read_info(path)
 
 
 def test_a_cut_checkpoint_is_refused(saved: Path) -> None:
     saved.write_bytes(saved.read_bytes()[:-1000])
     with pytest.raises(CheckpointError, match="not a readable checkpoint"):
-        checkpoint.read_info(saved)
+        checkpoint_info.read_info(saved)
 
 
 def test_another_architecture_is_refused(
@@ -98,21 +98,21 @@ def test_another_architecture_is_refused(
     other = dataclasses.replace(info, architecture="Transformer")
     checkpoint.save(saved, network.state_dict(), other)
     with pytest.raises(CheckpointError, match="holds a Transformer"):
-        checkpoint.read_info(saved)
+        checkpoint_info.read_info(saved)
 
 
 def test_weights_that_do_not_fit_are_refused(saved: Path, info: CheckpointInfo) -> None:
     checkpoint.save(saved, AudioCNN(3).state_dict(), info)
     with pytest.raises(CheckpointError, match="does not fit the network"):
-        checkpoint.load_model(saved, checkpoint.read_info(saved))
+        checkpoint.load_model(saved, checkpoint_info.read_info(saved))
 
 
 def test_the_environment_chooses_the_checkpoint(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CHECKPOINT", "/somewhere/else.safetensors")
-    assert checkpoint.default_path() == Path("/somewhere/else.safetensors")
+    assert checkpoint_info.default_path() == Path("/somewhere/else.safetensors")
     for unset in ("", None):
         if unset is None:
             monkeypatch.delenv("CHECKPOINT")
         else:
             monkeypatch.setenv("CHECKPOINT", unset)
-        assert checkpoint.default_path() == checkpoint.SHIPPED
+        assert checkpoint_info.default_path() == checkpoint_info.SHIPPED

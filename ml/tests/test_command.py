@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from ml import checkpoint
+from ml import checkpoint, checkpoint_info
 from ml.__main__ import main
-from ml.checkpoint import CheckpointInfo
+from ml.checkpoint_info import CheckpointInfo
 from ml.model import AudioCNN
 from ml.tests.conftest import CLASSES
 from tests import fixtures
@@ -80,7 +80,7 @@ def test_it_goes_on_after_a_bad_file_and_keeps_the_order(folder: Path) -> None:
     assert short["file"] == "short.flac"
     assert short["duration_s"] == 0.75
     assert short["sample_rate"] == 32_000
-    assert short["checkpoint"] == checkpoint.identity(folder / "tiny.safetensors")
+    assert short["checkpoint"] == checkpoint_info.identity(folder / "tiny.safetensors")
     assert five["file"] == "five.wav"
     assert five["duration_s"] == 5.0
     assert five["sample_rate"] == 44_100

@@ -7,9 +7,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from ml.checkpoint import CheckpointInfo
-from ml.inference import Array, Classifier, NonFiniteError, Result
-from ml.model import AudioCNN, ModelOutput, map_names
+from ml.checkpoint_info import CheckpointInfo, map_names
+from ml.explain.results import Array
+from ml.inference import Classifier, NonFiniteError, Result
+from ml.model import AudioCNN, ModelOutput
 from ml.tests.conftest import CLASSES, RATE_HZ, SHORT
 from tests import fixtures
 

@@ -3,8 +3,9 @@ import pytest
 import torch
 from torch import Tensor
 
+from ml.checkpoint_info import FeatureConfig
 from ml.explain.masking import MAX_GAIN_DB, Masking, audible, equal_gains
-from ml.features import FeatureConfig, LogMel
+from ml.features import LogMel
 from tests import fixtures
 
 FEATURES = FeatureConfig(window_s=1.0)

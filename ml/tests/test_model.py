@@ -2,7 +2,8 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from ml.model import BLOCKS, STAGES, AudioCNN, ModelOutput, map_names
+from ml.checkpoint_info import BLOCKS, STAGES, map_names
+from ml.model import AudioCNN, ModelOutput
 
 
 def original_parameters(classes: int) -> dict[str, tuple[int, ...]]:

@@ -1,7 +1,6 @@
 import io
 
 import numpy as np
-import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -54,43 +53,3 @@ def test_colours_run_from_black_to_pale_yellow_getting_lighter() -> None:
     assert colours[255].tolist() == [252, 253, 191]
     lightness = colours @ [0.299, 0.587, 0.114]
     assert (np.diff(lightness) > -1).all()
-
-
-@pytest.mark.parametrize(("height", "width"), [(32, 50), (8, 10), (128, 1), (1, 1)])
-def test_shrinking_keeps_the_mean(height: int, width: int) -> None:
-    values = np.random.default_rng(1).normal(size=(128, 100))
-    small = png.shrink(values, height, width)
-    assert small.shape == (height, width)
-    assert small.mean() == pytest.approx(values.mean(), abs=1e-9)
-
-
-def test_shrinking_by_an_uneven_amount_averages_only_neighbours() -> None:
-    rows = np.arange(10.0)[:, None].repeat(7, axis=1)
-    small = png.shrink(rows, 3, 7)
-    assert small[:, 0].tolist() == [1.0, 4.0, 7.5]
-    assert np.allclose(png.shrink(np.full((11, 13), 3.0), 4, 5), 3.0)
-
-
-def test_what_is_small_enough_stays_as_it_is() -> None:
-    values = ramp()
-    assert np.array_equal(png.shrink(values, 4, 64), values)
-    assert np.array_equal(png.shrink(values, 400, 640), values)
-
-
-def test_peaks_hold_the_lowest_and_highest_of_each_part() -> None:
-    waveform = np.array([0, 0.5, -0.25, 0.125, 0.1, 0.2, -1.0, 1.0], np.float32)
-    assert png.peaks(waveform, 4) == [0, 0.5, -0.25, 0.125, 0.1, 0.2, -1.0, 1.0]
-    assert png.peaks(waveform, 2) == [-0.25, 0.5, -1.0, 1.0]
-
-
-def test_no_click_is_lost_in_the_peaks() -> None:
-    waveform = np.zeros(160_001, np.float32)
-    waveform[77_777] = 0.9
-    waveform[160_000] = -0.8
-    peaks = png.peaks(waveform, 1000)
-    assert len(peaks) == 2000
-    assert (min(peaks), max(peaks)) == (-0.8, 0.9)
-
-
-def test_a_waveform_shorter_than_the_columns_gives_one_part_a_sample() -> None:
-    assert png.peaks(np.array([0.5, -0.5], np.float32), 100) == [0.5, 0.5, -0.5, -0.5]

@@ -11,10 +11,10 @@ import pytest
 from asgiref.testing import ApplicationCommunicator
 from fastapi import FastAPI
 
-from ml import checkpoint
+from ml import checkpoint_info
 from ml.audio.decode import read
+from ml.checkpoint_info import map_names
 from ml.inference import Classifier
-from ml.model import map_names
 from tasks.modal_app import InferenceService
 from tests import fixtures
 
@@ -68,7 +68,7 @@ def test_it_answers_as_the_visualizer_did(tmp_path: Path) -> None:
     assert len(answer["waveform"]["values"]) <= 8000
 
     (tmp_path / "sound").write_bytes(SOUND)
-    classifier = Classifier.load(checkpoint.default_path())
+    classifier = Classifier.load(checkpoint_info.default_path())
     waveform = read(tmp_path / "sound", classifier.info.features.sample_rate).waveform
     result = classifier.classify([waveform])[0]
     best = classifier.predictions(result.probabilities)[0]

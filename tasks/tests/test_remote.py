@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ml import checkpoint
+from ml import checkpoint_info
 from ml.inference import Classifier
 from tasks import remote
 from tasks.modal_app import InferenceService
@@ -43,7 +43,7 @@ def answered_by(monkeypatch: pytest.MonkeyPatch) -> Callable[[Call], RemoteClass
         found = {("sonoscope-inference", "InferenceService"): Deployed(call)}
         modal = SimpleNamespace(Cls=SimpleNamespace(from_name=lambda *names: found[names]))
         monkeypatch.setitem(sys.modules, "modal", modal)
-        return RemoteClassifier(checkpoint.SHIPPED)
+        return RemoteClassifier(checkpoint_info.SHIPPED)
 
     return make
 
@@ -66,7 +66,7 @@ def test_it_hears_what_the_checkpoint_hears_here(
     answered_by: Callable[[Call], RemoteClassifier], ears: Call
 ) -> None:
     there = answered_by(ears)
-    here = Classifier.load(checkpoint.SHIPPED)
+    here = Classifier.load(checkpoint_info.SHIPPED)
     assert there.identity == here.identity
     for one, other in zip(there.classify(CLIPS), here.classify(CLIPS), strict=True):
         assert one.window_starts_s == other.window_starts_s
@@ -94,8 +94,8 @@ def test_it_never_loads_the_weights(
     def refuse(*_: object) -> None:
         raise AssertionError("weights are loaded")
 
-    monkeypatch.setattr(checkpoint, "load_model", refuse)
-    monkeypatch.setattr(checkpoint, "load_file", refuse)
+    monkeypatch.setattr("ml.inference.load_model", refuse)
+    monkeypatch.setattr("ml.checkpoint.load_file", refuse)
     there = answered_by(lambda identity, waveforms: [])
     assert there.info.classes
     assert there.classify([]) == []
@@ -160,7 +160,7 @@ def test_every_part_of_a_result_crosses() -> None:
     from ml.explain.activations import Activations
     from ml.inference import Result
 
-    result = Classifier.load(checkpoint.SHIPPED).classify(CLIPS[:1])[0]
+    result = Classifier.load(checkpoint_info.SHIPPED).classify(CLIPS[:1])[0]
     plain = serialization.result_to_plain(result)
     fields = (*dataclasses.fields(Result), *dataclasses.fields(Activations))
     assert set(plain) == {field.name for field in fields} - {"activations"}

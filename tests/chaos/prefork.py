@@ -16,7 +16,7 @@ from tests.server import ROOT, Server
 
 
 class Forked:
-    """As much of a Popen as a Server asks of one; the nursery is its parent, not we."""
+    """As much of a Popen as a Server asks of one; the prefork process is its parent."""
 
     def __init__(self, pid: int) -> None:
         self.pid = pid
@@ -41,30 +41,30 @@ class Forked:
 
 
 class QuickHouse(Server):
-    """A server whose workers come from a nursery."""
+    """A server whose workers are forked from one process."""
 
-    nursery: "subprocess.Popen[str] | None" = None
+    parent: "subprocess.Popen[str] | None" = None
 
     def start(self, name: str, alias: str = "") -> None:
         if name != "worker":
             super().start(name, alias)
             return
-        if self.nursery is None:
-            self.nursery = subprocess.Popen(
+        if self.parent is None:
+            self.parent = subprocess.Popen(
                 [sys.executable, "-m", "tests.chaos.prefork", *self.command("worker")[3:]],
                 cwd=ROOT, env=self.env, text=True, start_new_session=True,
                 stdin=subprocess.PIPE, stdout=subprocess.PIPE,
             )  # fmt: skip
         alias = alias or name
-        assert self.nursery.stdin and self.nursery.stdout
-        self.nursery.stdin.write(f"{alias}\t{self.data / f'{alias}.log'}\n")
-        self.nursery.stdin.flush()
-        self.processes[alias] = Forked(int(self.nursery.stdout.readline()))  # type: ignore[assignment]
+        assert self.parent.stdin and self.parent.stdout
+        self.parent.stdin.write(f"{alias}\t{self.data / f'{alias}.log'}\n")
+        self.parent.stdin.flush()
+        self.processes[alias] = Forked(int(self.parent.stdout.readline()))  # type: ignore[assignment]
 
     def close(self) -> None:
         super().close()
-        if self.nursery:
-            self.nursery.communicate()
+        if self.parent:
+            self.parent.communicate()
 
 
 def main() -> None:

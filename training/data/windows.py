@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ml.audio.decode import read
+from ml.checkpoint_info import FeatureConfig
 from ml.errors import AudioError
-from ml.features import FeatureConfig
 from training.data.index import DataError, Example, class_names
 
 

@@ -1,39 +1,13 @@
 """Whether confidence can be believed, and the one number that makes it more believable."""
 
-from dataclasses import dataclass
-
 import numpy as np
 from numpy.typing import NDArray
 
+from ml.evaluation import Bin, Calibration
 from training.evaluate.metrics import Floats, Integers, Predictions, log_loss
 
 BINS = 15
 DRAWS = 2000
-
-
-@dataclass(frozen=True, slots=True)
-class Bin:
-    """Clips whose confidence lies in (low, high]; both means are None where there is none."""
-
-    low: float
-    high: float
-    clips: int
-    confidence: float | None
-    accuracy: float | None
-
-
-@dataclass(frozen=True, slots=True)
-class Calibration:
-    """ece: the expected calibration error, over 15 bins of equal width (0 is perfect).
-
-    band: where 90 % of the errors of a perfectly calibrated network with these very confidences
-    would lie, for so few clips never give 0. An `ece` within it is no attribution of a fault.
-    """
-
-    ece: float
-    band: tuple[float, float]
-    log_loss: float
-    bins: tuple[Bin, ...]
 
 
 def calibration(probabilities: Floats, labels: Integers) -> Calibration:

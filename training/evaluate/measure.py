@@ -6,7 +6,6 @@ writes everything.
 
 import argparse
 import dataclasses
-import hashlib
 import json
 import platform
 import sys
@@ -20,10 +19,18 @@ import numpy as np
 import torch
 from safetensors.torch import load_file
 
-from ml import checkpoint
 from ml.audio.decode import read
-from ml.checkpoint import CheckpointError, CheckpointInfo
+from ml.checkpoint import save
+from ml.checkpoint_info import (
+    CheckpointError,
+    CheckpointInfo,
+    default_path,
+    digest,
+    identity,
+    read_info,
+)
 from ml.errors import AudioError
+from ml.evaluation import Evaluation, Speed
 from ml.inference import Classifier
 from training.cli import NO_DATA
 from training.config import esc50_dir
@@ -39,7 +46,7 @@ FITTED = "The temperature was fitted on fold {fold}."
 @dataclass(frozen=True, slots=True)
 class EvaluatedClips:
     answered: Predictions
-    speed: report.Speed
+    speed: Speed
 
 
 def predict_clips(classifier: Classifier, examples: Sequence[Example]) -> EvaluatedClips:
@@ -61,7 +68,7 @@ def predict_clips(classifier: Classifier, examples: Sequence[Example]) -> Evalua
             logits.append(windows)
             clips += [clip] * len(windows)
     counted = times_s[1:] or times_s  # the first forward pass warms up
-    speed = report.Speed(
+    speed = Speed(
         clips_per_s=round(sum(n for n, _ in counted) / sum(s for _, s in counted), 1),
         device=str(classifier.device.type),
         precision=str(classifier.precision).removeprefix("torch."),
@@ -96,24 +103,14 @@ def share_right(classifier: Classifier, examples: Sequence[Example]) -> float:
     return accuracy(answered.probabilities(classifier.info.temperature), answered.labels)
 
 
-def weights_digest(path: Path) -> str:
-    """12 hex digits of the weights alone: the header may change, and they are the same."""
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        file.seek(int.from_bytes(file.read(8), "little"), 1)
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()[:12]
-
-
 def measure(
     path: Path, examples: Sequence[Example], fold: int, evaluated: EvaluatedClips, data: str = ""
-) -> report.Evaluation:
+) -> Evaluation:
     """The whole report, by the header as it is now. data: if not that which was learned from."""
-    info = checkpoint.read_info(path)
+    info = read_info(path)
     subject = report.Subject(
         checkpoint=path.name,
-        weights=weights_digest(path),
+        weights=digest(path).weights,
         classes=info.classes,
         temperature=info.temperature,
         data=data or info.data,
@@ -128,7 +125,7 @@ def measure(
 
 def set_temperature(path: Path, fold: int, answered: Predictions) -> float:
     """Fit it, and write it into the checkpoint's header."""
-    info = checkpoint.read_info(path)
+    info = read_info(path)
     temperature = fit_temperature(answered)
     notes = [note for note in info.notes if not note.startswith(FITTED.partition("{")[0])]
     notes.append(FITTED.format(fold=fold))
@@ -138,8 +135,8 @@ def set_temperature(path: Path, fold: int, answered: Predictions) -> float:
 
 def change_header(path: Path, **values: Any) -> None:
     """Give fields of a checkpoint's header other values; the weights stay."""
-    info = dataclasses.replace(checkpoint.read_info(path), **values)
-    checkpoint.save(path, load_file(path), info)
+    info = dataclasses.replace(read_info(path), **values)
+    save(path, load_file(path), info)
 
 
 # --- predictions on disk ------------------------------------------------------------------
@@ -149,7 +146,7 @@ def stored(
     file: Path, path: Path, examples: Sequence[Example], info: CheckpointInfo
 ) -> EvaluatedClips:
     """Predictions from `file`; it is made if it is not there. Raises DataError."""
-    key = [weights_digest(path), *(f"{e.path.name} {e.label}" for e in examples)]
+    key = [digest(path).weights, *(f"{e.path.name} {e.label}" for e in examples)]
     if not file.is_file():
         evaluated = predict_clips(Classifier.load(path), examples)
         one, speed = evaluated.answered, json.dumps(dataclasses.asdict(evaluated.speed))
@@ -162,13 +159,13 @@ def stored(
         if kept["key"].tolist() != key:
             raise DataError(f"{file} holds answers of other weights or about other clips.")
         answered = Predictions(kept["logits"], kept["clips"], kept["labels"])
-        return EvaluatedClips(answered, report.Speed(**json.loads(str(kept["speed"]))))
+        return EvaluatedClips(answered, Speed(**json.loads(str(kept["speed"]))))
 
 
 def parse(argv: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m training.evaluate", description=__doc__)
     add = parser.add_argument
-    add("checkpoint", type=Path, nargs="?", default=checkpoint.default_path())
+    add("checkpoint", type=Path, nargs="?", default=default_path())
     add("--data", type=Path, default=esc50_dir(), help="as for training; default: ESC50_DIR")
     add("--fold", type=int, help="default: the last one that the weights have not seen")
     add("--out", type=Path, nargs="?", const=Path(), metavar="DIR",
@@ -194,7 +191,7 @@ def main(argv: list[str] | None = None) -> int:
 
 def run(options: argparse.Namespace) -> int:
     path = options.checkpoint
-    info = checkpoint.read_info(path)
+    info = read_info(path)
     everything = read_index(options.data)
     fold = options.fold or _unseen(fold_numbers(everything), info)
     examples = [example for example in everything if example.fold == fold]
@@ -216,7 +213,7 @@ def run(options: argparse.Namespace) -> int:
         measured = dataclasses.replace(measured, speed=None)
     if options.out is not None:
         report.write(measured, path.parent if options.out == Path() else options.out)
-    print(json.dumps(summary(measured, checkpoint.identity(path))))
+    print(json.dumps(summary(measured, identity(path))))
     return 0
 
 
@@ -227,9 +224,9 @@ def _unseen(folds: Sequence[int], info: CheckpointInfo) -> int:
     return unseen[-1]
 
 
-def summary(measured: report.Evaluation, identity: str) -> dict[str, object]:
+def summary(measured: Evaluation, checkpoint: str) -> dict[str, object]:
     payload = {
-        "checkpoint": identity,
+        "checkpoint": checkpoint,
         "fold": measured.fold,
         "folds_seen": measured.folds_seen,
         "seen": measured.seen,

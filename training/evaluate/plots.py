@@ -6,8 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
+from ml.evaluation import Calibration
 from ml.rendering.png import PALETTE
-from training.evaluate.calibration import BINS, Calibration
+from training.evaluate.calibration import BINS
 
 INK, FAINT, PAPER = (24, 20, 40), (196, 192, 204), (255, 255, 255)
 COLOURS = [tuple(PALETTE[3 * index : 3 * index + 3]) for index in range(256)]

@@ -1,7 +1,4 @@
-"""What a measurement of a checkpoint says: one dataclass, as JSON, Markdown and pictures.
-
-The web application's Models page reads the JSON: change its shape only with `FORMAT`.
-"""
+"""A measurement of a checkpoint as JSON, Markdown and pictures."""
 
 import dataclasses
 import json
@@ -12,8 +9,9 @@ from pathlib import Path
 
 import numpy as np
 
+from ml.evaluation import Calibration, ClassFigures, Evaluation, Mistake, Speed
 from training.evaluate import plots
-from training.evaluate.calibration import Calibration, calibration, crossed
+from training.evaluate.calibration import calibration, crossed
 from training.evaluate.metrics import (
     Predictions,
     accuracy,
@@ -23,83 +21,7 @@ from training.evaluate.metrics import (
     worst,
 )
 
-FORMAT = 2
 WORST = 12
-
-
-@dataclass(frozen=True, slots=True)
-class ClassFigures:
-    """One class. `mistaken_for`: the commonest wrong answer, None if there was none."""
-
-    name: str
-    clips: int
-    right: int
-    accuracy: float | None
-    mistaken_for: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class Mistake:
-    """file: its name alone · confidence: that of the wrong answer."""
-
-    file: str
-    label: str
-    answer: str
-    confidence: float
-
-
-@dataclass(frozen=True, slots=True)
-class Speed:
-    """clips_per_s: features and network, without reading and decoding the files.
-
-    machine: its processor or card, as it calls itself; "" if it does not.
-    """
-
-    clips_per_s: float
-    device: str
-    precision: str
-    threads: int
-    machine: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Evaluation:
-    """A checkpoint on one fold. Shares are 0 to 1, to be shown as per cent.
-
-    checkpoint: its file's name · weights: 12 hex digits of the weights' SHA-256 ·
-    data: the data set's name · folds_seen: those learned from or chosen by · seen: whether `fold`
-    is one of them, and the figures so mean nothing · accuracy_range: 95 %, by Wilson ·
-    confusion: counts, row by the label, column by the answer, in the order of `classes` ·
-    calibration: with `temperature`, as users are answered · calibration_uncorrected: the same with
-    temperature 1, None where that is the temperature · calibration_crossed: with a temperature
-    that each clip had no part in, only where one was fitted on this fold · speed: None where it
-    was not to be told · notes: sentences that belong beside the figures · measured_at: ISO 8601,
-    UTC · pictures: what is drawn, by the file's name beside the JSON.
-    """
-
-    checkpoint: str
-    weights: str
-    data: str
-    fold: int
-    folds_seen: tuple[int, ...]
-    seen: bool
-    clips: int
-    accuracy: float
-    accuracy_range: tuple[float, float]
-    accuracy_top3: float
-    classes: tuple[str, ...]
-    by_class: tuple[ClassFigures, ...]
-    confusion: tuple[tuple[int, ...], ...]
-    temperature: float
-    calibration: Calibration
-    calibration_uncorrected: Calibration | None
-    calibration_crossed: Calibration | None
-    worst: tuple[Mistake, ...]
-    speed: Speed | None
-    notes: tuple[str, ...]
-    measured_at: str
-    pictures: dict[str, str] = dataclasses.field(default_factory=dict)
-    format: int = FORMAT
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,7 +81,7 @@ def evaluation(subject: Subject, answered: Predictions, speed: Speed | None) -> 
         ),
         speed=speed,
         notes=subject.notes,
-        measured_at=datetime.now(UTC).isoformat(timespec="seconds"),
+        measured_at=datetime.now(UTC).replace(microsecond=0),
     )
 
 
@@ -189,7 +111,7 @@ def write(measured: Evaluation, folder: Path) -> Path:
     drawn.quantize(64).save(folder / names["reliability"])
     (folder / f"{stem}.evaluation.md").write_text(markdown(measured))
     path = folder / f"{stem}.evaluation.json"
-    path.write_text(json.dumps(dataclasses.asdict(measured), indent=1) + "\n")
+    path.write_text(json.dumps(measured.to_json(), indent=1) + "\n")
     return path
 
 
@@ -208,12 +130,10 @@ def markdown(measured: Evaluation) -> str:
         *_calibration_lines(measured),
     ]
     if measured.speed:
-        speed = measured.speed
-        lines.append(
-            f"| speed | {speed.clips_per_s:.0f} clips/s ({speed.machine or speed.device}, "
-            f"{speed.precision}, {speed.threads} threads), decoding not counted |"
-        )
-    lines += [f"| measured | {measured.measured_at} |"]
+        rate = f"{measured.speed.clips_per_s:.0f} clips/s"
+        lines.append(f"| speed | {rate} ({measured.speed}), decoding not counted |")
+    if measured.measured_at:
+        lines.append(f"| measured | {measured.measured_at.isoformat()} |")
     lines += ["", f"![Which class was heard as which]({measured.pictures['confusion']})", ""]
     lines += [f"![How far confidence holds]({measured.pictures['reliability']})", ""]
     lines += ["| class | clips | right | mistaken for |", "|---|---|---|---|"]

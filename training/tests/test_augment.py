@@ -2,7 +2,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from ml.features import FeatureConfig, LogMel
+from ml.checkpoint_info import FeatureConfig
+from ml.features import LogMel
 from training.augment import (
     augmented,
     between_class,

@@ -10,9 +10,8 @@ import pytest
 import torch
 from PIL import Image
 
-from ml import checkpoint
-from ml.checkpoint import CheckpointInfo
-from ml.features import FeatureConfig
+from ml import checkpoint, checkpoint_info
+from ml.checkpoint_info import CheckpointInfo, FeatureConfig
 from ml.inference import Classifier
 from ml.model import AudioCNN
 from training.data.index import read_index
@@ -117,20 +116,20 @@ def test_a_temperature_is_not_fitted_on_what_the_weights_have_seen(
 def test_a_fitted_temperature_is_in_the_header_and_serves_users(
     command: Command, made: Path, esc50: Path
 ) -> None:
-    weights = measure.weights_digest(made)
+    weights = checkpoint_info.digest(made).weights
     waveform = measure._waveform(read_index(esc50)[0], 16_000)
     before = Classifier.load(made).classify([waveform])[0]
     payload = command("--fold", 4, "--fit-temperature")
-    info = checkpoint.read_info(made)
+    info = checkpoint_info.read_info(made)
     assert info.temperature == payload["temperature"] != 1
     assert info.notes == ("The temperature was fitted on fold 4.",)
     assert {"ece", "ece_with_temperature_1", "ece_crossed"} <= set(payload)
-    assert measure.weights_digest(made) == weights
+    assert checkpoint_info.digest(made).weights == weights
     after = Classifier.load(made).classify([waveform])[0]
     expected = torch.tensor(before.activations.logits / info.temperature).softmax(0).numpy()
     assert np.allclose(after.window_probabilities[after.shown_window], expected, atol=1e-4)
     command("--fold", 4, "--fit-temperature")
-    assert checkpoint.read_info(made) == info, "again, it comes to the same"
+    assert checkpoint_info.read_info(made) == info, "again, it comes to the same"
 
 
 def test_answers_are_kept_and_used_again(
@@ -157,7 +156,7 @@ def test_what_cannot_be_measured_is_reported(
 def test_a_class_the_checkpoint_does_not_know_is_named(
     command: Command, made: Path, esc50: Path
 ) -> None:
-    info = dataclasses.replace(checkpoint.read_info(made), classes=("rain", "drum"))
+    info = dataclasses.replace(checkpoint_info.read_info(made), classes=("rain", "drum"))
     checkpoint.save(made, AudioCNN(2).state_dict(), info)
     assert "does not know the class whistle" in command(status=1)["refusal"]
 

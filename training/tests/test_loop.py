@@ -7,7 +7,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from ml.features import FeatureConfig, LogMel
+from ml.checkpoint_info import FeatureConfig
+from ml.features import LogMel
 from tests import fixtures
 from training import loop
 from training.config import Recipe

@@ -13,7 +13,7 @@ import requests
 from modal.types import FileEntry, FileEntryType
 from torch.utils.tensorboard import SummaryWriter
 
-from ml import checkpoint
+from ml import checkpoint_info
 from tests.server import ROOT, free_port, wait_for
 from training import modal_job
 from training.modal_job import arguments, committed, run_name, table
@@ -62,7 +62,7 @@ def test_it_trains_keeps_and_goes_on(runs: Volume, capsys: pytest.CaptureFixture
     done = modal_job.train.local("tiny", argv)
     assert done["run"] == "tiny"
     assert set(done["accuracy"]) == {"fold 4"}
-    info = checkpoint.read_info(runs.folder / "tiny" / "checkpoint.safetensors")
+    info = checkpoint_info.read_info(runs.folder / "tiny" / "checkpoint.safetensors")
     assert info.folds_seen == (1, 2, 3)
     assert (info.recipe["epochs"], info.recipe["seed"]) == (1, 7)
     assert runs.commits >= 1

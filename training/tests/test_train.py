@@ -11,7 +11,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from ml import checkpoint
+from ml import checkpoint_info
 from training import smoke, train
 from training.cli import Plan, make_plan, parser
 from training.config import SettingError
@@ -30,7 +30,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_a_run_leaves_a_checkpoint_that_knows_how_it_was_made(finished: Path) -> None:
-    info = checkpoint.read_info(finished / "checkpoint.safetensors")
+    info = checkpoint_info.read_info(finished / "checkpoint.safetensors")
     assert info.classes == ("hum", "rain", "whistle")
     assert info.data == "synthetic sounds"
     assert info.recipe["epochs"] == 2
@@ -43,7 +43,7 @@ def test_a_run_leaves_a_checkpoint_that_knows_how_it_was_made(finished: Path) ->
 
 def test_the_measurement_lies_beside_it(finished: Path) -> None:
     payload = json.loads((finished / "checkpoint.evaluation.json").read_text())
-    info = checkpoint.read_info(finished / "checkpoint.safetensors")
+    info = checkpoint_info.read_info(finished / "checkpoint.safetensors")
     assert (payload["fold"], payload["seen"], payload["clips"]) == (4, False, 9)
     assert payload["accuracy"] == pytest.approx(info.accuracy["fold 4"], abs=1e-4)
     for picture in payload["pictures"].values():
@@ -86,14 +86,14 @@ def test_started_again_when_it_is_over_it_changes_nothing(
     finished: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     before = load_file(finished / "checkpoint.safetensors")
-    info = checkpoint.read_info(finished / "checkpoint.safetensors")
+    info = checkpoint_info.read_info(finished / "checkpoint.safetensors")
     train.main([*SMOKE, "--out", str(finished)])
     payload = capsys.readouterr().out
     assert "going on after epoch 2" in payload
     assert "epoch 2/2" not in payload
     after = load_file(finished / "checkpoint.safetensors")
     assert all(torch.equal(before[name], after[name]) for name in before)
-    assert checkpoint.read_info(finished / "checkpoint.safetensors") == info
+    assert checkpoint_info.read_info(finished / "checkpoint.safetensors") == info
 
 
 def test_a_folder_with_another_run_is_not_gone_on_with(finished: Path) -> None:
@@ -107,7 +107,7 @@ def test_a_folder_with_another_run_is_not_gone_on_with(finished: Path) -> None:
 def test_the_best_epoch_is_kept_and_the_fold_that_chose_it_counts_as_seen(finished: Path) -> None:
     state = torch.load(finished / "last.pt", weights_only=True)
     best_epoch, best_accuracy = state["best"]
-    info = checkpoint.read_info(finished / "checkpoint.safetensors")
+    info = checkpoint_info.read_info(finished / "checkpoint.safetensors")
     assert info.folds_seen == (1, 2, 3)
     assert info.accuracy["fold 3"] == pytest.approx(best_accuracy, abs=1e-4)
     assert info.notes == (
@@ -136,7 +136,7 @@ def test_cross_validation_tests_each_fold_once(
     assert payload["mean"] == pytest.approx(sum(payload["folds"].values()) / 2, abs=1e-4)
     assert "mean ± deviation" in (out / "cross-validation.md").read_text()
     for tested, learned in ((1, 2), (2, 1)):
-        info = checkpoint.read_info(out / f"fold{tested}" / "checkpoint.safetensors")
+        info = checkpoint_info.read_info(out / f"fold{tested}" / "checkpoint.safetensors")
         assert info.folds_seen == (learned,)
         assert list(info.accuracy) == [f"fold {tested}"]
         assert info.notes == ()
@@ -212,6 +212,6 @@ def test_ones_own_sounds_are_learned_under_their_own_name_and_licence(
         ["--data", str(data), "--out", str(out), "--data-licence", "CC0", "--epochs", "1",
          "--set", "batch=6", "--set", "precision=fp32"]
     )  # fmt: skip
-    info = checkpoint.read_info(out / "checkpoint.safetensors")
+    info = checkpoint_info.read_info(out / "checkpoint.safetensors")
     assert (info.data, info.data_licence) == ("my birds", "CC0")
     assert info.classes == ("hiss", "tone")

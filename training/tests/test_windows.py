@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from ml.audio.decode import read
-from ml.features import FeatureConfig
+from ml.checkpoint_info import FeatureConfig
 from tests import fixtures
 from training.data.index import DataError, read_index
 from training.data.windows import cut, load_windows, to_float

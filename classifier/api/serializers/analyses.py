@@ -1,5 +1,6 @@
 """Analyses → JSON."""
 
+from dataclasses import asdict
 from typing import Any
 
 from django.urls import reverse
@@ -18,6 +19,7 @@ from classifier.api.serializers.base import (
 )
 from classifier.links import checkpoint_page
 from classifier.models import Analysis, State
+from ml.render_metadata import ArchiveIndex
 
 
 class FeatureMap(Serializer):
@@ -108,9 +110,11 @@ class AnalysisDetail(AnalysisRow):
     windows = fields.SerializerMethodField(
         help_text="What each window of a longer clip was heard as; empty when there is but one."
     )
-    shown_from_s = fields.SerializerMethodField(
+    shown_from_s = fields.FloatField(
+        source="metadata.shown_from_s",
+        allow_null=True,
         help_text="Where the window begins that maps and attribution are of: the one that speaks "
-        "most for the answer; null until it is done."
+        "most for the answer; null until it is done.",
     )
     attribution = fields.SerializerMethodField(
         help_text="What spoke for each of the best five answers, in their order."
@@ -127,30 +131,29 @@ class AnalysisDetail(AnalysisRow):
 
     @extend_schema_field(fields.DictField(child=FeatureMap()))
     def get_maps(self, analysis: Analysis) -> dict[str, Any]:
+        index = _index(analysis)
         return {
-            facts["name"]: {"url": _map(analysis, facts["name"])}
-            | {name: facts[name] for name in ("shape", "channels", "low", "high")}
-            for facts in analysis.maps
+            one.name: {
+                "url": _map_url(analysis, one.name),
+                "shape": one.shape,
+                "channels": one.channels,
+                "low": one.low,
+                "high": one.high,
+            }
+            for one in (index.maps if index else ())
         }
 
     @extend_schema_field(WindowAnswer(many=True))
     def get_windows(self, analysis: Analysis) -> list[dict[str, Any]]:
-        return analysis.render_metadata.get("window_predictions", [])
-
-    def get_shown_from_s(self, analysis: Analysis) -> float | None:
-        return analysis.render_metadata.get("shown_from_s")
+        metadata = analysis.metadata
+        return [asdict(one) for one in metadata.window_predictions] if metadata else []
 
     @extend_schema_field(AttributionPicture(many=True))
     def get_attribution(self, analysis: Analysis) -> list[dict[str, Any]]:
-        shown = analysis.render_metadata.get("activations", {}).get("attribution", ())
+        index = _index(analysis)
         return [
-            {
-                "label": one["label"],
-                "url": _map(analysis, f"attribution.{rank}"),
-                "shape": one["shape"],
-                "logit": one["logit"],
-            }
-            for rank, one in enumerate(shown)
+            {"url": _map_url(analysis, f"attribution.{rank}"), **asdict(one)}
+            for rank, one in enumerate(index.activations.attribution if index else ())
         ]
 
     def get_spectrogram(self, analysis: Analysis) -> str | None:
@@ -160,5 +163,9 @@ class AnalysisDetail(AnalysisRow):
         return checkpoint_page(analysis.checkpoint)
 
 
-def _map(analysis: Analysis, name: str) -> str:
+def _index(analysis: Analysis) -> ArchiveIndex | None:
+    return analysis.metadata.index if analysis.metadata else None
+
+
+def _map_url(analysis: Analysis, name: str) -> str:
     return reverse("map", args=[analysis.pk, name])

@@ -24,48 +24,48 @@ class InstalledCheckpoint(Serializer):
     sha256 = fields.CharField(help_text="SHA-256 of the file, in hexadecimal digits.")
     size_bytes = fields.IntegerField(help_text="Size of the file in bytes.")
     architecture = fields.CharField(
-        source="header.architecture", help_text="The network that the weights belong to."
+        source="info.architecture", help_text="The network that the weights belong to."
     )
     classes = fields.ListField(
-        source="header.classes",
+        source="info.classes",
         child=fields.CharField(),
         help_text="Every label that it can give, in the order of the network's outputs.",
     )
     sample_rate = fields.IntegerField(
-        source="header.features.sample_rate",
+        source="info.features.sample_rate",
         help_text="The rate in Hz at which it listens; every sound is brought to it.",
     )
     window_s = fields.FloatField(
-        source="header.features.window_s", help_text="Seconds of sound that it hears at once."
+        source="info.features.window_s", help_text="Seconds of sound that it hears at once."
     )
     features = Features(
-        source="header.features", help_text="How a sound becomes what the network is shown."
+        source="info.features", help_text="How a sound becomes what the network is shown."
     )
     temperature = fields.FloatField(
-        source="header.temperature",
+        source="info.temperature",
         help_text="What the network's outputs are divided by before they become confidences.",
     )
     folds_seen = fields.ListField(
-        source="header.folds_seen",
+        source="info.folds_seen",
         child=fields.IntegerField(),
         help_text="The parts of the data that it learned from; the others it never heard.",
     )
     accuracy = fields.DictField(
-        source="header.accuracy",
+        source="info.accuracy",
         child=fields.FloatField(),
         help_text="Share of right answers, 0 to 1, by what was measured.",
     )
     recipe = fields.DictField(
-        source="header.recipe", help_text="How it was trained: the settings of that run."
+        source="info.recipe", help_text="How it was trained: the settings of that run."
     )
     data = fields.CharField(  # type: ignore[assignment]
-        source="header.data", help_text="The sounds that it learned from."
+        source="info.data", help_text="The sounds that it learned from."
     )
     data_licence = fields.CharField(
-        source="header.data_licence", help_text="The licence of those sounds."
+        source="info.data_licence", help_text="The licence of those sounds."
     )
     notes = fields.ListField(
-        source="header.notes",
+        source="info.notes",
         child=fields.CharField(),
         help_text="Sentences that belong beside the figures.",
     )

@@ -25,7 +25,8 @@ from classifier.api.serializers.classify import ClassifyAnswer, ClassifyForm
 from classifier.api.serializers.clips import UploadAnswer
 from classifier.api.views.base import ApiView, located
 from classifier.models import Analysis, State
-from classifier.services import map_archive, uploads
+from classifier.services import uploads
+from ml import map_archive
 from ml.errors import AudioError
 from ml.legacy_response import answer, sound_of
 
@@ -104,12 +105,13 @@ def _answer(analysis: Analysis) -> dict[str, Any]:
         status = 500 if ours else 400
         raise Refused(analysis.error_code, analysis.error_detail, analysis.error_hint, status)
     folder = storage.analysis_folder(analysis.pk, analysis.token)
-    render_metadata = analysis.render_metadata
+    metadata = analysis.metadata
+    assert metadata is not None
     spectrogram = (folder / storage.SPECTROGRAM).read_bytes()
     return answer(
         analysis.predictions,
-        dict(map_archive.values(folder / storage.MAPS, analysis.maps)),
-        map_archive.cells(spectrogram, render_metadata["low_db"], render_metadata["high_db"]),
+        map_archive.map_values(folder / storage.MAPS, metadata.index),
+        map_archive.cells(spectrogram, metadata.low_db, metadata.high_db),
         json.loads((folder / storage.PEAKS).read_text()),
         analysis.clip.duration_s,
     )

@@ -15,6 +15,7 @@ class SonoDrop extends HTMLElement {
       this.add(this.input.files);
     });
     this.input.addEventListener("change", () => this.add(this.input.files));
+    this.add(this.input.files); // chosen before this script had loaded
     for (const [type, over] of [["dragover", true], ["dragleave", false], ["drop", false]]) {
       this.form.addEventListener(type, (event) => {
         event.preventDefault();

@@ -260,27 +260,27 @@ class SonoFolder extends HTMLElement {
         this.draw();
       });
       request.addEventListener("loadend", () => {
-        let told = {};
+        let response = {};
         try {
-          told = JSON.parse(request.responseText);
+          response = JSON.parse(request.responseText);
         } catch {
           // a page: after the redirect of a form, or from whatever stands before the server
         }
         if (item) item.loaded = 0;
         if (request.status >= 200 && request.status < 300) {
-          if (told.error) this.refusals += 1;
-          done(told);
+          if (response.error) this.refusals += 1;
+          done(response);
         } else if (request.status === 401 || request.status === 403) {
           this.busy = false;
           location.reload();
         } else if (item?.path && [400, 413].includes(request.status)) {
           this.refusals += 1;
-          done(told); // of this file only
+          done(response); // of this file only
         } else if (request.status === 0 || request.status === 429 || request.status >= 500) {
           const what = request.status ? `The server answered ${request.status}.` : "The connection was lost.";
-          fail(new Trouble(told.detail ?? what, true));
+          fail(new Trouble(response.detail ?? what, true));
         } else {
-          fail(new Trouble([told.detail ?? `The server answered ${request.status}.`, told.hint ?? ""].join(" "), false));
+          fail(new Trouble([response.detail ?? `The server answered ${request.status}.`, response.hint ?? ""].join(" "), false));
         }
       });
       request.send(body);
@@ -293,7 +293,7 @@ class SonoFolder extends HTMLElement {
     const share = this.bytes ? sent / this.bytes : 1;
     const elapsed = (performance.now() - this.began) / 1000;
     this.sending.querySelector("progress").value = share;
-    this.part("told").textContent = this.zip
+    this.part("status").textContent = this.zip
       ? share < 1 ? "Sending the ZIP" : "Unpacking the ZIP"
       : `${done.length.toLocaleString("en-GB")} of ${counted(this.items.length, "file")} sent${this.refusals ? `, ${this.refusals} refused` : ""}`;
     const left = share > 0.02 && share < 1 ? ` · about ${minutes((elapsed / share) * (1 - share))} min left` : "";

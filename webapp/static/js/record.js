@@ -1,4 +1,4 @@
-// The microphone of the Listen page: asked for, recorded, heard again, then sent as a file is.
+// The microphone of the Listen page: asked for, recorded, played back, then sent as a file is.
 // Where a browser cannot record, its button never shows.
 
 const TICK_MS = 50;
@@ -123,7 +123,7 @@ class SonoRecord extends HTMLElement {
     this.part("play").inert = true;
     this.part("play").src = URL.createObjectURL(this.file);
     this.part("length").textContent = clock(lengthS);
-    this.show("heard");
+    this.show("recorded");
     const whole = squeeze(this.levels, this.bars());
     this.draw(whole, this.part("level").clientWidth / whole.length);
     this.say(`Recorded ${Math.round(lengthS)} seconds. Hear it, send it or discard it.`);

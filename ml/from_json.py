@@ -1,0 +1,38 @@
+"""JSON → dataclasses: what `dataclasses.asdict` and `json.dumps` made, back again."""
+
+from dataclasses import is_dataclass
+from datetime import datetime
+from functools import lru_cache
+from types import UnionType
+from typing import Any, get_args, get_origin, get_type_hints
+
+
+@lru_cache
+def _hints(kind: Any) -> dict[str, Any]:
+    return get_type_hints(kind)
+
+
+def from_json(kind: Any, value: Any) -> Any:
+    """`value`, as `json.loads` gives it, as an instance of the type `kind`.
+
+    kind: a dataclass, or a tuple, a dictionary or an optional of something. Other types are taken
+    as they come. Raises ValueError, TypeError, LookupError or AttributeError for another shape.
+    """
+    if kind in (int, float, str, bool):
+        return value
+    if is_dataclass(kind):
+        hints = _hints(kind)  # type: ignore[arg-type]
+        fields = {name: from_json(hints[name], one) for name, one in value.items()}
+        return kind(**fields)  # type: ignore[operator]
+    if kind is datetime:
+        return datetime.fromisoformat(value)
+    origin, inner = get_origin(kind), get_args(kind)
+    if origin is UnionType:
+        return None if value is None else from_json(inner[0], value)
+    if origin is dict:
+        return {name: from_json(inner[1], one) for name, one in value.items()}
+    if origin is tuple and inner[-1] is ...:
+        return tuple(from_json(inner[0], one) for one in value)
+    if origin is tuple:
+        return tuple(from_json(one, part) for one, part in zip(inner, value, strict=True))
+    return value

@@ -1,0 +1,189 @@
+"""The map archive: a ZIP with the pictures of one window. Written by workers, read by the pages.
+
+layer2.maps.png   a sheet of the stage's mean maps, one below the other, as `_maps_on_sheet` says
+layer2.top.png    a sheet of the channels that spoke most for the answer
+attribution.0.png …  what spoke for the best class, the second best …
+pooled.png        the last stage's means, 32 channels in a row
+
+Sheets, because a palette is larger than a small map.
+"""
+
+import io
+import json
+import re
+import zipfile
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from ml.checkpoint_info import STAGES, map_names
+from ml.explain.results import Activations, Array
+from ml.render_metadata import (
+    ActivationsInfo,
+    ArchiveIndex,
+    AttributionInfo,
+    ChannelInfo,
+    MapInfo,
+    PooledInfo,
+)
+from ml.rendering import png
+
+POOLED_COLUMNS = 32
+_TOP = re.compile(r"(\w+)\.top(\d{1,4})")
+
+
+def _maps_on_sheet(stage: str) -> list[str]:
+    """In their order. A layer's own map is its last block's: it is not kept twice."""
+    return [name for name in map_names() if name.startswith(f"{stage}.")] or [stage]
+
+
+# --- writing ------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class MapArchive:
+    """data: the ZIP."""
+
+    data: bytes
+    index: ArchiveIndex
+
+
+def pack(activations: Activations, classes: Sequence[str]) -> MapArchive:
+    """classes: the names of all."""
+    pictures: dict[str, bytes] = {}
+    maps = [info for stage in STAGES for info in _pack_maps(activations, stage, pictures)]
+    index = ArchiveIndex(
+        tuple(maps),
+        ActivationsInfo(
+            _pack_attribution(activations, classes, pictures),
+            {stage: _pack_strongest(activations, stage, pictures) for stage in STAGES},
+            _pack_pooled(activations, pictures),
+        ),
+    )
+    return MapArchive(_zipped({f"{name}.png": data for name, data in pictures.items()}), index)
+
+
+def _pack_maps(
+    activations: Activations, stage: str, pictures: dict[str, bytes]
+) -> Iterator[MapInfo]:
+    on_sheet = _maps_on_sheet(stage)
+    sheet = png.sheet([activations.maps[name].mean for name in on_sheet])
+    pictures[f"{stage}.maps"] = sheet.png
+    ranges = dict(zip(on_sheet, sheet.ranges, strict=True))
+    for name in dict.fromkeys([*on_sheet, stage]):
+        low, high = ranges.get(name, sheet.ranges[-1])
+        found = activations.maps[name]
+        shape = _shape(found.mean)
+        yield MapInfo(name, shape, found.channels, round(low, 5), round(high, 5))
+
+
+def _pack_strongest(
+    activations: Activations, stage: str, pictures: dict[str, bytes]
+) -> tuple[ChannelInfo, ...]:
+    channels = activations.strongest[stage]
+    sheet = png.sheet([channel.values for channel in channels])
+    pictures[f"{stage}.top"] = sheet.png
+    return tuple(
+        ChannelInfo(one.number, round(one.contribution, 4), round(low, 4), round(high, 4))
+        for one, (low, high) in zip(channels, sheet.ranges, strict=True)
+    )
+
+
+def _pack_attribution(
+    activations: Activations, classes: Sequence[str], pictures: dict[str, bytes]
+) -> tuple[AttributionInfo, ...]:
+    found = []
+    for rank, number in enumerate(activations.classes):
+        values = activations.attribution[rank]
+        pictures[f"attribution.{rank}"] = png.overlay(values)
+        logit = round(float(activations.logits[number]), 3)
+        found.append(AttributionInfo(classes[number], logit, _shape(values)))
+    return tuple(found)
+
+
+def _pack_pooled(activations: Activations, pictures: dict[str, bytes]) -> PooledInfo:
+    rows = activations.pooled.reshape(-1, POOLED_COLUMNS)
+    pooled = png.picture(np.flipud(rows))
+    pictures["pooled"] = pooled.png
+    return PooledInfo(_shape(rows), round(pooled.low, 5), round(pooled.high, 5))
+
+
+def _shape(values: Array) -> tuple[int, int]:
+    height, width = values.shape
+    return height, width
+
+
+def _zipped(files: Mapping[str, bytes]) -> bytes:
+    """Without the time of day: the same files are the same bytes."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as target:
+        for name, data in files.items():
+            target.writestr(zipfile.ZipInfo(name), data)
+    return buffer.getvalue()
+
+
+# --- reading ------------------------------------------------------------------------------
+
+
+def picture(archive: Path, name: str) -> bytes | None:
+    """One PNG: a mean map by its name, `layer2.top3` (the fourth of its strongest channels),
+    `attribution.0`, `pooled`. None if there is no such picture."""
+    try:
+        with zipfile.ZipFile(archive) as pictures:
+            if f"{name}.png" in pictures.namelist():
+                return pictures.read(f"{name}.png")
+            return _tile(pictures, name)
+    except (FileNotFoundError, KeyError):
+        return None
+
+
+def map_values(archive: Path, index: ArchiveIndex) -> dict[str, NDArray[np.float64]]:
+    """The cells of each mean map, (H, W), row 0 the lowest frequency, as near as 256 colours tell
+    them. Raises FileNotFoundError."""
+    found = {}
+    for one in index.maps:
+        data = picture(archive, one.name)
+        if data is None:
+            raise FileNotFoundError(f"{one.name} is not in {archive.name}")
+        found[one.name] = cells(data, one.low, one.high)
+    return found
+
+
+def as_zip(archive: Path, index: ArchiveIndex) -> bytes:
+    """Every picture by its name, and an index.json that says what is on them."""
+    found = {f"{name}.png": picture(archive, name) for name in index.picture_names()}
+    files = {name: data for name, data in found.items() if data is not None}
+    plain = asdict(index)
+    described = json.dumps({"maps": plain["maps"], **plain["activations"]}, indent=1)
+    return _zipped(files | {"index.json": described.encode()})
+
+
+def cells(data: bytes, low: float, high: float) -> NDArray[np.float64]:
+    """The values of a palette PNG: (H, W), row 0 the lowest frequency."""
+    index = np.flipud(np.asarray(Image.open(io.BytesIO(data))))
+    return low + index / 255 * (high - low)
+
+
+def _tile(pictures: zipfile.ZipFile, name: str) -> bytes | None:
+    """One tile of a sheet as a picture of its own. Raises KeyError where there is no sheet."""
+    top = _TOP.fullmatch(name)
+    stage = top[1] if top else name.partition(".")[0]
+    on_sheet = _maps_on_sheet(stage)
+    sheet = Image.open(io.BytesIO(pictures.read(f"{stage}.maps.png")))
+    height = sheet.height // len(on_sheet)
+    if top:
+        number = int(top[2])
+        sheet = Image.open(io.BytesIO(pictures.read(f"{stage}.top.png")))
+    elif name in map_names():
+        number = on_sheet.index(name) if name in on_sheet else len(on_sheet) - 1
+    else:
+        return None
+    if (number + 1) * height > sheet.height:
+        return None
+    buffer = io.BytesIO()
+    sheet.crop((0, number * height, sheet.width, (number + 1) * height)).save(buffer, "PNG")
+    return buffer.getvalue()

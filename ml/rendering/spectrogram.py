@@ -1,0 +1,72 @@
+"""The pictures of a whole clip: spectrogram, strip and waveform, and the ticks of their axes."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ml.render_metadata import FrequencyTick
+from ml.rendering import png
+
+# Below the loudest cell by this much, a spectrogram's picture is black.
+PICTURE_RANGE_DB = 80.0
+# A longer clip's picture averages neighbouring frames: no screen is wider.
+MAX_PICTURE_COLUMNS = 2048
+STRIP_HEIGHT, STRIP_WIDTH = 32, 160
+PEAK_COLUMNS = 1000
+FREQUENCY_TICKS_HZ = (100, 250, 500, 1000, 2000, 4000, 8000, 16000)
+
+
+@dataclass(frozen=True, slots=True)
+class SpectrogramPictures:
+    """picture: for the result page, `columns` wide · strip: small, for lists · low_db, high_db:
+    what the first and the last colour of both stand for."""
+
+    picture: bytes
+    columns: int
+    strip: bytes
+    low_db: float
+    high_db: float
+
+
+def draw(decibels: NDArray[np.floating]) -> SpectrogramPictures:
+    """decibels: (mels, frames), row 0 the lowest frequency."""
+    high = float(decibels.max())
+    low = high - PICTURE_RANGE_DB
+    wide = shrink(decibels, len(decibels), MAX_PICTURE_COLUMNS)
+    strip = shrink(decibels, STRIP_HEIGHT, STRIP_WIDTH)
+    return SpectrogramPictures(
+        png.picture(wide, low, high).png, wide.shape[1], png.picture(strip, low, high).png,
+        round(low, 2), round(high, 2),
+    )  # fmt: skip
+
+
+def frequency_ticks(centres_hz: Sequence[float], f_max_hz: float) -> tuple[FrequencyTick, ...]:
+    """Where round frequencies lie on the mel axis. centres_hz: of the bands, lowest first."""
+    places = (np.arange(len(centres_hz)) + 0.5) / len(centres_hz)
+    return tuple(
+        FrequencyTick(hz, round(float(np.interp(hz, centres_hz, places)), 4))
+        for hz in FREQUENCY_TICKS_HZ
+        if centres_hz[0] < hz <= f_max_hz
+    )
+
+
+def shrink(values: NDArray[np.floating], height: int, width: int) -> NDArray[np.floating]:
+    """Average neighbouring cells of (H, W) until it is at most (height, width)."""
+    for axis, most in ((0, height), (1, width)):
+        if values.shape[axis] > most:
+            edges = np.linspace(0, values.shape[axis], most, endpoint=False).astype(int)
+            counts = np.diff([*edges, values.shape[axis]])
+            total = np.add.reduceat(values, edges, axis=axis)
+            values = total / (counts[:, None] if axis == 0 else counts)
+    return values
+
+
+def peaks(waveform: NDArray[np.float32], columns: int = PEAK_COLUMNS) -> list[float]:
+    """[lowest, highest, lowest, …] of at most `columns` equal parts, for drawing a waveform."""
+    columns = min(columns, len(waveform))
+    edges = np.linspace(0, len(waveform), columns, endpoint=False).astype(int)
+    low = np.minimum.reduceat(waveform, edges)
+    high = np.maximum.reduceat(waveform, edges)
+    return np.round(np.stack([low, high], axis=1, dtype=float).ravel(), 3).tolist()

@@ -1,0 +1,118 @@
+"""What the worker packs, the pages read again."""
+
+import io
+import json
+import zipfile
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from ml import checkpoint_info, map_archive
+from ml.checkpoint_info import STAGES, map_names
+from ml.explain.results import Activations
+from ml.inference import Classifier
+from ml.map_archive import MapArchive
+from ml.render_metadata import ArchiveIndex
+from ml.rendering.png import OVERLAY_LEVELS
+from tests import fixtures
+
+
+@pytest.fixture(scope="module")
+def classifier() -> Classifier:
+    return Classifier.load(checkpoint_info.SHIPPED, torch.device("cpu"), torch.float32)
+
+
+@pytest.fixture(scope="module")
+def activations(classifier: Classifier) -> Activations:
+    return classifier.classify([fixtures.chirp(300, 5000, 5.0)])[0].activations
+
+
+@pytest.fixture(scope="module")
+def packed(classifier: Classifier, activations: Activations) -> MapArchive:
+    return map_archive.pack(activations, classifier.info.classes)
+
+
+@pytest.fixture
+def path(packed: MapArchive, tmp_path: Path) -> Path:
+    path = tmp_path / "maps.zip"
+    path.write_bytes(packed.data)
+    return path
+
+
+def test_every_map_is_read_back_as_near_as_its_colours_tell(
+    activations: Activations, packed: MapArchive, path: Path
+) -> None:
+    found = map_archive.map_values(path, packed.index)
+    assert tuple(found) == map_names()
+    for name, cells in found.items():
+        mean = activations.maps[name].mean
+        step = (mean.max() - mean.min()) / 255
+        assert np.abs(cells - mean).max() <= step / 2 + 1e-4, name
+
+
+def test_the_strongest_channels_are_pictures_of_their_own(
+    activations: Activations, packed: MapArchive, path: Path
+) -> None:
+    for stage in STAGES:
+        for rank, (channel, facts) in enumerate(
+            zip(
+                activations.strongest[stage], packed.index.activations.strongest[stage], strict=True
+            )
+        ):
+            png = map_archive.picture(path, f"{stage}.top{rank}")
+            assert png is not None
+            cells = map_archive.cells(png, facts.low, facts.high)
+            assert facts.number == channel.number
+            assert np.abs(cells - channel.values).max() <= (facts.high - facts.low) / 255
+    assert map_archive.picture(path, f"layer4.top{len(activations.strongest['layer4'])}") is None
+
+
+def test_attribution_is_clear_where_nothing_spoke(
+    activations: Activations, packed: MapArchive, path: Path
+) -> None:
+    assert [one.label for one in packed.index.activations.attribution] == [
+        Classifier.load(checkpoint_info.SHIPPED).info.classes[number]
+        for number in activations.classes
+    ]
+    for rank, values in enumerate(activations.attribution):
+        png = map_archive.picture(path, f"attribution.{rank}")
+        assert png is not None
+        opacity = np.asarray(Image.open(io.BytesIO(png)).convert("RGBA"))[:, :, 3] / 255
+        assert np.abs(np.flipud(opacity) - values).max() <= 0.5 / (OVERLAY_LEVELS - 1) + 0.01
+
+
+def test_the_pooled_values_stand_in_the_order_of_their_channels(
+    activations: Activations, packed: MapArchive, path: Path
+) -> None:
+    png = map_archive.picture(path, "pooled")
+    assert png is not None
+    facts = packed.index.activations.pooled
+    index = np.asarray(Image.open(io.BytesIO(png))).ravel()
+    values = facts.low + index / 255 * (facts.high - facts.low)
+    assert np.abs(values - activations.pooled).max() <= (facts.high - facts.low) / 255
+
+
+def test_the_index_is_the_same_after_a_way_through_json(packed: MapArchive) -> None:
+    assert ArchiveIndex.from_json(json.loads(json.dumps(asdict(packed.index)))) == packed.index
+
+
+def test_a_person_gets_every_picture_by_its_name(packed: MapArchive, path: Path) -> None:
+    whole = zipfile.ZipFile(io.BytesIO(map_archive.as_zip(path, packed.index)))
+    names = set(whole.namelist())
+    assert {f"{name}.png" for name in map_names()} < names
+    assert {"layer3.top0.png", "attribution.4.png", "pooled.png", "index.json"} < names
+    assert json.loads(whole.read("index.json"))["maps"][-1]["channels"] == 512
+
+
+@pytest.mark.parametrize("name", ["layer9", "layer2.maps.png", "../layer1", "layer2.top99", ""])
+def test_other_names_are_no_pictures(packed: MapArchive, path: Path, name: str) -> None:
+    assert map_archive.picture(path, name) is None
+
+
+def test_a_noisy_clip_stays_within_its_bytes(classifier: Classifier) -> None:
+    noise = classifier.classify([fixtures.noise(5.0, level=0.3)])[0].activations
+    assert len(map_archive.pack(noise, classifier.info.classes).data) < 90_000

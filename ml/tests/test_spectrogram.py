@@ -1,0 +1,62 @@
+import numpy as np
+import pytest
+
+from ml.checkpoint_info import FeatureConfig
+from ml.features import LogMel
+from ml.rendering import spectrogram
+
+
+@pytest.mark.parametrize(("height", "width"), [(32, 50), (8, 10), (128, 1), (1, 1)])
+def test_shrinking_keeps_the_mean(height: int, width: int) -> None:
+    values = np.random.default_rng(1).normal(size=(128, 100))
+    small = spectrogram.shrink(values, height, width)
+    assert small.shape == (height, width)
+    assert small.mean() == pytest.approx(values.mean(), abs=1e-9)
+
+
+def test_shrinking_by_an_uneven_amount_averages_only_neighbours() -> None:
+    rows = np.arange(10.0)[:, None].repeat(7, axis=1)
+    small = spectrogram.shrink(rows, 3, 7)
+    assert small[:, 0].tolist() == [1.0, 4.0, 7.5]
+    assert np.allclose(spectrogram.shrink(np.full((11, 13), 3.0), 4, 5), 3.0)
+
+
+def test_what_is_small_enough_stays_as_it_is() -> None:
+    values = np.linspace(-80, 0, 256).reshape(4, 64)
+    assert np.array_equal(spectrogram.shrink(values, 4, 64), values)
+    assert np.array_equal(spectrogram.shrink(values, 400, 640), values)
+
+
+def test_peaks_hold_the_lowest_and_highest_of_each_part() -> None:
+    waveform = np.array([0, 0.5, -0.25, 0.125, 0.1, 0.2, -1.0, 1.0], np.float32)
+    assert spectrogram.peaks(waveform, 4) == [0, 0.5, -0.25, 0.125, 0.1, 0.2, -1.0, 1.0]
+    assert spectrogram.peaks(waveform, 2) == [-0.25, 0.5, -1.0, 1.0]
+
+
+def test_no_click_is_lost_in_the_peaks() -> None:
+    waveform = np.zeros(160_001, np.float32)
+    waveform[77_777] = 0.9
+    waveform[160_000] = -0.8
+    peaks = spectrogram.peaks(waveform, 1000)
+    assert len(peaks) == 2000
+    assert (min(peaks), max(peaks)) == (-0.8, 0.9)
+
+
+def test_a_waveform_shorter_than_the_columns_gives_one_part_a_sample() -> None:
+    assert spectrogram.peaks(np.array([0.5, -0.5], np.float32), 100) == [0.5, 0.5, -0.5, -0.5]
+
+
+def test_ticks_lie_at_the_bands_of_their_frequencies() -> None:
+    centres_hz = LogMel(FeatureConfig()).band_centres_hz()
+    ticks = spectrogram.frequency_ticks(centres_hz, 16_000.0)
+    assert [tick.hz for tick in ticks] == [100, 250, 500, 1000, 2000, 4000, 8000, 16000]
+    for tick in ticks:
+        nearest = int(np.abs(np.array(centres_hz) - tick.hz).argmin())
+        assert tick.place * 128 == pytest.approx(nearest + 0.5, abs=1)
+
+
+def test_the_pictures_of_a_long_clip_stay_small() -> None:
+    decibels = np.random.default_rng(1).uniform(-100, 10, (128, 5000)).astype(np.float32)
+    drawn = spectrogram.draw(decibels)
+    assert drawn.columns == 2048
+    assert drawn.high_db - drawn.low_db == pytest.approx(80, abs=0.01)

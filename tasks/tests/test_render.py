@@ -1,0 +1,41 @@
+"""What is kept of a clip: its files, and the plain values that say what is on them."""
+
+import json
+from dataclasses import replace
+
+import pytest
+
+from classifier import storage
+from ml.audio.decode import Sound
+from ml.checkpoint_info import SHIPPED, map_names
+from ml.inference import Classifier
+from ml.render_metadata import RenderMetadata
+from tasks.analyse import render
+from tests import fixtures
+
+SOUND = Sound(fixtures.chirp(300, 5000, 6.0), 32_000, 44_100, 1, "WAV")
+
+
+@pytest.fixture(scope="module")
+def classifier() -> Classifier:
+    return Classifier.load(SHIPPED)
+
+
+def test_the_metadata_says_what_is_on_the_files(classifier: Classifier) -> None:
+    contents, metadata = render(classifier, SOUND, classifier.classify([SOUND.waveform])[0])
+    assert set(contents) == {storage.SPECTROGRAM, storage.STRIP, storage.MAPS, storage.PEAKS}
+    assert RenderMetadata.from_json(json.loads(json.dumps(metadata.to_json()))) == metadata
+    assert tuple(one.name for one in metadata.index.maps) == map_names()
+    assert metadata.band_centres_hz == pytest.approx(
+        classifier.log_mel.band_centres_hz(), abs=0.5
+    ), "so that the pages need no mel scale of their own"
+    assert (metadata.mels, metadata.frames) == (128, 376)
+    assert [window.start_s for window in metadata.window_predictions] == [0.0, 1.0]
+    assert metadata.shown_from_s == metadata.window_predictions[metadata.shown_window].start_s
+
+
+def test_a_format_that_browsers_cannot_play_gets_a_flac(classifier: Classifier) -> None:
+    sound = replace(SOUND, waveform=SOUND.waveform[:64_000], format="WMA")
+    contents, metadata = render(classifier, sound, classifier.classify([sound.waveform])[0])
+    assert contents[storage.PLAYABLE].startswith(b"fLaC")
+    assert (metadata.window_count, metadata.window_predictions) == (1, ())
