@@ -21,7 +21,7 @@ from torch.nn import functional as F
 
 from bench.attribution_methods import METHODS, Method, chosen
 from bench.faithfulness_report import write
-from ml import checkpoint
+from ml import checkpoint_info
 from ml.audio.decode import read
 from ml.explain.masking import Masking, audible, resized
 from ml.inference import Classifier
@@ -197,7 +197,7 @@ def measure(path: Path, examples: Sequence[Example], fold: int) -> dict[str, Any
     asked = torch.from_numpy(experiment.answers)
     random = curves(experiment, blocks(len(examples), experiment.size))
     payload: dict[str, Any] = {
-        "checkpoint": checkpoint.identity(path),
+        "checkpoint": checkpoint_info.identity(path),
         "folds seen": experiment.classifier.info.folds_seen,
         "fold": fold,
         "clips": len(examples),
@@ -239,7 +239,7 @@ def measure(path: Path, examples: Sequence[Example], fold: int) -> dict[str, Any
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bench.faithfulness", description=__doc__)
     add = parser.add_argument
-    add("checkpoint", type=Path, nargs="?", default=checkpoint.TESTED)
+    add("checkpoint", type=Path, nargs="?", default=checkpoint_info.TESTED)
     add("--data", type=Path, default=esc50_dir(), help="default: ESC50_DIR")
     add("--fold", type=int, default=4, help="one that the weights have not seen")
     add("--clips", type=int, help="the first so many of the fold; default: all")
