@@ -47,7 +47,6 @@ EVERYBODY = (
     "api/schema/",
     "api/schema.yaml",
     "api/docs/",
-    "api/docs/redoc/",
     "api/v1/token/",
 )
 MEMBERS = (
