@@ -8,7 +8,17 @@ from django.contrib.auth.models import User
 from django.db.models import Count
 from django.utils import timezone
 
-from classifier.models import Analysis, Batch, BatchFile, Clip, FileOutcome, Lane, State
+from classifier.models import (
+    Analysis,
+    Batch,
+    BatchFile,
+    Clip,
+    FileOutcome,
+    Inspection,
+    InspectionKind,
+    Lane,
+    State,
+)
 from ml.render_metadata import ActivationsInfo, ArchiveIndex, PooledInfo, RenderMetadata
 
 CHUNK_ROWS = 5_000
@@ -28,13 +38,15 @@ METADATA = RenderMetadata(
 )
 EVERY = timedelta(seconds=90)
 ANALYSES = "/admin/classifier/analysis/"
+INSPECTIONS = "/admin/classifier/inspection/"
 
 
 def settle_in(owner: User, others: Sequence[User], rows: int, batch_files: int) -> None:
     """`rows` analyses, each of a clip of its own, in batches of `batch_files`.
 
     Half of them are the owner's, the rest are shared out; one every 90 s until now, the older
-    half by an older checkpoint; 2 % failed, a few refused or still waiting.
+    half by an older checkpoint; 2 % failed, a few refused or still waiting. One in ten of those
+    that are done was inspected.
     """
     dice = random.Random(rows)
     start = timezone.now() - rows * EVERY
@@ -48,6 +60,7 @@ def settle_in(owner: User, others: Sequence[User], rows: int, batch_files: int) 
             analyses.append(_analysis(number, person, created_at, checkpoint, dice))
         Clip.objects.bulk_create([analysis.clip for analysis in analyses])
         Analysis.objects.bulk_create(analyses)
+        Inspection.objects.bulk_create(_inspections(analyses, dice))
         _enter(analyses, batches, batch_files, dice)
 
 
@@ -83,6 +96,21 @@ def _analysis(
         render_metadata=METADATA.to_json() if heard else {},
         checkpoint=checkpoint,
     )
+
+
+def _inspections(analyses: Sequence[Analysis], dice: random.Random) -> list[Inspection]:
+    return [
+        Inspection(
+            analysis=analysis,
+            kind=dice.choice(InspectionKind.values),
+            window=0,
+            label=analysis.label,
+            state=dice.choices((State.DONE, State.FAILED, State.QUEUED), (97, 2, 1))[0],
+            created_at=analysis.created_at,
+        )
+        for analysis in analyses
+        if analysis.state == State.DONE and dice.random() < 0.1
+    ]
 
 
 def _enter(
@@ -167,6 +195,10 @@ def pages(keeper: User, person: User) -> dict[str, str]:
         "admin, batch files": "/admin/classifier/batchfile/",
         "admin, refused batch files": "/admin/classifier/batchfile/?outcome__exact=refused",
         "admin, files of a batch": f"/admin/classifier/batchfile/?batch={batch}",
+        "admin, inspections": INSPECTIONS,
+        "admin, inspections of a kind": f"{INSPECTIONS}?kind__exact=sound",
+        "admin, failed inspections": f"{INSPECTIONS}?state__exact=failed",
+        "admin, inspections of a day": f"{INSPECTIONS}?{day}",
         "admin, users": "/admin/auth/user/",
         "admin, one user": f"/admin/auth/user/{person.pk}/change/",
         "admin, the heaviest user": f"/admin/auth/user/{keeper.pk}/change/",

@@ -63,11 +63,7 @@ SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^readyz$"]
 # Other names of the domain, and browsers' lists of it, are for its owner to decide.
 SILENCED_SYSTEM_CHECKS = ["security.W005", "security.W021"] if _SECURE else []
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = _SECURE
-SESSION_COOKIE_HTTPONLY = CSRF_COOKIE_HTTPONLY = True
-SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Lax"
-SECURE_CONTENT_TYPE_NOSNIFF = True
-SECURE_REFERRER_POLICY = "same-origin"
-X_FRAME_OPTIONS = "DENY"
+CSRF_COOKIE_HTTPONLY = True
 CONTENT_SECURITY_POLICY = {
     "DIRECTIVES": {
         "default-src": [SELF],
@@ -93,7 +89,7 @@ AXES_COOLOFF_TIME = timedelta(minutes=LOCKED_MINUTES)
 AXES_RESET_COOL_OFF_ON_FAILURE_DURING_LOCKOUT = False
 AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
 AXES_LOCKOUT_CALLABLE = "classifier.views.sign_in.locked"
-AXES_CLIENT_IP_CALLABLE = "classifier.views.sign_in.address"
+AXES_CLIENT_IP_CALLABLE = "classifier.services.rate_limits.client_address"
 AXES_RESET_ON_SUCCESS = True
 # Who signed in when is nobody's business.
 AXES_DISABLE_ACCESS_LOG = True
@@ -198,7 +194,6 @@ STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
     "staticfiles": {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"},
 }
-USE_TZ = True
 TIME_ZONE = "UTC"
 LANGUAGE_CODE = "en-gb"
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
@@ -287,19 +282,14 @@ WORKER_THREADS = env.whole(
 )
 
 CELERY_TASK_ACKS_LATE = True
-CELERY_TASK_REJECT_ON_WORKER_LOST = False
 CELERY_TASK_ACKS_ON_FAILURE = True
 CELERY_TASK_ACKS_ON_TIMEOUT = True
 CELERY_TASK_IGNORE_RESULT = True
-CELERY_RESULT_BACKEND = None
-CELERY_TASK_SERIALIZER = "json"
-CELERY_ACCEPT_CONTENT = ["json"]
 CELERY_TASK_SOFT_TIME_LIMIT = 240
 CELERY_TASK_TIME_LIMIT = 300
 CELERY_TASK_DEFAULT_QUEUE = "interactive"
-CELERY_VISIBILITY_TIMEOUT = 3600
 CELERY_BROKER_TRANSPORT_OPTIONS = {
-    "visibility_timeout": CELERY_VISIBILITY_TIMEOUT,
+    "visibility_timeout": 3600,
     "unacked_restore_interval": 10,
     "unacked_restore_throttle": 1,
     "health_check_interval": 25,
@@ -311,7 +301,6 @@ CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_BROKER_CONNECTION_MAX_RETRIES = None
 CELERY_BROKER_POOL_ACQUIRE_TIMEOUT = 5
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
-CELERY_WORKER_CANCEL_LONG_RUNNING_TASKS_ON_CONNECTION_LOSS = False
 CELERY_WORKER_SOFT_SHUTDOWN_TIMEOUT = 30
 CELERY_WORKER_MAX_TASKS_PER_CHILD = 2000
 CELERY_WORKER_MAX_MEMORY_PER_CHILD = 4_000_000  # KB
@@ -320,31 +309,28 @@ CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 # --- API ----------------------------------------------------------------------------------
 
 # Counts of requests, shared by the web processes. With it away requests are not counted.
-_CACHE_URL = REDIS_URL or f"unix://{quote(str(BROKER_SOCKET))}?db=1"
 CACHES = {
     "default": {
         "BACKEND": "django.core.cache.backends.redis.RedisCache",
-        "LOCATION": _CACHE_URL,
+        "LOCATION": REDIS_URL or f"unix://{quote(str(BROKER_SOCKET))}?db=1",
         "KEY_PREFIX": "sonoscope",
         "OPTIONS": {"socket_timeout": 0.5, "socket_connect_timeout": 0.5},
     }
 }
-_UPLOADS_PER_MINUTE = env.whole(
-    "UPLOADS_PER_MINUTE", 600, meaning="Uploads over the API that one person may make a minute."
-)
-_READS_PER_MINUTE = env.whole(
-    "READS_PER_MINUTE", 6000, meaning="Other requests over the API that one person may make."
-)
-_SIGN_INS_PER_MINUTE = env.whole(
-    "SIGN_INS_PER_MINUTE",
-    20,
-    meaning="Sign-ins and new accounts from one address a minute, by page and API.",
-)
-THROTTLE_RATES = {
-    "uploads": f"{_UPLOADS_PER_MINUTE}/min",
-    "reads": f"{_READS_PER_MINUTE}/min",
-    "sign_ins": f"{_SIGN_INS_PER_MINUTE}/min",
+_PER_MINUTE = {
+    "uploads": env.whole(
+        "UPLOADS_PER_MINUTE", 600, meaning="Uploads over the API that one person may make a minute."
+    ),
+    "reads": env.whole(
+        "READS_PER_MINUTE", 6000, meaning="Other requests over the API that one person may make."
+    ),
+    "sign_ins": env.whole(
+        "SIGN_INS_PER_MINUTE",
+        20,
+        meaning="Sign-ins and new accounts from one address a minute, by page and API.",
+    ),
 }
+THROTTLE_RATES = {name: f"{count}/min" for name, count in _PER_MINUTE.items()}
 
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": [
@@ -354,43 +340,16 @@ REST_FRAMEWORK = {
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
-    "EXCEPTION_HANDLER": "classifier.api.on_error",
+    "EXCEPTION_HANDLER": "classifier.api.errors.on_error",
     # `format` is a filter of clips here.
     "URL_FORMAT_OVERRIDE": None,
     # Whose address counts: the one a proxy saw, where there is one, else the caller's own.
     "NUM_PROXIES": 1 if _SECURE else 0,
 }
-API_DESCRIPTION = """\
-A sound goes in, one of 50 labels and pictures of the feature maps come out.
-
-1. `POST /api/v1/token/` with your name and password gives a token.
-2. `POST /api/v1/clips/` with a sound file answers 202 and `Location`.
-3. `GET` that address as `Retry-After` says, until `state` is `done` or `failed`.
-
-Whole folders go to `POST /api/v1/batches/`, file by file.
-
-Send the token as `Authorization: Token …`. Every refusal is `{"code", "detail", "hint"}`.
-Requests are counted by the minute: `X-RateLimit-Limit`, `X-RateLimit-Remaining` and
-`X-RateLimit-Reset` (seconds) say where you are, and a 429 says when in `Retry-After`.
-Lists come newest first, with `next` and `previous` as whole addresses to follow.
-"""
+# Its words are in classifier/api/schema.py.
 SPECTACULAR_SETTINGS = {
     "TITLE": "Sonoscope",
     "VERSION": "1.0.0",
-    "DESCRIPTION": API_DESCRIPTION,
-    # In the order in which one needs them.
-    "TAGS": [
-        {"name": name, "description": words}
-        for name, words in {
-            "tokens": "Who asks. Every other request carries one.",
-            "clips": "The sounds you sent. To send one is to have it analysed.",
-            "analyses": "What a checkpoint heard in a clip, and what it looked like inside.",
-            "inspections": "A closer view of one window of a finished analysis, made on request.",
-            "batches": "Many sounds that belong together: a folder, sent file by file.",
-            "checkpoints": "The weights that can listen here, and what each is worth.",
-            "compatibility": "For clients of the Audio CNN Visualizer: one request, one answer.",
-        }.items()
-    ],
     "OAS_VERSION": "3.1.0",
     "COMPONENT_SPLIT_REQUEST": True,
     "SCHEMA_PATH_PREFIX": "/api/v1",
@@ -399,7 +358,6 @@ SPECTACULAR_SETTINGS = {
         "StateEnum": "classifier.models.State.values",
         "BatchStateEnum": "classifier.models.BatchState.values",
     },
-    "SERVE_INCLUDE_SCHEMA": False,
     "POSTPROCESSING_HOOKS": [
         "drf_spectacular.hooks.postprocess_schema_enums",
         "classifier.api.schema.complete",
@@ -413,4 +371,3 @@ CLASSIFY_WAIT_S = env.whole(
     meaning="Seconds that `classify/` waits for its answer before it says 202.",
 )
 KNOX_TOKEN_MODEL = "classifier.ApiToken"  # noqa: S105 - the name of a model
-REST_KNOX = {"TOKEN_TTL": timedelta(days=30)}

@@ -2,12 +2,12 @@
 
 from django.contrib import admin
 
-from classifier.admin import analyses, batches, clips, users
+from classifier.admin import analyses, batches, clips, inspections, users
 
-__all__ = ["analyses", "batches", "clips", "users"]
+__all__ = ["analyses", "batches", "clips", "inspections", "users"]
 
 admin.site.site_header = admin.site.site_title = "Sonoscope"
 admin.site.index_title = "Administration"
-# Five tables need no second list of them beside each; the rows need the room.
+# Six tables need no second list of them beside each; the rows need the room.
 admin.site.enable_nav_sidebar = False
 admin.site.index_template = "classifier/admin_index.html"

@@ -1,5 +1,6 @@
 """Every analysis: to look at, to hear again, to stop, to export, to delete."""
 
+from operator import attrgetter
 from uuid import UUID
 
 from django.contrib import admin, messages
@@ -11,24 +12,38 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from classifier import storage
-from classifier.admin import search
 from classifier.admin.filters import CheckpointFilter, FailureFilter, LabelFilter, WaitingFilter
-from classifier.admin.lists import NewestFirst
+from classifier.admin.lists import HEAVY_COLUMNS, SearchedByClip
 from classifier.models import Analysis, State
 from classifier.monitoring import dashboard
 from classifier.services import deletion, uploads
 from classifier.services.exports.csv_lines import csv_lines
+from classifier.services.file_responses import ranged
 from classifier.templatetags.sound import percent, seconds, words
-from classifier.views import media
 from ml.errors import Problem
 
 STOPPED = Problem(
     "stopped", "Somebody who keeps this Sonoscope stopped it.", "Ask them, or try again."
 )
+# Of an exported line, and where a row has them.
+CSV_COLUMNS = {
+    "analysis": "pk",
+    "clip": "clip.name",
+    "owner": "owner.username",
+    "state": "state",
+    "label": "label",
+    "confidence": "confidence",
+    "duration_s": "clip.duration_s",
+    "checkpoint": "checkpoint",
+    "created_at": "created_at",
+    "finished_at": "finished_at",
+    "error_code": "error_code",
+    "error_detail": "error_detail",
+}
 
 
 @admin.register(Analysis)
-class AnalysisAdmin(NewestFirst):
+class AnalysisAdmin(SearchedByClip):
     list_display = (
         "strip",
         "predicted",
@@ -52,9 +67,7 @@ class AnalysisAdmin(NewestFirst):
     )
     sortable_by = ("predicted", "confidence_percent", "created_at")
     list_select_related = ("clip", "owner")
-    # Named here for the box to appear; `get_search_results` searches.
     search_fields = ("clip__name",)
-    search_help_text = search.HELP
     actions = ("analyse_again", "mark_as_failed", "export_csv")
     exclude = ("token", "predictions", "render_metadata")
     readonly_fields = ("strip", "best_five")
@@ -63,13 +76,8 @@ class AnalysisAdmin(NewestFirst):
         rows = super().get_queryset(request)
         match = request.resolver_match
         if match and match.url_name == "classifier_analysis_changelist":
-            return rows.defer("predictions", "render_metadata", "timings")
+            return rows.defer(*HEAVY_COLUMNS)
         return rows
-
-    def get_search_results(
-        self, request: HttpRequest, queryset: QuerySet[Analysis], search_term: str
-    ) -> tuple[QuerySet[Analysis], bool]:
-        return search.search(queryset, search_term.strip(), "clip"), False
 
     @admin.display(description="spectrogram")
     def strip(self, row: Analysis) -> SafeString | str:
@@ -117,21 +125,15 @@ class AnalysisAdmin(NewestFirst):
 
     @admin.action(description="Export as CSV")
     def export_csv(self, request: HttpRequest, rows: QuerySet[Analysis]) -> StreamingHttpResponse:
+        found = rows.select_related("clip", "owner").iterator(chunk_size=500)
         return StreamingHttpResponse(
-            csv_lines(
-                CSV_COLUMNS,
-                map(_cells, rows.select_related("clip", "owner").iterator(chunk_size=500)),
-            ),
+            csv_lines(list(CSV_COLUMNS), map(attrgetter(*CSV_COLUMNS.values()), found)),
             content_type="text/csv; charset=utf-8",
             headers={"Content-Disposition": 'attachment; filename="analyses.csv"'},
         )
 
-    def delete_model(self, request: HttpRequest, obj: Analysis) -> None:
-        deletion.delete_analysis(obj)
-
-    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Analysis]) -> None:
-        for analysis in queryset:
-            deletion.delete_analysis(analysis)
+    def delete_row(self, row: Analysis) -> None:
+        deletion.delete_analysis(row)
 
     def get_urls(self) -> list:
         for_staff = self.admin_site.admin_view
@@ -151,18 +153,4 @@ class AnalysisAdmin(NewestFirst):
         if row is None or not self.has_view_permission(request):
             raise Http404
         path = row.folder / storage.STRIP
-        return media.ranged(request, path, "image/png")
-
-
-CSV_COLUMNS = (
-    "analysis", "clip", "owner", "state", "label", "confidence", "duration_s", "checkpoint",
-    "created_at", "finished_at", "error_code", "error_detail",
-)  # fmt: skip
-
-
-def _cells(row: Analysis) -> tuple[object, ...]:
-    return (
-        row.pk, row.clip.name, row.owner.get_username(), row.state, row.label, row.confidence,
-        row.clip.duration_s, row.checkpoint, row.created_at, row.finished_at,
-        row.error_code, row.error_detail,
-    )  # fmt: skip
+        return ranged(request, path, "image/png")

@@ -10,7 +10,7 @@ from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from classifier.admin.lists import NewestFirst, ReadOnly
+from classifier.admin.lists import HEAVY_COLUMNS, NewestFirst, ReadOnly
 from classifier.models import Batch, BatchFile, State
 from classifier.services import batches, deletion
 from classifier.templatetags.sound import percent, words
@@ -122,12 +122,8 @@ class BatchAdmin(NewestFirst):
             forbidden.add("clip")
         return named, counts, forbidden, protected
 
-    def delete_model(self, request: HttpRequest, obj: Batch) -> None:
-        deletion.delete_batch(obj)
-
-    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Batch]) -> None:
-        for batch in queryset:
-            deletion.delete_batch(batch)
+    def delete_row(self, row: Batch) -> None:
+        deletion.delete_batch(row)
 
 
 @admin.register(BatchFile)
@@ -139,12 +135,15 @@ class BatchFileAdmin(ReadOnly):
     sortable_by = ()
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[BatchFile]:
-        heavy = ("predictions", "render_metadata", "timings")
-        return super().get_queryset(request).defer(*(f"analysis__{name}" for name in heavy))
+        heavy = (f"analysis__{name}" for name in HEAVY_COLUMNS)
+        return super().get_queryset(request).defer(*heavy)
 
     def lookup_allowed(self, lookup: str, value: str, request: HttpRequest) -> bool:
         """Also by state, as the numbers in the list of batches ask."""
         return lookup == "analysis__state" or super().lookup_allowed(lookup, value, request)
+
+    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[BatchFile]) -> None:
+        queryset.delete()  # no files hang on them
 
     @admin.display(description="analysis")
     def state(self, file: BatchFile) -> SafeString | str:

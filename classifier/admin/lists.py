@@ -6,15 +6,21 @@ from typing import Any
 
 from django.contrib import admin
 from django.contrib.admin.views.main import ChangeList
+from django.contrib.auth import get_permission_codename
 from django.core.paginator import Paginator
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest
+
+from classifier.admin import search
+from classifier.admin.days import drill_down
 
 PAGE_ROWS = 50
 # Further than this nobody pages; counting all rows would cost more than showing them.
 MAX_COUNTED = 10_000
 # A confirmation names so many of those that are to be deleted, and counts the others.
 MAX_NAMED = 20
+# Columns of an analysis that no list shows.
+HEAVY_COLUMNS = ("predictions", "render_metadata", "timings")
 
 
 class CappedPaginator(Paginator):
@@ -46,6 +52,10 @@ class PageList(ChangeList):
             # Said beside the search box otherwise; it would be a limit there, or say nothing.
             self.full_result_count = self.result_count
 
+    def days(self) -> dict[str, Any]:
+        """For Django's template of the date hierarchy."""
+        return drill_down(self)
+
 
 class Browsing(admin.ModelAdmin):
     """Lists that count to a limit, sort by what an index holds, and delete without naming all."""
@@ -58,6 +68,17 @@ class Browsing(admin.ModelAdmin):
 
     def prepare(self, rows: Sequence[Any]) -> None:
         """Adds to the rows of a page, or to the one row of its own page, what its columns show."""
+
+    def delete_row(self, row: Any) -> None:
+        """Delete it with its files: Django's own way would leave those to the sweep."""
+        row.delete()
+
+    def delete_model(self, request: HttpRequest, obj: Any) -> None:
+        self.delete_row(obj)
+
+    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
+        for row in queryset:
+            self.delete_row(row)
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
         return PageList
@@ -83,8 +104,8 @@ class Browsing(admin.ModelAdmin):
                 continue
             name = str(model._meta.verbose_name_plural)
             counts[name] = counts.get(name, 0) + count
-            keeper = self.admin_site._registry.get(model)
-            if keeper and not keeper.has_delete_permission(request):
+            may = f"{model._meta.app_label}.{get_permission_codename('delete', model._meta)}"
+            if self.admin_site.is_registered(model) and not request.user.has_perm(may):
                 forbidden.add(str(model._meta.verbose_name))
         named = [str(row) for row in rows[:MAX_NAMED]]
         return named, counts, forbidden, []
@@ -103,6 +124,18 @@ class ReadOnly(Browsing):
 class NewestFirst(ReadOnly):
     ordering = ("-created_at", "-id")
     date_hierarchy = "created_at"
+
+
+class SearchedByClip(NewestFirst):
+    """Django shows the box for `search_fields`; `search.search` searches."""
+
+    search_help_text = search.HELP
+    clip_id = "clip"
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
+    ) -> tuple[QuerySet[Any], bool]:
+        return search.search(queryset, search_term.strip(), self.clip_id), False
 
 
 def _pointing_at(model: type[Model]) -> Iterable[tuple[type[Model], str]]:

@@ -6,7 +6,6 @@ from typing import Any
 from django.contrib import admin
 from django.contrib.auth.admin import UserAdmin
 from django.contrib.auth.models import User
-from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.template.defaultfilters import filesizeformat
 from django.urls import reverse
@@ -35,13 +34,8 @@ class PersonAdmin(Browsing, UserAdmin):
         first, *others = super().get_fieldsets(request, obj)
         return [first, ("Usage", {"fields": USAGE}), *others] if obj else [first, *others]
 
-    # With their files: the admin's own way would leave those to the sweep.
-    def delete_model(self, request: HttpRequest, obj: User) -> None:
-        deletion.delete_account(obj)
-
-    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
-        for user in queryset:
-            deletion.delete_account(user)
+    def delete_row(self, row: User) -> None:
+        deletion.delete_account(row)
 
     # Rows carry the `usage` that is put there here; a User has none.
     def prepare(self, rows: Sequence[Any]) -> None:

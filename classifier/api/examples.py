@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from classifier.services.exports.batch_files import COLUMNS
+
 UUID = "9f1c2b7e-3f4a-4d52-8a39-0d6c2f1e7b10"
 MOMENT = "2026-11-22T09:14:03.512000Z"
 CHECKPOINT = "esc50-folds1234@4f6a1c0d9b2e"
@@ -50,20 +52,7 @@ INSTALLED = {
     "data_licence": "CC BY-NC 3.0",
     "notes": ["The temperature is esc50-folds123's, fitted on fold 4."],
 }
-FILE = {
-    "path": "morning/dawn.wav",
-    "outcome": "accepted",
-    "state": "done",
-    "label": "chirping_birds",
-    "confidence": 0.924,
-    "top_five": [{"class": "chirping_birds", "confidence": 0.924}],
-    "duration_s": 5.0,
-    "checkpoint": CHECKPOINT,
-    "error_code": None,
-    "error_detail": None,
-    "error_hint": None,
-    "analysis": UUID,
-}
+FILE = {name: column.example for name, column in COLUMNS.items()}
 ROW = {
     "id": UUID,
     "clip": UUID,
@@ -86,6 +75,12 @@ INSPECTION = {
     "figures": {"original": 0.924, "kept": 0.961, "rest": 0.083},
     "files": {"kept.flac": f"/media/inspections/{UUID}/kept.flac"},
 }
+TIMINGS = {
+    "decoding_s": 0.0121,
+    "classifying_s": 0.0432,
+    "rendering_s": 0.0514,
+    "chunk_clips": 1,
+}
 EXAMPLES: dict[str, Any] = {
     **INSPECTION,
     **FEATURES,
@@ -93,6 +88,7 @@ EXAMPLES: dict[str, Any] = {
     **TOTALS,
     **FILE,
     **ROW,
+    **TIMINGS,
     "again": True,
     "analyses": [ROW],
     "analysis": UUID,
@@ -101,7 +97,6 @@ EXAMPLES: dict[str, Any] = {
     "audio_data": "UklGRiQAAABXQVZFZm10IBAAAAABAAEA",
     "channels": 1,
     "checkpoint_page": "/models/#esc50-folds1234",
-    "chunk_clips": 1,
     "cancelled_at": None,
     "cancelled_now": 12,
     "class": "chirping_birds",
@@ -111,9 +106,7 @@ EXAMPLES: dict[str, Any] = {
     "created_after": "2026-11-22T09:00:00Z",
     "created_before": "2026-11-23T09:00:00Z",
     "cursor": "cD0yMDI2LTExLTIyKzA5JTNBMTQlM0EwMy41MTIlMkIwMCUzQTAw",
-    "decoding_s": 0.0121,
     "detail": "There is nothing here.",
-    "rendering_s": 0.0514,
     "duplicate": False,
     "duration": 5.0,
     "error": {
@@ -135,7 +128,6 @@ EXAMPLES: dict[str, Any] = {
     "labels": [{"label": "chirping_birds", "count": 12}],
     "last_used_at": MOMENT,
     "limit": 50,
-    "classifying_s": 0.0432,
     "low": 0.0,
     "maps": {"layer4": MAP},
     "min_confidence": 0.8,
@@ -163,12 +155,7 @@ EXAMPLES: dict[str, Any] = {
     "start_s": 2.5,
     "logit": 6.31,
     "spectrogram": f"/media/analyses/{UUID}/spectrogram.png",
-    "timings": {
-        "decoding_s": 0.0121,
-        "classifying_s": 0.0432,
-        "rendering_s": 0.0514,
-        "chunk_clips": 1,
-    },
+    "timings": TIMINGS,
     "totals": TOTALS,
     "token": "4bd0e6a3c1…",
     "url": MAP["url"],

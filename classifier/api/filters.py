@@ -4,24 +4,26 @@ from collections.abc import Callable
 from typing import Any
 
 from django.db.models import Q
-from rest_framework import serializers
+from rest_framework import fields
 from rest_framework.exceptions import NotFound, ValidationError
 from rest_framework.request import Request
+from rest_framework.serializers import Serializer
 
 from classifier.api.paging import MAX_PAGE_ROWS
+from classifier.api.serializers.base import validated
 from classifier.models import Batch, BatchState, State, beside
-from classifier.views.media import AUDIO_TYPES
+from classifier.services.file_responses import AUDIO_TYPES
 
 
-class Filters(serializers.Serializer):
+class Filters(Serializer):
     """`of` turns the values that were given into a queryset's condition."""
 
     lookups: dict[str, str | Callable[[Any], Q]] = {}
 
-    cursor = serializers.CharField(
+    cursor = fields.CharField(
         required=False, max_length=500, help_text="From `next` or `previous` of another page."
     )
-    limit = serializers.IntegerField(
+    limit = fields.IntegerField(
         required=False,
         min_value=1,
         max_value=MAX_PAGE_ROWS,
@@ -39,10 +41,8 @@ class Filters(serializers.Serializer):
         twice = [name for name in given if len(given.getlist(name)) > 1]
         if twice:
             raise ValidationError({twice[0]: "Give it once."})
-        form = cls(data=given.dict())
-        form.is_valid(raise_exception=True)
         condition = Q()
-        for name, value in form.validated_data.items():
+        for name, value in validated(cls, given.dict()).items():
             lookup = cls.lookups.get(name)
             if isinstance(lookup, str):
                 batch_leads = "batch" in given and "__" not in lookup
@@ -60,42 +60,39 @@ def _batch_state(state: str) -> Q:
     }[BatchState(state)]
 
 
+def _text(help_text: str, max_length: int = 100) -> fields.CharField:
+    return fields.CharField(
+        required=False, max_length=max_length, trim_whitespace=False, help_text=help_text
+    )
+
+
 class CreatedFilters(Filters):
-    created_after = serializers.DateTimeField(
-        required=False, help_text="Made at or after this moment, ISO 8601: 2026-11-22T09:00:00Z"
-    )
-    created_before = serializers.DateTimeField(
-        required=False, help_text="Made before this moment, ISO 8601: 2026-11-23T09:00:00Z"
-    )
-    name = serializers.CharField(
-        required=False,
-        max_length=100,
-        trim_whitespace=False,
-        help_text="Part of the clip's file name, upper or lower case.",
-    )
-
-
-class BatchFilters(CreatedFilters):
     lookups = {
         "name": "name__icontains",
-        "state": _batch_state,
         "created_after": "created_at__gte",
         "created_before": "created_at__lt",
     }
 
-    name = serializers.CharField(
-        required=False,
-        max_length=100,
-        trim_whitespace=False,
-        help_text="Part of the batch's name, upper or lower case.",
+    created_after = fields.DateTimeField(
+        required=False, help_text="Made at or after this moment, ISO 8601: 2026-11-22T09:00:00Z"
     )
-    state = serializers.ChoiceField(
+    created_before = fields.DateTimeField(
+        required=False, help_text="Made before this moment, ISO 8601: 2026-11-23T09:00:00Z"
+    )
+    name = _text("Part of the clip's file name, upper or lower case.")
+
+
+class BatchFilters(CreatedFilters):
+    lookups = CreatedFilters.lookups | {"state": _batch_state}
+
+    name = _text("Part of the batch's name, upper or lower case.")
+    state = fields.ChoiceField(
         choices=BatchState.values, required=False, help_text="Where the batch is."
     )
 
 
 class OfBatchFilters(CreatedFilters):
-    batch = serializers.UUIDField(
+    batch = fields.UUIDField(
         required=False,
         help_text="Only what belongs to this batch of yours, what it knew from earlier included.",
     )
@@ -118,49 +115,36 @@ class OfBatchFilters(CreatedFilters):
 
 
 class ClipFilters(OfBatchFilters):
-    lookups = {
-        "name": "name__icontains",
-        "format": "format",
-        "created_after": "created_at__gte",
-        "created_before": "created_at__lt",
-    }
+    lookups = CreatedFilters.lookups | {"format": "format"}
 
-    format = serializers.ChoiceField(
+    format = fields.ChoiceField(
         choices=sorted(AUDIO_TYPES), required=False, help_text="What the file turned out to be."
     )
 
 
 class AnalysisFilters(OfBatchFilters):
-    lookups = {
+    lookups = CreatedFilters.lookups | {
         "name": "clip__name__icontains",
         "clip": "clip_id",
         "label": "label",
         "min_confidence": "confidence__gte",
         "state": "state",
         "checkpoint": "checkpoint",
-        "created_after": "created_at__gte",
-        "created_before": "created_at__lt",
     }
 
-    clip = serializers.UUIDField(required=False, help_text="Only the analyses of this clip.")
-    label = serializers.CharField(  # type: ignore[assignment]
-        required=False,
-        max_length=80,
-        trim_whitespace=False,
-        help_text="What was heard, exactly as the checkpoint calls it: chirping_birds",
+    clip = fields.UUIDField(required=False, help_text="Only the analyses of this clip.")
+    label = _text(  # type: ignore[assignment]
+        "What was heard, exactly as the checkpoint calls it: chirping_birds", max_length=80
     )
-    min_confidence = serializers.FloatField(
+    min_confidence = fields.FloatField(
         required=False,
         min_value=0,
         max_value=1,
         help_text="The label's confidence is at least this share, 0 to 1.",
     )
-    state = serializers.ChoiceField(
+    state = fields.ChoiceField(
         choices=State.values, required=False, help_text="Where the analysis is."
     )
-    checkpoint = serializers.CharField(
-        required=False,
-        max_length=120,
-        trim_whitespace=False,
-        help_text="The weights that listened, exactly as GET /api/v1/checkpoints/ names them.",
+    checkpoint = _text(
+        "The weights that listened, exactly as GET /api/v1/checkpoints/ names them.", max_length=120
     )

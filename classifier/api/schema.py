@@ -19,6 +19,30 @@ from rest_framework.views import APIView
 from classifier.api.examples import ELSEWHERE, EXAMPLES
 from classifier.checkpoints import inventory
 
+DESCRIPTION = """\
+A sound goes in, one of 50 labels and pictures of the feature maps come out.
+
+1. `POST /api/v1/token/` with your name and password gives a token.
+2. `POST /api/v1/clips/` with a sound file answers 202 and `Location`.
+3. `GET` that address as `Retry-After` says, until `state` is `done` or `failed`.
+
+Whole folders go to `POST /api/v1/batches/`, file by file.
+
+Send the token as `Authorization: Token …`. Every refusal is `{"code", "detail", "hint"}`.
+Requests are counted by the minute: `X-RateLimit-Limit`, `X-RateLimit-Remaining` and
+`X-RateLimit-Reset` (seconds) say where you are, and a 429 says when in `Retry-After`.
+Lists come newest first, with `next` and `previous` as whole addresses to follow.
+"""
+# In the order in which one needs them.
+TAGS = {
+    "tokens": "Who asks. Every other request carries one.",
+    "clips": "The sounds you sent. To send one is to have it analysed.",
+    "analyses": "What a checkpoint heard in a clip, and what it looked like inside.",
+    "inspections": "A closer view of one window of a finished analysis, made on request.",
+    "batches": "Many sounds that belong together: a folder, sent file by file.",
+    "checkpoints": "The weights that can listen here, and what each is worth.",
+    "compatibility": "For clients of the Audio CNN Visualizer: one request, one answer.",
+}
 PAGE_WORDS = {
     "next": "Address of the page of older rows; null on the last page.",
     "previous": "Address of the page of newer rows; null on the first page.",
@@ -96,6 +120,8 @@ class TokenScheme(OpenApiAuthenticationExtension):
 
 def complete(result: dict[str, Any], generator: Any, **_: Any) -> dict[str, Any]:
     """Adds what is true of every operation and every field: refusals, headers, examples."""
+    result["info"]["description"] = DESCRIPTION
+    result["tags"] = [{"name": name, "description": words} for name, words in TAGS.items()]
     schemas = result["components"]["schemas"]
     for path, methods in result["paths"].items():
         for method, described in methods.items():

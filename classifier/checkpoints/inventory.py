@@ -7,10 +7,8 @@ CHECKPOINT names. Whoever keeps the installation puts them there; nobody uploads
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from urllib.parse import quote
 
 from django.conf import settings
-from django.urls import reverse
 
 from ml.checkpoint_info import CheckpointError, CheckpointInfo, digest, read_info
 
@@ -93,14 +91,6 @@ def find(asked: str) -> Installed | None:
     for one in offered():
         if asked in (one.name, one.identity) or (one.default and not asked):
             return one
-    return None
-
-
-def page_of(identity: str) -> str | None:
-    """Where the pages say what it is worth; None unless it is installed."""
-    for one in installed():
-        if one.identity == identity:
-            return f"{reverse('models')}#{quote(one.name)}"
     return None
 
 

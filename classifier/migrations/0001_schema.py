@@ -256,6 +256,14 @@ class Migration(migrations.Migration):
             model_name='inspection',
             index=models.Index(fields=['used_at'], name='inspection_used'),
         ),
+        migrations.AddIndex(
+            model_name='inspection',
+            index=models.Index(fields=['-created_at', '-id'], name='inspection_newest'),
+        ),
+        migrations.AddIndex(
+            model_name='inspection',
+            index=models.Index(fields=['kind', '-created_at', '-id'], name='inspection_all_kind'),
+        ),
         migrations.AddConstraint(
             model_name='inspection',
             constraint=models.UniqueConstraint(fields=('analysis', 'kind', 'window', 'label', 'map'), name='one_inspection_of_a_kind'),

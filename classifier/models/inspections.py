@@ -77,6 +77,9 @@ class Inspection(LeasedJob):
             *LeasedJob.Meta.indexes,
             models.Index(fields=["state", "created_at"], name="inspection_queue"),
             models.Index(fields=["used_at"], name="inspection_used"),
+            # The admin's list; by state the queue's own index finds it.
+            models.Index(fields=["-created_at", "-id"], name="inspection_newest"),
+            models.Index(fields=["kind", "-created_at", "-id"], name="inspection_all_kind"),
         ]
         constraints = [
             models.UniqueConstraint(

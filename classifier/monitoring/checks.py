@@ -1,14 +1,13 @@
 """What can be wrong with an installation, and what to do about it: `manage.py doctor`.
 
 Every rule is a plain function that looks at one thing and returns one `Finding`. A rule whose
-subject is away (no database, no broker) says so itself; none of them changes anything.
+subject is away says so itself; of a database that is away, `examine` says it. None of them changes
+anything.
 """
 
 import os
-import shutil
 import stat
 import tempfile
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
@@ -18,17 +17,14 @@ from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.contrib.staticfiles import finders
-from django.contrib.staticfiles.storage import staticfiles_storage
 from django.db import DatabaseError, connection
-from django.db.migrations.executor import MigrationExecutor
 from django.utils import timezone
 from kombu.exceptions import OperationalError
 from redis.exceptions import RedisError
 
 from classifier.checkpoints import inventory
-from classifier.models import Analysis, Lane
+from classifier.monitoring import probes
 from classifier.monitoring.precision import DAYS, recomputed_windows
-from classifier.services.dispatch import queued_messages, sender
 
 MIN_FREE_BYTES = 200_000_000
 COMFORTABLE_FREE_BYTES = 5_000_000_000
@@ -66,7 +62,10 @@ def examine(only: set[str] | None = None) -> Iterator[tuple[str, Finding]]:
     """Each rule's name and finding, in the order in which things depend on each other."""
     for name, rule in RULES.items():
         if only is None or name in only:
-            yield name, rule()
+            try:
+                yield name, rule()
+            except DatabaseError as error:
+                yield name, _no_database(error)
 
 
 # --- data ---------------------------------------------------------------------------------
@@ -87,12 +86,11 @@ def data_folder() -> Finding:
 
 
 def disk() -> Finding:
-    folder = Path(settings.DATA)
     try:
-        free = shutil.disk_usage(folder).free
+        free = probes.disk().free_bytes
     except OSError as error:
-        return wrong(f"{folder}: {error.strerror}", "See `data` above.")
-    seen = f"{free / 1e9:.1f} GB free under {folder}"
+        return wrong(f"{settings.DATA}: {error.strerror}", "See `data` above.")
+    seen = f"{free / 1e9:.1f} GB free under {settings.DATA}"
     if free < MIN_FREE_BYTES:
         return wrong(seen, "Free some space: uploads and results can no longer be stored.")
     if free < COMFORTABLE_FREE_BYTES:
@@ -137,8 +135,8 @@ def static_files() -> Finding:
 
 def _collected(name: str) -> bool:
     try:
-        address = staticfiles_storage.url(name)
-    except ValueError:  # the manifest does not know it
+        address = probes.static_address(name)
+    except ValueError:
         return False
     return (Path(settings.STATIC_ROOT) / address.removeprefix(settings.STATIC_URL)).exists()
 
@@ -147,25 +145,18 @@ def _collected(name: str) -> bool:
 
 
 def database() -> Finding:
-    try:
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT 1")
-    except DatabaseError as error:
-        return _no_database(error)
+    probes.database()
     return ok(_database_name())
 
 
 def migrations() -> Finding:
-    try:
-        executor = MigrationExecutor(connection)
-        missing = executor.migration_plan(executor.loader.graph.leaf_nodes())
-    except DatabaseError as error:
-        return _no_database(error)
+    missing = probes.missing_migrations()
     if not missing:
         return ok("all applied")
-    names = ", ".join(f"{migration.app_label}.{migration.name}" for migration, _ in missing[:3])
     more = f" and {len(missing) - 3} more" if len(missing) > 3 else ""
-    return wrong(f"not applied: {names}{more}", "manage.py migrate (make run does it)")
+    return wrong(
+        f"not applied: {', '.join(missing[:3])}{more}", "manage.py migrate (make run does it)"
+    )
 
 
 def database_place() -> Finding:
@@ -200,19 +191,11 @@ def clock() -> Finding:
     """Leases compare this machine's clock with other machines'; the database's is the measure."""
     if connection.vendor != "postgresql":
         return ok("one machine, one clock")
-    try:
-        with connection.cursor() as cursor:
-            before = time.time()
-            cursor.execute("SELECT extract(epoch FROM clock_timestamp())")
-            skew_s = float(cursor.fetchone()[0]) - (before + time.time()) / 2
-    except DatabaseError as error:
-        return _no_database(error)
-    if abs(skew_s) > MAX_SKEW_S:
-        return wrong(
-            f"{abs(skew_s):.1f} s apart from the database's clock",
-            "Run a time service (NTP) on both machines; leases depend on it.",
-        )
-    return ok(f"{abs(skew_s):.1f} s apart from the database's clock")
+    skew_s = probes.clock_skew_s()
+    seen = f"{skew_s:.1f} s apart from the database's clock"
+    if skew_s > MAX_SKEW_S:
+        return wrong(seen, "Run a time service (NTP) on both machines; leases depend on it.")
+    return ok(seen)
 
 
 def _database_name() -> str:
@@ -234,7 +217,7 @@ def _no_database(error: DatabaseError) -> Finding:
 
 def broker() -> Finding:
     try:
-        waiting = sum(queued_messages(lane) for lane in Lane)
+        waiting = probes.messages()
     except OperationalError as error:
         return wrong(
             f"it does not answer: {error}",
@@ -244,12 +227,8 @@ def broker() -> Finding:
 
 
 def worker() -> Finding:
-    names: list[str] = []
     try:
-        for limit_s in PINGS_S:
-            answers = sender.control.ping(timeout=limit_s) or []
-            if names := sorted(name for answer in answers for name in answer):
-                break
+        names = next(filter(None, map(probes.workers, PINGS_S)), [])
     except OperationalError:
         return wrong("no broker, so no worker can be asked", "See `broker` above.")
     if not names:
@@ -262,34 +241,31 @@ def worker() -> Finding:
 
 def sweep() -> Finding:
     """It leaves a mark after every pass."""
-    mark = Path(settings.SWEEP_MARK)
+    age_s = probes.sweep_age_s()
     hint = "Start it: python -m tasks (make run and Compose do), and read its log."
-    if not mark.exists():
+    if age_s is None:
         return wrong("it has never run here", hint)
-    age_s = time.time() - mark.stat().st_mtime
     seen = f"last pass {age_s:.0f} s ago"
     return wrong(seen, hint) if age_s > 3 * settings.SWEEP_EVERY_S + 60 else ok(seen)
 
 
 def queue() -> Finding:
-    """Rows that should have moved on long ago."""
+    """Jobs of either kind that should have moved on long ago."""
     patience = timedelta(seconds=2 * settings.LEASE_S + 3 * settings.SWEEP_EVERY_S)
-    long_ago = timezone.now() - patience
     try:
-        expired = Analysis.objects.expired().filter(leased_until__lt=long_ago).exists()
-        oldest = Analysis.objects.waiting().order_by("created_at").first()
-        busy = Analysis.objects.filter(state="running").exists()
+        found = probes.queue(patience)
     except DatabaseError:
         return wrong("the rows cannot be read", "See `database` and `migrations` above.")
-    if expired:
+    if found.abandoned:
         return wrong(
-            "analyses are held by a worker that is gone", "The sweep returns them: see `sweep`."
+            f"{' and '.join(found.abandoned)} are held by a worker that is gone",
+            "The sweep returns them: see `sweep`.",
         )
-    if oldest is None:
+    if found.oldest is None:
         return ok("nothing waits")
-    age = timezone.now() - oldest.created_at
-    seen = f"the oldest waiting analysis is {age.total_seconds():.0f} s old"
-    if age > patience and not busy:
+    age = timezone.now() - found.oldest.created_at
+    seen = f"the oldest waiting {found.oldest.kind} is {age.total_seconds():.0f} s old"
+    if age > patience and not found.running:
         return wrong(f"{seen} and nothing runs", "See `worker` and `sweep`.")
     return ok(seen)
 

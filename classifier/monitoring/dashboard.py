@@ -1,23 +1,26 @@
 """How the server is doing, in plain numbers."""
 
-import shutil
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
-from django.conf import settings
-from django.db.models import Count, Min
+from django.db.models import Count, Min, Q, QuerySet
 from django.utils import timezone
 from kombu.exceptions import OperationalError
 
-from classifier.models import Analysis, Lane, State
-from classifier.services.dispatch import workers_answering
+from classifier.models import UNFINISHED, Analysis, Inspection, Lane, State
+from classifier.monitoring import probes
 
 FAILURES_OF_DAYS = 7
+PING_S = 0.5
 
 
 @dataclass(frozen=True, slots=True)
 class LaneView:
+    """Jobs of one kind (a model's name) in one lane."""
+
     name: str
+    kind: str
     waiting: int
     running: int
     oldest: datetime | None
@@ -25,60 +28,47 @@ class LaneView:
 
 @dataclass(frozen=True, slots=True)
 class FailureView:
+    kind: str
     code: str
     count: int
 
 
-@dataclass(frozen=True, slots=True)
-class DiskView:
-    free_bytes: int
-    total_bytes: int
-
-
 def lanes() -> list[LaneView]:
-    """One row a lane; rows that wait or run are few, and an index finds them."""
-    rows = (
-        Analysis.objects.filter(state__in=(State.QUEUED, State.RUNNING))
-        .values("lane", "state")
-        .annotate(count=Count("*"), oldest=Min("created_at"))
-        .order_by()
-    )
-    found = {(row["lane"], row["state"]): row for row in rows}
-
-    def count(lane: Lane, state: State) -> int:
-        return found[lane, state]["count"] if (lane, state) in found else 0
-
+    """Analyses lane by lane, then inspections, which wait among the single clips."""
     return [
-        LaneView(
-            name=lane.label,
-            waiting=count(lane, State.QUEUED),
-            running=count(lane, State.RUNNING),
-            oldest=found[lane, State.QUEUED]["oldest"] if (lane, State.QUEUED) in found else None,
-        )
-        for lane in Lane
+        *(_lane(lane.label, Analysis.objects.filter(lane=lane)) for lane in Lane),
+        _lane(f"{Lane.INTERACTIVE.label}: inspections", Inspection.objects.all()),
     ]
+
+
+def _lane(name: str, rows: QuerySet[Any]) -> LaneView:
+    """Rows that wait or run are few, and an index finds them."""
+    waiting = Q(state=State.QUEUED)
+    counts = rows.filter(state__in=UNFINISHED).aggregate(
+        waiting=Count("state", filter=waiting),
+        running=Count("state", filter=~waiting),
+        oldest=Min("created_at", filter=waiting),
+    )
+    return LaneView(name, str(rows.model._meta.model_name), **counts)
 
 
 def workers() -> list[str] | None:
     """Names of the workers that answer now; None while the broker is away."""
     try:
-        return workers_answering()
+        return probes.workers(PING_S)
     except OperationalError:
         return None
 
 
 def failures() -> list[FailureView]:
-    """By code, of the last days, the most frequent first."""
+    """By kind of job and code, of the last days, the most frequent first."""
     since = timezone.now() - timedelta(days=FAILURES_OF_DAYS)
-    rows = (
-        Analysis.objects.filter(state=State.FAILED, created_at__gte=since)
-        .values("error_code")
+    found = [
+        FailureView(str(job._meta.model_name), code, count)
+        for job in probes.JOBS
+        for code, count in job.objects.filter(state=State.FAILED, created_at__gte=since)
+        .values_list("error_code")
         .annotate(count=Count("*"))
-        .order_by("-count", "error_code")
-    )
-    return [FailureView(row["error_code"], row["count"]) for row in rows]
-
-
-def disk() -> DiskView:
-    found = shutil.disk_usage(settings.DATA)
-    return DiskView(found.free, found.total)
+        .order_by()
+    ]
+    return sorted(found, key=lambda failure: (-failure.count, failure.code))

@@ -51,12 +51,6 @@ def queued_messages(lane: int) -> int:
         return channel.queue_declare(Lane(lane).label).message_count
 
 
-def workers_answering() -> list[str]:
-    """Names of the workers that answer within half a second."""
-    answers = sender.control.ping(timeout=0.5) or []
-    return sorted(name for answer in answers for name in answer)
-
-
 def missing_worker(unfinished: object, since: datetime) -> Problem | None:
     """Why what is unfinished since then may stay so: no worker answers, and none holds an analysis.
 

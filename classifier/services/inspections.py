@@ -3,14 +3,12 @@
 from dataclasses import asdict, dataclass
 
 from django.db import transaction
-from django.urls import reverse
 from django.utils import timezone
 
 from classifier import storage
 from classifier.models import Analysis, Inspection, InspectionKind, State
 from classifier.services.dispatch import dispatch_inspection
 from classifier.services.problems import refusal
-from ml.render_metadata import ArchiveIndex
 
 DAYS_KEPT = 30
 # Files that one inspection of a kind has.
@@ -86,15 +84,3 @@ def _check_name(what: str, name: str, known: set[str], wanted: bool) -> None:
         raise refusal(
             f"no_{what}", f"This kind of inspection has no {what}.", f"Leave `{what}` empty."
         )
-
-
-def addresses(inspection: Inspection) -> dict[str, str]:
-    """Each file of a finished inspection by its name, and each picture in its pack."""
-    if inspection.state != State.DONE:
-        return {}
-    names = FILES[InspectionKind(inspection.kind)]
-    found = {name: reverse("inspection_file", args=[inspection.pk, name]) for name in names}
-    if inspection.kind == InspectionKind.WINDOW:
-        for name in ArchiveIndex.from_json(inspection.figures).picture_names():
-            found[f"maps/{name}.png"] = reverse("inspection_map", args=[inspection.pk, name])
-    return found

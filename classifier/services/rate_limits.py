@@ -6,6 +6,7 @@ import time
 
 from django.conf import settings
 from django.core.cache import cache
+from django.http import HttpRequest
 from redis.exceptions import RedisError
 from rest_framework.request import Request
 from rest_framework.throttling import AnonRateThrottle, SimpleRateThrottle, UserRateThrottle
@@ -68,6 +69,12 @@ class SignInThrottle(Counted, AnonRateThrottle):
 
     def get_cache_key(self, request: Request, view: APIView) -> str:
         return self.cache_format % {"scope": self.scope, "ident": self.get_ident(request)}
+
+
+def client_address(request: HttpRequest) -> str:
+    """The address a proxy saw, where there is one, else the caller's own; for django-axes too."""
+    asked = request if isinstance(request, Request) else Request(request)
+    return SignInThrottle().get_ident(asked)
 
 
 def _count(key: str, keep_s: int) -> int | None:

@@ -7,7 +7,8 @@ from django.contrib.auth.models import Permission, User
 from django.test import Client
 from pytest_django.asserts import assertContains, assertNotContains
 
-from classifier.models import Analysis, Batch, BatchFile, Clip, FileOutcome, State
+from classifier.models import Analysis, Batch, BatchFile, Clip, FileOutcome, Inspection, State
+from classifier.monitoring import dashboard
 from classifier.services import batches
 from classifier.tests.conftest import done, queued
 
@@ -57,6 +58,44 @@ def test_admin_first_page_tells_how_the_server_is(admin_client: Client, anna: Us
     assertContains(page, "Workers answering")
     assertContains(page, "Free on the data disk")
     assertContains(page, "anna")
+
+
+def test_admin_first_page_counts_inspections_too(anna: User) -> None:
+    analysis = done(anna)
+    for window, state in enumerate(("queued", "queued", "running", "failed")):
+        Inspection.objects.create(
+            analysis=analysis, kind="window", window=window, state=state, error_code="crashed"
+        )
+    inspections = dashboard.lanes()[-1]
+    assert (inspections.kind, inspections.waiting, inspections.running) == ("inspection", 2, 1)
+    assert dashboard.failures() == [dashboard.FailureView("inspection", "crashed", 1)]
+
+
+def test_admin_shows_inspections_and_changes_none(admin_client: Client, anna: User) -> None:
+    analysis = done(anna)
+    rows = {
+        kind: Inspection.objects.create(
+            analysis=analysis, kind=kind, label=label, map=name, window=window
+        )
+        for kind, label, name, window in (
+            ("sound", "dog", "", 0), ("channels", "", "layer4", 0), ("window", "", "", 3)
+        )
+    }  # fmt: skip
+    listed = "/admin/classifier/inspection/"
+    page = admin_client.get(listed)
+    newest_first = [rows[kind] for kind in ("window", "channels", "sound")]
+    assert list(page.context["cl"].result_list) == newest_first
+    for said in ("Dog", "layer4", "window 3", f"/admin/classifier/analysis/{analysis.pk}/change/"):
+        assertContains(page, said)
+    assertContains(admin_client.get(f"{listed}?kind__exact=channels"), "layer4")
+    assertNotContains(admin_client.get(f"{listed}?kind__exact=channels"), "window 3")
+    assert not admin_client.get(f"{listed}?state__exact=done").context["cl"].result_count
+    own_page = f"{listed}{rows['sound'].pk}/"
+    assertNotContains(admin_client.get(f"{own_page}change/"), "_save")
+    for address in (f"{listed}add/", f"{own_page}delete/"):
+        assert admin_client.post(address, {"post": "yes"}).status_code == 403
+    admin_client.post(f"/admin/classifier/analysis/{analysis.pk}/delete/", {"post": "yes"})
+    assert not Inspection.objects.exists()
 
 
 def test_admin_marks_unfinished_analyses_as_failed_and_no_others(

@@ -15,6 +15,7 @@ from kombu.exceptions import OperationalError
 from pytest_django import DjangoAssertNumQueries, Settings
 from pytest_django.asserts import assertContains
 
+from classifier.monitoring import probes
 from classifier.services import rate_limits
 from classifier.tests.conftest import Caller, refused
 from classifier.views import health
@@ -99,7 +100,7 @@ def test_it_is_alive_without_a_database_and_not_ready_without_a_broker(
         raise OperationalError("redis://user:password@somewhere")
 
     monkeypatch.setattr(health, "_last", None)
-    monkeypatch.setattr(health, "queued_messages", gone)
+    monkeypatch.setattr(probes, "queued_messages", gone)
     answer = Client().get("/readyz")
     assert answer.status_code == 503
     assert answer.json()["checks"]["database"]["ok"]

@@ -10,9 +10,9 @@ from django.contrib.auth.models import User
 from django.utils import timezone
 from pytest_django import Settings
 
-from classifier.models import State
+from classifier.models import Inspection, State
 from classifier.monitoring import checks, precision
-from classifier.tests.conftest import queued
+from classifier.tests.conftest import done, queued
 from tests.checkpoints import described
 
 
@@ -150,6 +150,17 @@ def test_rows_that_should_have_moved_on(anna: User) -> None:
     held.leased_until = long_ago
     held.save()
     assert "a worker that is gone" in checks.queue().seen
+
+
+def test_inspections_that_should_have_moved_on(anna: User) -> None:
+    analysis, long_ago = done(anna), timezone.now() - timedelta(hours=1)
+    inspection = Inspection.objects.create(analysis=analysis, kind="window", window=1)
+    assert "the oldest waiting inspection" in checks.queue().seen
+    rows = Inspection.objects.filter(pk=inspection.pk)
+    rows.update(created_at=long_ago)
+    assert "nothing runs" in checks.queue().seen
+    rows.update(state="running", leased_until=long_ago)
+    assert checks.queue().seen == "inspections are held by a worker that is gone"
 
 
 def test_a_full_disk(monkeypatch: pytest.MonkeyPatch) -> None:

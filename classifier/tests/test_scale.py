@@ -10,9 +10,9 @@ from django.test.utils import CaptureQueriesContext
 from classifier.models import Analysis, ApiToken, Batch, BatchFile, Clip, FileOutcome, State
 from classifier.services import batches, dispatch
 from classifier.services.batches import MAX_FILES
-from tests.bulk_data import ANALYSES, pages, settle_in
+from tests.bulk_data import ANALYSES, INSPECTIONS, pages, settle_in
 
-LISTS = (f"{ANALYSES}?", "/history/", "/api/v1/analyses/", "/api/v1/clips/")
+LISTS = (f"{ANALYSES}?", INSPECTIONS, "/history/", "/api/v1/analyses/", "/api/v1/clips/")
 
 
 @pytest.fixture

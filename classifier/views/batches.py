@@ -16,6 +16,7 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 
 from classifier import storage
 from classifier.checkpoints import inventory
+from classifier.links import checkpoint_page
 from classifier.models import Batch, BatchFile, FileOutcome, State
 from classifier.services import batches, deletion, zip_import
 from classifier.services.dispatch import missing_worker
@@ -203,7 +204,7 @@ def _part_context(batch: Batch, totals: batches.Totals, notice: Problem | None) 
     problems = batches.problems(batch, totals, MAX_PROBLEMS)
     return {
         "batch": batch,
-        "checkpoint_page": inventory.page_of(batch.checkpoint),
+        "checkpoint_page": checkpoint_page(batch.checkpoint),
         "totals": totals,
         "notice": notice,
         "seen": _seen(batch, totals, notice),

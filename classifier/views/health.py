@@ -3,19 +3,18 @@
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
-from django.contrib.staticfiles.storage import staticfiles_storage
-from django.db import DatabaseError, connection
+from django.db import DatabaseError
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.views.decorators.http import require_safe
 from kombu.exceptions import OperationalError
 from redis.exceptions import RedisError
 
-from classifier.models import Analysis, Lane
-from classifier.monitoring import checks
+from classifier.checkpoints import inventory
+from classifier.models import Analysis
+from classifier.monitoring import probes
 from classifier.monitoring.precision import DAYS, recomputed_windows
-from classifier.services.dispatch import queued_messages, sender
 
 # Everybody may ask, so the answer is made at most this often.
 KEPT_S = 2.0
@@ -38,10 +37,9 @@ def ready(request: HttpRequest) -> HttpResponse:
     """503 while something that a new upload needs is missing."""
     checks = _checks()
     fine = all(check.ok for check in checks.values())
-    payload = {name: {"ok": check.ok, "detail": check.detail} for name, check in checks.items()}
-    return _json(
-        {"status": "ready" if fine else "not ready", "checks": payload}, 200 if fine else 503
-    )
+    payload = {name: asdict(check) for name, check in checks.items()}
+    status = "ready" if fine else "not ready"
+    return _json({"status": status, "checks": payload}, 200 if fine else 503)
 
 
 _lock = threading.Lock()
@@ -52,51 +50,35 @@ def _checks() -> dict[str, Check]:
     global _last
     with _lock:
         if _last is None or time.monotonic() - _last[0] > KEPT_S:
-            found = {"database": _database(), "broker": _broker()}
-            found["worker"] = _worker() if found["broker"].ok else Check(False, "not asked")
-            found["checkpoint"] = _checkpoint()
-            found["static"] = _static()
-            found["precision"] = _precision()
-            _last = time.monotonic(), found
+            _last = time.monotonic(), _found()
         return _last[1]
 
 
-def _database() -> Check:
-    def ask() -> str:
-        # The newest table: it is there only when every migration ran.
-        Analysis.objects.only("pk").first()
-        return connection.vendor
-
-    return _tried(ask, DatabaseError)
-
-
-def _broker() -> Check:
-    return _tried(
-        lambda: f"{sum(queued_messages(lane) for lane in Lane)} messages wait",
-        OperationalError,
-        OSError,
-    )
+def _found() -> dict[str, Check]:
+    broker = _tried(lambda: f"{probes.messages()} messages wait", OperationalError, OSError)
+    worker = _tried(_worker, OperationalError, OSError) if broker.ok else Check(False, "not asked")
+    # Where a file lies is nobody's business here.
+    checkpoint = any(one.default for one in inventory.installed())
+    return {
+        "database": _tried(_database, DatabaseError),
+        "broker": broker,
+        "worker": worker,
+        "checkpoint": Check(checkpoint, "there" if checkpoint else "unusable"),
+        "static": _tried(lambda: probes.static_address("css/app.css"), ValueError),
+        "precision": _precision(),
+    }
 
 
-def _worker() -> Check:
-    def ask() -> str:
-        answered = sender.control.ping(limit=1, timeout=1)
-        if not answered:
-            raise OperationalError("none answered within a second")
-        return "one answered"
-
-    return _tried(ask, OperationalError, OSError)
+def _database() -> str:
+    vendor = probes.database()
+    Analysis.objects.only("pk").first()  # its columns are there only when every migration ran
+    return vendor
 
 
-def _checkpoint() -> Check:
-    finding = checks.checkpoint()
-    # The address of a file is nobody's business here.
-    there = finding.verdict != "wrong"
-    return Check(there, "there" if there else "unusable")
-
-
-def _static() -> Check:
-    return _tried(lambda: staticfiles_storage.url("css/app.css"), ValueError)
+def _worker() -> str:
+    if not probes.workers(timeout_s=1, limit=1):
+        raise OperationalError("none answered within a second")
+    return "one answered"
 
 
 def _precision() -> Check:

@@ -8,6 +8,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, render
 from django.views.decorators.http import require_GET, require_POST
 
+from classifier.links import inspection_files
 from classifier.models import Analysis, Inspection, InspectionKind, State
 from classifier.services import inspections
 from classifier.services.inspections import Question
@@ -73,7 +74,7 @@ def inspection_context(inspection: Inspection) -> dict[str, Any]:
         # For data attributes: kept.flac → data-kept.
         "files": [
             (name.partition(".")[0], address)
-            for name, address in inspections.addresses(inspection).items()
+            for name, address in inspection_files(inspection).items()
             if "/" not in name
         ],
         "figures": json.dumps(inspection.figures),

@@ -1,13 +1,13 @@
 """Private files: only their owner is told that they exist."""
 
-import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import wraps
 from pathlib import Path
 from uuid import UUID
 
 from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
-from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, StreamingHttpResponse
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
+from django.shortcuts import get_object_or_404
 from django.utils.http import content_disposition_header
 from django.views.decorators.http import require_safe
 from rest_framework.exceptions import AuthenticationFailed
@@ -15,24 +15,10 @@ from rest_framework.exceptions import AuthenticationFailed
 from classifier import storage
 from classifier.models import Analysis, Clip, Inspection, InspectionKind, State
 from classifier.services import inspections
+from classifier.services.file_responses import AUDIO_TYPES, audio, ranged
 from classifier.services.tokens import TokenAuthentication
 from ml import map_archive
 from ml.render_metadata import ArchiveIndex
-
-AUDIO_TYPES = {
-    "WAV": "audio/wav",
-    "FLAC": "audio/flac",
-    "OGG": "audio/ogg",
-    "MP3": "audio/mpeg",
-    "AIFF": "audio/aiff",
-    "MP4": "audio/mp4",
-    "AAC": "audio/aac",
-    "WebM": "audio/webm",
-    "WMA": "audio/x-ms-wma",
-    "AMR": "audio/amr",
-}
-BLOCK_BYTES = 65_536
-_RANGE = re.compile(r"bytes=(?:(\d{1,18})-(\d{0,18})|-(\d{1,18}))")
 
 
 def caller(request: HttpRequest) -> AbstractBaseUser | AnonymousUser:
@@ -65,8 +51,8 @@ def private(view: Callable[..., HttpResponseBase]) -> Callable[..., HttpResponse
 @private
 def clip_audio(request: HttpRequest, user: AbstractBaseUser, clip_id: UUID) -> HttpResponseBase:
     """The bytes as they were uploaded."""
-    clip = _one(Clip.objects.for_owner(user).filter(pk=clip_id))
-    return _named(_upload(request, clip), clip.name, download=clip.format not in AUDIO_TYPES)
+    clip = get_object_or_404(Clip.objects.for_owner(user), pk=clip_id)
+    return _named(audio(request, clip), clip.name, download=clip.format not in AUDIO_TYPES)
 
 
 @private
@@ -76,7 +62,7 @@ def analysis_audio(request: HttpRequest, user: AbstractBaseUser, pk: UUID) -> Ht
     playable = analysis.folder / storage.PLAYABLE
     if playable.exists():
         return ranged(request, playable, "audio/flac")
-    return _upload(request, analysis.clip)
+    return audio(request, analysis.clip)
 
 
 @private
@@ -142,11 +128,6 @@ def inspection_map(
     return _map(_done_inspection(user, pk).folder, name)
 
 
-def _upload(request: HttpRequest, clip: Clip) -> HttpResponseBase:
-    content_type = AUDIO_TYPES.get(clip.format, "application/octet-stream")
-    return ranged(request, storage.clip_path(clip.file_key), content_type)
-
-
 def _named(response: HttpResponseBase, name: str, download: bool = True) -> HttpResponseBase:
     response["Content-Disposition"] = content_disposition_header(download, name) or ""
     return response
@@ -164,61 +145,9 @@ def _archive(folder: Path, index: ArchiveIndex) -> HttpResponseBase:
     return HttpResponse(whole, content_type="application/zip")
 
 
-def ranged(request: HttpRequest, path: Path, content_type: str) -> HttpResponseBase:
-    """A file, or the one byte range of it that was asked for (RFC 9110, section 14)."""
-    try:
-        file = path.open("rb")
-    except FileNotFoundError as error:
-        raise Http404 from error
-    size = path.stat().st_size
-    match = _RANGE.fullmatch(request.headers.get("Range", ""))
-    if match and match[2] and int(match[2]) < int(match[1]):
-        match = None  # no range at all: such a header is to be ignored
-    span = _span(match, size) if match else (0, size - 1)
-    if span is None:
-        file.close()
-        return HttpResponse(status=416, headers={"Content-Range": f"bytes */{size}"})
-    first, last = span
-    partial = match is not None
-    # Django closes the generator, and so the file, even when the caller hangs up early.
-    response = StreamingHttpResponse(
-        _blocks(file, first, last), status=206 if partial else 200, content_type=content_type
-    )
-    response["Accept-Ranges"] = "bytes"
-    response["Content-Length"] = str(last - first + 1)
-    if partial:
-        response["Content-Range"] = f"bytes {first}-{last}/{size}"
-    return response
-
-
-def _span(match: re.Match[str], size: int) -> tuple[int, int] | None:
-    """First and last byte of the range, or None where the file has none of it."""
-    first, last, length = match.groups()
-    if length is not None:
-        return (max(0, size - int(length)), size - 1) if int(length) and size else None
-    start, end = int(first), min(int(last or size - 1), size - 1)
-    return (start, end) if start <= end else None
-
-
-def _blocks(file, first: int, last: int) -> Iterator[bytes]:
-    with file:
-        file.seek(first)
-        left = last - first + 1
-        while left > 0 and (block := file.read(min(BLOCK_BYTES, left))):
-            left -= len(block)
-            yield block
-
-
-def _one(rows):
-    row = rows.first()
-    if row is None:
-        raise Http404
-    return row
-
-
 def _done(user: AbstractBaseUser, pk: UUID) -> Analysis:
-    return _one(Analysis.objects.for_owner(user).filter(pk=pk, state=State.DONE))
+    return get_object_or_404(Analysis.objects.for_owner(user), pk=pk, state=State.DONE)
 
 
 def _done_inspection(user: AbstractBaseUser, pk: UUID) -> Inspection:
-    return _one(Inspection.objects.for_owner(user).filter(pk=pk, state=State.DONE))
+    return get_object_or_404(Inspection.objects.for_owner(user), pk=pk, state=State.DONE)

@@ -10,6 +10,7 @@ from django.urls import reverse
 from django.views.decorators.http import require_GET
 
 from classifier.checkpoints import evaluation, inventory
+from classifier.links import checkpoint_page
 from classifier.models import Analysis, Inspection, InspectionKind, State
 from classifier.services.dispatch import missing_worker
 from classifier.views import result_layout
@@ -57,7 +58,7 @@ def _context(analysis: Analysis, notice: Problem | None, asked_window: str = "")
         "seen": _seen(analysis, notice),
         "clip": analysis.clip,
         "checkpoints": inventory.offered(),
-        "checkpoint_page": inventory.page_of(analysis.checkpoint),
+        "checkpoint_page": checkpoint_page(analysis.checkpoint),
     }
     metadata = analysis.metadata
     if analysis.state == State.DONE and metadata:

@@ -25,12 +25,6 @@ OURS = "django.contrib.auth.backends.ModelBackend"
 View = Callable[..., HttpResponseBase]
 
 
-def address(request: HttpRequest | Request) -> str:
-    """Whose address counts: the one a proxy saw, where there is one, else the caller's own."""
-    asked = request if isinstance(request, Request) else Request(request)
-    return SignInThrottle().get_ident(asked)
-
-
 def locked(request: HttpRequest, *_: Any) -> HttpResponse:
     """The page for a name that was tried too often."""
     minutes = settings.LOCKED_MINUTES

@@ -1,10 +1,17 @@
-"""Batches ↔ JSON. What goes in are the plain values of `batch_export`."""
+"""Batches ↔ JSON. What goes in are the plain values of `exports.batch_files`."""
 
-from rest_framework import serializers
+from typing import Any
+from uuid import UUID
 
-from classifier.api.serializers.clips import Asked, Prediction, Problem, Text
-from classifier.models import BatchState, FileOutcome, State
+from django.db.models import Choices
+from rest_framework import fields
+from rest_framework.fields import Field
+from rest_framework.serializers import Serializer
+
+from classifier.api.serializers.base import Asked, Prediction, Problem, Text
+from classifier.models import BatchState, FileOutcome
 from classifier.services import batches
+from classifier.services.exports import batch_files
 
 # --- what is sent -------------------------------------------------------------------------
 
@@ -17,12 +24,12 @@ class NewBatch(Asked):
     )
 
 
-class FileForm(serializers.Serializer):
+class FileForm(Serializer):
     # An empty file is a refused row, with its own sentence.
-    file = serializers.FileField(
+    file = fields.FileField(
         allow_empty_file=True, max_length=None, help_text="The file's bytes, in any format."
     )
-    path = serializers.RegexField(
+    path = fields.RegexField(
         # Some part of it is more than dots. (How many bytes it may have, no schema can say.)
         r"^([^\u0000]*([^\u0000./\\]|\.{3})[^\u0000]*)?$",
         required=False,
@@ -37,44 +44,44 @@ class FileForm(serializers.Serializer):
 # --- what is answered ---------------------------------------------------------------------
 
 
-class Totals(serializers.Serializer):
-    total = serializers.IntegerField(help_text="All files; the others add up to it.")
-    done = serializers.IntegerField(help_text="Files that were heard.")
-    running = serializers.IntegerField(help_text="Files that a worker is listening to.")
-    waiting = serializers.IntegerField(help_text="Files that wait for a worker.")
-    failed = serializers.IntegerField(help_text="Files that could not be heard.")
-    cancelled = serializers.IntegerField(help_text="Files that were cancelled before their turn.")
-    refused = serializers.IntegerField(help_text="Files that were not taken in.")
-    duplicate = serializers.IntegerField(
+class Totals(Serializer):
+    total = fields.IntegerField(help_text="All files; the others add up to it.")
+    done = fields.IntegerField(help_text="Files that were heard.")
+    running = fields.IntegerField(help_text="Files that a worker is listening to.")
+    waiting = fields.IntegerField(help_text="Files that wait for a worker.")
+    failed = fields.IntegerField(help_text="Files that could not be heard.")
+    cancelled = fields.IntegerField(help_text="Files that were cancelled before their turn.")
+    refused = fields.IntegerField(help_text="Files that were not taken in.")
+    duplicate = fields.IntegerField(
         help_text="Files whose bytes you had sent before: linked to that analysis, not heard again."
     )
 
 
-class BatchRow(serializers.Serializer):
-    id = serializers.UUIDField(help_text="The batch's id.")
-    name = serializers.CharField(help_text="As it was called when it was made.")
-    state = serializers.ChoiceField(
+class BatchRow(Serializer):
+    id = fields.UUIDField(help_text="The batch's id.")
+    name = fields.CharField(help_text="As it was called when it was made.")
+    state = fields.ChoiceField(
         choices=BatchState.values,
         help_text="open takes files; closed takes no more, and what waits is still heard; "
         "cancelled is closed, and what waited was cancelled.",
     )
-    checkpoint = serializers.CharField(
+    checkpoint = fields.CharField(
         allow_null=True,
         help_text="The weights that were asked for, as name@sha256; null if none were.",
     )
-    created_at = serializers.DateTimeField(help_text="When it was made, UTC.")
-    closed_at = serializers.DateTimeField(
+    created_at = fields.DateTimeField(help_text="When it was made, UTC.")
+    closed_at = fields.DateTimeField(
         allow_null=True, help_text="Since when it takes no more files, UTC; null while open."
     )
-    cancelled_at = serializers.DateTimeField(
+    cancelled_at = fields.DateTimeField(
         allow_null=True, help_text="When it was cancelled, UTC; null unless it was."
     )
     totals = Totals(help_text="How many files became what; each counts once.")
 
 
-class LabelCount(serializers.Serializer):
-    label = serializers.CharField(help_text="What was heard.")  # type: ignore[assignment]
-    count = serializers.IntegerField(help_text="In how many of the batch's own files.")
+class LabelCount(Serializer):
+    label = fields.CharField(help_text="What was heard.")  # type: ignore[assignment]
+    count = fields.IntegerField(help_text="In how many of the batch's own files.")
 
 
 class BatchDetail(BatchRow):
@@ -85,67 +92,46 @@ class BatchDetail(BatchRow):
 
 
 class CancelledBatch(BatchDetail):
-    cancelled_now = serializers.IntegerField(help_text="How many files this request cancelled.")
+    cancelled_now = fields.IntegerField(help_text="How many files this request cancelled.")
 
 
 class RetriedBatch(BatchDetail):
-    retried_now = serializers.IntegerField(help_text="How many files this request sent again.")
+    retried_now = fields.IntegerField(help_text="How many files this request sent again.")
 
 
-class FileAnswer(serializers.Serializer):
-    path = serializers.CharField(help_text="The path by which the batch knows it.")
-    outcome = serializers.ChoiceField(
+class FileAnswer(Serializer):
+    path = fields.CharField(help_text="The path by which the batch knows it.")
+    outcome = fields.ChoiceField(
         choices=FileOutcome.values,
         help_text="accepted: it waits to be heard; duplicate: you sent these bytes before, and "
         "that analysis is linked; refused: nothing was stored.",
     )
-    known = serializers.BooleanField(
+    known = fields.BooleanField(
         help_text="Whether the batch had this path before; what was sent now was not looked at."
     )
-    analysis = serializers.UUIDField(
+    analysis = fields.UUIDField(
         allow_null=True, help_text="The analysis' id; null if it was refused."
     )
     error = Problem(allow_null=True, help_text="Why it was refused; null unless it was.")
 
 
-class FileRow(serializers.Serializer):
+FIELDS = {str: fields.CharField, float: fields.FloatField, UUID: fields.UUIDField}
+
+
+class FileRow(Serializer):
     """One file of the export, with what became of it."""
 
-    path = serializers.CharField(help_text="The path by which the batch knows it.")
-    outcome = serializers.ChoiceField(
-        choices=FileOutcome.values, help_text="What became of it when it was sent."
-    )
-    state = serializers.ChoiceField(
-        choices=State.values,
-        allow_null=True,
-        help_text="Where its analysis is; null if it was refused.",
-    )
-    label = serializers.CharField(  # type: ignore[assignment]
-        allow_null=True, help_text="What was heard; null until it is done."
-    )
-    confidence = serializers.FloatField(
-        allow_null=True, help_text="Of that label, a share from 0 to 1; null until it is done."
-    )
-    top_five = Prediction(many=True, help_text="The five most confident, best first.")
-    duration_s = serializers.FloatField(
-        allow_null=True, help_text="Length in seconds; null until it was decoded."
-    )
-    checkpoint = serializers.CharField(
-        allow_null=True,
-        help_text="The weights that listened, or are asked to, as name@sha256; null if neither.",
-    )
-    error_code = serializers.CharField(
-        allow_null=True, help_text="Why it failed or was refused, for programs; else null."
-    )
-    error_detail = serializers.CharField(
-        allow_null=True, help_text="What is wrong, in a sentence; else null."
-    )
-    error_hint = serializers.CharField(
-        allow_null=True, help_text="What to do about it, in a sentence; else null."
-    )
-    analysis = serializers.UUIDField(
-        allow_null=True, help_text="The analysis' id; null if it was refused."
-    )
+    def get_fields(self) -> dict[str, Field]:
+        return {name: _field(column) for name, column in batch_files.COLUMNS.items()}
+
+
+def _field(column: batch_files.Column) -> Field:
+    if column.type is list:
+        return Prediction(many=True, help_text=column.words)
+    options: dict[str, Any] = {"help_text": column.words, "allow_null": column.nullable}
+    if issubclass(column.type, Choices):
+        return fields.ChoiceField(choices=column.type.values, **options)
+    return FIELDS[column.type](**options)
 
 
 class BatchExport(BatchDetail):

@@ -1,29 +1,28 @@
 """Inspections ↔ JSON."""
 
-from rest_framework import serializers
+from rest_framework import fields
+from rest_framework.serializers import Serializer
 
-from classifier.api.serializers.clips import Problem, Text
+from classifier.api.serializers.base import Problem, Text
+from classifier.links import inspection_files
 from classifier.models import Inspection, InspectionKind, State
-from classifier.services import inspections
-from classifier.services.inspections import Question
 
 # No clip has as many windows; a larger number is no number of a window.
 MAX_WINDOWS = 1_000_000
 
 
-class NewInspection(serializers.Serializer):
-    kind = serializers.ChoiceField(
+class NewInspection(Serializer):
+    kind = fields.ChoiceField(
         choices=InspectionKind.values,
         help_text="sound: what spoke for a label, to be heard alone, and what is left without it. "
         "channels: every channel of a feature map. window: another window's maps.",
     )
-    window = serializers.IntegerField(
+    window = fields.IntegerField(
         default=0,
         min_value=0,
         max_value=MAX_WINDOWS,
         help_text="Which window of the clip, from 0; each begins half a window after the last.",
     )
-
     label = Text(  # type: ignore[assignment]
         default="",
         allow_blank=True,
@@ -39,56 +38,30 @@ class NewInspection(serializers.Serializer):
         help_text="For `channels`: one of the analysis' `maps`. Else empty.",
     )
 
-    def question(self) -> Question:
-        """Of data that is valid."""
-        asked = self.validated_data
-        return Question(
-            InspectionKind(asked["kind"]), asked["window"], asked["label"], asked["map"]
-        )
 
-
-class InspectionDetail(serializers.ModelSerializer):
-    analysis = serializers.UUIDField(source="analysis_id", help_text="The analysis' id.")
-    kind = serializers.ChoiceField(choices=InspectionKind.values, help_text="What is looked at.")
-    state = serializers.ChoiceField(
-        choices=State.values, help_text="queued → running → done or failed."
+class InspectionDetail(Serializer):
+    id = fields.UUIDField(read_only=True, help_text="The inspection's id.")
+    analysis = fields.UUIDField(source="analysis_id", help_text="The analysis' id.")
+    kind = fields.ChoiceField(choices=InspectionKind.values, help_text="What is looked at.")
+    window = fields.IntegerField(help_text="Which window of the clip, from 0.")
+    label = fields.CharField(  # type: ignore[assignment]
+        help_text="The label asked about; empty where there is none."
     )
-    figures = serializers.DictField(
-        child=serializers.JSONField(),
+    map = fields.CharField(help_text="The map whose channels are shown; empty where there is none.")
+    state = fields.ChoiceField(choices=State.values, help_text="queued → running → done or failed.")
+    figures = fields.DictField(
+        child=fields.JSONField(),
         help_text="What was found, see docs/api.md; empty until it is done. Probabilities are "
         "shares from 0 to 1, activations have no unit.",
     )
-    files = serializers.SerializerMethodField(
+    files = fields.SerializerMethodField(
         help_text="Name of each file and its address; empty until it is done."
     )
-    created_at = serializers.DateTimeField(help_text="When it was queued, UTC.")
-    finished_at = serializers.DateTimeField(
+    created_at = fields.DateTimeField(help_text="When it was queued, UTC.")
+    finished_at = fields.DateTimeField(
         allow_null=True, help_text="When it ended, UTC; null before."
     )
     error = Problem(allow_null=True, help_text="Why it failed; null unless it did.")
 
-    class Meta:
-        model = Inspection
-        fields = (
-            "id",
-            "analysis",
-            "kind",
-            "window",
-            "label",
-            "map",
-            "state",
-            "figures",
-            "files",
-            "created_at",
-            "finished_at",
-            "error",
-        )
-        extra_kwargs = {
-            "id": {"help_text": "The inspection's id."},
-            "window": {"help_text": "Which window of the clip, from 0."},
-            "label": {"help_text": "The label asked about; empty where there is none."},
-            "map": {"help_text": "The map whose channels are shown; empty where there is none."},
-        }
-
     def get_files(self, inspection: Inspection) -> dict[str, str]:
-        return inspections.addresses(inspection)
+        return inspection_files(inspection)

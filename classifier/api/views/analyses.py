@@ -8,9 +8,8 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from classifier.api.filters import AnalysisFilters
-from classifier.api.paging import NewestFirst
 from classifier.api.schema import header, operation
-from classifier.api.serializers.clips import AnalysisDetail, AnalysisRow
+from classifier.api.serializers.analyses import AnalysisDetail, AnalysisRow
 from classifier.api.views.base import ApiView
 from classifier.models import Analysis, State
 from classifier.services import deletion
@@ -21,8 +20,6 @@ RETRY_AFTER_S = {State.QUEUED: 2, State.RUNNING: 1}
 
 
 class AnalysesView(ApiView):
-    pagination_class = NewestFirst
-
     @operation(
         "list_analyses",
         "List your analyses",
@@ -34,9 +31,7 @@ class AnalysesView(ApiView):
     def get(self, request: Request) -> Response:
         condition, batch = AnalysisFilters.of(request), AnalysisFilters.batch_of(request)
         rows = Analysis.objects.for_list(request.user, batch).filter(condition)
-        pages = self.pagination_class()
-        page = pages.paginate_queryset(rows, request, self)
-        return pages.get_paginated_response(AnalysisRow(page, many=True).data)
+        return self.page(rows, lambda page: AnalysisRow(page, many=True))
 
 
 class AnalysisView(ApiView):

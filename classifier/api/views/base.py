@@ -1,18 +1,23 @@
 """What every view of the API shares."""
 
+from collections.abc import Callable
 from typing import Any
 
+from django.db.models import QuerySet
 from rest_framework.request import Request
 from rest_framework.response import Response
+from rest_framework.serializers import BaseSerializer
 from rest_framework.throttling import BaseThrottle
 from rest_framework.views import APIView
 
+from classifier.api.paging import NewestFirst
 from classifier.services.rate_limits import Counted, ReadThrottle, UploadThrottle
 
 
 class ApiView(APIView):
     """Counts requests, and says in the X-RateLimit headers how many are left."""
 
+    pagination_class: type[NewestFirst] = NewestFirst
     throttle_classes: tuple[type[BaseThrottle], ...] = (ReadThrottle,)
     # What gives a worker something to do is counted on its own.
     working_methods: tuple[str, ...] = ()
@@ -32,7 +37,13 @@ class ApiView(APIView):
                 response["X-RateLimit-Reset"] = str(throttle.wait())
         return response
 
+    def page(self, rows: QuerySet[Any], answer: Callable[[list[Any]], BaseSerializer]) -> Response:
+        """The page of `rows` that was asked for, as `answer` describes its rows."""
+        pages = self.pagination_class()
+        found = pages.paginate_queryset(rows, self.request, self)
+        return pages.get_paginated_response(answer(found or []).data)
 
-def accepted(body: dict[str, Any], location: str, status: int = 202) -> Response:
-    """Work is under way (202) or known (200), and where to ask for it."""
-    return Response(body, status=status, headers={"Location": location})
+
+def located(answer: BaseSerializer, location: str, status: int = 202) -> Response:
+    """An answer about something that is at `location`."""
+    return Response(answer.data, status=status, headers={"Location": location})

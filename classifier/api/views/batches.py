@@ -13,9 +13,10 @@ from rest_framework.parsers import MultiPartParser
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from classifier.api.examples import FILE
 from classifier.api.filters import BatchFilters
-from classifier.api.paging import NewestFirst
 from classifier.api.schema import header, operation
+from classifier.api.serializers.base import validated
 from classifier.api.serializers.batches import (
     BatchDetail,
     BatchExport,
@@ -26,24 +27,15 @@ from classifier.api.serializers.batches import (
     NewBatch,
     RetriedBatch,
 )
-from classifier.api.views.base import ApiView
+from classifier.api.views.base import ApiView, located
 from classifier.models import Batch, FileOutcome
 from classifier.services import batches, deletion
 from classifier.services.exports import batch_files
 
-CSV_EXAMPLE = OpenApiExample(
-    "two files",
-    f"{','.join(batch_files.COLUMNS)}\r\n"
-    "a.wav,accepted,done,rain,0.91,rain 0.9100; sea_waves 0.0300,5.0,esc50-folds1234@4f6a1c0d9b2e"
-    ",,,,9f1c2b7e-3f4a-4d52-8a39-0d6c2f1e7b10\r\n"
-    "b.wav,refused,,,,,,,empty,The file is empty.,Choose a file that holds a sound.,\r\n",
-    media_type="text/csv",
-)
+CSV_EXAMPLE = OpenApiExample("one file", "".join(batch_files.csv_of([FILE])), media_type="text/csv")
 
 
 class BatchesView(ApiView):
-    pagination_class = NewestFirst
-
     @operation(
         "list_batches",
         "List your batches",
@@ -54,11 +46,7 @@ class BatchesView(ApiView):
     )
     def get(self, request: Request) -> Response:
         rows = Batch.objects.for_owner(request.user).filter(BatchFilters.of(request))
-        pages = self.pagination_class()
-        page: Any = pages.paginate_queryset(rows, request, self)
-        totals = batches.totals_of(page)
-        payload = [batch_files.summary(batch, totals[batch.pk]) for batch in page]
-        return pages.get_paginated_response(BatchRow(payload, many=True).data)
+        return self.page(rows, _summaries)
 
     @operation(
         "create_batch",
@@ -71,16 +59,10 @@ class BatchesView(ApiView):
         parameters=(header("Location", "Address of the batch.", (201,)),),
     )
     def post(self, request: Request) -> Response:
-        form = NewBatch(data=request.data)
-        form.is_valid(raise_exception=True)
-        asked = form.validated_data
+        asked = validated(NewBatch, request.data)
         batch = batches.create(request.user, asked["name"], checkpoint=asked.get("checkpoint", ""))
         address = reverse("api_batch", args=[batch.pk])
-        return Response(
-            BatchDetail(batch_files.detail(batch)).data,
-            status=status.HTTP_201_CREATED,
-            headers={"Location": address},
-        )
+        return located(BatchDetail(batch_files.detail(batch)), address, status.HTTP_201_CREATED)
 
 
 class BatchView(ApiView):
@@ -124,12 +106,10 @@ class BatchFilesView(ApiView):
     )
     def post(self, request: Request, pk: UUID) -> Response:
         batch = one_batch(request, pk)
-        form = FileForm(data=request.data)
-        form.is_valid(raise_exception=True)
-        sent = form.validated_data["file"]
-        path = batches.path_of(form.validated_data.get("path") or sent.name)
+        sent = validated(FileForm, request.data)
+        path = batches.path_of(sent.get("path") or sent["file"].name)
         known = batch.files.filter(path=path).first()
-        file = known or batches.add_file(batch, path, sent.chunks())
+        file = known or batches.add_file(batch, path, sent["file"].chunks())
         new = not known and file.outcome == FileOutcome.ACCEPTED
         response = Response(
             FileAnswer(batch_files.sent_file(file, known=known is not None)).data,
@@ -215,6 +195,11 @@ class BatchJsonView(ApiView):
     )
     def get(self, request: Request, pk: UUID) -> HttpResponseBase:
         return batch_files.as_json(one_batch(request, pk))
+
+
+def _summaries(page: list[Batch]) -> BatchRow:
+    totals = batches.totals_of(page)
+    return BatchRow([batch_files.summary(batch, totals[batch.pk]) for batch in page], many=True)
 
 
 def one_batch(request: Request, pk: UUID) -> Batch:

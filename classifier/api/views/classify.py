@@ -19,8 +19,10 @@ from rest_framework.response import Response
 
 from classifier import storage
 from classifier.api.schema import header, operation
-from classifier.api.serializers.clips import ClassifyAnswer, ClassifyForm, UploadAnswer
-from classifier.api.views.base import ApiView, accepted
+from classifier.api.serializers.base import validated
+from classifier.api.serializers.classify import ClassifyAnswer, ClassifyForm
+from classifier.api.serializers.clips import UploadAnswer
+from classifier.api.views.base import ApiView, located
 from classifier.models import Analysis, State
 from classifier.services import uploads
 from classifier.services.problems import RequestRefused, refusal
@@ -59,15 +61,11 @@ class ClassifyView(ApiView):
         refusals=(404, 409, 500, 507),
     )
     def post(self, request: Request) -> Response:
-        form = ClassifyForm(data=request.data)
-        form.is_valid(raise_exception=True)
-        sound = _decoded(form.validated_data["audio_data"])
+        sound = _decoded(validated(ClassifyForm, request.data)["audio_data"])
         known = uploads.accept_once([sound], name=NAME, owner=request.user)
         analysis = _waited_for(known.analysis.pk)
         if analysis.unfinished:
-            return accepted(
-                dict(UploadAnswer(known).data), reverse("api_analysis", args=[analysis.pk])
-            )
+            return located(UploadAnswer(known), reverse("api_analysis", args=[analysis.pk]))
         return Response(_answer(analysis))
 
 

@@ -13,17 +13,16 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from classifier.api.filters import ClipFilters
-from classifier.api.paging import NewestFirst
 from classifier.api.schema import LOCATION, header, operation
+from classifier.api.serializers.base import Asked, validated
 from classifier.api.serializers.clips import (
-    Asked,
     ClipDetail,
     ClipRow,
     UploadAnswer,
     UploadForm,
     UploadQuery,
 )
-from classifier.api.views.base import ApiView, accepted
+from classifier.api.views.base import ApiView, located
 from classifier.models import Analysis, Clip
 from classifier.services import deletion, uploads
 
@@ -38,22 +37,7 @@ IDEMPOTENCY_KEY = OpenApiParameter(
 REPLAYED = header("Idempotent-Replayed", "`true` when the key was answered before.", (200, 202))
 
 
-def _key_and_again(request: Request) -> tuple[str, bool]:
-    """What an upload is accompanied by, beside its body. Raises ValidationError."""
-    query = UploadQuery(data=request.query_params.dict())
-    query.is_valid(raise_exception=True)
-    if "checkpoint" in request.query_params:
-        raise ValidationError({"checkpoint": "Send it as a field of the form, like the file."})
-    key = request.headers.get("Idempotency-Key", "")
-    if "Idempotency-Key" in request.headers and not KEY.fullmatch(key):
-        raise ValidationError(
-            {"Idempotency-Key": "Send 1 to 200 printable ASCII characters without spaces."}
-        )
-    return key, query.validated_data["again"]
-
-
 class ClipsView(ApiView):
-    pagination_class = NewestFirst
     parser_classes = (MultiPartParser,)
     working_methods = ("POST",)
 
@@ -68,9 +52,7 @@ class ClipsView(ApiView):
     def get(self, request: Request) -> Response:
         condition, batch = ClipFilters.of(request), ClipFilters.batch_of(request)
         rows = Clip.objects.for_owner(request.user, batch).filter(condition)
-        pages = self.pagination_class()
-        page = pages.paginate_queryset(rows, request, self)
-        return pages.get_paginated_response(ClipRow(page, many=True).data)
+        return self.page(rows, lambda page: ClipRow(page, many=True))
 
     @operation(
         "upload_clip",
@@ -88,20 +70,22 @@ class ClipsView(ApiView):
         refusals=(409, 507),
     )
     def post(self, request: Request) -> Response:
-        key, again = _key_and_again(request)
-        form = UploadForm(data=request.data)
-        form.is_valid(raise_exception=True)
-        file = form.validated_data["file"]
+        again = validated(UploadQuery, request.query_params.dict())["again"]
+        if "checkpoint" in request.query_params:
+            raise ValidationError({"checkpoint": "Send it as a field of the form, like the file."})
+        key = _idempotency_key(request)
+        form = validated(UploadForm, request.data)
+        file = form["file"]
         answer = uploads.accept_once(
             file.chunks(),
             name=file.name,
             owner=request.user,
             key=key,
             again=again,
-            checkpoint=form.validated_data.get("checkpoint", ""),
+            checkpoint=form.get("checkpoint", ""),
         )
-        response = accepted(
-            dict(UploadAnswer(answer).data),
+        response = located(
+            UploadAnswer(answer),
             reverse("api_analysis", args=[answer.analysis.pk]),
             status.HTTP_200_OK if answer.duplicate else status.HTTP_202_ACCEPTED,
         )
@@ -145,14 +129,20 @@ class ClipAnalysesView(ApiView):
     )
     def post(self, request: Request, pk: UUID) -> Response:
         clip = one_clip(request, pk)
-        form = Asked(data=request.data)
-        form.is_valid(raise_exception=True)
-        asked = form.validated_data.get("checkpoint", "")
+        asked = validated(Asked, request.data).get("checkpoint", "")
         analysis = uploads.analyse_again(clip, checkpoint=asked)
-        answer = uploads.Accepted(analysis)
-        return accepted(
-            dict(UploadAnswer(answer).data), reverse("api_analysis", args=[analysis.pk])
+        answer = uploads.Accepted(analysis, duplicate=False, replayed=False)
+        return located(UploadAnswer(answer), reverse("api_analysis", args=[analysis.pk]))
+
+
+def _idempotency_key(request: Request) -> str:
+    """The key, or "" without one. Raises ValidationError."""
+    key = request.headers.get("Idempotency-Key")
+    if key is not None and not KEY.fullmatch(key):
+        raise ValidationError(
+            {"Idempotency-Key": "Send 1 to 200 printable ASCII characters without spaces."}
         )
+    return key or ""
 
 
 def one_clip(request: Request, pk: UUID) -> Clip:

@@ -10,9 +10,10 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from classifier.api.schema import header, operation
+from classifier.api.serializers.base import validated
 from classifier.api.serializers.inspections import InspectionDetail, NewInspection
 from classifier.api.views.analyses import one_analysis
-from classifier.api.views.base import ApiView, accepted
+from classifier.api.views.base import ApiView, located
 from classifier.models import Inspection, State
 from classifier.services import inspections
 
@@ -37,12 +38,11 @@ class AskView(ApiView):
     )
     def post(self, request: Request, pk: UUID) -> Response:
         analysis = one_analysis(request, pk)
-        form = NewInspection(data=request.data)
-        form.is_valid(raise_exception=True)
-        inspection = inspections.ask(analysis, form.question())
+        asked = validated(NewInspection, request.data)
+        inspection = inspections.ask(analysis, inspections.Question(**asked))
         known = inspection.state == State.DONE
-        return accepted(
-            dict(InspectionDetail(inspection).data),
+        return located(
+            InspectionDetail(inspection),
             reverse("api_inspection", args=[inspection.pk]),
             status.HTTP_200_OK if known else status.HTTP_202_ACCEPTED,
         )
@@ -51,7 +51,7 @@ class AskView(ApiView):
 class InspectionView(ApiView):
     @operation(
         "get_inspection",
-        "Look at a inspection",
+        "Look at an inspection",
         {200: InspectionDetail},
         tag="inspections",
         parameters=(header("Retry-After", "Seconds until asking again makes sense.", (200,), int),),

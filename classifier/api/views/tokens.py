@@ -1,6 +1,5 @@
 """Tokens: by name and password, list, make, revoke."""
 
-from typing import Any
 from uuid import UUID
 
 from django.contrib.auth import authenticate
@@ -14,7 +13,8 @@ from classifier.api.errors import BadCredentials, Locked
 from classifier.api.filters import Filters
 from classifier.api.paging import NewestTokensFirst
 from classifier.api.schema import operation
-from classifier.api.serializers.clips import (
+from classifier.api.serializers.base import validated
+from classifier.api.serializers.tokens import (
     NewToken,
     TokenAnswer,
     TokenForm,
@@ -43,9 +43,7 @@ class TokenView(ApiView):
         body=TokenRequest,
     )
     def post(self, request: Request) -> Response:
-        form = TokenRequest(data=request.data)
-        form.is_valid(raise_exception=True)
-        wanted = form.validated_data
+        wanted = validated(TokenRequest, request.data)
         user = authenticate(request, username=wanted["username"], password=wanted["password"])
         if user is None and getattr(request, "axes_locked_out", False):
             raise Locked
@@ -68,9 +66,7 @@ class TokensView(ApiView):
     )
     def get(self, request: Request) -> Response:
         Filters.of(request)
-        pages = self.pagination_class()
-        page: Any = pages.paginate_queryset(tokens.of(request.user), request, self)
-        return pages.get_paginated_response(TokenRow(page, many=True).data)
+        return self.page(tokens.of(request.user), lambda page: TokenRow(page, many=True))
 
     @operation(
         "create_token",
@@ -81,9 +77,7 @@ class TokensView(ApiView):
         body=TokenForm,
     )
     def post(self, request: Request) -> Response:
-        form = TokenForm(data=request.data)
-        form.is_valid(raise_exception=True)
-        wanted = form.validated_data
+        wanted = validated(TokenForm, request.data)
         made, token = tokens.create(request.user, wanted["name"], wanted["expires_in_days"])
         return Response(NewToken(made, context={"token": token}).data, status.HTTP_201_CREATED)
 

@@ -2,6 +2,7 @@
 
 import json
 import sys
+from dataclasses import asdict
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandParser
@@ -30,8 +31,9 @@ class Command(BaseCommand):
                 self.tell(name, finding)
         verdicts = {finding.verdict for finding in found.values()}
         if options["json"]:
+            plain = {name: asdict(finding) for name, finding in found.items()}
             worst = next(v for v in ("wrong", "warning", "ok") if v in verdicts)
-            self.stdout.write(json.dumps({"verdict": worst, "checks": _plain(found)}))
+            self.stdout.write(json.dumps({"verdict": worst, "checks": plain}))
         if "wrong" in verdicts:
             sys.exit(1)
 
@@ -43,10 +45,3 @@ class Command(BaseCommand):
         self.stdout.write(f"{mark}  {name:<10}  {finding.seen}")
         if finding.hint:
             self.stdout.write(f"{'':21}→ {finding.hint}")
-
-
-def _plain(found: dict[str, checks.Finding]) -> dict[str, dict[str, str]]:
-    return {
-        name: {"verdict": finding.verdict, "seen": finding.seen, "hint": finding.hint}
-        for name, finding in found.items()
-    }

@@ -4,10 +4,12 @@ CSV and JSON go out line by line: as much memory for ten files as for ten thousa
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from urllib.parse import quote
+from uuid import UUID
 
 from django.http import StreamingHttpResponse
 
@@ -16,25 +18,75 @@ from classifier.services import batches
 from classifier.services.dispatch import missing_worker
 from classifier.services.exports.csv_lines import csv_lines
 
-COLUMNS = (
-    "path",
-    "outcome",
-    "state",
-    "label",
-    "confidence",
-    "top_five",
-    "duration_s",
-    "checkpoint",
-    "error_code",
-    "error_detail",
-    "error_hint",
-    "analysis",
-)
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A field of each file, in JSON, in CSV and in the API's schema.
+
+    type: str, float, UUID, the choices of a text, or list for predictions
+    source: where a BatchFile has it; what is empty there is null
+    words, example: for the schema
+    """
+
+    type: type
+    source: str
+    words: str
+    example: Any
+    nullable: bool = True
+
+
+COLUMNS = {
+    "path": Column(
+        str, "path", "The path by which the batch knows it.", "morning/dawn.wav", nullable=False
+    ),
+    "outcome": Column(
+        FileOutcome, "outcome", "What became of it when it was sent.", "accepted", nullable=False
+    ),
+    "state": Column(
+        State, "analysis.state", "Where its analysis is; null if it was refused.", "done"
+    ),
+    "label": Column(
+        str, "analysis.label", "What was heard; null until it is done.", "chirping_birds"
+    ),
+    "confidence": Column(
+        float,
+        "analysis.confidence",
+        "Of that label, a share from 0 to 1; null until it is done.",
+        0.924,
+    ),
+    "top_five": Column(
+        list,
+        "analysis.predictions",
+        "The five most confident, best first.",
+        [{"class": "chirping_birds", "confidence": 0.924}],
+        nullable=False,
+    ),
+    "duration_s": Column(
+        float, "analysis.clip.duration_s", "Length in seconds; null until it was decoded.", 5.0
+    ),
+    "checkpoint": Column(
+        str,
+        "analysis.checkpoint",
+        "The weights that listened, or are asked to, as name@sha256; null if neither.",
+        "esc50-folds1234@4f6a1c0d9b2e",
+    ),
+    "error_code": Column(
+        str, "error.code", "Why it failed or was refused, for programs; else null.", None
+    ),
+    "error_detail": Column(str, "error.detail", "What is wrong, in a sentence; else null.", None),
+    "error_hint": Column(str, "error.hint", "What to do about it, in a sentence; else null.", None),
+    "analysis": Column(
+        UUID,
+        "analysis.pk",
+        "The analysis' id; null if it was refused.",
+        "9f1c2b7e-3f4a-4d52-8a39-0d6c2f1e7b10",
+    ),
+}
 ROWS_AT_ONCE = 500
 
 
 def as_csv(batch: Batch) -> StreamingHttpResponse:
-    return _download(_csv_lines(batch), "text/csv; charset=utf-8", f"{batch.name}.csv")
+    return _download(csv_of(_rows(batch)), "text/csv; charset=utf-8", f"{batch.name}.csv")
 
 
 def as_json(batch: Batch) -> StreamingHttpResponse:
@@ -81,42 +133,36 @@ def sent_file(file: BatchFile, *, known: bool) -> dict[str, Any]:
 
 def file_json(file: BatchFile) -> dict[str, Any]:
     """One file. A duplicate carries the answer of the earlier analysis that it links."""
-    analysis, error = file.analysis, file.error.as_dict() if file.error else {}
-    done = analysis is not None and analysis.state == State.DONE
-    return {
-        "path": file.path,
-        "outcome": file.outcome,
-        "state": analysis.state if analysis else None,
-        "label": analysis.label if analysis and done else None,
-        "confidence": analysis.confidence if analysis and done else None,
-        "top_five": analysis.predictions[:5] if analysis else [],
-        "duration_s": analysis.clip.duration_s if analysis else None,
-        "checkpoint": analysis.checkpoint or None if analysis else None,
-        "error_code": error.get("code"),
-        "error_detail": error.get("detail"),
-        "error_hint": error.get("hint"),
-        "analysis": str(analysis.pk) if analysis else None,
-    }
+    row = {name: _value(file, column.source) for name, column in COLUMNS.items()}
+    return row | {"top_five": (row["top_five"] or [])[:5]}
+
+
+def csv_of(rows: Iterable[dict[str, Any]]) -> Iterator[str]:
+    def cells(row: dict[str, Any]) -> list[Any]:
+        five = "; ".join(f"{p['class']} {p['confidence']:.4f}" for p in row["top_five"])
+        return list((row | {"top_five": five}).values())
+
+    return csv_lines(list(COLUMNS), map(cells, rows))
+
+
+def _value(row: Any, source: str) -> Any:
+    """Follow `source` through attributes and keys, as far as there are any."""
+    for name in source.split("."):
+        if row is None:
+            return None
+        row = row[name] if isinstance(row, dict) else getattr(row, name)
+    return None if row == "" else row
 
 
 def _rows(batch: Batch) -> Iterator[dict[str, Any]]:
-    for file in batch.files.for_export().iterator(chunk_size=ROWS_AT_ONCE):
-        yield file_json(file)
-
-
-def _csv_lines(batch: Batch) -> Iterator[str]:
-    def cells(row: dict[str, Any]) -> list[Any]:
-        five = "; ".join(f"{p['class']} {p['confidence']:.4f}" for p in row["top_five"])
-        return [(row | {"top_five": five})[column] for column in COLUMNS]
-
-    return csv_lines(COLUMNS, map(cells, _rows(batch)))
+    return map(file_json, batch.files.for_export().iterator(chunk_size=ROWS_AT_ONCE))
 
 
 def _json_lines(batch: Batch) -> Iterator[str]:
     text = json.dumps(detail(batch), default=_moment, ensure_ascii=False)
     yield f'{text[:-1]}, "files": ['
     for number, row in enumerate(_rows(batch)):
-        yield f"{',' if number else ''}\n{json.dumps(row, ensure_ascii=False)}"
+        yield f"{',' if number else ''}\n{json.dumps(row, default=str, ensure_ascii=False)}"
     yield "\n]}\n"
 
 

@@ -1,0 +1,30 @@
+"""URLs that both pages and the API show."""
+
+from urllib.parse import quote
+
+from django.urls import reverse
+
+from classifier.checkpoints import inventory
+from classifier.models import Inspection, InspectionKind, State
+from classifier.services import inspections
+from ml.render_metadata import ArchiveIndex
+
+
+def checkpoint_page(identity: str) -> str | None:
+    """Where the pages say what a checkpoint is worth; None unless it is installed."""
+    for one in inventory.installed():
+        if one.identity == identity:
+            return f"{reverse('models')}#{quote(one.name)}"
+    return None
+
+
+def inspection_files(inspection: Inspection) -> dict[str, str]:
+    """Each file of a finished inspection by its name, and each picture in its map archive."""
+    if inspection.state != State.DONE:
+        return {}
+    names = inspections.FILES[InspectionKind(inspection.kind)]
+    found = {name: reverse("inspection_file", args=[inspection.pk, name]) for name in names}
+    if inspection.kind == InspectionKind.WINDOW:
+        for name in ArchiveIndex.from_json(inspection.figures).picture_names():
+            found[f"maps/{name}.png"] = reverse("inspection_map", args=[inspection.pk, name])
+    return found

@@ -1,0 +1,77 @@
+"""Stored files as HTTP responses."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO
+
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, StreamingHttpResponse
+
+from classifier import storage
+from classifier.models import Clip
+
+AUDIO_TYPES = {
+    "WAV": "audio/wav",
+    "FLAC": "audio/flac",
+    "OGG": "audio/ogg",
+    "MP3": "audio/mpeg",
+    "AIFF": "audio/aiff",
+    "MP4": "audio/mp4",
+    "AAC": "audio/aac",
+    "WebM": "audio/webm",
+    "WMA": "audio/x-ms-wma",
+    "AMR": "audio/amr",
+}
+BLOCK_BYTES = 65_536
+_RANGE = re.compile(r"bytes=(?:(\d{1,18})-(\d{0,18})|-(\d{1,18}))")
+
+
+def audio(request: HttpRequest, clip: Clip) -> HttpResponseBase:
+    """The bytes as they were uploaded."""
+    content_type = AUDIO_TYPES.get(clip.format, "application/octet-stream")
+    return ranged(request, storage.clip_path(clip.file_key), content_type)
+
+
+def ranged(request: HttpRequest, path: Path, content_type: str) -> HttpResponseBase:
+    """A file, or the one byte range of it that was asked for (RFC 9110, section 14)."""
+    try:
+        file = path.open("rb")
+    except FileNotFoundError as error:
+        raise Http404 from error
+    size = path.stat().st_size
+    match = _RANGE.fullmatch(request.headers.get("Range", ""))
+    if match and match[2] and int(match[2]) < int(match[1]):
+        match = None  # no range at all: such a header is to be ignored
+    span = _span(match, size) if match else (0, size - 1)
+    if span is None:
+        file.close()
+        return HttpResponse(status=416, headers={"Content-Range": f"bytes */{size}"})
+    first, last = span
+    partial = match is not None
+    # Django closes the generator, and so the file, even when the caller hangs up early.
+    response = StreamingHttpResponse(
+        _blocks(file, first, last), status=206 if partial else 200, content_type=content_type
+    )
+    response["Accept-Ranges"] = "bytes"
+    response["Content-Length"] = str(last - first + 1)
+    if partial:
+        response["Content-Range"] = f"bytes {first}-{last}/{size}"
+    return response
+
+
+def _span(match: re.Match[str], size: int) -> tuple[int, int] | None:
+    """First and last byte of the range, or None where the file has none of it."""
+    first, last, length = match.groups()
+    if length is not None:
+        return (max(0, size - int(length)), size - 1) if int(length) and size else None
+    start, end = int(first), min(int(last or size - 1), size - 1)
+    return (start, end) if start <= end else None
+
+
+def _blocks(file: IO[bytes], first: int, last: int) -> Iterator[bytes]:
+    with file:
+        file.seek(first)
+        left = last - first + 1
+        while left > 0 and (block := file.read(min(BLOCK_BYTES, left))):
+            left -= len(block)
+            yield block
