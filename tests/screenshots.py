@@ -164,7 +164,7 @@ VIEWS = (
     View("batch-waiting", "/batches/{waiting_batch}/"),
     View("models", "/models/"),
     View("api", "/api/docs/", whole=False),
-    View("api-other_user", "/api/docs/", "", whole=False),
+    View("api-signed-out", "/api/docs/", "", whole=False),
     View("account", "/account/"),
     View("account-empty", "/account/", "newcomer"),
     View("account-token", "/account/", act=_make_token),

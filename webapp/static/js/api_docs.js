@@ -17,6 +17,8 @@ SwaggerUIBundle({
   layout: "BaseLayout",
   deepLinking: true,
   defaultModelsExpandDepth: 0,
+  // The page has its own <main>, and a page may have only one.
+  onComplete: () => document.querySelector("#swagger-ui main")?.setAttribute("role", "group"),
   requestInterceptor: (request) => {
     if (csrfToken && !request.headers.Authorization) request.headers["X-CSRFToken"] = csrfToken;
     return request;
