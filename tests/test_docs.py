@@ -1,4 +1,4 @@
-"""The documentation are true: examples run, the settings are all there, links lead somewhere."""
+"""The documentation is true: examples run, every setting is listed, links lead somewhere."""
 
 import csv
 import json
@@ -20,7 +20,7 @@ from tests.server import PASSWORD, ROOT, Person, Server, wait_for
 from webapp import env
 from webapp.configuration import PAPER, paper
 
-PAPERS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
+DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
 
 
 def blocks(path: str, language: str, indent: str = "") -> list[str]:
@@ -60,9 +60,18 @@ def shell(server: Server, anna: Person, folder: Path) -> str:
 
 
 def test_the_first_example_of_the_readme_works(server: Server, ben: Person) -> None:
-    (script,) = [block for block in blocks("README.md", "sh", "  ") if "TOKEN" in block]
+    (script,) = [block for block in blocks("README.md", "sh") if "TOKEN" in block]
     payload = run(["sh", "-eu"], script, server, ben, ROOT)
     assert re.search(r"'class': '[a-z_]+', 'confidence': 0\.\d", payload)
+
+
+def test_the_readme_s_script_stops_at_a_wrong_password(server: Server, ben: Person) -> None:
+    (script,) = [block for block in blocks("README.md", "sh") if "TOKEN" in block]
+    script = script.replace("your password", "wrong").replace("http://localhost:8000", server.url)
+    done = subprocess.run(
+        ["bash", "-e"], input=script, cwd=ROOT, capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode != 0
 
 
 def test_the_shell_examples_work(shell: str, folder: Path, anna: Person) -> None:
@@ -255,13 +264,13 @@ def test_the_example_file_names_the_same_settings() -> None:
 # --- links --------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("path", PAPERS, ids=lambda path: path.name)
-def test_links_between_papers_lead_somewhere(path: Path) -> None:
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
+def test_links_between_documents_lead_somewhere(path: Path) -> None:
     for target in re.findall(r"\]\((?!https?://)([^)#]+)", path.read_text()):
         assert (path.parent / target).exists(), target
 
 
-@pytest.mark.parametrize("path", PAPERS, ids=lambda path: path.name)
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
 def test_named_commands_exist(path: Path) -> None:
     """`manage.py something`, `python -m something` and `make something` are really there."""
     text = path.read_text()
