@@ -73,7 +73,7 @@ def main() -> None:
     asked.add_argument("--times", type=int, default=60)
     # More than one child reads: its time would begin anew.
     times = min(asked.parse_args().times, FILES_PER_CHILD - 1)
-    payload: dict[str, object] = {}
+    report: dict[str, object] = {}
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "sound"
         for form in FORMS:
@@ -81,11 +81,11 @@ def main() -> None:
             path.write_bytes(fixtures.encode(fixtures.noise(5.0, rate_hz), rate_hz, form))
             with closing(Decoder()) as decoder:
                 decoder.read(path, RATE_HZ)
-                payload[form] = compare(decoder, path, times)
-        payload["a new process, ms at best"] = round(min(start_ms(path) for _ in range(7)))
-    payload["one is started every"] = f"{FILES_PER_CHILD} files"
-    payload["load of the machine"] = [round(load, 1) for load in os.getloadavg()]
-    print(json.dumps(payload, indent=2))
+                report[form] = compare(decoder, path, times)
+        report["a new process, ms at best"] = round(min(start_ms(path) for _ in range(7)))
+    report["one is started every"] = f"{FILES_PER_CHILD} files"
+    report["load of the machine"] = [round(load, 1) for load in os.getloadavg()]
+    print(json.dumps(report, indent=2))
 
 
 if __name__ == "__main__":

@@ -196,7 +196,7 @@ def measure(path: Path, examples: Sequence[Example], fold: int) -> dict[str, Any
     experiment = Experiment(Classifier.load(path), examples)
     asked = torch.from_numpy(experiment.answers)
     random = curves(experiment, blocks(len(examples), experiment.size))
-    payload: dict[str, Any] = {
+    report: dict[str, Any] = {
         "checkpoint": checkpoint_info.identity(path),
         "folds seen": experiment.classifier.info.folds_seen,
         "fold": fold,
@@ -213,14 +213,14 @@ def measure(path: Path, examples: Sequence[Example], fold: int) -> dict[str, Any
         found = curves(experiment, maps)
         elsewhere = experiment.parts(moved(top_cells(maps, SHARES[BAR], experiment.size)))
         controls = {"blocks": random[BAR], "moved": elsewhere}
-        payload["methods"][name] = figures(experiment, found, controls) | {
+        report["methods"][name] = figures(experiment, found, controls) | {
             "milliseconds": round(milliseconds, 1),
             "moved": {k: round(float(getattr(elsewhere, k).mean()), 3) for k in ("kept", "rest")},
         }
-        print(name, json.dumps(payload["methods"][name]), flush=True)
+        print(name, json.dumps(report["methods"][name]), flush=True)
         if method is chosen:
             played = experiment.parts(mask := audible(maps))
-            payload["played"] = {
+            report["played"] = {
                 "kept": round(float(played.kept.mean()), 3),
                 "rest": round(float(played.rest.mean()), 3),
                 "mean of the mask": round(float(mask.mean()), 3),
@@ -231,9 +231,9 @@ def measure(path: Path, examples: Sequence[Example], fold: int) -> dict[str, Any
                     played.rest < experiment.before / 2, experiment.before > 0
                 ),
             }
-            payload["grid"] = list(maps.shape[1:])
-    payload["in own half"] = in_own_half(experiment, METHODS)
-    return payload
+            report["grid"] = list(maps.shape[1:])
+    report["in own half"] = in_own_half(experiment, METHODS)
+    return report
 
 
 def main() -> None:
@@ -248,10 +248,10 @@ def main() -> None:
     if options.data is None:
         parser.error(NO_DATA)
     examples = [e for e in read_index(options.data) if e.fold == options.fold][: options.clips]
-    payload = measure(options.checkpoint, examples, options.fold)
-    print(json.dumps(payload))
+    report = measure(options.checkpoint, examples, options.fold)
+    print(json.dumps(report))
     if options.write:
-        write(payload)
+        write(report)
 
 
 if __name__ == "__main__":

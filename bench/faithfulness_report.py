@@ -14,39 +14,39 @@ INK, FAINT, WHITE = (24, 20, 40), (196, 192, 204), (255, 255, 255)
 LEFT, TOP, SIDE, GAP = 70, 60, 380, 90
 
 
-def write(payload: dict[str, Any]) -> None:
+def write(report: dict[str, Any]) -> None:
     text = PAPER.read_text()
     before, after = text.partition(BEGIN)[0], text.partition(END)[2]
-    PAPER.write_text(f"{before}{BEGIN}\n{table(payload)}\n{END}{after}")
-    picture(payload).quantize(64).save(PICTURE, optimize=True)
+    PAPER.write_text(f"{before}{BEGIN}\n{table(report)}\n{END}{after}")
+    picture(report).quantize(64).save(PICTURE, optimize=True)
 
 
-def table(payload: dict[str, Any]) -> str:
+def table(report: dict[str, Any]) -> str:
     """Markdown."""
-    bar = payload["shares"].index(0.2)
-    seen = ", ".join(map(str, payload["folds seen"]))
+    bar = report["shares"].index(0.2)
+    seen = ", ".join(map(str, report["folds seen"]))
     rows = [
-        f"Weights `{payload['checkpoint']}` (folds seen: {seen}); {payload['clips']} clips of fold "
-        f"{payload['fold']}, {payload['clips without silence']} of them without long digital"
+        f"Weights `{report['checkpoint']}` (folds seen: {seen}); {report['clips']} clips of fold "
+        f"{report['fold']}, {report['clips without silence']} of them without long digital"
         f" silence; "
-        f"one thread of an {payload['machine']}. The answer's probability is "
-        f"{payload['before']:.3f} on average before anything is changed.",
+        f"one thread of an {report['machine']}. The answer's probability is "
+        f"{report['before']:.3f} on average before anything is changed.",
         "",
         "| method | 20 % removed | only 20 % kept | removing: does more than blocks, than moved "
         "| keeping: does more than blocks, than moved | attribution in its own half "
         "| processor ms a map |",
         "|---|---|---|---|---|---|---|",
     ]
-    for name, one in payload["methods"].items():
+    for name, one in report["methods"].items():
         won = [
             " · ".join(percent(one[what][control]["all"]) for control in ("blocks", "moved"))
             for what in ("removing does more", "keeping does more")
         ]
         rows.append(
             f"| {name} | {one['rest'][bar]:.3f} | {one['kept'][bar]:.3f} | {won[0]} | {won[1]} "
-            f"| {percent(payload['in own half'][name])} | {one['milliseconds']:.0f} |"
+            f"| {percent(report['in own half'][name])} | {one['milliseconds']:.0f} |"
         )
-    blocks = payload["random blocks"]
+    blocks = report["random blocks"]
     rows += [
         f"| random blocks | {blocks['rest'][bar]:.3f} | {blocks['kept'][bar]:.3f} | | | | |",
         "",
@@ -55,7 +55,7 @@ def table(payload: dict[str, Any]) -> str:
         "| clips | removing does more | keeping does more |",
         "|---|---|---|",
     ]
-    first = payload["methods"]["attribution"]
+    first = report["methods"]["attribution"]
     names = {
         "all": "all",
         "chosen with": "the first 80, with which the method was chosen",
@@ -68,7 +68,7 @@ def table(payload: dict[str, Any]) -> str:
             for what in ("removing does more", "keeping does more")
         ]
         rows.append(f"| {name} | {won[0]} | {won[1]} |")
-    played = payload["played"]
+    played = report["played"]
     rows += [
         "",
         f"What is played (soft edges, {percent(played['mean of the mask'])} of the cells by "
@@ -87,18 +87,18 @@ def percent(value: float | None) -> str:
     return "–" if value is None else f"{100 * value:.1f} %"
 
 
-def picture(payload: dict[str, Any]) -> Image.Image:
+def picture(report: dict[str, Any]) -> Image.Image:
     """Two diagrams: the answer's probability by what was removed, and by what was kept alone."""
-    named = {**payload["methods"], "random blocks": payload["random blocks"]}
+    named = {**report["methods"], "random blocks": report["random blocks"]}
     image = Image.new("RGB", (LEFT + 2 * SIDE + GAP + 30, TOP + SIDE + 62 + 20 * len(named)), WHITE)
     pen = ImageDraw.Draw(image)
-    ends = {"rest": (payload["before"], 0.0), "kept": (0.0, payload["before"])}
+    ends = {"rest": (report["before"], 0.0), "kept": (0.0, report["before"])}
     titles = {"rest": "what spoke most is removed", "kept": "only what spoke most is kept"}
     for place, what in enumerate(("rest", "kept")):
         left = LEFT + place * (SIDE + GAP)
-        _frame(pen, left, titles[what], payload["before"])
+        _frame(pen, left, titles[what], report["before"])
         for number, (name, one) in enumerate(named.items()):
-            shares, values = [0.0, *payload["shares"]], [ends[what][0], *one[what]]
+            shares, values = [0.0, *report["shares"]], [ends[what][0], *one[what]]
             _curve(pen, left, shares, values, number, len(named), name == "attribution")
     for number, name in enumerate(named):
         y = TOP + SIDE + 66 + 20 * number

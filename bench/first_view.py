@@ -98,9 +98,9 @@ def main() -> None:
                 browser.close()
         finally:
             server.close()
-    payload = {name: statistics.median(one[name] for one in loads) for name in loads[0]}
-    payload |= {"rectangles": RECTANGLES, "rectangles_drawn_ms": statistics.median(drawn)}
-    print(json.dumps({name: round(value) for name, value in payload.items()}))
+    report = {name: statistics.median(one[name] for one in loads) for name in loads[0]}
+    report |= {"rectangles": RECTANGLES, "rectangles_drawn_ms": statistics.median(drawn)}
+    print(json.dumps({name: round(value) for name, value in report.items()}))
 
 
 if __name__ == "__main__":

@@ -110,11 +110,11 @@ class Singles:
         started = time.monotonic()
         where = self.person.submit("single.ogg", sound)
         self.sent_s.append(time.monotonic() - started)
-        payload = self.person.wait(where)
-        assert payload["state"] == "done", payload["error"]
+        analysis = self.person.wait(where)
+        assert analysis["state"] == "done", analysis["error"]
         self.taken_s.append(time.monotonic() - started)
 
-    def payload(self) -> dict[str, Any]:
+    def summary(self) -> dict[str, Any]:
         return {
             "count": len(self.taken_s),
             "until accepted": quantiles(self.sent_s),
@@ -153,8 +153,8 @@ def measure(
     finally:
         singles.ended.set()
         singles.thread.join()
-    payload = person.get(address).json()
-    totals = {name: count for name, count in payload["totals"].items() if count}
+    batch = person.get(address).json()
+    totals = {name: count for name, count in batch["totals"].items() if count}
     sheet = person.get(f"{address}results.csv").content.decode()
     rows = list(csv.DictReader(io.StringIO(sheet)))
     mine = [row for row in rows if row["outcome"] == "accepted" and row["state"] == "done"]
@@ -168,7 +168,7 @@ def measure(
         "right labels of those done": sum(row["path"].startswith(row["label"]) for row in mine),
         "submitted, s": round(submitted_s, 1),
         "heard, s": round(heard_s, 1),
-        "single uploads meanwhile": singles.payload(),
+        "single uploads meanwhile": singles.summary(),
     }
 
 
@@ -188,7 +188,7 @@ def main() -> None:
             del idle.sent_s[0], idle.taken_s[0]  # the worker loads its weights
             figures = {
                 "machine": f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores",
-                "single uploads, nothing else": idle.payload(),
+                "single uploads, nothing else": idle.summary(),
                 "by command": measure(server, folder, expected, by_command),
                 "by API": measure(server, folder, expected, by_api),
             }

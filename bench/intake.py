@@ -77,17 +77,17 @@ def send(
             connection.send(b"0\r\n\r\n")
     except (BrokenPipeError, ConnectionResetError):
         pass  # it does not want to hear the rest; its answer may be there
-    payload: dict[str, Any] = {"sent, MB": round(sent / 1e6)}
+    report: dict[str, Any] = {"sent, MB": round(sent / 1e6)}
     try:
         answer = connection.getresponse()
-        payload["status"] = answer.status
+        report["status"] = answer.status
         if answer.headers.get_content_type() == "application/json":
             body = json.loads(answer.read())
-            payload |= {name: body[name] for name in ("code", "detail", "outcomes") if name in body}
+            report |= {name: body[name] for name in ("code", "detail", "outcomes") if name in body}
     except (TimeoutError, http.client.HTTPException, ConnectionError) as error:
-        payload["no answer"] = repr(error)
+        report["no answer"] = repr(error)
     connection.close()
-    return payload | {"took, s": round(time.monotonic() - started, 1)}
+    return report | {"took, s": round(time.monotonic() - started, 1)}
 
 
 def _blocks_of(part: bytes | Path) -> Iterator[bytes]:
@@ -124,10 +124,10 @@ def main() -> None:
         server = Server(folder / "server")
         server.open()
         try:
-            payload = measure(server, folder)
+            report = measure(server, folder)
         finally:
             server.close()
-    print(json.dumps(payload, indent=2))
+    print(json.dumps(report, indent=2))
 
 
 def measure(server: Server, folder: Path) -> dict[str, Any]:
@@ -160,14 +160,14 @@ def measure(server: Server, folder: Path) -> dict[str, Any]:
         "2 GB at a page's endpoint": ("/account/sign-in/", {"Content-Type": FORM}, [two], True),
     }
     rest_mb = peak_mb(pids)
-    payload: dict[str, Any] = {"at rest, MB": round(rest_mb, 1)}
+    report: dict[str, Any] = {"at rest, MB": round(rest_mb, 1)}
     for name, case in cases.items():
         forget_peaks(pids)
         answer = send(server, *case)
-        payload[name] = answer | {"most memory, MB": round(peak_mb(pids), 1)}
+        report[name] = answer | {"most memory, MB": round(peak_mb(pids), 1)}
     assert pids == web_processes(server)
     left = list((server.data / "media" / "incoming").glob("*"))
-    return payload | {"files left behind": len(left)}
+    return report | {"files left behind": len(left)}
 
 
 if __name__ == "__main__":

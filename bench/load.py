@@ -32,7 +32,7 @@ PAGE_KB = os.sysconf("SC_PAGE_SIZE") / 1024
 
 
 @dataclass(slots=True)
-class HeaderFigure:
+class Counts:
     """What the loops saw. Appended to by all of them."""
 
     accepted_s: list[float] = field(default_factory=list)
@@ -50,7 +50,7 @@ def sound(seed: int) -> bytes:
 
 
 def loop(
-    person: Person, numbers: "itertools.count[int]", until: float, payload: HeaderFigure
+    person: Person, numbers: "itertools.count[int]", until: float, counts: Counts
 ) -> None:
     while time.monotonic() < until:
         number = next(numbers)
@@ -58,13 +58,13 @@ def loop(
         try:
             answer = person.upload(f"{number}.wav", sound(number))
             if answer.status_code != 202:
-                payload.errors.append(f"upload: {answer.status_code} {answer.text[:200]}")
+                counts.errors.append(f"upload: {answer.status_code} {answer.text[:200]}")
                 continue
-            payload.accepted_s.append(time.monotonic() - started)
-            payload.states[finished(person, answer.headers["Location"])] += 1
-            payload.done_s.append(time.monotonic() - started)
+            counts.accepted_s.append(time.monotonic() - started)
+            counts.states[finished(person, answer.headers["Location"])] += 1
+            counts.done_s.append(time.monotonic() - started)
         except requests.RequestException as error:
-            payload.errors.append(repr(error))
+            counts.errors.append(repr(error))
 
 
 def finished(person: Person, location: str) -> str:
@@ -137,7 +137,7 @@ def measure(server: Server, uploaders: int, seconds: float) -> dict[str, object]
     people = [server.person() for _ in range(PEOPLE)]
     first = people[0]
     first.wait(first.submit("first.wav", sound(0)))  # the worker has its weights
-    payload, numbers, seen = HeaderFigure(), itertools.count(1), [memory_mb(server)]
+    counts, numbers, seen = Counts(), itertools.count(1), [memory_mb(server)]
     ended = threading.Event()
     watcher = threading.Thread(target=watch, args=(server, ended, seen))
     watcher.start()
@@ -145,7 +145,7 @@ def measure(server: Server, uploaders: int, seconds: float) -> dict[str, object]
     until = started + seconds
     with ThreadPoolExecutor(uploaders) as pool:
         loops = [
-            pool.submit(loop, people[number % PEOPLE], numbers, until, payload)
+            pool.submit(loop, people[number % PEOPLE], numbers, until, counts)
             for number in range(uploaders)
         ]
     for ran in loops:
@@ -159,12 +159,12 @@ def measure(server: Server, uploaders: int, seconds: float) -> dict[str, object]
         "database": "PostgreSQL" if server.database_url else "SQLite",
         "uploaders": uploaders,
         "seconds": round(taken_s, 1),
-        "ended as": dict(payload.states),
-        "errors": payload.errors[:20],
-        "count of errors": len(payload.errors),
-        "clips a second": round(len(payload.done_s) / taken_s, 2),
-        "until accepted, s": spread(payload.accepted_s),
-        "until done, s": spread(payload.done_s),
+        "ended as": dict(counts.states),
+        "errors": counts.errors[:20],
+        "count of errors": len(counts.errors),
+        "clips a second": round(len(counts.done_s) / taken_s, 2),
+        "until accepted, s": spread(counts.accepted_s),
+        "until done, s": spread(counts.done_s),
         "memory": flatness(seen),
     }
 

@@ -55,7 +55,7 @@ def test_schemathesis_finds_no_fault(server: Server, tmp_path: Path) -> None:
 
 
 def test_as_somebody_else_nothing_of_the_first_person_shows(server: Server, tmp_path: Path) -> None:
-    """Every id in a path is of somebody who has a clip, a inspection, a batch and a token."""
+    """Every id in a path is of somebody who has a clip, an inspection, a batch and a token."""
     first, mark = server.person(), "the-first-ones-own"
     ids = furnish(server, first, mark)
     before = everything(first, ids)
@@ -97,7 +97,7 @@ def furnish(server: Server, person: Person, mark: str) -> dict[str, str]:
 
 
 def everything(person: Person, ids: dict[str, str]) -> dict[str, Any]:
-    """What the first person is told of their own; a inspection may be made meanwhile."""
+    """What the first person is told of their own; an inspection may be made meanwhile."""
     kinds = [kind for kind in ids if kind not in ("tokens", "inspections")]
     found = {kind: person.get(f"/api/v1/{kind}/{ids[kind]}/").json() for kind in kinds}
     tokens = person.get("/api/v1/tokens/").json()["results"]

@@ -107,16 +107,16 @@ def between_class(
     """
     batch = len(waveform)
     other = torch.randperm(batch, generator=generator)
-    evaluated = torch.rand(batch, generator=generator).clamp(1e-3, 1 - 1e-3)
-    evaluated = torch.where(torch.rand(batch, generator=generator) < share, evaluated, 1.0)[:, None]
-    evaluated, other = evaluated.to(waveform.device), other.to(waveform.device)
+    ratio = torch.rand(batch, generator=generator).clamp(1e-3, 1 - 1e-3)
+    ratio = torch.where(torch.rand(batch, generator=generator) < share, ratio, 1.0)[:, None]
+    ratio, other = ratio.to(waveform.device), other.to(waveform.device)
     levels = _level(waveform)
     quieter = ((levels[other] + 1e-6) / (levels + 1e-6)).clamp(1 / 30, 30)
-    amplitude = 1 / (1 + (1 - evaluated) / evaluated / quieter[:, None])
-    amplitude = torch.where(evaluated >= 1, 1.0, amplitude)
+    amplitude = 1 / (1 + (1 - ratio) / ratio / quieter[:, None])
+    amplitude = torch.where(ratio >= 1, 1.0, amplitude)
     mixed = waveform * amplitude + waveform[other] * (1 - amplitude)
     mixed = mixed / (amplitude**2 + (1 - amplitude) ** 2).sqrt()
-    return mixed, targets * evaluated + targets[other] * (1 - evaluated)
+    return mixed, targets * ratio + targets[other] * (1 - ratio)
 
 
 def _level(waveform: Tensor) -> Tensor:

@@ -59,12 +59,12 @@ class Plan:
 
 
 def parser() -> argparse.ArgumentParser:
-    payload = argparse.ArgumentParser(
+    command_line = argparse.ArgumentParser(
         prog="python -m training.train",
         description="Train AudioCNN. Start it again after a crash or a kill and it goes on where "
         "it stopped. docs/training.md explains all of it.",
     )
-    add = payload.add_argument
+    add = command_line.add_argument
     add("--data", type=Path, help="a folder or a CSV file; default: ESC50_DIR, else data/esc50")
     add("--recipe", choices=RECIPES, default="sonoscope")
     add("--set", action="append", default=[], metavar="NAME=VALUE", help="any field of Recipe")
@@ -80,7 +80,7 @@ def parser() -> argparse.ArgumentParser:
     add("--data-licence", default="not stated", help="of your own sounds; for the checkpoint")
     add("--smoke", action="store_true", help="seconds of work on synthetic sounds")
     add("--cross-validate", action="store_true", help="one run per fold, each fold tested once")
-    return payload
+    return command_line
 
 
 def recipe_of(options: argparse.Namespace) -> tuple[Recipe, FeatureConfig]:

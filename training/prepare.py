@@ -25,9 +25,9 @@ from training.data.index import (
     DataError,
     Example,
     class_names,
+    describe,
     fold_numbers,
     is_esc50,
-    payload,
     read_index,
 )
 
@@ -173,7 +173,7 @@ def main(argv: list[str] | None = None) -> int:
     except DataError as error:
         print(error, file=sys.stderr)
         return 1
-    print(f"{data}: {payload(examples)}")
+    print(f"{data}: {describe(examples)}")
     checked = check(examples)
     for remark in remarks(checked, data):
         print(remark)

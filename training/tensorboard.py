@@ -80,8 +80,8 @@ class Curves:
             sound = to_float(samples[window])[None].clamp(-1, 1)
             tag = f"{fold} mistakes/{place}"
             self.writer.add_audio(tag, sound, epoch, sample_rate=rate)
-            payload = f"{name}, heard as {answer} ({probabilities[clip].max():.0%})"
-            self.writer.add_text(tag, payload, epoch)
+            caption = f"{name}, heard as {answer} ({probabilities[clip].max():.0%})"
+            self.writer.add_text(tag, caption, epoch)
 
     def shown(self, epoch: int, shown: Tensor) -> None:
         """What the network sees in training. shown: (batch, 1, mels, frames)."""

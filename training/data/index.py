@@ -106,9 +106,9 @@ def _folder_rows(data: Path) -> Iterator[_Row]:
 
 def _row(sounds: Path, name: str, label: str, fold: int | None, source: str) -> _Row:
     """With what an ESC-50 name tells, where nothing else does."""
-    payload = ESC50_NAME.fullmatch(Path(name).name)
-    if payload:
-        fold, source = fold or int(payload[1]), source or payload[2]
+    match = ESC50_NAME.fullmatch(Path(name).name)
+    if match:
+        fold, source = fold or int(match[1]), source or match[2]
     return _Row(sounds / name, label, fold, source or name)
 
 
@@ -142,7 +142,7 @@ def fingerprint(examples: Sequence[Example]) -> str:
     return hashlib.sha256(listed.encode()).hexdigest()[:12]
 
 
-def payload(examples: Sequence[Example]) -> str:
+def describe(examples: Sequence[Example]) -> str:
     """One line for a person."""
     folds = Counter(example.fold for example in examples)
     each = ", ".join(f"{fold}: {folds[fold]}" for fold in sorted(folds))

@@ -84,8 +84,8 @@ def machine(device: torch.device) -> str:
     """What the card or the processor calls itself, "" where it does not say."""
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
-    payload = Path("/proc/cpuinfo")
-    lines = payload.read_text().splitlines() if payload.exists() else []
+    cpu_info = Path("/proc/cpuinfo")
+    lines = cpu_info.read_text().splitlines() if cpu_info.exists() else []
     named = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
     return named[0] if named else platform.processor()
 
@@ -225,7 +225,7 @@ def _unseen(folds: Sequence[int], info: CheckpointInfo) -> int:
 
 
 def summary(measured: Evaluation, checkpoint: str) -> dict[str, object]:
-    payload = {
+    values = {
         "checkpoint": checkpoint,
         "fold": measured.fold,
         "folds_seen": measured.folds_seen,
@@ -238,9 +238,9 @@ def summary(measured: Evaluation, checkpoint: str) -> dict[str, object]:
         "ece_if_perfect": [round(edge, 4) for edge in measured.calibration.band],
     }
     if measured.calibration_uncorrected:
-        payload["ece_with_temperature_1"] = round(measured.calibration_uncorrected.ece, 4)
+        values["ece_with_temperature_1"] = round(measured.calibration_uncorrected.ece, 4)
     if measured.calibration_crossed:
-        payload["ece_crossed"] = round(measured.calibration_crossed.ece, 4)
+        values["ece_crossed"] = round(measured.calibration_crossed.ece, 4)
     if measured.speed:
-        payload["clips_per_s"] = measured.speed.clips_per_s
-    return payload
+        values["clips_per_s"] = measured.speed.clips_per_s
+    return values

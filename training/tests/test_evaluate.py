@@ -41,8 +41,8 @@ class Command:
 
     def __call__(self, *words: object, status: int = 0) -> dict:
         assert measure.main([*self.words, *map(str, words)]) == status
-        payload = self.capsys.readouterr()
-        return {"refusal": payload.err} if status else json.loads(payload.out)
+        output = self.capsys.readouterr()
+        return {"refusal": output.err} if status else json.loads(output.out)
 
 
 @pytest.fixture
@@ -54,8 +54,8 @@ def command(made: Path, esc50: Path, capsys: pytest.CaptureFixture[str]) -> Comm
 
 
 def test_it_answers_as_users_are_answered(command: Command, made: Path, esc50: Path) -> None:
-    payload = command("--fold", 4)
-    assert (payload["clips"], payload["folds_seen"], payload["seen"]) == (2, [1, 2, 3], False)
+    report = command("--fold", 4)
+    assert (report["clips"], report["folds_seen"], report["seen"]) == (2, [1, 2, 3], False)
     classifier = Classifier.load(made)
     examples = [example for example in read_index(esc50) if example.fold == 4]
     evaluated = measure.predict_clips(classifier, examples)
@@ -67,7 +67,7 @@ def test_it_answers_as_users_are_answered(command: Command, made: Path, esc50: P
     right = [
         mine.argmax() for mine in evaluated.answered.probabilities()
     ] == evaluated.answered.labels
-    assert payload["accuracy"] == pytest.approx(np.mean(right))
+    assert report["accuracy"] == pytest.approx(np.mean(right))
 
 
 def test_without_a_word_it_takes_a_fold_that_the_weights_have_not_seen(
@@ -88,15 +88,15 @@ def test_everything_is_written_for_people_and_programs(
     command: Command, made: Path, tmp_path: Path
 ) -> None:
     command("--fold", 4, "--out", tmp_path / "report")
-    payload = json.loads((tmp_path / "report" / "made.evaluation.json").read_text())
-    assert payload["format"] == 2
-    assert datetime.fromisoformat(payload["measured_at"]).tzinfo is UTC
-    assert [one["name"] for one in payload["by_class"]] == ["rain", "whistle"]
-    assert sum(map(sum, payload["confusion"])) == payload["clips"] == 2
-    assert len(payload["calibration"]["bins"]) == BINS
-    assert payload["speed"]["clips_per_s"] > 0
+    report = json.loads((tmp_path / "report" / "made.evaluation.json").read_text())
+    assert report["format"] == 2
+    assert datetime.fromisoformat(report["measured_at"]).tzinfo is UTC
+    assert [one["name"] for one in report["by_class"]] == ["rain", "whistle"]
+    assert sum(map(sum, report["confusion"])) == report["clips"] == 2
+    assert len(report["calibration"]["bins"]) == BINS
+    assert report["speed"]["clips_per_s"] > 0
     text = (tmp_path / "report" / "made.evaluation.md").read_text()
-    for name in payload["pictures"].values():
+    for name in report["pictures"].values():
         with Image.open(tmp_path / "report" / name) as image:
             assert min(image.size) > 100
         assert f"({name})" in text
@@ -108,8 +108,8 @@ def test_a_temperature_is_not_fitted_on_what_the_weights_have_seen(
     command: Command, made: Path
 ) -> None:
     before = made.read_bytes()
-    payload = command("--fold", 2, "--fit-temperature", status=1)
-    assert "have seen fold 2" in payload["refusal"]
+    report = command("--fold", 2, "--fit-temperature", status=1)
+    assert "have seen fold 2" in report["refusal"]
     assert made.read_bytes() == before
 
 
@@ -119,11 +119,11 @@ def test_a_fitted_temperature_is_in_the_header_and_serves_users(
     weights = checkpoint_info.digest(made).weights
     waveform = measure._waveform(read_index(esc50)[0], 16_000)
     before = Classifier.load(made).classify([waveform])[0]
-    payload = command("--fold", 4, "--fit-temperature")
+    report = command("--fold", 4, "--fit-temperature")
     info = checkpoint_info.read_info(made)
-    assert info.temperature == payload["temperature"] != 1
+    assert info.temperature == report["temperature"] != 1
     assert info.notes == ("The temperature was fitted on fold 4.",)
-    assert {"ece", "ece_with_temperature_1", "ece_crossed"} <= set(payload)
+    assert {"ece", "ece_with_temperature_1", "ece_crossed"} <= set(report)
     assert checkpoint_info.digest(made).weights == weights
     after = Classifier.load(made).classify([waveform])[0]
     expected = torch.tensor(before.activations.logits / info.temperature).softmax(0).numpy()
@@ -141,8 +141,8 @@ def test_answers_are_kept_and_used_again(
     again = command("--fold", 4, "--logits", file)
     assert again == first, "even the speed is the one that was measured"
     assert file.read_bytes() == kept
-    payload = command("--fold", 3, "--logits", file, status=1)
-    assert "other weights or about other clips" in payload["refusal"]
+    report = command("--fold", 3, "--logits", file, status=1)
+    assert "other weights or about other clips" in report["refusal"]
 
 
 def test_what_cannot_be_measured_is_reported(

@@ -80,11 +80,11 @@ def test_a_refused_run_is_a_failure_with_the_reason(runs: Volume) -> None:
 
 
 def test_what_it_asks_training_for(runs: Volume) -> None:
-    payload = " ".join(arguments("a", "1,2 3", 4, 9, 7, "original"))
-    assert f"--data {modal_job.DATA / 'esc50'} --out {runs.folder / 'a'} " in payload
-    assert "--folds 1 2 3 --test-fold 4 --epochs 9 --seed 7 --recipe original" in payload
-    payload = " ".join(arguments("a", "", 2, 0, 0, ""))
-    assert payload.endswith(" --folds 1 3 4 5 --test-fold 2")
+    command_line = " ".join(arguments("a", "1,2 3", 4, 9, 7, "original"))
+    assert f"--data {modal_job.DATA / 'esc50'} --out {runs.folder / 'a'} " in command_line
+    assert "--folds 1 2 3 --test-fold 4 --epochs 9 --seed 7 --recipe original" in command_line
+    command_line = " ".join(arguments("a", "", 2, 0, 0, ""))
+    assert command_line.endswith(" --folds 1 3 4 5 --test-fold 2")
 
 
 def test_other_settings_are_another_run() -> None:
@@ -166,10 +166,10 @@ def test_five_folds_are_five_calls_each_tested_on_its_own(
         learned = argv[argv.index("--folds") + 1 : argv.index("--test-fold")]
         assert set(learned) == {"1", "2", "3", "4", "5"} - {str(fold)}
         assert argv[argv.index("--test-fold") + 1] == str(fold)
-    payload = capsys.readouterr().out.splitlines()
-    assert payload[1].split()[:2] == ["1", "81.00%"]
-    assert "83.00%" in payload[-1]
-    assert "1.58%" in payload[-1]
+    command_line = capsys.readouterr().out.splitlines()
+    assert command_line[1].split()[:2] == ["1", "81.00%"]
+    assert "83.00%" in command_line[-1]
+    assert "1.58%" in command_line[-1]
 
 
 def test_the_table_wants_every_fold() -> None:
@@ -202,13 +202,13 @@ def test_the_board_shows_the_curves_of_runs(tmp_path: Path) -> None:
     address = f"http://127.0.0.1:{port}/data/runs"
     board = subprocess.Popen([sys.executable, "-c", script], cwd=ROOT, stdin=subprocess.PIPE)
     try:
-        wait_for(lambda: payload(address) == ["tiny/tensorboard"], 60, "the run")
+        wait_for(lambda: command_line(address) == ["tiny/tensorboard"], 60, "the run")
     finally:
         board.kill()
         board.communicate()
 
 
-def payload(address: str) -> Any:
+def command_line(address: str) -> Any:
     try:
         return requests.get(address, timeout=10).json()
     except requests.ConnectionError:

@@ -67,7 +67,7 @@ def packed(folder: Path, wrapped: str = "ESC-50-master/") -> bytes:
 
 
 @dataclass
-class HeaderFigure:
+class Output:
     status: int
     out: str
     err: str
@@ -75,9 +75,9 @@ class HeaderFigure:
 
 @pytest.fixture
 def run(capsys: pytest.CaptureFixture[str]):
-    def run(*words: object) -> HeaderFigure:
+    def run(*words: object) -> Output:
         status = prepare.main([str(word) for word in words])
-        return HeaderFigure(status, *capsys.readouterr())
+        return Output(status, *capsys.readouterr())
 
     return run
 

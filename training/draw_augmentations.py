@@ -1,4 +1,4 @@
-"""One sound before and after each augmentation: `python -m training.picture_augmentations`.
+"""One sound before and after each augmentation: `python -m training.draw_augmentations`.
 
 Drawn with the functions that training uses, from the sample sounds, into docs/augmentations.png.
 """
@@ -117,7 +117,7 @@ def draw() -> Image.Image:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m training.picture_augmentations")
+    parser = argparse.ArgumentParser(prog="python -m training.draw_augmentations")
     parser.add_argument("--out", type=Path, default=HERE / "docs" / "augmentations.png")
     options = parser.parse_args()
     draw().quantize(128).save(options.out, optimize=True)
