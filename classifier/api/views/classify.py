@@ -12,7 +12,6 @@ from uuid import UUID
 
 from django.conf import settings
 from django.http import Http404
-from django.urls import reverse
 from rest_framework.parsers import JSONParser
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -46,26 +45,27 @@ class ClassifyView(ApiView):
 
     @operation(
         "classify",
-        "Classify in one request",
         {200: ClassifyAnswer, 202: UploadAnswer},
         tag="compatibility",
-        words="The original's request and answer, for clients written against it. The sound goes "
-        "through the same queue as every clip, and into your history. Should it take longer than "
-        "the server waits, or too many wait already, the answer is 202 with `Location`. Values "
-        "are read back from 256 shades: right to 1/255 of each map's range, the spectrogram to "
-        "80/255 dB above its floor, 80 dB below the loudest cell. The waveform is the lowest and "
-        "highest sample of up to 1,000 equal parts, in turn. Bytes known to be heard before get "
-        "that result.",
         body=ClassifyForm,
         parameters=(header("Location", "Address of the analysis.", (202,)),),
         refusals=(404, 409, 500, 507),
     )
     def post(self, request: Request) -> Response:
+        """Classify in one request.
+
+        The original's request and answer, for clients written against it. The sound goes through
+        the same queue as every clip, and into your history. Should it take longer than the server
+        waits, or too many wait already, the answer is 202 with `Location`. Values are read back
+        from 256 shades: right to 1/255 of each map's range, the spectrogram to 80/255 dB above its
+        floor, 80 dB below the loudest cell. The waveform is the lowest and highest sample of up to
+        1,000 equal parts, in turn. Bytes known to be heard before get that result.
+        """
         sound = _decoded(validated(ClassifyForm, request.data)["audio_data"])
         known = uploads.accept_once([sound], name=NAME, owner=request.user)
         analysis = _waited_for(known.analysis.pk)
         if analysis.unfinished:
-            return located(UploadAnswer(known), reverse("api_analysis", args=[analysis.pk]))
+            return located(UploadAnswer(known), "api_analysis", analysis.pk)
         return Response(_answer(analysis))
 
 
