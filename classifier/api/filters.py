@@ -1,6 +1,5 @@
 """What a list can be asked for. Whatever is not understood is refused, never ignored."""
 
-from collections.abc import Callable
 from typing import Any
 
 from django.db.models import Q
@@ -10,25 +9,34 @@ from rest_framework.request import Request
 from rest_framework.serializers import Serializer
 
 from classifier.api.paging import MAX_PAGE_ROWS
-from classifier.api.serializers.base import validated
+from classifier.api.serializers.base import Text, validated
 from classifier.models import Batch, BatchState, State, beside
 from classifier.services.file_responses import AUDIO_TYPES
 
+# Of a page, or of the view.
+NO_LOOKUPS = {"cursor", "limit", "batch"}
+
 
 class Filters(Serializer):
-    """`of` turns the values that were given into a queryset's condition."""
+    """`of` turns the values that were given into a queryset's condition.
 
-    lookups: dict[str, str | Callable[[Any], Q]] = {}
+    A field's `source` is the lookup that its value is compared by.
+    """
 
     cursor = fields.CharField(
-        required=False, max_length=500, help_text="From `next` or `previous` of another page."
+        max_length=500, help_text="From `next` or `previous` of another page."
     )
     limit = fields.IntegerField(
-        required=False,
         min_value=1,
         max_value=MAX_PAGE_ROWS,
         help_text=f"Rows on a page, 1 to {MAX_PAGE_ROWS}; 50 unless given.",
     )
+
+    def get_fields(self) -> dict[str, fields.Field]:
+        found = super().get_fields()
+        for field in found.values():
+            field.required = False
+        return found
 
     @classmethod
     def of(cls, request: Request) -> Q:
@@ -42,58 +50,52 @@ class Filters(Serializer):
         if twice:
             raise ValidationError({twice[0]: "Give it once."})
         condition = Q()
-        for name, value in validated(cls, given.dict()).items():
-            lookup = cls.lookups.get(name)
-            if isinstance(lookup, str):
+        for lookup, value in validated(cls, given.dict()).items():
+            if isinstance(value, Q):
+                condition &= value
+            elif lookup not in NO_LOOKUPS:
                 batch_leads = "batch" in given and "__" not in lookup
                 condition &= (beside if batch_leads else Q)(**{lookup: value})
-            elif lookup:
-                condition &= lookup(value)
         return condition
 
 
-def _batch_state(state: str) -> Q:
-    return {
-        BatchState.OPEN: Q(closed_at=None),
-        BatchState.CLOSED: Q(cancelled_at=None) & ~Q(closed_at=None),
-        BatchState.CANCELLED: ~Q(cancelled_at=None),
-    }[BatchState(state)]
+class BatchStateField(fields.ChoiceField):
+    """A state, which no column of a batch holds, as a condition."""
 
-
-def _text(help_text: str, max_length: int = 100) -> fields.CharField:
-    return fields.CharField(
-        required=False, max_length=max_length, trim_whitespace=False, help_text=help_text
-    )
+    def to_internal_value(self, data: Any) -> Q:  # type: ignore[override]
+        return {
+            BatchState.OPEN: Q(closed_at=None),
+            BatchState.CLOSED: Q(cancelled_at=None) & ~Q(closed_at=None),
+            BatchState.CANCELLED: ~Q(cancelled_at=None),
+        }[BatchState(super().to_internal_value(data))]
 
 
 class CreatedFilters(Filters):
-    lookups = {
-        "name": "name__icontains",
-        "created_after": "created_at__gte",
-        "created_before": "created_at__lt",
-    }
-
     created_after = fields.DateTimeField(
-        required=False, help_text="Made at or after this moment, ISO 8601: 2026-11-22T09:00:00Z"
+        source="created_at__gte",
+        help_text="Made at or after this moment, ISO 8601: 2026-11-22T09:00:00Z",
     )
     created_before = fields.DateTimeField(
-        required=False, help_text="Made before this moment, ISO 8601: 2026-11-23T09:00:00Z"
+        source="created_at__lt", help_text="Made before this moment, ISO 8601: 2026-11-23T09:00:00Z"
     )
-    name = _text("Part of the clip's file name, upper or lower case.")
+    name = Text(
+        source="name__icontains",
+        max_length=100,
+        help_text="Part of the clip's file name, upper or lower case.",
+    )
 
 
 class BatchFilters(CreatedFilters):
-    lookups = CreatedFilters.lookups | {"state": _batch_state}
-
-    name = _text("Part of the batch's name, upper or lower case.")
-    state = fields.ChoiceField(
-        choices=BatchState.values, required=False, help_text="Where the batch is."
+    name = Text(
+        source="name__icontains",
+        max_length=100,
+        help_text="Part of the batch's name, upper or lower case.",
     )
+    state = BatchStateField(choices=BatchState.values, help_text="Where the batch is.")
 
 
 class OfBatchFilters(CreatedFilters):
     batch = fields.UUIDField(
-        required=False,
         help_text="Only what belongs to this batch of yours, what it knew from earlier included.",
     )
 
@@ -115,36 +117,30 @@ class OfBatchFilters(CreatedFilters):
 
 
 class ClipFilters(OfBatchFilters):
-    lookups = CreatedFilters.lookups | {"format": "format"}
-
     format = fields.ChoiceField(
-        choices=sorted(AUDIO_TYPES), required=False, help_text="What the file turned out to be."
+        choices=sorted(AUDIO_TYPES), help_text="What the file turned out to be."
     )
 
 
 class AnalysisFilters(OfBatchFilters):
-    lookups = CreatedFilters.lookups | {
-        "name": "clip__name__icontains",
-        "clip": "clip_id",
-        "label": "label",
-        "min_confidence": "confidence__gte",
-        "state": "state",
-        "checkpoint": "checkpoint",
-    }
-
-    clip = fields.UUIDField(required=False, help_text="Only the analyses of this clip.")
-    label = _text(  # type: ignore[assignment]
-        "What was heard, exactly as the checkpoint calls it: chirping_birds", max_length=80
+    name = Text(
+        source="clip__name__icontains",
+        max_length=100,
+        help_text="Part of the clip's file name, upper or lower case.",
+    )
+    clip = fields.UUIDField(source="clip_id", help_text="Only the analyses of this clip.")
+    label = Text(  # type: ignore[assignment]
+        max_length=80,
+        help_text="What was heard, exactly as the checkpoint calls it: chirping_birds",
     )
     min_confidence = fields.FloatField(
-        required=False,
+        source="confidence__gte",
         min_value=0,
         max_value=1,
         help_text="The label's confidence is at least this share, 0 to 1.",
     )
-    state = fields.ChoiceField(
-        choices=State.values, required=False, help_text="Where the analysis is."
-    )
-    checkpoint = _text(
-        "The weights that listened, exactly as GET /api/v1/checkpoints/ names them.", max_length=120
+    state = fields.ChoiceField(choices=State.values, help_text="Where the analysis is.")
+    checkpoint = Text(
+        max_length=120,
+        help_text="The weights that listened, exactly as GET /api/v1/checkpoints/ names them.",
     )

@@ -18,30 +18,21 @@ class NewestFirst(CursorPagination):
     page_size_query_param = "limit"
 
     def decode_cursor(self, request: Request) -> Cursor | None:
+        """Raises NotFound, also for a made-up position, which the database would refuse."""
         try:
             cursor = super().decode_cursor(request)
-        except NotFound as error:
-            raise _not_ours() from error
-        if cursor == Cursor(0, False, None):  # nothing in it was understood
-            raise _not_ours()
-        if cursor is not None and cursor.position is not None:
-            _check_time(str(cursor.position))
+            if cursor == Cursor(0, False, None):  # nothing in it was understood
+                raise ValueError(cursor)
+            if cursor is not None and cursor.position is not None:
+                time = parse_datetime(str(cursor.position))
+                if time is None or time.astimezone(UTC).year < 1970:
+                    raise ValueError(cursor.position)
+        except (NotFound, ValueError, OverflowError) as error:
+            raise NotFound(
+                "This cursor leads nowhere; follow `next` and `previous`.", "no_such_page"
+            ) from error
         return cursor
 
 
 class NewestTokensFirst(NewestFirst):
     ordering = ("-created", "-public_id")
-
-
-def _check_time(position: str) -> None:
-    """The database would take a made-up position amiss."""
-    try:
-        time = parse_datetime(position)
-        if time is None or time.astimezone(UTC).year < 1970:
-            raise ValueError(position)
-    except (ValueError, OverflowError) as error:
-        raise _not_ours() from error
-
-
-def _not_ours() -> NotFound:
-    return NotFound("This cursor leads nowhere; follow `next` and `previous`.", "no_such_page")

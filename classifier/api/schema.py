@@ -1,5 +1,6 @@
 """The API's own description: OpenAPI 3.1, made from the code that answers."""
 
+import inspect
 from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import Any
@@ -16,7 +17,6 @@ from rest_framework.response import Response
 from rest_framework.serializers import BaseSerializer
 from rest_framework.views import APIView
 
-from classifier.api.examples import ELSEWHERE, EXAMPLES
 from classifier.checkpoints import inventory
 
 DESCRIPTION = """\
@@ -65,30 +65,65 @@ REFUSALS = {
     "507": "There is no room left to store it; send it again later.",
     "500": "Something broke on our side; it was written to the log.",
 }
+# By the name of a field: of texts and numbers whose kind alone tells too little.
+EXAMPLES = {
+    "audio_data": "UklGRiQAAABXQVZFZm10IBAAAAABAAEA",
+    "channels": 1,
+    "checkpoint": "esc50-folds1234@4f6a1c0d9b2e",
+    "class": "chirping_birds",
+    "code": "not_found",
+    "confidence": 0.924,
+    "detail": "There is nothing here.",
+    "duration_s": 5.0,
+    "expires_in_days": 30,
+    "file": "(the bytes of dawn.wav)",
+    "format": "WAV",
+    "hint": "Check the address, and that the token belongs to the owner.",
+    "kind": "sound",
+    "label": "chirping_birds",
+    "map": "",
+    "name": "garden",
+    "password": "correct horse battery staple",
+    "path": "morning/dawn.wav",
+    "sample_rate": 44100,
+    "token": "4bd0e6a3c1…",
+    "username": "anna",
+    "window": 0,
+}
 Answer = type[BaseSerializer] | OpenApiTypes | OpenApiResponse | BaseSerializer | None
 
 
 def operation(
     name: str,
-    summary: str,
     answers: Mapping[int, Answer] | Mapping[tuple[int, str], Answer],
     *,
-    tag: str,
+    tag: str = "",
     words: str = "",
     body: Any = None,
     parameters: tuple[Any, ...] = (),
     refusals: tuple[int, ...] = (),
 ) -> Callable[..., Any]:
-    """Describes a view's method; the refusals that every operation knows are added later."""
-    return extend_schema(
-        operation_id=name,
-        summary=summary,
-        description=words or summary,
-        tags=[tag],
-        request=body,
-        responses={**answers, **dict.fromkeys(refusals, PROBLEM)},
-        parameters=list(parameters),
-    )
+    """Describe a view's method by its docstring: the summary, then the description.
+
+    tag: if it is not the first part of the address
+    words: the end of the description, where it holds a value
+    The refusals that every operation knows are added by `complete`.
+    """
+
+    def described(method: Callable[..., Any]) -> Callable[..., Any]:
+        summary, _, description = inspect.cleandoc(method.__doc__ or "").partition("\n\n")
+        summary = summary.rstrip(".")
+        return extend_schema(
+            operation_id=name,
+            summary=summary,
+            description=" ".join(f"{description} {words}".split()) or summary,
+            tags=[tag] if tag else None,
+            request=body,
+            responses={**answers, **dict.fromkeys(refusals, PROBLEM)},
+            parameters=list(parameters),
+        )(method)
+
+    return described
 
 
 PROBLEM = OpenApiTypes.OBJECT  # stands in for the error schema until `complete` puts it there
@@ -102,6 +137,7 @@ def header(name: str, words: str, status: tuple[int, ...], kind: type = str) -> 
 
 
 LOCATION = header("Location", "Address of the analysis.", (200, 202))
+RETRY_AFTER = header("Retry-After", "Seconds until asking again makes sense.", (200,), int)
 
 
 class TokenScheme(OpenApiAuthenticationExtension):
@@ -139,7 +175,8 @@ def complete(result: dict[str, Any], generator: Any, **_: Any) -> dict[str, Any]
                 if described.pop("nullable", False):  # OpenAPI 3.1 knows no such word
                     described["type"] = [described["type"], "null"]
                 described["description"] = PAGE_WORDS[field]
-            _example(described, field, name)
+            if field in EXAMPLES:
+                described["examples"] = [EXAMPLES[field]]
             if name.endswith("Request"):
                 if field == "checkpoint":
                     _choice_of_checkpoints(described)
@@ -188,16 +225,6 @@ def _no_nul(schema: dict[str, Any]) -> None:
     """No text that is sent may hold NUL characters."""
     if schema.get("type") == "string" and not {"format", "pattern", "enum"} & set(schema):
         schema["pattern"] = r"^[^\u0000]*$"
-
-
-def _example(described: dict[str, Any], name: str, place: str) -> None:
-    """`place` is the schema that the name stands in."""
-    examples = EXAMPLES
-    for part, others in ELSEWHERE.items():
-        if part in place.lower():
-            examples = examples | others
-    if name in examples:
-        described.setdefault("examples", [examples[name]])
 
 
 def schema() -> dict[str, Any]:

@@ -1,7 +1,7 @@
-from django.urls import path
+from django.urls import URLPattern, URLResolver, include, path
 from drf_spectacular.renderers import OpenApiYamlRenderer
 
-from classifier.api import schema
+from classifier.api.schema import SchemaView
 from classifier.api.views import (
     analyses,
     batches,
@@ -13,45 +13,42 @@ from classifier.api.views import (
     tokens,
 )
 
-BATCH = "v1/batches/<uuid:pk>/"
+batch = [
+    path("", batches.BatchView.as_view(), name="api_batch"),
+    path("files/", batches.BatchFilesView.as_view(), name="api_batch_files"),
+    path("close/", batches.BatchCloseView.as_view(), name="api_batch_close"),
+    path("cancel/", batches.BatchCancelView.as_view(), name="api_batch_cancel"),
+    path("retry/", batches.BatchRetryView.as_view(), name="api_batch_retry"),
+    path("results.csv", batches.BatchCsvView.as_view(), name="api_batch_csv"),
+    path("results.json", batches.BatchJsonView.as_view(), name="api_batch_json"),
+]
+analysis = [
+    path("", analyses.AnalysisView.as_view(), name="api_analysis"),
+    path("cancel/", analyses.CancelView.as_view(), name="api_cancel"),
+    path("inspections/", inspections.AskView.as_view(), name="api_analysis_inspections"),
+]
+v1: list[URLPattern | URLResolver] = [
+    path("classify/", classify.ClassifyView.as_view(), name="api_classify"),
+    path("token/", tokens.TokenView.as_view(), name="api_token"),
+    path("tokens/", tokens.TokensView.as_view(), name="api_tokens"),
+    path("tokens/<uuid:pk>/", tokens.OneTokenView.as_view(), name="api_one_token"),
+    path("clips/", clips.ClipsView.as_view(), name="api_clips"),
+    path("clips/<uuid:pk>/", clips.ClipView.as_view(), name="api_clip"),
+    path("clips/<uuid:pk>/analyses/", clips.ClipAnalysesView.as_view(), name="api_clip_analyses"),
+    path("analyses/", analyses.AnalysesView.as_view(), name="api_analyses"),
+    path("analyses/<uuid:pk>/", include(analysis)),
+    path("inspections/<uuid:pk>/", inspections.InspectionView.as_view(), name="api_inspection"),
+    path("batches/", batches.BatchesView.as_view(), name="api_batches"),
+    path("batches/<uuid:pk>/", include(batch)),
+    path("checkpoints/", checkpoints.CheckpointsView.as_view(), name="api_checkpoints"),
+    path(
+        "checkpoints/<str:identity>/", checkpoints.CheckpointView.as_view(), name="api_checkpoint"
+    ),
+]
+yaml = SchemaView.as_view(renderer_classes=(OpenApiYamlRenderer,))
 urlpatterns = [
-    path("schema/", schema.SchemaView.as_view(), name="api_schema"),
-    path(
-        "schema.yaml",
-        schema.SchemaView.as_view(renderer_classes=(OpenApiYamlRenderer,)),
-        name="api_schema_yaml",
-    ),
+    path("schema/", SchemaView.as_view(), name="api_schema"),
+    path("schema.yaml", yaml, name="api_schema_yaml"),
     path("docs/", docs.reference, name="api_docs"),
-    path("v1/classify/", classify.ClassifyView.as_view(), name="api_classify"),
-    path("v1/token/", tokens.TokenView.as_view(), name="api_token"),
-    path("v1/tokens/", tokens.TokensView.as_view(), name="api_tokens"),
-    path("v1/tokens/<uuid:pk>/", tokens.OneTokenView.as_view(), name="api_one_token"),
-    path("v1/clips/", clips.ClipsView.as_view(), name="api_clips"),
-    path("v1/clips/<uuid:pk>/", clips.ClipView.as_view(), name="api_clip"),
-    path(
-        "v1/clips/<uuid:pk>/analyses/", clips.ClipAnalysesView.as_view(), name="api_clip_analyses"
-    ),
-    path("v1/analyses/", analyses.AnalysesView.as_view(), name="api_analyses"),
-    path("v1/analyses/<uuid:pk>/", analyses.AnalysisView.as_view(), name="api_analysis"),
-    path("v1/analyses/<uuid:pk>/cancel/", analyses.CancelView.as_view(), name="api_cancel"),
-    path(
-        "v1/analyses/<uuid:pk>/inspections/",
-        inspections.AskView.as_view(),
-        name="api_analysis_inspections",
-    ),
-    path("v1/inspections/<uuid:pk>/", inspections.InspectionView.as_view(), name="api_inspection"),
-    path("v1/batches/", batches.BatchesView.as_view(), name="api_batches"),
-    path(BATCH, batches.BatchView.as_view(), name="api_batch"),
-    path(f"{BATCH}files/", batches.BatchFilesView.as_view(), name="api_batch_files"),
-    path(f"{BATCH}close/", batches.BatchCloseView.as_view(), name="api_batch_close"),
-    path(f"{BATCH}cancel/", batches.BatchCancelView.as_view(), name="api_batch_cancel"),
-    path(f"{BATCH}retry/", batches.BatchRetryView.as_view(), name="api_batch_retry"),
-    path(f"{BATCH}results.csv", batches.BatchCsvView.as_view(), name="api_batch_csv"),
-    path(f"{BATCH}results.json", batches.BatchJsonView.as_view(), name="api_batch_json"),
-    path("v1/checkpoints/", checkpoints.CheckpointsView.as_view(), name="api_checkpoints"),
-    path(
-        "v1/checkpoints/<str:identity>/",
-        checkpoints.CheckpointView.as_view(),
-        name="api_checkpoint",
-    ),
+    path("v1/", include(v1)),
 ]

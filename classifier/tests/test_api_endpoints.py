@@ -132,7 +132,8 @@ def test_the_description_is_valid_and_complete(db: None, tmp_path: Path) -> None
     for name, schema in described["components"]["schemas"].items():
         for field, facts in schema.get("properties", {}).items():
             assert facts["description"], f"{name}.{field}"
-            assert facts["examples"], f"{name}.{field}"
+            # Of answers Swagger UI makes its own, from the types.
+            assert not name.endswith("Request") or facts["examples"], f"{name}.{field}"
 
 
 def test_the_reference_page_loads_swagger_ui_from_our_own_files(db: None) -> None:

@@ -141,16 +141,11 @@ class AnalysisDetail(AnalysisRow):
     @extend_schema_field(fields.DictField(child=FeatureMap()))
     def get_maps(self, analysis: Analysis) -> dict[str, Any]:
         index = _index(analysis)
-        return {
-            one.name: {
-                "url": _map_url(analysis, one.name),
-                "shape": one.shape,
-                "channels": one.channels,
-                "low": one.low,
-                "high": one.high,
-            }
-            for one in (index.maps if index else ())
-        }
+        maps = {}
+        for facts in map(asdict, index.maps if index else ()):
+            name = facts.pop("name")
+            maps[name] = {"url": _map_url(analysis, name), **facts}
+        return maps
 
     @extend_schema_field(WindowAnswer(many=True))
     def get_windows(self, analysis: Analysis) -> list[dict[str, Any]]:

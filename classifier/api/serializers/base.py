@@ -22,7 +22,10 @@ def validated(form: type[Serializer], data: Any) -> dict[str, Any]:
 
 
 class Text(fields.CharField):
-    """A text that is sent. A number is none."""
+    """A text that is sent, taken with the spaces around it. A number is none."""
+
+    def __init__(self, *, trim_whitespace: bool = False, **options: Any) -> None:
+        super().__init__(trim_whitespace=trim_whitespace, **options)
 
     def to_internal_value(self, data: Any) -> str:
         if not isinstance(data, str):
@@ -62,7 +65,6 @@ class Asked(Serializer):
         required=False,
         allow_blank=True,
         max_length=120,
-        trim_whitespace=False,
         help_text="Which installed checkpoint is to listen, by name or as name@sha256; "
         "the default one if empty or not given.",
     )

@@ -19,7 +19,6 @@ from classifier.services.exports import batch_files
 class NewBatch(Asked):
     name = Text(
         max_length=255,
-        trim_whitespace=False,
         help_text="What you will know it by, usually the folder's name; up to 255 characters.",
     )
 

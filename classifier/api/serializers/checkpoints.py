@@ -1,7 +1,11 @@
 """Checkpoints ↔ JSON. A `CheckpointRow` takes what `checkpoints.py` here puts together."""
 
+import dataclasses
+
 from rest_framework import fields
 from rest_framework.serializers import Serializer
+
+from ml.checkpoint_info import CheckpointInfo
 
 
 class Features(Serializer):
@@ -20,14 +24,12 @@ class Features(Serializer):
 
 
 class InstalledCheckpoint(Serializer):
+    # An `inventory.Installed`; what the file's header says is under `info` there.
     default = fields.BooleanField(help_text="Whether it listens where no checkpoint is named.")
     sha256 = fields.CharField(help_text="SHA-256 of the file, in hexadecimal digits.")
     size_bytes = fields.IntegerField(help_text="Size of the file in bytes.")
-    architecture = fields.CharField(
-        source="info.architecture", help_text="The network that the weights belong to."
-    )
+    architecture = fields.CharField(help_text="The network that the weights belong to.")
     classes = fields.ListField(
-        source="info.classes",
         child=fields.CharField(),
         help_text="Every label that it can give, in the order of the network's outputs.",
     )
@@ -38,37 +40,31 @@ class InstalledCheckpoint(Serializer):
     window_s = fields.FloatField(
         source="info.features.window_s", help_text="Seconds of sound that it hears at once."
     )
-    features = Features(
-        source="info.features", help_text="How a sound becomes what the network is shown."
-    )
+    features = Features(help_text="How a sound becomes what the network is shown.")
     temperature = fields.FloatField(
-        source="info.temperature",
-        help_text="What the network's outputs are divided by before they become confidences.",
+        help_text="What the network's outputs are divided by before they become confidences."
     )
     folds_seen = fields.ListField(
-        source="info.folds_seen",
         child=fields.IntegerField(),
         help_text="The parts of the data that it learned from; the others it never heard.",
     )
     accuracy = fields.DictField(
-        source="info.accuracy",
-        child=fields.FloatField(),
-        help_text="Share of right answers, 0 to 1, by what was measured.",
+        child=fields.FloatField(), help_text="Share of right answers, 0 to 1, by what was measured."
     )
-    recipe = fields.DictField(
-        source="info.recipe", help_text="How it was trained: the settings of that run."
-    )
+    recipe = fields.DictField(help_text="How it was trained: the settings of that run.")
     data = fields.CharField(  # type: ignore[assignment]
-        source="info.data", help_text="The sounds that it learned from."
+        help_text="The sounds that it learned from."
     )
-    data_licence = fields.CharField(
-        source="info.data_licence", help_text="The licence of those sounds."
-    )
+    data_licence = fields.CharField(help_text="The licence of those sounds.")
     notes = fields.ListField(
-        source="info.notes",
-        child=fields.CharField(),
-        help_text="Sentences that belong beside the figures.",
+        child=fields.CharField(), help_text="Sentences that belong beside the figures."
     )
+
+    def get_fields(self) -> dict[str, fields.Field]:
+        found = super().get_fields()
+        for name in found.keys() & {one.name for one in dataclasses.fields(CheckpointInfo)}:
+            found[name].source = f"info.{name}"
+        return found
 
 
 class CheckpointRow(Serializer):

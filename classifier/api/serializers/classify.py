@@ -7,7 +7,7 @@ from classifier.api.serializers.base import SHAPE, Prediction, Text
 
 
 class ClassifyForm(Serializer):
-    audio_data = Text(trim_whitespace=False, help_text="The sound file's bytes as base64.")
+    audio_data = Text(help_text="The sound file's bytes as base64.")
 
 
 class Grid(Serializer):

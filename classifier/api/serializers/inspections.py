@@ -27,14 +27,12 @@ class NewInspection(Serializer):
         default="",
         allow_blank=True,
         max_length=80,
-        trim_whitespace=False,
         help_text="For `sound`: one of the analysis' labels. Else empty.",
     )
     map = Text(
         default="",
         allow_blank=True,
         max_length=40,
-        trim_whitespace=False,
         help_text="For `channels`: one of the analysis' `maps`. Else empty.",
     )
 

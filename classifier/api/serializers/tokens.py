@@ -11,13 +11,7 @@ SECRET = "The secret itself; it is shown only this once."  # noqa: S105 - says w
 
 
 class TokenForm(Serializer):
-    name = Text(
-        default="",
-        allow_blank=True,
-        max_length=100,
-        trim_whitespace=False,
-        help_text="What you will know it by.",
-    )
+    name = Text(default="", allow_blank=True, max_length=100, help_text="What you will know it by.")
     expires_in_days = fields.IntegerField(
         default=DEFAULT_DAYS,
         min_value=1,
@@ -27,8 +21,8 @@ class TokenForm(Serializer):
 
 
 class TokenRequest(TokenForm):
-    username = Text(max_length=150, help_text="As on the sign-in page.")
-    password = Text(trim_whitespace=False, max_length=1000, help_text="As on the sign-in page.")
+    username = Text(max_length=150, trim_whitespace=True, help_text="As on the sign-in page.")
+    password = Text(max_length=1000, help_text="As on the sign-in page.")
 
 
 class TokenAnswer(Serializer):

@@ -2,8 +2,10 @@
 
 from collections.abc import Callable
 from typing import Any
+from uuid import UUID
 
 from django.db.models import QuerySet
+from django.urls import reverse
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.serializers import BaseSerializer
@@ -44,6 +46,6 @@ class ApiView(APIView):
         return pages.get_paginated_response(answer(found or []).data)
 
 
-def located(answer: BaseSerializer, location: str, status: int = 202) -> Response:
-    """An answer about something that is at `location`."""
-    return Response(answer.data, status=status, headers={"Location": location})
+def located(answer: BaseSerializer, pattern: str, pk: UUID, status: int = 202) -> Response:
+    """An answer about something that is at the address that `pattern` makes of `pk`."""
+    return Response(answer.data, status, headers={"Location": reverse(pattern, args=[pk])})

@@ -8,80 +8,66 @@ from django.shortcuts import get_object_or_404
 from django.urls import reverse
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiExample, OpenApiResponse
-from rest_framework import status
 from rest_framework.parsers import MultiPartParser
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from classifier.api.examples import FILE
 from classifier.api.filters import BatchFilters
 from classifier.api.schema import header, operation
+from classifier.api.serializers import batches as serializers
 from classifier.api.serializers.base import validated
-from classifier.api.serializers.batches import (
-    BatchDetail,
-    BatchExport,
-    BatchRow,
-    CancelledBatch,
-    FileAnswer,
-    FileForm,
-    NewBatch,
-    RetriedBatch,
-)
 from classifier.api.views.base import ApiView, located
 from classifier.models import Batch, FileOutcome
 from classifier.services import batches, deletion
 from classifier.services.exports import batch_files
 
+FILE = {name: column.example for name, column in batch_files.COLUMNS.items()}
 CSV_EXAMPLE = OpenApiExample("one file", "".join(batch_files.csv_of([FILE])), media_type="text/csv")
 
 
 class BatchesView(ApiView):
-    @operation(
-        "list_batches",
-        "List your batches",
-        {200: BatchRow(many=True)},
-        tag="batches",
-        words="Newest first. Filters are combined; one that is not understood is refused.",
-        parameters=(BatchFilters,),
-    )
+    @operation("list_batches", {200: serializers.BatchRow(many=True)}, parameters=(BatchFilters,))
     def get(self, request: Request) -> Response:
+        """List your batches.
+
+        Newest first. Filters are combined; one that is not understood is refused.
+        """
         rows = Batch.objects.for_owner(request.user).filter(BatchFilters.of(request))
         return self.page(rows, _summaries)
 
     @operation(
         "create_batch",
-        "Make a batch",
-        {201: BatchDetail},
-        tag="batches",
-        words="It is empty and open. Send its files one by one, then close it. A `checkpoint` is "
-        "for all of them.",
-        body=NewBatch,
+        {201: serializers.BatchDetail},
+        body=serializers.NewBatch,
         parameters=(header("Location", "Address of the batch.", (201,)),),
     )
     def post(self, request: Request) -> Response:
-        asked = validated(NewBatch, request.data)
+        """Make a batch.
+
+        It is empty and open. Send its files one by one, then close it. A `checkpoint` is for all
+        of them.
+        """
+        asked = validated(serializers.NewBatch, request.data)
         batch = batches.create(request.user, asked["name"], checkpoint=asked.get("checkpoint", ""))
-        address = reverse("api_batch", args=[batch.pk])
-        return located(BatchDetail(batch_files.detail(batch)), address, status.HTTP_201_CREATED)
+        return located(_detail(batch), "api_batch", batch.pk, 201)
 
 
 class BatchView(ApiView):
-    @operation("get_batch", "Look at a batch", {200: BatchDetail}, tag="batches")
+    @operation("get_batch", {200: serializers.BatchDetail})
     def get(self, request: Request, pk: UUID) -> Response:
-        return Response(BatchDetail(batch_files.detail(one_batch(request, pk))).data)
+        """Look at a batch."""
+        return Response(_detail(one_batch(request, pk)).data)
 
-    @operation(
-        "delete_batch",
-        "Delete a batch",
-        {204: None},
-        tag="batches",
-        words="With every clip that came in through it, their analyses and files, for good. Clips "
-        "that another batch has too stay, and become that batch's own; what was a duplicate here "
-        "stays where it came from. Cut off in the middle, the same request goes on.",
-    )
+    @operation("delete_batch", {204: None})
     def delete(self, request: Request, pk: UUID) -> Response:
+        """Delete a batch.
+
+        With every clip that came in through it, their analyses and files, for good. Clips that
+        another batch has too stay, and become that batch's own; what was a duplicate here stays
+        where it came from. Cut off in the middle, the same request goes on.
+        """
         deletion.delete_batch(one_batch(request, pk))
-        return Response(status=status.HTTP_204_NO_CONTENT)
+        return Response(status=204)
 
 
 class BatchFilesView(ApiView):
@@ -91,80 +77,73 @@ class BatchFilesView(ApiView):
 
     @operation(
         "add_file",
-        "Send a file of a batch",
-        {200: FileAnswer, 202: FileAnswer},
-        tag="batches",
-        words="202: taken in, it waits to be heard. 200: the batch knows this path, you sent these "
-        "bytes before, or the file is refused; `outcome` and `known` say which. A path that is "
-        "sent again changes nothing, so after a lost connection simply send everything again. "
-        f"A batch holds up to {batches.MAX_FILES:,} files. 409: it is full, closed or cancelled.",
-        body={"multipart/form-data": FileForm},
+        {200: serializers.FileAnswer, 202: serializers.FileAnswer},
+        words=f"A batch holds up to {batches.MAX_FILES:,} files. 409: it is full, closed or "
+        "cancelled.",
+        body={"multipart/form-data": serializers.FileForm},
         parameters=(
             header("Location", "Address of the analysis, unless it was refused.", (200, 202)),
         ),
         refusals=(409, 507),
     )
     def post(self, request: Request, pk: UUID) -> Response:
+        """Send a file of a batch.
+
+        202: taken in, it waits to be heard. 200: the batch knows this path, you sent these bytes
+        before, or the file is refused; `outcome` and `known` say which. A path that is sent again
+        changes nothing, so after a lost connection simply send everything again.
+        """
         batch = one_batch(request, pk)
-        sent = validated(FileForm, request.data)
+        sent = validated(serializers.FileForm, request.data)
         path = batches.path_of(sent.get("path") or sent["file"].name)
         known = batch.files.filter(path=path).first()
         file = known or batches.add_file(batch, path, sent["file"].chunks())
         new = not known and file.outcome == FileOutcome.ACCEPTED
-        response = Response(
-            FileAnswer(batch_files.sent_file(file, known=known is not None)).data,
-            status=status.HTTP_202_ACCEPTED if new else status.HTTP_200_OK,
-        )
+        answer = serializers.FileAnswer(batch_files.sent_file(file, known=known is not None))
+        response = Response(answer.data, status=202 if new else 200)
         if file.analysis_id:
             response["Location"] = reverse("api_analysis", args=[file.analysis_id])
         return response
 
 
 class BatchCloseView(ApiView):
-    @operation(
-        "close_batch",
-        "Close a batch",
-        {200: BatchDetail},
-        tag="batches",
-        words="Nothing more will come. What waits is still heard. Closing twice changes nothing.",
-    )
+    @operation("close_batch", {200: serializers.BatchDetail})
     def post(self, request: Request, pk: UUID) -> Response:
+        """Close a batch.
+
+        Nothing more will come. What waits is still heard. Closing twice changes nothing.
+        """
         batch = one_batch(request, pk)
         batches.close(batch)
-        return Response(BatchDetail(batch_files.detail(batch)).data)
+        return Response(_detail(batch).data)
 
 
 class BatchCancelView(ApiView):
-    @operation(
-        "cancel_batch",
-        "Cancel a batch",
-        {200: CancelledBatch},
-        tag="batches",
-        words="It is closed, and what waits is cancelled. What is being heard is heard to its end, "
-        "and what was heard stays.",
-    )
+    @operation("cancel_batch", {200: serializers.CancelledBatch})
     def post(self, request: Request, pk: UUID) -> Response:
+        """Cancel a batch.
+
+        It is closed, and what waits is cancelled. What is being heard is heard to its end, and
+        what was heard stays.
+        """
         batch = one_batch(request, pk)
         now = {"cancelled_now": batches.cancel(batch)}
-        return Response(CancelledBatch(batch_files.detail(batch) | now).data)
+        return Response(serializers.CancelledBatch(batch_files.detail(batch) | now).data)
 
 
 class BatchRetryView(ApiView):
     working_methods = ("POST",)
 
-    @operation(
-        "retry_batch",
-        "Retry what failed",
-        {200: RetriedBatch},
-        tag="batches",
-        words="A new analysis of each file that failed. Refused files have none: send them in a "
-        "new batch. 409: the batch is cancelled.",
-        refusals=(409,),
-    )
+    @operation("retry_batch", {200: serializers.RetriedBatch}, refusals=(409,))
     def post(self, request: Request, pk: UUID) -> Response:
+        """Retry what failed.
+
+        A new analysis of each file that failed. Refused files have none: send them in a new
+        batch. 409: the batch is cancelled.
+        """
         batch = one_batch(request, pk)
         now = {"retried_now": batches.retry_failed(batch)}
-        return Response(RetriedBatch(batch_files.detail(batch) | now).data)
+        return Response(serializers.RetriedBatch(batch_files.detail(batch) | now).data)
 
 
 class BatchCsvView(ApiView):
@@ -174,32 +153,37 @@ class BatchCsvView(ApiView):
 
     @operation(
         "export_batch_csv",
-        "A batch as CSV",
         {(200, "text/csv"): OpenApiResponse(OpenApiTypes.STR, examples=[CSV_EXAMPLE])},
-        tag="batches",
-        words="One line a file, by path, sent as it is read. UTF-8 with a line of names: "
-        f"{', '.join(batch_files.COLUMNS)}. Durations in seconds, confidences as shares from 0 "
-        "to 1. A text that a spreadsheet would take for a formula has an apostrophe before it.",
+        words=f"Columns: {', '.join(batch_files.COLUMNS)}.",
     )
     def get(self, request: Request, pk: UUID) -> HttpResponseBase:
+        """A batch as CSV.
+
+        One line a file, by path, sent as it is read. UTF-8, with the names of the columns in the
+        first line. Durations in seconds, confidences as shares from 0 to 1. A text that a
+        spreadsheet would take for a formula has an apostrophe before it.
+        """
         return batch_files.as_csv(one_batch(request, pk))
 
 
 class BatchJsonView(ApiView):
-    @operation(
-        "export_batch_json",
-        "A batch as JSON",
-        {200: BatchExport},
-        tag="batches",
-        words="The batch and every file of it, by path, sent as it is read.",
-    )
+    @operation("export_batch_json", {200: serializers.BatchExport})
     def get(self, request: Request, pk: UUID) -> HttpResponseBase:
+        """A batch as JSON.
+
+        The batch and every file of it, by path, sent as it is read.
+        """
         return batch_files.as_json(one_batch(request, pk))
 
 
-def _summaries(page: list[Batch]) -> BatchRow:
+def _detail(batch: Batch) -> serializers.BatchDetail:
+    return serializers.BatchDetail(batch_files.detail(batch))
+
+
+def _summaries(page: list[Batch]) -> serializers.BatchRow:
     totals = batches.totals_of(page)
-    return BatchRow([batch_files.summary(batch, totals[batch.pk]) for batch in page], many=True)
+    rows = [batch_files.summary(batch, totals[batch.pk]) for batch in page]
+    return serializers.BatchRow(rows, many=True)
 
 
 def one_batch(request: Request, pk: UUID) -> Batch:

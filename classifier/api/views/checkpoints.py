@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from django.contrib.auth.base_user import AbstractBaseUser
+from django.contrib.auth.models import AnonymousUser
 from django.http import Http404
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -14,33 +16,27 @@ from classifier.models import Analysis
 
 
 class CheckpointsView(ApiView):
-    @operation(
-        "list_checkpoints",
-        "List the checkpoints",
-        {200: Checkpoints},
-        tag="checkpoints",
-        words="Those that can listen here, the default first, and those that listened to clips of "
-        "yours before.",
-    )
+    @operation("list_checkpoints", {200: Checkpoints})
     def get(self, request: Request) -> Response:
+        """List the checkpoints.
+
+        Those that can listen here, the default first, and those that listened to clips of yours
+        before.
+        """
         return Response(Checkpoints({"results": _known_to(request.user)}).data)
 
 
 class CheckpointView(ApiView):
-    @operation(
-        "get_checkpoint",
-        "Look at a checkpoint",
-        {200: CheckpointRow},
-        tag="checkpoints",
-    )
+    @operation("get_checkpoint", {200: CheckpointRow})
     def get(self, request: Request, identity: str) -> Response:
+        """Look at a checkpoint."""
         for row in _known_to(request.user):
             if row["checkpoint"] == identity:
                 return Response(CheckpointRow(row).data)
         raise Http404
 
 
-def _known_to(user: Any) -> list[dict[str, Any]]:
+def _known_to(user: AbstractBaseUser | AnonymousUser) -> list[dict[str, Any]]:
     here = {found.identity: found for found in inventory.installed()}
     unused = {"analyses": 0, "first_used_at": None, "last_used_at": None}
     used = {row["checkpoint"]: row for row in Analysis.objects.checkpoints_of(user)}

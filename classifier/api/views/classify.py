@@ -11,8 +11,7 @@ from typing import Any
 from uuid import UUID
 
 from django.conf import settings
-from django.http import Http404
-from django.urls import reverse
+from django.shortcuts import get_object_or_404
 from rest_framework.parsers import JSONParser
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -23,7 +22,7 @@ from classifier.api.serializers.base import validated
 from classifier.api.serializers.classify import ClassifyAnswer, ClassifyForm
 from classifier.api.serializers.clips import UploadAnswer
 from classifier.api.views.base import ApiView, located
-from classifier.models import Analysis, State
+from classifier.models import UNFINISHED, Analysis, State
 from classifier.services import uploads
 from classifier.services.problems import RequestRefused, refusal
 from ml import map_archive
@@ -46,26 +45,27 @@ class ClassifyView(ApiView):
 
     @operation(
         "classify",
-        "Classify in one request",
         {200: ClassifyAnswer, 202: UploadAnswer},
         tag="compatibility",
-        words="The original's request and answer, for clients written against it. The sound goes "
-        "through the same queue as every clip, and into your history. Should it take longer than "
-        "the server waits, or too many wait already, the answer is 202 with `Location`. Values "
-        "are read back from 256 shades: right to 1/255 of each map's range, the spectrogram to "
-        "80/255 dB above its floor, 80 dB below the loudest cell. The waveform is the lowest and "
-        "highest sample of up to 1,000 equal parts, in turn. Bytes known to be heard before get "
-        "that result.",
         body=ClassifyForm,
         parameters=(header("Location", "Address of the analysis.", (202,)),),
         refusals=(404, 409, 500, 507),
     )
     def post(self, request: Request) -> Response:
+        """Classify in one request.
+
+        The original's request and answer, for clients written against it. The sound goes through
+        the same queue as every clip, and into your history. Should it take longer than the server
+        waits, or too many wait already, the answer is 202 with `Location`. Values are read back
+        from 256 shades: right to 1/255 of each map's range, the spectrogram to 80/255 dB above its
+        floor, 80 dB below the loudest cell. The waveform is the lowest and highest sample of up to
+        1,000 equal parts, in turn. Bytes known to be heard before get that result.
+        """
         sound = _decoded(validated(ClassifyForm, request.data)["audio_data"])
         known = uploads.accept_once([sound], name=NAME, owner=request.user)
         analysis = _waited_for(known.analysis.pk)
         if analysis.unfinished:
-            return located(UploadAnswer(known), reverse("api_analysis", args=[analysis.pk]))
+            return located(UploadAnswer(known), "api_analysis", analysis.pk)
         return Response(_answer(analysis))
 
 
@@ -78,22 +78,15 @@ def _decoded(audio_data: str) -> bytes:
 
 def _waited_for(pk: UUID) -> Analysis:
     """The analysis when it has ended, or as it is when waiting has. Raises Http404 once deleted."""
-    state = Analysis.objects.filter(pk=pk).only("state")
+    unfinished = Analysis.objects.filter(pk=pk, state__in=UNFINISHED)
     ends = time.monotonic() + settings.CLASSIFY_WAIT_S
     if _waiting.acquire(blocking=False):
         try:
-            while time.monotonic() < ends and _goes_on(state.first()):
+            while time.monotonic() < ends and unfinished.exists():
                 time.sleep(LOOK_EVERY_S)
         finally:
             _waiting.release()
-    analysis = Analysis.objects.select_related("clip").filter(pk=pk).first()
-    if analysis is None:
-        raise Http404
-    return analysis
-
-
-def _goes_on(analysis: Analysis | None) -> bool:
-    return analysis is not None and analysis.unfinished
+    return get_object_or_404(Analysis.objects.select_related("clip"), pk=pk)
 
 
 def _answer(analysis: Analysis) -> dict[str, Any]:

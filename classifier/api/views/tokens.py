@@ -4,7 +4,6 @@ from uuid import UUID
 
 from django.contrib.auth import authenticate
 from django.http import Http404
-from rest_framework import status
 from rest_framework.permissions import AllowAny
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -13,14 +12,8 @@ from classifier.api.errors import BadCredentials, Locked
 from classifier.api.filters import Filters
 from classifier.api.paging import NewestTokensFirst
 from classifier.api.schema import operation
+from classifier.api.serializers import tokens as serializers
 from classifier.api.serializers.base import validated
-from classifier.api.serializers.tokens import (
-    NewToken,
-    TokenAnswer,
-    TokenForm,
-    TokenRequest,
-    TokenRow,
-)
 from classifier.api.views.base import ApiView
 from classifier.models import ApiToken
 from classifier.services import tokens
@@ -36,14 +29,16 @@ class TokenView(ApiView):
 
     @operation(
         "get_token",
-        "A token for your name and password",
-        {200: TokenAnswer},
+        {200: serializers.TokenAnswer},
         tag="tokens",
-        words="The token is stored hashed and shown only this once.",
-        body=TokenRequest,
+        body=serializers.TokenRequest,
     )
     def post(self, request: Request) -> Response:
-        wanted = validated(TokenRequest, request.data)
+        """A token for your name and password.
+
+        The token is stored hashed and shown only this once.
+        """
+        wanted = validated(serializers.TokenRequest, request.data)
         user = authenticate(request, username=wanted["username"], password=wanted["password"])
         if user is None and getattr(request, "axes_locked_out", False):
             raise Locked
@@ -56,36 +51,32 @@ class TokenView(ApiView):
 class TokensView(ApiView):
     pagination_class = NewestTokensFirst
 
-    @operation(
-        "list_tokens",
-        "List your tokens",
-        {200: TokenRow(many=True)},
-        tag="tokens",
-        words="Those that still work, newest first. The secrets themselves are never shown.",
-        parameters=(Filters,),
-    )
+    @operation("list_tokens", {200: serializers.TokenRow(many=True)}, parameters=(Filters,))
     def get(self, request: Request) -> Response:
-        Filters.of(request)
-        return self.page(tokens.of(request.user), lambda page: TokenRow(page, many=True))
+        """List your tokens.
 
-    @operation(
-        "create_token",
-        "Make a token",
-        {201: NewToken},
-        tag="tokens",
-        words="The token is stored hashed and shown only this once.",
-        body=TokenForm,
-    )
+        Those that still work, newest first. The secrets themselves are never shown.
+        """
+        Filters.of(request)
+        rows = tokens.of(request.user)
+        return self.page(rows, lambda page: serializers.TokenRow(page, many=True))
+
+    @operation("create_token", {201: serializers.NewToken}, body=serializers.TokenForm)
     def post(self, request: Request) -> Response:
-        wanted = validated(TokenForm, request.data)
+        """Make a token.
+
+        The token is stored hashed and shown only this once.
+        """
+        wanted = validated(serializers.TokenForm, request.data)
         made, token = tokens.create(request.user, wanted["name"], wanted["expires_in_days"])
-        return Response(NewToken(made, context={"token": token}).data, status.HTTP_201_CREATED)
+        return Response(serializers.NewToken(made, context={"token": token}).data, 201)
 
 
 class OneTokenView(ApiView):
-    @operation("revoke_token", "Revoke a token", {204: None}, tag="tokens")
+    @operation("revoke_token", {204: None})
     def delete(self, request: Request, pk: UUID) -> Response:
+        """Revoke a token."""
         deleted, _ = ApiToken.objects.filter(user=request.user, public_id=pk).delete()
         if not deleted:
             raise Http404
-        return Response(status=status.HTTP_204_NO_CONTENT)
+        return Response(status=204)
