@@ -71,13 +71,7 @@ class AnalysisAdmin(SearchedByClip):
     actions = ("analyse_again", "mark_as_failed", "export_csv")
     exclude = ("token", "predictions", "render_metadata")
     readonly_fields = ("strip", "best_five")
-
-    def get_queryset(self, request: HttpRequest) -> QuerySet[Analysis]:
-        rows = super().get_queryset(request)
-        match = request.resolver_match
-        if match and match.url_name == "classifier_analysis_changelist":
-            return rows.defer(*HEAVY_COLUMNS)
-        return rows
+    heavy_columns = HEAVY_COLUMNS
 
     @admin.display(description="spectrogram")
     def strip(self, row: Analysis) -> SafeString | str:
@@ -145,12 +139,10 @@ class AnalysisAdmin(SearchedByClip):
 
     def workers(self, request: HttpRequest) -> HttpResponse:
         """For the dashboard, which does not wait for them."""
-        names = dashboard.workers()
-        return render(request, "classifier/_workers.html", {"workers": names})
+        return render(request, "classifier/_workers.html", {"workers": dashboard.workers()})
 
     def strip_png(self, request: HttpRequest, pk: UUID) -> HttpResponseBase:
         row = Analysis.objects.filter(pk=pk, state=State.DONE).only("pk", "token").first()
         if row is None or not self.has_view_permission(request):
             raise Http404
-        path = row.folder / storage.STRIP
-        return ranged(request, path, "image/png")
+        return ranged(request, row.folder / storage.STRIP, "image/png")

@@ -10,6 +10,9 @@ from django.contrib.auth import get_permission_codename
 from django.core.paginator import Paginator
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest
+from django.urls import reverse
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
 
 from classifier.admin import search
 from classifier.admin.days import drill_down
@@ -19,8 +22,9 @@ PAGE_ROWS = 50
 MAX_COUNTED = 10_000
 # A confirmation names so many of those that are to be deleted, and counts the others.
 MAX_NAMED = 20
-# Columns of an analysis that no list shows.
+# Columns of an analysis that no list shows; and as other tables name them.
 HEAVY_COLUMNS = ("predictions", "render_metadata", "timings")
+HEAVY_OF_ANALYSIS = tuple(f"analysis__{name}" for name in HEAVY_COLUMNS)
 
 
 class CappedPaginator(Paginator):
@@ -42,6 +46,9 @@ class PageList(ChangeList):
 
     model_admin: "Browsing"
     paginator: CappedPaginator
+
+    def get_queryset(self, request: HttpRequest, *args: Any, **kwargs: Any) -> QuerySet[Any]:
+        return super().get_queryset(request, *args, **kwargs).defer(*self.model_admin.heavy_columns)
 
     def get_results(self, request: HttpRequest) -> None:
         super().get_results(request)
@@ -65,6 +72,7 @@ class Browsing(admin.ModelAdmin):
     show_facets = admin.ShowFacets.NEVER
     paginator = CappedPaginator
     change_list_template = "classifier/admin_list.html"
+    heavy_columns: Sequence[str] = ()  # that the list does not show
 
     def prepare(self, rows: Sequence[Any]) -> None:
         """Adds to the rows of a page, or to the one row of its own page, what its columns show."""
@@ -136,6 +144,12 @@ class SearchedByClip(NewestFirst):
         self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
     ) -> tuple[QuerySet[Any], bool]:
         return search.search(queryset, search_term.strip(), self.clip_id), False
+
+
+def link(text: object, page: str, *arguments: object, query: str = "") -> SafeString:
+    """A link to a page of the admin, such as `classifier_clip_changelist`."""
+    address = reverse(f"admin:{page}", args=arguments)
+    return format_html('<a href="{}{}">{}</a>', address, query, text)
 
 
 def _pointing_at(model: type[Model]) -> Iterable[tuple[type[Model], str]]:

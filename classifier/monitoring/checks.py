@@ -10,7 +10,7 @@ import shutil
 import stat
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 from operator import attrgetter
@@ -64,14 +64,13 @@ def wrong(seen: str, hint: str) -> Finding:
     return Finding("wrong", seen, hint)
 
 
-def examine(only: set[str] | None = None) -> Iterator[tuple[str, Finding]]:
+def examine(names: Collection[str]) -> Iterator[tuple[str, Finding]]:
     """Each rule's name and finding, in the order in which things depend on each other."""
-    for name, rule in RULES.items():
-        if only is None or name in only:
-            try:
-                yield name, rule()
-            except DatabaseError as error:
-                yield name, _no_database(error)
+    for name in filter(names.__contains__, RULES):
+        try:
+            yield name, RULES[name]()
+        except DatabaseError as error:
+            yield name, _no_database(error)
 
 
 # --- data ---------------------------------------------------------------------------------
