@@ -49,7 +49,7 @@ class AnalysisAdmin(SearchedByClip):
         "predicted",
         "confidence_percent",
         "state",
-        "clip_name",
+        "clip",
         "owner",
         "taken_s",
         "created_at",
@@ -72,6 +72,7 @@ class AnalysisAdmin(SearchedByClip):
     exclude = ("token", "predictions", "render_metadata")
     readonly_fields = ("strip", "best_five")
     heavy_columns = HEAVY_COLUMNS
+    delete_row = staticmethod(deletion.delete_analysis)
 
     @admin.display(description="spectrogram")
     def strip(self, row: Analysis) -> SafeString | str:
@@ -94,10 +95,6 @@ class AnalysisAdmin(SearchedByClip):
         if row.started_at is None or row.finished_at is None:
             return "–"
         return seconds((row.finished_at - row.started_at).total_seconds())
-
-    @admin.display(description="clip")
-    def clip_name(self, row: Analysis) -> str:
-        return row.clip.name
 
     @admin.display(description="best five")
     def best_five(self, row: Analysis) -> str:
@@ -125,9 +122,6 @@ class AnalysisAdmin(SearchedByClip):
             content_type="text/csv; charset=utf-8",
             headers={"Content-Disposition": 'attachment; filename="analyses.csv"'},
         )
-
-    def delete_row(self, row: Analysis) -> None:
-        deletion.delete_analysis(row)
 
     def get_urls(self) -> list:
         for_staff = self.admin_site.admin_view

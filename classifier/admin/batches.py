@@ -74,15 +74,12 @@ class BatchAdmin(NewestFirst):
               "cancelled_at", "files", "totals")  # fmt: skip
     readonly_fields = ("state", "files", "totals")
     actions = ("cancel", "retry_failed")
+    delete_row = staticmethod(deletion.delete_batch)
 
     def prepare(self, rows: Sequence[Batch]) -> None:
         totals = batches.totals_of(rows)
         for batch in rows:
             batch.totals = totals[batch.pk]  # type: ignore[attr-defined]
-
-    @admin.display
-    def state(self, batch: Batch) -> str:
-        return batch.state
 
     @admin.display
     def files(self, batch: Batch) -> SafeString:
@@ -114,9 +111,6 @@ class BatchAdmin(NewestFirst):
         if not request.user.has_perm("classifier.delete_clip"):
             forbidden.add("clip")
         return named, counts, forbidden, protected
-
-    def delete_row(self, row: Batch) -> None:
-        deletion.delete_batch(row)
 
 
 @admin.register(BatchFile)

@@ -1,7 +1,8 @@
 """What all lists of the admin share: they cost the same however many rows there are."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Sequence
 from functools import cached_property
+from operator import attrgetter, methodcaller
 from typing import Any
 
 from django.contrib import admin
@@ -52,9 +53,8 @@ class PageList(ChangeList):
 
     def get_results(self, request: HttpRequest) -> None:
         super().get_results(request)
-        rows = list(self.result_list)
-        self.model_admin.prepare(rows)
-        self.result_list = rows
+        self.result_list = list(self.result_list)
+        self.model_admin.prepare(self.result_list)
         if self.paginator.capped or not self.params:
             # Said beside the search box otherwise; it would be a limit there, or say nothing.
             self.full_result_count = self.result_count
@@ -73,13 +73,11 @@ class Browsing(admin.ModelAdmin):
     paginator = CappedPaginator
     change_list_template = "classifier/admin_list.html"
     heavy_columns: Sequence[str] = ()  # that the list does not show
+    # With the row's files, where it has some: Django's own way would leave those to the sweep.
+    delete_row: Callable[[Any], object] = methodcaller("delete")
 
     def prepare(self, rows: Sequence[Any]) -> None:
         """Adds to the rows of a page, or to the one row of its own page, what its columns show."""
-
-    def delete_row(self, row: Any) -> None:
-        """Delete it with its files: Django's own way would leave those to the sweep."""
-        row.delete()
 
     def delete_model(self, request: HttpRequest, obj: Any) -> None:
         self.delete_row(obj)
@@ -106,8 +104,9 @@ class Browsing(admin.ModelAdmin):
         rows = list(objs)
         counts = {str(self.opts.verbose_name_plural): len(rows)}
         forbidden = set() if self.has_delete_permission(request) else {str(self.opts.verbose_name)}
-        for model, field in _pointing_at(self.model):
-            count = model._base_manager.filter(**{f"{field}__in": rows}).count()
+        for relation in filter(attrgetter("one_to_many"), self.model._meta.related_objects):
+            model: type[Model] = relation.related_model
+            count = model._base_manager.filter(**{f"{relation.field.name}__in": rows}).count()
             if not count:
                 continue
             name = str(model._meta.verbose_name_plural)
@@ -150,10 +149,3 @@ def link(text: object, page: str, *arguments: object, query: str = "") -> SafeSt
     """A link to a page of the admin, such as `classifier_clip_changelist`."""
     address = reverse(f"admin:{page}", args=arguments)
     return format_html('<a href="{}{}">{}</a>', address, query, text)
-
-
-def _pointing_at(model: type[Model]) -> Iterable[tuple[type[Model], str]]:
-    """Models whose rows are deleted with rows of this one, and by which field."""
-    for relation in model._meta.related_objects:
-        if relation.one_to_many:
-            yield relation.related_model, relation.field.name

@@ -38,6 +38,7 @@ class PersonAdmin(Browsing, UserAdmin):
     # The dates are facts; and what Django draws for them and for long lists has no labels.
     readonly_fields = (*USAGE, "last_login", "date_joined")
     filter_horizontal = ()
+    delete_row = staticmethod(deletion.delete_account)
     clips = _count("clips", "clip")
     analyses = _count("analyses", "analysis")
     failed = _count("failed", "analysis", "&state__exact=failed")
@@ -46,9 +47,6 @@ class PersonAdmin(Browsing, UserAdmin):
     def get_fieldsets(self, request: HttpRequest, obj: User | None = None) -> Any:
         first, *others = super().get_fieldsets(request, obj)
         return [first, ("Usage", {"fields": USAGE}), *others] if obj else [first, *others]
-
-    def delete_row(self, row: User) -> None:
-        deletion.delete_account(row)
 
     # Rows carry the `usage` that is put there here; a User has none.
     def prepare(self, rows: Sequence[Any]) -> None:

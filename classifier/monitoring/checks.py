@@ -312,6 +312,7 @@ def precision() -> Finding:
 def origin() -> Finding:
     address = urlsplit(settings.ORIGIN)
     local = address.hostname in ("localhost", "127.0.0.1", "::1")
+    contained = Path("/.dockerenv").exists() or Path("/run/.containerenv").exists()
     seen = f"ORIGIN is {settings.ORIGIN!r}"
     if address.scheme not in ("http", "https") or not address.hostname:
         return wrong(seen, "Write it as https://sounds.example.org")
@@ -322,16 +323,12 @@ def origin() -> Finding:
     if address.scheme == "http" and not local:
         hint = "Put a proxy with a certificate in front and set ORIGIN to its https:// address."
         return warning(f"{settings.ORIGIN}: passwords and sounds travel unencrypted", hint)
-    if local and settings.HOST in ("0.0.0.0", "::") and not _in_container():  # noqa: S104 - looks for it
+    if local and settings.HOST in ("0.0.0.0", "::") and not contained:  # noqa: S104 - looks for it
         hint = "Set ORIGIN to the address that other machines use, or HOST to 127.0.0.1."
         return warning(
             f"it listens on {settings.HOST}, but answers only to {address.hostname}", hint
         )
     return ok(settings.ORIGIN)
-
-
-def _in_container() -> bool:
-    return Path("/.dockerenv").exists() or Path("/run/.containerenv").exists()
 
 
 RULES: dict[str, Callable[[], Finding]] = {

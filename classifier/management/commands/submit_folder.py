@@ -103,11 +103,10 @@ def batch_for(owner: User, name: str, source: str, checkpoint: str) -> Batch:
 
 def submit(batch: Batch, folder: Path, paths: list[str]) -> None:
     known = set(batch.files.values_list("path", flat=True))
-    label = {path: text_of(path) for path in paths}
-    new = [path for path in paths if label[path] not in known]
+    new = {path: label for path in paths if (label := text_of(path)) not in known}
     with tqdm(total=len(paths), initial=len(paths) - len(new), unit="file", desc="sent") as bar:
-        for path in new:
-            take_in(batch, label[path], folder / path)
+        for path, label in new.items():
+            take_in(batch, label, folder / path)
             bar.update()
 
 
