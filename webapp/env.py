@@ -4,6 +4,7 @@ import hashlib
 import os
 import secrets
 import tempfile
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,9 +30,13 @@ class Setting:
 KNOWN: dict[str, Setting] = {}
 
 
-def text(name: str, default: str = "", *, meaning: str = "", shown: str | None = None) -> str:
+def text(name: str, default: str = "", *, meaning: str = "", shown: str = "") -> str:
     """`meaning` is its description in the documentation, `shown` its default there."""
-    return _note(name, default if shown is None else shown, meaning) or default
+    return _note(name, shown or default, meaning) or default
+
+
+def path(name: str, default: Path, *, meaning: str = "", shown: str = "") -> Path:
+    return Path(text(name, str(default), meaning=meaning, shown=shown))
 
 
 def flag(name: str, default: bool, *, meaning: str = "") -> bool:
@@ -41,11 +46,11 @@ def flag(name: str, default: bool, *, meaning: str = "") -> bool:
     return value in TRUE
 
 
-def one_of(name: str, default: str, others: tuple[str, ...], *, meaning: str = "") -> str:
-    value = text(name, default, meaning=meaning)
-    if value not in (default, *others):
-        allowed = ", ".join((default, *others))
-        raise ImproperlyConfigured(f"{name} must be one of {allowed}, not {value!r}.")
+def one_of(name: str, allowed: tuple[str, ...], *, meaning: str = "") -> str:
+    """The first of `allowed` is the default."""
+    value = text(name, allowed[0], meaning=meaning)
+    if value not in allowed:
+        raise ImproperlyConfigured(f"{name} must be one of {', '.join(allowed)}, not {value!r}.")
     return value
 
 
@@ -56,7 +61,7 @@ def whole(
     *,
     least: int = 1,
     meaning: str = "",
-    shown: str | None = None,
+    shown: str = "",
 ) -> int:
     value = text(name, str(default), meaning=meaning, shown=shown)
     if not value.isdecimal() or not least <= int(value) <= most:
@@ -66,12 +71,12 @@ def whole(
     return int(value)
 
 
-def confided(name: str, default: str = "", *, meaning: str = "", shown: str | None = None) -> str:
+def confided(name: str, *, meaning: str = "") -> str:
     """A text that may be secret: from NAME, or from the file that NAME_FILE names."""
-    value = _note(name, default if shown is None else shown, meaning, from_file=True)
+    value = _note(name, "", meaning, from_file=True)
     path = os.environ.get(f"{name}_FILE")
     if not path:
-        return value or default
+        return value
     if value:
         raise ImproperlyConfigured(f"Set {name} or {name}_FILE, not both.")
     try:
@@ -84,30 +89,24 @@ def confided(name: str, default: str = "", *, meaning: str = "", shown: str | No
     return value
 
 
-def secret(
-    name: str, file: Path, *, may_be_made: bool, meaning: str = "", shown: str | None = None
-) -> str:
+def secret(name: str, file: Path, *, may_be_made: bool, meaning: str = "") -> str:
     """As `confided`, else from `file`, which is made, for its owner only, if it may be."""
-    if value := confided(name, meaning=meaning, shown=shown):
+    if value := confided(name, meaning=meaning):
         return value
     if not may_be_made and not file.exists():
         raise ImproperlyConfigured(
-            f"{name} is missing, and for people on the internet it is not made up: set {name}, or "
+            f"{name} is missing, and with an https:// ORIGIN none is generated: set {name}, or "
             f'{name}_FILE to a file that holds one; python3 -c "import secrets; '
             'print(secrets.token_urlsafe(50))" prints one.'
         )
     file.parent.mkdir(parents=True, exist_ok=True)
-    # Written whole and then linked into place: of two processes that start together, one wins.
-    made = file.with_name(f"{file.name}.{os.getpid()}")
     if not file.exists():
-        made.touch(mode=0o600)
-        made.write_text(secrets.token_urlsafe(50))
-        try:
-            os.link(made, file)
-        except FileExistsError:
-            pass  # the other process' key is as good
-        finally:
-            made.unlink()
+        # Written whole and then linked into place: of two processes that start together, one wins.
+        with tempfile.NamedTemporaryFile("w", dir=file.parent) as made:
+            made.write(secrets.token_urlsafe(50))
+            made.flush()
+            with suppress(FileExistsError):  # the other process' key is as good
+                os.link(made.name, file)
     return file.read_text().strip()
 
 

@@ -23,23 +23,20 @@ def refuse_huge_bodies(
     """413 for bodies more than twice what one upload may have, without receiving them."""
 
     def answer(request: HttpRequest) -> HttpResponse:
-        declared = request.META.get("CONTENT_LENGTH") or "0"
-        if "HTTP_TRANSFER_ENCODING" in request.META and not request.META.get("CONTENT_LENGTH"):
+        declared = request.META.get("CONTENT_LENGTH")
+        if "HTTP_TRANSFER_ENCODING" in request.META and not declared:
             # Django would take such a body for an empty one.
             return _refusal(411, LENGTH_REQUIRED)
         most = 2 * settings.MAX_UPLOAD_BYTES + SLACK_BYTES
         # A whole folder in one body, which its view reads piece by piece and nobody before it.
         if request.content_type == "application/zip":
             most = max(most, settings.MAX_ZIP_BYTES)
-        if declared.isdecimal() and int(declared) <= most:
+        if not declared or (declared.isdecimal() and int(declared) <= most):
             return get_response(request)
+        detail = f"What was sent is larger than {most / 1e6:.0f} MB."
         each_mb = settings.MAX_UPLOAD_BYTES / 1e6
-        problem = Problem(
-            "too_large",
-            f"What was sent is larger than {most / 1e6:.0f} MB.",
-            f"Send files one by one, of at most {each_mb:.0f} MB each.",
-        )
-        return _refusal(413, problem)
+        hint = f"Send files one by one, of at most {each_mb:.0f} MB each."
+        return _refusal(413, Problem("too_large", detail, hint))
 
     return answer
 

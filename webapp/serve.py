@@ -20,33 +20,19 @@ import urllib.request
 from pathlib import Path
 from typing import TextIO
 
-import django
 import redis
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 
 from ml.checkpoint_info import CheckpointError, read_info
 from webapp import processes
-from webapp.prepare import prepare
+from webapp.prepare import main, prepare
 
 START_LIMIT_S = 90
 STOP_LIMIT_S = 60
 
 
-def main() -> int:
-    # What people upload is theirs: nothing made from here on is readable by other accounts.
-    os.umask(0o077)
-    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "webapp.settings")
-    try:
-        django.setup()
-        run()
-    except (Refused, ImproperlyConfigured) as error:
-        print(error, file=sys.stderr)
-        return 1
-    return 0
-
-
-class Refused(Exception):
+class Refused(ImproperlyConfigured):
     """Why it does not start, or ended, in one sentence for a person."""
 
 
@@ -55,7 +41,10 @@ def run() -> None:
     run_folder.mkdir(parents=True, exist_ok=True)
     lock = take_lock(run_folder / "lock")
     check_port(settings.HOST, settings.PORT)
-    check_checkpoint(Path(settings.CHECKPOINT))
+    try:
+        read_info(Path(settings.CHECKPOINT))
+    except (CheckpointError, OSError) as error:
+        raise Refused(f"The checkpoint cannot be used: {error}") from error
     prepare()
     log_folder = Path(settings.DATA) / "log"
     configuration = run_folder / "supervisord.conf"
@@ -122,13 +111,6 @@ def check_port(host: str, port: int) -> None:
             ) from error
 
 
-def check_checkpoint(path: Path) -> None:
-    try:
-        read_info(path)
-    except (CheckpointError, OSError) as error:
-        raise Refused(f"The checkpoint cannot be used: {error}") from error
-
-
 def stop_leftover_broker(path: Path) -> None:
     """A supervisor that was killed leaves its broker behind; its data is on disk."""
     if not path.exists():
@@ -143,11 +125,7 @@ def stop_leftover_broker(path: Path) -> None:
 
 def supervisor_configuration(run_folder: Path, log_folder: Path) -> str:
     log_folder.mkdir(parents=True, exist_ok=True)
-    programs = {
-        "worker": processes.worker(),
-        "sweep": processes.sweep(),
-        "web": processes.web(),
-    }
+    programs = {"worker": processes.worker(), "sweep": processes.sweep(), "web": processes.web()}
     if not settings.REDIS_URL:
         data = Path(settings.DATA) / "broker"
         data.mkdir(parents=True, exist_ok=True)
@@ -158,7 +136,6 @@ def supervisor_configuration(run_folder: Path, log_folder: Path) -> str:
         "[supervisord]",
         f"logfile={_escape(log_folder / 'supervisord.log')}",
         f"pidfile={_escape(run_folder / 'supervisord.pid')}",
-        "nodaemon=true",
         "umask=077",
     ]
     for priority, (name, command) in enumerate(programs.items()):
@@ -168,7 +145,6 @@ def supervisor_configuration(run_folder: Path, log_folder: Path) -> str:
             f"priority={priority}",
             "autorestart=true",
             "startretries=1000",
-            "stopasgroup=false",
             "killasgroup=true",
             f"stopwaitsecs={STOP_LIMIT_S - 15}",
             "redirect_stderr=true",
@@ -201,4 +177,4 @@ def wait_for_answer(supervisor: subprocess.Popen[bytes], stopping: threading.Eve
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(run))

@@ -12,7 +12,7 @@ from ml import checkpoint_info
 from webapp import env
 
 BASE_DIR = Path(__file__).resolve().parent.parent
-load_dotenv(env.text("ENV_FILE", str(BASE_DIR / ".env")))
+load_dotenv(env.path("ENV_FILE", BASE_DIR / ".env"))
 
 PORT = env.whole("PORT", 8000, most=65_535, meaning="Where the web process listens.")
 HOST = env.text("HOST", "127.0.0.1", meaning="On which address it listens; `0.0.0.0` is all.")
@@ -20,28 +20,21 @@ ORIGIN = env.text(
     "ORIGIN",
     f"http://localhost:{PORT}",
     shown="http://localhost:8000",
-    meaning="The address people use. With `https://` the cookies become secure-only and a proxy's "
-    "`X-Forwarded-Proto` is believed.",
+    meaning="The address people use; with `https://` cookies are secure-only, see below.",
 )
-DATA = Path(
-    env.text(
-        "SONOSCOPE_DATA",
-        str(BASE_DIR / "var"),
-        shown="var",
-        meaning="The folder of everything that is kept: database, uploads, results, broker data, "
-        "logs, secret key.",
-    )
+DATA = env.path(
+    "SONOSCOPE_DATA",
+    BASE_DIR / "var",
+    shown="var",
+    meaning="The folder of everything kept, see below.",
 ).resolve()
 MEDIA_ROOT = DATA / "media"
 
 # --- who may come in ----------------------------------------------------------------------
 
-ADMIN_USER = env.text(
-    "ADMIN_USER", "admin", meaning="Name of the first admin, who is made at the first start."
-)
+ADMIN_USER = env.text("ADMIN_USER", "admin", meaning="The first admin, made at the first start.")
 ADMIN_PASSWORD = env.confided(
-    "ADMIN_PASSWORD",
-    meaning="The first admin's password; without one it is generated and shown once.",
+    "ADMIN_PASSWORD", meaning="Of the first admin; without one it is generated and shown once."
 )
 _SECURE = ORIGIN.startswith("https://")
 SECRET_KEY_FILE = DATA / "secret_key"
@@ -49,8 +42,8 @@ SECRET_KEY = env.secret(
     "SECRET_KEY",
     SECRET_KEY_FILE,
     may_be_made=not _SECURE,
-    meaning="Signs sessions. When not set it is generated, once, into "
-    "`SONOSCOPE_DATA/secret_key`; with an `https://` origin it must be given, or lie there.",
+    meaning="Signs sessions. If unset, `SONOSCOPE_DATA/secret_key` is used, and made unless "
+    "`ORIGIN` is `https://`.",
 )
 DEBUG = False
 ALLOWED_HOSTS = sorted({urlsplit(ORIGIN).hostname or "localhost", "localhost", "127.0.0.1"})
@@ -98,46 +91,25 @@ LOGIN_URL = "login"
 LOGIN_REDIRECT_URL = "listen"
 LOGOUT_REDIRECT_URL = "login"
 AUTH_PASSWORD_VALIDATORS = [
-    {"NAME": f"django.contrib.auth.password_validation.{name}"}
-    for name in (
-        "UserAttributeSimilarityValidator",
-        "MinimumLengthValidator",
-        "CommonPasswordValidator",
-        "NumericPasswordValidator",
-    )
+    {"NAME": f"django.contrib.auth.password_validation.{name}Validator"}
+    for name in ("UserAttributeSimilarity", "MinimumLength", "CommonPassword", "NumericPassword")
 ]
 
 # --- limits of uploads --------------------------------------------------------------------
 
-MAX_UPLOAD_BYTES = (
-    env.whole("MAX_UPLOAD_MB", 100, meaning="Largest file that is accepted, in megabytes.")
-    * 1_000_000
-)
+MAX_UPLOAD_MB = env.whole("MAX_UPLOAD_MB", 100, meaning="Largest accepted file, in megabytes.")
+MAX_UPLOAD_BYTES = MAX_UPLOAD_MB * 1_000_000
 MAX_ZIP_BYTES = 2_000_000_000  # of a folder's archive, and of all that comes out of it
-MAX_DURATION_S = env.whole(
-    "MAX_DURATION_S", 600, meaning="Longest sound that is listened to, in seconds."
-)
+MAX_DURATION_S = env.whole("MAX_DURATION_S", 600, meaning="Longest accepted sound, in seconds.")
 MAX_WAITING_CLIPS = env.whole(
-    "MAX_WAITING_CLIPS",
-    20_000,
-    meaning="How many clips of one person may wait to be heard. Superusers have no such limit.",
+    "MAX_WAITING_CLIPS", 20_000, meaning="Unfinished clips per user; superusers have no limit."
 )
-MAX_DAY_BYTES = (
-    env.whole(
-        "MAX_GB_PER_DAY",
-        50,
-        meaning="How much one person may bring in within 24 hours, in gigabytes. Superusers have "
-        "no such limit.",
-    )
-    * 1_000_000_000
+MAX_GB_PER_DAY = env.whole(
+    "MAX_GB_PER_DAY", 50, meaning="Upload per user in 24 hours; superusers have no limit."
 )
+MAX_DAY_BYTES = MAX_GB_PER_DAY * 1_000_000_000
 KEEP_DAYS = env.whole(
-    "KEEP_DAYS",
-    0,
-    most=36_500,
-    least=0,
-    shown="0 (for ever)",
-    meaning="Clips, with all that was made of them, are deleted so many days after they came in.",
+    "KEEP_DAYS", 0, 36_500, least=0, meaning="Clips are deleted after so many days; 0: never."
 )
 
 # --- the server ----------------------------------------------------------------------------
@@ -171,7 +143,6 @@ MIDDLEWARE = [
     "axes.middleware.AxesMiddleware",
 ]
 ROOT_URLCONF = "webapp.urls"
-WSGI_APPLICATION = "webapp.wsgi.application"
 TEMPLATES = [
     {
         "BACKEND": "django.template.backends.django.DjangoTemplates",
@@ -210,15 +181,15 @@ LOGGING = {
 # --- database -----------------------------------------------------------------------------
 
 _DATABASE_URL = env.confided(
-    "DATABASE_URL",
-    meaning="PostgreSQL instead of SQLite: `postgres://user:password@localhost:5432/sonoscope`.",
+    "DATABASE_URL", meaning="`postgres://user:password@localhost:5432/sonoscope`; else SQLite."
 )
 _DATABASE_PASSWORD = env.confided(
     "DATABASE_PASSWORD", meaning="The password, where `DATABASE_URL` holds none."
 )
 if _DATABASE_URL:
-    DATABASES = {"default": dj_database_url.parse(_DATABASE_URL, conn_health_checks=True)}
-    DATABASES["default"]["CONN_MAX_AGE"] = 60
+    DATABASES = {
+        "default": dj_database_url.parse(_DATABASE_URL, conn_max_age=60, conn_health_checks=True)
+    }
     if _DATABASE_PASSWORD:
         DATABASES["default"]["PASSWORD"] = _DATABASE_PASSWORD
 else:
@@ -241,49 +212,38 @@ else:
 # --- queue: a message is only a wake-up, the row is the truth --------------------------------
 
 REDIS_URL = env.confided(
-    "REDIS_URL",
-    meaning="A Redis or Valkey instead of the embedded one: `redis://localhost:6379/0`.",
+    "REDIS_URL", meaning="Redis or Valkey instead of the embedded one: `redis://localhost:6379/0`."
 )
 BROKER_SOCKET = env.socket_path(DATA)
 CELERY_BROKER_URL = REDIS_URL or f"redis+socket://{quote(str(BROKER_SOCKET))}?virtual_host=0"
 LEASE_S = env.whole(
-    "LEASE_S",
-    60,
-    meaning="Seconds a worker may be silent before its clips are given to another.",
+    "LEASE_S", 60, meaning="Seconds a worker may be silent before another gets its clips."
 )
 SWEEP_EVERY_S = env.whole("SWEEP_EVERY_S", 5, meaning="Seconds between two passes of the sweep.")
 SWEEP_MARK = DATA / "run" / "last_sweep"
 # Installed is what lies in these two folders, and what CHECKPOINT names.
 WEIGHTS = checkpoint_info.WEIGHTS
 CHECKPOINTS = DATA / "checkpoints"
-CHECKPOINT = Path(
-    env.text(
-        "CHECKPOINT",
-        str(checkpoint_info.SHIPPED),
-        shown="the shipped one",
-        meaning="The weights to listen with unless an upload asks for other installed ones, a "
-        "`.safetensors` file.",
-    )
+CHECKPOINT = env.path(
+    "CHECKPOINT",
+    checkpoint_info.SHIPPED,
+    shown="the shipped one",
+    meaning="The default weights, a `.safetensors` file; uploads may ask for other installed ones.",
 )
 INFERENCE = env.one_of(
     "INFERENCE",
-    "local",
-    ("modal",),
-    meaning="Where a worker listens: itself (`local`), or on a GPU at Modal (`modal`), see "
-    "[modal.md](modal.md).",
+    ("local", "modal"),
+    meaning="Where a worker computes: itself (`local`) or on a GPU at [Modal](modal.md) (`modal`).",
 )
 WORKER_THREADS = env.whole(
     "WORKER_THREADS",
     env.cores(),
     most=1024,
     shown="every core it may use",
-    meaning="Threads that one worker computes with. Set it where a container's CPU limit is "
-    "below the machine's cores.",
+    meaning="Threads of one worker. Set it where a container's CPU limit is below the cores.",
 )
 
 CELERY_TASK_ACKS_LATE = True
-CELERY_TASK_ACKS_ON_FAILURE = True
-CELERY_TASK_ACKS_ON_TIMEOUT = True
 CELERY_TASK_IGNORE_RESULT = True
 CELERY_TASK_SOFT_TIME_LIMIT = 240
 CELERY_TASK_TIME_LIMIT = 300
@@ -318,17 +278,9 @@ CACHES = {
     }
 }
 _PER_MINUTE = {
-    "uploads": env.whole(
-        "UPLOADS_PER_MINUTE", 600, meaning="Uploads over the API that one person may make a minute."
-    ),
-    "reads": env.whole(
-        "READS_PER_MINUTE", 6000, meaning="Other requests over the API that one person may make."
-    ),
-    "sign_ins": env.whole(
-        "SIGN_INS_PER_MINUTE",
-        20,
-        meaning="Sign-ins and new accounts from one address a minute, by page and API.",
-    ),
+    "uploads": env.whole("UPLOADS_PER_MINUTE", 600, meaning="Uploads per user over the API."),
+    "reads": env.whole("READS_PER_MINUTE", 6000, meaning="Other API requests per user."),
+    "sign_ins": env.whole("SIGN_INS_PER_MINUTE", 20, meaning="Sign-ins and sign-ups per address."),
 }
 THROTTLE_RATES = {name: f"{count}/min" for name, count in _PER_MINUTE.items()}
 
@@ -363,11 +315,7 @@ SPECTACULAR_SETTINGS = {
         "classifier.api.schema.complete",
     ],
 }
-# How long POST /api/v1/classify/ waits for the answer.
 CLASSIFY_WAIT_S = env.whole(
-    "CLASSIFY_WAIT_S",
-    30,
-    most=100,
-    meaning="Seconds that `classify/` waits for its answer before it says 202.",
+    "CLASSIFY_WAIT_S", 30, 100, meaning="Seconds that `classify/` waits before it answers 202."
 )
 KNOX_TOKEN_MODEL = "classifier.ApiToken"  # noqa: S105 - the name of a model

@@ -49,7 +49,7 @@ class AnalysisAdmin(SearchedByClip):
         "predicted",
         "confidence_percent",
         "state",
-        "clip_name",
+        "clip",
         "owner",
         "taken_s",
         "created_at",
@@ -71,13 +71,8 @@ class AnalysisAdmin(SearchedByClip):
     actions = ("analyse_again", "mark_as_failed", "export_csv")
     exclude = ("token", "predictions", "render_metadata")
     readonly_fields = ("strip", "best_five")
-
-    def get_queryset(self, request: HttpRequest) -> QuerySet[Analysis]:
-        rows = super().get_queryset(request)
-        match = request.resolver_match
-        if match and match.url_name == "classifier_analysis_changelist":
-            return rows.defer(*HEAVY_COLUMNS)
-        return rows
+    heavy_columns = HEAVY_COLUMNS
+    delete_row = staticmethod(deletion.delete_analysis)
 
     @admin.display(description="spectrogram")
     def strip(self, row: Analysis) -> SafeString | str:
@@ -100,10 +95,6 @@ class AnalysisAdmin(SearchedByClip):
         if row.started_at is None or row.finished_at is None:
             return "–"
         return seconds((row.finished_at - row.started_at).total_seconds())
-
-    @admin.display(description="clip")
-    def clip_name(self, row: Analysis) -> str:
-        return row.clip.name
 
     @admin.display(description="best five")
     def best_five(self, row: Analysis) -> str:
@@ -132,9 +123,6 @@ class AnalysisAdmin(SearchedByClip):
             headers={"Content-Disposition": 'attachment; filename="analyses.csv"'},
         )
 
-    def delete_row(self, row: Analysis) -> None:
-        deletion.delete_analysis(row)
-
     def get_urls(self) -> list:
         for_staff = self.admin_site.admin_view
         return [
@@ -145,12 +133,10 @@ class AnalysisAdmin(SearchedByClip):
 
     def workers(self, request: HttpRequest) -> HttpResponse:
         """For the dashboard, which does not wait for them."""
-        names = dashboard.workers()
-        return render(request, "classifier/_workers.html", {"workers": names})
+        return render(request, "classifier/_workers.html", {"workers": dashboard.workers()})
 
     def strip_png(self, request: HttpRequest, pk: UUID) -> HttpResponseBase:
         row = Analysis.objects.filter(pk=pk, state=State.DONE).only("pk", "token").first()
         if row is None or not self.has_view_permission(request):
             raise Http404
-        path = row.folder / storage.STRIP
-        return ranged(request, path, "image/png")
+        return ranged(request, row.folder / storage.STRIP, "image/png")

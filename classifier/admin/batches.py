@@ -6,12 +6,10 @@ from typing import Any
 from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import HttpRequest
-from django.urls import reverse
-from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from classifier.admin.lists import HEAVY_COLUMNS, NewestFirst, ReadOnly
-from classifier.models import Batch, BatchFile, State
+from classifier.admin.lists import HEAVY_OF_ANALYSIS, NewestFirst, ReadOnly, link
+from classifier.models import Batch, BatchFile
 from classifier.services import batches, deletion
 from classifier.templatetags.sound import percent, words
 
@@ -21,8 +19,8 @@ PAGE_BATCHES = 20
 
 def _files(batch: Batch, count: int, condition: str = "") -> SafeString:
     """A number that leads to the files it counts, and so to their analyses."""
-    address = reverse("admin:classifier_batchfile_changelist")
-    return format_html('<a href="{}?batch={}{}">{}</a>', address, batch.pk, condition, count)
+    query = f"?batch={batch.pk}{condition}"
+    return link(count, "classifier_batchfile_changelist", query=query)
 
 
 def _total(name: str, condition: str) -> Any:
@@ -39,17 +37,12 @@ def _total(name: str, condition: str) -> Any:
 
 TOTALS = (
     *(
-        _total(name, f"&outcome=accepted&analysis__state={state}")
-        for name, state in (
-            ("done", State.DONE),
-            ("running", State.RUNNING),
-            ("waiting", State.QUEUED),
-            ("failed", State.FAILED),
-            ("cancelled", State.CANCELLED),
+        _total(
+            "waiting" if state == "queued" else state, f"&outcome=accepted&analysis__state={state}"
         )
+        for state in ("done", "running", "queued", "failed", "cancelled")
     ),
-    _total("refused", "&outcome=refused"),
-    _total("duplicate", "&outcome=duplicate"),
+    *(_total(outcome, f"&outcome={outcome}") for outcome in ("refused", "duplicate")),
 )
 
 
@@ -81,15 +74,12 @@ class BatchAdmin(NewestFirst):
               "cancelled_at", "files", "totals")  # fmt: skip
     readonly_fields = ("state", "files", "totals")
     actions = ("cancel", "retry_failed")
+    delete_row = staticmethod(deletion.delete_batch)
 
     def prepare(self, rows: Sequence[Batch]) -> None:
         totals = batches.totals_of(rows)
         for batch in rows:
             batch.totals = totals[batch.pk]  # type: ignore[attr-defined]
-
-    @admin.display
-    def state(self, batch: Batch) -> str:
-        return batch.state
 
     @admin.display
     def files(self, batch: Batch) -> SafeString:
@@ -122,9 +112,6 @@ class BatchAdmin(NewestFirst):
             forbidden.add("clip")
         return named, counts, forbidden, protected
 
-    def delete_row(self, row: Batch) -> None:
-        deletion.delete_batch(row)
-
 
 @admin.register(BatchFile)
 class BatchFileAdmin(ReadOnly):
@@ -132,11 +119,8 @@ class BatchFileAdmin(ReadOnly):
     list_filter = ("outcome",)
     list_select_related = ("batch", "analysis")
     ordering = ("-id",)
+    heavy_columns = HEAVY_OF_ANALYSIS
     sortable_by = ()
-
-    def get_queryset(self, request: HttpRequest) -> QuerySet[BatchFile]:
-        heavy = (f"analysis__{name}" for name in HEAVY_COLUMNS)
-        return super().get_queryset(request).defer(*heavy)
 
     def lookup_allowed(self, lookup: str, value: str, request: HttpRequest) -> bool:
         """Also by state, as the numbers in the list of batches ask."""
@@ -149,8 +133,8 @@ class BatchFileAdmin(ReadOnly):
     def state(self, file: BatchFile) -> SafeString | str:
         if file.analysis is None:
             return "–"
-        address = reverse("admin:classifier_analysis_change", args=[file.analysis.pk])
-        return format_html('<a href="{}">{}</a>', address, file.analysis.get_state_display())
+        text = file.analysis.get_state_display()
+        return link(text, "classifier_analysis_change", file.analysis.pk)
 
     @admin.display(description="heard as")
     def predicted(self, file: BatchFile) -> str:

@@ -14,6 +14,7 @@ class ClipAdmin(SearchedByClip):
     sortable_by = ("created_at",)
     search_fields = ("name",)
     clip_id = "pk"
+    delete_row = staticmethod(deletion.delete_clip)
 
     @admin.display(ordering="duration_s")
     def length(self, row: Clip) -> str:
@@ -22,6 +23,3 @@ class ClipAdmin(SearchedByClip):
     @admin.display(description="MB", ordering="size_bytes")
     def megabytes(self, row: Clip) -> str:
         return f"{row.size_bytes / 1e6:.2f}"
-
-    def delete_row(self, row: Clip) -> None:
-        deletion.delete_clip(row)

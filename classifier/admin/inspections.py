@@ -3,13 +3,10 @@
 from typing import Any
 
 from django.contrib import admin
-from django.db.models import QuerySet
 from django.http import HttpRequest
-from django.urls import reverse
-from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from classifier.admin.lists import HEAVY_COLUMNS, NewestFirst
+from classifier.admin.lists import HEAVY_OF_ANALYSIS, NewestFirst, link
 from classifier.models import Inspection
 from classifier.templatetags.sound import words
 
@@ -31,10 +28,7 @@ class InspectionAdmin(NewestFirst):
     list_select_related = ("analysis__clip", "analysis__owner")
     sortable_by = ("created_at",)
     exclude = ("token",)
-
-    def get_queryset(self, request: HttpRequest) -> QuerySet[Inspection]:
-        rows = super().get_queryset(request)
-        return rows.defer("figures", *(f"analysis__{name}" for name in HEAVY_COLUMNS))
+    heavy_columns = ("figures", *HEAVY_OF_ANALYSIS)
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
@@ -45,8 +39,7 @@ class InspectionAdmin(NewestFirst):
 
     @admin.display(description="analysis of")
     def of_analysis(self, row: Inspection) -> SafeString:
-        address = reverse("admin:classifier_analysis_change", args=[row.analysis_id])
-        return format_html('<a href="{}">{}</a>', address, row.analysis.clip.name)
+        return link(row.analysis.clip.name, "classifier_analysis_change", row.analysis_id)
 
     @admin.display
     def owner(self, row: Inspection) -> str:

@@ -1,7 +1,8 @@
 """What all lists of the admin share: they cost the same however many rows there are."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Sequence
 from functools import cached_property
+from operator import attrgetter, methodcaller
 from typing import Any
 
 from django.contrib import admin
@@ -10,6 +11,9 @@ from django.contrib.auth import get_permission_codename
 from django.core.paginator import Paginator
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest
+from django.urls import reverse
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
 
 from classifier.admin import search
 from classifier.admin.days import drill_down
@@ -19,8 +23,9 @@ PAGE_ROWS = 50
 MAX_COUNTED = 10_000
 # A confirmation names so many of those that are to be deleted, and counts the others.
 MAX_NAMED = 20
-# Columns of an analysis that no list shows.
+# Columns of an analysis that no list shows; and as other tables name them.
 HEAVY_COLUMNS = ("predictions", "render_metadata", "timings")
+HEAVY_OF_ANALYSIS = tuple(f"analysis__{name}" for name in HEAVY_COLUMNS)
 
 
 class CappedPaginator(Paginator):
@@ -43,11 +48,13 @@ class PageList(ChangeList):
     model_admin: "Browsing"
     paginator: CappedPaginator
 
+    def get_queryset(self, request: HttpRequest, *args: Any, **kwargs: Any) -> QuerySet[Any]:
+        return super().get_queryset(request, *args, **kwargs).defer(*self.model_admin.heavy_columns)
+
     def get_results(self, request: HttpRequest) -> None:
         super().get_results(request)
-        rows = list(self.result_list)
-        self.model_admin.prepare(rows)
-        self.result_list = rows
+        self.result_list = list(self.result_list)
+        self.model_admin.prepare(self.result_list)
         if self.paginator.capped or not self.params:
             # Said beside the search box otherwise; it would be a limit there, or say nothing.
             self.full_result_count = self.result_count
@@ -65,13 +72,12 @@ class Browsing(admin.ModelAdmin):
     show_facets = admin.ShowFacets.NEVER
     paginator = CappedPaginator
     change_list_template = "classifier/admin_list.html"
+    heavy_columns: Sequence[str] = ()  # that the list does not show
+    # With the row's files, where it has some: Django's own way would leave those to the sweep.
+    delete_row: Callable[[Any], object] = methodcaller("delete")
 
     def prepare(self, rows: Sequence[Any]) -> None:
         """Adds to the rows of a page, or to the one row of its own page, what its columns show."""
-
-    def delete_row(self, row: Any) -> None:
-        """Delete it with its files: Django's own way would leave those to the sweep."""
-        row.delete()
 
     def delete_model(self, request: HttpRequest, obj: Any) -> None:
         self.delete_row(obj)
@@ -98,8 +104,9 @@ class Browsing(admin.ModelAdmin):
         rows = list(objs)
         counts = {str(self.opts.verbose_name_plural): len(rows)}
         forbidden = set() if self.has_delete_permission(request) else {str(self.opts.verbose_name)}
-        for model, field in _pointing_at(self.model):
-            count = model._base_manager.filter(**{f"{field}__in": rows}).count()
+        for relation in filter(attrgetter("one_to_many"), self.model._meta.related_objects):
+            model: type[Model] = relation.related_model
+            count = model._base_manager.filter(**{f"{relation.field.name}__in": rows}).count()
             if not count:
                 continue
             name = str(model._meta.verbose_name_plural)
@@ -138,8 +145,7 @@ class SearchedByClip(NewestFirst):
         return search.search(queryset, search_term.strip(), self.clip_id), False
 
 
-def _pointing_at(model: type[Model]) -> Iterable[tuple[type[Model], str]]:
-    """Models whose rows are deleted with rows of this one, and by which field."""
-    for relation in model._meta.related_objects:
-        if relation.one_to_many:
-            yield relation.related_model, relation.field.name
+def link(text: object, page: str, *arguments: object, query: str = "") -> SafeString:
+    """A link to a page of the admin, such as `classifier_clip_changelist`."""
+    address = reverse(f"admin:{page}", args=arguments)
+    return format_html('<a href="{}{}">{}</a>', address, query, text)

@@ -6,11 +6,14 @@ anything.
 """
 
 import os
+import shutil
 import stat
 import tempfile
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
+from operator import attrgetter
 from pathlib import Path
 from typing import Literal
 from urllib.parse import urlsplit
@@ -18,11 +21,13 @@ from urllib.parse import urlsplit
 from django.conf import settings
 from django.contrib.staticfiles import finders
 from django.db import DatabaseError, connection
+from django.db.migrations.executor import MigrationExecutor
 from django.utils import timezone
 from kombu.exceptions import OperationalError
 from redis.exceptions import RedisError
 
 from classifier.checkpoints import inventory
+from classifier.models import Analysis, Inspection, State
 from classifier.monitoring import probes
 from classifier.monitoring.precision import DAYS, recomputed_windows
 
@@ -31,6 +36,7 @@ COMFORTABLE_FREE_BYTES = 5_000_000_000
 MAX_SKEW_S = 5.0
 # A ping always takes its whole time; so first a short one, then, on a busy machine, longer ones.
 PINGS_S = (1.0, 3.0, 5.0)
+STATIC_FILES = ("css/app.css", "js/app.js", "vendor/htmx.min.js", "vendor/wavesurfer.min.js")
 # Where a file lock or a memory map cannot be trusted.
 NETWORK_FILE_SYSTEMS = {"nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "fuse.sshfs", "glusterfs"}
 
@@ -58,14 +64,13 @@ def wrong(seen: str, hint: str) -> Finding:
     return Finding("wrong", seen, hint)
 
 
-def examine(only: set[str] | None = None) -> Iterator[tuple[str, Finding]]:
+def examine(names: Collection[str]) -> Iterator[tuple[str, Finding]]:
     """Each rule's name and finding, in the order in which things depend on each other."""
-    for name, rule in RULES.items():
-        if only is None or name in only:
-            try:
-                yield name, rule()
-            except DatabaseError as error:
-                yield name, _no_database(error)
+    for name in filter(names.__contains__, RULES):
+        try:
+            yield name, RULES[name]()
+        except DatabaseError as error:
+            yield name, _no_database(error)
 
 
 # --- data ---------------------------------------------------------------------------------
@@ -77,17 +82,14 @@ def data_folder() -> Finding:
         with tempfile.NamedTemporaryFile(dir=folder):
             pass
     except OSError as error:
-        return wrong(
-            f"{folder} cannot be written: {error.strerror}",
-            "Make the folder and give it to the user who runs Sonoscope, "
-            "or set SONOSCOPE_DATA to another.",
-        )
+        hint = "Give the folder to the user who runs Sonoscope, or set SONOSCOPE_DATA to another."
+        return wrong(f"{folder} cannot be written: {error.strerror}", hint)
     return ok(f"{folder} can be written")
 
 
 def disk() -> Finding:
     try:
-        free = probes.disk().free_bytes
+        free = shutil.disk_usage(settings.DATA).free
     except OSError as error:
         return wrong(f"{settings.DATA}: {error.strerror}", "See `data` above.")
     seen = f"{free / 1e9:.1f} GB free under {settings.DATA}"
@@ -106,9 +108,7 @@ def secret_key() -> Finding:
     try:
         mode = stat.S_IMODE(path.stat().st_mode)
     except OSError as error:
-        return wrong(
-            f"{path}: {error.strerror}", "Start Sonoscope once, or set SECRET_KEY_FILE to a file."
-        )
+        return wrong(f"{path}: {error.strerror}", "Start Sonoscope once, or set SECRET_KEY_FILE.")
     # A file that was named is its mount's business, as long as nobody else can change it.
     forbidden = 0o022 if named else 0o077
     if mode & forbidden:
@@ -118,18 +118,12 @@ def secret_key() -> Finding:
 
 def static_files() -> Finding:
     """Every stylesheet and script that the pages ask for has been collected."""
-    missing = [
-        name
-        for name in ("css/app.css", "js/app.js", "vendor/htmx.min.js", "vendor/wavesurfer.min.js")
-        if not _collected(name)
-    ]
+    missing = [name for name in STATIC_FILES if not _collected(name)]
     if not missing:
         return ok(f"collected in {settings.STATIC_ROOT}")
     if any(name.startswith("vendor/") and not finders.find(name) for name in missing):
-        return wrong(
-            f"not fetched yet: {', '.join(missing)}",
-            "npm ci && npm run vendor (make run does it), then manage.py collectstatic",
-        )
+        hint = "npm ci && npm run vendor (make run does it), then manage.py collectstatic"
+        return wrong(f"not fetched yet: {', '.join(missing)}", hint)
     return wrong(f"not collected: {', '.join(missing)}", "manage.py collectstatic --no-input")
 
 
@@ -150,13 +144,13 @@ def database() -> Finding:
 
 
 def migrations() -> Finding:
-    missing = probes.missing_migrations()
-    if not missing:
+    executor = MigrationExecutor(connection)
+    plan = executor.migration_plan(executor.loader.graph.leaf_nodes())
+    if not plan:
         return ok("all applied")
-    more = f" and {len(missing) - 3} more" if len(missing) > 3 else ""
-    return wrong(
-        f"not applied: {', '.join(missing[:3])}{more}", "manage.py migrate (make run does it)"
-    )
+    named = ", ".join(f"{migration.app_label}.{migration.name}" for migration, _ in plan[:3])
+    more = f" and {len(plan) - 3} more" if len(plan) > 3 else ""
+    return wrong(f"not applied: {named}{more}", "manage.py migrate (make run does it)")
 
 
 def database_place() -> Finding:
@@ -166,10 +160,8 @@ def database_place() -> Finding:
     path = Path(str(connection.settings_dict["NAME"])).absolute()
     kind = file_system_of(path)
     if kind in NETWORK_FILE_SYSTEMS:
-        return wrong(
-            f"SQLite lies on a network file system ({kind})",
-            "Move SONOSCOPE_DATA to a local disk, or set DATABASE_URL to a PostgreSQL.",
-        )
+        hint = "Move SONOSCOPE_DATA to a local disk, or set DATABASE_URL to a PostgreSQL."
+        return wrong(f"SQLite lies on a network file system ({kind})", hint)
     return ok(f"SQLite on {kind or 'a local disk'}")
 
 
@@ -179,19 +171,18 @@ def file_system_of(path: Path, mounts: Path = Path("/proc/mounts")) -> str:
         lines = [line.split() for line in mounts.read_text().splitlines()]
     except OSError:
         return ""
-    kind, longest = "", 0
-    for _, encoded, mounted, *_ in lines:
-        place = Path(encoded.replace("\\040", " "))
-        if path.is_relative_to(place) and len(place.parts) > longest:
-            kind, longest = mounted, len(place.parts)
-    return kind
+    kinds = {Path(place.replace("\\040", " ")): kind for _, place, kind, *_ in lines}
+    return next((kinds[folder] for folder in (path, *path.parents) if folder in kinds), "")
 
 
 def clock() -> Finding:
     """Leases compare this machine's clock with other machines'; the database's is the measure."""
     if connection.vendor != "postgresql":
         return ok("one machine, one clock")
-    skew_s = probes.clock_skew_s()
+    with connection.cursor() as cursor:
+        before = time.time()
+        cursor.execute("SELECT extract(epoch FROM clock_timestamp())")
+        skew_s = abs(float(cursor.fetchone()[0]) - (before + time.time()) / 2)
     seen = f"{skew_s:.1f} s apart from the database's clock"
     if skew_s > MAX_SKEW_S:
         return wrong(seen, "Run a time service (NTP) on both machines; leases depend on it.")
@@ -206,10 +197,8 @@ def _database_name() -> str:
 
 def _no_database(error: DatabaseError) -> Finding:
     reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-    return wrong(
-        f"{_database_name()} does not answer: {reason}",
-        "Start the database, and compare DATABASE_URL with what it expects.",
-    )
+    hint = "Start the database, and compare DATABASE_URL with what it expects."
+    return wrong(f"{_database_name()} does not answer: {reason}", hint)
 
 
 # --- queue --------------------------------------------------------------------------------
@@ -219,10 +208,8 @@ def broker() -> Finding:
     try:
         waiting = probes.messages()
     except OperationalError as error:
-        return wrong(
-            f"it does not answer: {error}",
-            "Start it (make run does), or correct REDIS_URL. Uploads are kept meanwhile.",
-        )
+        hint = "Start it (make run does), or correct REDIS_URL. Uploads are kept meanwhile."
+        return wrong(f"it does not answer: {error}", hint)
     return ok(f"it answers; {waiting} messages")
 
 
@@ -232,18 +219,17 @@ def worker() -> Finding:
     except OperationalError:
         return wrong("no broker, so no worker can be asked", "See `broker` above.")
     if not names:
-        return wrong(
-            f"none answered within {sum(PINGS_S):.0f} s",
-            "Start one (make run, or the worker service) and read its log.",
-        )
+        hint = "Start one (make run, or the worker service) and read its log."
+        return wrong(f"none answered within {sum(PINGS_S):.0f} s", hint)
     return ok(", ".join(names))
 
 
 def sweep() -> Finding:
     """It leaves a mark after every pass."""
-    age_s = probes.sweep_age_s()
     hint = "Start it: python -m tasks (make run and Compose do), and read its log."
-    if age_s is None:
+    try:
+        age_s = time.time() - Path(settings.SWEEP_MARK).stat().st_mtime
+    except (FileNotFoundError, NotADirectoryError):
         return wrong("it has never run here", hint)
     seen = f"last pass {age_s:.0f} s ago"
     return wrong(seen, hint) if age_s > 3 * settings.SWEEP_EVERY_S + 60 else ok(seen)
@@ -252,20 +238,25 @@ def sweep() -> Finding:
 def queue() -> Finding:
     """Jobs of either kind that should have moved on long ago."""
     patience = timedelta(seconds=2 * settings.LEASE_S + 3 * settings.SWEEP_EVERY_S)
+    waiting: list[Analysis | Inspection] = []
+    now, abandoned, running = timezone.now(), [], False
     try:
-        found = probes.queue(patience)
+        for job in probes.JOBS:
+            if job.objects.expired().filter(leased_until__lt=now - patience).exists():
+                abandoned.append(str(job._meta.verbose_name_plural))
+            waiting += job.objects.waiting().order_by("created_at")[:1]
+            running = running or job.objects.filter(state=State.RUNNING).exists()
     except DatabaseError:
         return wrong("the rows cannot be read", "See `database` and `migrations` above.")
-    if found.abandoned:
-        return wrong(
-            f"{' and '.join(found.abandoned)} are held by a worker that is gone",
-            "The sweep returns them: see `sweep`.",
-        )
-    if found.oldest is None:
+    if abandoned:
+        seen = f"{' and '.join(abandoned)} are held by a worker that is gone"
+        return wrong(seen, "The sweep returns them: see `sweep`.")
+    if not waiting:
         return ok("nothing waits")
-    age = timezone.now() - found.oldest.created_at
-    seen = f"the oldest waiting {found.oldest.kind} is {age.total_seconds():.0f} s old"
-    if age > patience and not found.running:
+    oldest = min(waiting, key=attrgetter("created_at"))
+    age = now - oldest.created_at
+    seen = f"the oldest waiting {oldest._meta.verbose_name} is {age.total_seconds():.0f} s old"
+    if age > patience and not running:
         return wrong(f"{seen} and nothing runs", "See `worker` and `sweep`.")
     return ok(seen)
 
@@ -279,10 +270,7 @@ def checkpoint() -> Finding:
     trouble = "; ".join(f"{one.path}: {one.reason}" for one in there.unusable)
     default = next((one for one in there.usable if one.default), None)
     if default is None:
-        return wrong(
-            trouble,
-            "Set CHECKPOINT to a checkpoint of training/, or leave it empty for the shipped one.",
-        )
+        return wrong(trouble, "Set CHECKPOINT to a checkpoint of training/, or unset it.")
     if trouble:
         return warning(trouble, "Take the file away, fix it, or give it another name.")
     more = ", ".join(one.path.name for one in there.usable if not one.default)
@@ -298,10 +286,8 @@ def inference() -> Finding:
     file = Path(os.environ.get("MODAL_CONFIG_PATH") or Path.home() / ".modal.toml")
     if named or file.is_file():
         return ok("workers listen at Modal")
-    return wrong(
-        "INFERENCE is modal, but there is no token for Modal",
-        "modal setup, or MODAL_TOKEN_ID and MODAL_TOKEN_SECRET where workers run.",
-    )
+    hint = "modal setup, or MODAL_TOKEN_ID and MODAL_TOKEN_SECRET where workers run."
+    return wrong("INFERENCE is modal, but there is no token for Modal", hint)
 
 
 def precision() -> Finding:
@@ -315,9 +301,8 @@ def precision() -> Finding:
         return ok(seen)
     return warning(
         seen,
-        "The answers are right. If there are many, start workers with "
-        "ONEDNN_MAX_CPU_ISA=AVX512_CORE_BF16, which avoids a fault of PyTorch on processors "
-        "with AMX.",
+        "The answers are right. If there are many, start workers with ONEDNN_MAX_CPU_ISA="
+        "AVX512_CORE_BF16, which avoids a fault of PyTorch on processors with AMX.",
     )
 
 
@@ -327,31 +312,23 @@ def precision() -> Finding:
 def origin() -> Finding:
     address = urlsplit(settings.ORIGIN)
     local = address.hostname in ("localhost", "127.0.0.1", "::1")
+    contained = Path("/.dockerenv").exists() or Path("/run/.containerenv").exists()
+    seen = f"ORIGIN is {settings.ORIGIN!r}"
     if address.scheme not in ("http", "https") or not address.hostname:
-        return wrong(f"ORIGIN is {settings.ORIGIN!r}", "Write it as https://sounds.example.org")
+        return wrong(seen, "Write it as https://sounds.example.org")
     if address.path or address.query:
-        return wrong(
-            f"ORIGIN is {settings.ORIGIN!r}", "Leave out the path: only scheme, name and port."
-        )
+        return wrong(seen, "Leave out the path: only scheme, name and port.")
     if address.hostname not in settings.ALLOWED_HOSTS:
-        return wrong(
-            f"{address.hostname} is not among the allowed hosts", "Set ORIGIN, then restart."
-        )
+        return wrong(f"{seen}, which is not an allowed host", "Set ORIGIN, then restart.")
     if address.scheme == "http" and not local:
+        hint = "Put a proxy with a certificate in front and set ORIGIN to its https:// address."
+        return warning(f"{settings.ORIGIN}: passwords and sounds travel unencrypted", hint)
+    if local and settings.HOST in ("0.0.0.0", "::") and not contained:  # noqa: S104 - looks for it
+        hint = "Set ORIGIN to the address that other machines use, or HOST to 127.0.0.1."
         return warning(
-            f"{settings.ORIGIN}: passwords and sounds travel unencrypted",
-            "Put a proxy with a certificate in front and set ORIGIN to its https:// address.",
-        )
-    if local and settings.HOST in ("0.0.0.0", "::") and not _in_container():  # noqa: S104 - looks for it
-        return warning(
-            f"it listens on {settings.HOST}, but answers only to {address.hostname}",
-            "Set ORIGIN to the address that other machines use, or HOST to 127.0.0.1.",
+            f"it listens on {settings.HOST}, but answers only to {address.hostname}", hint
         )
     return ok(settings.ORIGIN)
-
-
-def _in_container() -> bool:
-    return Path("/.dockerenv").exists() or Path("/run/.containerenv").exists()
 
 
 RULES: dict[str, Callable[[], Finding]] = {

@@ -4,7 +4,6 @@
 the shipped checkpoint names them rightly; a test holds it to that.
 """
 
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -62,15 +61,8 @@ def door_wood_knock(random: np.random.Generator) -> Wave:
     return wave
 
 
-SOUNDS: tuple[Callable[[np.random.Generator], Wave], ...] = (
-    church_bells,
-    crickets,
-    door_wood_knock,
-)
-
-
 def main() -> None:
-    for sound in SOUNDS:
+    for sound in (church_bells, crickets, door_wood_knock):
         wave = sound(np.random.default_rng(3))
         path = Path(__file__).with_name(f"{sound.__name__}.flac")
         soundfile.write(path, 0.5 * wave / np.abs(wave).max(), RATE_HZ, subtype="PCM_16")

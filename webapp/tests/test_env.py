@@ -72,10 +72,10 @@ def test_a_setting_with_a_meaning_is_remembered(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setenv("SOME_NUMBER", "12")
     env.text("UNTOLD", "x")
     env.whole("SOME_NUMBER", 7, meaning="How many.")
-    env.confided("SOME_SECRET", shown="generated", meaning="Whose.")
+    env.confided("SOME_SECRET", meaning="Whose.")
     assert list(env.KNOWN.values()) == [
         env.Setting("SOME_NUMBER", "7", "How many.", from_file=False),
-        env.Setting("SOME_SECRET", "generated", "Whose.", from_file=True),
+        env.Setting("SOME_SECRET", "", "Whose.", from_file=True),
     ]
 
 

@@ -25,7 +25,7 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         found = {}
-        for name, finding in checks.examine(set(options["only"]) if options["only"] else None):
+        for name, finding in checks.examine(options["only"] or list(checks.RULES)):
             found[name] = finding
             if not options["json"]:
                 self.tell(name, finding)
@@ -38,10 +38,8 @@ class Command(BaseCommand):
             sys.exit(1)
 
     def tell(self, name: str, finding: checks.Finding) -> None:
-        mark = MARKS[finding.verdict]
-        if finding.verdict != "ok":
-            loud = self.style.ERROR if finding.verdict == "wrong" else self.style.WARNING
-            mark = loud(mark)
+        styles = {"warning": self.style.WARNING, "wrong": self.style.ERROR}
+        mark = styles.get(finding.verdict, str)(MARKS[finding.verdict])
         self.stdout.write(f"{mark}  {name:<10}  {finding.seen}")
         if finding.hint:
             self.stdout.write(f"{'':21}→ {finding.hint}")

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from django.contrib.auth.models import User
+from django.core.files import File
 from django.core.management.base import BaseCommand, CommandError
 from tqdm import tqdm
 
@@ -66,14 +67,14 @@ class Command(BaseCommand):
 
     def report(self, batch: Batch, *, as_json: bool) -> None:
         totals = batches.totals(batch)
-        summary: dict[str, Any] = {
-            "batch": str(batch.pk),
-            "name": batch.name,
-            "open": batch.open,
-            "totals": totals.as_dict(),
-        }
         if as_json:
-            summary["labels"] = {row.label: row.count for row in batches.labels(batch)}
+            summary = {
+                "batch": str(batch.pk),
+                "name": batch.name,
+                "open": batch.open,
+                "totals": totals.as_dict(),
+                "labels": {row.label: row.count for row in batches.labels(batch)},
+            }
             self.stdout.write(json.dumps(summary, ensure_ascii=False))
         else:
             counts = ", ".join(f"{count} {name}" for name, count in totals.as_dict().items())
@@ -102,11 +103,10 @@ def batch_for(owner: User, name: str, source: str, checkpoint: str) -> Batch:
 
 def submit(batch: Batch, folder: Path, paths: list[str]) -> None:
     known = set(batch.files.values_list("path", flat=True))
-    label = {path: text_of(path) for path in paths}
-    new = [path for path in paths if label[path] not in known]
+    new = {path: label for path in paths if (label := text_of(path)) not in known}
     with tqdm(total=len(paths), initial=len(paths) - len(new), unit="file", desc="sent") as bar:
-        for path in new:
-            take_in(batch, label[path], folder / path)
+        for path, label in new.items():
+            take_in(batch, label, folder / path)
             bar.update()
 
 
@@ -116,14 +116,12 @@ def take_in(batch: Batch, path: str, file: Path) -> None:
         # A pipe would never end, a device never stop.
         if not file.is_file():
             raise OSError("It is no ordinary file.")
-        batches.add_file(batch, path, blocks(file))
+        with file.open("rb") as content:
+            batches.add_file(batch, path, File(content).chunks(BLOCK_BYTES))
     except OSError as error:
-        problem = Problem(
-            "unreadable",
-            f"The file cannot be read: {error.strerror or error}",
-            "Check its permissions, and that it is still there.",
-        )
-        batches.refuse(batch, path, problem)
+        detail = f"The file cannot be read: {error.strerror or error}"
+        hint = "Check its permissions, and that it is still there."
+        batches.refuse(batch, path, Problem("unreadable", detail, hint))
     except RequestRefused as error:
         if not error.blames_file:
             raise CommandError(str(error)) from error
@@ -137,12 +135,6 @@ def text_of(path: str) -> str:
         return batches.path_of(text)
     except RequestRefused:
         return text
-
-
-def blocks(path: Path) -> Iterator[bytes]:
-    with path.open("rb") as file:
-        while block := file.read(BLOCK_BYTES):
-            yield block
 
 
 def wait(batch: Batch) -> None:
