@@ -15,22 +15,6 @@ from ml.inference import Classifier, Prediction
 CHUNK_FILES = 16
 
 
-def parse(argv: list[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        prog="python -m ml",
-        description="Name the sound in each file. The exit status is 1 if any file failed.",
-    )
-    parser.add_argument("files", nargs="+", metavar="FILE")
-    parser.add_argument("--json", action="store_true", help="one JSON object a line and file")
-    parser.add_argument(
-        "--checkpoint",
-        type=Path,
-        default=default_path(),
-        help="default: CHECKPOINT, else the shipped one",
-    )
-    return parser.parse_args(argv)
-
-
 Outcome = tuple[Sound, list[Prediction]] | Problem
 
 
@@ -62,31 +46,31 @@ def as_json(file: str, outcome: Outcome, identity: str) -> str:
     if isinstance(outcome, Problem):
         return json.dumps({"file": file, "error": outcome.as_dict()})
     sound, predictions = outcome
-    return json.dumps(
-        {
-            "file": file,
-            "duration_s": round(sound.duration_s, 3),
-            "sample_rate": sound.source_rate_hz,
-            "predictions": [one.to_json() for one in predictions],
-            "checkpoint": identity,
-        }
-    )
+    heard = {
+        "file": file,
+        "duration_s": round(sound.duration_s, 3),
+        "sample_rate": sound.source_rate_hz,
+        "predictions": [one.to_json() for one in predictions],
+        "checkpoint": identity,
+    }
+    return json.dumps(heard)
 
 
-def as_text(outcome: tuple[Sound, list[Prediction]]) -> str:
-    sound, predictions = outcome
+def as_text(sound: Sound, predictions: list[Prediction]) -> str:
     first = ", ".join(f"{value:.6f}" for value in sound.waveform[:10])
-    lines = [
-        f"First 10 values: [{first}]...",
-        f"Duration: {round(sound.duration_s, 3)}",
-        "Top predictions:",
-        *(f"  - {p.label} {p.confidence:.2%}" for p in predictions[:3]),
-    ]
-    return "\n".join(lines)
+    head = f"First 10 values: [{first}]...\nDuration: {round(sound.duration_s, 3)}"
+    best = [f"  - {one.label} {one.confidence:.2%}" for one in predictions[:3]]
+    return "\n".join([head, "Top predictions:", *best])
 
 
 def main(argv: list[str] | None = None) -> int:
-    options = parse(argv)
+    about = "Name the sound in each file. The exit status is 1 if any file failed."
+    parser = argparse.ArgumentParser("python -m ml", description=about)
+    parser.add_argument("files", nargs="+", metavar="FILE")
+    parser.add_argument("--json", action="store_true", help="one JSON object a line and file")
+    which = "default: CHECKPOINT, else the shipped one"
+    parser.add_argument("--checkpoint", type=Path, default=default_path(), help=which)
+    options = parser.parse_args(argv)
     try:
         classifier = Classifier.load(options.checkpoint)
     except CheckpointError as error:
@@ -103,8 +87,8 @@ def main(argv: list[str] | None = None) -> int:
         if isinstance(outcome, Problem):
             print(f"{file}: {outcome}", file=sys.stderr)
         else:
-            print(as_text(outcome), flush=True)
-    return 1 if failed else 0
+            print(as_text(*outcome), flush=True)
+    return int(failed)
 
 
 if __name__ == "__main__":

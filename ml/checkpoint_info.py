@@ -27,7 +27,6 @@ BLOCKS = {"layer1": 3, "layer2": 4, "layer3": 6, "layer4": 3}
 POWER_FLOOR = 1e-10
 # A header is JSON of some kilobytes; more than this is no checkpoint.
 MAX_HEADER_BYTES = 10_000_000
-BLOCK_BYTES = 1 << 20
 
 
 class CheckpointError(Exception):
@@ -117,7 +116,7 @@ def read_info(path: Path) -> CheckpointInfo:
         payload = {"notes": (), **json.loads(text)}
         if missing := {one.name for one in dataclasses.fields(CheckpointInfo)} - payload.keys():
             raise ValueError(f"its header lacks {', '.join(sorted(missing))}")
-        info: CheckpointInfo = from_json(CheckpointInfo, payload)
+        info = from_json(CheckpointInfo, payload)
     except (ValueError, TypeError, LookupError, AttributeError) as error:
         raise CheckpointError(f"{path.name} is not a readable checkpoint: {error}") from error
     if info.architecture != ARCHITECTURE:
@@ -140,15 +139,13 @@ def _read_metadata(path: Path) -> dict[str, str]:
 
 
 def digest(path: Path) -> Digest:
-    """Read the whole file once."""
-    whole, weights = hashlib.sha256(), hashlib.sha256()
+    """Read the file, and the weights in it once more."""
     with path.open("rb") as file:
-        length = file.read(8)
-        whole.update(length + file.read(int.from_bytes(length, "little")))
-        while block := file.read(BLOCK_BYTES):
-            whole.update(block)
-            weights.update(block)
-    return Digest(whole.hexdigest(), weights.hexdigest()[:12])
+        whole = hashlib.file_digest(file, "sha256").hexdigest()
+        file.seek(0)
+        file.seek(8 + int.from_bytes(file.read(8), "little"))
+        weights = hashlib.file_digest(file, "sha256").hexdigest()
+    return Digest(whole, weights[:12])
 
 
 def identity(path: Path) -> str:

@@ -78,13 +78,9 @@ class Calibration:
     @property
     def surplus(self) -> float:
         """The share of right answers less the mean confidence: above 0 it is too modest."""
-        clips = sum(one.clips for one in self.bins)
-        surplus = sum(
-            one.clips * (one.accuracy - one.confidence)
-            for one in self.bins
-            if one.accuracy is not None and one.confidence is not None
-        )
-        return surplus / max(1, clips)
+        # Both means are None in a bin without clips, which counts for nothing.
+        gaps = (one.clips * ((one.accuracy or 0) - (one.confidence or 0)) for one in self.bins)
+        return sum(gaps) / max(1, sum(one.clips for one in self.bins))
 
     @property
     def verdict(self) -> str:
@@ -140,9 +136,7 @@ class Evaluation:
     @classmethod
     def from_json(cls, payload: dict[str, Any]) -> "Evaluation":
         """Raises as `ml.from_json` where it is not what `to_json` gave."""
-        evaluation: Evaluation = from_json(cls, payload)
-        return evaluation
+        return from_json(cls, payload)
 
     def to_json(self) -> dict[str, Any]:
-        at = self.measured_at and self.measured_at.isoformat()
-        return asdict(self) | {"measured_at": at}
+        return asdict(self) | {"measured_at": self.measured_at and self.measured_at.isoformat()}

@@ -6,10 +6,7 @@ from functools import lru_cache
 from types import UnionType
 from typing import Any, get_args, get_origin, get_type_hints
 
-
-@lru_cache
-def _hints(kind: Any) -> dict[str, Any]:
-    return get_type_hints(kind)
+_hints = lru_cache(get_type_hints)
 
 
 def from_json(kind: Any, value: Any) -> Any:
@@ -31,8 +28,7 @@ def from_json(kind: Any, value: Any) -> Any:
         return None if value is None else from_json(inner[0], value)
     if origin is dict:
         return {name: from_json(inner[1], one) for name, one in value.items()}
-    if origin is tuple and inner[-1] is ...:
-        return tuple(from_json(inner[0], one) for one in value)
     if origin is tuple:
-        return tuple(from_json(one, part) for one, part in zip(inner, value, strict=True))
+        kinds = inner[:1] * len(value) if inner[-1] is ... else inner
+        return tuple(from_json(one, part) for one, part in zip(kinds, value, strict=True))
     return value

@@ -3,7 +3,7 @@
 import logging
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from itertools import islice
 from pathlib import Path
 from typing import TypeVar
@@ -22,6 +22,8 @@ from ml.model import AudioCNN
 logger = logging.getLogger(__name__)
 
 Row = TypeVar("Row", Array, Activations, Channels)
+# From pictures, (batch, 1, mels, frames), the windows' numbers and the precision to a row of each.
+Run = Callable[[Tensor, Sequence[int], torch.dtype], Iterable[Row]]
 
 # Windows in one forward pass. The CPU gains nothing from more; see bench/README.md.
 CHUNK_WINDOWS = {"cpu": 16, "cuda": 64, "mps": 16}
@@ -178,43 +180,33 @@ class Classifier(BaseClassifier):
     @classmethod
     def load(
         cls,
-        path: Path | str,
+        path: Path,
         device: torch.device | None = None,
         precision: torch.dtype | None = None,
         on_recomputed: Callable[[int], object] = lambda windows: None,
     ) -> "Classifier":
         """Raises ml.checkpoint_info.CheckpointError and NonFiniteError."""
-        path = Path(path)
         info = read_info(path)
-        model = load_model(path, info)
-        return cls(model, info, identity(path), device, precision, on_recomputed)
+        return cls(load_model(path, info), info, identity(path), device, precision, on_recomputed)
 
     def classify(self, waveforms: Sequence[Array]) -> list[Result]:
-        predicted = self.predict(waveforms)
-        shown = [
-            self._window(waveform, one.window_starts_s[one.shown_window])
-            for waveform, one in zip(waveforms, predicted, strict=True)
-        ]
+        features, predicted, shown = self.info.features, self.predict(waveforms), []
+        for waveform, one in zip(waveforms, predicted, strict=True):
+            start = round(one.window_starts_s[one.shown_window] * features.sample_rate)
+            shown.append(waveform[start : start + features.window_samples])
         activations = self.explain(shown, [one.top for one in predicted])
         return [
-            Result(
-                one.probabilities,
-                one.window_probabilities,
-                one.window_starts_s,
-                one.shown_window,
-                inside,
-            )
+            Result(**asdict(one), activations=inside)
             for one, inside in zip(predicted, activations, strict=True)
         ]
 
     def predict(self, waveforms: Sequence[Array]) -> list[ClipPrediction]:
         """As `classify`, with nothing looked into: a fraction of the work."""
         features = self.info.features
-        starts = [
-            window_starts(len(w), features.window_samples, features.hop_samples) for w in waveforms
-        ]
+        length, hop = features.window_samples, features.hop_samples
+        starts = [window_starts(len(waveform), length, hop) for waveform in waveforms]
         windows = [
-            waveform[start : start + features.window_samples]
+            waveform[start : start + length]
             for waveform, its_starts in zip(waveforms, starts, strict=True)
             for start in its_starts
         ]
@@ -224,9 +216,8 @@ class Classifier(BaseClassifier):
             stacked = np.stack(list(islice(rows, len(its_starts))))
             mean = stacked.mean(axis=0)
             starts_s = tuple(start / features.sample_rate for start in its_starts)
-            found.append(
-                ClipPrediction(mean, stacked, starts_s, int(stacked[:, mean.argmax()].argmax()))
-            )
+            shown = int(stacked[:, mean.argmax()].argmax())
+            found.append(ClipPrediction(mean, stacked, starts_s, shown))
         return found
 
     def explain(
@@ -234,63 +225,45 @@ class Classifier(BaseClassifier):
     ) -> list[Activations]:
         """windows: (samples,) each, at most a window long · classes: whose attribution is wanted in
         each, the most interesting first; equally many for all."""
-        asked = torch.tensor(classes, device=self.device)
-
-        def into(
-            pictures: Tensor, rows: Sequence[int], precision: torch.dtype
-        ) -> list[Activations]:
-            silence = self.info.features.silence
-            return explain(self.model, pictures, silence, asked[list(rows)], precision)
-
-        return self._in_chunks(windows, into)
+        asked, silence = torch.tensor(classes, device=self.device), self.info.features.silence
+        return self._in_chunks(
+            windows,
+            lambda pictures, numbers, precision: explain(
+                self.model, pictures, silence, asked[list(numbers)], precision
+            ),
+        )
 
     def channels(self, window: Array, name: str, asked: int) -> Channels:
         """window: (samples,), at most a window long · name: of a map · asked: the class number
         by which the channels of a stage are judged."""
-
-        def into(pictures: Tensor, rows: Sequence[int], precision: torch.dtype) -> list[Channels]:
-            classes = torch.full((len(pictures),), asked, device=self.device)
-            return channels_of(self.model, pictures, name, classes, precision)
-
-        (found,) = self._in_chunks([window], into)
+        classes = torch.tensor([asked], device=self.device)
+        (found,) = self._in_chunks(
+            [window],
+            lambda pictures, _, precision: channels_of(
+                self.model, pictures, name, classes, precision
+            ),
+        )
         return found
 
     # --- inside ---------------------------------------------------------------------------
 
-    def _window(self, waveform: Array, start_s: float) -> Array:
-        start = round(start_s * self.info.features.sample_rate)
-        return waveform[start : start + self.info.features.window_samples]
-
-    def _in_chunks(
-        self,
-        windows: Sequence[Array],
-        run: Callable[[Tensor, Sequence[int], torch.dtype], Iterable[Row]],
-    ) -> list[Row]:
-        """What `run` makes of the windows' pictures, row by row.
-
-        It is given (batch, 1, mels, frames), the windows' numbers and the precision; fewer at a
-        time when memory runs out. Raises NonFiniteError.
-        """
+    def _in_chunks(self, windows: Sequence[Array], run: Run[Row]) -> list[Row]:
+        """What `run` makes of the windows' pictures, row by row: of fewer at a time when memory
+        runs out. Raises NonFiniteError."""
         rows: list[Row] = []
         while len(rows) < len(windows):
             chunk = windows[len(rows) : len(rows) + self.chunk_windows]
             try:
                 numbers = range(len(rows), len(rows) + len(chunk))
-                rows.extend(self._finite(run, self._pictures(chunk), numbers))
+                rows += self._finite(run, self._pictures(chunk), numbers)
             except torch.OutOfMemoryError:
                 if len(chunk) == 1:
                     raise
                 self.chunk_windows = max(1, len(chunk) // 2)
-                if self.device.type == "cuda":
-                    torch.cuda.empty_cache()
+                torch.cuda.empty_cache()
         return rows
 
-    def _finite(
-        self,
-        run: Callable[[Tensor, Sequence[int], torch.dtype], Iterable[Row]],
-        pictures: Tensor,
-        numbers: Sequence[int],
-    ) -> list[Row]:
+    def _finite(self, run: Run[Row], pictures: Tensor, numbers: Sequence[int]) -> list[Row]:
         """The rows of one pass; those that are not finite are computed again in fp32."""
         rows = list(run(pictures, numbers, self.precision))
         broken = [place for place, row in enumerate(rows) if not all_finite(row)]
@@ -300,21 +273,17 @@ class Classifier(BaseClassifier):
             again = run(pictures[broken], [numbers[place] for place in broken], torch.float32)
             for place, row in zip(broken, again, strict=True):
                 rows[place] = row
-            self._count_recomputed(len(broken))
+            if not self.recomputed_windows:
+                message = (
+                    "%s gave values that are not finite in %s; such windows are computed again in "
+                    "fp32. Further ones are counted, not logged."
+                )
+                logger.warning(message, self.identity, self.precision)
+            self.recomputed_windows += len(broken)
+            self.on_recomputed(len(broken))
         if not all(all_finite(rows[place]) for place in broken):
             raise NonFiniteError(f"{self.identity} gives values that are not finite in fp32.")
         return rows
-
-    def _count_recomputed(self, windows: int) -> None:
-        if not self.recomputed_windows:
-            logger.warning(
-                "%s gave values that are not finite in %s; such windows are computed again in "
-                "fp32. Further ones are counted, not logged.",
-                self.identity,
-                self.precision,
-            )
-        self.recomputed_windows += windows
-        self.on_recomputed(windows)
 
     def _self_test(self) -> None:
         """Compare the reduced precision with fp32 on noise at the real shape, the same each time.
@@ -333,13 +302,8 @@ class Classifier(BaseClassifier):
         error = np.abs(self._probabilities(pictures, numbers, self.precision) - exact).max()
         # A comparison with NaN is false.
         if not error <= SELF_TEST_TOLERANCE:
-            logger.warning(
-                "On this processor %s differs from fp32 by %.3f in the self-test of %s: "
-                "fp32 is used instead.",
-                self.precision,
-                error,
-                self.identity,
-            )
+            message = "%s: %s differs from fp32 by %.3f in the self-test; fp32 is used instead."
+            logger.warning(message, self.identity, self.precision, error)
             self.precision = torch.float32
 
     @torch.no_grad()
@@ -353,9 +317,7 @@ class Classifier(BaseClassifier):
         return pictures.contiguous(memory_format=torch.channels_last)
 
     @torch.inference_mode()
-    def _probabilities(
-        self, pictures: Tensor, rows: Sequence[int], precision: torch.dtype
-    ) -> Array:
+    def _probabilities(self, pictures: Tensor, _: Sequence[int], precision: torch.dtype) -> Array:
         """Probabilities, (batch, classes)."""
         with torch.autocast(self.device.type, precision, enabled=precision != torch.float32):
             logits = self.model(pictures).logits

@@ -56,14 +56,25 @@ def pack(activations: Activations, classes: Sequence[str]) -> MapArchive:
     """classes: the names of all."""
     pictures: dict[str, bytes] = {}
     maps = [info for stage in STAGES for info in _pack_maps(activations, stage, pictures)]
-    index = ArchiveIndex(
-        tuple(maps),
-        ActivationsInfo(
-            _pack_attribution(activations, classes, pictures),
-            {stage: _pack_strongest(activations, stage, pictures) for stage in STAGES},
-            _pack_pooled(activations, pictures),
-        ),
-    )
+    attribution = []
+    for rank, number in enumerate(activations.classes):
+        values = activations.attribution[rank]
+        pictures[f"attribution.{rank}"] = png.overlay(values)
+        logit = round(float(activations.logits[number]), 3)
+        attribution.append(AttributionInfo(classes[number], logit, _shape(values)))
+    strongest = {}
+    for stage, channels in activations.strongest.items():
+        sheet = png.sheet([channel.values for channel in channels])
+        pictures[f"{stage}.top"] = sheet.png
+        strongest[stage] = tuple(
+            ChannelInfo(one.number, round(one.contribution, 4), round(low, 4), round(high, 4))
+            for one, (low, high) in zip(channels, sheet.ranges, strict=True)
+        )
+    rows = activations.pooled.reshape(-1, POOLED_COLUMNS)
+    drawn = png.picture(np.flipud(rows))
+    pictures["pooled"] = drawn.png
+    pooled = PooledInfo(_shape(rows), round(drawn.low, 5), round(drawn.high, 5))
+    index = ArchiveIndex(tuple(maps), ActivationsInfo(tuple(attribution), strongest, pooled))
     return MapArchive(_zipped({f"{name}.png": data for name, data in pictures.items()}), index)
 
 
@@ -79,37 +90,6 @@ def _pack_maps(
         found = activations.maps[name]
         shape = _shape(found.mean)
         yield MapInfo(name, shape, found.channels, round(low, 5), round(high, 5))
-
-
-def _pack_strongest(
-    activations: Activations, stage: str, pictures: dict[str, bytes]
-) -> tuple[ChannelInfo, ...]:
-    channels = activations.strongest[stage]
-    sheet = png.sheet([channel.values for channel in channels])
-    pictures[f"{stage}.top"] = sheet.png
-    return tuple(
-        ChannelInfo(one.number, round(one.contribution, 4), round(low, 4), round(high, 4))
-        for one, (low, high) in zip(channels, sheet.ranges, strict=True)
-    )
-
-
-def _pack_attribution(
-    activations: Activations, classes: Sequence[str], pictures: dict[str, bytes]
-) -> tuple[AttributionInfo, ...]:
-    found = []
-    for rank, number in enumerate(activations.classes):
-        values = activations.attribution[rank]
-        pictures[f"attribution.{rank}"] = png.overlay(values)
-        logit = round(float(activations.logits[number]), 3)
-        found.append(AttributionInfo(classes[number], logit, _shape(values)))
-    return tuple(found)
-
-
-def _pack_pooled(activations: Activations, pictures: dict[str, bytes]) -> PooledInfo:
-    rows = activations.pooled.reshape(-1, POOLED_COLUMNS)
-    pooled = png.picture(np.flipud(rows))
-    pictures["pooled"] = pooled.png
-    return PooledInfo(_shape(rows), round(pooled.low, 5), round(pooled.high, 5))
 
 
 def _shape(values: Array) -> tuple[int, int]:
@@ -146,8 +126,7 @@ def map_values(archive: Path, index: ArchiveIndex) -> dict[str, NDArray[np.float
     them. Raises FileNotFoundError."""
     found = {}
     for one in index.maps:
-        data = picture(archive, one.name)
-        if data is None:
+        if (data := picture(archive, one.name)) is None:
             raise FileNotFoundError(f"{one.name} is not in {archive.name}")
         found[one.name] = cells(data, one.low, one.high)
     return found
@@ -184,6 +163,4 @@ def _tile(pictures: zipfile.ZipFile, name: str) -> bytes | None:
         return None
     if (number + 1) * height > sheet.height:
         return None
-    buffer = io.BytesIO()
-    sheet.crop((0, number * height, sheet.width, (number + 1) * height)).save(buffer, "PNG")
-    return buffer.getvalue()
+    return png.encoded(sheet.crop((0, number * height, sheet.width, (number + 1) * height)))

@@ -50,9 +50,8 @@ class ResidualBlock(nn.Module):
 
 def _layer(channels_in: int, channels: int, blocks: int, stride: int) -> nn.ModuleList:
     first = ResidualBlock(channels_in, channels, stride)
-    return nn.ModuleList(
-        [first, *(ResidualBlock(channels, channels, 1) for _ in range(blocks - 1))]
-    )
+    rest = [ResidualBlock(channels, channels, 1) for _ in range(blocks - 1)]
+    return nn.ModuleList([first, *rest])
 
 
 class AudioCNN(nn.Module):

@@ -67,8 +67,7 @@ class ArchiveIndex:
     @classmethod
     def from_json(cls, payload: dict[str, Any]) -> "ArchiveIndex":
         """Of a dictionary that may hold more."""
-        index: ArchiveIndex = from_json(cls, {n: payload[n] for n in ("maps", "activations")})
-        return index
+        return from_json(cls, {name: payload[name] for name in ("maps", "activations")})
 
     def picture_names(self) -> list[str]:
         """Every name that `map_archive.picture` can be asked for."""
@@ -117,8 +116,7 @@ class RenderMetadata:
 
     @classmethod
     def from_json(cls, payload: dict[str, Any]) -> "RenderMetadata":
-        metadata: RenderMetadata = from_json(cls, payload)
-        return metadata
+        return from_json(cls, payload)
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)

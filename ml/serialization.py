@@ -4,6 +4,7 @@ Strings, numbers, lists, dictionaries and bytes: the two sides may run different
 everything but this file.
 """
 
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -32,18 +33,16 @@ def array_to_plain(array: Array) -> Plain:
     return {"shape": list(array.shape), "float32": samples_to_bytes(array)}
 
 
-def array_from_plain(plain: Plain) -> Array:
-    return samples_from_bytes(plain["float32"]).reshape(plain["shape"])
-
-
 def picture_to_plain(array: Array) -> Plain:
     """Row by row, in half the bytes: more than enough for a picture of 256 colours."""
     return {"shape": list(array.shape), "float16": array.astype("<f2").tobytes()}
 
 
-def picture_from_plain(plain: Plain) -> Array:
-    values = np.frombuffer(plain["float16"], "<f2").astype(np.float32)
-    return values.reshape(plain["shape"])
+def array_from_plain(plain: Plain) -> Array:
+    """The array that `array_to_plain` or `picture_to_plain` wrote."""
+    if "float32" in plain:
+        return samples_from_bytes(plain["float32"]).reshape(plain["shape"])
+    return np.frombuffer(plain["float16"], "<f2").astype(np.float32).reshape(plain["shape"])
 
 
 def result_to_plain(result: Result) -> Plain:
@@ -60,14 +59,7 @@ def result_to_plain(result: Result) -> Plain:
             for name, one in activations.maps.items()
         ],
         "strongest": {
-            stage: [
-                {
-                    "number": one.number,
-                    "values": picture_to_plain(one.values),
-                    "contribution": one.contribution,
-                }
-                for one in channels
-            ]
+            stage: [asdict(one) | {"values": picture_to_plain(one.values)} for one in channels]
             for stage, channels in activations.strongest.items()
         },
         "classes": list(activations.classes),
@@ -76,17 +68,7 @@ def result_to_plain(result: Result) -> Plain:
 
 
 def result_from_plain(plain: Plain) -> Result:
-    return Result(
-        probabilities=array_from_plain(plain["probabilities"]),
-        window_probabilities=array_from_plain(plain["window_probabilities"]),
-        window_starts_s=tuple(plain["window_starts_s"]),
-        shown_window=plain["shown_window"],
-        activations=_activations_from_plain(plain),
-    )
-
-
-def _activations_from_plain(plain: Plain) -> Activations:
-    return Activations(
+    activations = Activations(
         logits=array_from_plain(plain["logits"]),
         pooled=array_from_plain(plain["pooled"]),
         maps={
@@ -95,11 +77,17 @@ def _activations_from_plain(plain: Plain) -> Activations:
         },
         strongest={
             stage: tuple(
-                Channel(one["number"], picture_from_plain(one["values"]), one["contribution"])
-                for one in channels
+                Channel(**one | {"values": array_from_plain(one["values"])}) for one in its
             )
-            for stage, channels in plain["strongest"].items()
+            for stage, its in plain["strongest"].items()
         },
         classes=tuple(plain["classes"]),
-        attribution=picture_from_plain(plain["attribution"]),
+        attribution=array_from_plain(plain["attribution"]),
+    )
+    return Result(
+        probabilities=array_from_plain(plain["probabilities"]),
+        window_probabilities=array_from_plain(plain["window_probabilities"]),
+        window_starts_s=tuple(plain["window_starts_s"]),
+        shown_window=plain["shown_window"],
+        activations=activations,
     )

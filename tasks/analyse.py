@@ -91,10 +91,7 @@ def _remote(path: Path, identity: str) -> BaseClassifier:
 @app.task(name="tasks.analyse")
 def analyse(analysis_id: str) -> None:
     """`analysis_id` says why this worker was woken; the database says what is next."""
-    if not _prepare():
-        return
-    chunk = Analysis.objects.claim(CHUNK_CLIPS, CHUNK_BYTES)
-    if not chunk:
+    if not _prepare() or not (chunk := Analysis.objects.claim(CHUNK_CLIPS, CHUNK_BYTES)):
         return
     logger.info("woken by %s, took %d", analysis_id, len(chunk))
     with lease(chunk):
@@ -112,8 +109,7 @@ def _prepare() -> bool:
     at all, or could not save a result, takes no clips. Raises as `load_classifier`, but only for
     the default.
     """
-    first = Analysis.objects.waiting().only("checkpoint").first()
-    if first is None:
+    if (first := Analysis.objects.waiting().only("checkpoint").first()) is None:
         return False
     if not storage.has_room():
         logger.warning("the disk is full: nothing is taken")
@@ -154,7 +150,19 @@ def _classify(chunk: list[Analysis], classifier: BaseClassifier) -> None:
     timings |= {"classifying_s": _per_clip(started, len(sounds)), "chunk_clips": len(sounds)}
     held.update(step=Step.RENDERING)
     for (row, sound), result in zip(sounds, results, strict=True):
-        _render_and_save(row, classifier, sound, result, timings)
+        started = time.monotonic()
+        contents, metadata = render(classifier, sound, result)
+        rendering_s = _per_clip(started, 1)
+        row.held().update(step=Step.SAVING)
+        values = {
+            "checkpoint": classifier.identity,
+            "predictions": [one.to_json() for one in classifier.predictions(result.probabilities)],
+            "render_metadata": metadata.to_json(),
+            "timings": {**timings, "rendering_s": rendering_s},
+        }
+        facts = sound.source | {"duration_s": round(sound.duration_s, 3)}
+        if not save_analysis(row, contents, values, facts):
+            logger.warning("%s was no longer ours; its result is dropped", row.pk)
 
 
 def _decode(row: Analysis, classifier: BaseClassifier) -> Sound | None:
@@ -163,33 +171,6 @@ def _decode(row: Analysis, classifier: BaseClassifier) -> Sound | None:
     except AudioError as error:
         row.held().fail(error.problem)
         return None
-
-
-def _render_and_save(
-    row: Analysis,
-    classifier: BaseClassifier,
-    sound: Sound,
-    result: Result,
-    timings: dict[str, float],
-) -> None:
-    started = time.monotonic()
-    contents, metadata = render(classifier, sound, result)
-    rendering_s = _per_clip(started, 1)
-    row.held().update(step=Step.SAVING)
-    values = {
-        "checkpoint": classifier.identity,
-        "predictions": [one.to_json() for one in classifier.predictions(result.probabilities)],
-        "render_metadata": metadata.to_json(),
-        "timings": {**timings, "rendering_s": rendering_s},
-    }
-    facts = {
-        "format": sound.format,
-        "duration_s": round(sound.duration_s, 3),
-        "source_rate_hz": sound.source_rate_hz,
-        "channels": sound.channels,
-    }
-    if not save_analysis(row, contents, values, facts):
-        logger.warning("%s was no longer ours; its result is dropped", row.pk)
 
 
 def render(

@@ -49,8 +49,7 @@ def inspect(inspection_id: str) -> None:
         logger.warning("the disk is full: nothing is taken")
         return
     _prepare()
-    inspection = Inspection.objects.claim()
-    if inspection is None:
+    if (inspection := Inspection.objects.claim()) is None:
         return
     logger.info("woken by %s, inspects %s", inspection_id, inspection.analysis_id)
     with lease([inspection]):
@@ -59,8 +58,7 @@ def inspect(inspection_id: str) -> None:
 
 def _prepare() -> None:
     """Load what the next inspection needs before it is claimed, so that no lease runs meanwhile."""
-    first = Inspection.objects.waiting().select_related("analysis").first()
-    if first is None:
+    if (first := Inspection.objects.waiting().select_related("analysis").first()) is None:
         return
     try:
         load_local_classifier(first.analysis.checkpoint)

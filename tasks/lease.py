@@ -38,7 +38,7 @@ def lease(jobs: Sequence[LeasedJob]) -> Iterator[None]:
     queue: a full disk without an attempt, anything else with one."""
     held = type(jobs[0]).objects.held(jobs[0].token)
     try:
-        with _crash_recovery(jobs[0].token), _heartbeat(jobs[0]):
+        with _kept(jobs[0]):
             yield
     except Exception as error:
         logger.exception("a chunk of %d could not be finished", len(jobs))
@@ -49,7 +49,8 @@ def lease(jobs: Sequence[LeasedJob]) -> Iterator[None]:
 
 
 @contextmanager
-def _heartbeat(job: LeasedJob) -> Iterator[None]:
+def _kept(job: LeasedJob) -> Iterator[None]:
+    """Renew the lease, and note its token for the process after this one."""
     over = threading.Event()
 
     def renew() -> None:
@@ -60,6 +61,7 @@ def _heartbeat(job: LeasedJob) -> Iterator[None]:
                 logger.warning("a lease could not be renewed: %s", error)
         connection.close()
 
+    _shared_token[:] = job.token.encode()
     thread = threading.Thread(target=renew, daemon=True)
     thread.start()
     try:
@@ -67,14 +69,6 @@ def _heartbeat(job: LeasedJob) -> Iterator[None]:
     finally:
         over.set()
         thread.join()
-
-
-@contextmanager
-def _crash_recovery(token: str) -> Iterator[None]:
-    _shared_token[:] = token.encode()
-    try:
-        yield
-    finally:
         _shared_token[:] = NO_TOKEN
 
 

@@ -28,11 +28,9 @@ SHIPPED = default_path()
 THERE = f"/root/ml/weights/{SHIPPED.name}"
 
 app = modal.App(serialization.APP)
-service_image = (
-    image("ml", packages=("fastapi",), settings={"CHECKPOINT": THERE})
-    # By its name: the checkpoint's identity begins with it.
-    .add_local_file(SHIPPED, THERE)
-)
+service_image = image("ml", packages=("fastapi",), settings={"CHECKPOINT": THERE})
+# By its name: the checkpoint's identity begins with it.
+service_image = service_image.add_local_file(SHIPPED, THERE)
 
 
 @app.cls(
@@ -62,10 +60,8 @@ class InferenceService:
                 f"Deployed is the checkpoint {self.classifier.identity}, and {identity} was asked "
                 "for. Deploy again with the CHECKPOINT that the worker has."
             )
-        results = self.classifier.classify(
-            [serialization.samples_from_bytes(one) for one in waveforms]
-        )
-        return [serialization.result_to_plain(result) for result in results]
+        sounds = [serialization.samples_from_bytes(one) for one in waveforms]
+        return [serialization.result_to_plain(one) for one in self.classifier.classify(sounds)]
 
     @modal.fastapi_endpoint(method="POST", requires_proxy_auth=True)
     def classify(self, question: dict[str, Any]) -> Any:

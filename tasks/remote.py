@@ -1,10 +1,9 @@
 """A checkpoint that listens at Modal; decoding, resampling and drawing stay here."""
 
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, wait
 from pathlib import Path
-from typing import Any
 
 import torch
 
@@ -38,22 +37,27 @@ class RemoteClassifier(BaseClassifier):
 
     def classify(self, waveforms: Sequence[Array]) -> list[Result]:
         """As everywhere. Raises RemoteError."""
-        results = []
-        for part in parts(waveforms):
-            answered = self._ask([serialization.samples_to_bytes(one) for one in part])
-            results += [serialization.result_from_plain(one) for one in answered]
-        return results
+        answered = [plain for part in parts(waveforms) for plain in self._ask(part)]
+        return [serialization.result_from_plain(plain) for plain in answered]
 
-    def _ask(self, waveforms: list[bytes]) -> list[serialization.Plain]:
-        call = in_background(lambda: self._predict.remote(self.identity, waveforms))
-        wait([call], CALL_LIMIT_S)
-        if not call.done():
+    def _ask(self, waveforms: list[Array]) -> list[serialization.Plain]:
+        sounds = [serialization.samples_to_bytes(one) for one in waveforms]
+        call: Future[list[serialization.Plain]] = Future()
+
+        def ask() -> None:
+            try:
+                call.set_result(self._predict.remote(self.identity, sounds))
+            except BaseException as error:  # noqa: BLE001 – told to whoever waits
+                call.set_exception(error)
+
+        # Unlike a pool's, a thread of our own that hangs keeps no process from ending.
+        threading.Thread(target=ask, daemon=True).start()
+        if not wait([call], CALL_LIMIT_S).done:
             raise RemoteError(f"Modal gave no answer within {CALL_LIMIT_S} s.")
         try:
-            answered: list[serialization.Plain] = call.result()
+            return call.result()
         except Exception as error:
             raise RemoteError(f"Modal: {type(error).__name__}: {error}") from error
-        return answered
 
 
 def parts(waveforms: Sequence[Array]) -> Iterator[list[Array]]:
@@ -66,17 +70,3 @@ def parts(waveforms: Sequence[Array]) -> Iterator[list[Array]]:
         part.append(waveform)
     if part:
         yield part
-
-
-def in_background(work: Callable[[], Any]) -> Future[Any]:
-    """Unlike a pool's, a thread that hangs in `work` keeps no process from ending."""
-    future: Future[Any] = Future()
-
-    def run() -> None:
-        try:
-            future.set_result(work())
-        except BaseException as error:  # noqa: BLE001 – told to whoever waits
-            future.set_exception(error)
-
-    threading.Thread(target=run, daemon=True).start()
-    return future

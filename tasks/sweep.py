@@ -33,8 +33,7 @@ MAX_REMOVED = 200
 
 def sweep(shard: str) -> None:
     """One pass; `shard` names the folders it tidies, so that no pass takes long."""
-    freed = return_expired()
-    if freed:
+    if freed := return_expired():
         logger.info("%d interrupted analyses and inspections were returned", freed)
     dispatch_waiting()
     deletion.remove_unused_inspections(MAX_REMOVED)
@@ -44,9 +43,8 @@ def sweep(shard: str) -> None:
 
 def return_expired() -> int:
     """Give back the jobs of workers that are gone without a word. Returns how many."""
-    return sum(
-        model.objects.expired().give_back(max_attempts=MAX_UNSEEN) for model in LEASED_MODELS
-    )
+    expired = (model.objects.expired() for model in LEASED_MODELS)
+    return sum(rows.give_back(max_attempts=MAX_UNSEEN) for rows in expired)
 
 
 def dispatch_waiting() -> None:
@@ -67,12 +65,6 @@ def _first_ids(rows: QuerySet[Any]) -> Iterable[UUID]:
     return rows.values_list("pk", flat=True)[:MAX_MESSAGES]
 
 
-def note_pass() -> None:
-    """`manage.py doctor` looks at how old this file is."""
-    settings.SWEEP_MARK.parent.mkdir(parents=True, exist_ok=True)
-    settings.SWEEP_MARK.touch()
-
-
 def loop() -> None:
     # Should whoever started it die without a word, it ends as well.
     parent = os.getppid()
@@ -82,7 +74,9 @@ def loop() -> None:
         close_old_connections()
         try:
             sweep(f"{number:02x}")
-            note_pass()
+            # `manage.py doctor` looks at how old this file is.
+            settings.SWEEP_MARK.parent.mkdir(parents=True, exist_ok=True)
+            settings.SWEEP_MARK.touch()
         except (OperationalError, DatabaseError, OSError) as error:
             logger.warning("this pass was cut short, the next one will do: %s", error)
         time.sleep(settings.SWEEP_EVERY_S)

@@ -10,20 +10,10 @@ import av
 import numpy as np
 import soundfile
 import soxr
-from av import AudioStream, Packet
 from av.container import InputContainer
 from numpy.typing import NDArray
 
-from ml.audio.formats import (
-    AV_CODECS,
-    AV_FORMATS,
-    FORMATS_READ,
-    Bytes,
-    declared_frames,
-    is_cut,
-    sealed,
-    sniff,
-)
+from ml.audio import formats
 from ml.errors import AudioError, Problem
 
 Samples = NDArray[np.float32]
@@ -37,6 +27,7 @@ MISSING_S = 0.25
 # Louder than any real file (float files scaled like 16-bit integers reach 32,768).
 LOUDEST = 1e6
 
+UNDECODABLE = "its sound cannot be decoded"
 SNDFILE_NO_MEMORY = 17
 SNDFILE_ENCODINGS = ("PCM_", "FLOAT", "DOUBLE", "ULAW", "ALAW", "VORBIS", "OPUS")
 
@@ -66,6 +57,15 @@ class Sound:
     def duration_s(self) -> float:
         return len(self.waveform) / self.sample_rate
 
+    @property
+    def source(self) -> dict[str, int | str]:
+        """What the file was, as plain values."""
+        return {
+            "source_rate_hz": self.source_rate_hz,
+            "channels": self.channels,
+            "format": self.format,
+        }
+
 
 @dataclass(frozen=True, slots=True)
 class _Stream:
@@ -87,27 +87,20 @@ def read(
     process along.
     """
     limits = limits or Limits()
-    with Bytes(io.FileIO(path)) as file:
+    with formats.Bytes(io.FileIO(path)) as file:
         size_bytes = os.fstat(file.fileno()).st_size
         if size_bytes == 0:
             raise _refusal("empty", "The file is empty.", "Choose a file that holds a sound.")
         if size_bytes > limits.size_bytes:
-            raise _refusal(
-                "too_large",
-                f"The file has {size_bytes / 1e6:.0f} MB; the limit is "
-                f"{limits.size_bytes / 1e6:.0f} MB.",
-                "Cut it into parts, or save it in a compressed format such as FLAC.",
-            )
-        name = sniff(file)
+            size, limit = (round(one / 1e6) for one in (size_bytes, limits.size_bytes))
+            hint = "Cut it into parts, or save it in a compressed format such as FLAC."
+            raise _refusal("too_large", f"The file has {size} MB; the limit is {limit} MB.", hint)
+        name = formats.sniff(file)
         if name is None:
-            raise _refusal(
-                "not_audio",
-                "This is not a sound file, whatever its name says.",
-                f"Choose a {FORMATS_READ} file.",
-            )
-        if is_cut(file, name):
+            raise _not_audio("This is not a sound file, whatever its name says.")
+        if formats.is_cut(file, name):
             raise _damaged(name, "it stops before its end")
-        stream = _open_av(file, name) if name in AV_FORMATS else _open_sndfile(file, name)
+        stream = _open_av(file, name) if name in formats.AV_FORMATS else _open_sndfile(file, name)
         _check_shape(stream, limits)
         waveform = _resample(stream, sample_rate, limits, name)
     _check_waveform(waveform, stream, sample_rate, name)
@@ -124,16 +117,13 @@ class _Forward(soundfile.SoundFile):
         return False
 
 
-def _open_sndfile(file: Bytes, name: str) -> _Stream:
-    declared = declared_frames(file, name)
+def _open_sndfile(file: formats.Bytes, name: str) -> _Stream:
+    declared = formats.declared_frames(file, name)
     with _sound_or_damage(name, "its header cannot be read"):
-        sound = _Forward(sealed(file) if name == "WAV" else file)
+        sound = _Forward(formats.sealed(file) if name == "WAV" else file)
     if not sound.subtype.startswith(SNDFILE_ENCODINGS):
-        raise _refusal(
-            "unsupported",
-            f"This {name} file uses the encoding {sound.subtype_info}, which is not read here.",
-            "Save it as 16-bit WAV or FLAC.",
-        )
+        kind = sound.subtype_info
+        raise _unsupported(f"This {name} file uses the encoding {kind}, which is not read here.")
     frames = sound.frames if declared is None else declared
     # A file without a length of its own makes libsndfile answer with a very large number.
     declared_s = frames / sound.samplerate if 0 < frames < 2**48 else None
@@ -143,7 +133,7 @@ def _open_sndfile(file: Bytes, name: str) -> _Stream:
         left = sound.frames
         with sound:
             while left > 0:
-                with _sound_or_damage(name, "its sound cannot be decoded"):
+                with _sound_or_damage(name, UNDECODABLE):
                     block = sound.read(min(BLOCK_FRAMES, left), dtype="float32", always_2d=True)
                 if not len(block):
                     return
@@ -153,35 +143,19 @@ def _open_sndfile(file: Bytes, name: str) -> _Stream:
     return _Stream(blocks(), sound.samplerate, sound.channels, declared_s)
 
 
-def _open_av(file: Bytes, name: str) -> _Stream:
-    declared = declared_frames(file, name)
+def _open_av(file: formats.Bytes, name: str) -> _Stream:
+    declared = formats.declared_frames(file, name)
+    form, codecs = formats.AV_FORMATS[name], ",".join(sorted(formats.AV_CODECS))
+    allowed = {"protocol_whitelist": "", "format_whitelist": form, "codec_whitelist": codecs}
     # The format is explicit and the bytes come from our own handle: a playlist inside
     # the file cannot make FFmpeg open anything else.
     with _sound_or_damage(name, "its header cannot be read"):
-        container = av.open(
-            file,
-            "r",
-            format=AV_FORMATS[name],
-            options={
-                "protocol_whitelist": "",
-                "format_whitelist": AV_FORMATS[name],
-                "codec_whitelist": ",".join(sorted(AV_CODECS)),
-            },
-            metadata_errors="replace",
-        )
+        container = av.open(file, "r", format=form, options=allowed, metadata_errors="replace")
     if not container.streams.audio:
-        raise _refusal(
-            "not_audio",
-            f"This {name} file has no sound in it.",
-            f"Choose a {FORMATS_READ} file that holds a sound.",
-        )
+        raise _not_audio(f"This {name} file has no sound in it.")
     stream = container.streams.audio[0]
-    if stream.codec_context is None or stream.codec_context.name not in AV_CODECS:
-        raise _refusal(
-            "unsupported",
-            f"This {name} file uses an encoding that is not read here.",
-            "Save it as 16-bit WAV or FLAC.",
-        )
+    if stream.codec_context is None or stream.codec_context.name not in formats.AV_CODECS:
+        raise _unsupported(f"This {name} file uses an encoding that is not read here.")
     stream.codec_context.thread_count = 1
     rate_hz, channels = stream.codec_context.sample_rate, stream.codec_context.channels
     if not rate_hz or not channels:
@@ -190,18 +164,13 @@ def _open_av(file: Bytes, name: str) -> _Stream:
 
     def blocks() -> Iterator[Samples]:
         resampler = av.AudioResampler(format="fltp")
-        with container:
-            for packet in _packets(container, stream, name):
-                try:
-                    with _sound_or_damage(name, "its sound cannot be decoded"):
-                        frames = [
-                            f for frame in stream.decode(packet) for f in resampler.resample(frame)
-                        ]
-                except AudioError:
-                    # Tags and padding may stand between or after the frames of an MP3.
-                    if name != "MP3":
-                        raise
-                    continue
+        # Bare AAC does not say where it ends: a tag or padding may follow.
+        with container, _sound_or_damage(name, UNDECODABLE, tolerated=name == "AAC"):
+            for packet in container.demux(stream):
+                frames = []
+                # Tags and padding may stand between or after the frames of an MP3.
+                with _sound_or_damage(name, UNDECODABLE, tolerated=name == "MP3"):
+                    frames = [f for one in stream.decode(packet) for f in resampler.resample(one)]
                 for frame in frames:
                     yield frame.to_ndarray().T.astype(np.float32, copy=False)
 
@@ -219,19 +188,10 @@ def _container_s(container: InputContainer, name: str) -> float | None:
     return None
 
 
-def _packets(container: InputContainer, stream: AudioStream, name: str) -> Iterator[Packet]:
-    try:
-        with _sound_or_damage(name, "its sound cannot be decoded"):
-            yield from container.demux(stream)
-    except AudioError:
-        # Bare AAC does not say where it ends: a tag or padding may follow.
-        if name != "AAC":
-            raise
-
-
 @contextmanager
-def _sound_or_damage(name: str, what: str) -> Iterator[None]:
-    """A decoder's complaint as an AudioError. That memory ran out is another thing."""
+def _sound_or_damage(name: str, what: str, tolerated: bool = False) -> Iterator[None]:
+    """A decoder's complaint as an AudioError, or as the end of the block where it is tolerated.
+    That memory ran out is another thing."""
     try:
         yield
     except MemoryError:
@@ -239,7 +199,8 @@ def _sound_or_damage(name: str, what: str) -> Iterator[None]:
     except (av.error.FFmpegError, soundfile.LibsndfileError, ValueError) as error:
         if getattr(error, "code", None) == SNDFILE_NO_MEMORY:
             raise MemoryError from error
-        raise _damaged(name, what) from error
+        if not tolerated:
+            raise _damaged(name, what) from error
 
 
 # --- one way through ----------------------------------------------------------------------
@@ -254,47 +215,33 @@ def _resample(stream: _Stream, sample_rate: int, limits: Limits, name: str) -> S
         frames += len(block)
         if frames > most_frames:
             raise _too_long(frames / stream.rate_hz, limits)
-        parts.append(_resample_block(resampler, block.mean(axis=1, dtype=np.float32)))
-    parts.append(_resample_block(resampler, np.zeros(0, np.float32), last=True))
-    _check_complete(frames / stream.rate_hz, stream.declared_s, name)
+        parts.append(resampler.resample_chunk(block.mean(axis=1, dtype=np.float32)))
+    parts.append(resampler.resample_chunk(np.zeros(0, np.float32), last=True))
+    decoded_s, declared_s = frames / stream.rate_hz, stream.declared_s
+    if declared_s is not None and decoded_s < declared_s * 0.99 - MISSING_S:
+        raise _damaged(name, f"it stops after {decoded_s:.1f} s of {declared_s:.1f} s")
     return np.concatenate(parts)
-
-
-def _resample_block(resampler: soxr.ResampleStream, block: Samples, last: bool = False) -> Samples:
-    return resampler.resample_chunk(np.ascontiguousarray(block), last=last)
 
 
 def _check_shape(stream: _Stream, limits: Limits) -> None:
     if not 0 < stream.rate_hz <= HIGHEST_RATE_HZ or not 0 < stream.channels <= MAX_CHANNELS:
-        raise _refusal(
-            "unsupported",
+        detail = (
             f"The file has {stream.channels} channels at {stream.rate_hz:,} Hz; at most "
-            f"{MAX_CHANNELS} channels and {HIGHEST_RATE_HZ:,} Hz are read.",
-            "Save it as mono or stereo at 44.1 kHz.",
+            f"{MAX_CHANNELS} channels and {HIGHEST_RATE_HZ:,} Hz are read."
         )
+        raise _refusal("unsupported", detail, "Save it as mono or stereo at 44.1 kHz.")
     if stream.declared_s is not None and stream.declared_s > limits.duration_s + MISSING_S:
         raise _too_long(stream.declared_s, limits)
 
 
-def _check_complete(decoded_s: float, declared_s: float | None, name: str) -> None:
-    if declared_s is not None and decoded_s < declared_s * 0.99 - MISSING_S:
-        raise _damaged(name, f"it stops after {decoded_s:.1f} s of {declared_s:.1f} s")
-
-
 def _check_waveform(waveform: Samples, stream: _Stream, sample_rate: int, name: str) -> None:
     if not len(waveform):
-        raise _refusal(
-            "empty",
-            f"This {name} file has a header but no samples.",
-            "Record or export it again.",
-        )
+        detail = f"This {name} file has a header but no samples."
+        raise _refusal("empty", detail, "Record or export it again.")
     duration_s = len(waveform) / sample_rate
     if duration_s < SHORTEST_S:
-        raise _refusal(
-            "too_short",
-            f"The sound lasts {duration_s:.3f} s; at least {SHORTEST_S} s are needed.",
-            "Choose a longer recording.",
-        )
+        detail = f"The sound lasts {duration_s:.3f} s; at least {SHORTEST_S} s are needed."
+        raise _refusal("too_short", detail, "Choose a longer recording.")
     if not np.isfinite(waveform).all() or np.abs(waveform).max() > LOUDEST:
         raise _damaged(name, "its samples are not numbers in any usable range")
 
@@ -303,21 +250,24 @@ def _refusal(code: str, detail: str, hint: str) -> AudioError:
     return AudioError(Problem(code, detail, hint))
 
 
+def _not_audio(detail: str) -> AudioError:
+    hint = f"Choose a {formats.FORMATS_READ} file that holds a sound."
+    return _refusal("not_audio", detail, hint)
+
+
+def _unsupported(detail: str) -> AudioError:
+    return _refusal("unsupported", detail, "Save it as 16-bit WAV or FLAC.")
+
+
 def _damaged(name: str, what: str) -> AudioError:
-    return _refusal(
-        "damaged",
-        f"The {name} file is damaged: {what}.",
-        "Copy it again from its source, or export it again as WAV or FLAC.",
-    )
+    hint = "Copy it again from its source, or export it again as WAV or FLAC."
+    return _refusal("damaged", f"The {name} file is damaged: {what}.", hint)
 
 
 def _too_long(duration_s: float, limits: Limits) -> AudioError:
-    return _refusal(
-        "too_long",
-        f"The sound lasts {_minutes(duration_s)} or more; the limit is "
-        f"{_minutes(limits.duration_s)}.",
-        "Cut it into shorter parts.",
-    )
+    lasts, limit = _minutes(duration_s), _minutes(limits.duration_s)
+    detail = f"The sound lasts {lasts} or more; the limit is {limit}."
+    return _refusal("too_long", detail, "Cut it into shorter parts.")
 
 
 def _minutes(duration_s: float) -> str:

@@ -17,15 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from ml.audio.decode import (
-    HIGHEST_RATE_HZ,
-    LOUDEST,
-    MAX_CHANNELS,
-    MISSING_S,
-    Limits,
-    Samples,
-    Sound,
-)
+from ml.audio.decode import HIGHEST_RATE_HZ, LOUDEST, MAX_CHANNELS, MISSING_S, Limits, Sound
 from ml.audio.decoder_process import CRASHED, LENGTH_BYTES, OUT_OF_MEMORY
 from ml.audio.formats import AV_FORMATS
 from ml.errors import AudioError, Problem
@@ -43,9 +35,8 @@ CPU_S_PER_S = 1 / 60
 WALL_S_PER_S = 1 / 20
 # Python and its libraries take 0.2 GiB of address space, decoding the rest.
 MEMORY_BYTES = 768 << 20
-# The resampled blocks, and the same again as one.
-MEMORY_PER_SOUND = 3
-SAMPLE_BYTES = 4
+# Four bytes each, of the resampled blocks and of the same again as one.
+MEMORY_PER_SAMPLE = 3 * 4
 # As much as Linux gives to anybody.
 PIPE_BYTES = 1 << 20
 SECONDS_TO_DIE = 5
@@ -64,8 +55,6 @@ TOO_SLOW = Problem(
 KEPT = ("PATH", "LANG", "LD_LIBRARY_PATH", "PYTHONHOME", "PYTHONPATH", "OPENBLAS_CORETYPE")
 # One thread: more would be address space, and a process of several may not leave the network.
 SINGLE = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MALLOC_ARENA_MAX": "1"}
-
-HeaderFigure = dict[str, Any]
 
 
 class DecoderError(Exception):
@@ -106,8 +95,7 @@ class Decoder:
         return self._child.process.pid if self._child else None
 
     def _ready(self) -> "_Child":
-        child = self._child
-        if child is not None and (child.files >= FILES_PER_CHILD or not child.lives()):
+        if self._child and (self._child.files >= FILES_PER_CHILD or not self._child.lives()):
             self.close()
         if self._child is None:
             self._child = _Child()
@@ -126,7 +114,11 @@ class _Child:
         self._poll = select.poll()
         self._poll.register(reading, select.POLLIN)
         with theirs, os.fdopen(writing, "wb"):
-            _widen(writing)
+            if sys.platform == "linux":
+                # Where it can be: five seconds of sound are two changes of process then, not ten.
+                # It is refused to a user who has very many pipes already.
+                with suppress(PermissionError):
+                    fcntl.fcntl(writing, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
             self.process = subprocess.Popen(  # noqa: S603 - our own program
                 [sys.executable, "-m", "ml.audio.decoder_process", str(os.getpid()), str(writing)],
                 cwd=Path(__file__).resolve().parents[2],
@@ -143,9 +135,8 @@ class _Child:
         try:
             payload = self._payload(time.monotonic() + START_LIMIT_S)
         except (EOFError, OSError) as error:
-            raise DecoderError(
-                f"{sys.executable} -m ml.audio.decoder_process did not start"
-            ) from error
+            program = f"{sys.executable} -m ml.audio.decoder_process"
+            raise DecoderError(f"{program} did not start") from error
         if "trace" in payload:
             raise DecoderError(payload["trace"])
         logger.info("decoder %d: %s", self.process.pid, ", ".join(payload["had"]) or "no sandbox")
@@ -157,7 +148,7 @@ class _Child:
             "sample_rate": sample_rate,
             "duration_s": limits.duration_s,
             "size_bytes": limits.size_bytes,
-            "memory_bytes": MEMORY_BYTES + MEMORY_PER_SOUND * most_samples * SAMPLE_BYTES,
+            "memory_bytes": MEMORY_BYTES + MEMORY_PER_SAMPLE * most_samples,
             "cpu_s": int(CPU_S + CPU_S_PER_S * limits.duration_s),
         }
         until = time.monotonic() + WALL_S + WALL_S_PER_S * limits.duration_s
@@ -167,7 +158,8 @@ class _Child:
             payload = self._payload(until)
             if "error" not in payload:
                 return self._sound(payload, sample_rate, most_samples, until)
-            problem = _problem(payload)
+            words = (payload["error"][name] for name in ("code", "detail", "hint"))
+            problem = Problem(*(str(word)[:MAX_CHARACTERS] for word in words))
         except TimeoutError as error:
             self.end()
             raise AudioError(TOO_SLOW) from error
@@ -192,21 +184,19 @@ class _Child:
             os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()
 
-    def _sound(
-        self, payload: HeaderFigure, sample_rate: int, most_samples: int, until: float
-    ) -> Sound:
-        """Raises ValueError for a sound that cannot be."""
+    def _sound(self, payload: dict[str, Any], rate: int, most_samples: int, until: float) -> Sound:
+        """rate: of the waveform, in Hz. Raises ValueError for a sound that cannot be."""
         samples = _within(payload["samples"], most_samples)
-        rate_hz = _within(payload["source_rate_hz"], HIGHEST_RATE_HZ)
+        source_rate_hz = _within(payload["source_rate_hz"], HIGHEST_RATE_HZ)
         channels = _within(payload["channels"], MAX_CHANNELS)
         if payload["format"] not in FORMATS:
             raise ValueError("no format of ours")
-        waveform: Samples = np.empty(samples, np.float32)
+        waveform = np.empty(samples, np.float32)
         self._fill(waveform.data.cast("B"), until)
         # (Not a number is not below it either.)
         if not np.abs(waveform).max() <= LOUDEST:
             raise ValueError("no samples of a sound")
-        return Sound(waveform, sample_rate, rate_hz, channels, payload["format"])
+        return Sound(waveform, rate, source_rate_hz, channels, payload["format"])
 
     def _reason_of_death(self) -> AudioError:
         try:
@@ -215,10 +205,9 @@ class _Child:
             died = 0
         self.end()
         logger.warning("decoder %d ended with %d", self.process.pid, died)
-        too_slow = -died == getattr(signal, "SIGXCPU", None)
-        return AudioError(TOO_SLOW if too_slow else CRASHED)
+        return AudioError(TOO_SLOW if -died == signal.SIGXCPU else CRASHED)
 
-    def _payload(self, until: float) -> HeaderFigure:
+    def _payload(self, until: float) -> dict[str, Any]:
         length = bytearray(LENGTH_BYTES)
         self._fill(memoryview(length), until)
         length_bytes = int.from_bytes(length, "little")
@@ -226,8 +215,7 @@ class _Child:
             raise ValueError(length_bytes)
         text = bytearray(length_bytes)
         self._fill(memoryview(text), until)
-        payload: HeaderFigure = json.loads(text)
-        return payload
+        return json.loads(text)
 
     def _fill(self, view: memoryview, until: float) -> None:
         """Raises TimeoutError, and EOFError when the child is gone."""
@@ -241,20 +229,7 @@ class _Child:
             view = view[got:]
 
 
-def _problem(payload: HeaderFigure) -> Problem:
-    words = (payload["error"][name] for name in ("code", "detail", "hint"))
-    return Problem(*(str(word)[:MAX_CHARACTERS] for word in words))
-
-
 def _within(number: object, most: int) -> int:
     if not isinstance(number, int) or not 0 < number <= most:
         raise ValueError(number)
     return number
-
-
-def _widen(pipe: int) -> None:
-    """Where it can be: five seconds of sound in one piece are two changes of process, not ten."""
-    if sys.platform == "linux":
-        # Refused to a user who has very many pipes already.
-        with suppress(PermissionError):
-            fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, PIPE_BYTES)

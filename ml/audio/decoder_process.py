@@ -78,13 +78,7 @@ def _answer(answers: IO[bytes], request: dict[str, Any], file: int) -> None:
         # Whatever a decoder made of this file that we did not foresee.
         _refuse(answers, CRASHED, traceback.format_exc())
     else:
-        facts = {
-            "samples": len(sound.waveform),
-            "source_rate_hz": sound.source_rate_hz,
-            "channels": sound.channels,
-            "format": sound.format,
-        }
-        _send(answers, facts)
+        _send(answers, sound.source | {"samples": len(sound.waveform)})
         answers.write(sound.waveform.data.cast("B"))
 
 

@@ -17,6 +17,15 @@ AV_FORMATS = {
     "AAC": "aac",
 }
 
+# What their files begin with, of those that this alone tells.
+MAGIC = {
+    b"fLaC": "FLAC",
+    b"OggS": "OGG",
+    b"\x1aE\xdf\xa3": "WebM",
+    b"\x30\x26\xb2\x75": "WMA",
+    b"#!AMR": "AMR",
+}
+
 # The encodings that FFmpeg may decode, and look into when it opens a file: it knows hundreds, those
 # of pictures among them, and each is code that a other_user could reach.
 AV_CODECS = frozenset((
@@ -75,25 +84,14 @@ def _by_magic(head: bytes) -> str | None:
         return "WAV"
     if head[:4] == b"FORM" and head[8:12] in (b"AIFF", b"AIFC"):
         return "AIFF"
-    if head[:4] == b"fLaC":
-        return "FLAC"
-    if head[:4] == b"OggS":
-        return "OGG"
     if head[4:8] == b"ftyp":
         return "MP4"
-    if head[:4] == b"\x1aE\xdf\xa3":
-        return "WebM"
-    if head[:4] == b"\x30\x26\xb2\x75":
-        return "WMA"
-    if head[:5] == b"#!AMR":
-        return "AMR"
     if len(head) >= 2 and head[0] == 0xFF and head[1] & 0xE0 == 0xE0:
-        layer = head[1] & 0x06
         if head[1] & 0xF6 == 0xF0:
             return "AAC"
-        if layer in (0x02, 0x04):  # MPEG audio layer III or II
+        if head[1] & 0x06 in (0x02, 0x04):  # MPEG audio layer III or II
             return "MP3"
-    return None
+    return next((name for magic, name in MAGIC.items() if head.startswith(magic)), None)
 
 
 # --- what it promises ---------------------------------------------------------------------

@@ -8,14 +8,10 @@ name. What a machine does not offer is left out; `confine` tells what was had.
 import ctypes
 import errno
 import os
+import resource
 import sys
 from contextlib import suppress
 from pathlib import Path
-
-try:
-    import resource
-except ImportError:  # not on Windows
-    resource = None  # type: ignore[assignment]
 
 MAX_DESCRIPTORS = 32
 
@@ -45,13 +41,14 @@ def leave_network() -> bool:
 
 def confine(parent_pid: int) -> list[str]:
     """For good, and after everything is imported: no file can be opened by name afterwards."""
-    if resource is not None:
-        _limit(resource.RLIMIT_CORE, 0, for_good=True)
-        _limit(resource.RLIMIT_FSIZE, 0, for_good=True)
-        _limit(resource.RLIMIT_NOFILE, MAX_DESCRIPTORS, for_good=True)
+    _limit(resource.RLIMIT_CORE, 0, for_good=True)
+    _limit(resource.RLIMIT_FSIZE, 0, for_good=True)
+    _limit(resource.RLIMIT_NOFILE, MAX_DESCRIPTORS, for_good=True)
     if not LINUX:
         return []
-    _prefer_to_be_killed()
+    # Where memory runs out, the kernel takes this process and not the worker with its model.
+    with suppress(OSError):  # some containers show no such file, or let nobody write it
+        Path("/proc/self/oom_score_adj").write_text("1000")
     had = []
     if _call("prctl", _PR_SET_PDEATHSIG, _SIGKILL, 0, 0, 0):
         had.append("dies with its parent")
@@ -66,8 +63,6 @@ def confine(parent_pid: int) -> list[str]:
 
 def hold(memory_bytes: int, cpu_s: int) -> None:
     """Until the next call: so much address space, and so much time on top of what was used."""
-    if resource is None:
-        return
     used = resource.getrusage(resource.RUSAGE_SELF)
     until_s = int(used.ru_utime + used.ru_stime) + 1 + cpu_s
     _limit(resource.RLIMIT_CPU, until_s)
@@ -81,12 +76,6 @@ def _limit(which: int, most: int, for_good: bool = False) -> None:
     if hard != resource.RLIM_INFINITY:
         most = min(most, hard)
     resource.setrlimit(which, (most, most if for_good else hard))
-
-
-def _prefer_to_be_killed() -> None:
-    """Where memory runs out, the kernel takes this process and not the worker with its model."""
-    with suppress(OSError):  # some containers show no such file, or let nobody write it
-        Path("/proc/self/oom_score_adj").write_text("1000")
 
 
 def _close_files() -> bool:

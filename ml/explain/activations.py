@@ -5,7 +5,7 @@ from torch import Tensor
 
 from ml.checkpoint_info import STAGES
 from ml.explain.attribution import attribution, channel_contributions
-from ml.explain.results import Activations, Channel, Channels, FeatureMap
+from ml.explain.results import Activations, Array, Channel, Channels, FeatureMap
 from ml.model import AudioCNN, ModelOutput
 
 # Classes whose attribution is drawn, and channels of each stage that are shown at once.
@@ -19,13 +19,10 @@ def explain(
     """pictures: (batch, 1, mels, frames), normalised · silence: a silent cell's value in them ·
     classes: (batch, k) class numbers."""
     output = _forward(model, pictures, precision)
-    found = attribution(output, silence, classes).cpu().numpy()
+    found = _array(attribution(output, silence, classes))
     contributions = channel_contributions(output, classes[:, 0])
-    means = {
-        name: value.detach().float().mean(1).cpu().numpy() for name, value in output.maps.items()
-    }
-    logits = output.logits.detach().float().cpu().numpy()
-    pooled = output.pooled.detach().float().cpu().numpy()
+    means = {name: _array(value.float().mean(1)) for name, value in output.maps.items()}
+    logits, pooled = _array(output.logits), _array(output.pooled)
     return [
         Activations(
             logits[row],
@@ -47,10 +44,10 @@ def channels_of(
 ) -> list[Channels]:
     """pictures: (batch, 1, mels, frames), normalised · name: of the map · classes: (batch,)"""
     output = _forward(model, pictures, precision)
-    values = output.maps[name].detach().float().cpu().numpy()
+    values = _array(output.maps[name])
     if name not in STAGES:
         return [Channels(row, None) for row in values]
-    contributions = channel_contributions(output, classes)[name].cpu().numpy()
+    contributions = _array(channel_contributions(output, classes)[name])
     return [Channels(row, its) for row, its in zip(values, contributions, strict=True)]
 
 
@@ -68,6 +65,9 @@ def _forward(model: AudioCNN, pictures: Tensor, precision: torch.dtype) -> Model
 def _strongest(maps: Tensor, contributions: Tensor) -> tuple[Channel, ...]:
     """maps: (channels, H, W) · spoken: (channels,)"""
     best = contributions.topk(min(SHOWN_CHANNELS, len(contributions)))
-    values = maps.detach()[best.indices].float().cpu().numpy()
-    numbers, amounts = best.indices.tolist(), best.values.tolist()
-    return tuple(map(Channel, numbers, values, amounts))
+    values = _array(maps.detach()[best.indices])
+    return tuple(map(Channel, best.indices.tolist(), values, best.values.tolist()))
+
+
+def _array(values: Tensor) -> Array:
+    return values.detach().float().cpu().numpy()

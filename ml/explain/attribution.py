@@ -38,7 +38,9 @@ def attribution(output: ModelOutput, silence: float, classes: Tensor) -> Tensor:
         fine = F.interpolate(added[:, None], size, mode="area")[:, 0]
         places = (for_places * last).detach().float().sum(1).clamp_min(0)
         coarse = _over_picture(places, (mels, frames), size)
-        found.append(_scaled(fine * coarse).sqrt())
+        both = fine * coarse
+        largest = both.amax((1, 2), keepdim=True).clamp_min(torch.finfo(both.dtype).tiny)
+        found.append((both / largest).sqrt())
     return torch.stack(found, dim=1)
 
 
@@ -54,12 +56,6 @@ def channel_contributions(output: ModelOutput, classes: Tensor) -> dict[str, Ten
         stage: (gradient * value).detach().float().sum((2, 3))
         for stage, gradient, value in zip(STAGES, gradients, maps, strict=True)
     }
-
-
-def _scaled(maps: Tensor) -> Tensor:
-    """(batch, H, W), none negative, each to a largest cell of 1; all zeros stay so."""
-    largest = maps.amax((1, 2), keepdim=True)
-    return maps / largest.clamp_min(torch.finfo(maps.dtype).tiny)
 
 
 def _over_picture(places: Tensor, picture: tuple[int, int], size: tuple[int, int]) -> Tensor:

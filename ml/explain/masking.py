@@ -52,7 +52,12 @@ class Masking:
         self.features = features
         self.hann = torch.hann_window(features.n_fft, device=log_mel.bank.device)
         self.frames = 1 + features.window_samples // features.hop_samples
-        self.to_bins = _mels_to_bins(log_mel).to(log_mel.bank.device)
+        # (bins, mels): each FFT bin takes from the two bands whose centres it lies between.
+        centres_hz = np.array(log_mel.band_centres_hz())
+        bins_hz = np.linspace(0, features.sample_rate / 2, log_mel.bank.shape[0])
+        columns = [np.interp(bins_hz, centres_hz, band) for band in np.eye(len(centres_hz))]
+        to_bins = torch.from_numpy(np.stack(columns, axis=1)).float()
+        self.to_bins = to_bins.to(log_mel.bank.device)
 
     def split(self, waveforms: Tensor, masks: Tensor) -> Split:
         """waveforms: (batch, samples) in [-1, 1], at most a window long · masks: (batch, H, W) in
@@ -67,15 +72,12 @@ class Masking:
         spectrum = torch.stft(
             padded, n_fft, hop, window=self.hann, return_complex=True, pad_mode="constant"
         )
-        gains = self._gains(masks, spectrum.shape[-1])
+        cells = self.to_bins @ resized(masks, self.features.mels, self.frames)
+        # Beyond the window the last frame's go on.
+        gains = F.pad(cells, (0, spectrum.shape[-1] - self.frames), mode="replicate")
         sound = torch.istft(spectrum * gains, n_fft, hop, window=self.hann, length=padded.shape[1])
         kept = sound[:, : waveforms.shape[1]]
         return Split(kept, waveforms - kept)
-
-    def _gains(self, masks: Tensor, frames: int) -> Tensor:
-        """(batch, H, W) → (batch, bins, frames); beyond the window the last frame's go on."""
-        cells = resized(masks, self.features.mels, self.frames)
-        return F.pad(self.to_bins @ cells, (0, frames - self.frames), mode="replicate")
 
 
 def equal_gains(sounds: Tensor, original: Tensor, sample_rate: int) -> Tensor:
@@ -103,11 +105,3 @@ def _loudest(sounds: Tensor, sample_rate: int) -> Tensor:
     part = min(round(LOUD_PART_S * sample_rate), sounds.shape[1])
     powers = F.avg_pool1d(sounds.square()[:, None], part, max(part // 4, 1))
     return powers.amax((1, 2)).sqrt()
-
-
-def _mels_to_bins(log_mel: LogMel) -> Tensor:
-    """(bins, mels): each FFT bin takes from the two bands whose centres it lies between."""
-    centres_hz = np.array(log_mel.band_centres_hz())
-    bins_hz = np.linspace(0, log_mel.config.sample_rate / 2, log_mel.bank.shape[0])
-    columns = [np.interp(bins_hz, centres_hz, band) for band in np.eye(len(centres_hz))]
-    return torch.from_numpy(np.stack(columns, axis=1)).float()

@@ -1,6 +1,8 @@
 """What the explanation of one window gives: arrays, without torch."""
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, fields, is_dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -54,16 +56,14 @@ class Channels:
     contributions: Array | None
 
 
-def all_finite(row: Array | Activations | Channels) -> bool:
-    """Whether nothing in the row of one window is NaN or infinite."""
-    if isinstance(row, Activations):
-        shown = [channel for channels in row.strongest.values() for channel in channels]
-        arrays = [row.logits, row.pooled, row.attribution]
-        arrays += [one.mean for one in row.maps.values()]
-        arrays += [channel.values for channel in shown]
-        arrays.append(np.array([channel.contribution for channel in shown]))
-    elif isinstance(row, Channels):
-        arrays = [row.values] if row.contributions is None else [row.values, row.contributions]
-    else:
-        arrays = [row]
-    return all(bool(np.isfinite(array).all()) for array in arrays)
+def all_finite(values: Any) -> bool:
+    """Whether no array or number in these results of one window is NaN or infinite."""
+    if isinstance(values, np.ndarray):
+        return bool(np.isfinite(values).all())
+    if is_dataclass(values):
+        return all(all_finite(getattr(values, field.name)) for field in fields(values))
+    if isinstance(values, dict):
+        return all(map(all_finite, values.values()))
+    if isinstance(values, tuple):
+        return all(map(all_finite, values))
+    return values is None or math.isfinite(values)

@@ -3,6 +3,7 @@
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -85,14 +86,17 @@ def overlay(values: NDArray[np.floating]) -> bytes:
     image = Image.fromarray(np.flipud(levels))
     image.putpalette(bytes(OVERLAY_RGB) * OVERLAY_LEVELS)
     clear = bytes(round(255 * level / (OVERLAY_LEVELS - 1)) for level in range(OVERLAY_LEVELS))
-    buffer = io.BytesIO()
-    image.save(buffer, "PNG", transparency=clear, bits=4)
-    return buffer.getvalue()
+    return encoded(image, transparency=clear, bits=4)
 
 
 def _palette_png(index: NDArray[np.uint8]) -> bytes:
     image = Image.fromarray(index)
     image.putpalette(PALETTE)
+    return encoded(image, compress_level=6)
+
+
+def encoded(image: Image.Image, **options: Any) -> bytes:
+    """A PNG. options: of Pillow's writer."""
     buffer = io.BytesIO()
-    image.save(buffer, "PNG", compress_level=6)
+    image.save(buffer, "PNG", **options)
     return buffer.getvalue()
