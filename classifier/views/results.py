@@ -103,8 +103,4 @@ def _activations(analysis: Analysis, metadata: RenderMetadata, window: int) -> d
         inspection.label: inspection_context(inspection)
         for inspection in known.filter(kind=InspectionKind.SOUND, state=State.DONE)
     }
-    return {
-        "attribution": result_layout.attribution(index.activations, picture_url, sounds),
-        "stages": result_layout.stages(index, picture_url),
-        "pooled": result_layout.pooled(index.activations, picture_url),
-    }
+    return result_layout.activations(index, picture_url, sounds)
