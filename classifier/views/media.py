@@ -5,7 +5,6 @@ from functools import wraps
 from pathlib import Path
 from uuid import UUID
 
-from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import get_object_or_404
 from django.utils.http import content_disposition_header
@@ -13,7 +12,7 @@ from django.views.decorators.http import require_safe
 from rest_framework.exceptions import AuthenticationFailed
 
 from classifier import storage
-from classifier.models import Analysis, Clip, Inspection, InspectionKind, LeasedJob, State
+from classifier.models import Analysis, Clip, Inspection, InspectionKind, LeasedJob, Owner, State
 from classifier.models.leasing import Job
 from classifier.services import inspections
 from classifier.services.file_responses import AUDIO_TYPES, audio, ranged
@@ -29,7 +28,7 @@ FILE_TYPES = {
 }
 
 
-def caller(request: HttpRequest) -> AbstractBaseUser | AnonymousUser:
+def caller(request: HttpRequest) -> Owner:
     """The signed-in person, or the owner of the API token in the header."""
     if request.user.is_authenticated:
         return request.user
@@ -57,14 +56,14 @@ def private(view: Callable[..., HttpResponseBase]) -> Callable[..., HttpResponse
 
 
 @private
-def clip_audio(request: HttpRequest, user: AbstractBaseUser, clip_id: UUID) -> HttpResponseBase:
+def clip_audio(request: HttpRequest, user: Owner, clip_id: UUID) -> HttpResponseBase:
     """The bytes as they were uploaded."""
     clip = get_object_or_404(Clip.objects.for_owner(user), pk=clip_id)
     return _named(audio(request, clip), clip.name, download=clip.format not in AUDIO_TYPES)
 
 
 @private
-def analysis_audio(request: HttpRequest, user: AbstractBaseUser, pk: UUID) -> HttpResponseBase:
+def analysis_audio(request: HttpRequest, user: Owner, pk: UUID) -> HttpResponseBase:
     """What a browser can play: the upload, or the worker's FLAC of it."""
     analysis = _done(Analysis, user, pk)
     playable = analysis.folder / storage.PLAYABLE
@@ -74,16 +73,14 @@ def analysis_audio(request: HttpRequest, user: AbstractBaseUser, pk: UUID) -> Ht
 
 
 @private
-def analysis_file(
-    request: HttpRequest, user: AbstractBaseUser, pk: UUID, name: str
-) -> HttpResponseBase:
+def analysis_file(request: HttpRequest, user: Owner, pk: UUID, name: str) -> HttpResponseBase:
     """spectrogram.png, strip.png or peaks.json."""
     return _file(request, _done(Analysis, user, pk).folder / name)
 
 
 @private
 def map_picture(
-    request: HttpRequest, user: AbstractBaseUser, pk: UUID, name: str, model: type[LeasedJob]
+    request: HttpRequest, user: Owner, pk: UUID, name: str, model: type[LeasedJob]
 ) -> HttpResponseBase:
     """Any picture in the pack of an analysis, or of an inspection of another window.
 
@@ -96,7 +93,7 @@ def map_picture(
 
 
 @private
-def map_pack(request: HttpRequest, user: AbstractBaseUser, pk: UUID) -> HttpResponseBase:
+def map_pack(request: HttpRequest, user: Owner, pk: UUID) -> HttpResponseBase:
     """All pictures and their index as one ZIP."""
     analysis = _done(Analysis, user, pk)
     if analysis.metadata is None:
@@ -106,9 +103,7 @@ def map_pack(request: HttpRequest, user: AbstractBaseUser, pk: UUID) -> HttpResp
 
 
 @private
-def inspection_file(
-    request: HttpRequest, user: AbstractBaseUser, pk: UUID, name: str
-) -> HttpResponseBase:
+def inspection_file(request: HttpRequest, user: Owner, pk: UUID, name: str) -> HttpResponseBase:
     """One of the files that a inspection of its kind has."""
     inspection = _done(Inspection, user, pk)
     if name not in inspections.FILES[InspectionKind(inspection.kind)]:
@@ -137,5 +132,5 @@ def _archive(folder: Path, index: ArchiveIndex) -> HttpResponseBase:
     return HttpResponse(whole, content_type="application/zip")
 
 
-def _done(model: type[Job], user: AbstractBaseUser, pk: UUID) -> Job:
+def _done(model: type[Job], user: Owner, pk: UUID) -> Job:
     return get_object_or_404(model.objects.for_owner(user), pk=pk, state=State.DONE)
