@@ -90,12 +90,9 @@ def revoke(request: HttpRequest, pk: UUID) -> HttpResponse:
 def export(request: HttpRequest) -> HttpResponseBase:
     """Everything that is theirs, as a ZIP."""
     name = f"sonoscope {request.user.get_username()} {timezone.now():%Y-%m-%d}.zip"
-    response = StreamingHttpResponse(
-        account_export.of(request.user), content_type="application/zip"
-    )
-    response["Content-Disposition"] = content_disposition_header(True, name) or ""
-    response["Cache-Control"] = "no-store"
-    return response
+    pieces, disposition = account_export.of(request.user), content_disposition_header(True, name)
+    headers = {"Content-Disposition": disposition or "", "Cache-Control": "no-store"}
+    return StreamingHttpResponse(pieces, content_type="application/zip", headers=headers)
 
 
 @login_required

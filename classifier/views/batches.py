@@ -44,9 +44,7 @@ SHOWS = (*State.values, FileOutcome.REFUSED.value, FileOutcome.DUPLICATE.value)
 
 @require_http_methods(["GET", "POST"])
 def batch_list(request: HttpRequest) -> HttpResponse:
-    if request.method == "POST":
-        return _create(request)
-    return _list(request)
+    return _create(request) if request.method == "POST" else _list(request)
 
 
 @for_script
@@ -79,13 +77,10 @@ def batch_page(request: HttpRequest, pk: UUID) -> HttpResponse:
     asked = request.GET.get("show", "")
     show = asked if asked in SHOWS else ""
     pages = Paginator(batch.files.for_page(show), PAGE_ROWS)
+    page = pages.get_page(request.GET.get("page"))
     totals = batches.totals(batch)
-    context = {
-        **_part_context(batch, totals, missing_worker(totals.unfinished, batch.created_at)),
-        **_limits(),
-        "page": pages.get_page(request.GET.get("page")),
-        "show": show,
-    }
+    context = _part_context(batch, totals, missing_worker(totals.unfinished, batch.created_at))
+    context |= {**_limits(), "page": page, "show": show}
     return render(request, "classifier/batch.html", context)
 
 
@@ -96,12 +91,8 @@ def batch_part(request: HttpRequest, pk: UUID) -> HttpResponse:
     batch = _own(request, pk)
     totals = batches.totals(batch)
     notice = missing_worker(totals.unfinished, batch.created_at)
-    return render_part(
-        request,
-        "classifier/_batch.html",
-        _seen(batch, totals, notice),
-        lambda: _part_context(batch, totals, notice),
-    )
+    seen, template = _seen(batch, totals, notice), "classifier/_batch.html"
+    return render_part(request, template, seen, lambda: _part_context(batch, totals, notice))
 
 
 @require_GET

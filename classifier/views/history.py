@@ -26,17 +26,14 @@ def history(request: HttpRequest) -> HttpResponse:
     pages = Paginator(Analysis.objects.for_history(request.user, **filters), PAGE_ROWS)
     query = request.GET.copy()
     query.pop("page", None)
-    return render(
-        request,
-        "classifier/history.html",
-        {
-            "form": form,
-            "page": pages.get_page(request.GET.get("page")),
-            "query": query.urlencode(),
-            "filtered": any(filters.values()),
-            "batch": filters.get("batch"),
-        },
-    )
+    context = {
+        "form": form,
+        "page": pages.get_page(request.GET.get("page")),
+        "query": query.urlencode(),
+        "filtered": any(filters.values()),
+        "batch": filters.get("batch"),
+    }
+    return render(request, "classifier/history.html", context)
 
 
 @require_GET
@@ -51,9 +48,8 @@ def rows(request: HttpRequest) -> HttpResponse:
 @require_POST
 def again(request: HttpRequest, pk: UUID) -> HttpResponse:
     analysis = get_object_or_404(Analysis.objects.for_owner(request.user), pk=pk)
-    asked = request.POST.get("checkpoint", "")
     try:
-        new = uploads.analyse_again(analysis.clip, checkpoint=asked)
+        new = uploads.analyse_again(analysis.clip, checkpoint=request.POST.get("checkpoint", ""))
     except RequestRefused as error:
         return refused(request, [(analysis.clip.name, error)])
     return redirect("result", pk=new.pk)

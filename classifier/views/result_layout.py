@@ -6,7 +6,7 @@ from math import prod
 from typing import Any
 
 from ml.checkpoint_info import STAGES
-from ml.render_metadata import ActivationsInfo, ArchiveIndex, FrequencyTick, RenderMetadata
+from ml.render_metadata import ArchiveIndex, ChannelInfo, FrequencyTick, RenderMetadata
 
 _STEPS_S = (0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120)
 MAX_TICKS = 10
@@ -51,25 +51,20 @@ def time_ticks(duration_s: float) -> list[Tick]:
 
 def frequency_ticks(ticks: Sequence[FrequencyTick]) -> list[Tick]:
     """From low to high, leaving out those whose labels would touch."""
-    kept: list[FrequencyTick] = []
+    found: list[Tick] = []
+    last = -1.0
     for tick in ticks:
-        if not kept or tick.place - kept[-1].place >= CLOSEST_TICKS:
-            kept.append(tick)
-    return [
-        Tick(
-            round(100 - 100 * tick.place, 3),
-            f"{tick.hz / 1000:g}k" if tick.hz >= 1000 else f"{tick.hz:g}",
-        )
-        for tick in kept
-    ]
+        if tick.place - last >= CLOSEST_TICKS:
+            text = f"{tick.hz / 1000:g}k" if tick.hz >= 1000 else f"{tick.hz:g}"
+            found.append(Tick(round(100 - 100 * tick.place, 3), text))
+            last = tick.place
+    return found
 
 
 def window_of(metadata: RenderMetadata, asked: str) -> int:
     """The window that is asked for, or the one that is shown to who asks for none that exists."""
     if asked.isascii() and asked.isdigit() and len(asked) < 6:
-        window = int(asked)
-        if window < metadata.window_count:
-            return window
+        return int(asked) if int(asked) < metadata.window_count else metadata.shown_window
     return metadata.shown_window
 
 
@@ -101,38 +96,27 @@ def activations(
         one.name: asdict(one) | {"title": _title(one.name), "url": url_of(one.name)}
         for one in index.maps
     }
+
+    def channel(stage: str, rank: int, one: ChannelInfo) -> dict[str, Any]:
+        view = views[stage] | asdict(one) | {"channels": 1, "url": url_of(f"{stage}.top{rank}")}
+        return view | {"title": f"{stage}, channel {one.number}"}
+
     return {
         "attribution": [
             asdict(one) | {"url": url_of(f"attribution.{rank}"), "sound": sounds.get(one.label)}
             for rank, one in enumerate(found.attribution)
         ],
-        "stages": [_stage(stage, views, found, url_of) for stage in STAGES if stage in views],
+        "stages": [
+            {
+                "name": stage,
+                "map": views[stage],
+                "blocks": [view for name, view in views.items() if name.startswith(f"{stage}.")],
+                "strongest": [channel(stage, *row) for row in enumerate(found.strongest[stage])],
+            }
+            for stage in STAGES
+            if stage in views
+        ],
         "pooled": asdict(pooled) | {"channels": prod(pooled.shape), "url": url_of("pooled")},
-    }
-
-
-def _stage(
-    stage: str,
-    views: Mapping[str, dict[str, Any]],
-    found: ActivationsInfo,
-    url_of: Callable[[str], str],
-) -> dict[str, Any]:
-    """views: the mean maps, by name."""
-    strongest = [
-        views[stage]
-        | asdict(one)
-        | {
-            "title": f"{stage}, channel {one.number}",
-            "url": url_of(f"{stage}.top{rank}"),
-            "channels": 1,
-        }
-        for rank, one in enumerate(found.strongest[stage])
-    ]
-    return {
-        "name": stage,
-        "map": views[stage],
-        "blocks": [view for name, view in views.items() if name.startswith(f"{stage}.")],
-        "strongest": strongest,
     }
 
 
@@ -141,26 +125,20 @@ def slots(metadata: RenderMetadata, duration_s: float) -> list[Slot]:
     windows = metadata.window_predictions
     if not windows or duration_s < metadata.window_s + MIN_REST_S:
         return []
+
+    def percent(seconds: float) -> float:
+        return 100 * seconds / duration_s
+
     ends_s = [window.start_s for window in windows[1:]] + [duration_s]
     found: list[Slot] = []
     for number, (window, end_s) in enumerate(zip(windows, ends_s, strict=True)):
         start_s, label = window.start_s, window.label
         first = not number or windows[number - 1].label != label
-        until_s = next(
-            (later.start_s for later in windows[number:] if later.label != label), duration_s
-        )
-        wide = 100 * (until_s - start_s) / duration_s >= NAME_ROOM
-        found.append(
-            Slot(
-                number,
-                round(100 * start_s / duration_s, 3),
-                round(100 * (end_s - start_s) / duration_s, 3),
-                start_s,
-                label,
-                window.confidence,
-                label if first and wide else "",
-            )
-        )
+        others_s = (later.start_s for later in windows[number:] if later.label != label)
+        wide = percent(next(others_s, duration_s) - start_s) >= NAME_ROOM
+        place, width = round(percent(start_s), 3), round(percent(end_s - start_s), 3)
+        name = label if first and wide else ""
+        found.append(Slot(number, place, width, start_s, label, window.confidence, name))
     return found
 
 
