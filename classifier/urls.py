@@ -2,6 +2,8 @@ from django.contrib import admin
 from django.contrib.auth import views as auth
 from django.urls import include, path
 
+from classifier import storage
+from classifier.models import Analysis, Inspection
 from classifier.views import account as accounts
 from classifier.views import (
     batches,
@@ -41,10 +43,10 @@ batch_pages = [
     path(f"{BATCH}paths/", batches.batch_paths, name="batch_paths"),
     path(f"{BATCH}files/", batches.batch_files, name="batch_files"),
     path(f"{BATCH}zip/", batches.batch_unpack, name="batch_zip"),
-    path(f"{BATCH}close/", batches.batch_close, name="batch_close"),
-    path(f"{BATCH}cancel/", batches.batch_cancel, name="batch_cancel"),
-    path(f"{BATCH}delete/", batches.batch_delete, name="batch_delete"),
-    path(f"{BATCH}retry/", batches.batch_retry, name="batch_retry"),
+    *(
+        path(f"{BATCH}{name}/", batches.batch_action, {"name": name}, name=f"batch_{name}")
+        for name in batches.ACTIONS
+    ),
 ]
 account = [
     path("account/", accounts.account, name="account"),
@@ -57,34 +59,26 @@ account = [
     path("account/sign-out/", auth.LogoutView.as_view(), name="logout"),
     path("account/password/", auth.PasswordChangeView.as_view(), name="password_change"),
     path(
-        "account/password/done/",
-        auth.PasswordChangeDoneView.as_view(),
-        name="password_change_done",
+        "account/password/done/", auth.PasswordChangeDoneView.as_view(), name="password_change_done"
     ),
 ]
+ANALYSIS, INSPECTION = "media/analyses/<uuid:pk>/", "media/inspections/<uuid:pk>/"
+MAP = "maps/<str:name>.png"
 files = [
     path("media/clips/<uuid:clip_id>/audio", media.clip_audio, name="clip_audio"),
-    path("media/analyses/<uuid:pk>/audio", media.analysis_audio, name="analysis_audio"),
-    path("media/analyses/<uuid:pk>/peaks.json", media.peaks, name="peaks"),
-    path("media/analyses/<uuid:pk>/maps.zip", media.map_pack, name="map_pack"),
-    path(
-        "media/analyses/<uuid:pk>/spectrogram.png",
-        media.picture,
-        {"name": "spectrogram.png"},
-        name="spectrogram",
+    path(f"{ANALYSIS}audio", media.analysis_audio, name="analysis_audio"),
+    path(f"{ANALYSIS}maps.zip", media.map_pack, name="map_pack"),
+    *(
+        path(f"{ANALYSIS}{name}", media.analysis_file, {"name": name}, name=name.partition(".")[0])
+        for name in (storage.SPECTROGRAM, storage.STRIP, storage.PEAKS)
     ),
-    path("media/analyses/<uuid:pk>/strip.png", media.picture, {"name": "strip.png"}, name="strip"),
-    path("media/analyses/<uuid:pk>/maps/<str:name>.png", media.map_picture, name="map"),
-    path(
-        "media/inspections/<uuid:pk>/maps/<str:name>.png",
-        media.inspection_map,
-        name="inspection_map",
-    ),
-    path("media/inspections/<uuid:pk>/<str:name>", media.inspection_file, name="inspection_file"),
+    path(f"{ANALYSIS}{MAP}", media.map_picture, {"model": Analysis}, name="map"),
+    path(f"{INSPECTION}{MAP}", media.map_picture, {"model": Inspection}, name="inspection_map"),
+    path(f"{INSPECTION}<str:name>", media.inspection_file, name="inspection_file"),
 ]
-health_checks = [
+rest = [
     path("healthz", health.alive, name="alive"),
     path("readyz", health.ready, name="ready"),
+    path("api/", include("classifier.api.urls")),
 ]
-rest = [path("api/", include("classifier.api.urls"))]
-urlpatterns = pages + account + files + health_checks + rest + batch_pages
+urlpatterns = pages + account + files + rest + batch_pages

@@ -2,7 +2,7 @@
 
 from classifier.models.analyses import Analysis, Lane, Step
 from classifier.models.batches import Batch, BatchFile, BatchState, FileOutcome
-from classifier.models.clips import Clip, beside
+from classifier.models.clips import Clip, Owner, beside
 from classifier.models.inspections import Inspection, InspectionKind
 from classifier.models.leasing import MAX_ATTEMPTS, MAX_UNSEEN, UNFINISHED, LeasedJob, State
 from classifier.models.tokens import ApiToken, IdempotencyKey

@@ -11,9 +11,8 @@ from django.utils import timezone
 
 from classifier import storage
 from classifier.checkpoints import inventory
-from classifier.models.clips import Clip, beside
+from classifier.models.clips import Clip, Owner, beside
 from classifier.models.leasing import UNFINISHED, LeasedJob, LeasedJobQuerySet, State
-from ml.errors import Problem
 from ml.render_metadata import RenderMetadata
 
 if TYPE_CHECKING:
@@ -44,46 +43,36 @@ class AnalysisQuerySet(LeasedJobQuerySet["Analysis"]):
     released: ClassVar[dict[str, Any]] = {"leased_until": None, "step": Step.NONE}
     interrupted: ClassVar[dict[str, Any]] = {"alone": True}
 
-    def for_owner(self, user, batch: "Batch | None" = None) -> Self:
+    def for_owner(self, user: Owner, batch: "Batch | None" = None) -> Self:
         """One user's analyses with their clips, newest first; or of one batch, once each."""
-        if batch is None:
-            mine = self.filter(owner=user)
-        else:
+        mine = self.filter(owner=user.pk)
+        if batch:
             mine = self.filter(beside(owner=user.pk), pk__in=batch.files.values("analysis"))
         return mine.select_related("clip").order_by("-created_at", "-id")
 
     def for_history(
-        self,
-        user,
-        *,
-        name: str = "",
-        label: str = "",
-        state: str = "",
-        batch: "Batch | None" = None,
+        self, user: Owner, *, name: str = "", batch: "Batch | None" = None, **columns: str
     ) -> Self:
-        """Rows of the history page, without the heavy columns."""
+        """Rows of the history page, without the heavy columns. columns: label, state; "" is any."""
         rows = self.for_owner(user, batch).defer("predictions", "render_metadata")
         if name:
             # Not by a join: the names lie side by side in an index, the clips do not.
-            rows = rows.filter(clip__in=Clip.objects.filter(owner=user, name__icontains=name))
-        asked = {name: value for name, value in (("label", label), ("state", state)) if value}
+            rows = rows.filter(clip__in=Clip.objects.filter(owner=user.pk, name__icontains=name))
+        asked = {column: value for column, value in columns.items() if value}
         return rows.filter(beside(**asked) if batch else Q(**asked))
 
-    def for_list(self, user, batch: "Batch | None" = None) -> Self:
+    def for_list(self, user: Owner, batch: "Batch | None" = None) -> Self:
         """Rows of a list of the API: everything but what is heavy."""
         return self.for_owner(user, batch).defer("predictions", "render_metadata", "timings")
 
-    def checkpoints_of(self, user) -> models.QuerySet[Any, Any]:
+    def checkpoints_of(self, user: Owner) -> models.QuerySet[Any, Any]:
         """{checkpoint, analyses, first_used_at, last_used_at} of each that heard something."""
         return (
-            self.filter(owner=user)
+            self.filter(owner=user.pk)
             .exclude(checkpoint="")
             .values("checkpoint")
-            .annotate(
-                analyses=Count("id"),
-                first_used_at=Min("created_at"),
-                last_used_at=Max("created_at"),
-            )
+            .annotate(analyses=Count("id"))
+            .annotate(first_used_at=Min("created_at"), last_used_at=Max("created_at"))
             .order_by("-last_used_at", "checkpoint")
         )
 
@@ -100,13 +89,13 @@ class AnalysisQuerySet(LeasedJobQuerySet["Analysis"]):
             return self.filter(checkpoint=checkpoint)
         return self.filter(checkpoint__in=("", checkpoint))
 
-    def known(self, user, sha256: str, checkpoint: str) -> "Analysis | None":
+    def known(self, user: Owner, sha256: str, checkpoint: str) -> "Analysis | None":
         """What this user's same bytes were heard as before, or are being heard as now.
 
         A finished one before one that is under way, then the newest. Locked until the transaction
         ends, so that nobody deletes it before it is answered.
         """
-        rows = self.for_owner(user).filter(clip__sha256=sha256, clip__owner=user)
+        rows = self.for_owner(user).filter(clip__sha256=sha256, clip__owner=user.pk)
         rows = rows.answering(checkpoint).filter(state__in=(State.DONE, *UNFINISHED))
         # "done" sorts before the others.
         return rows.select_for_update(of=("self",)).order_by("state", "-created_at").first()
@@ -115,9 +104,9 @@ class AnalysisQuerySet(LeasedJobQuerySet["Analysis"]):
         """QUEUED → CANCELLED. Returns how many; whatever a worker has taken stays."""
         return self.filter(state=State.QUEUED).finish(State.CANCELLED)
 
-    def labels_of(self, user) -> list[str]:
+    def labels_of(self, user: Owner) -> list[str]:
         """Every label this user has been given."""
-        rows = self.filter(owner=user).exclude(label="").order_by("label")
+        rows = self.filter(owner=user.pk).exclude(label="").order_by("label")
         return list(rows.values_list("label", flat=True).distinct())
 
     def waiting(self) -> Self:
@@ -157,15 +146,12 @@ class AnalysisQuerySet(LeasedJobQuerySet["Analysis"]):
 
 
 def _first_chunk(rows: Sequence["Analysis"], max_bytes: int) -> list["Analysis"]:
-    if not rows:
-        return []
-    first = rows[0]
-    if first.alone:
-        return [first]
+    if not rows or rows[0].alone:
+        return list(rows[:1])
     chunk: list[Analysis] = []
     size_bytes = 0
     for row in rows:
-        if row.checkpoint != first.checkpoint:
+        if row.checkpoint != rows[0].checkpoint:
             continue  # its turn comes with the next chunk
         size_bytes += row.clip.size_bytes
         if row.alone or (chunk and size_bytes > max_bytes):
@@ -204,6 +190,8 @@ class Analysis(LeasedJob):
     timings = models.JSONField(default=dict, help_text="Seconds spent in each step.")
 
     objects = AnalysisQuerySet.as_manager()
+    called = "The analysis"
+    after_crashes = "Try once more; if it fails again, save the sound as 16-bit WAV first."
 
     class Meta:
         verbose_name_plural = "analyses"
@@ -237,14 +225,6 @@ class Analysis(LeasedJob):
 
     def __str__(self) -> str:
         return f"{self.label or self.state} · {self.id}"
-
-    @staticmethod
-    def interrupted(times: int) -> Problem:
-        return Problem(
-            "crashed",
-            f"The analysis was interrupted {times} times and given up.",
-            "Try once more; if it fails again, save the sound as 16-bit WAV first.",
-        )
 
     @property
     def folder(self) -> Path:

@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from classifier.checkpoints import inventory
 from classifier.models.analyses import Analysis, State
-from classifier.models.clips import Clip
+from classifier.models.clips import Clip, Owner
 from ml.errors import Problem
 
 
@@ -23,8 +23,8 @@ class BatchState(models.TextChoices):
 
 
 class BatchQuerySet(models.QuerySet["Batch"]):
-    def for_owner(self, user) -> Self:
-        return self.filter(owner=user).order_by("-created_at", "-id")
+    def for_owner(self, user: Owner) -> Self:
+        return self.filter(owner=user.pk).order_by("-created_at", "-id")
 
 
 class Batch(models.Model):
@@ -95,9 +95,8 @@ class BatchFileQuerySet(models.QuerySet["BatchFile"]):
         return rows.filter(outcome=show) if show in FileOutcome.values else rows
 
     def with_problems(self) -> Self:
-        refused = Q(outcome=FileOutcome.REFUSED)
         failed = Q(outcome=FileOutcome.ACCEPTED, analysis__state=State.FAILED)
-        return self.for_page().filter(refused | failed)
+        return self.for_page().filter(Q(outcome=FileOutcome.REFUSED) | failed)
 
     def for_export(self) -> Self:
         heavy = ("analysis__render_metadata", "analysis__timings")

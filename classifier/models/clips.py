@@ -4,12 +4,16 @@ import uuid
 from typing import TYPE_CHECKING, Any, Self
 
 from django.conf import settings
+from django.contrib.auth.models import AnonymousUser, User
 from django.db import models
 from django.db.models import Q
 from django.utils import timezone
 
 if TYPE_CHECKING:
     from classifier.models.batches import Batch
+
+# Whose rows are asked for: of somebody who did not sign in there are none.
+Owner = User | AnonymousUser
 
 
 def beside(**columns: Any) -> Q:
@@ -22,15 +26,11 @@ def beside(**columns: Any) -> Q:
 
 
 class ClipQuerySet(models.QuerySet["Clip"]):
-    def for_owner(self, user, batch: "Batch | None" = None) -> Self:
+    def for_owner(self, user: Owner, batch: "Batch | None" = None) -> Self:
         """One user's clips; or of one batch of theirs, once each."""
         if batch is None:
-            return self.filter(owner=user)
+            return self.filter(owner=user.pk)
         return self.filter(beside(owner=user.pk), pk__in=batch.files.values("analysis__clip"))
-
-    def with_bytes(self, user, sha256: str) -> Self:
-        """This user's clips of exactly these bytes."""
-        return self.filter(owner=user, sha256=sha256)
 
 
 class Clip(models.Model):

@@ -9,8 +9,8 @@ from django.utils import timezone
 
 from classifier import storage
 from classifier.models.analyses import Analysis
+from classifier.models.clips import Owner
 from classifier.models.leasing import LeasedJob, LeasedJobQuerySet, State
-from ml.errors import Problem
 
 
 class InspectionKind(models.TextChoices):
@@ -22,8 +22,8 @@ class InspectionKind(models.TextChoices):
 
 
 class InspectionQuerySet(LeasedJobQuerySet["Inspection"]):
-    def for_owner(self, user) -> Self:
-        return self.filter(analysis__owner=user).select_related("analysis__clip")
+    def for_owner(self, user: Owner) -> Self:
+        return self.filter(analysis__owner=user.pk).select_related("analysis__clip")
 
     def unused(self, days: int) -> Self:
         """Nobody asked for them for so long; what is being made is left alone."""
@@ -41,14 +41,9 @@ class InspectionQuerySet(LeasedJobQuerySet["Inspection"]):
 
     def queue_again(self) -> int:
         """FAILED → QUEUED, as if it had never been tried."""
+        errors = dict.fromkeys(("error_code", "error_detail", "error_hint"), "")
         return self.filter(state=State.FAILED).update(
-            state=State.QUEUED,
-            attempts=0,
-            created_at=timezone.now(),
-            finished_at=None,
-            error_code="",
-            error_detail="",
-            error_hint="",
+            state=State.QUEUED, attempts=0, created_at=timezone.now(), finished_at=None, **errors
         )
 
 
@@ -70,6 +65,8 @@ class Inspection(LeasedJob):
     used_at = models.DateTimeField(default=timezone.now, help_text="When it was last asked for.")
 
     objects = InspectionQuerySet.as_manager()
+    called = "This inspection"
+    after_crashes = "Ask once more; the analysis itself is not affected."
 
     class Meta:
         verbose_name_plural = "inspections"
@@ -90,14 +87,6 @@ class Inspection(LeasedJob):
 
     def __str__(self) -> str:
         return f"{self.kind} of {self.label or self.map or self.window} · {self.id}"
-
-    @staticmethod
-    def interrupted(times: int) -> Problem:
-        return Problem(
-            "crashed",
-            f"This inspection was interrupted {times} times and given up.",
-            "Ask once more; the analysis itself is not affected.",
-        )
 
     @property
     def folder(self) -> Path:

@@ -130,6 +130,9 @@ class LeasedJob(models.Model):
     error_hint = models.CharField(max_length=300, blank=True)
 
     objects: Any  # A manager of a LeasedJobQuerySet; each model has its own.
+    # What a person reads of a job that was interrupted too often: its name, and what to do.
+    called: ClassVar[str]
+    after_crashes: ClassVar[str]
 
     class Meta:
         abstract = True
@@ -138,10 +141,11 @@ class LeasedJob(models.Model):
             models.Index(fields=["token"], name="%(class)s_token"),
         ]
 
-    @staticmethod
-    def interrupted(times: int) -> Problem:
+    @classmethod
+    def interrupted(cls, times: int) -> Problem:
         """Why a job that was interrupted so often is given up."""
-        raise NotImplementedError
+        detail = f"{cls.called} was interrupted {times} times and given up."
+        return Problem("crashed", detail, cls.after_crashes)
 
     @property
     def folder(self) -> Path:

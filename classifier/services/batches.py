@@ -4,11 +4,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from uuid import UUID
 
+from django.contrib.auth.models import User
 from django.db import transaction
 from django.db.models import Count
 from django.utils import timezone
 
-from classifier.models import Analysis, Batch, BatchFile, FileOutcome, Lane, State
+from classifier.models import Analysis, Batch, BatchFile, FileOutcome, Lane, Owner, State
 from classifier.services import uploads
 from classifier.services.problems import RequestRefused, refusal
 from ml.errors import Problem
@@ -18,12 +19,9 @@ MAX_PATH_CHARACTERS = 1000
 # An index entry of PostgreSQL takes no more.
 MAX_PATH_BYTES = 2400
 _SYSTEM_NAMES = {"__macosx", "thumbs.db", "desktop.ini", "$recycle.bin"}
-_UNDONE: dict[str, str] = {
-    State.RUNNING: "running",
-    State.QUEUED: "waiting",
-    State.FAILED: "failed",
-    State.CANCELLED: "cancelled",
-}
+_UNDONE = (State.RUNNING, State.QUEUED, State.FAILED, State.CANCELLED)
+# What is counted under another name than its own, see `Totals`.
+_COLUMNS: dict[str, str] = {State.QUEUED: "waiting", FileOutcome.ACCEPTED: "done"}
 
 
 @dataclass(slots=True)
@@ -61,15 +59,12 @@ class LabelCount:
 # --- in -----------------------------------------------------------------------------------
 
 
-def create(owner, name: str, source: str = "", checkpoint: str = "") -> Batch:
+def create(owner: Owner, name: str, source: str = "", checkpoint: str = "") -> Batch:
     """checkpoint: by name or identity, for all its files. Raises RequestRefused."""
+    assert isinstance(owner, User)
     name = "".join(c for c in name if c.isprintable()).strip()[:255]
-    return Batch.objects.create(
-        owner=owner,
-        name=name or "Untitled folder",
-        source=source,
-        checkpoint=uploads.checkpoint_asked(checkpoint),
-    )
+    name, identity = name or "Untitled folder", uploads.checkpoint_asked(checkpoint)
+    return Batch.objects.create(owner=owner, name=name, source=source, checkpoint=identity)
 
 
 def path_of(text: str) -> str:
@@ -101,8 +96,7 @@ def add_file(batch: Batch, path: str, chunks: Iterable[bytes]) -> BatchFile:
     beyond the owner's quota (429) or the disk's room (507).
     """
     path = path_of(path)
-    known = batch.files.filter(path=path).first()
-    if known:
+    if known := batch.files.filter(path=path).first():
         return known
     _check_open(batch)
     try:
@@ -124,8 +118,7 @@ def refuse(batch: Batch, path: str, problem: Problem) -> BatchFile:
 
 
 def _enter(batch: Batch, path: str, stored: uploads.Stored) -> BatchFile:
-    known = _known_or_room(batch, path)
-    if known:
+    if known := _known_or_room(batch, path):
         return known
     earlier = Analysis.objects.known(batch.owner, stored.sha256, batch.checkpoint)
     analysis = earlier or uploads.enter(
@@ -138,8 +131,7 @@ def _enter(batch: Batch, path: str, stored: uploads.Stored) -> BatchFile:
 def _known_or_room(batch: Batch, path: str) -> BatchFile | None:
     """Locks the batch: of two that send the same path the second finds the first one's row."""
     batch = locked(batch)
-    known = batch.files.filter(path=path).first()
-    if known:
+    if known := batch.files.filter(path=path).first():
         return known
     _check_open(batch)
     if batch.files.count() >= MAX_FILES:
@@ -184,12 +176,11 @@ def close(batch: Batch) -> None:
 
 def cancel(batch: Batch) -> int:
     """Close, and QUEUED → CANCELLED. What is being heard is heard to its end. Returns how many."""
-    now = timezone.now()
     with transaction.atomic():
-        # So that no file slips in behind the last look.
-        locked(batch)
-        Batch.objects.filter(pk=batch.pk, closed_at=None).update(closed_at=now)
-        Batch.objects.filter(pk=batch.pk, cancelled_at=None).update(cancelled_at=now)
+        # First, so that no file slips in behind the last look.
+        close(batch)
+        mine = Batch.objects.filter(pk=batch.pk, cancelled_at=None)
+        mine.update(cancelled_at=timezone.now())
         own = batch.files.in_state(State.QUEUED).values("analysis")
         cancelled = Analysis.objects.filter(pk__in=own).cancel()
         batch.refresh_from_db()
@@ -200,12 +191,11 @@ def retry_failed(batch: Batch) -> int:
     """A new analysis for each failed one, by the batch's checkpoint. Returns how many."""
     if batch.cancelled_at:
         _check_open(batch)
-    retried = 0
-    for file in batch.files.in_state(State.FAILED).select_related("analysis__clip"):
+    files = list(batch.files.in_state(State.FAILED).select_related("analysis__clip"))
+    for file in files:
         assert file.analysis
         uploads.hear(file.analysis.clip, Lane.BULK, batch.checkpoint)
-        retried += 1
-    return retried
+    return len(files)
 
 
 # --- out ----------------------------------------------------------------------------------
@@ -227,7 +217,7 @@ def totals_of(batches: Sequence[Batch]) -> dict[UUID, Totals]:
         Analysis.objects.filter(
             # Whose they are says no more than the batch does, but an index begins with it.
             owner__in={batch.owner_id for batch in batches},
-            state__in=list(_UNDONE),
+            state__in=_UNDONE,
             batch_files__batch__in=list(found),
             batch_files__outcome=FileOutcome.ACCEPTED,
         )
@@ -236,11 +226,10 @@ def totals_of(batches: Sequence[Batch]) -> dict[UUID, Totals]:
         .order_by()
     )
     for pk, what, count in outcomes.union(others, all=True):
+        name = _COLUMNS.get(what, what)
         if what in _UNDONE:
-            name = _UNDONE[what]
             found[pk].done -= count
         else:
-            name = "done" if what == FileOutcome.ACCEPTED else what
             found[pk].total += count
         setattr(found[pk], name, getattr(found[pk], name) + count)
     return found
@@ -252,7 +241,7 @@ def problems(batch: Batch, totals: Totals, most: int) -> list[BatchFile]:
     Some may have failed, or be tried again, since they were counted; who is shown both must not
     see them disagree.
     """
-    if not totals.failed and not totals.refused:
+    if not (totals.failed or totals.refused):
         return []
     left = {FileOutcome.ACCEPTED: totals.failed, FileOutcome.REFUSED: totals.refused}
     shown = []
@@ -266,12 +255,7 @@ def problems(batch: Batch, totals: Totals, most: int) -> list[BatchFile]:
 
 def labels(batch: Batch) -> list[LabelCount]:
     """How often each label was heard, the most frequent first."""
-    counted = (
-        batch.files.in_state(State.DONE)
-        .values_list("analysis__label")
-        .annotate(count=Count("pk"))
-        .order_by("-count", "analysis__label")
-    )
-    rows = list(counted)
+    heard = batch.files.in_state(State.DONE).values_list("analysis__label")
+    rows = list(heard.annotate(count=Count("pk")).order_by("-count", "analysis__label"))
     whole = sum(count for _, count in rows)
     return [LabelCount(label, count, count / whole) for label, count in rows]

@@ -14,6 +14,7 @@ from pathlib import Path
 from axes.utils import reset
 from django.conf import settings
 from django.contrib.auth import get_user_model
+from django.contrib.auth.models import User
 from django.contrib.sessions.models import Session
 from django.db import transaction
 from django.db.models import Exists, Min, OuterRef, QuerySet
@@ -30,6 +31,7 @@ from classifier.models import (
     FileOutcome,
     Inspection,
     LeasedJob,
+    Owner,
     State,
 )
 from classifier.services.batches import locked
@@ -142,13 +144,14 @@ def _hand_over(batch: Batch) -> None:
 # --- accounts -----------------------------------------------------------------------------
 
 
-def is_last_keeper(user) -> bool:
+def is_last_keeper(user: Owner) -> bool:
     """Would nobody be left who runs this Sonoscope?"""
+    assert isinstance(user, User)
     others = get_user_model().objects.filter(is_superuser=True, is_active=True).exclude(pk=user.pk)
     return user.is_superuser and not others.exists()
 
 
-def delete_account(user) -> None:
+def delete_account(user: User) -> None:
     """The person, and their clips, analyses, batches, inspections, tokens, sessions and files.
 
     Nobody can sign in as them from its first moment; cut off in between, a second call goes on.
@@ -161,7 +164,7 @@ def delete_account(user) -> None:
     user.delete()
 
 
-def _end_sessions(user) -> None:
+def _end_sessions(user: User) -> None:
     """A session's owner is inside what it holds, so each one is looked at."""
     theirs = [
         session.pk
@@ -205,13 +208,13 @@ def remove_unused_inspections(limit: int) -> int:
 
 def remove_orphans(shard: str) -> int:
     """Remove files and folders over an hour old that no row knows. Returns how many."""
-    orphans = _aged(storage.root() / storage.INCOMING)
-    for folder, known in (
-        (storage.CLIPS, _known_clips),
-        (storage.ANALYSES, partial(_known_folders, Analysis)),
-        (storage.INSPECTIONS, partial(_known_folders, Inspection)),
-    ):
-        orphans += _unknown(_aged(storage.root() / folder / shard), known)
+    root = storage.root()
+    orphans = [
+        *_aged(root / storage.INCOMING),
+        *_unknown(_aged(root / storage.CLIPS / shard), _known_clips),
+        *_unknown(_aged(root / storage.ANALYSES / shard), partial(_known_folders, Analysis)),
+        *_unknown(_aged(root / storage.INSPECTIONS / shard), partial(_known_folders, Inspection)),
+    ]
     for path in orphans:
         if path.is_dir():
             storage.remove_folder(path)
@@ -229,19 +232,20 @@ def _aged(folder: Path) -> list[Path]:
 
 def _unknown(paths: list[Path], known: Callable[[list[str]], Iterable[str]]) -> list[Path]:
     """Those whose names `known` does not give back, asked in batches."""
-    names = {path.name: path for path in paths}
-    for first in range(0, len(paths), QUERY_NAMES):
-        for name in known([path.name for path in paths[first : first + QUERY_NAMES]]):
-            del names[name]
-    return list(names.values())
+    unknown = {path.name: path for path in paths}
+    names = list(unknown)
+    for first in range(0, len(names), QUERY_NAMES):
+        for name in known(names[first : first + QUERY_NAMES]):
+            unknown.pop(name, None)
+    return list(unknown.values())
 
 
-def _known_clips(names: list[str]) -> set[str]:
-    return set(Clip.objects.filter(file_key__in=names).values_list("file_key", flat=True))
+def _known_clips(names: list[str]) -> Iterable[str]:
+    return Clip.objects.filter(file_key__in=names).values_list("file_key", flat=True)
 
 
-def _known_folders(model: type[LeasedJob], names: list[str]) -> set[str]:
+def _known_folders(model: type[LeasedJob], names: list[str]) -> Iterable[str]:
     """A folder is `<id>-<token>`; the token alone finds its few rows."""
     tokens = {name.rpartition("-")[2] for name in names}
     found = model.objects.filter(token__in=tokens).values_list("pk", "token")
-    return {f"{pk}-{token}" for pk, token in found} & set(names)
+    return (f"{pk}-{token}" for pk, token in found)

@@ -38,9 +38,8 @@ def dispatch_analysis(analysis_id: UUID, lane: int) -> None:
 
 def dispatch_inspection(inspection_id: UUID) -> None:
     """As `wake-up message`, for a inspection: it waits among the single clips."""
-    sender.send_task(
-        "tasks.inspect", [str(inspection_id)], queue=Lane.INTERACTIVE.label, retry=False
-    )
+    queue = Lane.INTERACTIVE.label
+    sender.send_task("tasks.inspect", [str(inspection_id)], queue=queue, retry=False)
 
 
 def queued_messages(lane: int) -> int:

@@ -47,16 +47,12 @@ def ranged(request: HttpRequest, path: Path, content_type: str) -> HttpResponseB
         file.close()
         return HttpResponse(status=416, headers={"Content-Range": f"bytes */{size}"})
     first, last = span
-    partial = match is not None
+    status, headers = 200, {"Accept-Ranges": "bytes", "Content-Length": str(last - first + 1)}
+    if match:
+        status, headers["Content-Range"] = 206, f"bytes {first}-{last}/{size}"
     # Django closes the generator, and so the file, even when the caller hangs up early.
-    response = StreamingHttpResponse(
-        _blocks(file, first, last), status=206 if partial else 200, content_type=content_type
-    )
-    response["Accept-Ranges"] = "bytes"
-    response["Content-Length"] = str(last - first + 1)
-    if partial:
-        response["Content-Range"] = f"bytes {first}-{last}/{size}"
-    return response
+    pieces = _blocks(file, first, last)
+    return StreamingHttpResponse(pieces, status=status, content_type=content_type, headers=headers)
 
 
 def _span(match: re.Match[str], size: int) -> tuple[int, int] | None:

@@ -38,9 +38,8 @@ def ask(analysis: Analysis, question: Question) -> Inspection:
     with transaction.atomic():
         # Locked, so that nobody deletes it before it is answered.
         if not Analysis.objects.select_for_update().filter(pk=analysis.pk).first():
-            raise refusal(
-                "not_found", "There is nothing here.", "The analysis was just deleted.", 404
-            )
+            hint = "The analysis was just deleted."
+            raise refusal("not_found", "There is nothing here.", hint, status=404)
         rows = Inspection.objects.select_for_update(of=("self",))
         inspection, made = rows.get_or_create(analysis=analysis, **asdict(question))
         mine = Inspection.objects.filter(pk=inspection.pk)
@@ -81,6 +80,5 @@ def _check_name(what: str, name: str, known: set[str], wanted: bool) -> None:
             f"Send one of those that the analysis has: {', '.join(sorted(known)[:3])} …",
         )
     if name and not wanted:
-        raise refusal(
-            f"no_{what}", f"This kind of inspection has no {what}.", f"Leave `{what}` empty."
-        )
+        detail = f"This kind of inspection has no {what}."
+        raise refusal(f"no_{what}", detail, f"Leave `{what}` empty.")

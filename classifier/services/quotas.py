@@ -6,25 +6,25 @@ from django.conf import settings
 from django.db.models import Sum
 from django.utils import timezone
 
-from classifier.models import UNFINISHED, Analysis, Clip
+from classifier.models import UNFINISHED, Analysis, Clip, Owner
 from ml.errors import Problem
 
 
-def reached(owner, size_bytes: int) -> Problem | None:
+def reached(owner: Owner, size_bytes: int) -> Problem | None:
     """The problem, where one more clip of that size would be too much for now.
 
     Who runs the server has no quota: superusers may bring in what they like.
     """
     if owner.is_superuser:
         return None
-    waiting = Analysis.objects.filter(owner=owner, state__in=UNFINISHED).count()
+    waiting = Analysis.objects.filter(owner=owner.pk, state__in=UNFINISHED).count()
     if waiting >= settings.MAX_WAITING_CLIPS:
         return Problem(
             "too_many_waiting",
             f"{waiting:,} of your clips are waiting to be heard; more cannot wait at once.",
             "Go on when some of them are done.",
         )
-    day = Clip.objects.filter(owner=owner, created_at__gt=timezone.now() - timedelta(days=1))
+    day = Clip.objects.filter(owner=owner.pk, created_at__gt=timezone.now() - timedelta(days=1))
     brought_bytes = day.aggregate(bytes=Sum("size_bytes"))["bytes"] or 0
     if brought_bytes + size_bytes > settings.MAX_DAY_BYTES:
         return Problem(

@@ -35,11 +35,8 @@ class Counted(SimpleRateThrottle):
         return settings.THROTTLE_RATES[self.scope]
 
     def allow_request(self, request: Request, view: APIView) -> bool:
-        key = self.get_cache_key(request, view)
-        if key is None:
-            return True
-        window = int(time.time() // self.duration)
-        self.count = _count(f"{key}:{window}", self.duration)
+        key, window = self.get_cache_key(request, view), int(time.time() // self.duration)
+        self.count = _count(f"{key}:{window}", self.duration) if key else None
         if self.count is None:
             return True
         self.left = max(0, self.num_requests - self.count)

@@ -32,10 +32,7 @@ def save(
 
 
 def save_analysis(
-    analysis: Analysis,
-    contents: dict[str, bytes],
-    values: dict[str, Any],
-    facts: dict[str, Any],
+    analysis: Analysis, contents: dict[str, bytes], values: dict[str, Any], facts: dict[str, Any]
 ) -> bool:
     """As `save`, with the best prediction in its own columns; `facts` are the clip's."""
     best = values["predictions"][0]

@@ -7,7 +7,7 @@ from django.utils import timezone
 from knox.auth import TokenAuthentication as KnoxAuthentication
 from rest_framework.exceptions import AuthenticationFailed
 
-from classifier.models import ApiToken
+from classifier.models import ApiToken, Owner
 
 DEFAULT_DAYS, MAX_DAYS = 30, 3650
 # A busy client writes its last use once in this time, not with each request.
@@ -25,12 +25,12 @@ class TokenAuthentication(KnoxAuthentication):
         return user, found
 
 
-def create(user, name: str = "", days: int = DEFAULT_DAYS) -> tuple[ApiToken, str]:
+def create(user: Owner, name: str = "", days: int = DEFAULT_DAYS) -> tuple[ApiToken, str]:
     """A new token and its secret, which is not kept and so can be shown only now."""
     return ApiToken.objects.create(user=user, expiry=timedelta(days=days), name=name)
 
 
-def of(user) -> QuerySet[ApiToken]:
+def of(user: Owner) -> QuerySet[ApiToken]:
     """A user's tokens that still work, newest first."""
     living = Q(expiry=None) | Q(expiry__gt=timezone.now())
     return ApiToken.objects.filter(living, user=user).order_by("-created", "-public_id")

@@ -10,11 +10,12 @@ from pathlib import Path
 
 from django.conf import settings
 from django.contrib.auth import get_user_model
+from django.contrib.auth.models import User
 from django.db import transaction
 
 from classifier import storage
 from classifier.checkpoints import inventory
-from classifier.models import UNFINISHED, Analysis, BatchFile, Clip, IdempotencyKey, Lane
+from classifier.models import UNFINISHED, Analysis, BatchFile, Clip, IdempotencyKey, Lane, Owner
 from classifier.services import quotas
 from classifier.services.dispatch import dispatch_analysis
 from classifier.services.problems import EMPTY, NO_ROOM, RequestRefused, refusal, too_large
@@ -48,14 +49,15 @@ def ingest(chunks: Iterable[bytes]) -> Iterator[Stored]:
     Raises RequestRefused for an empty or too large file (400, 413) and a full disk (507).
     """
     stored = _store(chunks)
+    path = storage.clip_path(stored.file_key)
     try:
         with transaction.atomic():
             yield stored
     except RequestRefused:
-        _discard(stored)
+        path.unlink(missing_ok=True)
         raise
     if not stored.used:
-        _discard(stored)
+        path.unlink(missing_ok=True)
 
 
 def checkpoint_asked(asked: str) -> str:
@@ -78,7 +80,7 @@ def accept(
     chunks: Iterable[bytes],
     *,
     name: str,
-    owner,
+    owner: Owner,
     lane: Lane = Lane.INTERACTIVE,
     checkpoint: str = "",
 ) -> Analysis:
@@ -92,7 +94,7 @@ def accept_once(
     chunks: Iterable[bytes],
     *,
     name: str,
-    owner,
+    owner: Owner,
     key: str = "",
     again: bool = False,
     checkpoint: str = "",
@@ -104,24 +106,32 @@ def accept_once(
     """
     identity = checkpoint_asked(checkpoint)
     with ingest(chunks) as stored:
+        assert isinstance(owner, User)
         # One upload of an owner at a time: of two equal ones the second finds the first.
         # (Without the key's lock, so that rows that name this owner may still be made.)
         get_user_model().objects.select_for_update(no_key=True).get(pk=owner.pk)
-        return _answered(stored, owner, key, identity) or _answer(
-            stored, name, owner, key, again, identity
-        )
+        if past := _answered(stored, owner, key, identity):
+            return past
+        known = None if again else Analysis.objects.known(owner, stored.sha256, identity)
+        lane = Lane.INTERACTIVE
+        analysis = known or enter(stored, name=name, owner=owner, lane=lane, checkpoint=identity)
+        accepted = Accepted(analysis, duplicate=known is not None)
+        if key:
+            facts = {"sha256": stored.sha256, "analysis": analysis, "duplicate": accepted.duplicate}
+            IdempotencyKey.objects.create(owner=owner, key=key, **facts)
+        return accepted
 
 
-def enter(stored: Stored, *, name: str, owner, lane: Lane, checkpoint: str) -> Analysis:
+def enter(stored: Stored, *, name: str, owner: Owner, lane: Lane, checkpoint: str) -> Analysis:
     """The rows of stored bytes, inside `ingest`. checkpoint: an identity, or "".
 
     Identical bytes of the same owner are kept once. Raises RequestRefused beyond the owner's quota.
     """
-    too_much = quotas.reached(owner, stored.size_bytes)
-    if too_much:
+    assert isinstance(owner, User)
+    if too_much := quotas.reached(owner, stored.size_bytes):
         raise RequestRefused(too_much, status=429)
     # Locked, so that a deletion of the twin either sees us or is seen by us.
-    twins = Clip.objects.with_bytes(owner, stored.sha256)
+    twins = Clip.objects.filter(owner=owner, sha256=stored.sha256)
     twin = twins.select_for_update().only("file_key").first()
     stored.used = twin is None
     clip = Clip.objects.create(
@@ -134,11 +144,10 @@ def enter(stored: Stored, *, name: str, owner, lane: Lane, checkpoint: str) -> A
     return _queue(clip, lane, checkpoint)
 
 
-def _answered(stored: Stored, owner, key: str, checkpoint: str) -> Accepted | None:
+def _answered(stored: Stored, owner: Owner, key: str, checkpoint: str) -> Accepted | None:
     """What this key was answered before."""
-    rows = IdempotencyKey.objects.filter(owner=owner, key=key).select_related("analysis__clip")
-    past = rows.first() if key else None
-    if past is None:
+    rows = IdempotencyKey.objects.filter(owner=owner.pk, key=key).select_related("analysis__clip")
+    if not key or not (past := rows.first()):
         return None
     # Whoever names no checkpoint now takes what the key was answered, by whichever it was.
     analysed = Analysis.objects.filter(pk=past.analysis_id)
@@ -153,23 +162,6 @@ def _answered(stored: Stored, owner, key: str, checkpoint: str) -> Accepted | No
             status=409,
         )
     return Accepted(past.analysis, past.duplicate, replayed=True)
-
-
-def _answer(stored: Stored, name: str, owner, key: str, again: bool, checkpoint: str) -> Accepted:
-    known = None if again else Analysis.objects.known(owner, stored.sha256, checkpoint)
-    analysis = known or enter(
-        stored, name=name, owner=owner, lane=Lane.INTERACTIVE, checkpoint=checkpoint
-    )
-    accepted = Accepted(analysis, duplicate=known is not None)
-    if key:
-        IdempotencyKey.objects.create(
-            owner=owner,
-            key=key,
-            sha256=stored.sha256,
-            analysis=analysis,
-            duplicate=accepted.duplicate,
-        )
-    return accepted
 
 
 def analyse_again(clip: Clip, lane: Lane = Lane.INTERACTIVE, checkpoint: str = "") -> Analysis:
@@ -225,10 +217,6 @@ def _store(chunks: Iterable[bytes]) -> Stored:
             raise RequestRefused(NO_ROOM, status=507) from error
         raise
     return Stored(file_key, size_bytes, sha256)
-
-
-def _discard(stored: Stored) -> None:
-    storage.clip_path(stored.file_key).unlink(missing_ok=True)
 
 
 def _write(chunks: Iterable[bytes], path: Path) -> tuple[int, str]:

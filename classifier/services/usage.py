@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from django.contrib.auth import get_user_model
-from django.db.models import Count, Max, Q, QuerySet, Sum
+from django.db.models import Count, Manager, Max, Q, Sum
 
 from classifier.models import Analysis, Batch, Clip, State
 
@@ -36,9 +36,9 @@ class Keeper:
 def usage_of(user_ids: Iterable[int]) -> dict[int, Usage]:
     """For all of them in three queries, which read indexes only."""
     found = {user_id: Usage() for user_id in user_ids}
-    counted: tuple[tuple[QuerySet[Any], dict[str, Any]], ...] = (
+    counted: tuple[tuple[Manager[Any], dict[str, Any]], ...] = (
         (
-            Clip.objects.all(),
+            Clip.objects,
             {
                 "clips": Count("*"),
                 "size_bytes": Sum("size_bytes"),
@@ -46,14 +46,14 @@ def usage_of(user_ids: Iterable[int]) -> dict[int, Usage]:
             },
         ),
         (
-            Analysis.objects.all(),
+            Analysis.objects,
             {"analyses": Count("*"), "failed": Count("state", filter=Q(state=State.FAILED))},
         ),
-        (Batch.objects.all(), {"batches": Count("*")}),
+        (Batch.objects, {"batches": Count("*")}),
     )
-    for rows, columns in counted:
-        grouped = rows.filter(owner__in=list(found)).values("owner").annotate(**columns).order_by()
-        for row in grouped:
+    for manager, columns in counted:
+        rows = manager.filter(owner__in=list(found))
+        for row in rows.values("owner").annotate(**columns).order_by():
             its = found[row.pop("owner")]
             for name, value in row.items():
                 setattr(its, name, value)

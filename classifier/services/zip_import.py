@@ -15,9 +15,10 @@ from pathlib import Path
 
 from django.conf import settings
 
-from classifier.models import Batch
+from classifier.models import Batch, FileOutcome
 from classifier.services import batches
 from classifier.services.problems import RequestRefused, refusal
+from ml.errors import Problem
 
 MAX_RATIO = 100
 # Silence compresses better than any ratio allows: below this nobody is hurt.
@@ -36,20 +37,18 @@ _DAMAGED = (
 
 
 @dataclass(slots=True)
-class _Budget:
-    left_bytes: int
-
-
-@dataclass(slots=True)
 class Unpacked:
-    """How many members of the ZIP became what."""
+    """How many members of the ZIP became what, and how many bytes may still come."""
 
     outcomes: Counter[str] = field(default_factory=Counter)
     hidden: int = 0
+    left_bytes: int = 0
 
 
-class _TooMuch(Exception):
-    """All members together are larger than a ZIP may be."""
+class _TooLarge(RequestRefused):
+    """All members together are larger than a ZIP may be: no single file is to blame."""
+
+    blames_file = False
 
 
 def take_in(batch: Batch, path: Path) -> Unpacked:
@@ -59,7 +58,7 @@ def take_in(batch: Batch, path: Path) -> Unpacked:
     owner's quota. What came before the limit stays in the batch, and sending the ZIP again goes on
     there.
     """
-    unpacked, budget = Unpacked(), _Budget(settings.MAX_ZIP_BYTES)
+    unpacked = Unpacked(left_bytes=settings.MAX_ZIP_BYTES)
     with _Guarded(io.FileIO(path)) as file, _opened(file) as archive:
         # (Not `is_dir()`: it stumbles over a member without a name.)
         members = [info for info in archive.infolist() if not info.filename.endswith("/")]
@@ -67,17 +66,16 @@ def take_in(batch: Batch, path: Path) -> Unpacked:
         unpacked.hidden = len(members) - len(wanted)
         if len(wanted) > batches.MAX_FILES:
             raise _too_many()
-        try:
-            for info in wanted:
-                _take_in_member(batch, archive, info, budget, unpacked)
-        except _TooMuch as error:
-            raise refusal(
-                "zip_too_large",
-                f"Unpacked it is larger than {settings.MAX_ZIP_BYTES / 1e9:.0f} GB; "
-                "the rest was left out.",
-                "Split it into several ZIPs, or choose the folder instead.",
-                status=413,
-            ) from error
+        for info in wanted:
+            try:
+                sent = batches.add_file(batch, info.filename, _blocks(archive, info, unpacked))
+            except RequestRefused as error:
+                if not error.blames_file:
+                    raise
+                # A name that cannot be a path: there is no row for it.
+                unpacked.outcomes[FileOutcome.REFUSED] += 1
+            else:
+                unpacked.outcomes[sent.outcome] += 1
     return unpacked
 
 
@@ -107,24 +105,7 @@ def _opened(file: _Guarded) -> zipfile.ZipFile:
         ) from error
 
 
-def _take_in_member(
-    batch: Batch,
-    archive: zipfile.ZipFile,
-    info: zipfile.ZipInfo,
-    budget: _Budget,
-    unpacked: Unpacked,
-) -> None:
-    try:
-        file = batches.add_file(batch, info.filename, _blocks(archive, info, budget))
-    except RequestRefused as error:
-        if not error.blames_file:
-            raise
-        unpacked.outcomes["refused"] += 1  # a name that cannot be a path: there is no row for it
-    else:
-        unpacked.outcomes[file.outcome] += 1
-
-
-def _blocks(archive: zipfile.ZipFile, info: zipfile.ZipInfo, budget: _Budget) -> Iterator[bytes]:
+def _blocks(archive: zipfile.ZipFile, info: zipfile.ZipInfo, unpacked: Unpacked) -> Iterator[bytes]:
     if info.flag_bits & _ENCRYPTED:
         raise refusal(
             "encrypted", "The file is locked with a password.", "Send it in a ZIP without one."
@@ -140,10 +121,15 @@ def _blocks(archive: zipfile.ZipFile, info: zipfile.ZipInfo, budget: _Budget) ->
         with archive.open(info) as member:
             while block := member.read(BLOCK_BYTES):
                 size_bytes += len(block)
-                budget.left_bytes -= len(block)
-                if budget.left_bytes < 0:
-                    raise _TooMuch
-                _check_ratio(size_bytes, info.compress_size)
+                unpacked.left_bytes -= len(block)
+                if unpacked.left_bytes < 0:
+                    raise _too_large()
+                if size_bytes > max(HARMLESS_BYTES, MAX_RATIO * info.compress_size):
+                    raise refusal(
+                        "compressed_too_well",
+                        f"The file unpacks to more than {MAX_RATIO} times its size.",
+                        "Send it alone, outside a ZIP.",
+                    )
                 yield block
     except _DAMAGED as error:
         raise refusal(
@@ -153,13 +139,13 @@ def _blocks(archive: zipfile.ZipFile, info: zipfile.ZipInfo, budget: _Budget) ->
         ) from error
 
 
-def _check_ratio(size_bytes: int, compressed_bytes: int) -> None:
-    if size_bytes > HARMLESS_BYTES and size_bytes > MAX_RATIO * compressed_bytes:
-        raise refusal(
-            "compressed_too_well",
-            f"The file unpacks to more than {MAX_RATIO} times its size.",
-            "Send it alone, outside a ZIP.",
-        )
+def _too_large() -> _TooLarge:
+    problem = Problem(
+        "zip_too_large",
+        f"Unpacked it is larger than {settings.MAX_ZIP_BYTES / 1e9:.0f} GB; the rest was left out.",
+        "Split it into several ZIPs, or choose the folder instead.",
+    )
+    return _TooLarge(problem, status=413)
 
 
 def _too_many() -> RequestRefused:

@@ -6,14 +6,8 @@ from uuid import UUID
 from django import forms
 from django.contrib.auth import authenticate, get_user_model, logout
 from django.contrib.auth.decorators import login_required
-from django.http import (
-    Http404,
-    HttpRequest,
-    HttpResponse,
-    HttpResponseBase,
-    StreamingHttpResponse,
-)
-from django.shortcuts import redirect, render
+from django.http import HttpRequest, HttpResponse, HttpResponseBase, StreamingHttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
 from django.utils.http import content_disposition_header
 from django.views.decorators.http import require_GET, require_POST
@@ -87,9 +81,7 @@ def account(request: HttpRequest) -> HttpResponse:
 @login_required
 @require_POST
 def revoke(request: HttpRequest, pk: UUID) -> HttpResponse:
-    deleted, _ = ApiToken.objects.filter(user=request.user, public_id=pk).delete()
-    if not deleted:
-        raise Http404
+    get_object_or_404(ApiToken, user=request.user, public_id=pk).delete()
     return redirect("account")
 
 
@@ -98,12 +90,9 @@ def revoke(request: HttpRequest, pk: UUID) -> HttpResponse:
 def export(request: HttpRequest) -> HttpResponseBase:
     """Everything that is theirs, as a ZIP."""
     name = f"sonoscope {request.user.get_username()} {timezone.now():%Y-%m-%d}.zip"
-    response = StreamingHttpResponse(
-        account_export.of(request.user), content_type="application/zip"
-    )
-    response["Content-Disposition"] = content_disposition_header(True, name) or ""
-    response["Cache-Control"] = "no-store"
-    return response
+    pieces, disposition = account_export.of(request.user), content_disposition_header(True, name)
+    headers = {"Content-Disposition": disposition or "", "Cache-Control": "no-store"}
+    return StreamingHttpResponse(pieces, content_type="application/zip", headers=headers)
 
 
 @login_required

@@ -1,14 +1,15 @@
 """The pages of batches, and what their script asks."""
 
 import secrets
-from pathlib import Path
+import shutil
+from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 from uuid import UUID
 
 from django.conf import settings
 from django.contrib.auth.decorators import login_required
 from django.core.paginator import Paginator
-from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
@@ -17,11 +18,11 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 from classifier import storage
 from classifier.checkpoints import inventory
 from classifier.links import checkpoint_page
-from classifier.models import Batch, BatchFile, FileOutcome, State
+from classifier.models import Batch, FileOutcome, State
 from classifier.services import batches, deletion, zip_import
 from classifier.services.dispatch import missing_worker
 from classifier.services.exports.batch_files import sent_file
-from classifier.services.problems import refusal, too_large
+from classifier.services.problems import RequestRefused, refusal, too_large
 from classifier.views.parts import for_htmx, for_script, render_part, render_rows
 from ml.errors import Problem
 
@@ -29,6 +30,12 @@ PAGE_BATCHES = 30
 PAGE_ROWS = 50
 MAX_PROBLEMS = 20
 BLOCK_BYTES = 1 << 20
+ACTIONS: dict[str, Callable[[Batch], object]] = {
+    "close": batches.close,
+    "cancel": batches.cancel,
+    "delete": deletion.delete_batch,
+    "retry": batches.retry_failed,
+}
 SHOWS = (*State.values, FileOutcome.REFUSED.value, FileOutcome.DUPLICATE.value)
 
 
@@ -37,9 +44,7 @@ SHOWS = (*State.values, FileOutcome.REFUSED.value, FileOutcome.DUPLICATE.value)
 
 @require_http_methods(["GET", "POST"])
 def batch_list(request: HttpRequest) -> HttpResponse:
-    if request.method == "POST":
-        return _create(request)
-    return _list(request)
+    return _create(request) if request.method == "POST" else _list(request)
 
 
 @for_script
@@ -53,9 +58,8 @@ def _create(request: HttpRequest) -> HttpResponse:
 def _list(request: HttpRequest) -> HttpResponse:
     pages = Paginator(Batch.objects.for_owner(request.user), PAGE_BATCHES)
     page = pages.get_page(request.GET.get("page"))
-    rows = list(page.object_list)
-    totals = batches.totals_of(rows)
-    listed = [(batch, totals[batch.pk]) for batch in rows]
+    totals = batches.totals_of(list(page))
+    listed = [(batch, totals[batch.pk]) for batch in page]
     return render(request, "classifier/batches.html", {"page": page, "listed": listed})
 
 
@@ -70,16 +74,13 @@ def batch_new(request: HttpRequest) -> HttpResponse:
 @require_GET
 def batch_page(request: HttpRequest, pk: UUID) -> HttpResponse:
     batch = _own(request, pk)
-    show = request.GET.get("show", "")
-    show = show if show in SHOWS else ""
+    asked = request.GET.get("show", "")
+    show = asked if asked in SHOWS else ""
     pages = Paginator(batch.files.for_page(show), PAGE_ROWS)
+    page = pages.get_page(request.GET.get("page"))
     totals = batches.totals(batch)
-    context = {
-        **_part_context(batch, totals, missing_worker(totals.unfinished, batch.created_at)),
-        **_limits(),
-        "page": pages.get_page(request.GET.get("page")),
-        "show": show,
-    }
+    context = _part_context(batch, totals, missing_worker(totals.unfinished, batch.created_at))
+    context |= {**_limits(), "page": page, "show": show}
     return render(request, "classifier/batch.html", context)
 
 
@@ -90,12 +91,8 @@ def batch_part(request: HttpRequest, pk: UUID) -> HttpResponse:
     batch = _own(request, pk)
     totals = batches.totals(batch)
     notice = missing_worker(totals.unfinished, batch.created_at)
-    return render_part(
-        request,
-        "classifier/_batch.html",
-        _seen(batch, totals, notice),
-        lambda: _part_context(batch, totals, notice),
-    )
+    seen, template = _seen(batch, totals, notice), "classifier/_batch.html"
+    return render_part(request, template, seen, lambda: _part_context(batch, totals, notice))
 
 
 @require_GET
@@ -103,12 +100,7 @@ def batch_part(request: HttpRequest, pk: UUID) -> HttpResponse:
 def batch_rows(request: HttpRequest, pk: UUID) -> HttpResponse:
     """Those files of the batch whose rows changed, see `render_rows`."""
     files = _own(request, pk).files.for_page()
-
-    def find(ids: list[str]) -> QuerySet[BatchFile]:
-        numbers = [int(one) for one in ids if one.isdecimal() and len(one) < 19]
-        return files.filter(pk__in=numbers)
-
-    return render_rows(request, "classifier/_file.html", "file", find)
+    return render_rows(request, "classifier/_file.html", "file", files)
 
 
 # --- what their script sends --------------------------------------------------------------
@@ -143,7 +135,8 @@ def batch_unpack(request: HttpRequest, pk: UUID) -> HttpResponse:
     batch = _own(request, pk)
     archive = storage.incoming_path(secrets.token_hex(16))
     try:
-        _receive(request, archive)
+        with archive.open("wb") as file:
+            shutil.copyfileobj(request, file, BLOCK_BYTES)
         unpacked = zip_import.take_in(batch, archive)
     finally:
         archive.unlink(missing_ok=True)
@@ -152,42 +145,15 @@ def batch_unpack(request: HttpRequest, pk: UUID) -> HttpResponse:
 
 @login_required
 @require_POST
-def batch_close(request: HttpRequest, pk: UUID) -> HttpResponse:
-    batches.close(_own(request, pk))
-    return redirect("batch", pk=pk)
-
-
-@login_required
-@require_POST
-def batch_cancel(request: HttpRequest, pk: UUID) -> HttpResponse:
-    batches.cancel(_own(request, pk))
-    return redirect("batch", pk=pk)
-
-
-@login_required
-@require_POST
-def batch_delete(request: HttpRequest, pk: UUID) -> HttpResponse:
-    deletion.delete_batch(_own(request, pk))
-    return redirect("batches")
-
-
-@login_required
-@require_POST
-def batch_retry(request: HttpRequest, pk: UUID) -> HttpResponse:
-    batch = _own(request, pk)
-    if not batch.cancelled_at:
-        batches.retry_failed(batch)
-    return redirect("batch", pk=pk)
+def batch_action(request: HttpRequest, pk: UUID, name: str) -> HttpResponse:
+    """One of ACTIONS. Where the batch was ended or deleted meanwhile, its page says so."""
+    with suppress(RequestRefused):
+        ACTIONS[name](_own(request, pk))
+    return redirect("batches") if name == "delete" else redirect("batch", pk=pk)
 
 
 def _own(request: HttpRequest, pk: UUID) -> Batch:
     return get_object_or_404(Batch.objects.for_owner(request.user), pk=pk)
-
-
-def _receive(request: HttpRequest, path: Path) -> None:
-    with path.open("wb") as file:
-        while block := request.read(BLOCK_BYTES):
-            file.write(block)
 
 
 def _limits() -> dict[str, int | str]:

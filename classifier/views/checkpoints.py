@@ -1,7 +1,6 @@
 """The page of what can listen, and what each is worth."""
 
 import re
-from dataclasses import dataclass
 from typing import Any
 
 from django.contrib.auth.decorators import login_required
@@ -13,34 +12,11 @@ from django.views.decorators.http import condition, require_safe
 from classifier.checkpoints import evaluation, inventory
 from classifier.checkpoints.evaluation import Picture, Report
 from classifier.checkpoints.inventory import Installed
-from ml.evaluation import ClassFigures
 
 MAX_CLASSES = 12
 # Shares that are the same but for rounding.
 SAME = 5e-4
 _FOLD = re.compile(r"fold (\d+)")
-
-
-@dataclass(frozen=True, slots=True)
-class HeaderFigure:
-    """A figure that the file's own header gives. seen: None where it is of no fold."""
-
-    what: str
-    share: float
-    seen: bool | None
-
-
-@dataclass(frozen=True, slots=True)
-class Model:
-    """One entry of the page."""
-
-    installed: Installed
-    report: Report
-    recipe: list[tuple[str, str]]
-    header_figures: list[HeaderFigure]
-    weakest: list[ClassFigures]
-    strongest: list[ClassFigures]
-    faultless: int
 
 
 @login_required
@@ -72,24 +48,28 @@ def picture(request: HttpRequest, name: str, kind: str) -> HttpResponseBase:
     return FileResponse(_picture(name, kind).path.open("rb"), content_type="image/png")
 
 
-def _model(found: Installed) -> Model:
+def _model(found: Installed) -> dict[str, Any]:
+    """One entry of the page."""
     report = evaluation.report_of(found)
     measured = report.evaluation.by_class if report.evaluation else ()
     shares = {one: one.accuracy for one in measured if one.accuracy is not None}
     half = min(MAX_CLASSES, len(shares) // 2)
-    return Model(
-        found,
-        report,
-        _recipe(found.info.recipe),
-        _header_figures(found, report),
-        weakest=sorted(shares, key=lambda one: (shares[one], one.name))[:half],
-        strongest=sorted(shares, key=lambda one: (-shares[one], one.name))[:half],
-        faultless=sum(share == 1 for share in shares.values()),
-    )
+    return {
+        "installed": found,
+        "report": report,
+        "recipe": _recipe(found.info.recipe),
+        "header_figures": _header_figures(found, report),
+        "weakest": sorted(shares, key=lambda one: (shares[one], one.name))[:half],
+        "strongest": sorted(shares, key=lambda one: (-shares[one], one.name))[:half],
+        "faultless": sum(share == 1 for share in shares.values()),
+    }
 
 
-def _header_figures(found: Installed, report: Report) -> list[HeaderFigure]:
-    """But not what the report says as well."""
+def _header_figures(found: Installed, report: Report) -> list[tuple[str, float, bool | None]]:
+    """Figures of the file's own header that the report does not give as well.
+
+    What it is, the share, and whether the fold was learned from; None where it is of no fold.
+    """
     figures = []
     for what, share in found.info.accuracy.items():
         fold = _FOLD.search(what)
@@ -97,7 +77,7 @@ def _header_figures(found: Installed, report: Report) -> list[HeaderFigure]:
         known = report.evaluation
         if known and fold and int(fold[1]) == known.fold and abs(share - known.accuracy) < SAME:
             continue
-        figures.append(HeaderFigure(what, share, seen))
+        figures.append((what, share, seen))
     return figures
 
 

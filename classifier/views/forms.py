@@ -1,10 +1,12 @@
 """What people fill in."""
 
+from typing import Any
+
 from django import forms
 from django.contrib.auth.forms import UserCreationForm
 from django.contrib.auth.models import User
 
-from classifier.models import Analysis, Batch, State
+from classifier.models import Analysis, Batch, Owner, State
 from classifier.templatetags.sound import words
 
 
@@ -29,7 +31,7 @@ class HistoryForm(forms.Form):
         Batch.objects.none(), required=False, widget=forms.HiddenInput, label="Batch"
     )
 
-    def __init__(self, *args, user, **kwargs) -> None:
+    def __init__(self, *args: Any, user: Owner, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         labels = Analysis.objects.labels_of(user)
         choice = self.fields["label"]

@@ -1,7 +1,5 @@
 """The history page, and the rows that pages ask for while analyses run."""
 
-from collections.abc import Iterable
-from contextlib import suppress
 from uuid import UUID
 
 from django.contrib.auth.decorators import login_required
@@ -28,17 +26,14 @@ def history(request: HttpRequest) -> HttpResponse:
     pages = Paginator(Analysis.objects.for_history(request.user, **filters), PAGE_ROWS)
     query = request.GET.copy()
     query.pop("page", None)
-    return render(
-        request,
-        "classifier/history.html",
-        {
-            "form": form,
-            "page": pages.get_page(request.GET.get("page")),
-            "query": query.urlencode(),
-            "filtered": any(filters.values()),
-            "batch": filters.get("batch"),
-        },
-    )
+    context = {
+        "form": form,
+        "page": pages.get_page(request.GET.get("page")),
+        "query": query.urlencode(),
+        "filtered": any(filters.values()),
+        "batch": filters.get("batch"),
+    }
+    return render(request, "classifier/history.html", context)
 
 
 @require_GET
@@ -46,26 +41,15 @@ def history(request: HttpRequest) -> HttpResponse:
 def rows(request: HttpRequest) -> HttpResponse:
     """Those rows of the history that changed, see `render_rows`."""
     mine = Analysis.objects.for_history(request.user)
-    return render_rows(
-        request, "classifier/_row.html", "analysis", lambda ids: mine.filter(pk__in=_ids(ids))
-    )
-
-
-def _ids(texts: Iterable[str]) -> list[UUID]:
-    ids = []
-    for text in texts:
-        with suppress(ValueError):
-            ids.append(UUID(text))
-    return ids
+    return render_rows(request, "classifier/_row.html", "analysis", mine)
 
 
 @login_required
 @require_POST
 def again(request: HttpRequest, pk: UUID) -> HttpResponse:
     analysis = get_object_or_404(Analysis.objects.for_owner(request.user), pk=pk)
-    asked = request.POST.get("checkpoint", "")
     try:
-        new = uploads.analyse_again(analysis.clip, checkpoint=asked)
+        new = uploads.analyse_again(analysis.clip, checkpoint=request.POST.get("checkpoint", ""))
     except RequestRefused as error:
         return refused(request, [(analysis.clip.name, error)])
     return redirect("result", pk=new.pk)

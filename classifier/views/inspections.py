@@ -1,6 +1,7 @@
 """Inspections on the result page: the asking, and the part that shows how one goes."""
 
 import json
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -48,19 +49,13 @@ def _question(request: HttpRequest) -> Question:
 @for_htmx(gone="history")
 def part(request: HttpRequest, pk: UUID) -> HttpResponse:
     """How an inspection goes, for htmx; 204 while it is as `seen` says."""
-    inspection = get_object_or_404(Inspection.objects.for_owner(request.user), pk=pk)
-    return _part(request, inspection)
+    return _part(request, get_object_or_404(Inspection.objects.for_owner(request.user), pk=pk))
 
 
 def _part(request: HttpRequest, inspection: Inspection) -> HttpResponse:
-    status = 202 if inspection.unfinished else 200
-    response = render_part(
-        request,
-        "classifier/_inspection.html",
-        inspection.state,
-        lambda: inspection_context(inspection),
-        status,
-    )
+    status, template = 202 if inspection.unfinished else 200, "classifier/_inspection.html"
+    context = partial(inspection_context, inspection)
+    response = render_part(request, template, inspection.state, context, status)
     if inspection.kind == InspectionKind.WINDOW and inspection.state == State.DONE:
         # The page shows it in many places: from the start, then.
         response["HX-Refresh"] = "true"

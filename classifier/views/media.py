@@ -5,7 +5,6 @@ from functools import wraps
 from pathlib import Path
 from uuid import UUID
 
-from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import get_object_or_404
 from django.utils.http import content_disposition_header
@@ -13,15 +12,23 @@ from django.views.decorators.http import require_safe
 from rest_framework.exceptions import AuthenticationFailed
 
 from classifier import storage
-from classifier.models import Analysis, Clip, Inspection, InspectionKind, State
+from classifier.models import Analysis, Clip, Inspection, InspectionKind, LeasedJob, Owner, State
+from classifier.models.leasing import Job
 from classifier.services import inspections
 from classifier.services.file_responses import AUDIO_TYPES, audio, ranged
 from classifier.services.tokens import TokenAuthentication
 from ml import map_archive
 from ml.render_metadata import ArchiveIndex
 
+FILE_TYPES = {
+    ".flac": "audio/flac",
+    ".json": "application/json",
+    ".npy": "application/octet-stream",
+    ".png": "image/png",
+}
 
-def caller(request: HttpRequest) -> AbstractBaseUser | AnonymousUser:
+
+def caller(request: HttpRequest) -> Owner:
     """The signed-in person, or the owner of the API token in the header."""
     if request.user.is_authenticated:
         return request.user
@@ -49,83 +56,66 @@ def private(view: Callable[..., HttpResponseBase]) -> Callable[..., HttpResponse
 
 
 @private
-def clip_audio(request: HttpRequest, user: AbstractBaseUser, clip_id: UUID) -> HttpResponseBase:
+def clip_audio(request: HttpRequest, user: Owner, clip_id: UUID) -> HttpResponseBase:
     """The bytes as they were uploaded."""
     clip = get_object_or_404(Clip.objects.for_owner(user), pk=clip_id)
     return _named(audio(request, clip), clip.name, download=clip.format not in AUDIO_TYPES)
 
 
 @private
-def analysis_audio(request: HttpRequest, user: AbstractBaseUser, pk: UUID) -> HttpResponseBase:
+def analysis_audio(request: HttpRequest, user: Owner, pk: UUID) -> HttpResponseBase:
     """What a browser can play: the upload, or the worker's FLAC of it."""
-    analysis = _done(user, pk)
+    analysis = _done(Analysis, user, pk)
     playable = analysis.folder / storage.PLAYABLE
     if playable.exists():
-        return ranged(request, playable, "audio/flac")
+        return _file(request, playable)
     return audio(request, analysis.clip)
 
 
 @private
-def picture(request: HttpRequest, user: AbstractBaseUser, pk: UUID, name: str) -> HttpResponseBase:
-    """spectrogram.png or strip.png."""
-    return ranged(request, _done(user, pk).folder / name, "image/png")
-
-
-@private
-def peaks(request: HttpRequest, user: AbstractBaseUser, pk: UUID) -> HttpResponseBase:
-    return ranged(request, _done(user, pk).folder / storage.PEAKS, "application/json")
+def analysis_file(request: HttpRequest, user: Owner, pk: UUID, name: str) -> HttpResponseBase:
+    """spectrogram.png, strip.png or peaks.json."""
+    return _file(request, _done(Analysis, user, pk).folder / name)
 
 
 @private
 def map_picture(
-    request: HttpRequest, user: AbstractBaseUser, pk: UUID, name: str
+    request: HttpRequest, user: Owner, pk: UUID, name: str, model: type[LeasedJob]
 ) -> HttpResponseBase:
-    """Any picture of the analysis' pack; `map_archive.picture` says which names there are."""
-    return _map(_done(user, pk).folder, name)
+    """Any picture in the pack of an analysis, or of an inspection of another window.
+
+    `map_archive.picture` says which names there are.
+    """
+    png = map_archive.picture(_done(model, user, pk).folder / storage.MAPS, name)
+    if png is None:
+        raise Http404
+    return HttpResponse(png, content_type="image/png")
 
 
 @private
-def map_pack(request: HttpRequest, user: AbstractBaseUser, pk: UUID) -> HttpResponseBase:
+def map_pack(request: HttpRequest, user: Owner, pk: UUID) -> HttpResponseBase:
     """All pictures and their index as one ZIP."""
-    analysis = _done(user, pk)
+    analysis = _done(Analysis, user, pk)
     if analysis.metadata is None:
         raise Http404
     response = _archive(analysis.folder, analysis.metadata.index)
     return _named(response, f"{Path(analysis.clip.name).stem}-maps.zip")
 
 
-INSPECTION_TYPES = {
-    ".flac": "audio/flac",
-    ".png": "image/png",
-    ".npy": "application/octet-stream",
-}
-
-
 @private
-def inspection_file(
-    request: HttpRequest, user: AbstractBaseUser, pk: UUID, name: str
-) -> HttpResponseBase:
+def inspection_file(request: HttpRequest, user: Owner, pk: UUID, name: str) -> HttpResponseBase:
     """One of the files that a inspection of its kind has."""
-    inspection = _done_inspection(user, pk)
+    inspection = _done(Inspection, user, pk)
     if name not in inspections.FILES[InspectionKind(inspection.kind)]:
         raise Http404
-    folder, suffix = inspection.folder, Path(name).suffix
     if name == storage.MAPS:
-        response = _archive(folder, ArchiveIndex.from_json(inspection.figures))
+        response = _archive(inspection.folder, ArchiveIndex.from_json(inspection.figures))
     else:
-        response = ranged(request, folder / name, INSPECTION_TYPES[suffix])
-    if suffix not in (".npy", ".zip"):
+        response = _file(request, inspection.folder / name)
+    if not name.endswith((".npy", ".zip")):
         return response
     parts = (Path(inspection.analysis.clip.name).stem, inspection.map, name)
     return _named(response, "-".join(part for part in parts if part))
-
-
-@private
-def inspection_map(
-    request: HttpRequest, user: AbstractBaseUser, pk: UUID, name: str
-) -> HttpResponseBase:
-    """Any picture in the pack of another window, by the names that an analysis' pack has."""
-    return _map(_done_inspection(user, pk).folder, name)
 
 
 def _named(response: HttpResponseBase, name: str, download: bool = True) -> HttpResponseBase:
@@ -133,11 +123,8 @@ def _named(response: HttpResponseBase, name: str, download: bool = True) -> Http
     return response
 
 
-def _map(folder: Path, name: str) -> HttpResponse:
-    png = map_archive.picture(folder / storage.MAPS, name)
-    if png is None:
-        raise Http404
-    return HttpResponse(png, content_type="image/png")
+def _file(request: HttpRequest, path: Path) -> HttpResponseBase:
+    return ranged(request, path, FILE_TYPES[path.suffix])
 
 
 def _archive(folder: Path, index: ArchiveIndex) -> HttpResponseBase:
@@ -145,9 +132,5 @@ def _archive(folder: Path, index: ArchiveIndex) -> HttpResponseBase:
     return HttpResponse(whole, content_type="application/zip")
 
 
-def _done(user: AbstractBaseUser, pk: UUID) -> Analysis:
-    return get_object_or_404(Analysis.objects.for_owner(user), pk=pk, state=State.DONE)
-
-
-def _done_inspection(user: AbstractBaseUser, pk: UUID) -> Inspection:
-    return get_object_or_404(Inspection.objects.for_owner(user), pk=pk, state=State.DONE)
+def _done(model: type[Job], user: Owner, pk: UUID) -> Job:
+    return get_object_or_404(model.objects.for_owner(user), pk=pk, state=State.DONE)

@@ -1,9 +1,12 @@
 """What the pages' scripts ask for: parts of a page, and JSON."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
+from contextlib import suppress
 from functools import wraps
 from typing import Any
 
+from django.core.exceptions import ValidationError
+from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
 from django.template.loader import render_to_string
@@ -69,18 +72,22 @@ def render_part(
 
 
 def render_rows(
-    request: HttpRequest, template: str, name: str, find: Callable[[list[str]], Iterable[Any]]
+    request: HttpRequest, template: str, name: str, rows: QuerySet[Any]
 ) -> JsonResponse:
     """`?row=ID:seen&…` → {"rows": {ID: html of those that look otherwise now}, "gone": [ID]}.
 
-    `find` gives the rows of some ids; the template knows each by `name`.
+    The template knows each of `rows` by `name`.
     """
     seen = dict(asked.partition(":")[::2] for asked in request.GET.getlist("row")[:MAX_ROWS])
-    known = {str(row.pk): row for row in find(list(seen))}
+    keys = []
+    for text in seen:
+        with suppress(ValidationError):
+            keys.append(rows.model._meta.pk.clean(text, None))
+    known = {str(row.pk): row for row in rows.filter(pk__in=keys)}
     changed = {
-        pk: render_to_string(template, {name: row}, request)
-        for pk, row in known.items()
-        if row.stage != seen[pk]
+        pk: render_to_string(template, {name: known[pk]}, request)
+        for pk, stage in seen.items()
+        if pk in known and known[pk].stage != stage
     }
     gone = [pk for pk in seen if pk not in known]
     return JsonResponse({"rows": changed, "gone": gone}, headers={"Cache-Control": "no-store"})

@@ -25,11 +25,8 @@ from ml.render_metadata import ArchiveIndex, RenderMetadata
 def result(request: HttpRequest, pk: UUID) -> HttpResponse:
     """`?window=3`: another window of a long clip than the one that speaks most for the answer."""
     analysis = get_object_or_404(Analysis.objects.for_owner(request.user), pk=pk)
-    context = _context(
-        analysis,
-        missing_worker(analysis.unfinished, analysis.created_at),
-        request.GET.get("window", ""),
-    )
+    notice = missing_worker(analysis.unfinished, analysis.created_at)
+    context = _context(analysis, notice, request.GET.get("window", ""))
     return render(request, "classifier/result.html", context)
 
 
@@ -39,12 +36,8 @@ def part(request: HttpRequest, pk: UUID) -> HttpResponse:
     """The changing part of a result page, for htmx; 204 while it is as `seen` says."""
     analysis = get_object_or_404(Analysis.objects.for_owner(request.user), pk=pk)
     notice = missing_worker(analysis.unfinished, analysis.created_at)
-    return render_part(
-        request,
-        "classifier/_result.html",
-        _seen(analysis, notice),
-        lambda: _context(analysis, notice),
-    )
+    seen = _seen(analysis, notice)
+    return render_part(request, "classifier/_result.html", seen, lambda: _context(analysis, notice))
 
 
 def _seen(analysis: Analysis, notice: Problem | None) -> str:
@@ -95,16 +88,8 @@ def _activations(analysis: Analysis, metadata: RenderMetadata, window: int) -> d
             return {"pending": inspection or True}
         index = ArchiveIndex.from_json(inspection.figures)
         address, owner = "inspection_map", inspection.pk
-
-    def picture_url(name: str) -> str:
-        return reverse(address, args=[owner, name])
-
-    sounds = {
-        inspection.label: inspection_context(inspection)
-        for inspection in known.filter(kind=InspectionKind.SOUND, state=State.DONE)
-    }
-    return {
-        "attribution": result_layout.attribution(index.activations, picture_url, sounds),
-        "stages": result_layout.stages(index, picture_url),
-        "pooled": result_layout.pooled(index.activations, picture_url),
-    }
+    made = known.filter(kind=InspectionKind.SOUND, state=State.DONE)
+    sounds = {inspection.label: inspection_context(inspection) for inspection in made}
+    return result_layout.activations(
+        index, lambda name: reverse(address, args=[owner, name]), sounds
+    )

@@ -14,6 +14,7 @@ from django.contrib.auth import login
 from django.contrib.auth.views import LoginView
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect, render
+from django.template.loader import render_to_string
 from django.utils.decorators import method_decorator
 from rest_framework.request import Request
 from rest_framework.views import APIView
@@ -28,13 +29,10 @@ View = Callable[..., HttpResponseBase]
 def locked(request: HttpRequest, *_: Any) -> HttpResponse:
     """The page for a name that was tried too often."""
     minutes = settings.LOCKED_MINUTES
-    return _wait(
-        request,
-        60 * minutes,
-        "This name was tried with wrong passwords too often from where you are.",
-        f"Wait {minutes} minutes, then sign in with the right one; whoever runs this Sonoscope "
-        "can unlock it sooner.",
-    )
+    detail = "This name was tried with wrong passwords too often from where you are."
+    hint = f"Wait {minutes} minutes, then sign in with the right one; "
+    hint += "whoever runs this Sonoscope can unlock it sooner."
+    return _wait(request, 60 * minutes, detail, hint)
 
 
 def rate_limited(view: View) -> View:
@@ -45,12 +43,8 @@ def rate_limited(view: View) -> View:
         throttle = SignInThrottle()
         if request.method == "POST" and not throttle.allow_request(Request(request), APIView()):
             wait_s = int(throttle.wait())
-            return _wait(
-                request,
-                wait_s,
-                "Somebody at your address signed in, or tried to, too often.",
-                f"Wait {wait_s} seconds and try again.",
-            )
+            detail = "Somebody at your address signed in, or tried to, too often."
+            return _wait(request, wait_s, detail, f"Wait {wait_s} seconds and try again.")
         return view(request, *args, **kwargs)
 
     return inner
@@ -76,7 +70,5 @@ def sign_up(request: HttpRequest) -> HttpResponse:
 
 
 def _wait(request: HttpRequest, seconds: int, detail: str, hint: str) -> HttpResponse:
-    context = {"detail": detail, "hint": hint}
-    response = render(request, "registration/wait.html", context, status=429)
-    response["Retry-After"] = str(seconds)
-    return response
+    page = render_to_string("registration/wait.html", {"detail": detail, "hint": hint}, request)
+    return HttpResponse(page, status=429, headers={"Retry-After": str(seconds)})

@@ -27,20 +27,15 @@ LATEST_ROWS = 8
 @login_required
 @require_GET
 def listen(request: HttpRequest) -> HttpResponse:
-    latest = Analysis.objects.for_history(request.user)[:LATEST_ROWS]
-    return render(
-        request,
-        "classifier/listen.html",
-        {
-            "latest": latest,
-            "samples": sample_names(),
-            "most_mb": settings.MAX_UPLOAD_BYTES // 10**6,
-            "record_most_s": min(
-                settings.MAX_DURATION_S, settings.MAX_UPLOAD_BYTES // RECORDED_BYTES_PER_S
-            ),
-            "checkpoints": inventory.offered(),
-        },
-    )
+    most_bytes = settings.MAX_UPLOAD_BYTES
+    context = {
+        "latest": Analysis.objects.for_history(request.user)[:LATEST_ROWS],
+        "samples": sample_names(),
+        "most_mb": most_bytes // 10**6,
+        "record_most_s": min(settings.MAX_DURATION_S, most_bytes // RECORDED_BYTES_PER_S),
+        "checkpoints": inventory.offered(),
+    }
+    return render(request, "classifier/listen.html", context)
 
 
 @login_required

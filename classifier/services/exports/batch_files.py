@@ -36,23 +36,14 @@ class Column:
 
 
 COLUMNS = {
-    "path": Column(
-        str, "path", "The path by which the batch knows it.", "morning/dawn.wav", nullable=False
-    ),
+    "path": Column(str, "path", "Its path in the batch.", "morning/dawn.wav", nullable=False),
     "outcome": Column(
         FileOutcome, "outcome", "What became of it when it was sent.", "accepted", nullable=False
     ),
-    "state": Column(
-        State, "analysis.state", "Where its analysis is; null if it was refused.", "done"
-    ),
-    "label": Column(
-        str, "analysis.label", "What was heard; null until it is done.", "chirping_birds"
-    ),
+    "state": Column(State, "analysis.state", "Its analysis' state; null if refused.", "done"),
+    "label": Column(str, "analysis.label", "What was heard; null until done.", "chirping_birds"),
     "confidence": Column(
-        float,
-        "analysis.confidence",
-        "Of that label, a share from 0 to 1; null until it is done.",
-        0.924,
+        float, "analysis.confidence", "A share from 0 to 1; null until done.", 0.924
     ),
     "top_five": Column(
         list,
@@ -70,16 +61,11 @@ COLUMNS = {
         "The weights that listened, or are asked to, as name@sha256; null if neither.",
         "esc50-folds1234@4f6a1c0d9b2e",
     ),
-    "error_code": Column(
-        str, "error.code", "Why it failed or was refused, for programs; else null.", None
-    ),
+    "error_code": Column(str, "error.code", "Its error's code, for programs; else null.", None),
     "error_detail": Column(str, "error.detail", "What is wrong, in a sentence; else null.", None),
     "error_hint": Column(str, "error.hint", "What to do about it, in a sentence; else null.", None),
     "analysis": Column(
-        UUID,
-        "analysis.pk",
-        "The analysis' id; null if it was refused.",
-        "9f1c2b7e-3f4a-4d52-8a39-0d6c2f1e7b10",
+        UUID, "analysis.pk", "Analysis id; null if refused.", "9f1c2b7e-3f4a-4d52-8a39-0d6c2f1e7b10"
     ),
 }
 ROWS_AT_ONCE = 500
@@ -110,24 +96,22 @@ def summary(batch: Batch, totals: batches.Totals) -> dict[str, Any]:
 def detail(batch: Batch) -> dict[str, Any]:
     """The summary, with what was heard, and why what waits may wait for long."""
     totals = batches.totals(batch)
-    labels = [{"label": row.label, "count": row.count} for row in batches.labels(batch)]
     notice = missing_worker(totals.unfinished, batch.created_at)
     return summary(batch, totals) | {
-        "labels": labels,
+        "labels": [{"label": row.label, "count": row.count} for row in batches.labels(batch)],
         "notice": notice.as_dict() if notice else None,
     }
 
 
 def sent_file(file: BatchFile, *, known: bool) -> dict[str, Any]:
     """What whoever sent a file is told of it."""
+    error = file.error if file.outcome == FileOutcome.REFUSED else None
     return {
         "path": file.path,
         "outcome": file.outcome,
         "known": known,
         "analysis": str(file.analysis_id) if file.analysis_id else None,
-        "error": file.error.as_dict()
-        if file.error and file.outcome == FileOutcome.REFUSED
-        else None,
+        "error": error.as_dict() if error else None,
     }
 
 
@@ -172,7 +156,6 @@ def _moment(moment: datetime) -> str:
 
 
 def _download(lines: Iterator[str], content_type: str, name: str) -> StreamingHttpResponse:
-    response = StreamingHttpResponse(lines, content_type=content_type)
-    response["Content-Disposition"] = f"attachment; filename*=UTF-8''{quote(name, safe='')}"
-    response["Cache-Control"] = "no-store"
-    return response
+    disposition = f"attachment; filename*=UTF-8''{quote(name, safe='')}"
+    headers = {"Content-Disposition": disposition, "Cache-Control": "no-store"}
+    return StreamingHttpResponse(lines, content_type=content_type, headers=headers)
