@@ -7,7 +7,7 @@ from typing import Any
 from PIL import Image, ImageDraw, ImageFont
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
-PAPER, PICTURE = DOCS / "attribution.md", DOCS / "faithfulness.png"
+DOCUMENT, PICTURE = DOCS / "attribution.md", DOCS / "faithfulness.png"
 BEGIN, END = "<!-- measured -->", "<!-- /measured -->"
 COLOURS = ((213, 94, 0), (0, 114, 178), (0, 158, 115), (204, 121, 167), (86, 180, 233))
 INK, FAINT, WHITE = (24, 20, 40), (196, 192, 204), (255, 255, 255)
@@ -15,9 +15,9 @@ LEFT, TOP, SIDE, GAP = 70, 60, 380, 90
 
 
 def write(report: dict[str, Any]) -> None:
-    text = PAPER.read_text()
+    text = DOCUMENT.read_text()
     before, after = text.partition(BEGIN)[0], text.partition(END)[2]
-    PAPER.write_text(f"{before}{BEGIN}\n{table(report)}\n{END}{after}")
+    DOCUMENT.write_text(f"{before}{BEGIN}\n{table(report)}\n{END}{after}")
     picture(report).quantize(64).save(PICTURE, optimize=True)
 
 

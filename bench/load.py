@@ -49,9 +49,7 @@ def sound(seed: int) -> bytes:
     return buffer.getvalue()
 
 
-def loop(
-    person: Person, numbers: "itertools.count[int]", until: float, counts: Counts
-) -> None:
+def loop(person: Person, numbers: "itertools.count[int]", until: float, counts: Counts) -> None:
     while time.monotonic() < until:
         number = next(numbers)
         started = time.monotonic()

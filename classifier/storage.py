@@ -2,7 +2,7 @@
 
 clips/ab/<file_key>            the uploaded bytes
 analyses/ab/<id>-<token>/      what one claim of one analysis made
-inspections/ab/<id>-<token>/       what one claim of one inspection made
+inspections/ab/<id>-<token>/   what one claim of one inspection made
 incoming/                      uploads still arriving
 """
 

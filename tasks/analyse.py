@@ -99,7 +99,7 @@ def analyse(analysis_id: str) -> None:
             _analyse(chunk)
         except RemoteError:
             logger.exception("a chunk of %d was not classified", len(chunk))
-            Analysis.objects.held(chunk[0].token).give_back(UNAVAILABLE)
+            Analysis.objects.held(chunk[0].token).requeue_or_fail(UNAVAILABLE)
 
 
 def _prepare() -> bool:

@@ -43,9 +43,9 @@ def lease(jobs: Sequence[LeasedJob]) -> Iterator[None]:
     except Exception as error:
         logger.exception("a chunk of %d could not be finished", len(jobs))
         if isinstance(error, OSError) and storage.is_full(error):
-            held.put_back(jobs)
+            held.requeue_uncounted(jobs)
         else:
-            held.give_back()
+            held.requeue_or_fail()
 
 
 @contextmanager
@@ -87,7 +87,7 @@ def recover(**_: object) -> None:
         return
     _shared_token[:] = NO_TOKEN
     try:
-        freed = sum(model.objects.held(token.decode()).give_back() for model in LEASED_MODELS)
+        freed = sum(model.objects.held(token.decode()).requeue_or_fail() for model in LEASED_MODELS)
         logger.error("a process died with %d jobs", freed)
     except DatabaseError as error:
         logger.warning("what a process died with waits for the sweep: %s", error)

@@ -19,7 +19,7 @@ from django.db import DatabaseError, close_old_connections
 from django.db.models import QuerySet
 from kombu.exceptions import OperationalError
 
-from classifier.models import LEASED_MODELS, MAX_UNSEEN, Analysis, Inspection, Lane
+from classifier.models import LEASED_MODELS, MAX_ATTEMPTS_WORKER_LOST, Analysis, Inspection, Lane
 from classifier.services import deletion
 from classifier.services.dispatch import dispatch_analysis, dispatch_inspection, queued_messages
 
@@ -44,7 +44,7 @@ def sweep(shard: str) -> None:
 def return_expired() -> int:
     """Give back the jobs of workers that are gone without a word. Returns how many."""
     expired = (model.objects.expired() for model in LEASED_MODELS)
-    return sum(rows.give_back(max_attempts=MAX_UNSEEN) for rows in expired)
+    return sum(rows.requeue_or_fail(max_attempts=MAX_ATTEMPTS_WORKER_LOST) for rows in expired)
 
 
 def dispatch_waiting() -> None:

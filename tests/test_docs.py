@@ -18,7 +18,7 @@ from django.core.management import get_commands
 
 from tests.server import PASSWORD, ROOT, Person, Server, wait_for
 from webapp import env
-from webapp.configuration import PAPER, paper
+from webapp.configuration import DOCUMENT, document
 
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
 
@@ -248,7 +248,7 @@ def payload(server: Server, person: Person) -> dict[str, Any]:
 
 
 def test_the_configuration_is_what_the_settings_say() -> None:
-    assert PAPER.read_text() == paper(), "run: python -m webapp.configuration"
+    assert DOCUMENT.read_text() == document(), "run: python -m webapp.configuration"
 
 
 def test_every_setting_has_a_meaning() -> None:

@@ -6,11 +6,11 @@ from pathlib import Path
 
 from webapp import env
 
-PAPER = Path(__file__).resolve().parent.parent / "docs" / "configuration.md"
+DOCUMENT = Path(__file__).resolve().parent.parent / "docs" / "configuration.md"
 TABLE = re.compile(r"(?<=\|---\|---\|---\|---\|\n)(\|.*\n)*")
 
 
-def paper() -> str:
+def document() -> str:
     """The document, with the table of the settings as they are now."""
     importlib.import_module("webapp.settings")
     rows = [
@@ -18,7 +18,7 @@ def paper() -> str:
         f"{'yes' if setting.from_file else ''} |\n"
         for setting in env.KNOWN.values()
     ]
-    return TABLE.sub(lambda _: "".join(rows), PAPER.read_text(), count=1)
+    return TABLE.sub(lambda _: "".join(rows), DOCUMENT.read_text(), count=1)
 
 
 def _code(default: str) -> str:
@@ -27,5 +27,5 @@ def _code(default: str) -> str:
 
 
 if __name__ == "__main__":
-    PAPER.write_text(paper())
-    print(f"{len(env.KNOWN)} settings written to {PAPER}")
+    DOCUMENT.write_text(document())
+    print(f"{len(env.KNOWN)} settings written to {DOCUMENT}")

@@ -4,7 +4,13 @@ from classifier.models.analyses import Analysis, Lane, Step
 from classifier.models.batches import Batch, BatchFile, BatchState, FileOutcome
 from classifier.models.clips import Clip, Owner, beside
 from classifier.models.inspections import Inspection, InspectionKind
-from classifier.models.leasing import MAX_ATTEMPTS, MAX_UNSEEN, UNFINISHED, LeasedJob, State
+from classifier.models.leasing import (
+    MAX_ATTEMPTS,
+    MAX_ATTEMPTS_WORKER_LOST,
+    UNFINISHED,
+    LeasedJob,
+    State,
+)
 from classifier.models.tokens import ApiToken, IdempotencyKey
 
 LEASED_MODELS: tuple[type[LeasedJob], ...] = (Analysis, Inspection)

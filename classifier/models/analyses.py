@@ -40,8 +40,8 @@ STEPS = (Step.DECODING, Step.CLASSIFYING, Step.RENDERING, Step.SAVING)
 
 
 class AnalysisQuerySet(LeasedJobQuerySet["Analysis"]):
-    released: ClassVar[dict[str, Any]] = {"leased_until": None, "step": Step.NONE}
-    interrupted: ClassVar[dict[str, Any]] = {"alone": True}
+    released_columns: ClassVar[dict[str, Any]] = {"leased_until": None, "step": Step.NONE}
+    interrupted_columns: ClassVar[dict[str, Any]] = {"alone": True}
 
     def for_owner(self, user: Owner, batch: "Batch | None" = None) -> Self:
         """One user's analyses with their clips, newest first; or of one batch, once each."""

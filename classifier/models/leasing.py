@@ -20,7 +20,7 @@ from ml.errors import Problem
 # How often a job is tried whose worker process was seen to die.
 MAX_ATTEMPTS = 3
 # When a whole worker is gone, nobody saw what it died of: killed from outside, most likely.
-MAX_UNSEEN = 10
+MAX_ATTEMPTS_WORKER_LOST = 10
 
 
 class State(models.TextChoices):
@@ -38,8 +38,8 @@ Job = TypeVar("Job", bound="LeasedJob")
 
 class LeasedJobQuerySet(models.QuerySet[Job]):
     # What else changes when a job is no longer running, and when it was interrupted.
-    released: ClassVar[dict[str, Any]] = {"leased_until": None}
-    interrupted: ClassVar[dict[str, Any]] = {}
+    released_columns: ClassVar[dict[str, Any]] = {"leased_until": None}
+    interrupted_columns: ClassVar[dict[str, Any]] = {}
 
     def waiting(self) -> Self:
         """Queued jobs, the oldest first."""
@@ -67,14 +67,18 @@ class LeasedJobQuerySet(models.QuerySet[Job]):
 
     def finish(self, state: State, **values: Any) -> int:
         """These rows → `state`, an end. Returns how many."""
-        return self.update(state=state, finished_at=timezone.now(), **self.released, **values)
+        return self.update(
+            state=state, finished_at=timezone.now(), **self.released_columns, **values
+        )
 
     def fail(self, problem: Problem) -> int:
         """Unfinished rows → FAILED, whatever a worker still finds out about them."""
         columns = {f"error_{name}": text[:300] for name, text in problem.as_dict().items()}
         return self.filter(state__in=UNFINISHED).finish(State.FAILED, **columns)
 
-    def give_back(self, problem: Problem | None = None, *, max_attempts: int = MAX_ATTEMPTS) -> int:
+    def requeue_or_fail(
+        self, problem: Problem | None = None, *, max_attempts: int = MAX_ATTEMPTS
+    ) -> int:
         """RUNNING → QUEUED for these rows; one that has had its attempts fails instead.
 
         problem: of those that fail; that they were interrupted too often, if not given.
@@ -83,15 +87,15 @@ class LeasedJobQuerySet(models.QuerySet[Job]):
         problem = problem or self.model.interrupted(max_attempts)
         ended = rows.filter(attempts__gte=max_attempts).fail(problem)
         freed = rows.filter(attempts__lt=max_attempts).update(
-            state=State.QUEUED, **self.released, **self.interrupted
+            state=State.QUEUED, **self.released_columns, **self.interrupted_columns
         )
         return ended + freed
 
-    def put_back(self, jobs: Sequence[Job]) -> int:
+    def requeue_uncounted(self, jobs: Sequence[Job]) -> int:
         """RUNNING → QUEUED for these rows of the claimed `jobs`, as if they were never claimed."""
         blamed = int(len(jobs) == 1)
         return self.filter(state=State.RUNNING).update(
-            state=State.QUEUED, **self.released, attempts=F("attempts") - blamed
+            state=State.QUEUED, **self.released_columns, attempts=F("attempts") - blamed
         )
 
     def expired(self) -> Self:

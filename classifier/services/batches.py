@@ -194,7 +194,7 @@ def retry_failed(batch: Batch) -> int:
     files = list(batch.files.in_state(State.FAILED).select_related("analysis__clip"))
     for file in files:
         assert file.analysis
-        uploads.hear(file.analysis.clip, Lane.BULK, batch.checkpoint)
+        uploads.queue_analysis(file.analysis.clip, Lane.BULK, batch.checkpoint)
     return len(files)
 
 

@@ -37,7 +37,7 @@ def dispatch_analysis(analysis_id: UUID, lane: int) -> None:
 
 
 def dispatch_inspection(inspection_id: UUID) -> None:
-    """As `wake-up message`, for a inspection: it waits among the single clips."""
+    """As `dispatch_analysis`, for an inspection: it waits among the single clips."""
     queue = Lane.INTERACTIVE.label
     sender.send_task("tasks.inspect", [str(inspection_id)], queue=queue, retry=False)
 

@@ -170,10 +170,10 @@ def analyse_again(clip: Clip, lane: Lane = Lane.INTERACTIVE, checkpoint: str = "
     Batches that have the clip, but no answer of it, and did not ask for another checkpoint go
     along; an answer that they have stays. Raises RequestRefused.
     """
-    return hear(clip, lane, checkpoint_asked(checkpoint))
+    return queue_analysis(clip, lane, checkpoint_asked(checkpoint))
 
 
-def hear(clip: Clip, lane: Lane, checkpoint: str) -> Analysis:
+def queue_analysis(clip: Clip, lane: Lane, checkpoint: str) -> Analysis:
     """As `analyse_again`, for an identity that need not be installed any more, or ""."""
     with transaction.atomic():
         # One at a time per clip, so that a second request finds the first one's analysis.

@@ -89,7 +89,7 @@ def test_one_that_failed_is_tried_again_from_the_start(anna: User) -> None:
     analysis = heard(anna)
     inspections.ask(analysis, DOG)
     for _ in range(MAX_ATTEMPTS):
-        Inspection.objects.held(claim().token).give_back()
+        Inspection.objects.held(claim().token).requeue_or_fail()
     assert Inspection.objects.get().state == State.FAILED
     again = inspections.ask(analysis, DOG)
     assert (again.state, again.error) == (State.QUEUED, None)
@@ -131,7 +131,7 @@ def test_one_that_was_interrupted_three_times_fails_with_a_reason(anna: User) ->
     for attempt in range(1, MAX_ATTEMPTS + 1):
         mine = claim()
         assert mine.attempts == attempt
-        Inspection.objects.held(mine.token).give_back()
+        Inspection.objects.held(mine.token).requeue_or_fail()
     inspection.refresh_from_db()
     assert inspection.error is not None
     assert inspection.error.code == "crashed"
@@ -152,7 +152,7 @@ def test_only_a_lease_that_ran_out_expires(anna: User) -> None:
 def test_a_late_worker_changes_nothing(anna: User) -> None:
     inspections.ask(heard(anna), DOG)
     late = claim()
-    Inspection.objects.held(late.token).give_back()
+    Inspection.objects.held(late.token).requeue_or_fail()
     winner = claim()
     assert results.save(winner, {"kept.flac": b"x"}, {"figures": {"by": "winner"}})
     assert not results.save(late, {"kept.flac": b"y"}, {"figures": {"by": "late"}})

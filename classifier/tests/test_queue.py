@@ -56,14 +56,14 @@ def test_nobody_gets_a_row_twice(anna: User) -> None:
 
 def test_an_interrupted_row_is_tried_again_alone(anna: User) -> None:
     rows = [queued(anna) for _ in range(3)]
-    Analysis.objects.held(claim(limit=2)[0].token).give_back()
+    Analysis.objects.held(claim(limit=2)[0].token).requeue_or_fail()
     assert [[row.pk for row in claim()] for _ in rows] == [[row.pk] for row in rows]
 
 
 def test_one_that_was_interrupted_alone_lets_the_others_of_its_lane_go_first(anna: User) -> None:
     bulk, unlucky = queued(anna, Lane.BULK), queued(anna)
     (row,) = claim()
-    Analysis.objects.held(row.token).give_back()
+    Analysis.objects.held(row.token).requeue_or_fail()
     later = [queued(anna) for _ in range(2)]
     assert [[row.pk for row in claim()] for _ in range(3)] == [
         [row.pk for row in later],
@@ -77,7 +77,7 @@ def test_a_row_interrupted_three_times_fails_with_a_reason(anna: User) -> None:
     for attempt in range(1, MAX_ATTEMPTS + 1):
         (mine,) = claim()
         assert mine.attempts == attempt
-        Analysis.objects.held(mine.token).give_back()
+        Analysis.objects.held(mine.token).requeue_or_fail()
     row.refresh_from_db()
     assert row.state == State.FAILED
     assert row.error is not None
@@ -88,11 +88,11 @@ def test_a_row_interrupted_three_times_fails_with_a_reason(anna: User) -> None:
 
 def test_what_happens_in_company_is_not_held_against_a_row(anna: User) -> None:
     rows = [queued(anna) for _ in range(2)]
-    Analysis.objects.held(claim()[0].token).give_back()
+    Analysis.objects.held(claim()[0].token).requeue_or_fail()
     rows[1].delete()
     for _ in range(MAX_ATTEMPTS - 1):
         (mine,) = claim(limit=1)
-        Analysis.objects.held(mine.token).give_back()
+        Analysis.objects.held(mine.token).requeue_or_fail()
     rows[0].refresh_from_db()
     assert rows[0].state == State.QUEUED
     (mine,) = claim(limit=1)
@@ -104,7 +104,7 @@ def test_what_is_put_back_was_never_tried(anna: User) -> None:
     for _ in range(MAX_ATTEMPTS + 1):
         chunk = claim()
         assert (chunk[0].attempts, chunk[0].alone) == (1, False)
-        Analysis.objects.held(chunk[0].token).put_back(chunk)
+        Analysis.objects.held(chunk[0].token).requeue_uncounted(chunk)
     row.refresh_from_db()
     assert (row.state, row.attempts) == (State.QUEUED, 0)
 
@@ -114,7 +114,7 @@ def test_only_a_lease_that_ran_out_expires(anna: User) -> None:
     claim()
     assert not Analysis.objects.expired()
     Analysis.objects.filter(pk=row.pk).update(leased_until=timezone.now() - timedelta(seconds=1))
-    assert Analysis.objects.expired().give_back() == 1
+    assert Analysis.objects.expired().requeue_or_fail() == 1
     row.refresh_from_db()
     assert row.state == State.QUEUED
 
@@ -123,13 +123,13 @@ def test_a_lease_from_before_the_clock_was_set_back_expires(anna: User) -> None:
     row = queued(anna)
     claim()
     Analysis.objects.filter(pk=row.pk).update(leased_until=timezone.now() + timedelta(hours=1))
-    assert Analysis.objects.expired().give_back() == 1
+    assert Analysis.objects.expired().requeue_or_fail() == 1
 
 
 def test_a_result_is_saved_once_and_a_late_worker_changes_nothing(anna: User) -> None:
     queued(anna)
     (late,) = claim()
-    Analysis.objects.held(late.token).give_back()
+    Analysis.objects.held(late.token).requeue_or_fail()
     (winner,) = claim()
 
     assert save(winner)

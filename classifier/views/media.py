@@ -104,7 +104,7 @@ def map_pack(request: HttpRequest, user: Owner, pk: UUID) -> HttpResponseBase:
 
 @private
 def inspection_file(request: HttpRequest, user: Owner, pk: UUID, name: str) -> HttpResponseBase:
-    """One of the files that a inspection of its kind has."""
+    """One of the files that an inspection of its kind has."""
     inspection = _done(Inspection, user, pk)
     if name not in inspections.FILES[InspectionKind(inspection.kind)]:
         raise Http404

@@ -10,7 +10,7 @@ from pytest_django import Settings
 
 from classifier import storage
 from classifier.models import (
-    MAX_UNSEEN,
+    MAX_ATTEMPTS_WORKER_LOST,
     Analysis,
     Clip,
     Inspection,
@@ -47,14 +47,14 @@ def test_a_clip_that_was_with_many_killed_workers_is_given_up_at_last(db: None) 
     """Nobody saw what those workers died of, so it takes more of them than three."""
     owner = User.objects.create_user("anna")
     uploads.accept([b"x"], name="x", owner=owner)
-    for _ in range(MAX_UNSEEN):
+    for _ in range(MAX_ATTEMPTS_WORKER_LOST):
         assert Analysis.objects.get().state == State.QUEUED
         assert len(Analysis.objects.claim(16, 1000)) == 1
         Analysis.objects.update(leased_until="2020-01-01T00:00Z")
         assert return_expired() == 1
     row = Analysis.objects.get()
     assert (row.state, row.error_code) == (State.FAILED, "crashed")
-    assert f"{MAX_UNSEEN} times" in row.error_detail
+    assert f"{MAX_ATTEMPTS_WORKER_LOST} times" in row.error_detail
 
 
 def test_it_returns_a_inspection_and_keeps_only_the_folder_that_its_row_names(db: None) -> None:

@@ -2,8 +2,6 @@
 
 from typing import Any
 
-from django.contrib.auth.base_user import AbstractBaseUser
-from django.contrib.auth.models import AnonymousUser
 from django.http import Http404
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -12,7 +10,7 @@ from classifier.api.schema import operation
 from classifier.api.serializers.checkpoints import CheckpointRow, Checkpoints
 from classifier.api.views.base import ApiView
 from classifier.checkpoints import inventory
-from classifier.models import Analysis
+from classifier.models import Analysis, Owner
 
 
 class CheckpointsView(ApiView):
@@ -36,7 +34,7 @@ class CheckpointView(ApiView):
         raise Http404
 
 
-def _known_to(user: AbstractBaseUser | AnonymousUser) -> list[dict[str, Any]]:
+def _known_to(user: Owner) -> list[dict[str, Any]]:
     here = {found.identity: found for found in inventory.installed()}
     unused = {"analyses": 0, "first_used_at": None, "last_used_at": None}
     used = {row["checkpoint"]: row for row in Analysis.objects.checkpoints_of(user)}
