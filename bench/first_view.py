@@ -84,7 +84,7 @@ def main() -> None:
     path = chromium()
     if path is None:
         raise SystemExit("no Chromium here: install it, or name it in CHROMIUM")
-    sound = (ROOT / "classifier" / "samples" / "crickets.flac").read_bytes()
+    sound = (ROOT / "webapp" / "samples" / "crickets.flac").read_bytes()
     with tempfile.TemporaryDirectory(prefix="sonoscope-bench-") as folder:
         server = Server(Path(folder))
         server.open()

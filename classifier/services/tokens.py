@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 
+from django.contrib.auth.models import User
 from django.db.models import Q, QuerySet
 from django.utils import timezone
 from knox.auth import TokenAuthentication as KnoxAuthentication
@@ -17,7 +18,7 @@ USE_NOTED_EVERY = timedelta(minutes=1)
 class TokenAuthentication(KnoxAuthentication):
     """A token of bytes that are no text is wrong, not our error."""
 
-    def authenticate_credentials(self, token: bytes):
+    def authenticate_credentials(self, token: bytes) -> tuple[User, ApiToken]:
         if not token.isascii():
             raise AuthenticationFailed("Invalid token.")
         user, found = super().authenticate_credentials(token)

@@ -16,6 +16,7 @@ from classifier.checkpoints.inventory import Installed
 from classifier.models import Analysis, Batch, FileOutcome, Lane, State
 from classifier.services import batches, uploads
 from classifier.tests.conftest import Caller, done, refused
+from classifier.views import upload
 from tests.bulk_data import METADATA
 from tests.checkpoints import described
 
@@ -260,7 +261,7 @@ def test_a_person_asks_for_a_checkpoint_on_the_pages(
     assert Analysis.objects.filter(checkpoint=other.identity).count() == 2
     assertContains(visitor.get(made["url"]), "/models/#other")
     for address in (f"/analyses/{row.pk}/again/", "/samples/crickets/", "/clips/"):
-        with (Path(__file__).parent.parent / "samples" / "crickets.flac").open("rb") as file:
+        with (upload.SAMPLES / "crickets.flac").open("rb") as file:
             answer = visitor.post(address, {"checkpoint": "othr", "file": file})
         hint = "Installed: esc50-folds1234, esc50-folds123, other."
         assertContains(answer, hint, status_code=400)

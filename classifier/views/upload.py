@@ -1,7 +1,6 @@
 """The Listen page: uploads, recordings and sample sounds."""
 
 from collections.abc import Iterable
-from pathlib import Path
 
 from csp.constants import SELF
 from csp.decorators import csp_update
@@ -16,7 +15,7 @@ from classifier.models import Analysis
 from classifier.services import uploads
 from classifier.services.problems import RequestRefused, refusal
 
-SAMPLES = Path(__file__).parents[1] / "samples"
+SAMPLES = settings.BASE_DIR / "webapp" / "samples"
 # A little more than the page's script asks of its recorder.
 RECORDED_BYTES_PER_S = 20_000
 LATEST_ROWS = 8

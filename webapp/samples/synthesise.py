@@ -1,6 +1,6 @@
 """The three sample sounds of the Listen page, made from nothing: no recording, no licence.
 
-`python classifier/samples/synthesise.py` writes them beside this file. They were chosen because
+`python webapp/samples/synthesise.py` writes them beside this file. They were chosen because
 the shipped checkpoint names them rightly; a test holds it to that.
 """
 
