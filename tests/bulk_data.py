@@ -78,7 +78,7 @@ def _analysis(
         duration_s=5.0,
     )
     state = dice.choices((State.DONE, State.FAILED, State.QUEUED), (970, 20, 10))[0]
-    heard = state == State.DONE
+    analysed = state == State.DONE
     return Analysis(
         clip=clip,
         owner=owner,
@@ -88,12 +88,12 @@ def _analysis(
         finished_at=created_at + timedelta(seconds=2),
         state=state,
         token=f"{number:032x}",
-        label=dice.choice(LABELS) if heard else "",
-        confidence=dice.random() if heard else None,
+        label=dice.choice(LABELS) if analysed else "",
+        confidence=dice.random() if analysed else None,
         error_code="damaged" if state == State.FAILED else "",
         error_detail="The file stops after 0.4 s." if state == State.FAILED else "",
-        predictions=PREDICTIONS if heard else [],
-        render_metadata=METADATA.to_json() if heard else {},
+        predictions=PREDICTIONS if analysed else [],
+        render_metadata=METADATA.to_json() if analysed else {},
         checkpoint=checkpoint,
     )
 
@@ -145,18 +145,18 @@ def _enter(
 
 def pages(keeper: User, person: User) -> dict[str, str]:
     """What an admin who owns half of it looks at, and the addresses; `person` is somebody else."""
-    heard = Analysis.objects.filter(owner=keeper, state=State.DONE).latest("created_at")
+    analysed = Analysis.objects.filter(owner=keeper, state=State.DONE).latest("created_at")
     clip = Clip.objects.latest("created_at")
     batch = Batch.objects.filter(owner=keeper).alias(held=Count("files")).latest("held").pk
     day = "created_at__year={0.year}&created_at__month={0.month}&created_at__day={0.day}"
-    day = day.format(heard.created_at)
+    day = day.format(analysed.created_at)
     return {
         "history": "/history/",
         "history, page 2": "/history/?page=2",
         "history by label": "/history/?label=dog",
         "history by state": "/history/?state=failed",
         "history by name": "/history/?name=recording-198",
-        "result": f"/analyses/{heard.pk}/",
+        "result": f"/analyses/{analysed.pk}/",
         "models": "/models/",
         "batches": "/batches/",
         "batch": f"/batches/{batch}/",
@@ -185,7 +185,7 @@ def pages(keeper: User, person: User) -> dict[str, str]:
         "admin, search by hash": f"{ANALYSES}?q={clip.sha256[:12]}",
         "admin, search by user": f"{ANALYSES}?q={person.username}",
         "admin, search by the heaviest user": f"{ANALYSES}?q={keeper.username}",
-        "admin, one analysis": f"{ANALYSES}{heard.pk}/change/",
+        "admin, one analysis": f"{ANALYSES}{analysed.pk}/change/",
         "admin, clips": "/admin/classifier/clip/",
         "admin, clips by name": "/admin/classifier/clip/?q=recording-198",
         "admin, one clip": f"/admin/classifier/clip/{clip.pk}/change/",

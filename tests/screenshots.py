@@ -1,4 +1,4 @@
-"""Every page as a picture: `python -m tests.screenshots` fills docs/screens.
+"""Every page as a picture: `python -m tests.screenshots` fills screenshots/.
 
 `--only NAME …` photographs some. The table of pages is also what the accessibility test reads.
 """
@@ -21,7 +21,7 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright
 from tests.demo_data import Scene, furnish
 from tests.server import ROOT, Server, chromium, wait_for
 
-TARGET = ROOT / "docs" / "screens"
+TARGET = ROOT / "screenshots"
 QUIET = [
     "--no-sandbox",
     "--disable-gpu",

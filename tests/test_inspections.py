@@ -32,7 +32,7 @@ SECOND_START_S = 2.5
 
 
 @pytest.fixture(scope="module")
-def heard(anna: Person) -> dict[str, Any]:
+def analysed(anna: Person) -> dict[str, Any]:
     return anna.wait(anna.submit("long.flac", LONG, again=True))
 
 
@@ -87,10 +87,10 @@ def sounds_of(person: Person, inspection: dict[str, Any]) -> tuple[list[Any], in
 
 
 def test_a_sound_comes_apart_into_what_spoke_and_the_rest(
-    anna: Person, heard: dict, classifier: Classifier, second_window: Any
+    anna: Person, analysed: dict, classifier: Classifier, second_window: Any
 ) -> None:
-    label = heard["predictions"][0]["class"]
-    inspection = explain(anna, heard, kind="sound", window=1, label=label)
+    label = analysed["predictions"][0]["class"]
+    inspection = explain(anna, analysed, kind="sound", window=1, label=label)
     figures = inspection["figures"]
     assert figures["start_s"] == SECOND_START_S
     (kept, rest), rate = sounds_of(anna, inspection)
@@ -127,11 +127,11 @@ def test_a_short_sound_stays_as_long_as_it_is(anna: Person) -> None:
 
 @pytest.mark.parametrize("name", ["layer2", "layer1.block0.conv"])
 def test_all_channels_of_a_map_are_the_models_own(
-    anna: Person, heard: dict, classifier: Classifier, second_window: Any, name: str
+    anna: Person, analysed: dict, classifier: Classifier, second_window: Any, name: str
 ) -> None:
-    inspection = explain(anna, heard, kind="channels", window=1, map=name)
+    inspection = explain(anna, analysed, kind="channels", window=1, map=name)
     figures, files = inspection["figures"], inspection["files"]
-    answer = classifier.info.classes.index(heard["predictions"][0]["class"])
+    answer = classifier.info.classes.index(analysed["predictions"][0]["class"])
     expected = classifier.channels(second_window, name, answer)
     values = np.load(io.BytesIO(anna.get(files["channels.npy"]).content), allow_pickle=False)
     assert (values.dtype, list(values.shape)) == (np.float32, figures["shape"])
@@ -160,16 +160,16 @@ def test_all_channels_of_a_map_are_the_models_own(
 
 
 def test_another_window_of_a_long_clip_is_drawn(
-    anna: Person, heard: dict, classifier: Classifier, second_window: Any
+    anna: Person, analysed: dict, classifier: Classifier, second_window: Any
 ) -> None:
-    inspection = explain(anna, heard, kind="window", window=1)
+    inspection = explain(anna, analysed, kind="window", window=1)
     figures = inspection["figures"]
     (result,) = classifier.predict([second_window])
     best = classifier.predictions(result.probabilities)[0]
     assert figures["predictions"][0]["class"] == best.label
     assert figures["predictions"][0]["confidence"] == pytest.approx(best.confidence, abs=0.02)
     labels = [attribution["label"] for attribution in figures["activations"]["attribution"]]
-    assert labels == [p["class"] for p in heard["predictions"][:5]]
+    assert labels == [p["class"] for p in analysed["predictions"][:5]]
     activations = classifier.explain([second_window], [[0]])[0]
     for facts in figures["maps"]:
         png = anna.get(inspection["files"][f"maps/{facts['name']}.png"])
@@ -187,13 +187,13 @@ def test_another_window_of_a_long_clip_is_drawn(
 
 
 def test_asking_twice_is_one_row_and_one_set_of_files(
-    server: Server, anna: Person, heard: dict
+    server: Server, anna: Person, analysed: dict
 ) -> None:
-    inspection = explain(anna, heard, kind="window", window=2)
+    inspection = explain(anna, analysed, kind="window", window=2)
     (folder,) = folders_of(server, inspection)
-    again = ask(anna, heard, kind="window", window=2)
+    again = ask(anna, analysed, kind="window", window=2)
     assert (again.status_code, again.json()) == (200, inspection)
-    page = anna.post_page(f"/analyses/{heard['id']}/inspections/", kind="window", window="2")
+    page = anna.post_page(f"/analyses/{analysed['id']}/inspections/", kind="window", window="2")
     assert (page.status_code, f'data-inspection="{inspection["id"]}"' in page.text) == (200, True)
     assert folders_of(server, inspection) == [folder]
 
@@ -204,13 +204,13 @@ def test_an_unfinished_or_failed_analysis_cannot_be_looked_at(anna: Person) -> N
     assert (answer.status_code, answer.json()["code"]) == (409, "not_done")
 
 
-def test_for_a_stranger_there_is_nothing(anna: Person, ben: Person, heard: dict) -> None:
-    inspection = explain(anna, heard, kind="window", window=3)
-    assert ask(ben, heard, kind="window", window=3).status_code == 404
+def test_for_a_stranger_there_is_nothing(anna: Person, ben: Person, analysed: dict) -> None:
+    inspection = explain(anna, analysed, kind="window", window=3)
+    assert ask(ben, analysed, kind="window", window=3).status_code == 404
     addresses = [f"/api/v1/inspections/{inspection['id']}/", *inspection["files"].values()]
     assert {ben.get(address).status_code for address in addresses} == {404}
     assert ben.page(f"/inspections/{inspection['id']}/part/").status_code == 404
-    answer = ben.post_page(f"/analyses/{heard['id']}/inspections/", kind="window", window="3")
+    answer = ben.post_page(f"/analyses/{analysed['id']}/inspections/", kind="window", window="3")
     assert answer.status_code == 404
 
 
@@ -224,10 +224,10 @@ def test_a_missing_checkpoint_fails_it_with_a_reason(server: Server, anna: Perso
             files={"file": ("x.wav", SHORT)},
             timeout=60,
         )
-        heard = anna.wait(sent.headers["Location"])
+        analysed = anna.wait(sent.headers["Location"])
     finally:
         path.unlink()
-    answer = ask(anna, heard, kind="window")
+    answer = ask(anna, analysed, kind="window")
     inspection = anna.wait(answer.headers["Location"])
     assert (inspection["state"], inspection["error"]["code"]) == ("failed", "checkpoint_missing")
     assert "passing@" in inspection["error"]["detail"]
@@ -235,10 +235,10 @@ def test_a_missing_checkpoint_fails_it_with_a_reason(server: Server, anna: Perso
 
 def test_a_killed_worker_and_a_wiped_broker_lose_none(server: Server) -> None:
     person = server.person()
-    heard = person.wait(person.submit("long.flac", LONG))
+    analysed = person.wait(person.submit("long.flac", LONG))
     server.kill("worker")
     asked = [
-        ask(person, heard, kind="channels", window=window, map=name).headers["Location"]
+        ask(person, analysed, kind="channels", window=window, map=name).headers["Location"]
         for name in ("layer4.block0.conv", "layer4.block0.relu")
         for window in range(4)
     ]

@@ -63,15 +63,15 @@ def test_a_clip_heard_at_modal_has_the_result_it_would_have_here(
     (tmp_path / "short.wav").write_bytes(SHORT)
     classifier = Classifier.load(checkpoint_info.default_path())
     for location, name in zip(sent, ("long.flac", "short.wav"), strict=True):
-        heard = emil.wait(location)
-        assert heard["state"] == "done", heard["error"]
-        assert heard["checkpoint"] == classifier.identity
+        analysed = emil.wait(location)
+        assert analysed["state"] == "done", analysed["error"]
+        assert analysed["checkpoint"] == classifier.identity
         waveform = read(tmp_path / name, classifier.info.features.sample_rate).waveform
         here = classifier.classify([waveform])[0]
-        payload = {p["class"]: p["confidence"] for p in heard["predictions"]}
+        payload = {p["class"]: p["confidence"] for p in analysed["predictions"]}
         expected = dict(zip(classifier.info.classes, here.probabilities.tolist(), strict=True))
         assert payload == pytest.approx(expected, abs=2e-3)
-        answer = emil.get(f"/media/analyses/{heard['id']}/maps.zip")
+        answer = emil.get(f"/media/analyses/{analysed['id']}/maps.zip")
         with zipfile.ZipFile(io.BytesIO(answer.content)) as pack:
             for map_name in map_names():
                 mean = here.activations.maps[map_name].mean
@@ -86,9 +86,9 @@ def test_a_broken_file_is_reported_here_and_takes_no_try(emil: Person) -> None:
 
 
 def test_a_closer_look_is_taken_here_even_while_modal_is_away(emil: Person, away: Path) -> None:
-    heard = emil.wait(emil.submit("close.wav", fixtures.encode(fixtures.noise(1.0, seed=77))))
+    analysed = emil.wait(emil.submit("close.wav", fixtures.encode(fixtures.noise(1.0, seed=77))))
     away.touch()
-    address = f"{emil.server.url}/api/v1/analyses/{heard['id']}/inspections/"
+    address = f"{emil.server.url}/api/v1/analyses/{analysed['id']}/inspections/"
     body = {"kind": "channels", "map": "layer4"}
     asked = requests.post(address, json=body, headers=emil.headers, timeout=30)
     inspection = emil.wait(asked.headers["Location"])
@@ -138,10 +138,10 @@ def test_a_worker_gets_through_with_modals_own_client_too(
         try:
             server.open()
             person = server.person()
-            heard = person.wait(person.submit("short.wav", SHORT))
+            analysed = person.wait(person.submit("short.wav", SHORT))
         finally:
             server.close()
-    assert heard["state"] == "done", heard["error"]
+    assert analysed["state"] == "done", analysed["error"]
     assert len(cloud.requests("FunctionMap")) == 1
 
 

@@ -29,7 +29,7 @@ def sound() -> bytes:
 
 
 @pytest.fixture(scope="module")
-def heard(anna: Person, sound: bytes) -> dict:
+def analysed(anna: Person, sound: bytes) -> dict:
     return anna.wait(anna.submit("chirp.flac", sound, again=True))
 
 
@@ -46,19 +46,19 @@ def test_it_answers_an_upload_with_where_to_ask(anna: Person, sound: bytes) -> N
     anna.wait(answer.headers["Location"])
 
 
-def test_it_names_all_fifty_classes_best_first(heard: dict) -> None:
-    assert heard["state"] == "done"
-    assert heard["error"] is None
-    assert heard["progress"] == 1.0
-    confidences = [p["confidence"] for p in heard["predictions"]]
+def test_it_names_all_fifty_classes_best_first(analysed: dict) -> None:
+    assert analysed["state"] == "done"
+    assert analysed["error"] is None
+    assert analysed["progress"] == 1.0
+    confidences = [p["confidence"] for p in analysed["predictions"]]
     assert len(confidences) == 50
     assert confidences == sorted(confidences, reverse=True)
     assert sum(confidences) == pytest.approx(1, abs=1e-3)
-    assert set(heard["timings"]) >= {"decoding_s", "classifying_s", "rendering_s"}
+    assert set(analysed["timings"]) >= {"decoding_s", "classifying_s", "rendering_s"}
 
 
 def test_its_pictures_are_the_models_own_arrays(
-    anna: Person, heard: dict, sound: bytes, tmp_path
+    anna: Person, analysed: dict, sound: bytes, tmp_path
 ) -> None:
     path = tmp_path / "chirp.flac"
     path.write_bytes(sound)
@@ -66,8 +66,8 @@ def test_its_pictures_are_the_models_own_arrays(
     waveform = read(path, classifier.info.features.sample_rate).waveform
     result = classifier.classify([waveform])[0]
 
-    assert tuple(heard["maps"]) == map_names()
-    for name, facts in heard["maps"].items():
+    assert tuple(analysed["maps"]) == map_names()
+    for name, facts in analysed["maps"].items():
         mean = result.activations.maps[name].mean
         assert facts["shape"] == list(mean.shape)
         answer = anna.get(facts["url"])
@@ -78,27 +78,27 @@ def test_its_pictures_are_the_models_own_arrays(
 
     spectrogram = classifier.spectrogram(waveform)
     high = float(spectrogram.max())
-    drawn = np.asarray(Image.open(io.BytesIO(anna.get(heard["spectrogram"]).content)))
+    drawn = np.asarray(Image.open(io.BytesIO(anna.get(analysed["spectrogram"]).content)))
     expected = png.to_index(spectrogram, high - 80, high)
     assert np.abs(np.flipud(drawn).astype(int) - expected).max() <= 1
 
 
-def test_all_maps_come_as_one_zip(anna: Person, heard: dict) -> None:
-    answer = anna.get(f"/media/analyses/{heard['id']}/maps.zip")
+def test_all_maps_come_as_one_zip(anna: Person, analysed: dict) -> None:
+    answer = anna.get(f"/media/analyses/{analysed['id']}/maps.zip")
     pack = zipfile.ZipFile(io.BytesIO(answer.content))
     assert {f"{name}.png" for name in map_names()} < set(pack.namelist())
     assert json.loads(pack.read("index.json"))["maps"][-1]["channels"] == 512
 
 
-def test_an_analysis_takes_few_files_and_little_room(server: Server, heard: dict) -> None:
-    folder = next(f for f in server.result_folders() if f.name.startswith(heard["id"]))
+def test_an_analysis_takes_few_files_and_little_room(server: Server, analysed: dict) -> None:
+    folder = next(f for f in server.result_folders() if f.name.startswith(analysed["id"]))
     sizes = [file.stat().st_size for file in folder.iterdir()]
     assert len(sizes) <= 5
     assert sum(sizes) < 150_000
 
 
 def test_command_line_page_and_rest_agree(
-    server: Server, anna: Person, heard: dict, sound: bytes, tmp_path
+    server: Server, anna: Person, analysed: dict, sound: bytes, tmp_path
 ) -> None:
     path = tmp_path / "chirp.flac"
     path.write_bytes(sound)
@@ -107,39 +107,39 @@ def test_command_line_page_and_rest_agree(
         cwd=ROOT, env=server.env, check=True, capture_output=True, text=True,
     )  # fmt: skip
     payload = json.loads(done.stdout)
-    assert payload["checkpoint"] == heard["checkpoint"]
+    assert payload["checkpoint"] == analysed["checkpoint"]
     assert [p["class"] for p in payload["predictions"][:3]] == [
-        p["class"] for p in heard["predictions"][:3]
+        p["class"] for p in analysed["predictions"][:3]
     ]
-    for one, other in zip(payload["predictions"], heard["predictions"], strict=True):
+    for one, other in zip(payload["predictions"], analysed["predictions"], strict=True):
         assert one["confidence"] == pytest.approx(other["confidence"], abs=2e-3)
-    best = heard["predictions"][0]
-    page = anna.page(f"/analyses/{heard['id']}/").text
+    best = analysed["predictions"][0]
+    page = anna.page(f"/analyses/{analysed['id']}/").text
     assert f"<h1>{best['class'].replace('_', ' ').capitalize()}</h1>" in page
     assert f"{best['confidence'] * 100:.1f} %" in page
 
 
-def test_the_history_shows_it(anna: Person, heard: dict) -> None:
+def test_the_history_shows_it(anna: Person, analysed: dict) -> None:
     page = anna.page("/history/?name=chirp").text
-    assert f"/analyses/{heard['id']}/" in page
+    assert f"/analyses/{analysed['id']}/" in page
     assert "chirp.flac" in page
-    assert f"/analyses/{heard['id']}/" not in anna.page("/history/?name=somethingelse").text
-    assert f"/analyses/{heard['id']}/" not in anna.page("/history/?state=failed").text
-    label = heard["predictions"][0]["class"]
-    assert f"/analyses/{heard['id']}/" in anna.page(f"/history/?label={label}&state=done").text
+    assert f"/analyses/{analysed['id']}/" not in anna.page("/history/?name=somethingelse").text
+    assert f"/analyses/{analysed['id']}/" not in anna.page("/history/?state=failed").text
+    label = analysed["predictions"][0]["class"]
+    assert f"/analyses/{analysed['id']}/" in anna.page(f"/history/?label={label}&state=done").text
 
 
-def test_for_another_user_it_does_not_exist(ben: Person, server: Server, heard: dict) -> None:
+def test_for_another_user_it_does_not_exist(ben: Person, server: Server, analysed: dict) -> None:
     addresses = [
-        f"/analyses/{heard['id']}/",
-        f"/api/v1/analyses/{heard['id']}/",
-        heard["audio"],
-        heard["spectrogram"],
-        heard["maps"]["layer4"]["url"],
-        f"/media/analyses/{heard['id']}/strip.png",
-        f"/media/analyses/{heard['id']}/maps.zip",
-        f"/media/analyses/{heard['id']}/peaks.json",
-        f"/media/analyses/{heard['id']}/audio",
+        f"/analyses/{analysed['id']}/",
+        f"/api/v1/analyses/{analysed['id']}/",
+        analysed["audio"],
+        analysed["spectrogram"],
+        analysed["maps"]["layer4"]["url"],
+        f"/media/analyses/{analysed['id']}/strip.png",
+        f"/media/analyses/{analysed['id']}/maps.zip",
+        f"/media/analyses/{analysed['id']}/peaks.json",
+        f"/media/analyses/{analysed['id']}/audio",
     ]
     for address in addresses:
         assert ben.page(address).status_code == 404, address
@@ -147,24 +147,24 @@ def test_for_another_user_it_does_not_exist(ben: Person, server: Server, heard: 
             assert ben.get(address).status_code == 404, address
         nobody = requests.get(server.url + address, timeout=30, allow_redirects=False)
         assert nobody.status_code in (302, 401, 404), address
-    for address in (f"/analyses/{heard['id']}/again/", f"/clips/{heard['clip']}/delete/"):
+    for address in (f"/analyses/{analysed['id']}/again/", f"/clips/{analysed['clip']}/delete/"):
         assert ben.post_page(address).status_code == 404, address
-    assert heard["id"] not in ben.page("/history/").text
+    assert analysed["id"] not in ben.page("/history/").text
 
 
-def test_the_sound_is_served_in_ranges(anna: Person, heard: dict, sound: bytes) -> None:
-    whole = anna.get(heard["audio"])
+def test_the_sound_is_served_in_ranges(anna: Person, analysed: dict, sound: bytes) -> None:
+    whole = anna.get(analysed["audio"])
     assert whole.content == sound
     assert whole.headers["Content-Type"] == "audio/flac"
     assert "private" in whole.headers["Cache-Control"]
-    part = anna.get(heard["audio"], Range="bytes=100-199")
+    part = anna.get(analysed["audio"], Range="bytes=100-199")
     assert part.status_code == 206
     assert part.content == sound[100:200]
     assert part.headers["Content-Range"] == f"bytes 100-199/{len(sound)}"
-    assert anna.get(heard["audio"], Range="bytes=-5").content == sound[-5:]
-    assert anna.get(heard["audio"], Range="bytes=999999999-").status_code == 416
+    assert anna.get(analysed["audio"], Range="bytes=-5").content == sound[-5:]
+    assert anna.get(analysed["audio"], Range="bytes=999999999-").status_code == 416
     for ignored in ("bytes=5-3", "bytes=-", "bytes=0-1,4-5", f"bytes={'9' * 5000}-", "lines=1-2"):
-        assert anna.get(heard["audio"], Range=ignored).status_code == 200, ignored
+        assert anna.get(analysed["audio"], Range=ignored).status_code == 200, ignored
 
 
 def test_a_format_browsers_cannot_play_gets_one_they_can(anna: Person) -> None:

@@ -143,16 +143,16 @@ def test_the_picture_is_read_in_seconds_hertz_and_decibels(
     box = page.locator("[data-picture]").bounding_box()
     assert box
     # A chirp from 300 to 5,000 Hz: at the middle it is at 2,650 Hz, and loud.
-    heard = []
+    analysed = []
     for step in range(0, int(box["height"]), 4):
         page.mouse.move(box["x"] + box["width"] / 2, box["y"] + step)
         words = page.locator("[data-readout]").inner_text().split()
         hertz = float(words[2]) * (1000 if words[3] == "kHz" else 1)
         assert float(words[0]) == pytest.approx(2.5, abs=0.03)
-        heard.append((float(words[4].replace("−", "-")), hertz))
-    level, hertz = max(heard)
+        analysed.append((float(words[4].replace("−", "-")), hertz))
+    level, hertz = max(analysed)
     assert hertz == pytest.approx(2650, rel=0.1)
-    assert level > sorted(heard)[len(heard) // 2][0] + 20
+    assert level > sorted(analysed)[len(analysed) // 2][0] + 20
 
 
 def test_attribution_lights_up_for_one_class_at_a_time_and_goes_away(

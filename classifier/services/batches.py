@@ -255,7 +255,7 @@ def problems(batch: Batch, totals: Totals, most: int) -> list[BatchFile]:
 
 def labels(batch: Batch) -> list[LabelCount]:
     """How often each label was heard, the most frequent first."""
-    heard = batch.files.in_state(State.DONE).values_list("analysis__label")
-    rows = list(heard.annotate(count=Count("pk")).order_by("-count", "analysis__label"))
+    analysed = batch.files.in_state(State.DONE).values_list("analysis__label")
+    rows = list(analysed.annotate(count=Count("pk")).order_by("-count", "analysis__label"))
     whole = sum(count for _, count in rows)
     return [LabelCount(label, count, count / whole) for label, count in rows]

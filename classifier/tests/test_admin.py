@@ -101,14 +101,14 @@ def test_admin_shows_inspections_and_changes_none(admin_client: Client, anna: Us
 def test_admin_marks_unfinished_analyses_as_failed_and_no_others(
     admin_client: Client, anna: User
 ) -> None:
-    waiting, heard = queued(anna), done(anna)
+    waiting, analysed = queued(anna), done(anna)
     admin_client.post(
         "/admin/classifier/analysis/",
-        {"action": "mark_as_failed", "_selected_action": [str(waiting.pk), str(heard.pk)]},
+        {"action": "mark_as_failed", "_selected_action": [str(waiting.pk), str(analysed.pk)]},
     )
     waiting.refresh_from_db()
-    heard.refresh_from_db()
-    assert (waiting.state, heard.state) == ("failed", "done")
+    analysed.refresh_from_db()
+    assert (waiting.state, analysed.state) == ("failed", "done")
     assert waiting.error_detail
 
 
@@ -215,11 +215,11 @@ def test_admin_sees_what_each_user_keeps_and_goes_there(
 
 
 def test_admin_sees_what_became_of_the_files_of_a_batch(admin_client: Client, batch: Batch) -> None:
-    failed, heard = BatchFile.objects.order_by("path")[:2]
+    failed, analysed = BatchFile.objects.order_by("path")[:2]
     Analysis.objects.filter(batch_files=failed).update(
         state=State.FAILED, error_code="damaged", error_detail="It stops after 0.4 s."
     )
-    Analysis.objects.filter(batch_files=heard).update(state=State.DONE, label="dog")
+    Analysis.objects.filter(batch_files=analysed).update(state=State.DONE, label="dog")
     batch.files.create(path="x", outcome=FileOutcome.REFUSED, detail="The file is empty.")
     page = admin_client.get("/admin/classifier/batch/?q=TRIP")
     (row,) = page.context["cl"].result_list
@@ -228,7 +228,7 @@ def test_admin_sees_what_became_of_the_files_of_a_batch(admin_client: Client, ba
     assertContains(page, f'<a href="{files}">4</a>', html=True)
     for query, path, said in (
         ("&outcome=accepted&analysis__state=failed", failed.path, "It stops after 0.4 s."),
-        ("&outcome=accepted&analysis__state=done", heard.path, f"{heard.analysis_id}/change"),
+        ("&outcome=accepted&analysis__state=done", analysed.path, f"{analysed.analysis_id}/change"),
         ("&outcome=refused", "x", "The file is empty."),
     ):
         assertContains(page, f'<a href="{files}{query}">1</a>', html=True)

@@ -26,7 +26,7 @@ def filled(owner: User, name: str, *sounds: bytes) -> Batch:
     return batch
 
 
-def heard(**values: object) -> None:
+def analysed(**values: object) -> None:
     """Everything that waits is done, with files."""
     for row in Analysis.objects.filter(state=State.QUEUED):
         token = row.pk.hex
@@ -75,7 +75,7 @@ def test_analyses_and_clips_of_a_batch_are_listed_once_each(caller: Caller) -> N
     ]
     clips = [str(Analysis.objects.get(pk=pk).clip_id) for pk in (second, first, linked)]
     assert caller.ids("clips/", batch=batch.pk) == clips
-    heard()
+    analysed()
     assert len(caller.ids("analyses/", batch=batch.pk, label="dog")) == 3
     assert caller.ids("analyses/", batch=batch.pk, state="queued") == []
 
@@ -164,14 +164,14 @@ def test_a_file_without_an_answer_goes_along_when_its_clip_is_heard_again(
     assert str(file.analysis_id) == again
     totals = batches.totals(batch)
     assert (totals.waiting, getattr(totals, state)) == (1, 1)
-    heard()
+    analysed()
     payload = caller.get(f"batches/{batch.pk}/").json()
     assert (payload["totals"]["done"], payload["labels"]) == (1, [{"label": "dog", "count": 1}])
 
 
 def test_a_file_with_an_answer_keeps_it(caller: Caller) -> None:
     batch = filled(caller.user, "trip", b"one")
-    heard()
+    analysed()
     file = batch.files.select_related("analysis").get()
     assert file.analysis
     caller.post(f"clips/{file.analysis.clip_id}/analyses/")
@@ -188,7 +188,7 @@ def test_a_deleted_batch_leaves_no_row_and_no_file(
 ) -> None:
     monkeypatch.setattr(deletion, "CLIPS_AT_ONCE", 2)
     batch = filled(caller.user, "trip", b"one", b"two", b"three", b"two", b"")
-    heard()
+    analysed()
     for sound in (b"waits", b"runs", b"failed"):
         batches.add_file(batch, sound.decode(), [sound])
         if sound == b"failed":
@@ -215,7 +215,7 @@ def test_a_deletion_spares_what_is_used_elsewhere(
     earlier = uploads.accept([b"earlier"], name="earlier", owner=caller.user)
     batch = filled(caller.user, "trip", b"earlier", b"ours", b"shared", b"waits")
     later = uploads.accept([b"shared"], name="later", owner=caller.user)
-    heard()
+    analysed()
     uploads.accept([b"ours"], name="x", owner=ben)
     other = filled(ben, "trip", b"shared")
     deletion.delete_batch(batch)

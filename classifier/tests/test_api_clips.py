@@ -33,12 +33,12 @@ def test_deleting_and_analysing_again(caller: Caller) -> None:
 
 
 def test_only_what_waits_can_be_cancelled(caller: Caller) -> None:
-    waiting, heard = queued(caller.user), done(caller.user)
+    waiting, analysed = queued(caller.user), done(caller.user)
     answer = caller.post(f"analyses/{waiting.pk}/cancel/")
     assert (answer.status_code, answer.json()["state"]) == (200, "cancelled")
     assert answer.json()["finished_at"]
     refused(caller.post(f"analyses/{waiting.pk}/cancel/"), 409, "not_waiting")
-    refused(caller.post(f"analyses/{heard.pk}/cancel/"), 409, "not_waiting")
+    refused(caller.post(f"analyses/{analysed.pk}/cancel/"), 409, "not_waiting")
     assert Analysis.objects.claim(16, 10**9) == []
 
 

@@ -36,9 +36,9 @@ def test_analyses_can_be_filtered_by_everything_that_is_promised(caller: Caller)
 
 
 def test_clips_can_be_filtered_by_name_format_and_date(caller: Caller) -> None:
-    heard, waiting = done(caller.user), queued(caller.user)
-    assert caller.ids("clips/") == [str(waiting.clip_id), str(heard.clip_id)]
-    assert caller.ids("clips/", format="WAV") == [str(heard.clip_id)]
+    analysed, waiting = done(caller.user), queued(caller.user)
+    assert caller.ids("clips/") == [str(waiting.clip_id), str(analysed.clip_id)]
+    assert caller.ids("clips/", format="WAV") == [str(analysed.clip_id)]
     assert caller.ids("clips/", format="MP3") == []
     assert caller.ids("clips/", name="x.w", created_before="2020-01-01T00:00:00Z") == []
 

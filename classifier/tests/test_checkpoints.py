@@ -21,7 +21,7 @@ from tests.bulk_data import METADATA
 from tests.checkpoints import described
 
 
-def heard(checkpoint: str = "") -> None:
+def analysed(checkpoint: str = "") -> None:
     """Everything that waits is done: by what it asks for, or by the default."""
     default = inventory.find("")
     assert default is not None
@@ -144,14 +144,14 @@ def test_bytes_are_known_to_the_checkpoint_that_heard_them(
     caller: Caller, other: Installed
 ) -> None:
     first = caller.upload(b"sound").json()["analysis"]
-    heard()
+    analysed()
     assert caller.upload(b"sound").status_code == 200
     assert caller.upload(b"sound", checkpoint="esc50-folds1234").json()["analysis"] == first
     second = caller.upload(b"sound", checkpoint="other")
     assert second.status_code == 202
     again = caller.upload(b"sound", checkpoint=other.identity)
     assert (again.status_code, again.json()["analysis"]) == (200, second.json()["analysis"])
-    heard()
+    analysed()
     assert caller.upload(b"sound").json()["analysis"] == first
     assert caller.upload(b"sound", checkpoint="other").json() == again.json()
 
@@ -160,7 +160,7 @@ def test_another_installed_one_does_not_answer_for_the_default(
     caller: Caller, other: Installed
 ) -> None:
     first = caller.upload(b"sound", checkpoint="other")
-    heard()
+    analysed()
     assert caller.upload(b"sound").status_code == 202
     Analysis.objects.exclude(pk=first.json()["analysis"]).delete()
     other.path.unlink()
@@ -182,7 +182,7 @@ def test_a_key_is_not_answered_by_another_checkpoint(caller: Caller, other: Inst
 
 def test_a_batch_asks_one_checkpoint_for_all_its_files(caller: Caller, other: Installed) -> None:
     uploads.accept([b"one"], name="x", owner=caller.user)
-    heard()
+    analysed()
     made = caller.post("batches/", {"name": "trip", "checkpoint": "other"}).json()
     assert made["checkpoint"] == other.identity
     address = f"batches/{made['id']}/"

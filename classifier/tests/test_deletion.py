@@ -29,7 +29,7 @@ from classifier.services.uploads import accept, accept_once
 PASSWORD = "gr4nular-ear"
 
 
-def heard(owner: User, data: bytes, name: str = "dog.wav") -> Analysis:
+def analysed(owner: User, data: bytes, name: str = "dog.wav") -> Analysis:
     """An upload with all that a worker leaves of it."""
     analysis = accept_once([data], name=name, owner=owner, key=f"key-{name}").analysis
     analysis.token, analysis.state, analysis.label = "t" * 32, State.DONE, "dog"
@@ -52,7 +52,7 @@ def heard(owner: User, data: bytes, name: str = "dog.wav") -> Analysis:
 
 def furnish(owner: User) -> Analysis:
     """Somebody with something of everything."""
-    analysis = heard(owner, b"one of " + owner.username.encode())
+    analysis = analysed(owner, b"one of " + owner.username.encode())
     batch = batches.create(owner, "trip")
     batches.add_file(batch, "a/b.wav", [b"in a folder"])
     tokens.create(owner, "garden box")
@@ -155,7 +155,7 @@ def test_a_large_download_is_made_piece_by_piece(
 def test_old_clips_go_where_days_are_set_and_only_then(
     anna: User, settings: Settings, own_media: Path
 ) -> None:
-    old, young = heard(anna, b"old", "old.wav"), heard(anna, b"young", "young.wav")
+    old, young = analysed(anna, b"old", "old.wav"), analysed(anna, b"young", "young.wav")
     batch = Batch.objects.create(owner=anna, name="empty and old")
     busy = accept([b"busy"], name="busy.wav", owner=anna)
     held = {"state": State.RUNNING, "leased_until": timezone.now() + timedelta(hours=1)}

@@ -28,7 +28,7 @@ DOG = Question(InspectionKind.SOUND, 0, "dog")
 FIGURES = {"original": 0.9, "kept": 0.95, "rest": 0.1}
 
 
-def heard(owner: User, windows: int = 3) -> Analysis:
+def analysed(owner: User, windows: int = 3) -> Analysis:
     analysis = done(owner)
     analysis.predictions = [
         {"class": "dog", "confidence": 0.9},
@@ -65,7 +65,7 @@ def made(analysis: Analysis, question: Question = DOG) -> Inspection:
 
 
 def test_asking_twice_is_one_inspection(anna: User) -> None:
-    analysis = heard(anna)
+    analysis = analysed(anna)
     first = inspections.ask(analysis, DOG)
     assert inspections.ask(analysis, DOG).pk == first.pk
     others = [
@@ -78,7 +78,7 @@ def test_asking_twice_is_one_inspection(anna: User) -> None:
 
 
 def test_a_finished_one_is_given_again_with_its_files(anna: User) -> None:
-    inspection = made(heard(anna))
+    inspection = made(analysed(anna))
     again = inspections.ask(inspection.analysis, DOG)
     assert (again.pk, again.state, again.figures) == (inspection.pk, "done", FIGURES)
     assert Inspection.objects.claim() is None
@@ -86,7 +86,7 @@ def test_a_finished_one_is_given_again_with_its_files(anna: User) -> None:
 
 
 def test_one_that_failed_is_tried_again_from_the_start(anna: User) -> None:
-    analysis = heard(anna)
+    analysis = analysed(anna)
     inspections.ask(analysis, DOG)
     for _ in range(MAX_ATTEMPTS):
         Inspection.objects.held(claim().token).requeue_or_fail()
@@ -110,7 +110,7 @@ def test_one_that_failed_is_tried_again_from_the_start(anna: User) -> None:
 )
 def test_what_is_not_there_cannot_be_looked_at(anna: User, question: Question, code: str) -> None:
     with pytest.raises(RequestRefused) as refusal:
-        inspections.ask(heard(anna), question)
+        inspections.ask(analysed(anna), question)
     assert (refusal.value.problem.code, refusal.value.status) == (code, 400)
     assert refusal.value.problem.hint
     assert not Inspection.objects.exists()
@@ -120,14 +120,14 @@ def test_what_is_not_there_cannot_be_looked_at(anna: User, question: Question, c
 
 
 def test_the_oldest_is_made_first_and_nobody_gets_one_twice(anna: User) -> None:
-    analysis = heard(anna)
+    analysis = analysed(anna)
     asked = [inspections.ask(analysis, Question(InspectionKind.WINDOW, n)).pk for n in range(3)]
     assert [claim().pk for _ in range(3)] == asked
     assert Inspection.objects.claim() is None
 
 
 def test_one_that_was_interrupted_three_times_fails_with_a_reason(anna: User) -> None:
-    inspection = inspections.ask(heard(anna), DOG)
+    inspection = inspections.ask(analysed(anna), DOG)
     for attempt in range(1, MAX_ATTEMPTS + 1):
         mine = claim()
         assert mine.attempts == attempt
@@ -140,7 +140,7 @@ def test_one_that_was_interrupted_three_times_fails_with_a_reason(anna: User) ->
 
 
 def test_only_a_lease_that_ran_out_expires(anna: User) -> None:
-    inspections.ask(heard(anna), DOG)
+    inspections.ask(analysed(anna), DOG)
     mine = claim()
     assert not Inspection.objects.expired()
     Inspection.objects.update(leased_until=timezone.now() - timedelta(seconds=1))
@@ -150,7 +150,7 @@ def test_only_a_lease_that_ran_out_expires(anna: User) -> None:
 
 
 def test_a_late_worker_changes_nothing(anna: User) -> None:
-    inspections.ask(heard(anna), DOG)
+    inspections.ask(analysed(anna), DOG)
     late = claim()
     Inspection.objects.held(late.token).requeue_or_fail()
     winner = claim()
@@ -167,8 +167,8 @@ def test_a_late_worker_changes_nothing(anna: User) -> None:
 
 
 def test_files_go_with_the_analysis_and_with_the_clip(anna: User) -> None:
-    kept = made(heard(anna))
-    one, other = made(heard(anna)), made(heard(anna))
+    kept = made(analysed(anna))
+    one, other = made(analysed(anna)), made(analysed(anna))
     deletion.delete_analysis(one.analysis)
     deletion.delete_clip(other.analysis.clip)
     assert [inspection.pk for inspection in Inspection.objects.all()] == [kept.pk]
@@ -180,7 +180,7 @@ def test_files_go_with_the_analysis_and_with_the_clip(anna: User) -> None:
 
 
 def test_what_is_made_while_its_clip_is_deleted_leaves_no_files(anna: User) -> None:
-    inspection = inspections.ask(heard(anna), DOG)
+    inspection = inspections.ask(analysed(anna), DOG)
     mine = claim()
     deletion.delete_clip(inspection.analysis.clip)
     assert not results.save(mine, {"kept.flac": b"x"}, {"figures": {}})
@@ -188,7 +188,7 @@ def test_what_is_made_while_its_clip_is_deleted_leaves_no_files(anna: User) -> N
 
 
 def test_what_nobody_asks_for_any_more_is_removed(anna: User) -> None:
-    analysis = heard(anna)
+    analysis = analysed(anna)
     old, asked_again = made(analysis), made(analysis, Question(InspectionKind.WINDOW, 1))
     running = inspections.ask(analysis, Question(InspectionKind.WINDOW, 2))
     claim()
@@ -208,7 +208,7 @@ def test_what_nobody_asks_for_any_more_is_removed(anna: User) -> None:
 
 
 def test_rest_says_202_until_it_is_done_and_then_200(caller: Caller, anna: User) -> None:
-    analysis = heard(anna)
+    analysis = analysed(anna)
     address = f"analyses/{analysis.pk}/inspections/"
     body = {"kind": "sound", "label": "dog"}
     answer = caller.post(address, body)
@@ -227,7 +227,7 @@ def test_rest_says_202_until_it_is_done_and_then_200(caller: Caller, anna: User)
 
 
 def test_rest_refuses_with_code_detail_and_hint(caller: Caller, anna: User) -> None:
-    address = f"analyses/{heard(anna).pk}/inspections/"
+    address = f"analyses/{analysed(anna).pk}/inspections/"
     refused(caller.post(address, {"kind": "smell"}), 400, "invalid")
     refused(caller.post(address, {}), 400, "invalid")
     refused(caller.post(address, {"kind": "window", "window": -1}), 400, "invalid")
@@ -239,7 +239,7 @@ def test_rest_refuses_with_code_detail_and_hint(caller: Caller, anna: User) -> N
 
 
 def test_for_a_stranger_there_is_nothing(anna: User, ben: User) -> None:
-    inspection = made(heard(anna))
+    inspection = made(analysed(anna))
     other_user, page = Caller(ben), Client()
     page.force_login(ben)
     body = {"kind": "sound", "label": "dog"}
@@ -258,7 +258,7 @@ def test_for_a_stranger_there_is_nothing(anna: User, ben: User) -> None:
 
 
 def test_only_its_own_files_are_served(anna: User) -> None:
-    inspection = made(heard(anna))
+    inspection = made(analysed(anna))
     storage.write_all(inspection.folder / "more", {"secret.png": b"x"})
     page = Client()
     page.force_login(anna)
@@ -277,7 +277,7 @@ def test_only_its_own_files_are_served(anna: User) -> None:
 
 
 def test_the_page_polls_until_it_is_done(anna: User) -> None:
-    analysis, page = heard(anna), Client()
+    analysis, page = analysed(anna), Client()
     page.force_login(anna)
     address = f"/analyses/{analysis.pk}/inspections/"
     answer = page.post(address, {"kind": "sound", "window": "0", "label": "dog", "map": ""})
@@ -315,14 +315,14 @@ def test_the_page_polls_until_it_is_done(anna: User) -> None:
 def test_the_page_refuses_in_words(anna: User, body: dict[str, str]) -> None:
     page = Client()
     page.force_login(anna)
-    answer = page.post(f"/analyses/{heard(anna).pk}/inspections/", body)
+    answer = page.post(f"/analyses/{analysed(anna).pk}/inspections/", body)
     assert answer.status_code == 400
     assert 'role="alert"' in answer.text
     assert "<x>" not in answer.text
 
 
 def test_whoever_is_not_signed_in_is_sent_to_do_so(anna: User) -> None:
-    inspection = made(heard(anna))
+    inspection = made(analysed(anna))
     for answer in (
         Client().post(f"/analyses/{inspection.analysis_id}/inspections/", {"kind": "window"}),
         Client().get(f"/inspections/{inspection.pk}/part/"),

@@ -48,19 +48,19 @@ def test_history_comes_in_pages_of_fifty(visitor: Client, anna: User) -> None:
 def test_a_page_asks_once_for_many_rows_and_is_reported_only_what_changed(
     visitor: Client, anna: User, ben: User, django_assert_max_num_queries: DjangoAssertNumQueries
 ) -> None:
-    waiting, heard, theirs = queued(anna), done(anna), done(ben)
+    waiting, analysed, theirs = queued(anna), done(anna), done(ben)
     gone = "00000000-0000-4000-8000-000000000000"
     asked = [
         f"{waiting.pk}:queued.",
-        f"{heard.pk}:running.saving",
+        f"{analysed.pk}:running.saving",
         f"{theirs.pk}:x",
         f"{gone}:x",
         "junk",
     ]
     with django_assert_max_num_queries(4):
         answer = visitor.get("/rows/", {"row": asked}).json()
-    assert list(answer["rows"]) == [str(heard.pk)]
-    assert "Dog" in answer["rows"][str(heard.pk)]
+    assert list(answer["rows"]) == [str(analysed.pk)]
+    assert "Dog" in answer["rows"][str(analysed.pk)]
     assert set(answer["gone"]) == {str(theirs.pk), gone, "junk"}
     assert Client().get("/rows/").status_code == 401
 

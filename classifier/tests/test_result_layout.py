@@ -27,8 +27,8 @@ def test_windows_stand_side_by_side_and_name_themselves_once_a_run() -> None:
 
 
 def test_a_label_is_left_out_where_there_is_no_room_for_it() -> None:
-    heard = metadata(*["rain"] * 20, "dog", *["rain"] * 20)
-    names = [slot.name for slot in result_layout.slots(heard, 105.0)]
+    analysed = metadata(*["rain"] * 20, "dog", *["rain"] * 20)
+    names = [slot.name for slot in result_layout.slots(analysed, 105.0)]
     assert names[0] == names[21] == "rain"
     assert "dog" not in names
 
@@ -41,5 +41,5 @@ def test_a_clip_hardly_longer_than_a_window_shows_no_windows() -> None:
     ("asked", "window"), [("2", 2), ("", 1), ("9", 1), ("-1", 1), ("x", 1), ("²", 1), ("1" * 50, 1)]
 )
 def test_a_window_that_is_not_there_is_the_one_that_speaks_most(asked: str, window: int) -> None:
-    heard = metadata("rain", "rain", "dog", "dog", shown_window=1)
-    assert result_layout.window_of(heard, asked) == window
+    analysed = metadata("rain", "rain", "dog", "dog", shown_window=1)
+    assert result_layout.window_of(analysed, asked) == window

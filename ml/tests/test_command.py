@@ -84,10 +84,10 @@ def test_it_goes_on_after_a_bad_file_and_keeps_the_order(folder: Path) -> None:
     assert five["file"] == "five.wav"
     assert five["duration_s"] == 5.0
     assert five["sample_rate"] == 44_100
-    for heard in (short, five):
-        assert set(heard) == {"file", "duration_s", "sample_rate", "predictions", "checkpoint"}
-        assert [set(p) for p in heard["predictions"]] == [{"class", "confidence"}] * len(CLASSES)
-        assert sum(p["confidence"] for p in heard["predictions"]) == pytest.approx(1, abs=1e-4)
+    for analysed in (short, five):
+        assert set(analysed) == {"file", "duration_s", "sample_rate", "predictions", "checkpoint"}
+        assert [set(p) for p in analysed["predictions"]] == [{"class", "confidence"}] * len(CLASSES)
+        assert sum(p["confidence"] for p in analysed["predictions"]) == pytest.approx(1, abs=1e-4)
 
     assert letter["file"] == "letter.wav"
     assert letter["error"]["code"] == "not_audio"

@@ -76,7 +76,7 @@ def replaced(stage: Stage) -> None:
         new.replace(path)
     stage.send_rest()
     stage.drain()
-    heard = stage.outside.ask(
+    analysed = stage.outside.ask(
         "SELECT checkpoint, count(*) FROM classifier_analysis WHERE state = 'done' GROUP BY 1"
     )
-    stage.expect(len(heard) > 1, "more than one checkpoint has heard")
+    stage.expect(len(analysed) > 1, "more than one checkpoint has heard")

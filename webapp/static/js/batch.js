@@ -40,13 +40,13 @@ class SonoFolder extends HTMLElement {
     this.part("go-on").addEventListener("click", () => this.goOn());
     this.online = () => this.goOn();
     addEventListener("online", this.online);
-    this.leaving = (event) => this.busy && event.preventDefault();
-    addEventListener("beforeunload", this.leaving);
+    this.warnBeforeUnload = (event) => this.busy && event.preventDefault();
+    addEventListener("beforeunload", this.warnBeforeUnload);
   }
 
   disconnectedCallback() {
     removeEventListener("online", this.online);
-    removeEventListener("beforeunload", this.leaving);
+    removeEventListener("beforeunload", this.warnBeforeUnload);
   }
 
   part(name) {

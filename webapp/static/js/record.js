@@ -29,8 +29,8 @@ class SonoRecord extends HTMLElement {
       this.part(name).addEventListener("click", () => this[name]());
     }
     this.part("play").addEventListener("loadedmetadata", () => this.findEnd());
-    this.leaving = (event) => this.state !== "idle" && event.preventDefault();
-    addEventListener("beforeunload", this.leaving);
+    this.warnBeforeUnload = (event) => this.state !== "idle" && event.preventDefault();
+    addEventListener("beforeunload", this.warnBeforeUnload);
     const able = window.MediaRecorder && navigator.mediaDevices?.getUserMedia;
     this.part("record").hidden = !able;
     this.part("insecure").hidden = window.isSecureContext;
@@ -38,7 +38,7 @@ class SonoRecord extends HTMLElement {
   }
 
   disconnectedCallback() {
-    removeEventListener("beforeunload", this.leaving);
+    removeEventListener("beforeunload", this.warnBeforeUnload);
     this.letGo();
   }
 
