@@ -241,6 +241,15 @@ class Analysis(LeasedJob):
         return RenderMetadata.from_json(self.render_metadata) if self.render_metadata else None
 
     @property
+    def steps(self) -> list[tuple[str, str]]:
+        """Each step's label, and whether it is "past", "now" or still to come ("")."""
+        current = STEPS.index(Step(self.step)) if self.state == State.RUNNING else -1
+        return [
+            (step.label, "past" if place < current else "now" if place == current else "")
+            for place, step in enumerate(STEPS)
+        ]
+
+    @property
     def progress(self) -> float:
         """Share of the steps behind it, 0 to 1."""
         if self.state == State.RUNNING:

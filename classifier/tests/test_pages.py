@@ -1,11 +1,15 @@
 """Pages and admin: what they show, and how few questions they ask the database."""
 
+import re
+
 import pytest
 from django.contrib.auth.models import User
 from django.test import Client
 from pytest_django import DjangoAssertNumQueries, Settings
 from pytest_django.asserts import assertContains, assertNotContains
 
+from classifier.models import Analysis, State, Step
+from classifier.models.analyses import STEPS
 from classifier.templatetags.sound import channels, percent, seconds, words
 from classifier.tests.conftest import done, queued
 from classifier.views.result_layout import frequency_ticks, time_ticks
@@ -164,3 +168,15 @@ def test_ticks_are_round_and_do_not_touch() -> None:
     ticks = frequency_ticks(raw)
     assert [tick.text for tick in ticks] == ["100", "4k"]
     assert ticks[0].place > ticks[1].place  # from the top
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_the_page_of_a_running_analysis_marks_its_step(
+    visitor: Client, anna: User, step: Step
+) -> None:
+    analysis = queued(anna)
+    Analysis.objects.filter(pk=analysis.pk).update(state=State.RUNNING, step=step)
+    page = visitor.get(f"/analyses/{analysis.pk}/")
+    marked = re.findall(r'<li class="(\w*)">([^<]*)</li>', page.content.decode())
+    assert [label for place, label in marked if place == "now"] == [step.label]
+    assert len([label for place, label in marked if place == "past"]) == 1 + STEPS.index(step)
