@@ -38,7 +38,7 @@ _TOP = re.compile(r"(\w+)\.top(\d{1,4})")
 
 
 def _maps_on_sheet(stage: str) -> list[str]:
-    """Return a stage's maps in order. A layer's own map is its last block's and not stored twice."""
+    """Return a stage's maps in order. A layer's own map equals its last block's: stored once."""
     return [name for name in map_names() if name.startswith(f"{stage}.")] or [stage]
 
 
