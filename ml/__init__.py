@@ -1,4 +1,4 @@
-"""Sound to prediction and feature maps: decoding, features, network, explanation, rendering."""
+"""Sound classification: decoding, features, the network, attribution and rendering."""
 
 import os
 

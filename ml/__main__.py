@@ -1,4 +1,4 @@
-"""Listen to files from the command line: `python -m ml FILE…`."""
+"""Classify files from the command line: `python -m ml FILE…`."""
 
 import argparse
 import json
@@ -19,7 +19,7 @@ Outcome = tuple[Sound, list[Prediction]] | Problem
 
 
 def outcomes(files: list[str], classifier: Classifier) -> Iterator[tuple[str, Outcome]]:
-    """Each file with what was heard, or why not, in the order given."""
+    """Yield each file with its sound and predictions, or its problem, in the order given."""
     for first in range(0, len(files), CHUNK_FILES):
         chunk = files[first : first + CHUNK_FILES]
         decoded = [_decode(file, classifier.info.features.sample_rate) for file in chunk]

@@ -1,4 +1,4 @@
-"""A checkpoint: one safetensors file that holds the weights and all that is needed to use them."""
+"""Save and load checkpoints: safetensors files with the weights and all that inference needs."""
 
 import dataclasses
 import json
@@ -14,7 +14,7 @@ from ml.model import AudioCNN
 
 
 def save(path: Path, weights: dict[str, Tensor], info: CheckpointInfo) -> None:
-    """Write `weights` as fp16 (counters stay integers), atomically."""
+    """Write a checkpoint atomically. Weights are stored as fp16; counters stay integers."""
     halves = {
         name: (value.half() if value.is_floating_point() else value).contiguous().cpu()
         for name, value in weights.items()
@@ -26,7 +26,13 @@ def save(path: Path, weights: dict[str, Tensor], info: CheckpointInfo) -> None:
 
 
 def load_model(path: Path, info: CheckpointInfo) -> AudioCNN:
-    """The network in fp32, in evaluation mode. Raises CheckpointError."""
+    """Load the network in fp32 and evaluation mode.
+
+    Raises
+    ------
+    CheckpointError
+        If the weights cannot be read or do not fit the network.
+    """
     with torch.device("meta"):
         model = AudioCNN(len(info.classes))
     try:

@@ -1,5 +1,6 @@
-"""What a checkpoint says of itself, and which network it is for. Imports neither torch nor
-safetensors: the web process reads it too.
+"""The header of a checkpoint and the names of the network's maps.
+
+Imports neither torch nor safetensors, because the web process uses it too.
 """
 
 import dataclasses
@@ -35,10 +36,23 @@ class CheckpointError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class FeatureConfig:
-    """Everything that decides what the network is shown.
+    """All parameters of the network's input.
 
-    `mel_scale` is "slaney" or "htk". Slaney is the default because at 32 kHz / 1024 each of
-    its lowest bands holds about two FFT bins; with htk they hold a sliver of one.
+    Attributes
+    ----------
+    sample_rate : int
+        In Hz.
+    window_s : float
+        Length of a window in seconds.
+    n_fft, hop_samples : int
+        Length of a frame of the spectrogram, and the step between frames, in samples.
+    mels : int
+        Number of mel bands, between `f_min_hz` and `f_max_hz`.
+    mel_scale : {"slaney", "htk"}
+        At 32 kHz and 1024 samples each of the lowest Slaney bands covers about two FFT bins, an
+        HTK band only a fraction of one. So "slaney" is the default.
+    mean_db, deviation_db : float
+        The mean to subtract from the log-mel spectrogram, and the deviation to divide it by.
     """
 
     sample_rate: int = 32_000
@@ -58,16 +72,24 @@ class FeatureConfig:
 
     @property
     def silence(self) -> float:
-        """What the network is shown where there is no sound."""
+        """The normalised value of a cell without sound."""
         return (10.0 * math.log10(POWER_FLOOR) - self.mean_db) / self.deviation_db
 
 
 @dataclass(frozen=True, slots=True)
 class CheckpointInfo:
-    """The header. `accuracy` maps a measurement's name to its share of right answers (0 to 1).
+    """The header of a checkpoint.
 
-    folds_seen: learned from, or used to choose the epoch · notes: sentences that belong beside
-    the figures, as for instance on which fold the temperature was fitted.
+    Attributes
+    ----------
+    folds_seen : tuple of int
+        The folds used for training or for choosing the epoch.
+    accuracy : dict of str to float
+        Share of right answers (0 to 1) by the name of the measurement.
+    temperature : float
+        The logits are divided by it before the softmax.
+    notes : tuple of str
+        Sentences to show beside the figures, for example on which fold the temperature was fitted.
     """
 
     classes: tuple[str, ...]
@@ -84,19 +106,28 @@ class CheckpointInfo:
 
 @dataclass(frozen=True, slots=True)
 class Digest:
-    """SHA-256 of the file, and the first 12 digits of that of its weights alone: the header may
-    change while they stay the same."""
+    """The digests of a checkpoint's file.
+
+    Attributes
+    ----------
+    sha256 : str
+        Of the whole file, in hex.
+    weights : str
+        The first 12 hex digits of the SHA-256 of the weights alone, which stays the same when
+        only the header changes.
+    """
 
     sha256: str
     weights: str
 
 
 def default_path() -> Path:
+    """Return the path in the environment variable CHECKPOINT, else the shipped checkpoint."""
     return Path(os.environ.get("CHECKPOINT") or SHIPPED)
 
 
 def map_names() -> tuple[str, ...]:
-    """All 37 map names, in the order the data flows."""
+    """Return all 37 map names in the order of the data flow."""
     names = ["conv1"]
     for layer, count in BLOCKS.items():
         for block in range(count):
@@ -106,7 +137,15 @@ def map_names() -> tuple[str, ...]:
 
 
 def read_info(path: Path) -> CheckpointInfo:
-    """The header alone. Raises CheckpointError, and OSError where the file cannot be read."""
+    """Read a checkpoint's header without its weights.
+
+    Raises
+    ------
+    CheckpointError
+        If there is no file, or it is not a checkpoint this version can use.
+    OSError
+        If the file cannot be read.
+    """
     if not path.is_file():
         raise CheckpointError(f"There is no checkpoint at {path}.")
     try:
@@ -125,7 +164,7 @@ def read_info(path: Path) -> CheckpointInfo:
 
 
 def _read_metadata(path: Path) -> dict[str, str]:
-    """The text that a safetensors file carries: eight bytes of length, then JSON."""
+    """Return the metadata of a safetensors file: eight bytes of length, then JSON."""
     with path.open("rb") as file:
         length = int.from_bytes(file.read(8), "little")
         if length > MAX_HEADER_BYTES:
@@ -139,7 +178,7 @@ def _read_metadata(path: Path) -> dict[str, str]:
 
 
 def digest(path: Path) -> Digest:
-    """Read the file, and the weights in it once more."""
+    """Compute the digests of a file and of its weights. Reads the weights twice."""
     with path.open("rb") as file:
         whole = hashlib.file_digest(file, "sha256").hexdigest()
         file.seek(0)
@@ -149,5 +188,5 @@ def digest(path: Path) -> Digest:
 
 
 def identity(path: Path) -> str:
-    """`name@` and 12 hex digits of the file's SHA-256: names a checkpoint beyond doubt."""
+    """Return the checkpoint's unique name: stem, `@` and 12 hex digits of the file's SHA-256."""
     return f"{path.stem}@{digest(path).sha256[:12]}"

@@ -1,13 +1,20 @@
-"""Problems in words for programs and people, and the one failure that is the file's fault."""
+"""Problems that people and programs can read, and the error for files that cannot be analysed."""
 
 from dataclasses import asdict, dataclass
 
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """What is wrong, and what to do about it.
+    """What is wrong and what to do about it.
 
-    code: stable machine name · detail: a sentence on what is wrong · hint: one on what to do.
+    Attributes
+    ----------
+    code : str
+        A stable name for programs.
+    detail : str
+        A sentence that says what is wrong.
+    hint : str
+        A sentence that says what to do.
     """
 
     code: str
@@ -22,11 +29,11 @@ class Problem:
 
 
 class AudioError(Exception):
-    """A sound that cannot be analysed. Retrying will not help.
+    """A sound that cannot be analysed. Retrying does not help.
 
-    Its problem's code is one of `not_audio`, `unsupported`, `damaged`, `empty`, `too_short`,
-    `too_long`, `too_large`; of a decoder in a process of its own also `decoder_crashed`,
-    `decoder_too_slow`, `decoder_out_of_memory`.
+    The codes of the decoder's problems are `not_audio`, `unsupported`, `damaged`, `empty`,
+    `too_short`, `too_long` and `too_large`. A decoder in a separate process also gives
+    `decoder_crashed`, `decoder_too_slow` and `decoder_out_of_memory`.
     """
 
     def __init__(self, problem: Problem) -> None:

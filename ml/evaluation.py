@@ -1,5 +1,6 @@
-"""What was measured of a checkpoint, as the JSON file beside it. Written by `training.evaluate`,
-read by the web process: no torch.
+"""The evaluation of a checkpoint, stored as JSON beside it.
+
+Written by `training.evaluate`, read by the web process. Does not import torch.
 """
 
 from dataclasses import asdict, dataclass, field
@@ -14,8 +15,15 @@ FORMAT = 2
 
 @dataclass(frozen=True, slots=True)
 class ClassFigures:
-    """One class. accuracy: None without clips · mistaken_for: the commonest wrong answer, None if
-    there was none."""
+    """The results for one class.
+
+    Attributes
+    ----------
+    accuracy : float or None
+        None if the class has no clips.
+    mistaken_for : str or None
+        The most frequent wrong answer, None if there was none.
+    """
 
     name: str
     clips: int
@@ -26,7 +34,15 @@ class ClassFigures:
 
 @dataclass(frozen=True, slots=True)
 class Mistake:
-    """file: its name alone · confidence: that of the wrong answer."""
+    """A clip that was classified wrongly.
+
+    Attributes
+    ----------
+    file : str
+        The file's name without its folder.
+    confidence : float
+        Of the wrong answer.
+    """
 
     file: str
     label: str
@@ -36,9 +52,14 @@ class Mistake:
 
 @dataclass(frozen=True, slots=True)
 class Speed:
-    """clips_per_s: features and network, without reading and decoding the files.
+    """The measured throughput.
 
-    machine: its processor or card, as it calls itself; "" if it does not.
+    Attributes
+    ----------
+    clips_per_s : float
+        Features and network, without reading and decoding the files.
+    machine : str
+        The name that the processor or GPU reports, "" if it reports none.
     """
 
     clips_per_s: float
@@ -53,7 +74,7 @@ class Speed:
 
 @dataclass(frozen=True, slots=True)
 class Bin:
-    """Clips whose confidence lies in (low, high]; both means are None where there is none."""
+    """The clips whose confidence lies in (low, high]. Both means are None if there are none."""
 
     low: float
     high: float
@@ -64,10 +85,16 @@ class Bin:
 
 @dataclass(frozen=True, slots=True)
 class Calibration:
-    """ece: the expected calibration error, over 15 bins of equal width (0 is perfect).
+    """How well confidence matches accuracy.
 
-    band: where 90 % of the errors of a perfectly calibrated network with these very confidences
-    would lie, for so few clips never give 0. An `ece` within it is no attribution of a fault.
+    Attributes
+    ----------
+    ece : float
+        The expected calibration error over 15 bins of equal width; 0 is perfect.
+    band : (low, high)
+        Where 90 % of the errors of a perfectly calibrated network with the same confidences would
+        lie: with so few clips the error is never 0. An `ece` within the band is no evidence of
+        miscalibration.
     """
 
     ece: float
@@ -77,14 +104,14 @@ class Calibration:
 
     @property
     def surplus(self) -> float:
-        """The share of right answers less the mean confidence: above 0 it is too modest."""
+        """Accuracy minus mean confidence. Above 0 the network is underconfident."""
         # Both means are None in a bin without clips, which counts for nothing.
         gaps = (one.clips * ((one.accuracy or 0) - (one.confidence or 0)) for one in self.bins)
         return sum(gaps) / max(1, sum(one.clips for one in self.bins))
 
     @property
     def verdict(self) -> str:
-        """Whether confidence holds; no worse than a perfect network may look is good enough."""
+        """Whether confidence holds: it does if a perfectly calibrated network could look as bad."""
         if self.ece <= self.band[1]:
             return "its confidence holds"
         if self.surplus > self.ece / 2:
@@ -96,17 +123,41 @@ class Calibration:
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """A checkpoint on one fold. Shares are 0 to 1, to be shown as per cent.
+    """The evaluation of a checkpoint on one fold.
 
-    checkpoint: its file's name · weights: 12 hex digits of the weights' SHA-256 ·
-    data: the data set's name · folds_seen: those learned from or chosen by · seen: whether `fold`
-    is one of them, and the figures so mean nothing · accuracy_range: 95 %, by Wilson ·
-    confusion: counts, row by the label, column by the answer, in the order of `classes` ·
-    calibration: with `temperature`, as users are answered · calibration_uncorrected: the same with
-    temperature 1, None where that is the temperature · calibration_crossed: with a temperature
-    that each clip had no part in, only where one was fitted on this fold · speed: None where it
-    was not to be told · notes: sentences that belong beside the figures · measured_at: in UTC,
-    None where it is not known · pictures: what is drawn, by the file's name beside the JSON.
+    Shares are from 0 to 1 and shown as percentages.
+
+    Attributes
+    ----------
+    checkpoint : str
+        Name of the checkpoint's file.
+    weights : str
+        The first 12 hex digits of the weights' SHA-256.
+    data : str
+        Name of the data set.
+    folds_seen : tuple of int
+        The folds used for training or for choosing the epoch.
+    seen : bool
+        Whether `fold` is one of them, so that the figures mean nothing.
+    accuracy_range : (low, high)
+        The 95 % Wilson interval of the accuracy.
+    confusion : (classes, classes)
+        Counts, a row per label and a column per answer, in the order of `classes`.
+    calibration : Calibration
+        With `temperature`, as users receive it.
+    calibration_uncorrected : Calibration or None
+        With temperature 1. None if that is the temperature.
+    calibration_crossed : Calibration or None
+        With temperatures fitted on other clips than those they are applied to. Given only if a
+        temperature was fitted on this fold.
+    speed : Speed or None
+        None if it was not to be reported.
+    notes : tuple of str
+        Sentences to show beside the figures.
+    measured_at : datetime or None
+        In UTC. None if unknown.
+    pictures : dict of str to str
+        What each picture shows, by the name of its file beside the JSON.
     """
 
     checkpoint: str
@@ -135,7 +186,7 @@ class Evaluation:
 
     @classmethod
     def from_json(cls, payload: dict[str, Any]) -> "Evaluation":
-        """Raises as `ml.from_json` where it is not what `to_json` gave."""
+        """Read what `to_json` returned. Raise the errors of `ml.from_json` for anything else."""
         return from_json(cls, payload)
 
     def to_json(self) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Waveform → log-mel spectrogram, by the numbers a checkpoint carries."""
+"""Log-mel spectrograms of waveforms, with the parameters that the checkpoint carries."""
 
 import torch
 from torch import Tensor, nn
@@ -9,7 +9,13 @@ from ml.checkpoint_info import POWER_FLOOR, FeatureConfig
 
 
 class LogMel(nn.Module):
-    """waveform (batch, samples) float32 → (batch, 1, mels, frames)."""
+    """Compute normalised log-mel spectrograms: (batch, samples) to (batch, 1, mels, frames).
+
+    Attributes
+    ----------
+    bank : (n_fft // 2 + 1, mels) float32
+        The mel filter bank.
+    """
 
     bank: Tensor
 
@@ -28,12 +34,22 @@ class LogMel(nn.Module):
         self.register_buffer("bank", bank, persistent=False)
 
     def decibels(self, waveform: Tensor) -> Tensor:
-        """Log-mel power in dB, low frequencies first; silence is -100 dB."""
+        """Return the log-mel power in dB.
+
+        Parameters
+        ----------
+        waveform : (batch, samples) float32 at config.sample_rate Hz
+
+        Returns
+        -------
+        Tensor
+            (batch, 1, mels, frames), row 0 the lowest frequency. Silence is -100 dB.
+        """
         mel = torch.matmul(self.power(waveform).transpose(-1, -2), self.bank).transpose(-1, -2)
         return 10.0 * torch.log10(mel.clamp_min(POWER_FLOOR)).unsqueeze(1)
 
     def band_centres_hz(self) -> list[float]:
-        """The frequency at which each mel band listens most, lowest first."""
+        """Return the power-weighted mean frequency of each mel band in Hz, lowest first."""
         bins_hz = torch.linspace(0, self.config.sample_rate / 2, self.bank.shape[0])
         bank = self.bank.cpu()
         return ((bank * bins_hz[:, None]).sum(0) / bank.sum(0)).tolist()
@@ -42,4 +58,15 @@ class LogMel(nn.Module):
         return (decibels - self.config.mean_db) / self.config.deviation_db
 
     def forward(self, waveform: Tensor) -> Tensor:
+        """Return the normalised log-mel spectrogram.
+
+        Parameters
+        ----------
+        waveform : (batch, samples) float32 at config.sample_rate Hz
+
+        Returns
+        -------
+        Tensor
+            (batch, 1, mels, frames), row 0 the lowest frequency.
+        """
         return self.normalise(self.decibels(waveform))

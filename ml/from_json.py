@@ -1,4 +1,4 @@
-"""JSON → dataclasses: what `dataclasses.asdict` and `json.dumps` made, back again."""
+"""Convert JSON to dataclasses, the reverse of `dataclasses.asdict` and `json.dumps`."""
 
 from dataclasses import is_dataclass
 from datetime import datetime
@@ -10,10 +10,18 @@ _hints = lru_cache(get_type_hints)
 
 
 def from_json(kind: Any, value: Any) -> Any:
-    """`value`, as `json.loads` gives it, as an instance of the type `kind`.
+    """Convert a value from `json.loads` to an instance of a type.
 
-    kind: a dataclass, or a tuple, a dictionary or an optional of something. Other types are taken
-    as they come. Raises ValueError, TypeError, LookupError or AttributeError for another shape.
+    Parameters
+    ----------
+    kind : type
+        A dataclass, datetime, or a tuple, a dictionary or an optional of a type. Values of other
+        types are returned unchanged.
+
+    Raises
+    ------
+    ValueError, TypeError, LookupError, AttributeError
+        If the value does not have the shape of the type.
     """
     if kind in (int, float, str, bool):
         return value

@@ -1,4 +1,4 @@
-"""The Classifier: waveforms in, what was heard and how out."""
+"""Classifiers: waveforms in, predictions and activations out."""
 
 import logging
 from abc import ABC, abstractmethod
@@ -41,11 +41,17 @@ class NonFiniteError(ArithmeticError):
 
 @dataclass(frozen=True, slots=True)
 class ClipPrediction:
-    """What one clip sounded like.
+    """The prediction for one clip.
 
-    probabilities: (classes,), the mean over windows.
-    window_probabilities: (windows, classes) · window_starts_s: where each begins.
-    shown_window: the one that speaks most for the answer.
+    Attributes
+    ----------
+    probabilities : (classes,)
+        The mean over the windows.
+    window_probabilities : (windows, classes)
+    window_starts_s : tuple of float
+        Where each window begins, in seconds.
+    shown_window : int
+        The window with the highest probability for the answer.
     """
 
     probabilities: Array
@@ -55,6 +61,7 @@ class ClipPrediction:
 
     @property
     def answer(self) -> int:
+        """The number of the most probable class."""
         return int(self.probabilities.argmax())
 
     @property
@@ -65,7 +72,13 @@ class ClipPrediction:
 
 @dataclass(frozen=True, slots=True)
 class Result(ClipPrediction):
-    """And how: the inside of its shown window, with the attribution for its top classes."""
+    """A prediction with the activations of its shown window.
+
+    Attributes
+    ----------
+    activations : Activations
+        With the attribution for the classes in `top`.
+    """
 
     activations: Activations
 
@@ -76,14 +89,24 @@ class Prediction:
     confidence: float
 
     def to_json(self) -> dict[str, str | float]:
-        """As everybody is answered."""
+        """Return the prediction in the form of every JSON answer."""
         return {"class": self.label, "confidence": round(self.confidence, 6)}
 
 
 def window_starts(samples: int, window: int, hop: int) -> list[int]:
-    """First samples of half-overlapping windows; the last one ends with the clip.
+    """Return the first sample of each window of a clip.
 
-    A rest shorter than one spectrogram step (`hop`) adds no picture column, so no window.
+    Windows overlap by half. The last one ends with the clip, unless it would add less than one
+    spectrogram step: a remainder shorter than `hop` adds no frame, so it gets no window.
+
+    Parameters
+    ----------
+    samples : int
+        Length of the clip.
+    window : int
+        Length of a window in samples.
+    hop : int
+        Samples between two frames of the spectrogram.
     """
     starts = list(range(0, max(samples - window, 0) + 1, window // 2))
     if samples - window - starts[-1] >= hop:
@@ -92,13 +115,14 @@ def window_starts(samples: int, window: int, hop: int) -> list[int]:
 
 
 def pick_device() -> torch.device:
+    """Return the GPU if there is one (CUDA, else MPS), otherwise the CPU."""
     if torch.cuda.is_available():
         return torch.device("cuda")
     return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
 
 
 def pick_precision(device: torch.device) -> torch.dtype:
-    """The fastest type the processor computes in natively."""
+    """Return the fastest type that the device computes in natively."""
     if device.type == "cuda":
         return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
     if device.type == "cpu" and torch.cpu.get_capabilities().get("avx512_bf16", False):
@@ -107,9 +131,9 @@ def pick_precision(device: torch.device) -> torch.dtype:
 
 
 class BaseClassifier(ABC):
-    """All of a checkpoint but its weights. Whoever has them, or asks who has them, classifies.
+    """A checkpoint without its weights. Subclasses hold the weights or call a process that does.
 
-    Not thread-safe; one per process.
+    Not thread-safe. Create one per process.
     """
 
     def __init__(self, info: CheckpointInfo, identity: str, device: torch.device) -> None:
@@ -120,19 +144,44 @@ class BaseClassifier(ABC):
 
     @abstractmethod
     def classify(self, waveforms: Sequence[Array]) -> list[Result]:
-        """waveforms: (samples,) float32 in [-1, 1] at `info.features.sample_rate` Hz, any lengths.
+        """Classify clips and explain each clip's shown window.
 
-        A clip's result does not depend on its neighbours, up to the rounding of the precision in
+        A clip's result does not depend on the other clips, up to the rounding of the precision in
         use.
+
+        Parameters
+        ----------
+        waveforms : sequence of (samples,) float32 in [-1, 1] at info.features.sample_rate Hz
+            Lengths may differ.
+
+        Returns
+        -------
+        list of Result
+            One per waveform, in their order.
         """
 
     def predictions(self, probabilities: Array) -> list[Prediction]:
-        """All classes, the most probable first."""
+        """Return a prediction for every class, the most probable first.
+
+        Parameters
+        ----------
+        probabilities : (classes,)
+        """
         order = np.argsort(-probabilities, kind="stable")
         return [Prediction(self.info.classes[i], float(probabilities[i])) for i in order]
 
     def spectrogram(self, waveform: Array) -> Array:
-        """(samples,) → (mels, frames) in dB, for the whole clip."""
+        """Return the log-mel spectrogram of a whole clip in dB.
+
+        Parameters
+        ----------
+        waveform : (samples,) float32 in [-1, 1] at info.features.sample_rate Hz
+
+        Returns
+        -------
+        Array
+            (mels, frames), row 0 the lowest frequency.
+        """
         features = self.info.features
         hop, pad = features.hop_samples, features.n_fft
         part = SPECTROGRAM_PART_S * features.sample_rate // hop * hop
@@ -152,7 +201,7 @@ class BaseClassifier(ABC):
 
 
 class Classifier(BaseClassifier):
-    """A checkpoint with its weights, ready to listen."""
+    """A checkpoint with its weights, loaded on a device."""
 
     def __init__(
         self,
@@ -163,10 +212,20 @@ class Classifier(BaseClassifier):
         precision: torch.dtype | None = None,
         on_recomputed: Callable[[int], object] = lambda windows: None,
     ) -> None:
-        """`on_recomputed` is called with the number of windows that were computed again in fp32
-        because their first pass gave NaN or infinity.
+        """Move the model to the device and test the reduced precision, if one is used.
 
-        Raises NonFiniteError when the self-test fails even in fp32.
+        Parameters
+        ----------
+        device, precision
+            Chosen by `pick_device` and `pick_precision` if None.
+        on_recomputed : callable
+            Called with the number of windows that were computed again in fp32 because their first
+            pass gave NaN or infinity.
+
+        Raises
+        ------
+        NonFiniteError
+            If the self-test fails even in fp32.
         """
         super().__init__(info, identity, device or pick_device())
         self.precision = precision or pick_precision(self.device)
@@ -185,7 +244,15 @@ class Classifier(BaseClassifier):
         precision: torch.dtype | None = None,
         on_recomputed: Callable[[int], object] = lambda windows: None,
     ) -> "Classifier":
-        """Raises ml.checkpoint_info.CheckpointError and NonFiniteError."""
+        """Load a checkpoint. The other parameters are those of `Classifier`.
+
+        Raises
+        ------
+        ml.checkpoint_info.CheckpointError
+            If the file is not a usable checkpoint.
+        NonFiniteError
+            If the self-test fails even in fp32.
+        """
         info = read_info(path)
         return cls(load_model(path, info), info, identity(path), device, precision, on_recomputed)
 
@@ -201,7 +268,23 @@ class Classifier(BaseClassifier):
         ]
 
     def predict(self, waveforms: Sequence[Array]) -> list[ClipPrediction]:
-        """As `classify`, with nothing looked into: a fraction of the work."""
+        """Classify clips without explaining them, which takes a fraction of the time.
+
+        Parameters
+        ----------
+        waveforms : sequence of (samples,) float32 in [-1, 1] at info.features.sample_rate Hz
+            Lengths may differ.
+
+        Returns
+        -------
+        list of ClipPrediction
+            One per waveform, in their order.
+
+        Raises
+        ------
+        NonFiniteError
+            If a window's probabilities are not finite in fp32.
+        """
         features = self.info.features
         length, hop = features.window_samples, features.hop_samples
         starts = [window_starts(len(waveform), length, hop) for waveform in waveforms]
@@ -223,8 +306,21 @@ class Classifier(BaseClassifier):
     def explain(
         self, windows: Sequence[Array], classes: Sequence[Sequence[int]]
     ) -> list[Activations]:
-        """windows: (samples,) each, at most a window long · classes: whose attribution is wanted in
-        each, the most interesting first; equally many for all."""
+        """Return the activations of each window.
+
+        Parameters
+        ----------
+        windows : sequence of (samples,) float32
+            Each at most a window long.
+        classes : sequence of sequences of int
+            For each window, the classes to attribute, the most important first. Every window has
+            the same number of classes.
+
+        Raises
+        ------
+        NonFiniteError
+            If a window's activations are not finite in fp32.
+        """
         asked, silence = torch.tensor(classes, device=self.device), self.info.features.silence
         return self._in_chunks(
             windows,
@@ -234,8 +330,22 @@ class Classifier(BaseClassifier):
         )
 
     def channels(self, window: Array, name: str, asked: int) -> Channels:
-        """window: (samples,), at most a window long · name: of a map · asked: the class number
-        by which the channels of a stage are judged."""
+        """Return all channels of one feature map.
+
+        Parameters
+        ----------
+        window : (samples,) float32
+            At most a window long.
+        name : str
+            Name of the feature map.
+        asked : int
+            The class for which the contributions of a stage's channels are computed.
+
+        Raises
+        ------
+        NonFiniteError
+            If the values are not finite in fp32.
+        """
         classes = torch.tensor([asked], device=self.device)
         (found,) = self._in_chunks(
             [window],
@@ -248,8 +358,13 @@ class Classifier(BaseClassifier):
     # --- inside ---------------------------------------------------------------------------
 
     def _in_chunks(self, windows: Sequence[Array], run: Run[Row]) -> list[Row]:
-        """What `run` makes of the windows' pictures, row by row: of fewer at a time when memory
-        runs out. Raises NonFiniteError."""
+        """Compute the rows of all windows chunk by chunk, and halve the chunk if memory runs out.
+
+        Raises
+        ------
+        NonFiniteError
+            If a row is not finite in fp32.
+        """
         rows: list[Row] = []
         while len(rows) < len(windows):
             chunk = windows[len(rows) : len(rows) + self.chunk_windows]
@@ -264,7 +379,7 @@ class Classifier(BaseClassifier):
         return rows
 
     def _finite(self, run: Run[Row], pictures: Tensor, numbers: Sequence[int]) -> list[Row]:
-        """The rows of one pass; those that are not finite are computed again in fp32."""
+        """Return the rows of one pass. Rows that are not finite are computed again in fp32."""
         rows = list(run(pictures, numbers, self.precision))
         broken = [place for place, row in enumerate(rows) if not all_finite(row)]
         if not broken:
@@ -286,9 +401,9 @@ class Classifier(BaseClassifier):
         return rows
 
     def _self_test(self) -> None:
-        """Compare the reduced precision with fp32 on noise at the real shape, the same each time.
+        """Compare the reduced precision with fp32 on seeded noise of the real shape.
 
-        Falls back to fp32 where a probability differs by more than SELF_TEST_TOLERANCE.
+        Fall back to fp32 if a probability differs by more than SELF_TEST_TOLERANCE.
         """
         generator = torch.Generator().manual_seed(0)
         samples = self.info.features.window_samples
@@ -308,7 +423,7 @@ class Classifier(BaseClassifier):
 
     @torch.no_grad()
     def _pictures(self, windows: Sequence[Array]) -> Tensor:
-        """Short windows are padded with zeros at the end."""
+        """Return the spectrograms of windows. Short windows are padded with zeros at the end."""
         samples = self.info.features.window_samples
         stacked = torch.zeros(len(windows), samples, pin_memory=self.device.type == "cuda")
         for row, window in zip(stacked, windows, strict=True):
@@ -318,7 +433,7 @@ class Classifier(BaseClassifier):
 
     @torch.inference_mode()
     def _probabilities(self, pictures: Tensor, _: Sequence[int], precision: torch.dtype) -> Array:
-        """Probabilities, (batch, classes)."""
+        """Return the probabilities, (batch, classes)."""
         with torch.autocast(self.device.type, precision, enabled=precision != torch.float32):
             logits = self.model(pictures).logits
         return torch.softmax(logits.float() / self.info.temperature, dim=1).cpu().numpy()

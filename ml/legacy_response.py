@@ -1,7 +1,7 @@
-"""The question and the answer of the Audio CNN Visualizer, which its clients still speak.
+"""The request and response format of the Audio CNN Visualizer, which its clients still use.
 
-Here in one place for everybody who answers so: the pages' server, which must stay light, and the
-endpoint on Modal. Needs neither torch nor Django.
+Shared by the web process, which must stay light, and the endpoint on Modal. Imports neither torch
+nor Django.
 """
 
 import base64
@@ -26,7 +26,13 @@ SAMPLE_RATE_HZ = 44_100
 
 
 def sound_of(audio_data: object) -> bytes:
-    """The bytes of the file that was sent as base64. Raises AudioError."""
+    """Decode the base64 of a request into the bytes of the file.
+
+    Raises
+    ------
+    AudioError
+        `not_base64`, if `audio_data` is not base64 text.
+    """
     try:
         if not isinstance(audio_data, str):
             raise ValueError("no text")
@@ -42,8 +48,19 @@ def answer(
     outline: Sequence[float],
     duration_s: float | None,
 ) -> dict[str, Any]:
-    """predictions: {"class", "confidence"}, the best first · maps: each (H, W) · decibels:
-    (mels, frames) · outline: the lowest and highest sample of equal parts, in turn."""
+    """Build the response to a request.
+
+    Parameters
+    ----------
+    predictions : sequence of {"class", "confidence"}
+        The best first.
+    maps : dict of str to (H, W)
+    decibels : (mels, frames)
+    outline : sequence of float
+        The lowest and highest sample of equal parts of the waveform, in turn.
+    duration_s : float or None
+        Of the clip, in seconds.
+    """
     waveform = {"values": list(outline), "sample_rate": SAMPLE_RATE_HZ, "duration": duration_s}
     return {
         "predictions": [dict(prediction) for prediction in predictions[:TOP]],

@@ -1,11 +1,12 @@
 """The map archive: a ZIP with the pictures of one window. Written by workers, read by the pages.
 
-layer2.maps.png   a sheet of the stage's mean maps, one below the other, as `_maps_on_sheet` says
-layer2.top.png    a sheet of the channels that spoke most for the answer
-attribution.0.png …  what spoke for the best class, the second best …
-pooled.png        the last stage's means, 32 channels in a row
+layer2.maps.png   a sheet of the stage's mean maps, one below the other, in the order of
+                  `_maps_on_sheet`
+layer2.top.png    a sheet of the channels that contributed most to the answer
+attribution.0.png …  the attribution of the best class, the second best …
+pooled.png        the means of the last stage's channels, 32 channels in a row
 
-Sheets, because a palette is larger than a small map.
+The maps are stored on sheets because the palette of a PNG is larger than a small map.
 """
 
 import io
@@ -37,7 +38,7 @@ _TOP = re.compile(r"(\w+)\.top(\d{1,4})")
 
 
 def _maps_on_sheet(stage: str) -> list[str]:
-    """In their order. A layer's own map is its last block's: it is not kept twice."""
+    """Return a stage's maps in order. A layer's own map equals its last block's: stored once."""
     return [name for name in map_names() if name.startswith(f"{stage}.")] or [stage]
 
 
@@ -46,14 +47,26 @@ def _maps_on_sheet(stage: str) -> list[str]:
 
 @dataclass(frozen=True, slots=True)
 class MapArchive:
-    """data: the ZIP."""
+    """A map archive and its index.
+
+    Attributes
+    ----------
+    data : bytes
+        The ZIP.
+    """
 
     data: bytes
     index: ArchiveIndex
 
 
 def pack(activations: Activations, classes: Sequence[str]) -> MapArchive:
-    """classes: the names of all."""
+    """Draw the activations of a window and pack the pictures.
+
+    Parameters
+    ----------
+    classes : sequence of str
+        The names of all classes of the checkpoint, by number.
+    """
     pictures: dict[str, bytes] = {}
     maps = [info for stage in STAGES for info in _pack_maps(activations, stage, pictures)]
     attribution = []
@@ -98,7 +111,7 @@ def _shape(values: Array) -> tuple[int, int]:
 
 
 def _zipped(files: Mapping[str, bytes]) -> bytes:
-    """Without the time of day: the same files are the same bytes."""
+    """Pack files without timestamps, so that the same files give the same bytes."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as target:
         for name, data in files.items():
@@ -110,8 +123,19 @@ def _zipped(files: Mapping[str, bytes]) -> bytes:
 
 
 def picture(archive: Path, name: str) -> bytes | None:
-    """One PNG: a mean map by its name, `layer2.top3` (the fourth of its strongest channels),
-    `attribution.0`, `pooled`. None if there is no such picture."""
+    """Read one picture of an archive.
+
+    Parameters
+    ----------
+    name : str
+        The name of a mean map, `layer2.top3` (the fourth of its strongest channels),
+        `attribution.0` or `pooled`.
+
+    Returns
+    -------
+    bytes or None
+        A PNG, or None if there is no such picture.
+    """
     try:
         with zipfile.ZipFile(archive) as pictures:
             if f"{name}.png" in pictures.namelist():
@@ -122,8 +146,18 @@ def picture(archive: Path, name: str) -> bytes | None:
 
 
 def map_values(archive: Path, index: ArchiveIndex) -> dict[str, NDArray[np.float64]]:
-    """The cells of each mean map, (H, W), row 0 the lowest frequency, as near as 256 colours tell
-    them. Raises FileNotFoundError."""
+    """Return the cells of each mean map, accurate to the 256 colours of its picture.
+
+    Returns
+    -------
+    dict of str to (H, W)
+        By name, row 0 the lowest frequency.
+
+    Raises
+    ------
+    FileNotFoundError
+        If the archive or one of its pictures is missing.
+    """
     found = {}
     for one in index.maps:
         if (data := picture(archive, one.name)) is None:
@@ -133,7 +167,7 @@ def map_values(archive: Path, index: ArchiveIndex) -> dict[str, NDArray[np.float
 
 
 def as_zip(archive: Path, index: ArchiveIndex) -> bytes:
-    """Every picture by its name, and an index.json that says what is on them."""
+    """Return a ZIP with every picture under its own name, and an index.json that describes them."""
     found = {f"{name}.png": picture(archive, name) for name in index.picture_names()}
     files = {name: data for name, data in found.items() if data is not None}
     plain = asdict(index)
@@ -142,13 +176,26 @@ def as_zip(archive: Path, index: ArchiveIndex) -> bytes:
 
 
 def cells(data: bytes, low: float, high: float) -> NDArray[np.float64]:
-    """The values of a palette PNG: (H, W), row 0 the lowest frequency."""
+    """Return the values of a palette PNG.
+
+    Parameters
+    ----------
+    data : bytes
+        The PNG.
+    low, high : float
+        The values of palette indices 0 and 255.
+
+    Returns
+    -------
+    NDArray
+        (H, W), row 0 the lowest frequency.
+    """
     index = np.flipud(np.asarray(Image.open(io.BytesIO(data))))
     return low + index / 255 * (high - low)
 
 
 def _tile(pictures: zipfile.ZipFile, name: str) -> bytes | None:
-    """One tile of a sheet as a picture of its own. Raises KeyError where there is no sheet."""
+    """Cut one tile from a sheet. Raise KeyError if there is no such sheet."""
     top = _TOP.fullmatch(name)
     stage = top[1] if top else name.partition(".")[0]
     on_sheet = _maps_on_sheet(stage)

@@ -1,4 +1,4 @@
-"""What our code runs on at Modal. Only the files that are given to the `modal` command use it."""
+"""The container image for Modal. Only the files that the `modal` command runs import it."""
 
 from pathlib import Path
 
@@ -13,10 +13,16 @@ ROOT = Path(__file__).resolve().parent.parent
 def image(
     *sources: str, packages: tuple[str, ...] = (), settings: dict[str, str] | None = None
 ) -> modal.Image:
-    """Python with what requirements.txt asks for, pinned by constraints.txt, and our packages.
+    """Build an image with requirements.txt, pinned by constraints.txt, and our packages.
 
-    sources: names of our packages, of which the Python files are added at each start.
-    packages: further requirements, pinned likewise · settings: for the environment.
+    Parameters
+    ----------
+    sources : str
+        Names of our packages. Their Python files are added at each start.
+    packages : tuple of str
+        Further requirements, pinned likewise.
+    settings : dict of str to str
+        Environment variables.
     """
     pinned = "-c /constraints.txt"
     built = (

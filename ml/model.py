@@ -1,6 +1,6 @@
-"""AudioCNN: a 3-4-6-3 residual network over one log-mel picture.
+"""AudioCNN: a 3-4-6-3 residual network over one log-mel spectrogram.
 
-Parameter names are those of the Audio CNN Visualizer's network, so its weights load.
+The parameters have the names of the Audio CNN Visualizer's network, so its weights load.
 """
 
 from dataclasses import dataclass
@@ -14,11 +14,17 @@ from ml.checkpoint_info import BLOCKS
 
 @dataclass(slots=True)
 class ModelOutput:
-    """One forward pass.
+    """The output of one forward pass.
 
-    logits: (batch, classes) · pooled: (batch, 512) · maps: name → (batch, channels, height, width),
-    height along frequency (row 0 is the lowest), width along time · picture: what was heard,
-    (batch, 1, mels, frames).
+    Attributes
+    ----------
+    logits : (batch, classes)
+    pooled : (batch, 512)
+        The mean of each channel of the last stage.
+    maps : map name to (batch, channels, height, width)
+        Height runs along frequency (row 0 is the lowest), width along time.
+    picture : (batch, 1, mels, frames)
+        The input of the pass.
     """
 
     logits: Tensor
@@ -42,7 +48,18 @@ class ResidualBlock(nn.Module):
             )
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """(batch, channels_in, H, W) → the sum before its ReLU, and after it."""
+        """Run the block.
+
+        Parameters
+        ----------
+        x : (batch, channels_in, H, W)
+
+        Returns
+        -------
+        tuple of Tensor
+            The sum before its ReLU and after it, each (batch, channels, H / stride, W / stride),
+            rounded up.
+        """
         out = F.relu(self.bn1(self.conv1(x)))
         total = self.bn2(self.conv2(out)) + self.shortcut(x)
         return total, F.relu(total)
@@ -55,7 +72,7 @@ def _layer(channels_in: int, channels: int, blocks: int, stride: int) -> nn.Modu
 
 
 class AudioCNN(nn.Module):
-    """log-mel (batch, 1, mels, frames), normalised → `ModelOutput`."""
+    """The network. It maps a normalised log-mel spectrogram to class logits."""
 
     def __init__(self, classes: int) -> None:
         super().__init__()
@@ -74,6 +91,12 @@ class AudioCNN(nn.Module):
         self.fc = nn.Linear(512, classes)
 
     def forward(self, log_mel: Tensor) -> ModelOutput:
+        """Run the network and keep every feature map.
+
+        Parameters
+        ----------
+        log_mel : (batch, 1, mels, frames), normalised
+        """
         maps: dict[str, Tensor] = {}
         x = maps["conv1"] = self.conv1(log_mel)
         for layer in BLOCKS:

@@ -1,5 +1,6 @@
-"""What is on the files of an analysis: the plain values that the worker stores with a result, and
-that pages and API read.
+"""The metadata of an analysis' pictures: plain values that the worker stores with a result.
+
+The pages and the API read them.
 """
 
 from dataclasses import asdict, dataclass
@@ -10,7 +11,16 @@ from ml.from_json import from_json
 
 @dataclass(frozen=True, slots=True)
 class MapInfo:
-    """A mean map. shape: (H, W) · channels: how many it is the mean of · low, high: its range."""
+    """A mean map.
+
+    Attributes
+    ----------
+    shape : (H, W)
+    channels : int
+        How many channels the mean is over.
+    low, high : float
+        The range of the values.
+    """
 
     name: str
     shape: tuple[int, int]
@@ -21,7 +31,14 @@ class MapInfo:
 
 @dataclass(frozen=True, slots=True)
 class AttributionInfo:
-    """What spoke for one class. shape: (H, W) · logit: of that class in the window shown."""
+    """The attribution of one class.
+
+    Attributes
+    ----------
+    logit : float
+        Of the class in the shown window.
+    shape : (H, W)
+    """
 
     label: str
     logit: float
@@ -30,7 +47,15 @@ class AttributionInfo:
 
 @dataclass(frozen=True, slots=True)
 class ChannelInfo:
-    """One channel of a stage. contribution: how much it spoke for the best class, in logits."""
+    """One channel of a stage.
+
+    Attributes
+    ----------
+    contribution : float
+        How much the channel contributed to the best class, in logits.
+    low, high : float
+        The range of the values.
+    """
 
     number: int
     contribution: float
@@ -40,7 +65,14 @@ class ChannelInfo:
 
 @dataclass(frozen=True, slots=True)
 class PooledInfo:
-    """The pooled vector as a picture. shape: (rows, columns)."""
+    """The picture of the pooled vector.
+
+    Attributes
+    ----------
+    shape : (rows, columns)
+    low, high : float
+        The range of the values.
+    """
 
     shape: tuple[int, int]
     low: float
@@ -49,8 +81,15 @@ class PooledInfo:
 
 @dataclass(frozen=True, slots=True)
 class ActivationsInfo:
-    """attribution: of the best classes in their order · strongest: by stage, the channels that
-    spoke most for the best class, in falling order."""
+    """The explanation of the shown window.
+
+    Attributes
+    ----------
+    attribution : tuple of AttributionInfo
+        Of the best classes, in their order.
+    strongest : dict of str to tuple of ChannelInfo
+        For each stage, the channels that contributed most to the best class, in falling order.
+    """
 
     attribution: tuple[AttributionInfo, ...]
     strongest: dict[str, tuple[ChannelInfo, ...]]
@@ -59,18 +98,24 @@ class ActivationsInfo:
 
 @dataclass(frozen=True, slots=True)
 class ArchiveIndex:
-    """What is on the pictures of a map archive. maps: in the order the data flows."""
+    """The index of a map archive.
+
+    Attributes
+    ----------
+    maps : tuple of MapInfo
+        In the order of the data flow.
+    """
 
     maps: tuple[MapInfo, ...]
     activations: ActivationsInfo
 
     @classmethod
     def from_json(cls, payload: dict[str, Any]) -> "ArchiveIndex":
-        """Of a dictionary that may hold more."""
+        """Read the index from a dictionary that may have other keys as well."""
         return from_json(cls, {name: payload[name] for name in ("maps", "activations")})
 
     def picture_names(self) -> list[str]:
-        """Every name that `map_archive.picture` can be asked for."""
+        """Return every name that `map_archive.picture` accepts for this archive."""
         found = [one.name for one in self.maps]
         for stage, channels in self.activations.strongest.items():
             found += [f"{stage}.top{rank}" for rank in range(len(channels))]
@@ -80,7 +125,7 @@ class ArchiveIndex:
 
 @dataclass(frozen=True, slots=True)
 class FrequencyTick:
-    """place: 0 is the bottom of the mel axis, 1 its top."""
+    """A tick of the mel axis. `place` is 0 at the bottom and 1 at the top."""
 
     hz: int
     place: float
@@ -95,12 +140,22 @@ class WindowPrediction:
 
 @dataclass(frozen=True, slots=True)
 class RenderMetadata:
-    """The axes and ranges of an analysis' pictures.
+    """The axes and value ranges of an analysis' pictures.
 
-    low_db, high_db: the range of the spectrogram's picture · frames: of the spectrogram ·
-    shown_columns: of its picture, where neighbouring frames may be averaged · band_centres_hz: of
-    the mel bands, lowest first · shown_window: the one that `index` is of, and that speaks most
-    for the answer · window_predictions: of every window, () where there is only one.
+    Attributes
+    ----------
+    low_db, high_db : float
+        The range of the spectrogram's picture.
+    frames : int
+        Frames of the spectrogram.
+    shown_columns : int
+        Columns of its picture, where neighbouring frames may be averaged.
+    band_centres_hz : tuple of int
+        Of the mel bands, lowest first.
+    shown_window : int
+        The window that `index` describes, the one with the highest probability for the answer.
+    window_predictions : tuple of WindowPrediction
+        Of every window, or () if there is only one.
     """
 
     low_db: float
@@ -134,5 +189,5 @@ class RenderMetadata:
         return self.start_s(self.shown_window)
 
     def start_s(self, window: int) -> float:
-        """Where a window begins in the clip, in seconds."""
+        """Return where a window begins in the clip, in seconds."""
         return self.window_predictions[window].start_s if self.window_predictions else 0.0

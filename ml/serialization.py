@@ -1,7 +1,7 @@
-"""What crosses to a checkpoint on another machine, and back: names and plain values.
+"""Convert waveforms and results to plain values for a classifier on another machine, and back.
 
-Strings, numbers, lists, dictionaries and bytes: the two sides may run different versions of
-everything but this file.
+Only strings, numbers, lists, dictionaries and bytes are sent: the two machines may run different
+versions of everything but this file.
 """
 
 from dataclasses import asdict
@@ -20,7 +20,7 @@ Plain = dict[str, Any]
 
 
 def samples_to_bytes(waveform: Array) -> bytes:
-    """(samples,) as little-endian float32: the other side shall hear exactly the same."""
+    """Encode a waveform, (samples,), losslessly as little-endian float32."""
     return waveform.astype("<f4").tobytes()
 
 
@@ -29,17 +29,17 @@ def samples_from_bytes(data: bytes) -> Array:
 
 
 def array_to_plain(array: Array) -> Plain:
-    """Row by row."""
+    """Encode an array in row-major order as float32."""
     return {"shape": list(array.shape), "float32": samples_to_bytes(array)}
 
 
 def picture_to_plain(array: Array) -> Plain:
-    """Row by row, in half the bytes: more than enough for a picture of 256 colours."""
+    """Encode an array in row-major order as float16, which is enough for 256 colours."""
     return {"shape": list(array.shape), "float16": array.astype("<f2").tobytes()}
 
 
 def array_from_plain(plain: Plain) -> Array:
-    """The array that `array_to_plain` or `picture_to_plain` wrote."""
+    """Decode the output of `array_to_plain` or `picture_to_plain` into a float32 array."""
     if "float32" in plain:
         return samples_from_bytes(plain["float32"]).reshape(plain["shape"])
     return np.frombuffer(plain["float16"], "<f2").astype(np.float32).reshape(plain["shape"])

@@ -1,1 +1,1 @@
-"""Sound files to waveforms: formats, decoding, and the confined decoder process."""
+"""Sound files to waveforms: formats, decoding, and the sandboxed decoder process."""

@@ -1,4 +1,4 @@
-"""File → mono waveform. The format is told by the bytes, never by the name."""
+"""Decode a sound file into a mono waveform. The format is detected by content, never by name."""
 
 import io
 import os
@@ -34,7 +34,7 @@ SNDFILE_ENCODINGS = ("PCM_", "FLOAT", "DOUBLE", "ULAW", "ALAW", "VORBIS", "OPUS"
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """The most one file may hold."""
+    """The longest duration and the largest size that a file may have."""
 
     duration_s: float = 600.0
     size_bytes: int = 100_000_000
@@ -42,9 +42,15 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Sound:
-    """waveform: (samples,) float32, mono, nominally in [-1, 1], at `sample_rate` Hz.
+    """A decoded file.
 
-    source_rate_hz, channels and format describe the file it came from.
+    Attributes
+    ----------
+    waveform : (samples,) float32, mono, nominally in [-1, 1], at sample_rate Hz
+    sample_rate : int
+        Rate of the waveform in Hz.
+    source_rate_hz, channels, format
+        Properties of the file.
     """
 
     waveform: Samples
@@ -59,7 +65,7 @@ class Sound:
 
     @property
     def source(self) -> dict[str, int | str]:
-        """What the file was, as plain values."""
+        """The properties of the file as plain values."""
         return {
             "source_rate_hz": self.source_rate_hz,
             "channels": self.channels,
@@ -69,7 +75,7 @@ class Sound:
 
 @dataclass(frozen=True, slots=True)
 class _Stream:
-    """A decoder about to run. `blocks` yields (frames, channels) float32."""
+    """A decoder that is ready to run. `blocks` yields (frames, channels) float32."""
 
     blocks: Iterator[Samples]
     rate_hz: int
@@ -80,11 +86,24 @@ class _Stream:
 def read(
     path: str | os.PathLike[str] | int, sample_rate: int, limits: Limits | None = None
 ) -> Sound:
-    """Decode, average the channels and resample to `sample_rate` Hz.
+    """Decode a file, average its channels and resample it.
 
-    An open descriptor may stand for its path; it is closed. Raises AudioError; its codes are
-    listed there. Uploads are for `ml.audio.decoder`: a decoder that breaks down takes its
-    process along.
+    Do not call this on uploads: a decoder that crashes ends its process. Use
+    `ml.audio.decoder` for them.
+
+    Parameters
+    ----------
+    path : path or int
+        An open file descriptor may be given instead of a path. It is closed.
+    sample_rate : int
+        Rate of the waveform to return, in Hz.
+
+    Raises
+    ------
+    AudioError
+        If the file cannot be decoded or exceeds the limits. `AudioError` lists the codes.
+    OSError
+        If the file cannot be opened.
     """
     limits = limits or Limits()
     with formats.Bytes(io.FileIO(path)) as file:
@@ -111,7 +130,7 @@ def read(
 
 
 class _Forward(soundfile.SoundFile):
-    """Never seeks: that fails at the end of a FLAC whose header does not know its length."""
+    """A file that never seeks: seeking fails at the end of a FLAC whose header has no length."""
 
     def seekable(self) -> bool:
         return False
@@ -178,7 +197,7 @@ def _open_av(file: formats.Bytes, name: str) -> _Stream:
 
 
 def _container_s(container: InputContainer, name: str) -> float | None:
-    """How long the sound is, where that is written down: else FFmpeg guesses by the bit rate."""
+    """Return the duration that the container declares, or None where FFmpeg only guesses it."""
     stream = container.streams.audio[0]
     if name == "MP4" and stream.duration and stream.time_base:
         return float(stream.duration * stream.time_base)
@@ -190,8 +209,10 @@ def _container_s(container: InputContainer, name: str) -> float | None:
 
 @contextmanager
 def _sound_or_damage(name: str, what: str, tolerated: bool = False) -> Iterator[None]:
-    """A decoder's complaint as an AudioError, or as the end of the block where it is tolerated.
-    That memory ran out is another thing."""
+    """Turn a decoder's error into an AudioError, or end the block silently if it is `tolerated`.
+
+    Raise MemoryError if the decoder ran out of memory.
+    """
     try:
         yield
     except MemoryError:

@@ -1,4 +1,4 @@
-"""Other users' files, decoded in a process of its own: whatever they do, it happens there."""
+"""Decode uploaded files in a separate process, so that a crash or an exploit stays there."""
 
 import fcntl
 import io
@@ -58,13 +58,13 @@ SINGLE = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MALLOC_ARENA_MAX
 
 
 class DecoderError(Exception):
-    """The process that decodes could not be started. No file is to blame."""
+    """The decoder process could not be started. The file is not the cause."""
 
 
 class Decoder:
-    """Reads files in a child that is started for the first, and anew when it broke down.
+    """Decode files in a child process that starts with the first file and restarts after a crash.
 
-    For one thread, which has to live as long as the child may: Linux ends the child with it.
+    Use it from one thread, which must live as long as the child: Linux ends the child with it.
     """
 
     def __init__(self) -> None:
@@ -73,7 +73,17 @@ class Decoder:
     def read(
         self, path: str | os.PathLike[str], sample_rate: int, limits: Limits | None = None
     ) -> Sound:
-        """As `ml.audio.decode.read`. Raises AudioError, DecoderError, and OSError for the path."""
+        """Decode a file as `ml.audio.decode.read` does.
+
+        Raises
+        ------
+        AudioError
+            If the file cannot be decoded, exceeds the limits or breaks the decoder.
+        DecoderError
+            If the child process cannot be started.
+        OSError
+            If the file cannot be opened.
+        """
         with io.FileIO(path) as file:
             try:
                 return self._ready().read(file.fileno(), sample_rate, limits or Limits())
@@ -91,7 +101,7 @@ class Decoder:
 
     @property
     def pid(self) -> int | None:
-        """Of the child, while there is one."""
+        """Process id of the child, or None if there is none."""
         return self._child.process.pid if self._child else None
 
     def _ready(self) -> "_Child":
@@ -104,7 +114,7 @@ class Decoder:
 
 
 class _Child:
-    """One process, the socket to it and the pipe from it."""
+    """A decoder process, the socket for its requests and the pipe for its answers."""
 
     def __init__(self) -> None:
         self.files = 0
@@ -131,7 +141,7 @@ class _Child:
             )
 
     def greet(self) -> None:
-        """Raises DecoderError unless it tells that it is ready."""
+        """Wait until the process is ready. Raise DecoderError if it does not start."""
         try:
             payload = self._payload(time.monotonic() + START_LIMIT_S)
         except (EOFError, OSError) as error:
@@ -142,7 +152,7 @@ class _Child:
         logger.info("decoder %d: %s", self.process.pid, ", ".join(payload["had"]) or "no sandbox")
 
     def read(self, file: int, sample_rate: int, limits: Limits) -> Sound:
-        """Raises AudioError; after one that tells of a breakdown the child is gone."""
+        """Decode an open file. Raise AudioError; after a crash the process has ended."""
         most_samples = int((limits.duration_s + 2 * MISSING_S) * sample_rate)
         request = {
             "sample_rate": sample_rate,
@@ -185,7 +195,7 @@ class _Child:
         self.process.wait()
 
     def _sound(self, payload: dict[str, Any], rate: int, most_samples: int, until: float) -> Sound:
-        """rate: of the waveform, in Hz. Raises ValueError for a sound that cannot be."""
+        """Read a waveform at `rate` Hz. Raise ValueError if the answer is not a plausible sound."""
         samples = _within(payload["samples"], most_samples)
         source_rate_hz = _within(payload["source_rate_hz"], HIGHEST_RATE_HZ)
         channels = _within(payload["channels"], MAX_CHANNELS)
@@ -218,7 +228,7 @@ class _Child:
         return json.loads(text)
 
     def _fill(self, view: memoryview, until: float) -> None:
-        """Raises TimeoutError, and EOFError when the child is gone."""
+        """Fill `view` from the pipe. Raise TimeoutError, or EOFError if the process has ended."""
         while view:
             left_ms = 1000 * (until - time.monotonic())
             if left_ms <= 0 or not self._poll.poll(left_ms):

@@ -1,8 +1,8 @@
-"""The decoder process that `ml.audio.decoder` starts: it decodes files and can reach nothing else.
+"""The decoder process that `ml.audio.decoder` starts. It decodes files in a sandbox.
 
-Standard input is a Unix socket. A request is a line of JSON that brings an open file along; the
-answer comes through a pipe: the length of a JSON text (four bytes), that text, and for a sound its
-float32 samples. A closed socket is the end. Nothing is imported here but what decoding needs.
+Standard input is a Unix socket. A request is a line of JSON sent together with an open file. The
+answer comes through a pipe: the length of a JSON text (four bytes), the text, and for a sound its
+float32 samples. The process ends when the socket is closed. It imports only what decoding needs.
 """
 
 import json
@@ -56,7 +56,7 @@ def main(parent_pid: int, pipe: int) -> None:
 
 
 def _import_all() -> None:
-    """What decoding needs, and what PyAV would import when it meets, say, subtitles in a film."""
+    """Import what decoding needs, and what PyAV would import later, for example for subtitles."""
     import_module("ml.audio.decode")
     for module in pkgutil.walk_packages(import_module("av").__path__, "av."):
         if not module.name.endswith("__main__"):

@@ -1,4 +1,4 @@
-"""Samples → bytes of a file that browsers play."""
+"""Encode samples as a file that browsers play."""
 
 import io
 
@@ -8,7 +8,15 @@ from numpy.typing import NDArray
 
 
 def flac(waveform: NDArray[np.float32], sample_rate: int) -> bytes:
-    """16 bits, mono; what is beyond [-1, 1] is held at the ends."""
+    """Encode a waveform as 16-bit mono FLAC.
+
+    Parameters
+    ----------
+    waveform : (samples,) float32
+        Values outside [-1, 1] are clipped.
+    sample_rate : int
+        In Hz.
+    """
     buffer = io.BytesIO()
     held = np.clip(waveform, -1, 1)
     soundfile.write(buffer, held, sample_rate, format="FLAC", subtype="PCM_16")

@@ -1,4 +1,4 @@
-"""Bytes → what a file is and how long it promises to be. Names are never asked."""
+"""Detect a file's format and declared length from its bytes. File names are ignored."""
 
 import io
 from dataclasses import dataclass
@@ -45,7 +45,7 @@ MAX_TAGS = 100
 
 
 class Bytes(io.BufferedReader):
-    """A file for decoders, which ask a damaged one for impossible places and expect -1."""
+    """A file whose `seek` returns -1 for an impossible position, as decoders expect."""
 
     def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
         try:
@@ -55,7 +55,10 @@ class Bytes(io.BufferedReader):
 
 
 def sniff(file: BinaryIO) -> str | None:
-    """The format's name by its first bytes, or None. Leaves `file` at its start."""
+    """Return the name of the format that the first bytes indicate, or None if they indicate none.
+
+    Leaves `file` at its start.
+    """
     start = _after_id3(file)
     name = _by_magic(file.read(16))
     file.seek(0)
@@ -66,7 +69,7 @@ def sniff(file: BinaryIO) -> str | None:
 
 
 def _after_id3(file: BinaryIO) -> int:
-    """Where the sound starts. Leaves `file` there."""
+    """Return the offset of the first byte after the ID3 tags. Leaves `file` there."""
     start = 0
     for _ in range(MAX_TAGS):
         head = file.read(10)
@@ -98,9 +101,9 @@ def _by_magic(head: bytes) -> str | None:
 
 
 def declared_frames(file: BinaryIO, name: str) -> int | None:
-    """Frames by the file's own header. Decoders quietly trust the end of the file instead.
+    """Return the number of frames that the file's header declares, or None if it declares none.
 
-    Leaves `file` at its start.
+    Decoders do not check it: they stop silently where the file ends. Leaves `file` at its start.
     """
     readers = {"WAV": _wav_frames, "AIFF": _aiff_frames, "MP3": _mp3_frames}
     try:
@@ -118,7 +121,7 @@ def _wav_frames(file: BinaryIO) -> int | None:
 
 @dataclass(frozen=True, slots=True)
 class _WavData:
-    """The data chunk. is_open: whoever streamed it never came back to write its size."""
+    """The data chunk. `is_open` means that its size was never filled in after streaming."""
 
     start: int
     size: int
@@ -144,7 +147,7 @@ def _wav_data(file: BinaryIO) -> _WavData | None:
 
 
 def sealed(file: Bytes) -> Bytes:
-    """A WAV with the size of its data filled in, where a recorder left it at 0."""
+    """Return the WAV with the size of its data filled in if the recorder left it at 0."""
     data = _wav_data(file)
     size = file.seek(0, io.SEEK_END)
     file.seek(0)
@@ -154,7 +157,7 @@ def sealed(file: Bytes) -> Bytes:
 
 
 class _Sealed(Bytes):
-    """A file with other bytes in one place. It may be large, so nothing is copied."""
+    """A file with some bytes replaced. It may be large, so nothing is copied."""
 
     def __init__(self, file: Bytes, place: int, patch: bytes) -> None:
         super().__init__(file.raw)
@@ -181,7 +184,7 @@ def _aiff_frames(file: BinaryIO) -> int | None:
 
 
 def _mp3_frames(file: BinaryIO) -> int | None:
-    """As counted in the Xing (or Info) header, which stands in the first MPEG frame."""
+    """Return the count in the Xing (or Info) header, which stands in the first MPEG frame."""
     _after_id3(file)
     head = file.read(64)
     if _by_magic(head) != "MP3":
@@ -199,7 +202,7 @@ BOXES = frozenset(b"ftyp moov mdat moof sidx styp mfra free skip wide udta meta 
 
 
 def is_cut(file: BinaryIO, name: str) -> bool:
-    """Whether the file ends inside one of the parts it is made of. Leaves `file` at its start."""
+    """Return whether the file ends inside one of its parts. Leaves `file` at its start."""
     ends = {"OGG": _ogg_end, "MP4": _mp4_end}
     end = ends[name](file) if name in ends else 0
     size = file.seek(0, io.SEEK_END)
@@ -208,7 +211,7 @@ def is_cut(file: BinaryIO, name: str) -> bool:
 
 
 def _ogg_end(file: BinaryIO) -> int:
-    """Where the last page ought to end."""
+    """Return the offset at which the last page should end."""
     end = 0
     while len(head := file.read(27)) == 27 and head[:4] == b"OggS":
         end = file.tell() + head[26] + sum(file.read(head[26]))
@@ -217,7 +220,7 @@ def _ogg_end(file: BinaryIO) -> int:
 
 
 def _mp4_end(file: BinaryIO) -> int:
-    """Where the last box ought to end."""
+    """Return the offset at which the last box should end."""
     end = 0
     while len(head := file.read(16)) >= 8 and head[4:8] in BOXES:
         size = int.from_bytes(head[:4], "big")

@@ -1,8 +1,9 @@
-"""What a process gives up before it touches a other user's file.
+"""Restrict a process before it reads an uploaded file.
 
-Everywhere: core dumps, new files, more than a few descriptors, and per file a share of memory and
-time. On Linux also: outliving its parent, gaining privileges, the network, and opening any file by
-name. What a machine does not offer is left out; `confine` tells what was had.
+On every system: no core dumps, no new files, few descriptors, and limited memory and CPU time per
+file. On Linux also: the process ends with its parent, gains no privileges, has no network and
+cannot open files by name. Restrictions that a machine does not offer are skipped; `confine` returns
+those that are in force.
 """
 
 import ctypes
@@ -35,12 +36,31 @@ LINUX = sys.platform == "linux"
 
 
 def leave_network() -> bool:
-    """Into a network of its own, with nothing in it. Only a process of one thread can."""
+    """Move the process into an empty network namespace. The process must have one thread.
+
+    Returns
+    -------
+    bool
+        False if the machine does not offer it.
+    """
     return LINUX and _call("unshare", _CLONE_NEWUSER | _CLONE_NEWNET)
 
 
 def confine(parent_pid: int) -> list[str]:
-    """For good, and after everything is imported: no file can be opened by name afterwards."""
+    """Restrict the process permanently. Import everything first: no file can be opened afterwards.
+
+    On Linux, exit with status 1 if the parent has already ended.
+
+    Parameters
+    ----------
+    parent_pid : int
+        The process to end with.
+
+    Returns
+    -------
+    list of str
+        The Linux restrictions that are in force, in words for the log.
+    """
     _limit(resource.RLIMIT_CORE, 0, for_good=True)
     _limit(resource.RLIMIT_FSIZE, 0, for_good=True)
     _limit(resource.RLIMIT_NOFILE, MAX_DESCRIPTORS, for_good=True)
@@ -62,7 +82,15 @@ def confine(parent_pid: int) -> list[str]:
 
 
 def hold(memory_bytes: int, cpu_s: int) -> None:
-    """Until the next call: so much address space, and so much time on top of what was used."""
+    """Limit address space and CPU time until the next call.
+
+    Parameters
+    ----------
+    memory_bytes : int
+        Largest address space of the process. Linux only.
+    cpu_s : int
+        CPU time allowed in addition to the time already used.
+    """
     used = resource.getrusage(resource.RUSAGE_SELF)
     until_s = int(used.ru_utime + used.ru_stime) + 1 + cpu_s
     _limit(resource.RLIMIT_CPU, until_s)
@@ -71,7 +99,7 @@ def hold(memory_bytes: int, cpu_s: int) -> None:
 
 
 def _limit(which: int, most: int, for_good: bool = False) -> None:
-    """Never above what somebody has set for us already."""
+    """Set a resource limit, never above the hard limit that is already set."""
     _, hard = resource.getrlimit(which)
     if hard != resource.RLIM_INFINITY:
         most = min(most, hard)
@@ -79,7 +107,7 @@ def _limit(which: int, most: int, for_good: bool = False) -> None:
 
 
 def _close_files() -> bool:
-    """Landlock with no rule at all: what is open stays usable, nothing else can be opened."""
+    """Apply Landlock without any rule: open files stay usable, no other can be opened."""
     version = _syscall(_LANDLOCK_CREATE_RULESET, None, 0, _LANDLOCK_VERSION)
     if version is None:
         return False
@@ -99,7 +127,7 @@ def _close_files() -> bool:
 
 
 def _call(name: str, *arguments: int) -> bool:
-    """Whether the C library's function did it. Raises OSError unless it is just not offered."""
+    """Call a C library function. Return whether the system offers it; raise OSError if it fails."""
     return _answer(getattr(_libc(), name)(*map(ctypes.c_ulong, arguments))) is not None
 
 

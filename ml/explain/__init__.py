@@ -1,1 +1,1 @@
-"""What the network based a prediction on: activations, attribution, masked audio."""
+"""Explanations of a prediction: activations, attribution and masked audio."""

@@ -1,4 +1,4 @@
-"""One window, looked into: everything that the pictures of the network show."""
+"""Run the network on windows and collect what its pictures show."""
 
 import torch
 from torch import Tensor
@@ -16,8 +16,23 @@ SHOWN_CHANNELS = 8
 def explain(
     model: AudioCNN, pictures: Tensor, silence: float, classes: Tensor, precision: torch.dtype
 ) -> list[Activations]:
-    """pictures: (batch, 1, mels, frames), normalised · silence: a silent cell's value in them ·
-    classes: (batch, k) class numbers."""
+    """Return the activations of each window.
+
+    Parameters
+    ----------
+    pictures : (batch, 1, mels, frames), normalised
+    silence : float
+        The value of a silent cell in `pictures`.
+    classes : (batch, k) int
+        The classes to attribute. Channels are ranked by their contribution to the first.
+    precision : torch.dtype
+        Precision of the forward pass.
+
+    Returns
+    -------
+    list of Activations
+        One per window.
+    """
     output = _forward(model, pictures, precision)
     found = _array(attribution(output, silence, classes))
     contributions = channel_contributions(output, classes[:, 0])
@@ -42,7 +57,23 @@ def explain(
 def channels_of(
     model: AudioCNN, pictures: Tensor, name: str, classes: Tensor, precision: torch.dtype
 ) -> list[Channels]:
-    """pictures: (batch, 1, mels, frames), normalised · name: of the map · classes: (batch,)"""
+    """Return all channels of one feature map for each window.
+
+    Parameters
+    ----------
+    pictures : (batch, 1, mels, frames), normalised
+    name : str
+        Name of the feature map.
+    classes : (batch,) int
+        The class for which contributions are computed. They exist for stages only.
+    precision : torch.dtype
+        Precision of the forward pass.
+
+    Returns
+    -------
+    list of Channels
+        One per window.
+    """
     output = _forward(model, pictures, precision)
     values = _array(output.maps[name])
     if name not in STAGES:
@@ -52,8 +83,10 @@ def channels_of(
 
 
 def _forward(model: AudioCNN, pictures: Tensor, precision: torch.dtype) -> ModelOutput:
-    """A pass with gradients: only activations are derived, never weights, so that there is less
-    to compute and nothing to clean up."""
+    """Run a pass that keeps the gradients of the activations.
+
+    Weights need no gradients, so there is less to compute and nothing to clean up.
+    """
     pictures = pictures.detach().requires_grad_()
     with (
         torch.enable_grad(),
@@ -63,7 +96,13 @@ def _forward(model: AudioCNN, pictures: Tensor, precision: torch.dtype) -> Model
 
 
 def _strongest(maps: Tensor, contributions: Tensor) -> tuple[Channel, ...]:
-    """maps: (channels, H, W) · spoken: (channels,)"""
+    """Return the channels with the largest contributions, in falling order.
+
+    Parameters
+    ----------
+    maps : (channels, H, W)
+    contributions : (channels,)
+    """
     best = contributions.topk(min(SHOWN_CHANNELS, len(contributions)))
     values = _array(maps.detach()[best.indices])
     return tuple(map(Channel, best.indices.tolist(), values, best.values.tolist()))

@@ -1,4 +1,4 @@
-"""What spoke for an answer, and where."""
+"""Attribution: which parts of the spectrogram contributed to a class."""
 
 import torch
 from torch import Tensor
@@ -14,18 +14,29 @@ LAYER4_STEP = 32
 
 
 def attribution(output: ModelOutput, silence: float, classes: Tensor) -> Tensor:
-    """How much each place contributed to each of those classes; see docs/attribution.md.
+    """Compute how much each cell of the picture contributed to each class.
 
-    Two views from one backward pass, multiplied as in Guided Grad-CAM (Selvaraju et al., 2017):
+    Two views from one backward pass are multiplied, as in Guided Grad-CAM (Selvaraju et al.,
+    2017). See docs/attribution.md.
+
     - fine: what each cell of the spectrogram adds to the class' logit compared with silence
       there, to first order (gradient × input; Shrikumar et al., 2017);
-    - coarse: what each place of the last stage adds to it (Grad-CAM, here the same as Zhou et
-      al.'s class activation map of 2016). It holds two sounds of one window apart.
+    - coarse: what each place of the last stage adds to it (Grad-CAM, here the same as the class
+      activation map of Zhou et al., 2016). It separates two sounds in one window.
 
-    heard: of a pass with gradients up to its picture · silence: a silent cell's value in that
-    picture · classes: (batch, k) class numbers.
-    Returns (batch, k, H, W) float32 in [0, 1]: the square root of the product, by its largest
-    cell. All is 0 for a class that no place of the last stage spoke for.
+    Parameters
+    ----------
+    output : ModelOutput
+        Of a pass with gradients up to its picture.
+    silence : float
+        The value of a silent cell in that picture.
+    classes : (batch, k) int
+
+    Returns
+    -------
+    Tensor
+        (batch, k, H, W) float32 in [0, 1]: the square root of the product divided by its largest
+        cell. All cells are 0 for a class to which no place of the last stage contributed.
     """
     last, picture = output.maps["layer4"], output.picture
     mels, frames = picture.shape[-2:]
@@ -45,9 +56,19 @@ def attribution(output: ModelOutput, silence: float, classes: Tensor) -> Tensor:
 
 
 def channel_contributions(output: ModelOutput, classes: Tensor) -> dict[str, Tensor]:
-    """stage → (batch, channels): activation times gradient of that class' logit, over the map.
+    """Compute the contribution of each channel of each stage to a class.
 
-    heard: of a pass with gradients · classes: (batch,) class numbers.
+    Parameters
+    ----------
+    output : ModelOutput
+        Of a pass with gradients.
+    classes : (batch,) int
+
+    Returns
+    -------
+    dict of str to Tensor
+        Stage to (batch, channels): activation times gradient of the class' logit, summed over
+        the feature map.
     """
     maps = [output.maps[stage] for stage in STAGES]
     score = output.logits.gather(1, classes[:, None]).sum()
@@ -59,9 +80,9 @@ def channel_contributions(output: ModelOutput, classes: Tensor) -> dict[str, Ten
 
 
 def _over_picture(places: Tensor, picture: tuple[int, int], size: tuple[int, int]) -> Tensor:
-    """(batch, h, w) of layer4 → (batch, *size) cells that part the picture evenly.
+    """Resample (batch, h, w) of layer4 to (batch, *size) cells that divide the picture evenly.
 
-    Stretching would not do: the first place looks at the picture's edge, not beside it.
+    Plain stretching would be wrong: the centre of the first place lies on the picture's edge.
     """
     height, width = (
         ((torch.arange(cells, device=places.device) + 0.5) * length / cells - 0.5) / LAYER4_STEP

@@ -1,4 +1,4 @@
-"""A sound under its attribution, and the rest of it: time–frequency masking, to be listened to."""
+"""Split a sound by its attribution with a time-frequency mask, for listening."""
 
 from dataclasses import dataclass
 
@@ -18,10 +18,16 @@ LOUD_PART_S, MAX_GAIN_DB = 0.4, 20.0
 
 @dataclass(frozen=True, slots=True)
 class Split:
-    """Two sounds, (batch, samples) float32 each, that add up to the original.
+    """The part of a sound under a mask and the rest, which add up to the original.
 
-    kept: what lies under the mask · rest: everything else. Neither has been made louder or
-    quieter: ask the network about them as they are, and use `equal_gains` for playing them.
+    Neither part is amplified. Classify them as they are; apply `equal_gains` for playback.
+
+    Attributes
+    ----------
+    kept : (batch, samples) float32
+        The part under the mask.
+    rest : (batch, samples) float32
+        Everything else.
     """
 
     kept: Tensor
@@ -29,9 +35,16 @@ class Split:
 
 
 def audible(attribution: Tensor) -> Tensor:
-    """Attribution (batch, H, W) in [0, 1] → a mask of that shape, in [0, 1], with soft edges.
+    """Turn attribution into a mask with soft edges.
 
-    Where nothing spoke the mask is 0.
+    Parameters
+    ----------
+    attribution : (batch, H, W) in [0, 1]
+
+    Returns
+    -------
+    Tensor
+        (batch, H, W) in [0, 1]. The mask is 0 where the attribution is 0.
     """
     cells = attribution.flatten(1)
     low, high = (
@@ -42,9 +55,10 @@ def audible(attribution: Tensor) -> Tensor:
 
 
 class Masking:
-    """Weights a window's short-time spectrum, and turns it back into sound.
+    """Apply masks to the short-time spectrum of a window and resynthesise the sound.
 
-    Its frames are the checkpoint's own, so a mask's cells are those of the log-mel spectrogram.
+    The frames are those of the checkpoint's features, so the cells of a mask are those of the
+    log-mel spectrogram.
     """
 
     def __init__(self, log_mel: LogMel) -> None:
@@ -60,10 +74,16 @@ class Masking:
         self.to_bins = to_bins.to(log_mel.bank.device)
 
     def split(self, waveforms: Tensor, masks: Tensor) -> Split:
-        """waveforms: (batch, samples) in [-1, 1], at most a window long · masks: (batch, H, W) in
-        [0, 1], row 0 the lowest frequencies, over the whole window; any H and W.
+        """Split windows by their masks.
 
         Amplitudes are multiplied by the mask: 0.5 is 6 dB less.
+
+        Parameters
+        ----------
+        waveforms : (batch, samples) in [-1, 1]
+            At most a window long.
+        masks : (batch, H, W) in [0, 1]
+            They cover the whole window, row 0 the lowest frequencies. H and W are free.
         """
         n_fft, hop = self.features.n_fft, self.features.hop_samples
         short = self.features.window_samples - waveforms.shape[1]
@@ -81,10 +101,22 @@ class Masking:
 
 
 def equal_gains(sounds: Tensor, original: Tensor, sample_rate: int) -> Tensor:
-    """(batch,): what to multiply each sound with, for its loudest part to be as loud as that of
-    its original. Both (batch, samples) in [-1, 1].
+    """Compute the gain that makes each sound as loud as its original.
 
-    Loudness is RMS over 0.4 s. At most 20 dB are added, and nothing clips; silence stays as it is.
+    Loudness is the RMS of the loudest 0.4 s. The gain is at most 20 dB and never clips the
+    sound. Silence has the gain 1.
+
+    Parameters
+    ----------
+    sounds : (batch, samples) in [-1, 1]
+    original : (batch, samples) in [-1, 1]
+    sample_rate : int
+        In Hz.
+
+    Returns
+    -------
+    Tensor
+        (batch,), factors for the amplitudes.
     """
     wanted, loudness = (_loudest(one, sample_rate) for one in (original, sounds))
     peaks = sounds.abs().amax(1)
@@ -94,14 +126,14 @@ def equal_gains(sounds: Tensor, original: Tensor, sample_rate: int) -> Tensor:
 
 
 def resized(maps: Tensor, height: int, width: int) -> Tensor:
-    """(batch, H, W) → (batch, height, width), both over the same picture."""
+    """Resample maps, (batch, H, W), bilinearly to (batch, height, width)."""
     if maps.shape[1:] == (height, width):
         return maps
     return F.interpolate(maps[:, None], (height, width), mode="bilinear", align_corners=False)[:, 0]
 
 
 def _loudest(sounds: Tensor, sample_rate: int) -> Tensor:
-    """(batch,): the greatest RMS of parts that overlap by three quarters."""
+    """Return the largest RMS, (batch,), of parts that overlap by three quarters."""
     part = min(round(LOUD_PART_S * sample_rate), sounds.shape[1])
     powers = F.avg_pool1d(sounds.square()[:, None], part, max(part // 4, 1))
     return powers.amax((1, 2)).sqrt()

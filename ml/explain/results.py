@@ -1,4 +1,4 @@
-"""What the explanation of one window gives: arrays, without torch."""
+"""The results of explaining one window, as NumPy arrays. Does not import torch."""
 
 import math
 from dataclasses import dataclass, fields, is_dataclass
@@ -12,7 +12,15 @@ Array = NDArray[np.float32]
 
 @dataclass(frozen=True, slots=True)
 class FeatureMap:
-    """mean: (H, W) float32, the mean over the map's `channels`. Row 0 is the lowest frequency."""
+    """The mean of a feature map over its channels.
+
+    Attributes
+    ----------
+    mean : (H, W) float32
+        Row 0 is the lowest frequency.
+    channels : int
+        How many channels the mean is over.
+    """
 
     mean: Array
     channels: int
@@ -20,7 +28,14 @@ class FeatureMap:
 
 @dataclass(frozen=True, slots=True)
 class Channel:
-    """values: (H, W) float32 · contribution: how much it spoke for the answer, in logits."""
+    """One channel of a stage.
+
+    Attributes
+    ----------
+    values : (H, W) float32
+    contribution : float
+        How much the channel contributed to the answer, in logits.
+    """
 
     number: int
     values: Array
@@ -29,11 +44,19 @@ class Channel:
 
 @dataclass(frozen=True, slots=True)
 class Activations:
-    """What is kept of one window's forward pass.
+    """The activations of one window and their explanation.
 
-    logits (classes,) · pooled (512,) · maps by name · strongest: each stage's channels that spoke
-    most for the first class, in falling order.
-    classes: whose attribution is given · attribution (len(classes), H, W) in [0, 1].
+    Attributes
+    ----------
+    logits : (classes,)
+    pooled : (512,)
+    maps : dict of str to FeatureMap
+        By name.
+    strongest : dict of str to tuple of Channel
+        For each stage, the channels that contributed most to the first class, in falling order.
+    classes : tuple of int
+        The classes that `attribution` is for.
+    attribution : (len(classes), H, W) in [0, 1]
     """
 
     logits: Array
@@ -46,10 +69,14 @@ class Activations:
 
 @dataclass(frozen=True, slots=True)
 class Channels:
-    """All channels of one map.
+    """All channels of one feature map.
 
-    values: (channels, H, W) float32 · contributions: (channels,), how much each spoke for the class
-    that was asked about, in units of its logit; None where the map is no stage.
+    Attributes
+    ----------
+    values : (channels, H, W) float32
+    contributions : (channels,) or None
+        How much each channel contributed to the requested class, in units of its logit. None if
+        the map is not a stage.
     """
 
     values: Array
@@ -57,7 +84,7 @@ class Channels:
 
 
 def all_finite(values: Any) -> bool:
-    """Whether no array or number in these results of one window is NaN or infinite."""
+    """Return whether every array and number in the results of a window is finite."""
     if isinstance(values, np.ndarray):
         return bool(np.isfinite(values).all())
     if is_dataclass(values):

@@ -1,1 +1,1 @@
-"""Arrays to pictures."""
+"""Render arrays as pictures."""

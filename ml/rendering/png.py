@@ -1,4 +1,4 @@
-"""Arrays → PNG. One palette, low frequencies at the bottom, one pixel per cell."""
+"""Render arrays as PNGs with one palette, low frequencies at the bottom, one pixel per cell."""
 
 import io
 from collections.abc import Sequence
@@ -33,7 +33,7 @@ PALETTE = _palette()
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """A palette PNG. Palette index 0 stands for `low`, 255 for `high`, evenly between."""
+    """A palette PNG. Index 0 stands for `low`, 255 for `high`, and the scale is linear."""
 
     png: bytes
     low: float
@@ -41,7 +41,7 @@ class Picture:
 
 
 def to_index(values: NDArray[np.floating], low: float, high: float) -> NDArray[np.uint8]:
-    """Cells → palette index 0 to 255; values outside [low, high] are held at the ends."""
+    """Map values to palette indices from 0 (`low`) to 255 (`high`). Values outside are clipped."""
     span = high - low if high > low else 1.0
     return np.round(np.clip((values - low) / span, 0, 1) * 255).astype(np.uint8)
 
@@ -49,7 +49,15 @@ def to_index(values: NDArray[np.floating], low: float, high: float) -> NDArray[n
 def picture(
     values: NDArray[np.floating], low: float | None = None, high: float | None = None
 ) -> Picture:
-    """values: (H, W), row 0 the lowest frequency. It becomes the picture's bottom row."""
+    """Draw an array as a palette PNG.
+
+    Parameters
+    ----------
+    values : (H, W)
+        Row 0 is the lowest frequency. It becomes the bottom row of the picture.
+    low, high : float or None
+        The values of the first and the last colour; by default the range of `values`.
+    """
     low = float(values.min()) if low is None else low
     high = float(values.max()) if high is None else high
     return Picture(_palette_png(np.flipud(to_index(values, low, high))), low, high)
@@ -59,7 +67,11 @@ def picture(
 class Sheet:
     """Tiles of equal size in one palette PNG, from left to right and from top to bottom.
 
-    Palette index 0 stands for each tile's own low, 255 for its high: `ranges` in the same order.
+    Attributes
+    ----------
+    png : bytes
+    ranges : tuple of (low, high)
+        For each tile, the values of palette indices 0 and 255.
     """
 
     png: bytes
@@ -67,7 +79,15 @@ class Sheet:
 
 
 def sheet(tiles: Sequence[NDArray[np.floating]], columns: int = 1) -> Sheet:
-    """tiles: (H, W) each, row 0 the lowest frequency. What is left of the last row is black."""
+    """Draw arrays of equal shape as the tiles of one PNG. Unused tiles of the last row are black.
+
+    Parameters
+    ----------
+    tiles : sequence of (H, W)
+        Row 0 is the lowest frequency.
+    columns : int
+        Tiles in a row.
+    """
     height, width = tiles[0].shape
     rows = -(-len(tiles) // columns)
     whole = np.zeros((rows * height, columns * width), np.uint8)
@@ -81,7 +101,13 @@ def sheet(tiles: Sequence[NDArray[np.floating]], columns: int = 1) -> Sheet:
 
 
 def overlay(values: NDArray[np.floating]) -> bytes:
-    """(H, W) in [0, 1], row 0 the lowest frequency → a PNG in one hue, the clearer the more."""
+    """Draw attribution as a PNG in one hue. Opacity rises with the value.
+
+    Parameters
+    ----------
+    values : (H, W) in [0, 1]
+        Row 0 is the lowest frequency.
+    """
     levels = np.round(np.clip(values, 0, 1) * (OVERLAY_LEVELS - 1)).astype(np.uint8)
     image = Image.fromarray(np.flipud(levels))
     image.putpalette(bytes(OVERLAY_RGB) * OVERLAY_LEVELS)
@@ -96,7 +122,7 @@ def _palette_png(index: NDArray[np.uint8]) -> bytes:
 
 
 def encoded(image: Image.Image, **options: Any) -> bytes:
-    """A PNG. options: of Pillow's writer."""
+    """Encode an image as a PNG. `options` are those of Pillow's writer."""
     buffer = io.BytesIO()
     image.save(buffer, "PNG", **options)
     return buffer.getvalue()

@@ -1,4 +1,4 @@
-"""The pictures of a whole clip: spectrogram, strip and waveform, and the ticks of their axes."""
+"""The pictures of a whole clip (spectrogram, strip and waveform) and the ticks of their axes."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,8 +20,19 @@ FREQUENCY_TICKS_HZ = (100, 250, 500, 1000, 2000, 4000, 8000, 16000)
 
 @dataclass(frozen=True, slots=True)
 class SpectrogramPictures:
-    """picture: for the result page, `columns` wide · strip: small, for lists · low_db, high_db:
-    what the first and the last colour of both stand for."""
+    """The PNGs of a clip's spectrogram.
+
+    Attributes
+    ----------
+    picture : bytes
+        For the result page.
+    columns : int
+        Width of `picture` in pixels.
+    strip : bytes
+        A small picture for lists.
+    low_db, high_db : float
+        The values of the first and the last colour of both pictures.
+    """
 
     picture: bytes
     columns: int
@@ -31,7 +42,13 @@ class SpectrogramPictures:
 
 
 def draw(decibels: NDArray[np.floating]) -> SpectrogramPictures:
-    """decibels: (mels, frames), row 0 the lowest frequency."""
+    """Draw a clip's spectrogram.
+
+    Parameters
+    ----------
+    decibels : (mels, frames)
+        Row 0 is the lowest frequency.
+    """
     high = float(decibels.max())
     low = high - PICTURE_RANGE_DB
     wide = shrink(decibels, len(decibels), MAX_PICTURE_COLUMNS)
@@ -43,7 +60,15 @@ def draw(decibels: NDArray[np.floating]) -> SpectrogramPictures:
 
 
 def frequency_ticks(centres_hz: Sequence[float], f_max_hz: float) -> tuple[FrequencyTick, ...]:
-    """Where round frequencies lie on the mel axis. centres_hz: of the bands, lowest first."""
+    """Return the positions of round frequencies on the mel axis.
+
+    Parameters
+    ----------
+    centres_hz : sequence of float
+        Centres of the mel bands, lowest first.
+    f_max_hz : float
+        Highest frequency that may have a tick.
+    """
     places = (np.arange(len(centres_hz)) + 0.5) / len(centres_hz)
     return tuple(
         FrequencyTick(hz, round(float(np.interp(hz, centres_hz, places)), 4))
@@ -53,7 +78,7 @@ def frequency_ticks(centres_hz: Sequence[float], f_max_hz: float) -> tuple[Frequ
 
 
 def shrink(values: NDArray[np.floating], height: int, width: int) -> NDArray[np.floating]:
-    """Average neighbouring cells of (H, W) until it is at most (height, width)."""
+    """Average neighbouring cells of `values`, (H, W), until it is at most (height, width)."""
     for axis, most in ((0, height), (1, width)):
         if values.shape[axis] > most:
             edges = np.linspace(0, values.shape[axis], most, endpoint=False).astype(int)
@@ -64,7 +89,19 @@ def shrink(values: NDArray[np.floating], height: int, width: int) -> NDArray[np.
 
 
 def peaks(waveform: NDArray[np.float32], columns: int = PEAK_COLUMNS) -> list[float]:
-    """[lowest, highest, lowest, …] of at most `columns` equal parts, for drawing a waveform."""
+    """Return the lowest and highest sample of equal parts of a waveform, for drawing it.
+
+    Parameters
+    ----------
+    waveform : (samples,) float32
+    columns : int
+        Largest number of parts.
+
+    Returns
+    -------
+    list of float
+        [lowest, highest, lowest, …], two values per part.
+    """
     columns = min(columns, len(waveform))
     edges = np.linspace(0, len(waveform), columns, endpoint=False).astype(int)
     low = np.minimum.reduceat(waveform, edges)
