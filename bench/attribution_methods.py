@@ -1,7 +1,14 @@
-"""Ways to say what spoke for a class, measured beside each other by bench.faithfulness.
+"""The attribution methods that bench.faithfulness compares.
 
-Each is given a pass with gradients up to its picture, a silent cell's value and one class for each
-row, and returns (batch, H, W), the more the higher, over the picture.
+Parameters
+----------
+output : a forward pass with gradients down to its input picture
+silence : value of a silent cell of the picture
+classes : (batch,) int64, one class per row
+
+Returns
+-------
+(batch, H, W) over the picture; cells with higher values contributed more to the class
 """
 
 from collections.abc import Callable, Sequence
@@ -18,26 +25,30 @@ CELL = {"layer1": 4, "layer2": 8, "layer3": 16, "layer4": 32}  # bands and frame
 
 
 def chosen(output: ModelOutput, silence: float, classes: Tensor) -> Tensor:
+    """Return the attribution that Sonoscope shows."""
     return attribution(output, silence, classes[:, None])[:, 0]
 
 
 def gradient_times_input(output: ModelOutput, silence: float, classes: Tensor) -> Tensor:
+    """Return the positive part of gradient times input; silence counts as 0."""
     (gradient,) = _gradients(output, classes, [output.picture])
     return (gradient * (output.picture - silence)).sum(1).clamp_min(0)
 
 
 def layer_cam_maximum(output: ModelOutput, silence: float, classes: Tensor) -> Tensor:
+    """Return the maximum of the LayerCAM maps of layer2 to layer4."""
     maps = _layer_cam(output, classes, ["layer2", "layer3", "layer4"])
     return torch.stack([_by_largest(_over(one, output, s)) for s, one in maps.items()]).amax(0)
 
 
 def layer_cam_product(output: ModelOutput, silence: float, classes: Tensor) -> Tensor:
+    """Return the product of the LayerCAM maps of layer1 to layer4."""
     maps = _layer_cam(output, classes, list(CELL))
     return torch.stack([_by_largest(_over(one, output, s)) for s, one in maps.items()]).prod(0)
 
 
 def loudest(output: ModelOutput, silence: float, classes: Tensor) -> Tensor:
-    """Asks nobody: what a map must beat to be worth its name."""
+    """Return the loudness, without regard to the class: the baseline of every method."""
     return (output.picture - silence)[:, 0]
 
 
@@ -56,7 +67,7 @@ def _gradients(output: ModelOutput, classes: Tensor, of: Sequence[Tensor]) -> tu
 
 
 def _layer_cam(output: ModelOutput, classes: Tensor, stages: Sequence[str]) -> dict[str, Tensor]:
-    """Jiang et al., 2021."""
+    """Return the LayerCAM map (batch, h, w) of each stage (Jiang et al., 2021)."""
     maps = [output.maps[stage] for stage in stages]
     gradients = _gradients(output, classes, maps)
     return {
@@ -66,7 +77,10 @@ def _layer_cam(output: ModelOutput, classes: Tensor, stages: Sequence[str]) -> d
 
 
 def _over(maps: Tensor, output: ModelOutput, stage: str) -> Tensor:
-    """(batch, h, w) of a stage → (batch, mels, frames); cell i lies at band or frame i × CELL."""
+    """Resize a stage's maps (batch, h, w) to (batch, mels, frames).
+
+    Cell i of a stage lies at band or frame i × CELL.
+    """
     mels, frames = output.picture.shape[-2:]
     size = [(count - 1) * CELL[stage] + 1 for count in maps.shape[1:]]
     exact = F.interpolate(maps[:, None], size, mode="bilinear", align_corners=True)

@@ -1,4 +1,4 @@
-"""Windows per second by the size of a forward pass: `python -m bench.chunks`."""
+"""Measure windows per second by the size of a forward pass: `python -m bench.chunks`."""
 
 import json
 import time

@@ -25,12 +25,19 @@ FORMS = ("WAV", "FLAC", "OGG", "MP3", "M4A", "WebM")
 
 @dataclass(slots=True)
 class Cost:
-    """wall_ms of each time · cpu_ms of all of them, in both processes."""
+    """The cost of an action that is repeated.
+
+    Attributes
+    ----------
+    wall_ms : wall-clock time of each repetition
+    cpu_ms : CPU time of all repetitions, in both processes
+    """
 
     wall_ms: list[float] = field(default_factory=list)
     cpu_ms: float = 0.0
 
     def add(self, act: Callable[[], object], decoder: Decoder) -> None:
+        """Measure one call of `act`."""
         started, busy_ms = time.perf_counter(), _cpu_ms(decoder)
         act()
         self.wall_ms.append(1000 * (time.perf_counter() - started))
@@ -38,12 +45,13 @@ class Cost:
 
 
 def _cpu_ms(decoder: Decoder) -> float:
-    """Of this process and of the decoder's, which must be running."""
+    """Return the CPU time of this process and of the decoder's, which must be running."""
     beside = Path(f"/proc/{decoder.pid}/schedstat").read_text().split()[0]
     return 1000 * time.process_time() + int(beside) / 1e6
 
 
 def compare(decoder: Decoder, path: Path, times: int) -> dict[str, float]:
+    """Read a file in this process and in the decoder's, in turns; return the times."""
     here, beside = Cost(), Cost()
     for _ in range(times):
         here.add(lambda: read(path, RATE_HZ), decoder)
@@ -58,7 +66,7 @@ def compare(decoder: Decoder, path: Path, times: int) -> dict[str, float]:
 
 
 def start_ms(path: Path) -> float:
-    """Until the first file is read, less what reading takes."""
+    """Return the time a new decoder needs to start, without reading the first file."""
     with closing(Decoder()) as decoder:
         taken_ms = []
         for _ in range(2):

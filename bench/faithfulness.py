@@ -42,14 +42,30 @@ PAIRS, SURE = 64, 0.5
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """The answer's probability, (clips,) each."""
+    """The probability of each clip's original prediction, for two parts of its sound.
+
+    Attributes
+    ----------
+    kept : (clips,) for the sound under the mask
+    rest : (clips,) for the sound without it
+    """
 
     kept: Array
     rest: Array
 
 
 class Experiment:
-    """Clips, the network's own answers to them, and how it answers to parts of them."""
+    """Clips, the network's predictions for them, and its predictions for parts of them.
+
+    Attributes
+    ----------
+    size : (mels, frames) of a spectrogram
+    waveforms : (clips, samples) float32 in [-1, 1] at the checkpoint's sample rate
+    answers : (clips,) predicted class indices
+    before : (clips,) probability of the predicted class
+    right : (clips,) bool, the prediction is correct
+    sounding : (clips,) bool, less than a tenth of the frames is silent
+    """
 
     def __init__(self, classifier: Classifier, examples: Sequence[Example]) -> None:
         self.classifier, self.masking = classifier, Masking(classifier.log_mel)
@@ -71,12 +87,17 @@ class Experiment:
         self.sounding = (silent.float().mean(1) < 0.1).numpy()
 
     def listen(self, waveforms: Tensor) -> NDArray[np.float32]:
-        """(clips, classes), as a user would be answered."""
+        """Return the probabilities (clips, classes), as in an analysis."""
         found = self.classifier.predict(list(waveforms.numpy()))
         return np.stack([one.probabilities for one in found])
 
     def parts(self, masks: Tensor) -> Parts:
-        """masks: (clips, H, W)"""
+        """Apply masks to the clips and predict both parts.
+
+        Parameters
+        ----------
+        masks : (clips, H, W) in [0, 1]
+        """
         kept, rest = [], []
         rows = np.arange(len(self.answers))
         for sounds, mask in zip(self.waveforms.split(BATCH), masks.split(BATCH), strict=True):
@@ -89,7 +110,18 @@ class Experiment:
 def maps_of(
     classifier: Classifier, method: Method, waveforms: Tensor, classes: Tensor
 ) -> tuple[Tensor, float]:
-    """(clips, H, W), and milliseconds of processor time for one, the forward pass not counted."""
+    """Compute the attribution of a method for each clip.
+
+    Parameters
+    ----------
+    waveforms : (clips, samples) float32
+    classes : (clips,) int64
+
+    Returns
+    -------
+    maps : (clips, H, W)
+    milliseconds : median CPU time per clip, without the forward pass
+    """
     found, seconds = [], []
     for sounds, asked in zip(waveforms.split(BATCH), classes.split(BATCH), strict=True):
         output = hear(classifier, sounds)
@@ -100,6 +132,12 @@ def maps_of(
 
 
 def hear(classifier: Classifier, waveforms: Tensor) -> ModelOutput:
+    """Run a forward pass with gradients down to its input picture.
+
+    Parameters
+    ----------
+    waveforms : (batch, samples) float32
+    """
     picture = classifier.log_mel(waveforms).contiguous(memory_format=torch.channels_last)
     with torch.enable_grad(), torch.autocast(
         picture.device.type, classifier.precision, enabled=classifier.precision != torch.float32
@@ -108,7 +146,18 @@ def hear(classifier: Classifier, waveforms: Tensor) -> ModelOutput:
 
 
 def top_cells(maps: Tensor, share: float, size: tuple[int, int]) -> Tensor:
-    """(clips, mels, frames) of 0 and 1: the `share` of cells with most; draws between equals."""
+    """Return masks of the cells with the highest attribution; ties are broken at random.
+
+    Parameters
+    ----------
+    maps : (clips, H, W)
+    share : share of the cells, 0 to 1
+    size : (mels, frames) of the masks
+
+    Returns
+    -------
+    (clips, mels, frames) of 0 and 1
+    """
     cells = resized(maps, *size).flatten(1).double()
     cells /= cells.abs().amax(1, keepdim=True).clamp_min(1e-30)
     cells += 1e-9 * torch.rand(cells.shape, generator=torch.Generator().manual_seed(SEED))
@@ -117,7 +166,12 @@ def top_cells(maps: Tensor, share: float, size: tuple[int, int]) -> Tensor:
 
 
 def moved(masks: Tensor) -> Tensor:
-    """The same shapes at a random place: rolled along frequency and time, each clip its own way."""
+    """Roll each clip's mask by a random offset in frequency and time, keeping its shape.
+
+    Parameters
+    ----------
+    masks : (clips, mels, frames)
+    """
     draw = np.random.default_rng(SEED)
     height, width = masks.shape[1:]
     offsets = draw.integers(0, (height, width), (len(masks), 2)).tolist()
@@ -125,19 +179,20 @@ def moved(masks: Tensor) -> Tensor:
 
 
 def blocks(clips: int, size: tuple[int, int]) -> Tensor:
-    """Random values on a coarse grid; their top cells are random blocks."""
+    """Return random values (clips, *size) on a coarse grid; their top cells are random blocks."""
     random = torch.rand(clips, 1, *BLOCKS, generator=torch.Generator().manual_seed(SEED))
     return F.interpolate(random, size, mode="nearest")[:, 0]
 
 
 def curves(experiment: Experiment, maps: Tensor) -> list[Parts]:
+    """Return the predictions for each of `SHARES` of the top cells of `maps`."""
     return [experiment.parts(top_cells(maps, share, experiment.size)) for share in SHARES]
 
 
 def figures(
     experiment: Experiment, found: list[Parts], controls: dict[str, Parts]
 ) -> dict[str, Any]:
-    """Means over clips; and how often a clip's 20 % did more than each control's."""
+    """Return means over clips, and how often the top 20 % of cells do more than each control."""
     groups = {
         "all": np.ones(len(experiment.before), bool),
         "chosen with": np.arange(len(experiment.before)) < CHOSEN_WITH,
@@ -160,12 +215,16 @@ def figures(
 
 
 def share(won: NDArray[np.bool_], rows: NDArray[np.bool_]) -> float | None:
+    """Return the share of `won` among `rows`, both (clips,) bool, or None without rows."""
     return round(float(won[rows].mean()), 3) if rows.any() else None
 
 
 def in_own_half(experiment: Experiment, methods: dict[str, Method]) -> dict[str, float]:
-    """Halves of two clips of different classes, one after the other: how much of each class'
-    attribution lies in the half that is its own. Half of it would be chance."""
+    """Return, by method, how much attribution lies in the half of a sound that has the class.
+
+    The sounds are halves of two clips of different classes, one after the other, and attribution
+    is computed for each of the two classes. Chance is 0.5.
+    """
     draw = np.random.default_rng(SEED)
     sure = np.flatnonzero(experiment.right & (experiment.before > SURE))
     drawn = (draw.choice(sure, 2, replace=False) for _ in range(100 * PAIRS))
@@ -192,6 +251,7 @@ def in_own_half(experiment: Experiment, methods: dict[str, Method]) -> dict[str,
 
 
 def measure(path: Path, examples: Sequence[Example], fold: int) -> dict[str, Any]:
+    """Run the whole experiment on the clips of a fold and return the report."""
     torch.set_num_threads(1)
     experiment = Experiment(Classifier.load(path), examples)
     asked = torch.from_numpy(experiment.answers)

@@ -1,4 +1,4 @@
-"""The figures of bench.faithfulness as a table and a picture for docs/attribution.md."""
+"""Write the results of bench.faithfulness to docs/attribution.md as a table and a picture."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -22,7 +22,7 @@ def write(report: dict[str, Any]) -> None:
 
 
 def table(report: dict[str, Any]) -> str:
-    """Markdown."""
+    """Return the report as Markdown."""
     bar = report["shares"].index(0.2)
     seen = ", ".join(map(str, report["folds seen"]))
     rows = [
@@ -88,7 +88,7 @@ def percent(value: float | None) -> str:
 
 
 def picture(report: dict[str, Any]) -> Image.Image:
-    """Two diagrams: the answer's probability by what was removed, and by what was kept alone."""
+    """Draw the probability of the prediction by what was removed and by what was kept."""
     named = {**report["methods"], "random blocks": report["random blocks"]}
     image = Image.new("RGB", (LEFT + 2 * SIDE + GAP + 30, TOP + SIDE + 62 + 20 * len(named)), WHITE)
     pen = ImageDraw.Draw(image)
@@ -138,7 +138,10 @@ def _curve(
 
 
 def _colour(number: int, count: int) -> tuple[int, int, int]:
-    """Told apart by those who see few colours (Okabe and Ito, 2008); the last are the controls."""
+    """Return a colour that colour-blind readers can distinguish (Okabe and Ito, 2008).
+
+    The last curve, the control, is grey.
+    """
     return (128, 124, 136) if number == count - 1 else COLOURS[number % len(COLOURS)]
 
 

@@ -1,8 +1,8 @@
-"""The first view of a five-second result: `python -m bench.first_view`.
+"""Measure the first view of a five-second result: `python -m bench.first_view`.
 
 From a warm server into a browser without a cache: bytes on the wire, DOM nodes, time to the
-largest paint. Beside it, in the same browser, as many SVG rectangles as the Audio CNN Visualizer
-draws for the same sound: one for each value of its spectrogram and maps.
+largest paint. For comparison, the same browser draws as many SVG rectangles as Audio CNN
+Visualizer does for the same sound: one for each value of its spectrogram and maps.
 """
 
 import json
@@ -37,7 +37,7 @@ DRAWN = """count => new Promise(resolve => {
 
 
 def ours(browser: Browser, server: Server, person: Person, analysis: str) -> list[dict[str, Any]]:
-    """The first load warms the server up, and is not counted."""
+    """Load the page of an analysis several times; the first load is not counted."""
     context = browser.new_context(viewport={"width": 1440, "height": 900})
     page = context.new_page()
     page.goto(f"{server.url}/account/sign-in/")

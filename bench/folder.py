@@ -33,7 +33,12 @@ SENDERS = 3
 
 
 def make_folder(folder: Path, clips: int) -> dict[str, int]:
-    """Clips by label, 20 bad files and some twins among them. Returns what must come out."""
+    """Write clips by label, with 20 bad files and some duplicates among them.
+
+    Returns
+    -------
+    The expected result of the batch.
+    """
     esc50 = esc50_dir()
     if esc50 is None:
         raise SystemExit("Set ESC50_DIR to the folder of the ESC-50 data.")
@@ -92,7 +97,7 @@ def by_api(server: Server, person: Person, folder: Path) -> str:
 
 
 class Singles:
-    """Somebody who sends one sound after the other while the folder is heard."""
+    """A user who uploads one sound after the other while the folder is analysed."""
 
     def __init__(self, person: Person) -> None:
         self.person, self.ended = person, threading.Event()

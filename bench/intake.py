@@ -1,7 +1,7 @@
-"""Memory of the web process while far too much is sent to it: `python -m bench.intake`.
+"""Measure the web process's memory during uploads that are too large: `python -m bench.intake`.
 
-Bodies of gigabytes, out of a sparse file, over HTTP to a running Sonoscope: what it answers, and
-how much memory its processes took at most meanwhile, beside what they take at rest.
+Sends bodies of gigabytes, from a sparse file, over HTTP to a running Sonoscope. Reports its
+answers, and the peak memory of its processes meanwhile and at rest.
 """
 
 import http.client
@@ -28,18 +28,20 @@ FORM = f"multipart/form-data; boundary={BOUNDARY}"
 
 
 def web_processes(server: Server) -> list[int]:
+    """Return the ids of the web server's process and its children."""
     main = server.processes["web"].pid
     children = Path(f"/proc/{main}/task/{main}/children").read_text().split()
     return [main, *map(int, children)]
 
 
 def forget_peaks(pids: list[int]) -> None:
+    """Reset the peak memory that Linux records for the processes."""
     for pid in pids:
         Path(f"/proc/{pid}/clear_refs").write_text("5")
 
 
 def peak_mb(pids: list[int]) -> float:
-    """Of the one that took the most."""
+    """Return the peak memory of the process that used the most."""
     lines = [Path(f"/proc/{pid}/status").read_text().split("VmHWM:")[1] for pid in pids]
     return max(int(line.split()[0]) for line in lines) / 1000
 
@@ -55,7 +57,7 @@ def blocks(size_bytes: int, file: BinaryIO) -> Iterator[bytes]:
 def send(
     server: Server, path: str, headers: dict[str, str], parts: list[bytes | Path], declared: bool
 ) -> dict[str, Any]:
-    """As a client that reads its answer as soon as it cannot send any more."""
+    """Send a body as a client that reads the answer as soon as it cannot send more."""
     size_bytes = sum(len(p) if isinstance(p, bytes) else p.stat().st_size for p in parts)
     connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=300)
     connection.putrequest("POST", path)
@@ -105,7 +107,7 @@ def sparse(path: Path, size_bytes: int) -> Path:
 
 
 def zip_of_zeros(path: Path) -> Path:
-    """2 GB unpacked in members of 9 MB, which is little enough to be let through one by one."""
+    """Write a ZIP of 2 GB unpacked, in members of 9 MB: each is small enough to pass."""
     zeros = bytes(9_000_000)
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
         for number in range(250):

@@ -33,7 +33,7 @@ PAGE_KB = os.sysconf("SC_PAGE_SIZE") / 1024
 
 @dataclass(slots=True)
 class Counts:
-    """What the loops saw. Appended to by all of them."""
+    """The results of all loops; every loop appends to them."""
 
     accepted_s: list[float] = field(default_factory=list)
     done_s: list[float] = field(default_factory=list)
@@ -42,7 +42,7 @@ class Counts:
 
 
 def sound(seed: int) -> bytes:
-    """Five seconds of noise as WAV, different for each seed."""
+    """Return five seconds of noise as WAV, different for each seed."""
     noise = np.random.default_rng(seed).normal(0, 0.1, 5 * 22_050).astype(np.float32)
     buffer = io.BytesIO()
     soundfile.write(buffer, noise, 22_050, format="WAV", subtype="PCM_16")
@@ -66,7 +66,7 @@ def loop(person: Person, numbers: "itertools.count[int]", until: float, counts: 
 
 
 def finished(person: Person, location: str) -> str:
-    """Its last state, asked for as often as the server wishes."""
+    """Poll an analysis at the server's Retry-After and return its last state."""
     while True:
         answer = person.get(location)
         answer.raise_for_status()
@@ -77,7 +77,10 @@ def finished(person: Person, location: str) -> str:
 
 
 def memory_mb(server: Server) -> dict[str, float]:
-    """Resident memory of each process with its children (shared pages count in each)."""
+    """Return the resident memory of each process with its children.
+
+    Shared pages count in each of them.
+    """
     groups = {process.pid: name for name, process in server.processes.items()}
     found = dict.fromkeys(server.processes, 0.0)
     for folder in Path("/proc").glob("[0-9]*"):
@@ -97,7 +100,10 @@ def watch(server: Server, ended: threading.Event, seen: list[dict[str, float]]) 
 
 
 def flatness(seen: list[dict[str, float]]) -> dict[str, dict[str, float]]:
-    """Medians of the second and the last sixth, and the most; the first sixth is the start."""
+    """Return the median memory of the second and the last sixth, and the maximum, by process.
+
+    The first sixth is the start and is left out of the medians.
+    """
     sixth = max(1, len(seen) // 6)
     parts = {"early, MB": seen[sixth : 2 * sixth], "late, MB": seen[-sixth:]}
     table: dict[str, dict[str, float]] = {}

@@ -28,7 +28,7 @@ UPLOADERS = 4
 
 
 def clips(count: int, folder: Path) -> list[Path]:
-    """Different five-second sounds, as Ogg Vorbis."""
+    """Write different five-second sounds as Ogg Vorbis and return their paths."""
     made = []
     for number in range(count):
         path = folder / f"{number}.ogg"
@@ -41,7 +41,7 @@ def clips(count: int, folder: Path) -> list[Path]:
 
 
 def plain_loop(paths: list[Path]) -> float:
-    """Seconds for all clips."""
+    """Return the seconds that a plain loop takes for all clips."""
     os.environ["DJANGO_SETTINGS_MODULE"] = "webapp.settings"
     django.setup()
 
@@ -65,7 +65,7 @@ def plain_loop(paths: list[Path]) -> float:
 
 
 def whole_path(person: Person, paths: list[Path]) -> tuple[float, float]:
-    """Seconds until all are accepted, and until all are done."""
+    """Upload all clips; return the seconds until all are accepted and until all are done."""
     person.wait(person.submit("warm-up.ogg", paths[0].read_bytes(), again=True))
     started = time.monotonic()
     with ThreadPoolExecutor(UPLOADERS) as pool:
@@ -80,7 +80,7 @@ def whole_path(person: Person, paths: list[Path]) -> tuple[float, float]:
 
 
 def page_weight(person: Person, path: Path) -> dict[str, int]:
-    """Bytes over the wire for the first view of a result, the sound itself not counted."""
+    """Return the bytes on the wire of a result's first view, without the sound."""
     location = person.submit(path.name, path.read_bytes(), again=True)
     person.wait(location)
     address = location.replace("/api/v1", "")
@@ -110,7 +110,10 @@ def _wire_bytes(person: Person, url: str) -> int:
 
 
 def start_times(data: Path) -> dict[str, float]:
-    """Seconds from the command to the printed address: an empty data folder, then a used one."""
+    """Return the seconds from the start command to the printed address.
+
+    The data folder is new at the first start and used at the second.
+    """
     env = os.environ | {"SONOSCOPE_DATA": str(data), "PORT": str(free_port())}
     taken = {}
     for name in ("first start", "second start"):

@@ -40,7 +40,7 @@ OURS = FeatureConfig(mean_db=-50.0, deviation_db=25.0)
 
 
 def clips(count: int, folder: Path) -> list[Path]:
-    """The first clips of ESC-50, or five seconds of noise, written to `folder`."""
+    """Return the first clips of ESC-50; without ESC-50, write five-second noise to `folder`."""
     data = esc50_dir()
     if data is not None:
         return [example.path for example in read_index(data)[:count]]
@@ -51,7 +51,7 @@ def clips(count: int, folder: Path) -> list[Path]:
 
 
 def sound(path: Path, features: FeatureConfig) -> Tensor:
-    """(samples,) float32 in [-1, 1]: the clip's first window."""
+    """Return a clip's first window, (samples,) float32 in [-1, 1]."""
     waveform = read(path, features.sample_rate).waveform
     return torch.from_numpy(next(cut(waveform, features.window_samples)))
 
@@ -59,7 +59,12 @@ def sound(path: Path, features: FeatureConfig) -> Tensor:
 def plain_step(
     run: Run, recipe: Recipe, log_mel: LogMel, paths: list[Path], labels: Tensor
 ) -> float:
-    """One batch as a simple loop would have it. Returns the seconds spent with opening files."""
+    """Train on one batch as a simple loop would.
+
+    Returns
+    -------
+    The seconds spent on opening files.
+    """
     device = run.model.fc.weight.device
     pictures, targets = [], []
     files_s = 0.0
@@ -86,7 +91,10 @@ def plain_step(
 def contestants(
     recipe: Recipe, paths: list[Path], device: torch.device
 ) -> dict[str, Callable[[], float]]:
-    """Each does one step of one batch, and returns the seconds it waited for files."""
+    """Return the training steps by name.
+
+    Each trains on one batch and returns the seconds that it waited for files.
+    """
     labels = torch.arange(recipe.batch) % CLASSES
     rows = torch.arange(recipe.batch)
     cpu = torch.device("cpu")
@@ -148,7 +156,13 @@ def main() -> None:
 def race(
     racers: dict[str, Callable[[], float]], steps: int
 ) -> tuple[dict[str, float], dict[str, float]]:
-    """Medians of the seconds that a step took, and of those spent with files, turn by turn."""
+    """Run the contestants in turns.
+
+    Returns
+    -------
+    step_s : median duration of a step, by name
+    files_s : median time that a step waited for files, by name
+    """
     taken_s: dict[str, list[float]] = {name: [] for name in racers}
     files_s: dict[str, list[float]] = {name: [] for name in racers}
     for turn in range(steps + 1):

@@ -1,4 +1,4 @@
-"""The sweep process: `python -m tasks`."""
+"""Entry point of the sweep process: `python -m tasks`."""
 
 import os
 

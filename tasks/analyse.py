@@ -43,13 +43,22 @@ MAX_LOADED = 2
 
 
 class NotInstalledError(CheckpointError):
-    """There is no such checkpoint here, or not any more."""
+    """The checkpoint is not installed here, or no longer."""
 
 
 def load_classifier(checkpoint: str) -> BaseClassifier:
-    """Return what classifies with this checkpoint, an identity or "" for the default.
+    """Return the classifier of a checkpoint: in this process, or at Modal if INFERENCE says so.
 
-    Raises CheckpointError, and modal.Error when there is no deployment to ask.
+    Parameters
+    ----------
+    checkpoint : an identity, or "" for the default
+
+    Raises
+    ------
+    CheckpointError
+        The checkpoint is not installed or cannot be read.
+    modal.Error
+        There is no deployment.
     """
     modal = settings.INFERENCE == "modal"
     found = inventory.find(checkpoint)
@@ -62,7 +71,10 @@ def load_classifier(checkpoint: str) -> BaseClassifier:
 def load_local_classifier(identity: str) -> Classifier:
     """Return a checkpoint with its weights in this process, also when analyses run at Modal.
 
-    Raises CheckpointError.
+    Raises
+    ------
+    CheckpointError
+        The checkpoint is not installed or cannot be read.
     """
     for found in inventory.installed():
         if found.identity == identity:
@@ -71,7 +83,7 @@ def load_local_classifier(identity: str) -> Classifier:
 
 
 def missing_checkpoint(identity: str, error: CheckpointError, hint: str) -> Problem:
-    """The problem of a job whose checkpoint did not load."""
+    """Return the problem of a job whose checkpoint could not be loaded."""
     installed = not isinstance(error, NotInstalledError)
     detail = f"{identity} is installed but cannot be used." if installed else str(error)
     return Problem("checkpoint_missing", f"The checkpoint {detail}", hint)
@@ -90,7 +102,13 @@ def _remote(path: Path, identity: str) -> BaseClassifier:
 
 @app.task(name="tasks.analyse")
 def analyse(analysis_id: str) -> None:
-    """`analysis_id` says why this worker was woken; the database says what is next."""
+    """Claim and analyse the next chunk.
+
+    Parameters
+    ----------
+    analysis_id : the analysis that this worker was woken for, only logged; the database decides
+        what is claimed
+    """
     if not _prepare() or not (chunk := Analysis.objects.claim(CHUNK_CLIPS, CHUNK_BYTES)):
         return
     logger.info("woken by %s, took %d", analysis_id, len(chunk))
@@ -103,11 +121,10 @@ def analyse(analysis_id: str) -> None:
 
 
 def _prepare() -> bool:
-    """Load what the next chunk will need. Returns whether anything is to be done.
+    """Load the classifier of the next chunk; return whether there is work that can be done.
 
-    Before anything is claimed, so that no lease runs meanwhile and a worker that cannot classify
-    at all, or could not save a result, takes no clips. Raises as `load_classifier`, but only for
-    the default.
+    This happens before a claim, so that no lease runs meanwhile, and a worker that cannot classify
+    or save takes no clips. Raises as `load_classifier`, but CheckpointError only for the default.
     """
     if (first := Analysis.objects.waiting().only("checkpoint").first()) is None:
         return False
@@ -123,7 +140,10 @@ def _prepare() -> bool:
 
 
 def _analyse(chunk: list[Analysis]) -> None:
-    """A checkpoint that was asked for by name and cannot be had ends it: no second try."""
+    """Analyse a claimed chunk.
+
+    A checkpoint that was chosen by name and cannot be loaded fails the chunk without another try.
+    """
     asked = chunk[0].checkpoint
     try:
         classifier = load_classifier(asked)
@@ -176,7 +196,13 @@ def _decode(row: Analysis, classifier: BaseClassifier) -> Sound | None:
 def render(
     classifier: BaseClassifier, sound: Sound, result: Result
 ) -> tuple[dict[str, bytes], RenderMetadata]:
-    """The files of one analysis by name, and what is on them."""
+    """Render the files of one analysis.
+
+    Returns
+    -------
+    contents : the files by name
+    metadata : what the page needs to show them
+    """
     features, classes = classifier.info.features, classifier.info.classes
     decibels = classifier.spectrogram(sound.waveform)
     drawn = spectrogram.draw(decibels)
@@ -211,5 +237,5 @@ def render(
 
 
 def _per_clip(started: float, clips: int) -> float:
-    """Seconds since `started`, shared among the clips."""
+    """Return the seconds since `started`, divided by the number of clips."""
     return round((time.monotonic() - started) / clips, 4)

@@ -14,7 +14,10 @@ app.conf.include = ["tasks.analyse", "tasks.inspect"]
 
 @worker_process_init.connect
 def cap_threads(**_: object) -> None:
-    """A forked child hangs in its first parallel operator unless it sets its own thread count."""
+    """Set the thread count of PyTorch in each child.
+
+    A forked child that does not set its own hangs in its first parallel operator.
+    """
     import torch
     from django.conf import settings
 

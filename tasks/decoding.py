@@ -1,4 +1,4 @@
-"""How a worker reads a clip: in a process beside its own, so that no file can take it down."""
+"""Decode clips in a separate process, so that no file can crash a worker."""
 
 from functools import lru_cache
 
@@ -15,12 +15,22 @@ FILE_MISSING = Problem("file_missing", "The stored file is gone.", "Upload the s
 
 @lru_cache
 def decoder() -> Decoder:
-    """This process' own. Its child ends when this process does, however that happens."""
+    """Return this process's decoder. Its child ends with this process, even after a crash."""
     return Decoder()
 
 
 def decode(clip: Clip, sample_rate: int) -> Sound:
-    """Raises AudioError, also for a file that is gone."""
+    """Decode a clip in the decoder process.
+
+    Parameters
+    ----------
+    sample_rate : rate of the returned waveform in Hz
+
+    Raises
+    ------
+    AudioError
+        The file cannot be decoded, exceeds the limits, or is missing.
+    """
     limits = Limits(settings.MAX_DURATION_S, settings.MAX_UPLOAD_BYTES)
     try:
         return decoder().read(storage.clip_path(clip.file_key), sample_rate, limits)

@@ -36,7 +36,13 @@ TOP_CLASSES = 5
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """figures: plain values · contents: the files by name."""
+    """The result of an inspection.
+
+    Attributes
+    ----------
+    figures : plain values
+    contents : the files by name
+    """
 
     figures: dict[str, Any]
     contents: dict[str, bytes]
@@ -44,7 +50,13 @@ class Found:
 
 @app.task(name="tasks.inspect")
 def inspect(inspection_id: str) -> None:
-    """`inspection_id` says why this worker was woken; the database says what is next."""
+    """Claim and make the next inspection.
+
+    Parameters
+    ----------
+    inspection_id : the inspection that this worker was woken for, only logged; the database
+        decides what is claimed
+    """
     if not storage.has_room():
         logger.warning("the disk is full: nothing is taken")
         return
@@ -57,7 +69,7 @@ def inspect(inspection_id: str) -> None:
 
 
 def _prepare() -> None:
-    """Load what the next inspection needs before it is claimed, so that no lease runs meanwhile."""
+    """Load what the next inspection needs before a claim, so that no lease runs meanwhile."""
     if (first := Inspection.objects.waiting().select_related("analysis").first()) is None:
         return
     try:
@@ -67,7 +79,10 @@ def _prepare() -> None:
 
 
 def _inspect(inspection: Inspection) -> None:
-    """A missing checkpoint or an unreadable clip ends it at once: no second try would help."""
+    """Make a claimed inspection.
+
+    A missing checkpoint or an unreadable clip fails it at once: another try would not help.
+    """
     try:
         classifier = load_local_classifier(inspection.analysis.checkpoint)
         rate = classifier.info.features.sample_rate
@@ -84,7 +99,7 @@ def _inspect(inspection: Inspection) -> None:
 
 
 def _look(inspection: Inspection, classifier: Classifier, waveform: Array) -> Found:
-    """waveform: of the whole clip."""
+    """Inspect one window of the clip. waveform: (samples,) float32 of the whole clip."""
     features, analysis = classifier.info.features, inspection.analysis
     starts = window_starts(len(waveform), features.window_samples, features.hop_samples)
     start = starts[inspection.window]
@@ -104,7 +119,16 @@ def _look(inspection: Inspection, classifier: Classifier, waveform: Array) -> Fo
 
 
 def sound(classifier: Classifier, window: Array, label: str) -> Found:
-    """What spoke for `label`, alone, and the window without it, as loud as the window is."""
+    """Split a window into the sound under a class's attribution and the rest of it.
+
+    Both are made as loud as the window, within the limits of `equal_gains`. The probabilities in
+    the figures are those of the sounds before that.
+
+    Parameters
+    ----------
+    window : (samples,) float32
+    label : name of the class
+    """
     asked = classifier.info.classes.index(label)
     attribution = classifier.explain([window], [[asked]])[0].attribution[0]
     original = torch.from_numpy(window)[None]
@@ -135,7 +159,16 @@ def sound(classifier: Classifier, window: Array, label: str) -> Found:
 
 
 def channels(classifier: Classifier, window: Array, name: str, answer: str) -> Found:
-    """Every channel of a map: those of a stage in order of how much they spoke for `answer`."""
+    """Show every channel of a feature map.
+
+    The channels of a stage are ordered by their contribution to a class, others by number.
+
+    Parameters
+    ----------
+    window : (samples,) float32
+    name : name of the map
+    answer : name of the class
+    """
     asked = classifier.info.classes.index(answer)
     found = classifier.channels(window, name, asked)
     contributions, order = found.contributions, np.arange(len(found.values))
@@ -163,7 +196,13 @@ def channels(classifier: Classifier, window: Array, name: str, answer: str) -> F
 
 
 def another_window(classifier: Classifier, window: Array, labels: Sequence[str]) -> Found:
-    """What an analysis keeps of its shown window, of another one; attribution for `labels`."""
+    """Return predictions and maps of another window, as an analysis has of its shown window.
+
+    Parameters
+    ----------
+    window : (samples,) float32
+    labels : names of the classes whose attribution is computed
+    """
     asked = [classifier.info.classes.index(label) for label in labels]
     probabilities = classifier.predict([window])[0].probabilities
     activations = classifier.explain([window], [asked])[0]

@@ -1,12 +1,12 @@
-"""Hold claimed jobs for as long as the work on them takes, and give them back if it fails.
+"""Hold the lease of claimed jobs while they are worked on, and return them if the work fails.
 
-A thread renews the lease: one pass of the network may take longer than a lease on a busy machine.
+A thread renews the lease, because one forward pass may take longer than a lease on a busy machine.
 Work that hangs is ended by the task's time limit, and a process that dies renews nothing.
 
 Tasks run in one child of the worker. When the child dies in the middle of a chunk, Celery starts
-another. The token of the chunk is in memory that all children share, so the new one gives the
-chunk back at once, and this counts as an attempt of a job that was alone. When the whole worker is
-killed, the sweep finds the rows when their lease runs out.
+another. The token of the chunk is in memory that all children share, so the new child returns the
+chunk at once, which counts as an attempt of a job that was alone. When the whole worker is killed,
+the sweep finds the rows when their lease expires.
 """
 
 import logging
@@ -34,8 +34,11 @@ _shared_token = mmap.mmap(-1, TOKEN_BYTES)
 
 @contextmanager
 def lease(jobs: Sequence[LeasedJob]) -> Iterator[None]:
-    """Hold the claimed `jobs` during the block. What it raises is logged, and returns them to the
-    queue: a full disk without an attempt, anything else with one."""
+    """Hold the claimed `jobs` during the block.
+
+    An exception in the block is logged, not raised, and returns the jobs to the queue. It counts
+    as an attempt, unless the disk is full; a job without attempts left fails.
+    """
     held = type(jobs[0]).objects.held(jobs[0].token)
     try:
         with _kept(jobs[0]):
@@ -50,7 +53,7 @@ def lease(jobs: Sequence[LeasedJob]) -> Iterator[None]:
 
 @contextmanager
 def _kept(job: LeasedJob) -> Iterator[None]:
-    """Renew the lease, and note its token for the process after this one."""
+    """Renew the lease during the block, and store its token for the next child."""
     over = threading.Event()
 
     def renew() -> None:
@@ -74,14 +77,14 @@ def _kept(job: LeasedJob) -> Iterator[None]:
 
 @worker_init.connect
 def allocate(**_: object) -> None:
-    """Memory of this worker's own, also where several were forked from one process."""
+    """Allocate shared memory for this worker, separate from others of the same parent."""
     global _shared_token
     _shared_token = mmap.mmap(-1, TOKEN_BYTES)
 
 
 @worker_process_init.connect
 def recover(**_: object) -> None:
-    """Give back the jobs that the process before this one died with."""
+    """Return the jobs that the previous child held when it died."""
     token = _shared_token[:]
     if token == NO_TOKEN:
         return

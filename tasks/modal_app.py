@@ -1,8 +1,8 @@
-"""The shipped checkpoint on a GPU at Modal: `modal deploy tasks/modal_app.py`.
+"""The default checkpoint on a GPU at Modal: `modal deploy tasks/modal_app.py`.
 
 Workers with INFERENCE=modal call `InferenceService.predict` (tasks/remote.py); anybody with a
-token may send a
-sound to `InferenceService.classify`. Nothing runs, and nothing is paid for, while nobody asks.
+token may send a sound to `InferenceService.classify`. While there are no calls, nothing runs and
+nothing is charged.
 """
 
 import tempfile
@@ -43,7 +43,10 @@ service_image = service_image.add_local_file(SHIPPED, THERE)
     startup_timeout=300,
 )
 class InferenceService:
-    """A container takes one call at a time, which is all that a Classifier can do."""
+    """The inference service.
+
+    A container takes one call at a time, because a Classifier can do only one.
+    """
 
     @modal.enter()
     def load(self) -> None:
@@ -51,9 +54,21 @@ class InferenceService:
 
     @modal.method()
     def predict(self, identity: str, waveforms: list[bytes]) -> list[serialization.Plain]:
-        """waveforms: as `ml.serialization` writes them, at the checkpoint's rate. One result each.
+        """Classify waveforms for a worker.
 
-        Raises ValueError if the caller expects another checkpoint than is here.
+        Parameters
+        ----------
+        identity : checkpoint that the caller expects
+        waveforms : as `ml.serialization` writes them, at the checkpoint's sample rate
+
+        Returns
+        -------
+        One result per waveform, as `ml.serialization` writes them.
+
+        Raises
+        ------
+        ValueError
+            Another checkpoint is deployed.
         """
         if identity != self.classifier.identity:
             raise ValueError(
@@ -65,7 +80,10 @@ class InferenceService:
 
     @modal.fastapi_endpoint(method="POST", requires_proxy_auth=True)
     def classify(self, question: dict[str, Any]) -> Any:
-        """The Audio CNN Visualizer's: {"audio_data": base64}; 400 when it cannot be heard."""
+        """Answer {"audio_data": base64} in the format of Audio CNN Visualizer.
+
+        A sound that cannot be decoded is answered with status 400.
+        """
         from fastapi.responses import JSONResponse
 
         try:

@@ -1,4 +1,4 @@
-"""A checkpoint that listens at Modal; decoding, resampling and drawing stay here."""
+"""Classify at Modal; decoding, resampling and drawing stay on this machine."""
 
 import threading
 from collections.abc import Iterator, Sequence
@@ -19,14 +19,25 @@ CALL_LIMIT_S = 150
 
 
 class RemoteError(Exception):
-    """The machine that listens did not answer, or refused. No sound is to blame for it."""
+    """Modal did not answer, or refused. The sound is not the cause."""
 
 
 class RemoteClassifier(BaseClassifier):
-    """Knows the header of the same checkpoint as the one deployed, and never loads its weights."""
+    """A classifier whose weights run at Modal.
+
+    It reads the header of the checkpoint, which must be the deployed one, and never its weights.
+    """
 
     def __init__(self, path: Path) -> None:
-        """Raises CheckpointError, and modal.Error when there is no deployment to ask."""
+        """Connect to the deployment.
+
+        Raises
+        ------
+        CheckpointError
+            The checkpoint at `path` cannot be read.
+        modal.Error
+            There is no deployment.
+        """
         # Only here: it takes half a second, and workers that listen themselves go without.
         import modal
 
@@ -36,7 +47,17 @@ class RemoteClassifier(BaseClassifier):
         self._predict = deployed().predict
 
     def classify(self, waveforms: Sequence[Array]) -> list[Result]:
-        """As everywhere. Raises RemoteError."""
+        """Classify clips, in calls of limited size.
+
+        Parameters
+        ----------
+        waveforms : (samples,) float32 each, at the checkpoint's sample rate
+
+        Raises
+        ------
+        RemoteError
+            Modal did not answer in time, or the call failed.
+        """
         answered = [plain for part in parts(waveforms) for plain in self._ask(part)]
         return [serialization.result_from_plain(plain) for plain in answered]
 
@@ -61,7 +82,10 @@ class RemoteClassifier(BaseClassifier):
 
 
 def parts(waveforms: Sequence[Array]) -> Iterator[list[Array]]:
-    """In order, each of at most `CALL_SAMPLES` unless a single clip is longer."""
+    """Yield the waveforms, in order, in parts of at most `CALL_SAMPLES` samples.
+
+    A clip that is longer is a part of its own.
+    """
     part: list[Array] = []
     for waveform in waveforms:
         if part and sum(map(len, part)) + len(waveform) > CALL_SAMPLES:

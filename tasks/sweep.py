@@ -1,8 +1,8 @@
-"""The loop that lets nothing be forgotten: `python -m tasks`.
+"""The sweep: a loop that recovers and removes what nothing else would (`python -m tasks`).
 
-Expired leases go back to the queue, waiting rows get a wake-up message when the queue is empty,
-files that no row knows are removed, inspections that nobody asks for any more, and clips that are
-older than they may be.
+It returns jobs with an expired lease to the queue, sends a wake-up message for waiting rows when
+the queue is empty, and removes files without a row, unused inspections, and clips that are older
+than allowed.
 """
 
 import logging
@@ -32,7 +32,12 @@ MAX_REMOVED = 200
 
 
 def sweep(shard: str) -> None:
-    """One pass; `shard` names the folders it tidies, so that no pass takes long."""
+    """Make one pass.
+
+    Parameters
+    ----------
+    shard : two hex digits: the folders that this pass tidies, so that no pass takes long
+    """
     if freed := return_expired():
         logger.info("%d interrupted analyses and inspections were returned", freed)
     dispatch_waiting()
@@ -42,13 +47,13 @@ def sweep(shard: str) -> None:
 
 
 def return_expired() -> int:
-    """Give back the jobs of workers that are gone without a word. Returns how many."""
+    """Return the jobs of workers that are gone to the queue; return their number."""
     expired = (model.objects.expired() for model in LEASED_MODELS)
     return sum(rows.requeue_or_fail(max_attempts=MAX_ATTEMPTS_WORKER_LOST) for rows in expired)
 
 
 def dispatch_waiting() -> None:
-    """Wake workers for rows that wait while their queue is empty."""
+    """Wake workers for waiting rows whose queue is empty."""
     for lane in Lane:
         rows = Analysis.objects.waiting().filter(lane=lane)
         wake = [partial(dispatch_analysis, pk, lane) for pk in _first_ids(rows)]
@@ -66,6 +71,7 @@ def _first_ids(rows: QuerySet[Any]) -> Iterable[UUID]:
 
 
 def loop() -> None:
+    """Sweep at intervals, until the process that started this one has ended."""
     # Should whoever started it die without a word, it ends as well.
     parent = os.getppid()
     for number in cycle(range(256)):

@@ -1,6 +1,7 @@
-"""Changes that keep a sound's meaning. All on a whole batch, all from one generator.
+"""Data augmentation that keeps a sound's label: every function changes a whole batch.
 
-The generator lives on the CPU; only what it drew travels to where the sounds are.
+All random numbers come from one generator on the CPU; only the drawn values are copied to the
+device of the sounds.
 """
 
 import math
@@ -21,10 +22,18 @@ def augmented(
     progress: float,
     generator: torch.Generator,
 ) -> tuple[Tensor, Tensor]:
-    """Sounds and labels as the network is shown them, by the recipe.
+    """Augment a batch by the recipe and return its log-mel spectrograms and targets.
 
-    waveform: (batch, samples) · targets: (batch, classes) probabilities · progress: the share of
-    the training that is over. Returns the picture (batch, 1, mels, frames), and the targets.
+    Parameters
+    ----------
+    waveform : (batch, samples) float32 in [-1, 1] at log_mel.config.sample_rate Hz
+    targets : (batch, classes) probabilities
+    progress : share of the training that is over, 0 to 1
+
+    Returns
+    -------
+    picture : (batch, 1, mels, frames) normalised log-mel spectrograms
+    targets : (batch, classes) probabilities, mixed where sounds were mixed
     """
     if recipe.shift:
         waveform = shift(waveform, generator)
@@ -54,22 +63,51 @@ def _uniform(low: float, high: float, count: int, generator: torch.Generator) ->
 
 
 def shift(waveform: Tensor, generator: torch.Generator) -> Tensor:
-    """waveform: (batch, samples). A circular shift by any amount."""
+    """Shift each sound circularly by a random number of samples.
+
+    Parameters
+    ----------
+    waveform : (batch, samples)
+
+    Returns
+    -------
+    (batch, samples)
+    """
     batch, samples = waveform.shape
     shifts = torch.randint(samples, (batch,), generator=generator).tolist()
     return torch.stack([row.roll(places) for row, places in zip(waveform, shifts, strict=True)])
 
 
 def gain(waveform: Tensor, most_db: float, generator: torch.Generator) -> Tensor:
-    """waveform: (batch, samples). Louder or quieter by up to `most_db`."""
+    """Make each sound louder or quieter by a random gain.
+
+    Parameters
+    ----------
+    waveform : (batch, samples)
+    most_db : largest change in dB, up or down
+
+    Returns
+    -------
+    (batch, samples)
+    """
     gains = 10 ** (_uniform(-most_db, most_db, len(waveform), generator) / 20)
     return waveform * gains.to(waveform.device)[:, None]
 
 
 def crop(waveform: Tensor, samples: int, generator: torch.Generator) -> Tensor:
-    """waveform: (batch, n) → (batch, samples): the louder of two random pieces, read circularly.
+    """Crop each sound to the louder of two random pieces, read circularly.
 
-    Many clips are a short sound and silence: a blind crop would often be a label without a sound.
+    Many clips are a short sound followed by silence: a single random crop would often contain
+    only silence under the clip's label.
+
+    Parameters
+    ----------
+    waveform : (batch, n)
+    samples : length of the crop
+
+    Returns
+    -------
+    (batch, samples)
     """
     batch, length = waveform.shape
     starts = torch.randint(length, (2, batch), generator=generator).tolist()
@@ -82,10 +120,18 @@ def crop(waveform: Tensor, samples: int, generator: torch.Generator) -> Tensor:
 
 
 def change_speed(waveform: Tensor, most: float, generator: torch.Generator) -> Tensor:
-    """Play each sound up to `most` (0.1 = 10 %) faster or slower, pitch included; same length.
+    """Play each sound faster or slower at a random rate, which changes its pitch too.
 
-    waveform: (batch, samples). Linear interpolation, read circularly: good enough for an
-    augmentation.
+    Uses linear interpolation and reads circularly, which is accurate enough for an augmentation.
+
+    Parameters
+    ----------
+    waveform : (batch, samples)
+    most : largest change of the rate, 0.1 for 10 %
+
+    Returns
+    -------
+    (batch, samples)
     """
     samples = waveform.shape[1]
     rates = torch.exp(_uniform(-1, 1, len(waveform), generator) * math.log1p(most)).tolist()
@@ -100,10 +146,21 @@ def change_speed(waveform: Tensor, most: float, generator: torch.Generator) -> T
 def between_class(
     waveform: Tensor, targets: Tensor, share: float, generator: torch.Generator
 ) -> tuple[Tensor, Tensor]:
-    """Between-class learning (Tokozume et al., 2018): two sounds, mixed by their loudness.
+    """Mix pairs of sounds by their loudness: between-class learning (Tokozume et al., 2018).
 
-    A ratio r ~ U(0, 1) is what the ear is to hear, so the amplitudes are corrected by the two
-    sounds' levels; the label is mixed with r itself. `share` of the sounds of a batch are mixed.
+    A ratio r ~ U(0, 1) is the share of the first sound as it is heard: the amplitudes are
+    corrected by the levels of both sounds, and the targets are mixed with r itself.
+
+    Parameters
+    ----------
+    waveform : (batch, samples)
+    targets : (batch, classes) probabilities
+    share : share of the batch that is mixed, 0 to 1
+
+    Returns
+    -------
+    waveform : (batch, samples)
+    targets : (batch, classes) probabilities
     """
     batch = len(waveform)
     other = torch.randperm(batch, generator=generator)
@@ -120,7 +177,7 @@ def between_class(
 
 
 def _level(waveform: Tensor) -> Tensor:
-    """(batch,) root mean square of the loudest tenth of a second (at 32 kHz)."""
+    """Return the RMS (batch,) of the loudest tenth of a second (3200 samples at 32 kHz)."""
     pieces = waveform[:, : waveform.shape[1] // 3200 * 3200].unflatten(1, (-1, 3200))
     return pieces.square().mean(2).max(1).values.sqrt()
 
@@ -128,9 +185,19 @@ def _level(waveform: Tensor) -> Tensor:
 def mixup(
     waveform: Tensor, targets: Tensor, recipe: Recipe, generator: torch.Generator
 ) -> tuple[Tensor, Tensor]:
-    """In a share of the batches, mix each sound with another and its label alike.
+    """Mix every sound and its targets with another one, in a share of the batches.
 
-    waveform: (batch, samples) · targets: (batch, classes) probabilities.
+    Parameters
+    ----------
+    waveform : (batch, samples)
+    targets : (batch, classes) probabilities
+    recipe : mixup_share is the share of batches that are mixed, mixup_beta the parameter of the
+        Beta distribution of the mixing ratio
+
+    Returns
+    -------
+    waveform : (batch, samples)
+    targets : (batch, classes) probabilities
     """
     if torch.rand(1, generator=generator).item() >= recipe.mixup_share:
         return waveform, targets
@@ -145,7 +212,7 @@ def mixup(
 
 
 def _beta(b: float, count: int, generator: torch.Generator) -> Tensor:
-    """Jöhnk's method: exact for b < 1, and needs only uniform draws."""
+    """Draw from Beta(b, b) by Jöhnk's method: exact for b < 1, with uniform draws only."""
     drawn = torch.empty(0)
     while len(drawn) < count:
         x = torch.rand(4 * count, generator=generator) ** (1 / b)
@@ -159,9 +226,18 @@ def _beta(b: float, count: int, generator: torch.Generator) -> Tensor:
 
 
 def colour(log_mel: Tensor, most: float, generator: torch.Generator) -> Tensor:
-    """Lift and lower broad bands by up to `most` (in units of the picture): another microphone.
+    """Raise and lower broad frequency bands at random, as a different microphone would.
 
-    log_mel: (batch, 1, mels, frames), normalised. A smooth curve through 2 to 6 random points.
+    The gain over frequency is a piecewise linear curve through 2 to 6 random points.
+
+    Parameters
+    ----------
+    log_mel : (batch, 1, mels, frames), normalised
+    most : largest change, in the units of `log_mel`
+
+    Returns
+    -------
+    (batch, 1, mels, frames)
     """
     batch, _, mels, _ = log_mel.shape
     curves = []
@@ -172,7 +248,18 @@ def colour(log_mel: Tensor, most: float, generator: torch.Generator) -> Tensor:
 
 
 def mask(log_mel: Tensor, recipe: Recipe, generator: torch.Generator) -> Tensor:
-    """SpecAugment on normalised log-mel (batch, 1, mels, frames): hidden is the mean, 0."""
+    """Hide random bands and frames (SpecAugment) by setting them to 0, the mean.
+
+    Parameters
+    ----------
+    log_mel : (batch, 1, mels, frames), normalised
+    recipe : masks is the number of masks along each axis; frequency_mask (bands) and time_mask
+        (frames, at most a sixth of all) are their largest widths
+
+    Returns
+    -------
+    (batch, 1, mels, frames)
+    """
     batch, _, mels, frames = log_mel.shape
     hidden = torch.zeros(batch, mels, frames, dtype=torch.bool, device=log_mel.device)
     for _ in range(recipe.masks):
@@ -183,7 +270,7 @@ def mask(log_mel: Tensor, recipe: Recipe, generator: torch.Generator) -> Tensor:
 
 
 def _band(length: int, widest: int, batch: int, generator: torch.Generator) -> Tensor:
-    """(batch, length) bool: one random run of at most `widest` in each row."""
+    """Return (batch, length) bool with one random run of at most `widest` in each row."""
     width = torch.randint(widest + 1, (batch, 1), generator=generator)
     start = (torch.rand(batch, 1, generator=generator) * (length - width + 1)).long()
     place = torch.arange(length)

@@ -1,4 +1,4 @@
-"""The command line of training, and the plan that it stands for."""
+"""The command line of training, and the plan of a run that it makes."""
 
 import argparse
 import dataclasses
@@ -20,10 +20,16 @@ NO_DATA = (
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """One run. `test_fold` decides nothing; `validation_fold` may choose the epoch (`keep`).
+    """One training run.
 
-    watch: measure the test fold every so many epochs as well, for curves; 0 is never ·
-    source, licence: of the data, for the checkpoint.
+    Attributes
+    ----------
+    folds : learned from
+    test_fold : decides nothing
+    validation_fold : may choose the epoch, see `keep`
+    keep : "last" epoch, or the "best" by accuracy on `validation_fold`
+    watch : measure the test fold every so many epochs as well, for curves; 0: never
+    source, licence : of the data, for the checkpoint
     """
 
     data: Path
@@ -44,7 +50,7 @@ class Plan:
         return self.out / "checkpoint.safetensors"
 
     def settings(self) -> dict[str, Any]:
-        """What must be the same for a run to be gone on with."""
+        """Return the settings that must stay the same for a run to be continued."""
         return {
             "recipe": dataclasses.asdict(self.recipe),
             "features": dataclasses.asdict(self.features),
@@ -84,7 +90,13 @@ def parser() -> argparse.ArgumentParser:
 
 
 def recipe_of(options: argparse.Namespace) -> tuple[Recipe, FeatureConfig]:
-    """Raises SettingError."""
+    """Return the recipe with the settings of the command line applied, and its features.
+
+    Raises
+    ------
+    SettingError
+        `--set` names no field of the recipe, or a value is invalid.
+    """
     setup = SMOKE if options.smoke else RECIPES[options.recipe]
     short = [
         f"{name}={value}"
@@ -95,7 +107,15 @@ def recipe_of(options: argparse.Namespace) -> tuple[Recipe, FeatureConfig]:
 
 
 def make_plan(options: argparse.Namespace) -> Plan:
-    """Raises DataError and SettingError, with a sentence for the person who asked."""
+    """Read the data and make the plan that the options ask for.
+
+    Raises
+    ------
+    DataError
+        There are no sounds, or the index cannot be used.
+    SettingError
+        Options, folds or recipe settings are invalid or contradict each other.
+    """
     recipe, features = recipe_of(options)
     data = options.data or esc50_dir()
     if data is None or not data.exists():
@@ -139,7 +159,7 @@ def _check_options(options: argparse.Namespace, test: int | None) -> None:
 
 
 def _source(options: argparse.Namespace, data: Path) -> tuple[str, str]:
-    """Where the sounds come from, and their licence."""
+    """Return the source of the sounds and their licence."""
     if options.smoke:
         return "synthetic sounds", "none needed"
     return ESC50 if is_esc50(data) else (data.stem, options.data_licence)

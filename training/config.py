@@ -1,4 +1,4 @@
-"""What a training run is made of. Frozen: a run's settings travel in its checkpoint."""
+"""The settings of a training run. They are frozen, and saved in the checkpoint."""
 
 import dataclasses
 import difflib
@@ -11,15 +11,37 @@ from ml.checkpoint_info import FeatureConfig
 
 
 class SettingError(ValueError):
-    """A setting that cannot be: its message says which, and what would do."""
+    """A setting is invalid: the message says which, and what is valid."""
 
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """See training/LOG.md for what each number was tried against.
+    """How to train. See training/LOG.md for the experiments behind each number.
 
-    Whatever is 0 or off is skipped, not done to no effect. `ema` 0: no average, the weights
-    themselves are shipped. `precision`: "bf16" (autocast) or "fp32".
+    A step whose setting is 0 or False is skipped.
+
+    Attributes
+    ----------
+    warm_up : share of the steps in which the learning rate rises
+    ema : decay of the moving average of the weights; 0: no average, the weights themselves are
+        shipped
+    crop_s : seconds of each sound that are kept
+    crop_share : share of the training, from its start, in which sounds are cropped
+    gain_db : largest change of the level, up or down
+    speed : largest change of the speed, 0.1 for 10 %
+    mixup_share : share of sounds (between-class) or of batches (mixup) that are mixed
+    mixup_beta : parameter of mixup's Beta distribution
+    between_class : mix by between-class learning; otherwise by mixup
+    colour_db : largest change of a frequency band, up or down
+    frequency_mask, time_mask : largest width of a mask in mel bands and in frames
+    masks : number of masks along each axis
+    shift : shift sounds circularly
+    precision : "bf16" (autocast) or "fp32"
+
+    Raises
+    ------
+    SettingError
+        A value is out of range.
     """
 
     epochs: int = 150
@@ -61,7 +83,7 @@ class Recipe:
 
 @dataclass(frozen=True, slots=True)
 class Setup:
-    """What `--recipe` chooses: how to train, and what the network is shown."""
+    """The choice of `--recipe`: how to train, and the features of the network's input."""
 
     recipe: Recipe
     features: FeatureConfig
@@ -103,7 +125,13 @@ RECIPES = {"sonoscope": Setup(Recipe(), FeatureConfig()), "original": ORIGINAL}
 
 
 def changed(recipe: Recipe, settings: Sequence[str]) -> Recipe:
-    """`recipe` with each "name=value" applied. Raises SettingError."""
+    """Return `recipe` with each "name=value" of `settings` applied.
+
+    Raises
+    ------
+    SettingError
+        A setting has no such name, or its value is invalid.
+    """
     kinds = {field.name: field.type for field in dataclasses.fields(Recipe)}
     values: dict[str, object] = {}
     for setting in settings:
@@ -136,7 +164,10 @@ PREPARED = HERE / "data" / "esc50"
 
 
 def esc50_dir() -> Path | None:
-    """The ESC-50 folder: `ESC50_DIR`, else what was prepared, else one beside the checkout."""
+    """Return the ESC-50 folder, or None.
+
+    It is `ESC50_DIR` if set, else the prepared folder, else one beside the checkout.
+    """
     named = os.environ.get("ESC50_DIR")
     if named:
         return Path(named)

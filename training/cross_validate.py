@@ -1,4 +1,4 @@
-"""Each fold tested once, by a network that never heard it: mean and spread."""
+"""Cross-validation: each fold is tested once, by a network trained on all others."""
 
 import dataclasses
 import json
@@ -12,7 +12,7 @@ from training.data.index import fold_numbers
 
 
 def plans(asked: Plan) -> list[Plan]:
-    """One for each fold: tested on it, learned from all others."""
+    """Return one plan for each fold: it is tested, and all others are learned from."""
     there = fold_numbers(asked.examples)
     return [
         dataclasses.replace(
@@ -26,7 +26,14 @@ def plans(asked: Plan) -> list[Plan]:
 
 
 def every_fold(asked: Plan, train: Callable[[Plan], Path]) -> Path:
-    """Train them all, and write the table. Finished runs are not done again."""
+    """Train every plan and write the table of accuracies.
+
+    A fold whose run is finished is not trained again.
+
+    Returns
+    -------
+    The path of cross-validation.json; the same table is beside it as Markdown.
+    """
     accuracy: dict[int, float] = {}
     for one in plans(asked):
         print(f"fold {one.test_fold} is tested, {', '.join(map(str, one.folds))} are learned from")

@@ -1,6 +1,6 @@
-"""One sound before and after each augmentation: `python -m training.draw_augmentations`.
+"""Draw one sound before and after each augmentation: `python -m training.draw_augmentations`.
 
-Drawn with the functions that training uses, from the sample sounds, into docs/augmentations.png.
+Applies the functions of training to the sample sounds, and writes docs/augmentations.png.
 """
 
 import argparse
@@ -31,13 +31,16 @@ Change = Callable[[Tensor, torch.Generator], Tensor]
 
 
 def sound(name: str) -> Tensor:
-    """(samples,) of a sample sound."""
+    """Return the first window (samples,) float32 of a sample sound."""
     waveform = read(SOUNDS / f"{name}.flac", FEATURES.sample_rate).waveform
     return torch.from_numpy(next(cut(waveform, FEATURES.window_samples)))
 
 
 def changes() -> dict[str, Change]:
-    """Each turns (2, samples) into (2, 1, mels, frames) in dB; the first row is drawn."""
+    """Return the augmentations by title.
+
+    Each maps (2, samples) to (2, 1, mels, frames) in dB, of which the first row is drawn.
+    """
     log_mel = LogMel(FEATURES)
     recipe = Recipe(mixup_share=1.0, mixup_beta=2.0, masks=2)
     targets = torch.eye(2)
@@ -72,7 +75,16 @@ def changes() -> dict[str, Change]:
 
 
 def everything(waveform: Tensor, generator: torch.Generator) -> Tensor:
-    """By the recipe's defaults, in dB again."""
+    """Apply all augmentations with the recipe's defaults.
+
+    Parameters
+    ----------
+    waveform : (2, samples)
+
+    Returns
+    -------
+    (2, 1, mels, frames) in dB
+    """
     decibels = LogMel(FEATURES).decibels(waveform)
     mean, deviation = float(decibels.mean()), float(decibels.std())
     shown = LogMel(dataclasses.replace(FEATURES, mean_db=mean, deviation_db=deviation))
@@ -81,7 +93,12 @@ def everything(waveform: Tensor, generator: torch.Generator) -> Tensor:
 
 
 def panel(decibels: np.ndarray) -> Image.Image:
-    """decibels: (mels, frames), low frequencies first. A narrower picture stays narrower."""
+    """Draw a spectrogram; one with fewer frames than a window is narrower.
+
+    Parameters
+    ----------
+    decibels : (mels, frames), low frequencies first
+    """
     image = Image.fromarray(np.flipud(to_index(decibels, LOW_DB, HIGH_DB)))
     image.putpalette(PALETTE)
     full = 1 + FEATURES.window_samples // FEATURES.hop_samples
@@ -90,6 +107,7 @@ def panel(decibels: np.ndarray) -> Image.Image:
 
 
 def draw() -> Image.Image:
+    """Draw the whole sheet."""
     both = torch.stack([sound("church_bells"), sound("crickets")])
     drawn = changes()
     rows = -(-len(drawn) // COLUMNS)

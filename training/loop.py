@@ -1,4 +1,4 @@
-"""The loop: what one epoch of training does, and what must survive between two."""
+"""The training loop: one epoch of training, and the state that a restart needs."""
 
 import copy
 import logging
@@ -31,12 +31,15 @@ class Diverged(Exception):
 
 @dataclass(slots=True)
 class Run:
-    """Everything that changes while training, and so must survive a kill.
+    """The state that changes during training, and that a checkpoint of the run must hold.
 
-    `average` is the network that is shipped: the mean of the weights' last steps, or the model
-    itself where the recipe asks for none.
-    precision: the recipe's, until bf16 fails repeatedly; then "fp32" to the end ·
-    skipped_steps: those whose loss or gradients were not finite.
+    Attributes
+    ----------
+    average : the network that is shipped: the moving average of the weights, or the model itself
+        where the recipe asks for no average
+    precision : the recipe's, until bf16 fails repeatedly; then "fp32" to the end
+    skipped_steps : number of steps whose loss or gradients were not finite
+    best_accuracy : highest validation accuracy so far, 0 to 1; -1 before the first
     """
 
     model: AudioCNN
@@ -51,6 +54,7 @@ class Run:
     best_accuracy: float = -1.0
 
     def state(self) -> dict[str, object]:
+        """Return everything that `restore` needs, including the random number generators."""
         cuda = torch.cuda.is_available()
         return {
             "model": self.model.state_dict(),
@@ -67,6 +71,7 @@ class Run:
         }
 
     def restore(self, state: dict[str, Any]) -> None:
+        """Continue from what `state` returned."""
         self.model.load_state_dict(state["model"])
         self.average.load_state_dict(state["average"])
         self.optimiser.load_state_dict(state["optimiser"])
@@ -82,6 +87,7 @@ class Run:
 
 
 def start(recipe: Recipe, classes: int, steps_per_epoch: int, device: torch.device) -> Run:
+    """Create the model, optimiser and schedule of a new run, seeded by the recipe."""
     torch.manual_seed(recipe.seed)
     model = AudioCNN(classes).to(device).to(memory_format=torch.channels_last)
     matrices = [p for p in model.parameters() if p.ndim > 1]
@@ -107,13 +113,21 @@ def start(recipe: Recipe, classes: int, steps_per_epoch: int, device: torch.devi
 
 @torch.no_grad()
 def follow(average: nn.Module, model: nn.Module, decay: float) -> None:
-    """Move the average's weights towards the model's; its buffers are copied."""
+    """Update the moving average: its weights move towards the model's, its buffers are copied.
+
+    Parameters
+    ----------
+    decay : share of the average that is kept, 0 to 1
+    """
     torch._foreach_lerp_(list(average.parameters()), list(model.parameters()), 1 - decay)
     torch._foreach_copy_(list(average.buffers()), list(model.buffers()))
 
 
 def settle(samples: Tensor, device: torch.device) -> Tensor:
-    """All windows in the GPU's memory where they take less than half of what is free there."""
+    """Return `samples` in GPU memory if they take less than half of what is free there.
+
+    Otherwise, and on a CPU, return them unchanged.
+    """
     if device.type != "cuda":
         return samples
     free_bytes, _ = torch.cuda.mem_get_info(device)
@@ -121,7 +135,18 @@ def settle(samples: Tensor, device: torch.device) -> Tensor:
 
 
 def batches(samples: Tensor, order: Tensor, batch: int, device: torch.device) -> Iterator[Tensor]:
-    """samples[order] on `device`, `batch` rows at a time, the next one fetched meanwhile."""
+    """Yield `samples[order]` in batches on `device`; a thread fetches the next batch meanwhile.
+
+    Parameters
+    ----------
+    samples : (windows, samples) int16, on the CPU or on `device`
+    order : (rows,) int64 indices into `samples`
+    batch : rows in one batch
+
+    Yields
+    ------
+    (batch, samples) int16; the last batch may be smaller
+    """
 
     def fetch(rows: Tensor) -> Tensor:
         part = samples[rows.to(samples.device)]
@@ -148,11 +173,22 @@ def train_epoch(
     rows: Tensor,
     on_step: Callable[[int, Tensor], None],
 ) -> float:
-    """samples: (windows, n) int16 · labels: (windows,) int64 · rows: which are learned from.
+    """Train for one epoch and return the mean loss of its steps.
 
-    `on_step` is told the step and its loss, a scalar still on the device. A step whose loss or
-    gradients are not finite changes nothing; see `_on_skipped`. Returns the mean loss of the
-    others. Raises Diverged.
+    A step whose loss or gradients are not finite changes no weights and does not count in the
+    mean. One such step in an epoch is tolerated; at the second, bf16 is replaced by fp32.
+
+    Parameters
+    ----------
+    samples : (windows, samples) int16
+    labels : (windows,) int64
+    rows : (rows,) int64 indices of the windows to learn from
+    on_step : called after each step with its number and its loss, a scalar still on the device
+
+    Raises
+    ------
+    Diverged
+        More than one step is not finite in fp32, or no step of the epoch is finite.
     """
     device = run.model.fc.weight.device
     order = rows[torch.randperm(len(rows), generator=run.generator)]
@@ -181,8 +217,20 @@ def train_epoch(
 
 
 def take_step(run: Run, picture: Tensor, targets: Tensor, recipe: Recipe) -> Tensor | None:
-    """Learn from one batch. Returns the loss, or None where it or a gradient is not finite: then
-    weights, averages and statistics stay as they were, and only the schedule moves on."""
+    """Learn from one batch.
+
+    If the loss or a gradient is not finite, the weights, the average and the batch statistics
+    stay as they were, and only the schedule advances.
+
+    Parameters
+    ----------
+    picture : (batch, 1, mels, frames) normalised log-mel spectrograms
+    targets : (batch, classes) probabilities
+
+    Returns
+    -------
+    The loss, a scalar on the device, or None if the step was skipped.
+    """
     statistics = [buffer.clone() for buffer in run.model.buffers()]
     loss = loss_of(run.model, picture, targets, recipe, run.precision)
     run.optimiser.zero_grad(set_to_none=True)
@@ -207,8 +255,10 @@ def take_step(run: Run, picture: Tensor, targets: Tensor, recipe: Recipe) -> Ten
 
 
 def _on_skipped(run: Run, in_this_epoch: int) -> None:
-    """One skipped step an epoch is tolerated; at the next bf16 gives way to fp32, and in fp32 the
-    run has diverged."""
+    """Tolerate one skipped step in an epoch; at the second, change from bf16 to fp32.
+
+    Raises Diverged if the run is in fp32 already.
+    """
     if in_this_epoch <= TOLERATED_STEPS:
         return
     if run.precision == "fp32":
@@ -231,7 +281,14 @@ def _diverged(run: Run) -> Diverged:
 def loss_of(
     model: AudioCNN, picture: Tensor, targets: Tensor, recipe: Recipe, precision: str
 ) -> Tensor:
-    """Cross-entropy with soft targets (batch, classes)."""
+    """Return the mean cross-entropy with label smoothing, a scalar.
+
+    Parameters
+    ----------
+    picture : (batch, 1, mels, frames) normalised log-mel spectrograms
+    targets : (batch, classes) probabilities
+    precision : "bf16" (autocast) or "fp32"
+    """
     with torch.autocast(picture.device.type, torch.bfloat16, enabled=precision == "bf16"):
         logits = model(picture.contiguous(memory_format=torch.channels_last)).logits
     return F.cross_entropy(logits.float(), targets, label_smoothing=recipe.label_smoothing)
@@ -241,9 +298,18 @@ def loss_of(
 def predict(
     model: AudioCNN, log_mel: LogMel, samples: Tensor, rows: Tensor, recipe: Recipe, precision: str
 ) -> Tensor:
-    """Logits (rows, classes), float32 on the CPU, for the windows as they are.
+    """Return the logits of windows without augmentation.
 
     A batch that is not finite in bf16 is computed again in fp32.
+
+    Parameters
+    ----------
+    samples : (windows, samples) int16
+    rows : (rows,) int64 indices of the windows to predict
+
+    Returns
+    -------
+    (rows, classes) float32 on the CPU
     """
     device = model.fc.weight.device
     model.eval()
@@ -260,7 +326,13 @@ def predict(
 def decibel_statistics(
     log_mel: LogMel, samples: Tensor, rows: Tensor, batch: int
 ) -> tuple[float, float]:
-    """Mean and standard deviation, in dB, over all cells of those windows."""
+    """Return the mean and standard deviation in dB over all log-mel cells of some windows.
+
+    Parameters
+    ----------
+    samples : (windows, samples) int16
+    rows : (rows,) int64 indices of the windows to measure
+    """
     count, total, squares = 0, 0.0, 0.0
     for part in batches(samples, rows, batch, log_mel.bank.device):
         decibels = log_mel.decibels(to_float(part)).double()

@@ -1,8 +1,9 @@
-"""Training on a GPU at Modal: `modal run training/modal_job.py --test-fold 5`.
+"""Train on a GPU at Modal: `modal run training/modal_job.py --test-fold 5`.
 
-`::cross_validate` trains five times, testing each fold once; `::tensorboard` shows how runs go;
-`::download` brings one home. Interrupted, a run goes on where it was, and so does the same command
-given again: its folder lies on a Volume. docs/modal.md tells more.
+`::cross_validate` trains five times, testing each fold once; `::tensorboard` shows the curves of
+all runs; `::download` copies a run to this machine. A run's folder is on a Volume, so an
+interrupted run continues where it stopped, and so does the same command given again. See
+docs/modal.md.
 """
 
 import statistics
@@ -36,7 +37,14 @@ training_image = image("ml", "training")
 def arguments(
     run: str, folds: str, test_fold: int, epochs: int, seed: int, recipe: str
 ) -> list[str]:
-    """For training.train. Empty and 0 mean what it does by itself, or, of folds, all others."""
+    """Return the command line of training.train.
+
+    Parameters
+    ----------
+    folds : learned from, as in "1 2 3"; empty: all but `test_fold`
+    epochs, seed : 0: the recipe's
+    recipe : empty: the default
+    """
     learned = folds.replace(",", " ").split() or [str(fold) for fold in FOLDS if fold != test_fold]
     argv = ["--data", str(DATA / "esc50"), "--out", str(RUNS / run)]
     argv += ["--folds", *learned, "--test-fold", str(test_fold)]
@@ -47,7 +55,7 @@ def arguments(
 
 
 def run_name(folds: str, test_fold: int, epochs: int, seed: int, recipe: str) -> str:
-    """The same settings, the same folder."""
+    """Return the name of a run's folder; the same settings give the same name."""
     learned = "".join(folds.replace(",", " ").split()) or "others"
     parts = [recipe or "run", f"folds-{learned}", f"test-{test_fold}"]
     parts += [f"epochs-{epochs}"] if epochs else []
@@ -56,7 +64,7 @@ def run_name(folds: str, test_fold: int, epochs: int, seed: int, recipe: str) ->
 
 @app.function(image=training_image, volumes={str(DATA): data}, timeout=HOUR_S, retries=2)
 def prepare() -> None:
-    """ESC-50 on its Volume. On a machine without a GPU: a download needs none."""
+    """Put ESC-50 on its Volume, on a machine without a GPU: a download needs none."""
     from training.prepare import main as prepare_data
 
     if (DATA / "esc50" / "meta" / "esc50.csv").is_file():
@@ -77,7 +85,17 @@ def prepare() -> None:
     single_use_containers=True,
 )
 def train(run: str, argv: list[str]) -> dict[str, Any]:
-    """One run. Returns its name and the accuracies that its checkpoint carries."""
+    """Train one run.
+
+    Returns
+    -------
+    The run's name, and the accuracies in its checkpoint by fold.
+
+    Raises
+    ------
+    RuntimeError
+        Training refused its arguments or its data, or diverged.
+    """
     from ml import checkpoint_info
     from training import train as training
 
@@ -92,7 +110,7 @@ def train(run: str, argv: list[str]) -> dict[str, Any]:
 
 @contextmanager
 def committed(commit: Callable[[], None], every_s: float = COMMIT_EVERY_S) -> Iterator[None]:
-    """`commit` now and then, and at the end, however it comes."""
+    """Call `commit` at intervals during the block, and once after it, even if the block fails."""
     over = threading.Event()
     thread = threading.Thread(target=repeat, args=(commit, every_s, over), daemon=True)
     thread.start()
@@ -105,7 +123,10 @@ def committed(commit: Callable[[], None], every_s: float = COMMIT_EVERY_S) -> It
 
 
 def repeat(action: Callable[[], None], every_s: float, over: threading.Event) -> None:
-    """Until `over`. What a Volume refuses now, because a file is open, it may allow next time."""
+    """Call `action` every `every_s` seconds until `over` is set.
+
+    A Volume with an open file refuses to commit or reload; the next call tries again.
+    """
     while not over.wait(every_s):
         try:
             action()
@@ -117,7 +138,7 @@ def repeat(action: Callable[[], None], every_s: float, over: threading.Event) ->
 def main(
     folds: str = "", test_fold: int = 5, epochs: int = 0, seed: int = 0, recipe: str = ""
 ) -> None:
-    """folds: learned from, as in "1 2 3"; by default all but the one that is tested."""
+    """folds: learned from, as in "1 2 3"; by default all but the test fold."""
     prepare.remote()
     run = run_name(folds, test_fold, epochs, seed, recipe)
     # Not `remote`, whose answer is kept for a day only.
@@ -129,7 +150,7 @@ def main(
 # Not to be begun anew somewhere else while its five runs go on: no two may share a folder.
 @app.function(image=training_image, timeout=24 * HOUR_S, nonpreemptible=True)
 def cross_validate(epochs: int = 0, seed: int = 0, recipe: str = "") -> None:
-    """Five runs side by side, each on four folds and tested on the fifth."""
+    """Train five runs in parallel, each on four folds and tested on the fifth."""
     prepare.remote()
     calls = []
     for fold in FOLDS:
@@ -139,7 +160,12 @@ def cross_validate(epochs: int = 0, seed: int = 0, recipe: str = "") -> None:
 
 
 def table(done: Sequence[dict[str, Any]]) -> str:
-    """One line for each fold, in the order of FOLDS, then mean and spread."""
+    """Return the accuracies as text: a line per fold, then mean and standard deviation.
+
+    Parameters
+    ----------
+    done : the results of `train`, in the order of FOLDS
+    """
     shares = [one["accuracy"][f"fold {fold}"] for fold, one in zip(FOLDS, done, strict=True)]
     lines = ["fold  accuracy  run"]
     lines += [
@@ -188,7 +214,7 @@ tensorboard.local_entrypoint(name="show")(show_board)
 
 
 def bring_home(run: str, to: str = "runs") -> None:
-    """A run's checkpoint and logs, from the Volume into the folder `to`."""
+    """Copy a run's checkpoint and logs from the Volume into the folder `to`."""
     for entry in runs.listdir(run, recursive=True):
         if entry.type != FileEntryType.FILE or entry.path.endswith(LEFT_THERE):
             continue

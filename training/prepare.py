@@ -40,7 +40,12 @@ MAX_NAMED = 40
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """One file: how long it is, or why it cannot be used."""
+    """The check of one file: its duration, or why it cannot be used.
+
+    Attributes
+    ----------
+    problem : "" if the file can be used
+    """
 
     example: Example
     duration_s: float
@@ -48,6 +53,7 @@ class Checked:
 
 
 def check_file(example: Example) -> Checked:
+    """Decode one file as training will."""
     if not example.path.is_file():
         return Checked(example, 0.0, "There is no such file. Put it there, or take out its row.")
     try:
@@ -60,13 +66,14 @@ def check_file(example: Example) -> Checked:
 
 
 def check(examples: Sequence[Example]) -> list[Checked]:
+    """Check all files in threads, in the order of `examples`."""
     with ThreadPoolExecutor() as pool:
         checked = pool.map(check_file, examples)
         return list(tqdm(checked, "checking", len(examples), unit="clip", disable=None))
 
 
 def problems(checked: Sequence[Checked], data: Path) -> Iterator[str]:
-    """A line for everything that is wrong."""
+    """Yield a line for each problem of the data."""
     for one in checked:
         if one.problem:
             path = one.example.path
@@ -88,7 +95,7 @@ def _shared(checked: Sequence[Checked]) -> dict[str, list[int]]:
 
 
 def remarks(checked: Sequence[Checked], data: Path) -> Iterator[str]:
-    """What is worth knowing, and no fault."""
+    """Yield a line for each fact worth knowing that is not a problem."""
     if is_esc50(data) and (shared := _shared(checked)):
         yield (
             f"As published, ESC-50 has pieces of {len(shared)} recordings in two folds "
@@ -116,7 +123,7 @@ def remarks(checked: Sequence[Checked], data: Path) -> Iterator[str]:
 
 
 def write_csv(examples: Sequence[Example], file: Path) -> None:
-    """The clips with their folds, as a CSV file that training reads."""
+    """Write the clips and their folds to a CSV file that training can read."""
     folder = file.resolve().parent
     with file.open("w", newline="", encoding="utf-8") as target:
         table = csv.writer(target)
@@ -128,7 +135,17 @@ def write_csv(examples: Sequence[Example], file: Path) -> None:
 
 
 def fetch(url: str, out: Path, most_bytes: int) -> Path:
-    """Download the ZIP at `url` and unpack it into `out`."""
+    """Download the ZIP file at `url` and unpack it into `out`, unless `out` exists.
+
+    Parameters
+    ----------
+    most_bytes : largest size of the download; the unpacked files may take four times as much
+
+    Raises
+    ------
+    DataError
+        The download or the ZIP file failed.
+    """
     if out.exists():
         print(f"{out} is there already; nothing is downloaded.")
         return out
@@ -148,7 +165,13 @@ def fetch(url: str, out: Path, most_bytes: int) -> Path:
 
 
 def prepare(options: argparse.Namespace) -> Path:
-    """The folder or CSV file that holds the data. Raises DataError."""
+    """Return the folder or CSV file that holds the data, downloaded or unpacked if necessary.
+
+    Raises
+    ------
+    DataError
+        The download or the ZIP file failed.
+    """
     most_bytes = options.size_limit_mb * 1_000_000
     source: Path | None = options.source
     if source is None:
@@ -160,6 +183,7 @@ def prepare(options: argparse.Namespace) -> Path:
 
 
 def main(argv: list[str] | None = None) -> int:
+    """Prepare and check the data; return the exit status, 1 if anything is wrong."""
     parser = argparse.ArgumentParser(prog="python -m training.prepare", description=__doc__)
     parser.add_argument("source", type=Path, nargs="?", help="default: download ESC-50")
     parser.add_argument("--url", default=ESC50_URL, help="the ZIP to download")

@@ -1,4 +1,4 @@
-"""How far a run is: a bar on a terminal, a line an epoch anywhere else."""
+"""The progress of a run: a bar on a terminal, otherwise one line per epoch."""
 
 import time
 from types import TracebackType
@@ -11,7 +11,7 @@ SHOWN_EVERY_S = 0.5
 
 
 class Progress:
-    """Steps over the whole run, so the time left is the run's."""
+    """Count the steps of the whole run, so that the time left is the run's."""
 
     def __init__(self, epochs: int, steps_per_epoch: int, epoch: int) -> None:
         self.epochs, self.steps_per_epoch = epochs, steps_per_epoch
@@ -36,6 +36,7 @@ class Progress:
         self.bar.close()
 
     def step(self, step: int, loss: Tensor) -> None:
+        """Show one finished step. loss: a scalar, still on the device."""
         self.bar.update()
         now = time.monotonic()
         if not self.bar.disable and now - self.shown_at > SHOWN_EVERY_S:

@@ -1,4 +1,4 @@
-"""A tiny data set of synthetic sounds, in ESC-50's layout: for trying the machinery."""
+"""A tiny data set of synthetic sounds in ESC-50's layout, to test the training code."""
 
 from pathlib import Path
 
@@ -28,7 +28,7 @@ SOUNDS = {"hum": _hum, "rain": _rain, "whistle": _whistle}
 
 
 def make(folder: Path) -> Path:
-    """Write it into `folder`, the same every time. Returns `folder`."""
+    """Write the data set into `folder`, the same every time, and return `folder`."""
     (folder / "meta").mkdir(parents=True, exist_ok=True)
     (folder / "audio").mkdir(exist_ok=True)
     rows = ["filename,fold,target,category,esc10,src_file,take"]

@@ -1,4 +1,4 @@
-"""TensorBoard: how a run goes, for eyes and ears. Read by `make tensorboard`."""
+"""TensorBoard logs of a run: curves, pictures and sounds. `make tensorboard` shows them."""
 
 import dataclasses
 import io
@@ -27,7 +27,10 @@ VALIDATION_NOTE = (
 
 
 class Curves:
-    """Steps are epochs. A run that goes on removes what it had written past `epoch`."""
+    """The writer of a run's logs; its steps are epochs.
+
+    A continued run removes what was written after `epoch`.
+    """
 
     def __init__(self, plan: Plan, epoch: int) -> None:
         folder = plan.out / "tensorboard"
@@ -37,7 +40,13 @@ class Curves:
             self.writer.add_text("Read me", "\n\n".join(_notes(plan)), 0)
 
     def trained(self, epoch: int, loss: float, rate: float, skipped_steps: int) -> None:
-        """skipped_steps: of the whole run so far, because they were not finite."""
+        """Write the training curves of an epoch.
+
+        Parameters
+        ----------
+        rate : learning rate
+        skipped_steps : steps of the whole run so far that were skipped because they were not finite
+        """
         self.writer.add_scalar("Loss/Train", loss, epoch)
         self.writer.add_scalar("Learning_Rate", rate, epoch)
         self.writer.add_scalar("Skipped_Steps", skipped_steps, epoch)
@@ -45,7 +54,12 @@ class Curves:
     def measured(
         self, epoch: int, fold: str, answered: Predictions, classes: Sequence[str]
     ) -> float:
-        """fold: "Validation" or "Test". Returns the accuracy."""
+        """Write the metrics of a fold, and return its accuracy, 0 to 1.
+
+        Parameters
+        ----------
+        fold : "Validation" or "Test"
+        """
         probabilities = answered.probabilities()
         right = accuracy(probabilities, answered.labels)
         self.writer.add_scalar(f"Accuracy/{fold}", right, epoch)
@@ -64,9 +78,12 @@ class Curves:
         classes: Sequence[str],
         samples: Tensor,
     ) -> None:
-        """The confusion matrix, and the worst mistakes to listen to.
+        """Write the confusion matrix of a fold, and the sounds of its worst mistakes.
 
-        samples: (windows, n) int16, row by row those of `answered`.
+        Parameters
+        ----------
+        fold : "Validation" or "Test"
+        samples : (windows, samples) int16, row by row the windows of `answered`
         """
         probabilities = answered.probabilities()
         table = confusion(probabilities, answered.labels)
@@ -84,14 +101,24 @@ class Curves:
             self.writer.add_text(tag, caption, epoch)
 
     def shown(self, epoch: int, shown: Tensor) -> None:
-        """What the network sees in training. shown: (batch, 1, mels, frames)."""
+        """Write the first spectrograms of an augmented batch as pictures.
+
+        Parameters
+        ----------
+        shown : (batch, 1, mels, frames), normalised
+        """
         for place, one in enumerate(shown[:PICTURES].cpu().numpy()):
             png = picture(one[0], -2.5, 2.5).png
             image = np.asarray(Image.open(io.BytesIO(png)).convert("RGB"))
             self.writer.add_image(f"Seen in training/{place}", image, epoch, dataformats="HWC")
 
     def close(self, figures: dict[str, float]) -> None:
-        """figures: what the run came to, beside its settings."""
+        """Write the run's settings and final figures, and close the writer.
+
+        Parameters
+        ----------
+        figures : final metrics by name
+        """
         settings = dataclasses.asdict(self.plan.recipe)
         settings |= {"folds": " ".join(map(str, self.plan.folds))}
         named = {f"hparam/{name}": value for name, value in figures.items()}

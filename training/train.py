@@ -1,6 +1,6 @@
 """Train AudioCNN: `python -m training.train --folds 1 2 3 --test-fold 4`.
 
-Start it again after a crash or a kill and it goes on where it stopped.
+After a crash or a kill, the same command continues the run after its last finished epoch.
 """
 
 import dataclasses
@@ -37,7 +37,12 @@ LOOK_EVERY = 10
 
 @dataclass(slots=True)
 class Work:
-    """All that a run works with and that it does not change."""
+    """Everything that a run uses and does not change.
+
+    Attributes
+    ----------
+    learned : (rows,) int64 indices of the windows to learn from
+    """
 
     plan: Plan
     classes: tuple[str, ...]
@@ -47,7 +52,13 @@ class Work:
     device: torch.device
 
     def answers(self, run: Run, fold: int) -> tuple[Tensor, Predictions]:
-        """The window rows of that fold, and what the shipped network says of them."""
+        """Predict the clips of a fold with the network that is shipped.
+
+        Returns
+        -------
+        rows : (rows,) int64 indices of the fold's windows
+        predictions : in the order of `rows`
+        """
         rows = self.windows.of(self.plan.examples, [fold])
         logits = loop.predict(
             run.average, self.log_mel, self.windows.samples, rows, self.plan.recipe, run.precision
@@ -59,9 +70,16 @@ class Work:
 
 
 def train(plan: Plan) -> Path:
-    """One run, from where it stopped. Returns the checkpoint, measured and reported.
+    """Train one run, or continue it, and return the path of the measured checkpoint.
 
-    Raises DataError, SettingError and Diverged.
+    Raises
+    ------
+    DataError
+        A file is missing or cannot be decoded.
+    SettingError
+        The run's folder holds a run with other settings.
+    Diverged
+        The loss or its gradients are not finite in fp32.
     """
     state = _earlier(plan)
     work = _set_up(plan, state)
@@ -88,7 +106,10 @@ def train(plan: Plan) -> Path:
 
 
 def _earlier(plan: Plan) -> dict[str, Any] | None:
-    """The state of a run that was begun in this folder. Raises SettingError if it is another."""
+    """Return the saved state of the run in this folder, or None.
+
+    Raises SettingError if the run has other settings.
+    """
     last = plan.out / "last.pt"
     if not last.is_file():
         return None
@@ -150,7 +171,7 @@ def _epoch(run: Run, work: Work, curves: Curves, progress: Progress) -> None:
 
 
 def _seen(run: Run, work: Work) -> Tensor:
-    """A batch as the network will be shown it, drawn by chance of its own."""
+    """Return an augmented batch (8, 1, mels, frames), with a generator of its own."""
     rows = work.learned[:: max(1, len(work.learned) // 8)][:8]
     waveform = to_float(work.windows.samples[rows].to(work.device))
     targets = torch.zeros(len(rows), len(work.classes), device=work.device)
@@ -208,7 +229,7 @@ def _notes(run: Run, plan: Plan) -> list[str]:
 
 
 def _finish(run: Run, work: Work, curves: Curves) -> dict[str, float]:
-    """Write the checkpoint and measure it as it will be used: the fp16 file, on the clips."""
+    """Write the checkpoint, and measure the fp16 file on the clips as an analysis would."""
     plan, path = work.plan, work.plan.checkpoint
     if plan.keep == "best":
         best = plan.out / "best.safetensors"
@@ -229,7 +250,12 @@ def _finish(run: Run, work: Work, curves: Curves) -> dict[str, float]:
 
 
 def main(argv: list[str] | None = None) -> None:
-    """argv: as on the command line; whoever calls this from Python passes the same words."""
+    """Run the command line.
+
+    Parameters
+    ----------
+    argv : arguments as on the command line; callers in Python pass the same words
+    """
     options = parser().parse_args(argv)
     with tempfile.TemporaryDirectory(prefix="sonoscope-smoke-") as folder:
         if options.smoke:

@@ -1,4 +1,4 @@
-"""Bytes from elsewhere: a file over HTTP, and what a ZIP holds."""
+"""Download a file over HTTP, and unpack a ZIP file."""
 
 import shutil
 import stat
@@ -18,10 +18,20 @@ TIMEOUT_S = 60
 def download(
     url: str, target: Path, most_bytes: int, on_bytes: Callable[[int, int | None], None]
 ) -> None:
-    """Stream `url` to `target`, which is there whole or not at all.
+    """Stream `url` to `target`, which only ever exists complete.
 
-    A broken-off download stays as `target`.part and is gone on with where the server can do so.
-    `on_bytes` is told how many there are, and of how many. Raises DataError.
+    An interrupted download stays as `target`.part, and the next call continues it if the server
+    supports ranges.
+
+    Parameters
+    ----------
+    most_bytes : largest size that is accepted
+    on_bytes : called after each block with the bytes so far and the total, None if unknown
+
+    Raises
+    ------
+    DataError
+        The address is not HTTP, the file is too large, or the download failed.
     """
     if not url.startswith(("http://", "https://")):
         raise DataError(f"{url} is no http:// or https:// address.")
@@ -73,9 +83,18 @@ def _too_large(url: str, most_bytes: int) -> DataError:
 
 
 def unpack(archive: Path, folder: Path, most_bytes: int) -> None:
-    """Everything in the ZIP, into a new `folder`; all of it, or nothing and a DataError.
+    """Unpack a ZIP file into a new `folder`: all of it, or nothing if it fails.
 
-    A folder that wraps all the rest, as in GitHub's archives, is taken off.
+    A single folder that wraps everything else, as in GitHub's archives, is removed.
+
+    Parameters
+    ----------
+    most_bytes : largest total size of the unpacked files
+
+    Raises
+    ------
+    DataError
+        `folder` exists, or the ZIP file is broken, empty, too large or unsafe.
     """
     if folder.exists():
         raise DataError(f"{folder} is there already: remove it, or choose another --out.")
@@ -105,7 +124,7 @@ def unpack(archive: Path, folder: Path, most_bytes: int) -> None:
 
 
 def _extract(pack: zipfile.ZipFile, member: zipfile.ZipInfo, folder: Path, left: int) -> int:
-    """Write one member below `folder`. Returns its bytes, counted as they come out."""
+    """Write one member below `folder` and return its size, counted while unpacking."""
     name = PurePosixPath(member.filename)
     link = stat.S_ISLNK(member.external_attr >> 16)
     if name.is_absolute() or ".." in name.parts or "\\" in member.filename or link:

@@ -1,4 +1,8 @@
-"""Which fold a clip belongs to. Pieces of one recording share a fold, or testing is cheating."""
+"""Assign clips to folds.
+
+All clips cut from one recording share a fold; otherwise the test fold would contain sounds that
+were learned from.
+"""
 
 import hashlib
 from collections import Counter, defaultdict
@@ -9,17 +13,19 @@ FOLDS = 5
 
 
 class Piece(NamedTuple):
-    """A clip as far as folds are concerned."""
+    """The source and label of a clip, which decide its fold."""
 
     source: str
     label: str
 
 
 def by_source(pieces: Sequence[Piece], folds: int = FOLDS) -> list[int]:
-    """A fold, 1 to `folds`, for each piece: all of one source in one, classes spread evenly.
+    """Return a fold, 1 to `folds`, for each piece.
 
-    Large sources first, each where its classes are rarest so far; ties go by the emptier fold,
-    then by its number. The order is that of the sources' hashes, so it depends on nothing else.
+    All pieces of one source share a fold, and classes are spread evenly. Large sources are placed
+    first, each in the fold with the fewest clips of its classes; ties go to the fold with fewer
+    clips, then to the lower number. Sources of equal size are ordered by their hashes, so the
+    result does not depend on the order of the pieces.
     """
     sources: defaultdict[str, list[str]] = defaultdict(list)
     for piece in pieces:
@@ -43,7 +49,7 @@ def by_source(pieces: Sequence[Piece], folds: int = FOLDS) -> list[int]:
 
 
 def shared_sources(sources: Sequence[str], folds: Sequence[int]) -> dict[str, list[int]]:
-    """The sources whose pieces lie in more than one fold, with those folds."""
+    """Return the sources with pieces in more than one fold, with those folds."""
     found: defaultdict[str, set[int]] = defaultdict(set)
     for source, fold in zip(sources, folds, strict=True):
         found[source].add(fold)

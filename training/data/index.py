@@ -1,4 +1,4 @@
-"""Labelled sounds on disk: ESC-50 in either edition, or anybody's own."""
+"""The index of labelled sounds on disk: either edition of ESC-50, or other data."""
 
 import csv
 import hashlib
@@ -17,12 +17,12 @@ NO_SOUNDS = {".csv", ".txt", ".md", ".json", ".yaml", ".yml", ".ini", ".pdf", ".
 
 
 class DataError(Exception):
-    """The data cannot be used as it is: the message says what is wrong and what to do."""
+    """The data cannot be used: the message says what is wrong and what to do."""
 
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """One labelled file. `source` names the recording it was cut from."""
+    """One labelled file. `source` names the recording that it was cut from."""
 
     path: Path
     fold: int
@@ -32,7 +32,7 @@ class Example:
 
 @dataclass(frozen=True, slots=True)
 class _Row:
-    """What the disk says of a file. A file that names no source is a recording of its own."""
+    """One file as found on disk. Without a source, the file is its own recording."""
 
     path: Path
     label: str
@@ -41,6 +41,7 @@ class _Row:
 
 
 def is_esc50(data: Path) -> bool:
+    """Return whether the folder has ESC-50's layout."""
     return (data / "meta" / "esc50.csv").is_file()
 
 
@@ -49,10 +50,18 @@ def name_of(data: Path) -> str:
 
 
 def read_index(data: Path) -> list[Example]:
-    """ESC-50's folder (Ogg or WAV), a CSV file, or a folder of one folder per class.
+    """Return the labelled files of a data set, with their folds.
 
-    ESC-50 keeps its own order and folds; the others are in the order of their rows or names.
-    Raises DataError.
+    ESC-50 keeps its own order and folds; other data is in the order of its rows or names.
+
+    Parameters
+    ----------
+    data : ESC-50's folder (Ogg or WAV), a CSV file, or a folder with one folder per class
+
+    Raises
+    ------
+    DataError
+        There is no data, it has fewer than two classes, or a row is invalid.
     """
     if is_esc50(data):
         rows = list(_csv_rows(data / "meta" / "esc50.csv", data / "audio"))
@@ -71,7 +80,10 @@ def read_index(data: Path) -> list[Example]:
 
 
 def _csv_rows(table: Path, sounds: Path) -> Iterator[_Row]:
-    """Columns: filename, category; fold and source (ESC-50 says src_file) where there are any."""
+    """Yield the rows of a CSV file: filename, category, and fold and source if there are any.
+
+    ESC-50 calls the source src_file.
+    """
     with table.open(newline="", encoding="utf-8-sig") as file:
         reader = csv.DictReader(file)
         missing = {"filename", "category"} - set(reader.fieldnames or ())
@@ -105,7 +117,7 @@ def _folder_rows(data: Path) -> Iterator[_Row]:
 
 
 def _row(sounds: Path, name: str, label: str, fold: int | None, source: str) -> _Row:
-    """With what an ESC-50 name tells, where nothing else does."""
+    """Fill in a missing fold or source from a file name in ESC-50's format."""
     match = ESC50_NAME.fullmatch(Path(name).name)
     if match:
         fold, source = fold or int(match[1]), source or match[2]
@@ -113,7 +125,10 @@ def _row(sounds: Path, name: str, label: str, fold: int | None, source: str) -> 
 
 
 def _with_folds(rows: Sequence[_Row]) -> list[Example]:
-    """Folds as given; by source recording where none is. All or none must be given."""
+    """Return examples with the given folds, or with folds by source if there are none.
+
+    Raises DataError if only some rows have a fold.
+    """
     given = [row.fold for row in rows if row.fold is not None]
     if given and len(given) < len(rows):
         lost = next(row for row in rows if row.fold is None)
@@ -137,13 +152,16 @@ def fold_numbers(examples: Sequence[Example]) -> tuple[int, ...]:
 
 
 def fingerprint(examples: Sequence[Example]) -> str:
-    """Twelve hex digits that change when a clip, a label or a fold does; not with the place."""
+    """Return 12 hex digits that identify the clips, labels and folds.
+
+    They do not depend on where the files are.
+    """
     listed = "\n".join(f"{e.path.name} {e.fold} {e.label}" for e in examples)
     return hashlib.sha256(listed.encode()).hexdigest()[:12]
 
 
 def describe(examples: Sequence[Example]) -> str:
-    """One line for a person."""
+    """Return a one-line summary."""
     folds = Counter(example.fold for example in examples)
     each = ", ".join(f"{fold}: {folds[fold]}" for fold in sorted(folds))
     return f"{len(examples)} clips of {len(class_names(examples))} classes; folds {each}"

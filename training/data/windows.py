@@ -1,4 +1,4 @@
-"""Sounds on disk → windows of samples, decoded once by the code that serves users."""
+"""Cut sounds into windows of samples, decoded once by the same code as in an analysis."""
 
 import hashlib
 from collections.abc import Iterator, Sequence
@@ -19,9 +19,13 @@ from training.data.index import DataError, Example, class_names
 
 @dataclass(frozen=True, slots=True)
 class Windows:
-    """What is learned from. Row by row: a piece of a clip, its class, and which clip it is of.
+    """The training data, one row per window.
 
-    samples: (windows, samples) int16, memory-mapped · labels, clips: (windows,) int64.
+    Attributes
+    ----------
+    samples : (windows, samples) int16, memory-mapped
+    labels : (windows,) int64 class indices
+    clips : (windows,) int64 index of the clip that each window was cut from
     """
 
     samples: Tensor
@@ -29,16 +33,24 @@ class Windows:
     clips: Tensor
 
     def of(self, examples: Sequence[Example], folds: Sequence[int]) -> Tensor:
-        """The rows of those folds' clips."""
+        """Return the rows (int64) of the windows whose clips are in `folds`."""
         wanted = torch.tensor([example.fold in folds for example in examples])
         return wanted[self.clips].nonzero().flatten()
 
 
 def cut(waveform: NDArray[np.float32], samples: int) -> Iterator[NDArray[np.float32]]:
-    """Windows of exactly `samples`, one after the other.
+    """Yield consecutive windows of exactly `samples` samples.
 
-    A rest of at least half a window is filled up with zeros, a shorter one is left out. A clip
-    that is shorter than the window gives one, filled up.
+    A remainder of at least half a window is padded with zeros, a shorter one is left out. A clip
+    that is shorter than a window gives one padded window.
+
+    Parameters
+    ----------
+    waveform : (n,) float32
+
+    Yields
+    ------
+    (samples,) float32
     """
     for start in range(0, max(len(waveform), 1), samples):
         piece = waveform[start : start + samples]
@@ -47,10 +59,15 @@ def cut(waveform: NDArray[np.float32], samples: int) -> Iterator[NDArray[np.floa
 
 
 def load_windows(examples: Sequence[Example], features: FeatureConfig, folder: Path) -> Windows:
-    """Decoded once into `folder`, and memory-mapped from there.
+    """Decode the clips into a cache file in `folder` and memory-map it.
 
-    The cache is named after the files, their sizes and times, and the features: other data,
-    another cache. Raises DataError, which names the file.
+    The cache is named after the files, their sizes and modification times, and the features, so
+    other data uses another cache.
+
+    Raises
+    ------
+    DataError
+        A file is missing or cannot be decoded; the message names it.
     """
     listed = []
     for example in examples:
@@ -88,5 +105,5 @@ def _decoded(example: Example, sample_rate: int) -> NDArray[np.float32]:
 
 
 def to_float(samples: Tensor) -> Tensor:
-    """int16 → float32 in [-1, 1]."""
+    """Convert int16 samples of any shape to float32 in [-1, 1]."""
     return samples.float() / 32767

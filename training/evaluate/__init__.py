@@ -1,1 +1,1 @@
-"""How good a checkpoint is: predictions, metrics, calibration, report."""
+"""Measure a checkpoint: predictions, metrics, calibration, report."""

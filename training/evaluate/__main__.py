@@ -1,4 +1,4 @@
-"""`python -m training.evaluate`."""
+"""Entry point of `python -m training.evaluate`."""
 
 import sys
 

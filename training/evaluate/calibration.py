@@ -1,4 +1,4 @@
-"""Whether confidence can be believed, and the one number that makes it more believable."""
+"""Measure how well confidence matches accuracy, and fit the temperature that corrects it."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,7 +11,13 @@ DRAWS = 2000
 
 
 def calibration(probabilities: Floats, labels: Integers) -> Calibration:
-    """probabilities: (clips, classes) · labels: (clips,)."""
+    """Measure the calibration of predictions in bins of equal width.
+
+    Parameters
+    ----------
+    probabilities : (clips, classes)
+    labels : (clips,) class indices
+    """
     confidence = probabilities.max(axis=1)
     right = probabilities.argmax(axis=1) == labels
     place = _bin(confidence)
@@ -41,16 +47,16 @@ def _bin(confidence: Floats) -> NDArray[np.int64]:
 
 
 def _errors(confidence: Floats, right: NDArray[np.bool_]) -> Floats:
-    """The expected calibration error of each draw. right: (draws, clips)."""
+    """Return the expected calibration error (draws,). right: (draws, clips) bool."""
     member = np.eye(BINS)[_bin(confidence)]  # (clips, bins)
     surplus = (right - confidence) @ member  # (draws, bins): right answers beyond the promised
     return np.abs(surplus).sum(axis=1) / len(confidence)
 
 
 def _band(confidence: Floats) -> tuple[float, float]:
-    """5th and 95th percentile of the error where labels are drawn from the probabilities.
+    """Return the 5th and 95th percentile of the error of a perfectly calibrated network.
 
-    An answer is right in such a draw exactly with the probability that it was given.
+    Each draw takes the confidence (clips,) as the probability that the prediction is right.
     """
     random = np.random.default_rng(1)
     right = random.random((DRAWS, len(confidence))) < confidence
@@ -59,7 +65,10 @@ def _band(confidence: Floats) -> tuple[float, float]:
 
 
 def fit_temperature(answered: Predictions) -> float:
-    """The temperature that makes the labels most likely, between 0.05 and 20."""
+    """Return the temperature with the lowest log loss on `answered`.
+
+    Golden section search between 0.05 and 20.
+    """
     low, high = np.log(0.05), np.log(20.0)
     golden = (5**0.5 - 1) / 2
 
@@ -77,10 +86,14 @@ def fit_temperature(answered: Predictions) -> float:
 
 
 def crossed(answered: Predictions) -> Floats:
-    """Probabilities (clips, classes) with a temperature that each clip had no part in.
+    """Return probabilities with a temperature that was fitted on other clips (two-fold).
 
-    Fitted on every other clip and used on the rest, and the other way round: what the fitted
-    temperature is worth on clips that did not choose it.
+    The temperature fitted on every other clip is used on the rest, and the other way round. This
+    shows what a fitted temperature is worth on clips that it was not fitted on.
+
+    Returns
+    -------
+    (clips, classes)
     """
     odd = np.arange(len(answered.labels)) % 2 == 1
     result = np.zeros((len(answered.labels), answered.logits.shape[1]))

@@ -45,12 +45,22 @@ FITTED = "The temperature was fitted on fold {fold}."
 
 @dataclass(frozen=True, slots=True)
 class EvaluatedClips:
+    """The predictions for some clips, and how fast they were made."""
+
     answered: Predictions
     speed: Speed
 
 
 def predict_clips(classifier: Classifier, examples: Sequence[Example]) -> EvaluatedClips:
-    """Raises DataError for a file that cannot be read or has a class of another data set."""
+    """Predict every example from its file.
+
+    The speed does not count decoding, nor the first chunk, which warms up.
+
+    Raises
+    ------
+    DataError
+        A file cannot be read, or has a class that the checkpoint does not know.
+    """
     info = classifier.info
     foreign = {example.label for example in examples} - set(info.classes)
     if foreign:
@@ -81,7 +91,7 @@ def predict_clips(classifier: Classifier, examples: Sequence[Example]) -> Evalua
 
 
 def machine(device: torch.device) -> str:
-    """What the card or the processor calls itself, "" where it does not say."""
+    """Return the name of the GPU or the processor, "" if it is unknown."""
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
     cpu_info = Path("/proc/cpuinfo")
@@ -98,7 +108,13 @@ def _waveform(example: Example, sample_rate: int) -> np.ndarray:
 
 
 def share_right(classifier: Classifier, examples: Sequence[Example]) -> float:
-    """Top-1 accuracy, 0 to 1. Raises DataError."""
+    """Return the top-1 accuracy, 0 to 1.
+
+    Raises
+    ------
+    DataError
+        As `predict_clips`.
+    """
     answered = predict_clips(classifier, examples).answered
     return accuracy(answered.probabilities(classifier.info.temperature), answered.labels)
 
@@ -106,7 +122,12 @@ def share_right(classifier: Classifier, examples: Sequence[Example]) -> float:
 def measure(
     path: Path, examples: Sequence[Example], fold: int, evaluated: EvaluatedClips, data: str = ""
 ) -> Evaluation:
-    """The whole report, by the header as it is now. data: if not that which was learned from."""
+    """Return the whole evaluation, with the temperature in the checkpoint's header.
+
+    Parameters
+    ----------
+    data : name of the data, if it is not the data that the weights learned from
+    """
     info = read_info(path)
     subject = report.Subject(
         checkpoint=path.name,
@@ -124,7 +145,7 @@ def measure(
 
 
 def set_temperature(path: Path, fold: int, answered: Predictions) -> float:
-    """Fit it, and write it into the checkpoint's header."""
+    """Fit the temperature on a fold, write it into the header, and return it."""
     info = read_info(path)
     temperature = fit_temperature(answered)
     notes = [note for note in info.notes if not note.startswith(FITTED.partition("{")[0])]
@@ -134,7 +155,7 @@ def set_temperature(path: Path, fold: int, answered: Predictions) -> float:
 
 
 def change_header(path: Path, **values: Any) -> None:
-    """Give fields of a checkpoint's header other values; the weights stay."""
+    """Change fields of a checkpoint's header; the weights stay the same."""
     info = dataclasses.replace(read_info(path), **values)
     save(path, load_file(path), info)
 
@@ -145,7 +166,18 @@ def change_header(path: Path, **values: Any) -> None:
 def stored(
     file: Path, path: Path, examples: Sequence[Example], info: CheckpointInfo
 ) -> EvaluatedClips:
-    """Predictions from `file`; it is made if it is not there. Raises DataError."""
+    """Return the predictions in `file`; if it does not exist, predict and write it.
+
+    Parameters
+    ----------
+    file : an .npz file
+    path : the checkpoint
+
+    Raises
+    ------
+    DataError
+        The file holds predictions of other weights or for other clips, or as `predict_clips`.
+    """
     key = [digest(path).weights, *(f"{e.path.name} {e.label}" for e in examples)]
     if not file.is_file():
         evaluated = predict_clips(Classifier.load(path), examples)
@@ -190,6 +222,15 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def run(options: argparse.Namespace) -> int:
+    """Measure the checkpoint as the options ask, and print the summary as JSON.
+
+    Raises
+    ------
+    DataError
+        There is no clip to measure, or the fold cannot be used.
+    CheckpointError
+        The checkpoint cannot be read.
+    """
     path = options.checkpoint
     info = read_info(path)
     everything = read_index(options.data)

@@ -1,4 +1,4 @@
-"""Diagrams as PNGs, drawn with Pillow in the palette of the spectrograms."""
+"""Diagrams as PNG images, drawn with Pillow in the palette of the spectrograms."""
 
 from collections.abc import Sequence
 
@@ -25,7 +25,7 @@ def words(label: str) -> str:
 
 
 def _upright(text: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont) -> Image.Image:
-    """The text turned by a quarter, to be read from below."""
+    """Draw the text turned by 90 degrees, reading upwards."""
     width = round(font.getlength(text)) + 2
     image = Image.new("RGB", (width, 20), PAPER)
     ImageDraw.Draw(image).text((0, 2), text, INK, font)
@@ -33,7 +33,12 @@ def _upright(text: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont) -> I
 
 
 def confusion(table: NDArray[np.int64], classes: Sequence[str]) -> Image.Image:
-    """table: (classes, classes) counts, row by the label, column by the answer."""
+    """Draw the confusion matrix.
+
+    Parameters
+    ----------
+    table : (classes, classes) counts, rows by label and columns by prediction
+    """
     count = len(classes)
     cell = 18 if count > 20 else 30
     font, small = _font(13), _font(11)
@@ -80,7 +85,7 @@ def _cell(
 
 
 def reliability(shown: Calibration) -> Image.Image:
-    """How often answers of each confidence were right, and how many there were."""
+    """Draw the accuracy and the number of predictions in each bin of confidence."""
     left, top, side, below = 90, 50, 460, 110
     image = Image.new("RGB", (left + side + 30, top + side + below + 110), PAPER)
     draw = ImageDraw.Draw(image)

@@ -1,4 +1,4 @@
-"""A measurement of a checkpoint as JSON, Markdown and pictures."""
+"""Write the evaluation of a checkpoint as JSON, Markdown and pictures."""
 
 import dataclasses
 import json
@@ -26,7 +26,13 @@ WORST = 12
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """What was measured, and on what."""
+    """The checkpoint that is measured, and the data it is measured on.
+
+    Attributes
+    ----------
+    files : file name of each clip, in the order of the predictions
+    fitted_here : the temperature was fitted on this fold
+    """
 
     checkpoint: str
     weights: str
@@ -41,6 +47,7 @@ class Subject:
 
 
 def evaluation(subject: Subject, answered: Predictions, speed: Speed | None) -> Evaluation:
+    """Compute every figure of the report."""
     probabilities = answered.probabilities(subject.temperature)
     labels, classes = answered.labels, subject.classes
     table = confusion(probabilities, labels)
@@ -97,7 +104,12 @@ def _class_figures(table: np.ndarray, classes: Sequence[str]) -> list[ClassFigur
 
 
 def write(measured: Evaluation, folder: Path) -> Path:
-    """JSON, Markdown and two PNGs, named after the checkpoint. Returns the JSON's path."""
+    """Write the evaluation into `folder`, in files named after the checkpoint.
+
+    Returns
+    -------
+    The path of the JSON file; beside it are the Markdown and two PNG files.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     stem = Path(measured.checkpoint).stem
     names = {
