@@ -27,7 +27,7 @@ MAGIC = {
 }
 
 # The encodings that FFmpeg may decode, and look into when it opens a file: it knows hundreds, those
-# of pictures among them, and each is code that a other_user could reach.
+# of pictures among them, and each is code that an upload could reach.
 AV_CODECS = frozenset((
     "mp3float", "mp2float", "mp1float", "aac", "aac_latm", "alac", "flac", "opus", "vorbis",
     "ac3", "eac3", "wmav1", "wmav2", "wmapro", "wmalossless", "wmavoice", "amrnb", "amrwb",
