@@ -1,1 +1,1 @@
-"""What changes state: one module per capability, called by pages, API, admin and commands."""
+"""Everything that changes state: one module per capability, for pages, API, admin and commands."""

@@ -1,6 +1,6 @@
-"""Everything that is one person's, as a ZIP: rows as JSON lines, and every file.
+"""Export all data of one user as a ZIP: rows as JSON lines, and every file.
 
-Written as it is read, so that ten gigabytes take as much memory as ten files.
+The ZIP is streamed, so that ten gigabytes take as much memory as ten files.
 """
 
 import io
@@ -40,7 +40,7 @@ inspections.jsonl   closer looks at analyses; inspections/ has their pictures an
 
 
 def of(user: Owner) -> Iterator[bytes]:
-    """The ZIP, piece by piece."""
+    """Yield the ZIP in pieces."""
     sink = _Sink()
     with zipfile.ZipFile(sink, "w") as archive:
         for _ in _filled(archive, user):
@@ -49,7 +49,7 @@ def of(user: Owner) -> Iterator[bytes]:
 
 
 class _Sink(io.RawIOBase):
-    """Where the archive is written to; what came is taken away at once."""
+    """A write buffer for the archive; `taken` returns and clears what was written."""
 
     def __init__(self) -> None:
         self.written = bytearray()
@@ -65,7 +65,7 @@ class _Sink(io.RawIOBase):
 
 
 def _filled(archive: zipfile.ZipFile, user: Owner) -> Iterator[None]:
-    """Yields after every piece."""
+    """Write the archive; yield after every piece."""
     archive.writestr("README.txt", README.format(name=user.get_username()))
     archive.writestr("account.json", _line(account(user)))
     yield

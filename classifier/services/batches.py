@@ -1,4 +1,4 @@
-"""Folders as batches: what page, API and command do with many clips at once."""
+"""Create, fill, close, cancel and summarise batches, for pages, API and command."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
@@ -26,7 +26,10 @@ _COLUMNS: dict[str, str] = {State.QUEUED: "waiting", FileOutcome.ACCEPTED: "done
 
 @dataclass(slots=True)
 class Totals:
-    """Files of a batch by what became of them; each counts once, a duplicate as nothing else."""
+    """Number of files in a batch by state.
+
+    Each file counts once; a duplicate counts only as `duplicate`.
+    """
 
     total: int = 0
     done: int = 0
@@ -60,7 +63,18 @@ class LabelCount:
 
 
 def create(owner: Owner, name: str, source: str = "", checkpoint: str = "") -> Batch:
-    """checkpoint: by name or identity, for all its files. Raises RequestRefused."""
+    """Create a batch.
+
+    Parameters
+    ----------
+    source : the folder that `submit_folder` reads; "" for other batches
+    checkpoint : name or identity, used for all files of the batch; "" means the default
+
+    Raises
+    ------
+    RequestRefused
+        No such checkpoint is offered.
+    """
     assert isinstance(owner, User)
     name = "".join(c for c in name if c.isprintable()).strip()[:255]
     name, identity = name or "Untitled folder", uploads.checkpoint_asked(checkpoint)
@@ -68,7 +82,15 @@ def create(owner: Owner, name: str, source: str = "", checkpoint: str = "") -> B
 
 
 def path_of(text: str) -> str:
-    """A path inside its folder, as a label: forward slashes, no dots, nothing unprintable."""
+    """Return a path inside its folder as a label.
+
+    The label has forward slashes, no `.` or `..` parts and no unprintable characters.
+
+    Raises
+    ------
+    RequestRefused
+        Nothing is left of the path, or it is too long (400).
+    """
     parts = [part for part in text.replace("\\", "/").split("/") if part not in ("", ".", "..")]
     path = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in "/".join(parts))
     if not path:
@@ -83,17 +105,27 @@ def path_of(text: str) -> str:
 
 
 def hidden(path: str) -> bool:
-    """What an operating system left there: no person means to submit it."""
+    """Whether the path is hidden or a file that the operating system made, not the user."""
     parts = [part for part in path.replace("\\", "/").split("/") if part not in (".", "..")]
     return any(part.startswith(".") or part.lower() in _SYSTEM_NAMES for part in parts)
 
 
 def add_file(batch: Batch, path: str, chunks: Iterable[bytes]) -> BatchFile:
-    """Take in one file. A path that the batch has is answered with what is known of it.
+    """Add one file to the batch.
 
-    What cannot be taken in becomes a refused row. Raises RequestRefused where no row can be made:
-    a path that is none, a batch that is closed or full; and where it says nothing about the file:
-    beyond the owner's quota (429) or the disk's room (507).
+    If the batch already has the path, return the existing row. A file that cannot be accepted
+    becomes a refused row.
+
+    Parameters
+    ----------
+    chunks : the bytes of the file, piece by piece
+
+    Raises
+    ------
+    RequestRefused
+        No row can be created: the path is invalid (400), the batch is full, closed, cancelled or
+        deleted (409); or the file is not the reason: the owner's quota is exceeded (429) or the
+        disk is full (507).
     """
     path = path_of(path)
     if known := batch.files.filter(path=path).first():
@@ -109,7 +141,13 @@ def add_file(batch: Batch, path: str, chunks: Iterable[bytes]) -> BatchFile:
 
 
 def refuse(batch: Batch, path: str, problem: Problem) -> BatchFile:
-    """A row for a file that was not taken in, unless the batch has that path."""
+    """Add a row for a refused file, or return the existing row of that path.
+
+    Raises
+    ------
+    RequestRefused
+        The path is invalid (400), or the batch is full, closed, cancelled or deleted (409).
+    """
     path = path_of(path)
     texts = {name: text[:300] for name, text in problem.as_dict().items()}
     with transaction.atomic():
@@ -129,7 +167,10 @@ def _enter(batch: Batch, path: str, stored: uploads.Stored) -> BatchFile:
 
 
 def _known_or_room(batch: Batch, path: str) -> BatchFile | None:
-    """Locks the batch: of two that send the same path the second finds the first one's row."""
+    """Return the existing row of the path; raise RequestRefused unless another file may be added.
+
+    Locks the batch: of two requests with the same path the second finds the row of the first.
+    """
     batch = locked(batch)
     if known := batch.files.filter(path=path).first():
         return known
@@ -145,7 +186,13 @@ def _known_or_room(batch: Batch, path: str) -> BatchFile | None:
 
 
 def locked(batch: Batch) -> Batch:
-    """As it is now, and nobody else's until the transaction ends."""
+    """Return the batch as it is now, locked until the transaction ends.
+
+    Raises
+    ------
+    RequestRefused
+        The batch was deleted (409).
+    """
     found = Batch.objects.select_for_update().filter(pk=batch.pk).first()
     if found is None:
         raise refusal("batch_deleted", "The batch was deleted.", "Make a new batch.", status=409)
@@ -167,7 +214,13 @@ def _check_open(batch: Batch) -> None:
 
 
 def close(batch: Batch) -> None:
-    """Nothing more will come. What waits is still heard."""
+    """Close the batch to new files. Queued analyses still run.
+
+    Raises
+    ------
+    RequestRefused
+        The batch was deleted (409).
+    """
     with transaction.atomic():
         locked(batch)
         Batch.objects.filter(pk=batch.pk, closed_at=None).update(closed_at=timezone.now())
@@ -175,7 +228,20 @@ def close(batch: Batch) -> None:
 
 
 def cancel(batch: Batch) -> int:
-    """Close, and QUEUED → CANCELLED. What is being heard is heard to its end. Returns how many."""
+    """Close the batch and cancel its queued analyses (QUEUED → CANCELLED).
+
+    Running analyses continue to their end.
+
+    Returns
+    -------
+    int
+        The number of cancelled analyses.
+
+    Raises
+    ------
+    RequestRefused
+        The batch was deleted (409).
+    """
     with transaction.atomic():
         # First, so that no file slips in behind the last look.
         close(batch)
@@ -188,7 +254,18 @@ def cancel(batch: Batch) -> int:
 
 
 def retry_failed(batch: Batch) -> int:
-    """A new analysis for each failed one, by the batch's checkpoint. Returns how many."""
+    """Queue a new analysis, with the batch's checkpoint, for each failed one.
+
+    Returns
+    -------
+    int
+        The number of files retried.
+
+    Raises
+    ------
+    RequestRefused
+        The batch is cancelled (409).
+    """
     if batch.cancelled_at:
         _check_open(batch)
     files = list(batch.files.in_state(State.FAILED).select_related("analysis__clip"))
@@ -206,9 +283,9 @@ def totals(batch: Batch) -> Totals:
 
 
 def totals_of(batches: Sequence[Batch]) -> dict[UUID, Totals]:
-    """For all of them in one query, which looks at no analysis that is done.
+    """Return the totals of several batches by id, in one query that reads no finished analysis.
 
-    Most are, so they are what the files that were accepted leave when the others are counted.
+    Most analyses are done, so their number is the number of accepted files less the others.
     """
     found = {batch.pk: Totals() for batch in batches}
     files = BatchFile.objects.filter(batch__in=list(found))
@@ -236,10 +313,10 @@ def totals_of(batches: Sequence[Batch]) -> dict[UUID, Totals]:
 
 
 def problems(batch: Batch, totals: Totals, most: int) -> list[BatchFile]:
-    """At most `most` files that failed or were refused, and of neither more than `totals` counts.
+    """Return at most `most` files that failed or were refused.
 
-    Some may have failed, or be tried again, since they were counted; who is shown both must not
-    see them disagree.
+    The list never has more failed or more refused files than `totals` counts: files may have
+    failed or been retried since they were counted, and a page that shows both must be consistent.
     """
     if not (totals.failed or totals.refused):
         return []
@@ -254,7 +331,7 @@ def problems(batch: Batch, totals: Totals, most: int) -> list[BatchFile]:
 
 
 def labels(batch: Batch) -> list[LabelCount]:
-    """How often each label was heard, the most frequent first."""
+    """Return how many files got each label, the most frequent first."""
     analysed = batch.files.in_state(State.DONE).values_list("analysis__label")
     rows = list(analysed.annotate(count=Count("pk")).order_by("-count", "analysis__label"))
     whole = sum(count for _, count in rows)

@@ -1,7 +1,7 @@
-"""Everything that is deleted: clips, analyses, batches, accounts, what is too old, lost files.
+"""Delete clips, analyses, batches, accounts, expired data and orphaned files.
 
-Rows go first, in a transaction, then their files; what a cut-off deletion leaves of those are
-orphans.
+Rows are deleted first, in a transaction, then their files. Files left by an interrupted deletion
+are orphans.
 """
 
 import os
@@ -48,12 +48,15 @@ QUERY_NAMES = 500
 
 
 def delete_clip(clip: Clip) -> None:
-    """The clip, its analyses and their files; shared bytes stay for their other clips."""
+    """Delete the clip, its analyses and their files; bytes shared with other clips stay."""
     delete_clips(Clip.objects.filter(pk=clip.pk))
 
 
 def delete_clips(clips: QuerySet[Clip]) -> None:
-    """As `delete_clip`, in one transaction; only what is still in `clips` once it is locked."""
+    """Delete several clips like `delete_clip`, in one transaction.
+
+    Only clips that are still in `clips` once they are locked are deleted.
+    """
     with transaction.atomic():
         asked = dict(clips.values_list("pk", "file_key"))
         # Nobody comes to lean on an analysis that is about to go. Analyses before clips, which is
@@ -77,7 +80,7 @@ def delete_clips(clips: QuerySet[Clip]) -> None:
 
 
 def delete_analysis(analysis: Analysis) -> None:
-    """One run, its inspections and all their files; the clip stays."""
+    """Delete one analysis, its inspections and all their files; the clip stays."""
     with transaction.atomic():
         # Nobody asks for an inspection of it meanwhile.
         list(Analysis.objects.filter(pk=analysis.pk).select_for_update().values_list("pk"))
@@ -88,9 +91,9 @@ def delete_analysis(analysis: Analysis) -> None:
 
 
 def _locked_folders(inspections: QuerySet[Inspection]) -> list[Path]:
-    """Of those that are about to be deleted in this transaction.
+    """Lock inspections that this transaction will delete, and return their folders.
 
-    Without that of one that is being made: its worker will find it gone, and tidy up.
+    The folder of a running inspection is left out: its worker finds the row gone and removes it.
     """
     rows = inspections.order_by("pk").select_for_update(of=("self",))
     return [
@@ -109,10 +112,15 @@ def _delete_all(clips: QuerySet[Clip]) -> None:
 
 
 def delete_batch(batch: Batch) -> None:
-    """The batch, and with it the clips that came in through it, their analyses and files.
+    """Delete the batch, its clips, their analyses and files.
 
-    Clips that another batch has too stay, and are that batch's own from now on. Cut off in between,
-    a second call goes on.
+    Clips that are also in another batch stay and belong to that batch from now on. If the deletion
+    is interrupted, a second call continues it.
+
+    Raises
+    ------
+    RequestRefused
+        The batch was already deleted (409).
     """
     with transaction.atomic():
         # Closed, so that no file slips in behind; cancelled, so that no worker begins in vain.
@@ -127,14 +135,14 @@ def delete_batch(batch: Batch) -> None:
 
 
 def _only_here(batch: Batch) -> QuerySet[Clip]:
-    """Clips that came in through the batch and are in no other."""
+    """Return the clips that were uploaded through the batch and are in no other."""
     own = batch.files.filter(outcome=FileOutcome.ACCEPTED).values("analysis__clip")
     others = BatchFile.objects.filter(analysis__clip=OuterRef("pk")).exclude(batch=batch)
     return Clip.objects.filter(~Exists(others), pk__in=own)
 
 
 def _hand_over(batch: Batch) -> None:
-    """Of the clips that stay, the first row in another batch owns what was a duplicate there."""
+    """Let the first duplicate row in another batch own each clip that stays."""
     own = batch.files.filter(outcome=FileOutcome.ACCEPTED).values("analysis__clip")
     theirs = BatchFile.objects.filter(analysis__clip__in=own).exclude(batch=batch)
     first = theirs.values("analysis__clip").annotate(first=Min("pk")).values("first")
@@ -145,16 +153,17 @@ def _hand_over(batch: Batch) -> None:
 
 
 def is_last_keeper(user: Owner) -> bool:
-    """Would nobody be left who runs this Sonoscope?"""
+    """Whether this user is the only active superuser."""
     assert isinstance(user, User)
     others = get_user_model().objects.filter(is_superuser=True, is_active=True).exclude(pk=user.pk)
     return user.is_superuser and not others.exists()
 
 
 def delete_account(user: User) -> None:
-    """The person, and their clips, analyses, batches, inspections, tokens, sessions and files.
+    """Delete a user and their clips, analyses, batches, inspections, tokens, sessions and files.
 
-    Nobody can sign in as them from its first moment; cut off in between, a second call goes on.
+    The account cannot sign in from the start of the deletion on. If the deletion is interrupted,
+    a second call continues it.
     """
     get_user_model().objects.filter(pk=user.pk).update(is_active=False)
     ApiToken.objects.filter(user=user).delete()
@@ -165,7 +174,7 @@ def delete_account(user: User) -> None:
 
 
 def _end_sessions(user: User) -> None:
-    """A session's owner is inside what it holds, so each one is looked at."""
+    """Delete the user's sessions. A session's owner is inside its data, so each one is decoded."""
     theirs = [
         session.pk
         for session in Session.objects.iterator()
@@ -178,9 +187,18 @@ def _end_sessions(user: User) -> None:
 
 
 def remove_aged(limit: int) -> int:
-    """Clips that came in before the days that KEEP_DAYS allows, unless one is still being heard;
-    and batches of that age that have no file any more. Returns how many clips went, at most
-    `limit`.
+    """Remove clips older than KEEP_DAYS days, and batches of that age that have no files left.
+
+    A clip with an unfinished analysis stays.
+
+    Parameters
+    ----------
+    limit : remove at most this many clips
+
+    Returns
+    -------
+    int
+        The number of removed clips.
     """
     if not settings.KEEP_DAYS:
         return 0
@@ -195,7 +213,17 @@ def remove_aged(limit: int) -> int:
 
 
 def remove_unused_inspections(limit: int) -> int:
-    """At most `limit` of those that nobody asked for in `DAYS_KEPT` days. Returns how many."""
+    """Remove inspections that were not requested for `DAYS_KEPT` days.
+
+    Parameters
+    ----------
+    limit : remove at most this many
+
+    Returns
+    -------
+    int
+        The number of removed inspections.
+    """
     with transaction.atomic():
         unused = Inspection.objects.unused(DAYS_KEPT)
         rows = unused.select_for_update(skip_locked=True, of=("self",))
@@ -207,7 +235,17 @@ def remove_unused_inspections(limit: int) -> int:
 
 
 def remove_orphans(shard: str) -> int:
-    """Remove files and folders over an hour old that no row knows. Returns how many."""
+    """Remove files and folders over an hour old that no row refers to.
+
+    Parameters
+    ----------
+    shard : first two characters of the names to check; incoming uploads are always checked
+
+    Returns
+    -------
+    int
+        The number of removed files and folders.
+    """
     root = storage.root()
     orphans = [
         *_aged(root / storage.INCOMING),
@@ -231,7 +269,7 @@ def _aged(folder: Path) -> list[Path]:
 
 
 def _unknown(paths: list[Path], known: Callable[[list[str]], Iterable[str]]) -> list[Path]:
-    """Those whose names `known` does not give back, asked in batches."""
+    """Return the paths whose names `known` does not return. Names are queried in groups."""
     unknown = {path.name: path for path in paths}
     names = list(unknown)
     for first in range(0, len(names), QUERY_NAMES):
@@ -245,7 +283,7 @@ def _known_clips(names: list[str]) -> Iterable[str]:
 
 
 def _known_folders(model: type[LeasedJob], names: list[str]) -> Iterable[str]:
-    """A folder is `<id>-<token>`; the token alone finds its few rows."""
+    """Return the names that belong to a row. A name is `<id>-<token>`; rows are found by token."""
     tokens = {name.rpartition("-")[2] for name in names}
     found = model.objects.filter(token__in=tokens).values_list("pk", "token")
     return (f"{pk}-{token}" for pk, token in found)

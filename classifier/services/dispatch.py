@@ -1,4 +1,4 @@
-"""Waking a worker. The web process knows the task by its name only."""
+"""Wake a worker. The web process knows the tasks by name only."""
 
 import time
 from datetime import datetime, timedelta
@@ -32,18 +32,36 @@ sender.conf.broker_transport_options = {
 
 
 def dispatch_analysis(analysis_id: UUID, lane: int) -> None:
-    """Raises kombu.exceptions.OperationalError when the broker is away."""
+    """Send a message to the queue of the lane.
+
+    Raises
+    ------
+    kombu.exceptions.OperationalError
+        The broker does not answer.
+    """
     sender.send_task("tasks.analyse", [str(analysis_id)], queue=Lane(lane).label, retry=False)
 
 
 def dispatch_inspection(inspection_id: UUID) -> None:
-    """As `dispatch_analysis`, for an inspection: it waits among the single clips."""
+    """Send a message for an inspection to the interactive queue, where single clips wait too.
+
+    Raises
+    ------
+    kombu.exceptions.OperationalError
+        The broker does not answer.
+    """
     queue = Lane.INTERACTIVE.label
     sender.send_task("tasks.inspect", [str(inspection_id)], queue=queue, retry=False)
 
 
 def queued_messages(lane: int) -> int:
-    """Messages that no worker has taken yet."""
+    """Return the number of messages in the lane that no worker has taken yet.
+
+    Raises
+    ------
+    kombu.exceptions.OperationalError or OSError
+        The broker does not answer.
+    """
     with sender.connection_for_read() as connection:
         connection.ensure_connection(max_retries=1, timeout=3)
         channel: Any = connection.default_channel
@@ -51,9 +69,14 @@ def queued_messages(lane: int) -> int:
 
 
 def missing_worker(unfinished: object, since: datetime) -> Problem | None:
-    """Why what is unfinished since then may stay so: no worker answers, and none holds an analysis.
+    """Return the problem if no worker answers and no analysis is held under a lease.
 
-    Pages and clients poll, so the workers are asked at most every `PING_EVERY_S` seconds.
+    Pages and clients poll, so workers are pinged at most every `PING_EVERY_S` seconds.
+
+    Parameters
+    ----------
+    unfinished : whether anything is unfinished; if not, the result is None
+    since : when it was queued; for the first `PATIENCE_S` seconds the result is None
     """
     now = timezone.now()
     if not unfinished or now - since < timedelta(seconds=PATIENCE_S):
@@ -66,7 +89,7 @@ def missing_worker(unfinished: object, since: datetime) -> Problem | None:
 
 @lru_cache(maxsize=1)
 def _worker_answers(tick: int) -> bool:
-    """Asked once for each `tick`."""
+    """Ping the workers once for each `tick`."""
     try:
         return bool(sender.control.ping(limit=1, timeout=1))
     except (OperationalError, OSError):

@@ -1,4 +1,4 @@
-"""Stored files as HTTP responses."""
+"""Serve stored files over HTTP."""
 
 import re
 from collections.abc import Iterator
@@ -27,13 +27,19 @@ _RANGE = re.compile(r"bytes=(?:(\d{1,18})-(\d{0,18})|-(\d{1,18}))")
 
 
 def audio(request: HttpRequest, clip: Clip) -> HttpResponseBase:
-    """The bytes as they were uploaded."""
+    """Return the uploaded bytes of a clip, or the requested range of them."""
     content_type = AUDIO_TYPES.get(clip.format, "application/octet-stream")
     return ranged(request, storage.clip_path(clip.file_key), content_type)
 
 
 def ranged(request: HttpRequest, path: Path, content_type: str) -> HttpResponseBase:
-    """A file, or the one byte range of it that was asked for (RFC 9110, section 14)."""
+    """Return a file, or the single byte range of it that was requested (RFC 9110, section 14).
+
+    Raises
+    ------
+    Http404
+        The file does not exist.
+    """
     try:
         file = path.open("rb")
     except FileNotFoundError as error:
@@ -56,7 +62,7 @@ def ranged(request: HttpRequest, path: Path, content_type: str) -> HttpResponseB
 
 
 def _span(match: re.Match[str], size: int) -> tuple[int, int] | None:
-    """First and last byte of the range, or None where the file has none of it."""
+    """Return the first and last byte of the range, or None if it lies outside the file."""
     first, last, length = match.groups()
     if length is not None:
         return (max(0, size - int(length)), size - 1) if int(length) and size else None

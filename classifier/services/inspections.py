@@ -1,4 +1,4 @@
-"""Inspections: what may be asked for, and where the answers are."""
+"""Validate requests for inspections and queue them."""
 
 from dataclasses import asdict, dataclass
 
@@ -21,7 +21,14 @@ FILES = {
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """window: its number, from 0 · label: for `sound` · map: for `channels`."""
+    """A request for an inspection of one window.
+
+    Attributes
+    ----------
+    window : number of the window, from 0
+    label : class to inspect, for the kind `sound`
+    map : feature map to show, for the kind `channels`
+    """
 
     kind: InspectionKind
     window: int = 0
@@ -30,9 +37,15 @@ class Question:
 
 
 def ask(analysis: Analysis, question: Question) -> Inspection:
-    """The inspection that answers: a known one, or one that a worker is woken for.
+    """Return the inspection that answers the question: an existing one, or a new queued one.
 
-    One that failed is tried again. Raises RequestRefused.
+    A failed inspection is queued again.
+
+    Raises
+    ------
+    RequestRefused
+        The analysis is not done (409) or was deleted (404), or it has no such window, label or map
+        (400).
     """
     _check(analysis, question)
     with transaction.atomic():

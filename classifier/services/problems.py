@@ -1,4 +1,4 @@
-"""Requests that are refused, and the problems that more than one place reports."""
+"""Refused requests, and problems that several modules report."""
 
 from django.conf import settings
 
@@ -18,7 +18,13 @@ NO_WORKER = Problem(
 
 
 class RequestRefused(Exception):
-    """What was asked for is not done, and nothing is kept of it. `status`: the HTTP status."""
+    """A request that is not carried out; nothing of it is stored.
+
+    Attributes
+    ----------
+    problem : what is wrong, for the user
+    status : the HTTP status
+    """
 
     def __init__(self, problem: Problem, status: int = 400) -> None:
         super().__init__(problem)
@@ -26,7 +32,10 @@ class RequestRefused(Exception):
 
     @property
     def blames_file(self) -> bool:
-        """Not so for a closed batch, a quota or a full disk: the file may be accepted later."""
+        """Whether the file is the reason, not a closed batch, a quota or a full disk.
+
+        If it is not, the file may be accepted later.
+        """
         return self.status not in (409, 429, 507)
 
 

@@ -1,4 +1,4 @@
-"""How much one person may have waiting, and bring in a day. For fairness, whoever they are."""
+"""Limits on how much one user may have waiting and upload in a day, for fairness."""
 
 from datetime import timedelta
 
@@ -11,9 +11,9 @@ from ml.errors import Problem
 
 
 def reached(owner: Owner, size_bytes: int) -> Problem | None:
-    """The problem, where one more clip of that size would be too much for now.
+    """Return the problem if one more clip of `size_bytes` would exceed a quota.
 
-    Who runs the server has no quota: superusers may bring in what they like.
+    Superusers have no quota.
     """
     if owner.is_superuser:
         return None

@@ -1,4 +1,4 @@
-"""How much one person may ask for in a minute: for fairness between people, not as a lock."""
+"""Limits on requests per minute, for fairness between users, not for security."""
 
 import logging
 import math
@@ -20,9 +20,9 @@ _asked_again_at = 0.0
 
 
 class Counted(SimpleRateThrottle):
-    """A counter for each whole window, instead of DRF's list of every request's time.
+    """A throttle with one counter per time window, instead of DRF's list of request times.
 
-    Counting is one atomic step in the cache that all web processes share.
+    Counting is one atomic operation in the cache that all web processes share.
     """
 
     scope: str
@@ -43,24 +43,24 @@ class Counted(SimpleRateThrottle):
         return self.count <= self.num_requests
 
     def wait(self) -> float:
-        """Whole seconds until the window ends."""
+        """Return the whole seconds until the time window ends."""
         return math.ceil(self.duration - time.time() % self.duration)
 
 
 class ReadThrottle(Counted, UserRateThrottle):
-    """Everything a person asks for."""
+    """Limit all requests of a user."""
 
     scope = "reads"
 
 
 class UploadThrottle(Counted, UserRateThrottle):
-    """What gives a worker something to do."""
+    """Limit requests that create work for a worker."""
 
     scope = "uploads"
 
 
 class SignInThrottle(Counted, AnonRateThrottle):
-    """Passwords tried from one address, and accounts made there."""
+    """Limit sign-in attempts and sign-ups from one address."""
 
     scope = "sign_ins"
 
@@ -69,13 +69,13 @@ class SignInThrottle(Counted, AnonRateThrottle):
 
 
 def client_address(request: HttpRequest) -> str:
-    """The address a proxy saw, where there is one, else the caller's own; for django-axes too."""
+    """Return the address that the proxy saw, if there is one, else the caller's; for axes too."""
     asked = request if isinstance(request, Request) else Request(request)
     return SignInThrottle().get_ident(asked)
 
 
 def _count(key: str, keep_s: int) -> int | None:
-    """How often `key` was counted, this time included; None while the cache is away."""
+    """Return how often `key` was counted, including now; None if the cache does not answer."""
     global _asked_again_at
     if time.monotonic() < _asked_again_at:
         return None

@@ -1,4 +1,4 @@
-"""The only way back: what a worker found out about one job."""
+"""Save the result of a job: the only way a worker's result reaches the database."""
 
 from collections.abc import Callable
 from typing import Any
@@ -15,9 +15,23 @@ def save(
     values: dict[str, Any],
     then: Callable[[], object] = lambda: None,
 ) -> bool:
-    """RUNNING → DONE with these files and values, if `job.token` still holds it.
+    """Store files and values and move the job from RUNNING to DONE, if `job.token` still holds it.
 
-    `then` runs in the same transaction. Returns whether it was held; if not, no file is kept.
+    Parameters
+    ----------
+    contents : bytes of each file by name, written to `job.folder`
+    values : columns of the job
+    then : called in the same transaction
+
+    Returns
+    -------
+    bool
+        Whether the job was still held; if not, no file is kept.
+
+    Raises
+    ------
+    OSError
+        The files cannot be written.
     """
     # Should the update fail, the files stay for the sweep: a commit whose answer was lost may have
     # held.
@@ -34,7 +48,18 @@ def save(
 def save_analysis(
     analysis: Analysis, contents: dict[str, bytes], values: dict[str, Any], facts: dict[str, Any]
 ) -> bool:
-    """As `save`, with the best prediction in its own columns; `facts` are the clip's."""
+    """Save an analysis like `save`, with the best prediction in its own columns.
+
+    Parameters
+    ----------
+    values : columns of the analysis; `predictions` has the best class first
+    facts : columns of its clip
+
+    Returns
+    -------
+    bool
+        Whether the analysis was still held; if not, no file is kept.
+    """
     best = values["predictions"][0]
     values = values | {"label": best["class"], "confidence": best["confidence"]}
     clip = Clip.objects.filter(pk=analysis.clip_id)

@@ -1,4 +1,4 @@
-"""API tokens: knox, with a name, a last use, and one refusal of its own."""
+"""API tokens: knox with a name and a last use, and one additional check."""
 
 from datetime import timedelta
 
@@ -16,7 +16,7 @@ USE_NOTED_EVERY = timedelta(minutes=1)
 
 
 class TokenAuthentication(KnoxAuthentication):
-    """A token of bytes that are no text is wrong, not our error."""
+    """Token authentication that rejects non-ASCII tokens instead of raising a server error."""
 
     def authenticate_credentials(self, token: bytes) -> tuple[User, ApiToken]:
         if not token.isascii():
@@ -27,12 +27,18 @@ class TokenAuthentication(KnoxAuthentication):
 
 
 def create(user: Owner, name: str = "", days: int = DEFAULT_DAYS) -> tuple[ApiToken, str]:
-    """A new token and its secret, which is not kept and so can be shown only now."""
+    """Create a token.
+
+    Returns
+    -------
+    tuple of ApiToken and str
+        The token and its secret. The secret is not stored, so it can be shown only now.
+    """
     return ApiToken.objects.create(user=user, expiry=timedelta(days=days), name=name)
 
 
 def of(user: Owner) -> QuerySet[ApiToken]:
-    """A user's tokens that still work, newest first."""
+    """Return a user's valid tokens, newest first."""
     living = Q(expiry=None) | Q(expiry__gt=timezone.now())
     return ApiToken.objects.filter(living, user=user).order_by("-created", "-public_id")
 

@@ -1,4 +1,4 @@
-"""How bytes come in: page, API, command, files of a batch and members of a ZIP all use `ingest`."""
+"""Store uploaded bytes; pages, API, command, batch files and ZIP members all use `ingest`."""
 
 import hashlib
 import os
@@ -23,7 +23,14 @@ from classifier.services.problems import EMPTY, NO_ROOM, RequestRefused, refusal
 
 @dataclass(slots=True)
 class Stored:
-    """Bytes on the disk. `used`: whether a clip refers to them."""
+    """Uploaded bytes on the disk.
+
+    Attributes
+    ----------
+    size_bytes : length of the file in bytes
+    sha256 : hex digest of the bytes
+    used : whether a clip refers to the bytes; `enter` sets it
+    """
 
     file_key: str
     size_bytes: int
@@ -33,7 +40,13 @@ class Stored:
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """`duplicate`: the analysis is an earlier one of the same bytes. `replayed`: the key's."""
+    """The answer to an upload.
+
+    Attributes
+    ----------
+    duplicate : the analysis is an earlier one of the same bytes
+    replayed : the analysis was already returned for the same idempotency key
+    """
 
     analysis: Analysis
     duplicate: bool = False
@@ -42,11 +55,21 @@ class Accepted:
 
 @contextmanager
 def ingest(chunks: Iterable[bytes]) -> Iterator[Stored]:
-    """Store the bytes; the body makes their rows, in one transaction.
+    """Store the bytes; the body of the `with` creates their rows, in one transaction.
 
-    Bytes that no clip refers to in the end are discarded, also when the body raises RequestRefused.
-    When anything else fails they stay for the sweep: a commit whose answer was lost may have held.
-    Raises RequestRefused for an empty or too large file (400, 413) and a full disk (507).
+    Bytes that no clip refers to in the end are deleted, also when the body raises RequestRefused.
+    After any other failure they stay for the sweep: the commit may have succeeded although its
+    reply was lost.
+
+    Yields
+    ------
+    Stored
+        The stored bytes.
+
+    Raises
+    ------
+    RequestRefused
+        The file is empty (400) or too large (413), or the disk is full (507).
     """
     stored = _store(chunks)
     path = storage.clip_path(stored.file_key)
@@ -61,9 +84,16 @@ def ingest(chunks: Iterable[bytes]) -> Iterator[Stored]:
 
 
 def checkpoint_asked(asked: str) -> str:
-    """The identity of the installed checkpoint that a name or an identity means; "" stays "".
+    """Return the identity of the installed checkpoint with this name or identity.
 
-    Raises RequestRefused.
+    Parameters
+    ----------
+    asked : name or identity; "" is returned unchanged
+
+    Raises
+    ------
+    RequestRefused
+        No such checkpoint is offered.
     """
     found = inventory.find(asked) if asked else None
     if asked and found is None:
@@ -84,7 +114,17 @@ def accept(
     lane: Lane = Lane.INTERACTIVE,
     checkpoint: str = "",
 ) -> Analysis:
-    """A new clip and its analysis, also of known bytes. Raises RequestRefused."""
+    """Create a new clip and its analysis, even if the same bytes are already known.
+
+    Parameters
+    ----------
+    checkpoint : name or identity; "" means the default
+
+    Raises
+    ------
+    RequestRefused
+        As `ingest`, `checkpoint_asked` and `enter` raise it.
+    """
     identity = checkpoint_asked(checkpoint)
     with ingest(chunks) as stored:
         return enter(stored, name=name, owner=owner, lane=lane, checkpoint=identity)
@@ -99,10 +139,18 @@ def accept_once(
     again: bool = False,
     checkpoint: str = "",
 ) -> Accepted:
-    """As `accept`, but the same bytes, or the same key, get the same answer as before.
+    """Accept an upload like `accept`, but give the same bytes or the same key the same answer.
 
-    Known are bytes that the checkpoint asked for has heard; `again` asks for a new analysis of
-    those too. Raises RequestRefused, also for a key that came with other bytes before.
+    Parameters
+    ----------
+    key : idempotency key of the request; "" for none
+    again : request a new analysis even if the requested checkpoint has analysed these bytes
+    checkpoint : name or identity; "" means the default
+
+    Raises
+    ------
+    RequestRefused
+        As `accept` raises it, or the key was used with other bytes or another checkpoint (409).
     """
     identity = checkpoint_asked(checkpoint)
     with ingest(chunks) as stored:
@@ -123,9 +171,18 @@ def accept_once(
 
 
 def enter(stored: Stored, *, name: str, owner: Owner, lane: Lane, checkpoint: str) -> Analysis:
-    """The rows of stored bytes, inside `ingest`. checkpoint: an identity, or "".
+    """Create the clip and the analysis of stored bytes; call it inside `ingest`.
 
-    Identical bytes of the same owner are kept once. Raises RequestRefused beyond the owner's quota.
+    Identical bytes of the same owner are stored once.
+
+    Parameters
+    ----------
+    checkpoint : identity, or "" for the default
+
+    Raises
+    ------
+    RequestRefused
+        The owner's quota is exceeded (429).
     """
     assert isinstance(owner, User)
     if too_much := quotas.reached(owner, stored.size_bytes):
@@ -145,7 +202,7 @@ def enter(stored: Stored, *, name: str, owner: Owner, lane: Lane, checkpoint: st
 
 
 def _answered(stored: Stored, owner: Owner, key: str, checkpoint: str) -> Accepted | None:
-    """What this key was answered before."""
+    """Return the earlier answer to this key, if any; raise RequestRefused on a conflict."""
     rows = IdempotencyKey.objects.filter(owner=owner.pk, key=key).select_related("analysis__clip")
     if not key or not (past := rows.first()):
         return None
@@ -165,16 +222,30 @@ def _answered(stored: Stored, owner: Owner, key: str, checkpoint: str) -> Accept
 
 
 def analyse_again(clip: Clip, lane: Lane = Lane.INTERACTIVE, checkpoint: str = "") -> Analysis:
-    """A new analysis of a known clip, or the one by this checkpoint that is already under way.
+    """Return a new analysis of a known clip, or its unfinished one by the same checkpoint.
 
-    Batches that have the clip, but no answer of it, and did not ask for another checkpoint go
-    along; an answer that they have stays. Raises RequestRefused.
+    Batches that contain the clip, have no result for it and did not request another checkpoint
+    get the new analysis; a result that a batch already has stays.
+
+    Parameters
+    ----------
+    checkpoint : name or identity; "" means the default
+
+    Raises
+    ------
+    RequestRefused
+        No such checkpoint is offered.
     """
     return queue_analysis(clip, lane, checkpoint_asked(checkpoint))
 
 
 def queue_analysis(clip: Clip, lane: Lane, checkpoint: str) -> Analysis:
-    """As `analyse_again`, for an identity that need not be installed any more, or ""."""
+    """Do the same as `analyse_again`, without checking that the checkpoint is installed.
+
+    Parameters
+    ----------
+    checkpoint : identity, or "" for the default; it may have been removed since
+    """
     with transaction.atomic():
         # One at a time per clip, so that a second request finds the first one's analysis.
         Clip.objects.select_for_update().get(pk=clip.pk)
@@ -185,7 +256,7 @@ def queue_analysis(clip: Clip, lane: Lane, checkpoint: str) -> Analysis:
 
 
 def label_of(name: str) -> str:
-    """A file name as a label: no folders, no control characters, at most 255 characters."""
+    """Return a file name as a label: no folders, no control characters, at most 255 characters."""
     last = name.replace("\\", "/").rsplit("/", 1)[-1]
     return "".join(c for c in last if c.isprintable()).strip()[:255] or "unnamed"
 
@@ -201,7 +272,7 @@ def _queue(clip: Clip, lane: Lane, checkpoint: str) -> Analysis:
 
 
 def _store(chunks: Iterable[bytes]) -> Stored:
-    """Raises RequestRefused; then nothing is kept."""
+    """Write the bytes to the disk. If it raises, for example RequestRefused, no file remains."""
     if not storage.has_room():
         raise RequestRefused(NO_ROOM, status=507)
     file_key = secrets.token_hex(16)

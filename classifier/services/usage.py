@@ -1,4 +1,4 @@
-"""Who keeps how much: counted for the people of one page, or for those who keep most."""
+"""Storage used per user, for the users of one page or for those who use most."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -15,7 +15,12 @@ MAX_USERS = 20
 
 @dataclass(slots=True)
 class Usage:
-    """`size_bytes` is what was uploaded; identical files of one person are stored once."""
+    """What one user has stored.
+
+    Attributes
+    ----------
+    size_bytes : bytes uploaded; identical files of one user are stored once but count each time
+    """
 
     clips: int = 0
     size_bytes: int = 0
@@ -34,7 +39,7 @@ class Keeper:
 
 
 def usage_of(user_ids: Iterable[int]) -> dict[int, Usage]:
-    """For all of them in three queries, which read indexes only."""
+    """Return the usage of several users by id, with three queries that read indexes only."""
     found = {user_id: Usage() for user_id in user_ids}
     counted: tuple[tuple[Manager[Any], dict[str, Any]], ...] = (
         (
@@ -61,7 +66,7 @@ def usage_of(user_ids: Iterable[int]) -> dict[int, Usage]:
 
 
 def keepers() -> list[Keeper]:
-    """Who uploaded most, the most first."""
+    """Return the `MAX_USERS` users who uploaded most, largest first."""
     rows = (
         Clip.objects.values("owner")
         .annotate(clips=Count("*"), bytes=Sum("size_bytes"))

@@ -1,7 +1,7 @@
-"""A ZIP as a folder: unpacked member by member, every limit counted in actual bytes.
+"""Import a ZIP as a batch: member by member, with every limit counted in actual bytes.
 
-Member names are labels only, nothing is written under them. An archive inside an archive is a
-file like any other: the worker will say that it is no sound.
+Member names are only labels; nothing is written under them. An archive inside an archive is a
+file like any other: the worker will report that it contains no audio.
 """
 
 import io
@@ -38,7 +38,14 @@ _DAMAGED = (
 
 @dataclass(slots=True)
 class Unpacked:
-    """How many members of the ZIP became what, and how many bytes may still come."""
+    """The result of importing a ZIP.
+
+    Attributes
+    ----------
+    outcomes : number of members by file outcome
+    hidden : number of hidden members, which are skipped
+    left_bytes : unpacked bytes that the limit still allows
+    """
 
     outcomes: Counter[str] = field(default_factory=Counter)
     hidden: int = 0
@@ -46,17 +53,22 @@ class Unpacked:
 
 
 class _TooLarge(RequestRefused):
-    """All members together are larger than a ZIP may be: no single file is to blame."""
+    """The members together exceed the size limit of a ZIP; no single file is to blame."""
 
     blames_file = False
 
 
 def take_in(batch: Batch, path: Path) -> Unpacked:
-    """Every member through `add_file`; a bad one is a refused row and stops nothing.
+    """Add every member of the ZIP to the batch; a bad member becomes a refused row.
 
-    Raises RequestRefused if it is no ZIP, holds too many files or too many bytes, also for its
-    owner's quota. What came before the limit stays in the batch, and sending the ZIP again goes on
+    Members added before a limit was reached stay in the batch. Sending the ZIP again continues
     there.
+
+    Raises
+    ------
+    RequestRefused
+        The file is not a ZIP or is damaged (400), holds too many files or bytes (413), exceeds the
+        owner's quota (429), or the batch takes no more files (409) or the disk is full (507).
     """
     unpacked = Unpacked(left_bytes=settings.MAX_ZIP_BYTES)
     with _Guarded(io.FileIO(path)) as file, _opened(file) as archive:
@@ -80,10 +92,10 @@ def take_in(batch: Batch, path: Path) -> Unpacked:
 
 
 class _Guarded(io.BufferedReader):
-    """Refuses a directory that would fill the memory, before anything is made of it.
+    """A reader that refuses a central directory too large for memory, before it is parsed.
 
-    Whatever the end of the file says of the directory, zipfile reads it in one piece: so this is
-    no second opinion on where it is and how long, which could be another than zipfile's.
+    zipfile reads the directory in one piece, whatever the end of the file says about it. The check
+    is on that read, so it cannot disagree with zipfile about where the directory is or how long.
     """
 
     def read(self, size: int | None = -1, /) -> bytes:

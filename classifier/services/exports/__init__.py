@@ -1,1 +1,1 @@
-"""Results in files for other programs: one module per format."""
+"""Export results as files for other programs: one module per format."""

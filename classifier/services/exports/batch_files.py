@@ -1,6 +1,6 @@
-"""A batch in plain values, for page, API and export.
+"""A batch as plain values, for page, API and export.
 
-CSV and JSON go out line by line: as much memory for ten files as for ten thousand.
+CSV and JSON are streamed line by line, so that ten thousand files take as much memory as ten.
 """
 
 import json
@@ -23,9 +23,11 @@ from classifier.services.exports.csv_lines import csv_lines
 class Column:
     """A field of each file, in JSON, in CSV and in the API's schema.
 
-    type: str, float, UUID, the choices of a text, or list for predictions
-    source: where a BatchFile has it; what is empty there is null
-    words, example: for the schema
+    Attributes
+    ----------
+    type : str, float, UUID, a class of text choices, or list for predictions
+    source : where a BatchFile has the value; an empty value becomes null
+    words, example : description and example in the schema
     """
 
     type: type
@@ -80,7 +82,7 @@ def as_json(batch: Batch) -> StreamingHttpResponse:
 
 
 def summary(batch: Batch, totals: batches.Totals) -> dict[str, Any]:
-    """What a list says of a batch."""
+    """Return a batch as it appears in a list."""
     return {
         "id": str(batch.pk),
         "name": batch.name,
@@ -94,7 +96,7 @@ def summary(batch: Batch, totals: batches.Totals) -> dict[str, Any]:
 
 
 def detail(batch: Batch) -> dict[str, Any]:
-    """The summary, with what was heard, and why what waits may wait for long."""
+    """Return the summary with the labels and a notice if no worker answers."""
     totals = batches.totals(batch)
     notice = missing_worker(totals.unfinished, batch.created_at)
     return summary(batch, totals) | {
@@ -104,7 +106,12 @@ def detail(batch: Batch) -> dict[str, Any]:
 
 
 def sent_file(file: BatchFile, *, known: bool) -> dict[str, Any]:
-    """What whoever sent a file is told of it."""
+    """Return the response for a file that was sent to a batch.
+
+    Parameters
+    ----------
+    known : whether the batch already had the path
+    """
     error = file.error if file.outcome == FileOutcome.REFUSED else None
     return {
         "path": file.path,
@@ -116,7 +123,7 @@ def sent_file(file: BatchFile, *, known: bool) -> dict[str, Any]:
 
 
 def file_json(file: BatchFile) -> dict[str, Any]:
-    """One file. A duplicate carries the answer of the earlier analysis that it links."""
+    """Return one file as a row. A duplicate has the values of the earlier analysis it links to."""
     row = {name: _value(file, column.source) for name, column in COLUMNS.items()}
     return row | {"top_five": (row["top_five"] or [])[:5]}
 
@@ -130,7 +137,7 @@ def csv_of(rows: Iterable[dict[str, Any]]) -> Iterator[str]:
 
 
 def _value(row: Any, source: str) -> Any:
-    """Follow `source` through attributes and keys, as far as there are any."""
+    """Follow `source` through attributes and keys; return None if a part of it is empty."""
     for name in source.split("."):
         if row is None:
             return None
@@ -151,7 +158,7 @@ def _json_lines(batch: Batch) -> Iterator[str]:
 
 
 def _moment(moment: datetime) -> str:
-    """As everywhere in the API."""
+    """Format a time as everywhere in the API."""
     return moment.isoformat().replace("+00:00", "Z")
 
 

@@ -1,4 +1,4 @@
-"""CSV line by line, safe to open in a spreadsheet."""
+"""Write CSV line by line, safe to open in a spreadsheet."""
 
 import csv
 from collections.abc import Iterable, Iterator, Sequence
@@ -8,13 +8,14 @@ FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 
 
 class _Line:
-    """What csv.writer takes for a file: each line is handed back instead of kept."""
+    """A file for csv.writer that returns each line instead of storing it."""
 
     def write(self, line: str) -> str:
         return line
 
 
 def csv_lines(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> Iterator[str]:
+    """Yield CSV lines, the header first; cells that look like a formula get an apostrophe."""
     writer = csv.writer(_Line())
     yield writer.writerow(columns)
     for row in rows:
@@ -22,7 +23,7 @@ def csv_lines(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> Itera
 
 
 def _cell(value: object) -> object:
-    """Text that looks like a formula gets an apostrophe, which spreadsheets do not show."""
+    """Prefix text that looks like a formula with an apostrophe, which spreadsheets do not show."""
     if isinstance(value, str) and value.startswith(FORMULA_STARTS):
         return f"'{value}"
     return "" if value is None else value
