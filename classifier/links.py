@@ -1,4 +1,4 @@
-"""URLs that both pages and the API show."""
+"""URLs used by both pages and API."""
 
 from urllib.parse import quote
 
@@ -11,7 +11,7 @@ from ml.render_metadata import ArchiveIndex
 
 
 def checkpoint_page(identity: str) -> str | None:
-    """Where the pages say what a checkpoint is worth; None unless it is installed."""
+    """Return the URL of the checkpoint's evaluation, or None if it is not installed."""
     for one in inventory.installed():
         if one.identity == identity:
             return f"{reverse('models')}#{quote(one.name)}"
@@ -19,7 +19,7 @@ def checkpoint_page(identity: str) -> str | None:
 
 
 def inspection_files(inspection: Inspection) -> dict[str, str]:
-    """Each file of a finished inspection by its name, and each picture in its map archive."""
+    """Return the URL of each file of a finished inspection, and of each picture in its archive."""
     if inspection.state != State.DONE:
         return {}
     names = inspections.FILES[InspectionKind(inspection.kind)]

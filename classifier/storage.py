@@ -1,8 +1,8 @@
-"""Where the bytes lie. Folders are sharded by the first two characters of a name.
+"""Paths of stored files. Folders are sharded by the first two characters of a name.
 
 clips/ab/<file_key>            the uploaded bytes
-analyses/ab/<id>-<token>/      what one claim of one analysis made
-inspections/ab/<id>-<token>/   what one claim of one inspection made
+analyses/ab/<id>-<token>/      files of one claim of one analysis
+inspections/ab/<id>-<token>/   files of one claim of one inspection
 incoming/                      uploads still arriving
 """
 
@@ -44,25 +44,36 @@ def inspection_folder(inspection_id: UUID, token: str) -> Path:
 
 
 def incoming_path(file_key: str) -> Path:
+    """Return the path of an arriving upload; create the folder if necessary."""
     folder = root() / INCOMING
     folder.mkdir(parents=True, exist_ok=True)
     return folder / file_key
 
 
 def has_room() -> bool:
-    """Whether uploads may come and results be made."""
+    """Whether the disk has room for uploads and results."""
     root().mkdir(parents=True, exist_ok=True)
     return shutil.disk_usage(root()).free >= MIN_FREE_BYTES
 
 
 def is_full(error: OSError) -> bool:
-    """Whether it says that the disk, or what we may have of it, is full."""
+    """Whether the error means that the disk or our quota on it is full."""
     return error.errno in (errno.ENOSPC, errno.EDQUOT)
 
 
 def write_all(folder: Path, contents: dict[str, bytes]) -> None:
-    """Write every file into a new folder, and onto the disk before returning. Raises OSError;
-    then nothing is kept."""
+    """Write every file into a new folder and sync it to the disk.
+
+    Parameters
+    ----------
+    folder : must not exist yet
+    contents : bytes of each file by name
+
+    Raises
+    ------
+    OSError
+        A file cannot be written, or the folder exists; the folder is removed then.
+    """
     try:
         folder.mkdir(parents=True)
         for name, data in contents.items():
@@ -76,7 +87,7 @@ def write_all(folder: Path, contents: dict[str, bytes]) -> None:
 
 
 def remove_folders(folders: Iterable[Path]) -> None:
-    """Several at once: removing a folder is mostly waiting, some milliseconds on a busy disk."""
+    """Remove folders in parallel; each removal waits some milliseconds on a busy disk."""
     with ThreadPoolExecutor(FOLDERS_AT_ONCE) as threads:
         list(threads.map(remove_folder, folders))
 

@@ -1,4 +1,4 @@
-"""What was measured of a checkpoint: the report that `training.evaluate --out` wrote beside it."""
+"""Evaluation reports of checkpoints, as `training.evaluate --out` writes them beside the file."""
 
 import json
 from dataclasses import dataclass
@@ -18,7 +18,12 @@ DAMAGED = "The report beside it cannot be read."
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """`version` changes with the file."""
+    """A diagram of a report.
+
+    Attributes
+    ----------
+    version : changes whenever the file changes
+    """
 
     path: Path
     version: str
@@ -26,7 +31,13 @@ class Picture:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """`evaluation`, or in `trouble` a sentence why there is none."""
+    """The evaluation of a checkpoint, if there is a valid one.
+
+    Attributes
+    ----------
+    trouble : a sentence why `evaluation` is None; "" otherwise
+    pictures : the diagrams that exist, by name
+    """
 
     evaluation: Evaluation | None
     trouble: str
@@ -34,6 +45,7 @@ class Report:
 
 
 def report_of(found: Installed) -> Report:
+    """Return the report beside the checkpoint, or in `trouble` why there is no valid one."""
     path = found.path.with_name(f"{found.name}.evaluation.json")
     try:
         payload = json.loads(path.read_text())
@@ -52,9 +64,16 @@ def report_of(found: Installed) -> Report:
 
 
 def meaning(identity: str, confidence: float | None) -> Bin | None:
-    """How often answers as sure as this one were right, on sounds the weights had never heard.
+    """Return how often predictions of this confidence were right on sounds not used in training.
 
-    None where that was not measured, or on too few answers to say anything.
+    Parameters
+    ----------
+    identity : identity of the checkpoint
+    confidence : 0 to 1
+
+    Returns
+    -------
+    The calibration bin; None if it was not measured, or on fewer than `MIN_ANSWERS` clips.
     """
     found = inventory.find(identity)
     evaluation = report_of(found).evaluation if found else None
@@ -67,7 +86,12 @@ def meaning(identity: str, confidence: float | None) -> Bin | None:
 
 
 def picture_of(found: Installed, name: str) -> Picture | None:
-    """One of PICTURES, where it is there."""
+    """Return a diagram of the report, if the file exists.
+
+    Parameters
+    ----------
+    name : one of PICTURES
+    """
     path = found.path.with_name(f"{found.name}.{name}.png")
     try:
         facts = path.stat()

@@ -1,7 +1,7 @@
-"""The installed checkpoints, as their files describe themselves; no torch is needed for that.
+"""The installed checkpoints, read from their file headers without torch.
 
-Every `*.safetensors` beside the shipped one and in `SONOSCOPE_DATA/checkpoints/`, and the one that
-CHECKPOINT names. Whoever keeps the installation puts them there; nobody uploads one.
+They are every `*.safetensors` beside the shipped one and in `SONOSCOPE_DATA/checkpoints/`, and
+the one that CHECKPOINT names. An operator puts them there; they cannot be uploaded.
 """
 
 from dataclasses import dataclass
@@ -18,7 +18,12 @@ MAX_NAME = 100
 
 @dataclass(frozen=True, slots=True)
 class Installed:
-    """A file that can be used. sha256, weights: as `ml.checkpoint_info.Digest` has them."""
+    """A checkpoint file that can be used.
+
+    Attributes
+    ----------
+    sha256, weights : as in `ml.checkpoint_info.Digest`
+    """
 
     path: Path
     info: CheckpointInfo
@@ -36,13 +41,13 @@ class Installed:
 
     @property
     def identity(self) -> str:
-        """What analyses name it by."""
+        """The name by which analyses refer to it: name@ and 12 hex digits of the hash."""
         return f"{self.name}@{self.sha256[:12]}"
 
 
 @dataclass(frozen=True, slots=True)
 class Unusable:
-    """A file that is left out, and why."""
+    """A file that cannot be used, and why."""
 
     path: Path
     reason: str
@@ -50,14 +55,14 @@ class Unusable:
 
 @dataclass(frozen=True, slots=True)
 class Inventory:
-    """The default first, then by name."""
+    """The installed files; in `usable` the default comes first, the others by name."""
 
     usable: tuple[Installed, ...]
     unusable: tuple[Unusable, ...]
 
 
 def look() -> Inventory:
-    """Every installed file. What is wrong with one harms no other."""
+    """Return every installed file. An error in one file does not affect the others."""
     usable: list[Installed] = []
     unusable: list[Unusable] = []
     for path in _paths():
@@ -81,13 +86,13 @@ def installed() -> tuple[Installed, ...]:
 
 
 def offered() -> tuple[Installed, ...]:
-    """What may be asked for by name: at Modal, only the one that is deployed there."""
+    """Return the checkpoints that can be requested; with Modal only the default, deployed there."""
     modal = settings.INFERENCE == "modal"
     return tuple(one for one in installed() if one.default or not modal)
 
 
 def find(asked: str) -> Installed | None:
-    """By name or by identity; "" is the default."""
+    """Return the offered checkpoint with this name or identity; "" means the default."""
     for one in offered():
         if asked in (one.name, one.identity) or (one.default and not asked):
             return one
@@ -95,7 +100,7 @@ def find(asked: str) -> Installed | None:
 
 
 def _paths() -> list[Path]:
-    """The default first: of two files with one name, the first is used. Each file once."""
+    """Return each file once, the default first: of two files with one name, the first is used."""
     paths = [Path(settings.CHECKPOINT)]
     for folder in (Path(settings.WEIGHTS), Path(settings.CHECKPOINTS)):
         paths += sorted(folder.glob("*.safetensors"))
@@ -107,7 +112,7 @@ def _paths() -> list[Path]:
 
 @lru_cache(maxsize=64)
 def _read(path: Path, modified_ns: int, size_bytes: int) -> Installed:
-    """Hash the whole file, so once for each that is put there. Raises OSError, CheckpointError."""
+    """Hash the whole file, cached by its time and size. Raises OSError and CheckpointError."""
     if len(path.stem) > MAX_NAME:
         raise CheckpointError(f"{path.name} has a name of more than {MAX_NAME} characters.")
     info, found = read_info(path), digest(path)

@@ -1,4 +1,4 @@
-"""The database is the truth about every job; messages only wake workers."""
+"""The database holds the state of every job; messages only wake workers."""
 
 from classifier.models.analyses import Analysis, Lane, Step
 from classifier.models.batches import Batch, BatchFile, BatchState, FileOutcome

@@ -1,4 +1,4 @@
-"""Analyses, and the queue that they are."""
+"""Analyses and their queue."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,14 +20,14 @@ if TYPE_CHECKING:
 
 
 class Lane(models.IntegerChoices):
-    """Which queue an analysis waits in. Lower numbers go first, always."""
+    """The queue an analysis waits in. Lower numbers always go first."""
 
     INTERACTIVE = 0, "interactive"
     BULK = 1, "bulk"
 
 
 class Step(models.TextChoices):
-    """Where a running analysis is."""
+    """The current step of a running analysis."""
 
     NONE = "", ""
     DECODING = "decoding", "decoding the file"
@@ -44,7 +44,10 @@ class AnalysisQuerySet(LeasedJobQuerySet["Analysis"]):
     interrupted_columns: ClassVar[dict[str, Any]] = {"alone": True}
 
     def for_owner(self, user: Owner, batch: "Batch | None" = None) -> Self:
-        """One user's analyses with their clips, newest first; or of one batch, once each."""
+        """Return a user's analyses with their clips, newest first.
+
+        With `batch`, return only the analyses of that batch, each once.
+        """
         mine = self.filter(owner=user.pk)
         if batch:
             mine = self.filter(beside(owner=user.pk), pk__in=batch.files.values("analysis"))
@@ -53,7 +56,13 @@ class AnalysisQuerySet(LeasedJobQuerySet["Analysis"]):
     def for_history(
         self, user: Owner, *, name: str = "", batch: "Batch | None" = None, **columns: str
     ) -> Self:
-        """Rows of the history page, without the heavy columns. columns: label, state; "" is any."""
+        """Return the rows of the history page, without the large columns.
+
+        Parameters
+        ----------
+        name : part of the clip's name; "" for any
+        columns : values of label and state; "" for any
+        """
         rows = self.for_owner(user, batch).defer("predictions", "render_metadata")
         if name:
             # Not by a join: the names lie side by side in an index, the clips do not.
@@ -62,11 +71,14 @@ class AnalysisQuerySet(LeasedJobQuerySet["Analysis"]):
         return rows.filter(beside(**asked) if batch else Q(**asked))
 
     def for_list(self, user: Owner, batch: "Batch | None" = None) -> Self:
-        """Rows of a list of the API: everything but what is heavy."""
+        """Return the rows of a list of the API, without the large columns."""
         return self.for_owner(user, batch).defer("predictions", "render_metadata", "timings")
 
     def checkpoints_of(self, user: Owner) -> models.QuerySet[Any, Any]:
-        """{checkpoint, analyses, first_used_at, last_used_at} of each that heard something."""
+        """Return the checkpoints of a user's analyses, the last used first.
+
+        Each row has checkpoint, analyses (their number), first_used_at and last_used_at.
+        """
         return (
             self.filter(owner=user.pk)
             .exclude(checkpoint="")
@@ -77,10 +89,15 @@ class AnalysisQuerySet(LeasedJobQuerySet["Analysis"]):
         )
 
     def answering(self, checkpoint: str) -> Self:
-        """Those that are an answer to whoever asks for this checkpoint, an identity or "".
+        """Return the analyses that answer a request for this checkpoint.
 
-        A row that names none is the default's. To whoever names none, a checkpoint that is no
-        longer installed has spoken for the default, but another installed one has not.
+        An analysis that names no checkpoint belongs to the default. For a request that names none,
+        an analysis by a checkpoint that is no longer installed counts as the default's; one by
+        another installed checkpoint does not.
+
+        Parameters
+        ----------
+        checkpoint : identity; "" if the request names none
         """
         others = [one.identity for one in inventory.installed() if not one.default]
         if not checkpoint:
@@ -90,10 +107,15 @@ class AnalysisQuerySet(LeasedJobQuerySet["Analysis"]):
         return self.filter(checkpoint__in=("", checkpoint))
 
     def known(self, user: Owner, sha256: str, checkpoint: str) -> "Analysis | None":
-        """What this user's same bytes were heard as before, or are being heard as now.
+        """Return a finished or unfinished analysis of the same bytes of this user, if there is one.
 
-        A finished one before one that is under way, then the newest. Locked until the transaction
-        ends, so that nobody deletes it before it is answered.
+        A finished analysis is preferred to an unfinished one, then the newest. The row is locked
+        until the transaction ends, so that it cannot be deleted before the request is answered.
+
+        Parameters
+        ----------
+        sha256 : hex digest of the bytes
+        checkpoint : identity; "" if the request names none
         """
         rows = self.for_owner(user).filter(clip__sha256=sha256, clip__owner=user.pk)
         rows = rows.answering(checkpoint).filter(state__in=(State.DONE, *UNFINISHED))
@@ -101,26 +123,35 @@ class AnalysisQuerySet(LeasedJobQuerySet["Analysis"]):
         return rows.select_for_update(of=("self",)).order_by("state", "-created_at").first()
 
     def cancel(self) -> int:
-        """QUEUED → CANCELLED. Returns how many; whatever a worker has taken stays."""
+        """Move queued analyses to CANCELLED and return how many; running ones continue."""
         return self.filter(state=State.QUEUED).finish(State.CANCELLED)
 
     def labels_of(self, user: Owner) -> list[str]:
-        """Every label this user has been given."""
+        """Return every label that occurs in this user's analyses, sorted."""
         rows = self.filter(owner=user.pk).exclude(label="").order_by("label")
         return list(rows.values_list("label", flat=True).distinct())
 
     def waiting(self) -> Self:
-        """In the order in which they came, lane by lane."""
+        """Return the queued analyses by lane, then by age."""
         return super().waiting().order_by("lane", "created_at")
 
     # --- the queue ------------------------------------------------------------------------
 
     def claim(self, limit: int, max_bytes: int) -> list["Analysis"]:
-        """Take the next chunk: QUEUED → RUNNING, with one lease and one fresh token.
+        """Take the next chunk: QUEUED → RUNNING, with one lease and one new token.
 
-        Rows of one lane only, so that nobody's single clip waits for bulk work, and of one
-        checkpoint; at most `limit` rows and about `max_bytes` of files. A row that was interrupted
-        before goes alone, so that a clip that kills its worker takes no other with it.
+        All rows of a chunk are from one lane, so that single clips never wait for bulk work, and
+        use one checkpoint. A row that was interrupted before is claimed alone, so that a clip that
+        crashes its worker affects no other.
+
+        Parameters
+        ----------
+        limit : at most this many rows
+        max_bytes : about this many bytes of files; the first row may be larger
+
+        Returns
+        -------
+        The claimed rows; empty if nothing is queued.
         """
         with transaction.atomic():
             chunk = _first_chunk(self._next(limit), max_bytes)
@@ -129,10 +160,11 @@ class AnalysisQuerySet(LeasedJobQuerySet["Analysis"]):
         return chunk
 
     def _next(self, limit: int) -> Sequence["Analysis"]:
-        """The first rows of the first lane that has any, locked.
+        """Return the first rows of the first lane that has any, locked.
 
-        One that was interrupted alone lets the others of its lane go first, the more often the
-        more: it holds up nobody, and workers that die one after the other die on different clips.
+        A row with attempts waits until the lane has no fresh rows, and longer the more attempts it
+        has: it delays no other row, and workers that crash one after the other crash on different
+        clips.
         """
         rows = self.waiting().select_for_update(skip_locked=True, of=("self",))
         rows = rows.select_related("clip")
@@ -164,8 +196,9 @@ class Analysis(LeasedJob):
     """One run of one checkpoint on one clip.
 
     QUEUED → RUNNING (claim) → DONE (save_analysis) | FAILED (fail).
-    RUNNING → QUEUED when a lease runs out or a worker gives up; alone, the third time that it was
-    seen to → FAILED, and the tenth in any case.
+    RUNNING → QUEUED when a lease expires or a worker gives up. An attempt counts only if the
+    analysis ran alone. After three attempts, where the worker's crash was observed, or after ten in
+    any case, RUNNING → FAILED.
     QUEUED → CANCELLED.
     """
 
@@ -232,12 +265,12 @@ class Analysis(LeasedJob):
 
     @property
     def stage(self) -> str:
-        """Changes whenever a page would show it otherwise."""
+        """A text that changes whenever a page would show the analysis differently."""
         return f"{self.state}.{self.step}"
 
     @property
     def metadata(self) -> RenderMetadata | None:
-        """`render_metadata`, parsed; None until it is done."""
+        """`render_metadata`, parsed; None until the analysis is done."""
         return RenderMetadata.from_json(self.render_metadata) if self.render_metadata else None
 
     @property
@@ -251,7 +284,7 @@ class Analysis(LeasedJob):
 
     @property
     def progress(self) -> float:
-        """Share of the steps behind it, 0 to 1."""
+        """Share of the steps that are finished, 0 to 1."""
         if self.state == State.RUNNING:
             return STEPS.index(Step(self.step)) / len(STEPS)
         return 0.0 if self.state == State.QUEUED else 1.0

@@ -1,4 +1,4 @@
-"""Batches, and what became of their files."""
+"""Batches and their files."""
 
 import uuid
 from typing import Self
@@ -15,7 +15,7 @@ from ml.errors import Problem
 
 
 class BatchState(models.TextChoices):
-    """Where a batch is; how its files are heard, their analyses tell."""
+    """Whether a batch takes files; the analyses tell the state of each file."""
 
     OPEN = "open", "open"
     CLOSED = "closed", "closed"
@@ -28,7 +28,7 @@ class BatchQuerySet(models.QuerySet["Batch"]):
 
 
 class Batch(models.Model):
-    """Many clips submitted together. Open until it is closed or cancelled; then nothing comes."""
+    """Many clips submitted together. After it is closed or cancelled, no file can be added."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     owner = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="batches")
@@ -67,7 +67,7 @@ class Batch(models.Model):
 
 
 class FileOutcome(models.TextChoices):
-    """What became of a file when it was sent; how it is heard, its analysis tells."""
+    """The outcome of sending a file; the state of its processing is that of its analysis."""
 
     ACCEPTED = "accepted", "accepted"
     REFUSED = "refused", "refused"
@@ -76,18 +76,30 @@ class FileOutcome(models.TextChoices):
 
 class BatchFileQuerySet(models.QuerySet["BatchFile"]):
     def in_state(self, state: str) -> Self:
-        """The batch's own analyses in that state; a duplicate's belongs to where it came from."""
+        """Return the files whose own analysis is in that state; duplicates have no own analysis."""
         return self.filter(outcome=FileOutcome.ACCEPTED, analysis__state=state)
 
     def unheard(self, clip: Clip, checkpoint: str) -> Self:
-        """Rows of the clip whose analysis ended without an answer, and that take this one's."""
+        """Return the rows of the clip that a new analysis by this checkpoint should replace.
+
+        Their analysis failed or was cancelled, and their batch uses the default or this checkpoint.
+
+        Parameters
+        ----------
+        checkpoint : identity, or "" for the default
+        """
         ended = clip.analyses.filter(state__in=(State.FAILED, State.CANCELLED))
         default = inventory.find("")
         meant = checkpoint or (default.identity if default else "")
         return self.filter(analysis__in=ended.values("pk"), batch__checkpoint__in=("", meant))
 
     def for_page(self, show: str = "") -> Self:
-        """Rows of the batch page by path, without the heavy columns."""
+        """Return the rows of the batch page by path, without the large columns.
+
+        Parameters
+        ----------
+        show : a State or a FileOutcome; anything else shows all rows
+        """
         heavy = ("analysis__predictions", "analysis__render_metadata")
         rows = self.select_related("analysis__clip").defer(*heavy).order_by("path")
         if show in State.values:
@@ -104,7 +116,7 @@ class BatchFileQuerySet(models.QuerySet["BatchFile"]):
 
 
 class BatchFile(models.Model):
-    """One path of a batch and what became of it. A duplicate links the earlier analysis."""
+    """A path of a batch and its outcome. A duplicate links to the earlier analysis."""
 
     batch = models.ForeignKey(Batch, models.CASCADE, related_name="files")
     path = models.CharField(max_length=1000, help_text="In its folder; only a label.")
@@ -133,7 +145,7 @@ class BatchFile(models.Model):
 
     @property
     def stage(self) -> str:
-        """Changes whenever a page would show it otherwise."""
+        """A text that changes whenever a page would show the file differently."""
         return self.analysis.stage if self.analysis else self.outcome
 
     @property

@@ -1,4 +1,4 @@
-"""Clips: the sounds that came in."""
+"""Uploaded clips."""
 
 import uuid
 from typing import TYPE_CHECKING, Any, Self
@@ -17,9 +17,10 @@ Owner = User | AnonymousUser
 
 
 def beside(**columns: Any) -> Q:
-    """`column = value`, where something narrower should lead: a batch, for one.
+    """Return the condition `column = value` for queries that should use another, narrower index.
 
-    As a range, because SQLite takes `=` to leave ten rows and would walk a whole history for them.
+    It is written as a range: SQLite expects `=` to leave ten rows and would read a user's whole
+    history for it.
     """
     edges = ("gte", "lte")
     return Q(**{f"{name}__{edge}": value for name, value in columns.items() for edge in edges})
@@ -27,14 +28,17 @@ def beside(**columns: Any) -> Q:
 
 class ClipQuerySet(models.QuerySet["Clip"]):
     def for_owner(self, user: Owner, batch: "Batch | None" = None) -> Self:
-        """One user's clips; or of one batch of theirs, once each."""
+        """Return a user's clips; with `batch`, only the clips of that batch, each once."""
         if batch is None:
             return self.filter(owner=user.pk)
         return self.filter(beside(owner=user.pk), pk__in=batch.files.values("analysis__clip"))
 
 
 class Clip(models.Model):
-    """An uploaded sound. `file_key` names its bytes; identical uploads of one owner share them."""
+    """An uploaded sound.
+
+    `file_key` names its bytes. Identical uploads of one owner share the same bytes.
+    """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     owner = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="clips")

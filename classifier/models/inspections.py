@@ -1,4 +1,4 @@
-"""Inspections: closer looks at an analysis, made on request and kept for a while."""
+"""Inspections: closer looks at an analysis, made on request and kept for a limited time."""
 
 from datetime import timedelta
 from pathlib import Path
@@ -14,7 +14,7 @@ from classifier.models.leasing import LeasedJob, LeasedJobQuerySet, State
 
 
 class InspectionKind(models.TextChoices):
-    """What is looked at, always of one window."""
+    """What an inspection looks at, always for one window."""
 
     SOUND = "sound", "the sound behind a label"
     CHANNELS = "channels", "all channels of a map"
@@ -26,12 +26,12 @@ class InspectionQuerySet(LeasedJobQuerySet["Inspection"]):
         return self.filter(analysis__owner=user.pk).select_related("analysis__clip")
 
     def unused(self, days: int) -> Self:
-        """Nobody asked for them for so long; what is being made is left alone."""
+        """Return the inspections not requested for `days` days, except running ones."""
         before = timezone.now() - timedelta(days=days)
         return self.filter(used_at__lt=before).exclude(state=State.RUNNING)
 
     def claim(self) -> "Inspection | None":
-        """Take the next one, alone: QUEUED → RUNNING, with a lease and a fresh token."""
+        """Take the next single inspection: QUEUED → RUNNING, with a lease and a new token."""
         rows = self.waiting().select_for_update(skip_locked=True, of=("self",))
         with transaction.atomic():
             inspection = rows.select_related("analysis__clip").first()
@@ -40,7 +40,7 @@ class InspectionQuerySet(LeasedJobQuerySet["Inspection"]):
         return inspection
 
     def queue_again(self) -> int:
-        """FAILED → QUEUED, as if it had never been tried."""
+        """Move failed inspections to QUEUED, with no attempts counted, and return how many."""
         errors = dict.fromkeys(("error_code", "error_detail", "error_hint"), "")
         return self.filter(state=State.FAILED).update(
             state=State.QUEUED, attempts=0, created_at=timezone.now(), finished_at=None, **errors
@@ -48,12 +48,12 @@ class InspectionQuerySet(LeasedJobQuerySet["Inspection"]):
 
 
 class Inspection(LeasedJob):
-    """A closer look at one window of a finished analysis, kept for whoever asks next.
+    """A closer look at one window of a finished analysis, kept for later requests.
 
     QUEUED → RUNNING (claim) → DONE (save) | FAILED (fail).
-    RUNNING → QUEUED when a lease runs out or a worker gives up; the third time that it was
-    seen to → FAILED, and the tenth in any case.
-    FAILED → QUEUED when it is asked for again. Never CANCELLED.
+    RUNNING → QUEUED when a lease expires or a worker gives up. After three attempts, where the
+    worker's crash was observed, or after ten in any case, RUNNING → FAILED.
+    FAILED → QUEUED when it is requested again. Never CANCELLED.
     """
 
     analysis = models.ForeignKey(Analysis, models.CASCADE, related_name="inspections")

@@ -1,4 +1,4 @@
-"""Leased jobs: rows that are the queue, and what a worker may do with them.
+"""Leased jobs: rows that form the queue, and the updates that workers make to them.
 
 A worker claims rows under a lease and a token, and renews the lease while it works. Every later
 update is guarded by the token, so that a worker that lost its lease changes nothing.
@@ -42,11 +42,17 @@ class LeasedJobQuerySet(models.QuerySet[Job]):
     interrupted_columns: ClassVar[dict[str, Any]] = {}
 
     def waiting(self) -> Self:
-        """Queued jobs, the oldest first."""
+        """Return the queued jobs, oldest first."""
         return self.filter(state=State.QUEUED).order_by("created_at")
 
     def take(self, jobs: Sequence[Job], **values: Any) -> None:
-        """QUEUED → RUNNING for these locked rows, with one lease and one fresh token."""
+        """Move these rows from QUEUED to RUNNING, with one lease and one new token.
+
+        Parameters
+        ----------
+        jobs : locked rows; they are updated in memory too
+        values : further columns to set
+        """
         values |= {"state": State.RUNNING, "token": uuid.uuid4().hex, "leased_until": _lease_end()}
         # Only alone can a job be blamed for what happens to its worker.
         blamed = int(len(jobs) == 1)
@@ -58,30 +64,44 @@ class LeasedJobQuerySet(models.QuerySet[Job]):
             job.attempts += blamed
 
     def held(self, token: str) -> Self:
-        """The rows that a worker with this token still owns."""
+        """Return the running rows that this token still holds."""
         return self.filter(token=token, state=State.RUNNING)
 
     def renew(self, token: str) -> int:
-        """Prolong the lease. Returns how many rows are still held."""
+        """Prolong the lease of the rows that this token still holds, and return how many."""
         return self.held(token).update(leased_until=_lease_end())
 
     def finish(self, state: State, **values: Any) -> int:
-        """These rows → `state`, an end. Returns how many."""
+        """Move these rows to a final state and return how many.
+
+        Parameters
+        ----------
+        values : further columns to set
+        """
         return self.update(
             state=state, finished_at=timezone.now(), **self.released_columns, **values
         )
 
     def fail(self, problem: Problem) -> int:
-        """Unfinished rows → FAILED, whatever a worker still finds out about them."""
+        """Move unfinished rows to FAILED and return how many.
+
+        A result that a worker still delivers for them is ignored.
+        """
         columns = {f"error_{name}": text[:300] for name, text in problem.as_dict().items()}
         return self.filter(state__in=UNFINISHED).finish(State.FAILED, **columns)
 
     def requeue_or_fail(
         self, problem: Problem | None = None, *, max_attempts: int = MAX_ATTEMPTS
     ) -> int:
-        """RUNNING → QUEUED for these rows; one that has had its attempts fails instead.
+        """Move running rows back to QUEUED, or to FAILED after `max_attempts` attempts.
 
-        problem: of those that fail; that they were interrupted too often, if not given.
+        Parameters
+        ----------
+        problem : why rows fail; by default that they were interrupted too often
+
+        Returns
+        -------
+        The number of rows that changed.
         """
         rows = self.filter(state=State.RUNNING)
         problem = problem or self.model.interrupted(max_attempts)
@@ -92,15 +112,23 @@ class LeasedJobQuerySet(models.QuerySet[Job]):
         return ended + freed
 
     def requeue_uncounted(self, jobs: Sequence[Job]) -> int:
-        """RUNNING → QUEUED for these rows of the claimed `jobs`, as if they were never claimed."""
+        """Move running rows back to QUEUED as if they had not been claimed, and return how many.
+
+        Parameters
+        ----------
+        jobs : all rows of the claim; a claim of a single row counted as an attempt
+        """
         blamed = int(len(jobs) == 1)
         return self.filter(state=State.RUNNING).update(
             state=State.QUEUED, **self.released_columns, attempts=F("attempts") - blamed
         )
 
     def expired(self) -> Self:
-        """Running jobs whose lease is over, or ends later than any given by the present clock:
-        the clock was set back since."""
+        """Return the running jobs whose lease has expired.
+
+        A lease that ends later than the present clock could have set it counts as expired: the
+        clock was set back since.
+        """
         now = timezone.now()
         latest = now + 2 * timedelta(seconds=settings.LEASE_S)
         return self.filter(
@@ -116,8 +144,9 @@ class LeasedJob(models.Model):
     """A job that a worker claims, holds under a lease, and finishes.
 
     QUEUED → RUNNING (take) → DONE (finish) | FAILED (fail).
-    RUNNING → QUEUED when a lease runs out or a worker gives up; an attempt counts when the job was
-    alone. The third attempt that was seen to fail → FAILED, and the tenth in any case.
+    RUNNING → QUEUED when a lease expires or a worker gives up. An attempt counts only if the job
+    ran alone. After three attempts, where the worker's crash was observed, or after ten in any
+    case, RUNNING → FAILED.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
@@ -147,17 +176,17 @@ class LeasedJob(models.Model):
 
     @classmethod
     def interrupted(cls, times: int) -> Problem:
-        """Why a job that was interrupted so often is given up."""
+        """Return the problem of a job that was interrupted `times` times."""
         detail = f"{cls.called} was interrupted {times} times and given up."
         return Problem("crashed", detail, cls.after_crashes)
 
     @property
     def folder(self) -> Path:
-        """The files that the claim with its token made."""
+        """The folder of the files written under the current token."""
         raise NotImplementedError
 
     def held(self) -> LeasedJobQuerySet[Any]:
-        """This row, as long as its token holds it."""
+        """Return a queryset of this row, empty unless its token still holds it."""
         return type(self).objects.held(self.token).filter(pk=self.pk)
 
     @property

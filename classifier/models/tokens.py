@@ -1,4 +1,4 @@
-"""What comes with a request: the key of an upload, the token of a caller."""
+"""Idempotency keys of uploads and tokens of API clients."""
 
 import uuid
 
@@ -11,7 +11,7 @@ from classifier.models.analyses import Analysis
 
 
 class IdempotencyKey(models.Model):
-    """What was answered to an upload that carried this key; kept as long as its analysis."""
+    """The answer to an upload with this key; kept as long as its analysis."""
 
     owner = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="+")
     key = models.CharField(max_length=200)
@@ -30,7 +30,7 @@ class IdempotencyKey(models.Model):
 
 
 class ApiToken(AbstractAuthToken):
-    """An API token; only its hash is kept. `public_id` is what people revoke it by."""
+    """An API token; only its hash is stored. Users revoke it by `public_id`."""
 
     public_id = models.UUIDField(default=uuid.uuid4, editable=False, unique=True)
     name = models.CharField(max_length=100, blank=True)

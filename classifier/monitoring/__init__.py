@@ -1,1 +1,1 @@
-"""The state of the installation: for operators, health checks and the admin dashboard."""
+"""State of the installation, for operators, health checks and the admin dashboard."""

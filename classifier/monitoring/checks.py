@@ -1,7 +1,7 @@
-"""What can be wrong with an installation, and what to do about it: `manage.py doctor`.
+"""Checks of an installation, with advice for each problem: `manage.py doctor`.
 
-Every rule is a plain function that looks at one thing and returns one `Finding`. A rule whose
-subject is away says so itself; of a database that is away, `examine` says it. None of them changes
+Every rule is a function that checks one thing and returns one `Finding`. A rule whose subject is
+unavailable reports that itself; an unavailable database is reported by `examine`. No rule changes
 anything.
 """
 
@@ -45,7 +45,13 @@ Verdict = Literal["ok", "warning", "wrong"]
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What was seen, and, unless it is ok, what to do."""
+    """The result of a rule.
+
+    Attributes
+    ----------
+    seen : what was found
+    hint : what to do; "" if the verdict is ok
+    """
 
     verdict: Verdict
     seen: str
@@ -65,7 +71,7 @@ def wrong(seen: str, hint: str) -> Finding:
 
 
 def examine(names: Collection[str]) -> Iterator[tuple[str, Finding]]:
-    """Each rule's name and finding, in the order in which things depend on each other."""
+    """Yield the name and finding of each rule, in order of dependency."""
     for name in filter(names.__contains__, RULES):
         try:
             yield name, RULES[name]()
@@ -117,7 +123,7 @@ def secret_key() -> Finding:
 
 
 def static_files() -> Finding:
-    """Every stylesheet and script that the pages ask for has been collected."""
+    """Check that the stylesheets and scripts of the pages have been collected."""
     missing = [name for name in STATIC_FILES if not _collected(name)]
     if not missing:
         return ok(f"collected in {settings.STATIC_ROOT}")
@@ -154,7 +160,7 @@ def migrations() -> Finding:
 
 
 def database_place() -> Finding:
-    """SQLite needs a local disk."""
+    """Check that SQLite is on a local disk."""
     if connection.vendor != "sqlite":
         return ok(f"{connection.vendor} has its own disk")
     path = Path(str(connection.settings_dict["NAME"])).absolute()
@@ -166,7 +172,7 @@ def database_place() -> Finding:
 
 
 def file_system_of(path: Path, mounts: Path = Path("/proc/mounts")) -> str:
-    """The type of the mount that holds `path`, or nothing where the system does not tell."""
+    """Return the type of the mount that contains `path`, or "" if the system does not tell."""
     try:
         lines = [line.split() for line in mounts.read_text().splitlines()]
     except OSError:
@@ -176,7 +182,7 @@ def file_system_of(path: Path, mounts: Path = Path("/proc/mounts")) -> str:
 
 
 def clock() -> Finding:
-    """Leases compare this machine's clock with other machines'; the database's is the measure."""
+    """Compare this machine's clock with the database's: leases depend on clocks that agree."""
     if connection.vendor != "postgresql":
         return ok("one machine, one clock")
     with connection.cursor() as cursor:
@@ -225,7 +231,7 @@ def worker() -> Finding:
 
 
 def sweep() -> Finding:
-    """It leaves a mark after every pass."""
+    """Check the age of the file that the sweep touches after every pass."""
     hint = "Start it: python -m tasks (make run and Compose do), and read its log."
     try:
         age_s = time.time() - Path(settings.SWEEP_MARK).stat().st_mtime
@@ -236,7 +242,7 @@ def sweep() -> Finding:
 
 
 def queue() -> Finding:
-    """Jobs of either kind that should have moved on long ago."""
+    """Check for analyses and inspections that have not progressed for too long."""
     patience = timedelta(seconds=2 * settings.LEASE_S + 3 * settings.SWEEP_EVERY_S)
     waiting: list[Analysis | Inspection] = []
     now, abandoned, running = timezone.now(), [], False
@@ -265,7 +271,7 @@ def queue() -> Finding:
 
 
 def checkpoint() -> Finding:
-    """There, and safetensors files with our header. Whether they fit, the worker finds out."""
+    """Check that the checkpoints exist and have our header. Only a worker loads the weights."""
     there = inventory.look()
     trouble = "; ".join(f"{one.path}: {one.reason}" for one in there.unusable)
     default = next((one for one in there.usable if one.default), None)
@@ -279,7 +285,7 @@ def checkpoint() -> Finding:
 
 
 def inference() -> Finding:
-    """A token for Modal where its client looks. Whether Modal accepts it, a worker finds out."""
+    """Check that the Modal client finds a token. Only a worker learns whether Modal accepts it."""
     if settings.INFERENCE == "local":
         return ok("workers listen themselves")
     named = {"MODAL_TOKEN_ID", "MODAL_TOKEN_SECRET"} <= set(os.environ)
@@ -291,7 +297,7 @@ def inference() -> Finding:
 
 
 def precision() -> Finding:
-    """Windows whose first pass gave NaN or infinity. Their answers were computed again."""
+    """Check for windows that gave NaN or infinity and were recomputed in fp32."""
     try:
         windows = recomputed_windows()
     except (RedisError, ValueError) as error:

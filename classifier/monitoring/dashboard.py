@@ -1,4 +1,4 @@
-"""How the server is doing, in plain numbers."""
+"""Figures of the admin dashboard."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -17,7 +17,12 @@ PING_S = 0.5
 
 @dataclass(frozen=True, slots=True)
 class LaneView:
-    """Jobs of one kind (a model's name) in one lane."""
+    """Jobs of one kind (a model's name) in one lane.
+
+    Attributes
+    ----------
+    oldest : creation time of the oldest waiting job; None if none waits
+    """
 
     name: str
     kind: str
@@ -34,7 +39,7 @@ class FailureView:
 
 
 def lanes() -> list[LaneView]:
-    """Analyses lane by lane, then inspections, which wait among the single clips."""
+    """Return the analyses of each lane, then the inspections, which share the interactive lane."""
     return [
         *(_lane(lane.label, Analysis.objects.filter(lane=lane)) for lane in Lane),
         _lane(f"{Lane.INTERACTIVE.label}: inspections", Inspection.objects.all()),
@@ -42,7 +47,7 @@ def lanes() -> list[LaneView]:
 
 
 def _lane(name: str, rows: QuerySet[Any]) -> LaneView:
-    """Rows that wait or run are few, and an index finds them."""
+    """Count unfinished rows. They are few, and an index finds them."""
     waiting = Q(state=State.QUEUED)
     counts = rows.filter(state__in=UNFINISHED).aggregate(
         waiting=Count("state", filter=waiting),
@@ -53,7 +58,7 @@ def _lane(name: str, rows: QuerySet[Any]) -> LaneView:
 
 
 def workers() -> list[str] | None:
-    """Names of the workers that answer now; None while the broker is away."""
+    """Return the names of the workers that answer, or None if the broker does not."""
     try:
         return probes.workers(PING_S)
     except OperationalError:
@@ -61,7 +66,10 @@ def workers() -> list[str] | None:
 
 
 def failures() -> list[FailureView]:
-    """By kind of job and code, of the last days, the most frequent first."""
+    """Return the failures of the last `FAILURES_OF_DAYS` days by job kind and error code.
+
+    The most frequent come first.
+    """
     since = timezone.now() - timedelta(days=FAILURES_OF_DAYS)
     found = [
         FailureView(str(job._meta.model_name), code, count)

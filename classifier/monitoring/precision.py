@@ -1,7 +1,7 @@
-"""How many windows workers had to compute again in fp32, day by day, kept in the shared cache.
+"""Daily count of the windows that workers recomputed in fp32, kept in the shared cache.
 
-The answers are right either way. The count tells an operator that the processor's reduced
-precision gives NaN or infinity now and then.
+The results are correct either way. The count tells an operator that the processor's reduced
+precision sometimes gives NaN or infinity.
 """
 
 import logging
@@ -17,7 +17,7 @@ DAYS = 7
 
 
 def count_recomputed(windows: int) -> None:
-    """Add to today's count. Without the cache the windows are logged instead."""
+    """Add to today's count. If the cache does not answer, log the number instead."""
     key = _key(timezone.now().date())
     try:
         cache.add(key, 0, timeout=timedelta(days=DAYS + 1).total_seconds())
@@ -27,7 +27,15 @@ def count_recomputed(windows: int) -> None:
 
 
 def recomputed_windows() -> int:
-    """Of the last DAYS days. Raises RedisError without the cache, ValueError for another URL."""
+    """Return the number of recomputed windows in the last DAYS days.
+
+    Raises
+    ------
+    RedisError
+        The cache does not answer.
+    ValueError
+        The URL of the cache is invalid.
+    """
     today = timezone.now().date()
     keys = [_key(today - timedelta(days=days)) for days in range(DAYS)]
     return sum(cache.get_many(keys).values())

@@ -1,6 +1,6 @@
-"""Probes of what several pages ask about, as plain facts: their callers say what they mean.
+"""Probes shared by several pages; they return plain facts that their callers interpret.
 
-A probe changes nothing, and raises what its dependency raises. The checkpoints' probe is
+A probe changes nothing and raises what its dependency raises. The probe of the checkpoints is
 `checkpoints.inventory.look`, that of the shared count of recomputed windows
 `precision.recomputed_windows`.
 """
@@ -15,26 +15,52 @@ JOBS = (Analysis, Inspection)
 
 
 def database() -> str:
-    """Return the vendor. Raises DatabaseError."""
+    """Return the vendor of the database.
+
+    Raises
+    ------
+    DatabaseError
+        The database does not answer.
+    """
     with connection.cursor() as cursor:
         cursor.execute("SELECT 1")
     return connection.vendor
 
 
 def messages() -> int:
-    """Messages that no worker has taken. Raises kombu.exceptions.OperationalError or OSError."""
+    """Return the number of messages in all lanes that no worker has taken.
+
+    Raises
+    ------
+    kombu.exceptions.OperationalError or OSError
+        The broker does not answer.
+    """
     return sum(queued_messages(lane) for lane in Lane)
 
 
 def workers(timeout_s: float, limit: int | None = None) -> list[str]:
-    """Names of those that answer within `timeout_s`; with `limit`, only until so many have.
+    """Return the names of the workers that answer.
 
-    Raises kombu.exceptions.OperationalError or OSError.
+    Parameters
+    ----------
+    timeout_s : seconds to wait for answers
+    limit : stop waiting after this many answers
+
+    Raises
+    ------
+    kombu.exceptions.OperationalError or OSError
+        The broker does not answer.
     """
     answers = sender.control.ping(timeout=timeout_s, limit=limit) or []
     return sorted(name for answer in answers for name in answer)
 
 
 def static_address(name: str) -> str:
-    """Raises ValueError where the manifest of the collected files does not know it."""
+    """Return the URL of a static file.
+
+    Raises
+    ------
+    ValueError
+        The manifest of the collected files does not have the name.
+    """
     return staticfiles_storage.url(name)
