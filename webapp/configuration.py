@@ -1,4 +1,4 @@
-"""The table of docs/configuration.md, made of the settings: `python -m webapp.configuration`."""
+"""Generate docs/configuration.md from the settings: `python -m webapp.configuration`."""
 
 import importlib
 import re
@@ -11,7 +11,7 @@ TABLE = re.compile(r"(?<=\|---\|---\|---\|---\|\n)(\|.*\n)*")
 
 
 def document() -> str:
-    """The document, with the table of the settings as they are now."""
+    """Return the document with the table of the current settings."""
     importlib.import_module("webapp.settings")
     rows = [
         f"| `{setting.name}` | {_code(setting.default)} | {setting.meaning} | "
@@ -22,7 +22,7 @@ def document() -> str:
 
 
 def _code(default: str) -> str:
-    """A value as code; a description as it is."""
+    """Format a value as code; leave a description as it is."""
     return default if " " in default or not default else f"`{default}`"
 
 

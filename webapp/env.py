@@ -1,4 +1,9 @@
-"""Strict readers of the environment: a wrong value stops the start with one sentence."""
+"""Strict readers of environment variables: an invalid value stops the start with one sentence.
+
+Each reader returns the value of NAME, or the default if NAME is empty or unset. `meaning` is the
+description of the setting in docs/configuration.md; without it the setting is not listed there.
+`shown` replaces the default in that document.
+"""
 
 import hashlib
 import os
@@ -18,7 +23,12 @@ LONGEST_SOCKET_PATH = 100
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """One line of docs/configuration.md. `from_file`: NAME_FILE may name a file that holds it."""
+    """One line of docs/configuration.md.
+
+    Attributes
+    ----------
+    from_file : whether NAME_FILE may name a file that holds the value
+    """
 
     name: str
     default: str
@@ -31,7 +41,7 @@ KNOWN: dict[str, Setting] = {}
 
 
 def text(name: str, default: str = "", *, meaning: str = "", shown: str = "") -> str:
-    """`meaning` is its description in the documentation, `shown` its default there."""
+    """Return a text."""
     return _note(name, shown or default, meaning) or default
 
 
@@ -40,6 +50,13 @@ def path(name: str, default: Path, *, meaning: str = "", shown: str = "") -> Pat
 
 
 def flag(name: str, default: bool, *, meaning: str = "") -> bool:
+    """Return yes or no as a bool.
+
+    Raises
+    ------
+    ImproperlyConfigured
+        The value is neither.
+    """
     value = text(name, "yes" if default else "no", meaning=meaning).lower()
     if value not in TRUE | FALSE:
         raise ImproperlyConfigured(f"{name} must be yes or no, not {value!r}.")
@@ -47,7 +64,13 @@ def flag(name: str, default: bool, *, meaning: str = "") -> bool:
 
 
 def one_of(name: str, allowed: tuple[str, ...], *, meaning: str = "") -> str:
-    """The first of `allowed` is the default."""
+    """Return one of the allowed values; the first is the default.
+
+    Raises
+    ------
+    ImproperlyConfigured
+        The value is not allowed.
+    """
     value = text(name, allowed[0], meaning=meaning)
     if value not in allowed:
         raise ImproperlyConfigured(f"{name} must be one of {', '.join(allowed)}, not {value!r}.")
@@ -63,6 +86,13 @@ def whole(
     meaning: str = "",
     shown: str = "",
 ) -> int:
+    """Return a whole number from `least` to `most`.
+
+    Raises
+    ------
+    ImproperlyConfigured
+        The value is not such a number.
+    """
     value = text(name, str(default), meaning=meaning, shown=shown)
     if not value.isdecimal() or not least <= int(value) <= most:
         raise ImproperlyConfigured(
@@ -72,7 +102,13 @@ def whole(
 
 
 def confided(name: str, *, meaning: str = "") -> str:
-    """A text that may be secret: from NAME, or from the file that NAME_FILE names."""
+    """Return a text that may be secret, from NAME or from the file that NAME_FILE names.
+
+    Raises
+    ------
+    ImproperlyConfigured
+        Both are set, or the file is empty or cannot be read.
+    """
     value = _note(name, "", meaning, from_file=True)
     path = os.environ.get(f"{name}_FILE")
     if not path:
@@ -90,7 +126,18 @@ def confided(name: str, *, meaning: str = "") -> str:
 
 
 def secret(name: str, file: Path, *, may_be_made: bool, meaning: str = "") -> str:
-    """As `confided`, else from `file`, which is made, for its owner only, if it may be."""
+    """Return a secret like `confided`, or the content of `file` if neither variable is set.
+
+    Parameters
+    ----------
+    file : generated with a random secret if it does not exist, readable by its owner only
+    may_be_made : whether the file may be generated
+
+    Raises
+    ------
+    ImproperlyConfigured
+        As `confided` raises it, or the secret is missing and may not be generated.
+    """
     if value := confided(name, meaning=meaning):
         return value
     if not may_be_made and not file.exists():
@@ -111,19 +158,22 @@ def secret(name: str, file: Path, *, may_be_made: bool, meaning: str = "") -> st
 
 
 def _note(name: str, default: str, meaning: str, from_file: bool = False) -> str:
-    """What the environment says; the setting is remembered for the documentation."""
+    """Return the variable's value and record the setting for the documentation."""
     if meaning:
         KNOWN[name] = Setting(name, default, meaning, from_file)
     return os.environ.get(name, "")
 
 
 def cores() -> int:
-    """How many this process may use."""
+    """Return the number of CPU cores this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1
 
 
 def socket_path(data: Path) -> Path:
-    """Where the embedded broker listens: in the data folder unless that path is too long."""
+    """Return the embedded broker's socket path.
+
+    It is in the data folder, or in the temporary folder if that path is too long for a socket.
+    """
     inside = data / "run" / "broker.sock"
     if len(str(inside)) <= LONGEST_SOCKET_PATH:
         return inside

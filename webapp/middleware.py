@@ -1,4 +1,4 @@
-"""What is refused before anything reads it."""
+"""Middleware that refuses requests before their body is read."""
 
 from collections.abc import Callable
 
@@ -20,7 +20,10 @@ LENGTH_REQUIRED = Problem(
 def refuse_huge_bodies(
     get_response: Callable[[HttpRequest], HttpResponse],
 ) -> Callable[[HttpRequest], HttpResponse]:
-    """413 for bodies more than twice what one upload may have, without receiving them."""
+    """Answer 413 to bodies over twice the upload limit, and 411 to bodies of unknown length.
+
+    The body is not received. A ZIP may be as large as MAX_ZIP_BYTES.
+    """
 
     def answer(request: HttpRequest) -> HttpResponse:
         declared = request.META.get("CONTENT_LENGTH")
@@ -42,5 +45,5 @@ def refuse_huge_bodies(
 
 
 def _refusal(status: int, problem: Problem) -> JsonResponse:
-    """The connection is closed: what is still on its way is not read."""
+    """Return the problem and close the connection, so that the rest of the body is not read."""
     return JsonResponse(problem.as_dict(), status=status, headers={"Connection": "close"})

@@ -1,6 +1,6 @@
-"""What has to be done once before the rest starts: `python -m webapp.prepare`.
+"""Prepare the data folder before the processes start: `python -m webapp.prepare`.
 
-`make run` does it by itself; in Compose it is a service of its own that the others wait for.
+`make run` does it automatically; in Compose it is a separate service that the others wait for.
 """
 
 import os
@@ -19,9 +19,14 @@ from django.db.migrations.loader import MigrationLoader
 
 
 def prepare() -> None:
-    """Database, static files, folders, and the first admin, whose password is printed at once.
+    """Migrate the database, collect static files, and create folders and the first admin.
 
-    Raises ImproperlyConfigured for data of another version.
+    A generated admin password is printed once.
+
+    Raises
+    ------
+    ImproperlyConfigured
+        The data was written by another version.
     """
     check_data_version()
     call_command("migrate", verbosity=0)
@@ -40,7 +45,13 @@ def prepare() -> None:
 
 
 def check_data_version() -> None:
-    """Refuse a database that has migrations which this version does not know."""
+    """Check that this version knows all migrations of the database.
+
+    Raises
+    ------
+    ImproperlyConfigured
+        The database has a migration of another version.
+    """
     migrations = MigrationLoader(connection)
     unknown = set(migrations.applied_migrations) - set(migrations.disk_migrations)
     if any(app == "classifier" for app, _ in unknown):
@@ -52,7 +63,10 @@ def check_data_version() -> None:
 
 
 def main(work: Callable[[], None] = prepare) -> int:
-    """Do the work with Django set up; an exit status. What stops it is said in a sentence."""
+    """Set up Django, do the work and return an exit status.
+
+    If the work raises ImproperlyConfigured, its message is printed and the status is 1.
+    """
     # What people upload is theirs: nothing made from here on is readable by other accounts.
     os.umask(0o077)
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "webapp.settings")

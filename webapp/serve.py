@@ -1,4 +1,4 @@
-"""Everything on one machine: `python -m webapp.serve`, which `make run` calls.
+"""Run everything on one machine: `python -m webapp.serve`, which `make run` calls.
 
 Prepares the data folder, then starts broker, worker, sweep and web under supervisord,
 and stops them all on Ctrl-C.
@@ -33,10 +33,16 @@ STOP_LIMIT_S = 60
 
 
 class Refused(ImproperlyConfigured):
-    """Why it does not start, or ended, in one sentence for a person."""
+    """Sonoscope cannot start, or ended; the message is one sentence for the operator."""
 
 
 def run() -> None:
+    """Start all processes and wait until they end or a signal arrives, then stop them.
+
+    Raises ------ Refused It already runs, the port is used, the checkpoint is unusable, the web
+    process does not answer in time, or the supervisor ends by itself. ImproperlyConfigured As
+    `prepare` raises it.
+    """
     run_folder = Path(settings.DATA) / "run"
     run_folder.mkdir(parents=True, exist_ok=True)
     lock = take_lock(run_folder / "lock")
@@ -82,7 +88,13 @@ def run() -> None:
 
 
 def take_lock(path: Path) -> TextIO:
-    """The open, locked file, emptied."""
+    """Lock the file and return it, open and emptied.
+
+    Raises
+    ------
+    Refused
+        Another Sonoscope holds the lock.
+    """
     file = path.open("a+")
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -97,6 +109,13 @@ def take_lock(path: Path) -> TextIO:
 
 
 def check_port(host: str, port: int) -> None:
+    """Check that the port can be bound.
+
+    Raises
+    ------
+    Refused
+        The port is used, or the address cannot be bound.
+    """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -112,7 +131,13 @@ def check_port(host: str, port: int) -> None:
 
 
 def stop_leftover_broker(path: Path) -> None:
-    """A supervisor that was killed leaves its broker behind; its data is on disk."""
+    """Stop the broker that a killed supervisor left running; its data is on disk.
+
+    Raises
+    ------
+    Refused
+        The broker does not stop.
+    """
     if not path.exists():
         return
     try:
@@ -160,7 +185,11 @@ def _escape(value: object) -> str:
 
 
 def wait_for_answer(supervisor: subprocess.Popen[bytes], stopping: threading.Event) -> bool:
-    """Whether the web process comes to life in time, before anything ends."""
+    """Wait until the web process answers, and return whether it does.
+
+    The wait ends after `START_LIMIT_S` seconds, when the supervisor ends, or when `stopping` is
+    set.
+    """
     host = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(settings.HOST, settings.HOST)  # noqa: S104 - looks for it
     url = f"http://{host}:{settings.PORT}/account/sign-in/"
     direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))

@@ -1,4 +1,4 @@
-"""All settings, from the environment. `docs/configuration.md` is made of what is read here."""
+"""All settings, read from the environment. `docs/configuration.md` is generated from them."""
 
 from datetime import timedelta
 from pathlib import Path

@@ -10,7 +10,7 @@ handler500 = "classifier.views.errors.server_error"
 
 
 def favicon(request: HttpRequest) -> HttpResponse:
-    """For pages that name no icon of their own: the admin's."""
+    """Redirect to the icon, for pages that name none: those of the admin."""
     return redirect(static("icon.svg"))
 
 

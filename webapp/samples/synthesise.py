@@ -1,7 +1,7 @@
-"""The three sample sounds of the Listen page, made from nothing: no recording, no licence.
+"""Synthesise the three sample sounds of the Listen page; no recording, so no licence, is needed.
 
 `python webapp/samples/synthesise.py` writes them beside this file. They were chosen because
-the shipped checkpoint names them rightly; a test holds it to that.
+the shipped checkpoint classifies them correctly; a test checks that.
 """
 
 from pathlib import Path
@@ -17,7 +17,12 @@ Wave = NDArray[np.float64]
 
 
 def church_bells(random: np.random.Generator) -> Wave:
-    """Five strokes on three bells; each partial rings at its own rate."""
+    """Return five strokes on three bells; each partial decays at its own rate.
+
+    Returns
+    -------
+    wave : (SAMPLES,) float64 at RATE_HZ, not normalised
+    """
     wave = 0.002 * random.standard_normal(SAMPLES)
     # (ratio to the strike note, level, seconds until it has fallen to 1/e)
     partials = (
@@ -35,7 +40,12 @@ def church_bells(random: np.random.Generator) -> Wave:
 
 
 def crickets(random: np.random.Generator) -> Wave:
-    """Three pulses of 4.6 kHz, three times a second."""
+    """Return groups of three pulses at 4.6 kHz, three groups a second.
+
+    Returns
+    -------
+    wave : (SAMPLES,) float64 at RATE_HZ, not normalised
+    """
     wave = 0.01 * random.standard_normal(SAMPLES)
     length = round(0.025 * RATE_HZ)
     pulse = np.hanning(length) * np.sin(2 * np.pi * 4600 * np.arange(length) / RATE_HZ)
@@ -47,7 +57,12 @@ def crickets(random: np.random.Generator) -> Wave:
 
 
 def door_wood_knock(random: np.random.Generator) -> Wave:
-    """Three times three knocks: a short click and the panel's damped modes."""
+    """Return three times three knocks: a short click and the panel's damped modes.
+
+    Returns
+    -------
+    wave : (SAMPLES,) float64 at RATE_HZ, not normalised
+    """
     wave = 0.0005 * random.standard_normal(SAMPLES)
     length = round(0.12 * RATE_HZ)
     t = np.arange(length) / RATE_HZ
