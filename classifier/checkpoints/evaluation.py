@@ -73,7 +73,8 @@ def meaning(identity: str, confidence: float | None) -> Bin | None:
 
     Returns
     -------
-    The calibration bin; None if it was not measured, or on fewer than `MIN_ANSWERS` clips.
+    Bin or None
+        The calibration bin; None if it was not measured, or on fewer than `MIN_ANSWERS` clips.
     """
     found = inventory.find(identity)
     evaluation = report_of(found).evaluation if found else None

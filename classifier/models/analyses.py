@@ -147,11 +147,12 @@ class AnalysisQuerySet(LeasedJobQuerySet["Analysis"]):
         Parameters
         ----------
         limit : at most this many rows
-        max_bytes : about this many bytes of files; the first row may be larger
+        max_bytes : at most this many bytes of files; a larger first row is taken alone
 
         Returns
         -------
-        The claimed rows; empty if nothing is queued.
+        list of Analysis
+            The claimed rows; empty if nothing is queued.
         """
         with transaction.atomic():
             chunk = _first_chunk(self._next(limit), max_bytes)

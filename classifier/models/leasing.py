@@ -101,7 +101,8 @@ class LeasedJobQuerySet(models.QuerySet[Job]):
 
         Returns
         -------
-        The number of rows that changed.
+        int
+            The number of rows that changed.
         """
         rows = self.filter(state=State.RUNNING)
         problem = problem or self.model.interrupted(max_attempts)

@@ -1,4 +1,4 @@
-"""What the first page of the admin shows beside Django's own."""
+"""The figures that the admin's index page shows besides Django's own content."""
 
 import shutil
 from typing import Any

@@ -1,4 +1,4 @@
-"""Values as people read them."""
+"""Template filters that format values for people."""
 
 from django import template
 
@@ -7,13 +7,13 @@ register = template.Library()
 
 @register.filter
 def words(label: str) -> str:
-    """chirping_birds → Chirping birds"""
+    """Format a label: chirping_birds → Chirping birds."""
     return label.replace("_", " ").capitalize()
 
 
 @register.filter
 def percent(share: float | None) -> str:
-    """0.924 → 92.4 %, 0.9996 → 99.9 %: never a false 100."""
+    """Format a share as a percentage: 0.924 → 92.4 %, 0.9996 → 99.9 %, never rounded up to 100."""
     if share is None:
         return ""
     value = min(share * 100, 99.9) if share < 1 else 100.0
@@ -32,7 +32,7 @@ def half(count: int) -> int:
 
 @register.filter
 def seconds(duration_s: float | None) -> str:
-    """5.0 → 5.00 s, 95 → 1:35 min"""
+    """Format a duration: 5.0 → 5.00 s, 95 → 1:35 min."""
     if duration_s is None:
         return ""
     if duration_s < 60:

@@ -1,4 +1,4 @@
-"""The account page: API tokens, the way to a new password, one's data, the way out."""
+"""The account page: API tokens, password change, data export and account deletion."""
 
 from typing import Any
 from uuid import UUID
@@ -57,7 +57,7 @@ class LeaveForm(forms.Form):
 
 @login_required
 def account(request: HttpRequest) -> HttpResponse:
-    """The list; after POST also the new token's secret, which no other page ever shows."""
+    """List the tokens; after POST also show the new token's secret, which is shown only once."""
     form = TokenForm(request.POST or None)
     made, secret = None, ""
     if request.method == "POST" and form.is_valid():
@@ -88,7 +88,7 @@ def revoke(request: HttpRequest, pk: UUID) -> HttpResponse:
 @login_required
 @require_GET
 def export(request: HttpRequest) -> HttpResponseBase:
-    """Everything that is theirs, as a ZIP."""
+    """Return all data of the user as a ZIP."""
     name = f"sonoscope {request.user.get_username()} {timezone.now():%Y-%m-%d}.zip"
     pieces, disposition = account_export.of(request.user), content_disposition_header(True, name)
     headers = {"Content-Disposition": disposition or "", "Cache-Control": "no-store"}

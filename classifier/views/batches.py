@@ -1,4 +1,4 @@
-"""The pages of batches, and what their script asks."""
+"""The pages of batches, and the requests of their script."""
 
 import secrets
 import shutil
@@ -87,7 +87,7 @@ def batch_page(request: HttpRequest, pk: UUID) -> HttpResponse:
 @require_GET
 @for_htmx(gone="batches")
 def batch_part(request: HttpRequest, pk: UUID) -> HttpResponse:
-    """Totals, labels and problems, for htmx; 204 while they are as `seen` says."""
+    """Return totals, labels and problems for htmx; 204 if they are as in `seen`."""
     batch = _own(request, pk)
     totals = batches.totals(batch)
     notice = missing_worker(totals.unfinished, batch.created_at)
@@ -98,7 +98,7 @@ def batch_part(request: HttpRequest, pk: UUID) -> HttpResponse:
 @require_GET
 @for_script
 def batch_rows(request: HttpRequest, pk: UUID) -> HttpResponse:
-    """Those files of the batch whose rows changed, see `render_rows`."""
+    """Return the rows of files that changed, see `render_rows`."""
     files = _own(request, pk).files.for_page()
     return render_rows(request, "classifier/_file.html", "file", files)
 
@@ -109,7 +109,7 @@ def batch_rows(request: HttpRequest, pk: UUID) -> HttpResponse:
 @require_GET
 @for_script
 def batch_paths(request: HttpRequest, pk: UUID) -> HttpResponse:
-    """What the batch has, so that nothing is sent twice."""
+    """Return the paths that the batch has, so that no file is sent twice."""
     paths = list(_own(request, pk).files.values_list("path", flat=True))
     return JsonResponse({"paths": paths}, headers={"Cache-Control": "no-store"})
 
@@ -117,7 +117,7 @@ def batch_paths(request: HttpRequest, pk: UUID) -> HttpResponse:
 @require_POST
 @for_script
 def batch_files(request: HttpRequest, pk: UUID) -> HttpResponse:
-    """One file and its path; of a file too large to send, its size and its path."""
+    """Take one file and its path, or the size and path of a file too large to send."""
     batch, path, sent = _own(request, pk), request.POST.get("path", ""), request.FILES.get("file")
     if sent:
         return JsonResponse(sent_file(batches.add_file(batch, path, sent.chunks()), known=False))
@@ -131,7 +131,7 @@ def batch_files(request: HttpRequest, pk: UUID) -> HttpResponse:
 @require_POST
 @for_script
 def batch_unpack(request: HttpRequest, pk: UUID) -> HttpResponse:
-    """The bytes of a ZIP as the body, received without keeping it in memory."""
+    """Take a ZIP as the request body, received without keeping it in memory."""
     batch = _own(request, pk)
     archive = storage.incoming_path(secrets.token_hex(16))
     try:
@@ -146,7 +146,7 @@ def batch_unpack(request: HttpRequest, pk: UUID) -> HttpResponse:
 @login_required
 @require_POST
 def batch_action(request: HttpRequest, pk: UUID, name: str) -> HttpResponse:
-    """One of ACTIONS. Where the batch was ended or deleted meanwhile, its page says so."""
+    """Do one of ACTIONS. If the batch was closed or deleted meanwhile, the page says so."""
     with suppress(RequestRefused):
         ACTIONS[name](_own(request, pk))
     return redirect("batches") if name == "delete" else redirect("batch", pk=pk)

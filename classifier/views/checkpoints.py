@@ -1,4 +1,4 @@
-"""The page of what can listen, and what each is worth."""
+"""The page of the installed checkpoints and their evaluations."""
 
 import re
 from typing import Any
@@ -27,7 +27,7 @@ def models(request: HttpRequest) -> HttpResponseBase:
 
 
 def _picture(name: str, kind: str) -> Picture:
-    """Raises Http404."""
+    """Return the diagram. Raises Http404."""
     found = next((one for one in inventory.installed() if one.name == name), None)
     picture = evaluation.picture_of(found, kind) if found and kind in evaluation.PICTURES else None
     if picture is None:
@@ -44,12 +44,12 @@ def _etag(request: HttpRequest, name: str, kind: str) -> str:
 @cache_control(private=True, max_age=3600)
 @condition(etag_func=_etag)
 def picture(request: HttpRequest, name: str, kind: str) -> HttpResponseBase:
-    """Only the diagrams that lie beside an installed checkpoint, by names made here."""
+    """Return a diagram that belongs to an installed checkpoint; no other file can be requested."""
     return FileResponse(_picture(name, kind).path.open("rb"), content_type="image/png")
 
 
 def _model(found: Installed) -> dict[str, Any]:
-    """One entry of the page."""
+    """Return one entry of the page."""
     report = evaluation.report_of(found)
     measured = report.evaluation.by_class if report.evaluation else ()
     shares = {one: one.accuracy for one in measured if one.accuracy is not None}
@@ -66,9 +66,9 @@ def _model(found: Installed) -> dict[str, Any]:
 
 
 def _header_figures(found: Installed, report: Report) -> list[tuple[str, float, bool | None]]:
-    """Figures of the file's own header that the report does not give as well.
+    """Return figures of the file's header that the report does not contain.
 
-    What it is, the share, and whether the fold was learned from; None where it is of no fold.
+    Each has a name, a share, and whether the fold was used in training; None if it has no fold.
     """
     figures = []
     for what, share in found.info.accuracy.items():
@@ -82,7 +82,7 @@ def _header_figures(found: Installed, report: Report) -> list[tuple[str, float, 
 
 
 def _recipe(recipe: dict[str, Any]) -> list[tuple[str, str]]:
-    """In words with units; what is 0 or off was not done."""
+    """Format the recipe with units; settings that are 0 or off are left out."""
     units = {"_db": "dB", "_s": "s", "_share": "%"}
     rows = []
     for name, value in recipe.items():

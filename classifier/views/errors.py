@@ -1,4 +1,4 @@
-"""What is answered where a view cannot answer: 404, 400, 500."""
+"""Responses for requests that no view answers: 404, 400 and 500."""
 
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
@@ -36,7 +36,7 @@ def server_error(request: HttpRequest) -> HttpResponse:
 
 
 def _fault(request: HttpRequest, status: int, problem: Problem) -> HttpResponse:
-    """In the words of whoever asks: a client gets JSON, a person a page that needs no database."""
+    """Return JSON for API clients, and for others a page that needs no database."""
     if request.path.startswith("/api/"):
         return JsonResponse(problem.as_dict(), status=status)
     if status == 404:

@@ -1,4 +1,4 @@
-"""What people fill in."""
+"""Forms of the pages."""
 
 from typing import Any
 
@@ -18,7 +18,7 @@ class SignUpForm(UserCreationForm):
 
 
 class HistoryForm(forms.Form):
-    """The filters of the history page; they live in the URL."""
+    """The filters of the history page; they are part of its URL."""
 
     name = forms.CharField(required=False, max_length=100, label="Name contains")
     label = forms.ChoiceField(required=False, label="Heard as")

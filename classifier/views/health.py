@@ -1,4 +1,4 @@
-"""Is it alive, and can it do its work? For load balancers and people with a terminal."""
+"""Liveness and readiness, for load balancers and operators."""
 
 import threading
 import time
@@ -28,13 +28,13 @@ class Check:
 
 @require_safe
 def alive(request: HttpRequest) -> HttpResponse:
-    """The process answers; nothing else is asked."""
+    """Answer that the process runs; nothing else is checked."""
     return _json({"status": "alive"}, 200)
 
 
 @require_safe
 def ready(request: HttpRequest) -> HttpResponse:
-    """503 while something that a new upload needs is missing."""
+    """Answer 503 if anything that a new upload needs is missing."""
     checks = _checks()
     fine = all(check.ok for check in checks.values())
     payload = {name: asdict(check) for name, check in checks.items()}
@@ -82,7 +82,7 @@ def _worker() -> str:
 
 
 def _precision() -> Check:
-    """Never a reason to send uploads elsewhere: the answers are right."""
+    """Report recomputed windows. They never make the server unready: the results are correct."""
     try:
         return Check(True, f"{recomputed_windows()} windows recomputed in fp32 in {DAYS} days")
     except (RedisError, ValueError) as error:

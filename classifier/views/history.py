@@ -1,4 +1,4 @@
-"""The history page, and the rows that pages ask for while analyses run."""
+"""The history page, and the rows that pages request while analyses run."""
 
 from uuid import UUID
 
@@ -39,7 +39,7 @@ def history(request: HttpRequest) -> HttpResponse:
 @require_GET
 @for_script
 def rows(request: HttpRequest) -> HttpResponse:
-    """Those rows of the history that changed, see `render_rows`."""
+    """Return the rows of the history that changed, see `render_rows`."""
     mine = Analysis.objects.for_history(request.user)
     return render_rows(request, "classifier/_row.html", "analysis", mine)
 

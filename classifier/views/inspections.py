@@ -1,4 +1,4 @@
-"""Inspections on the result page: the asking, and the part that shows how one goes."""
+"""Inspections on the result page: request one, and show its state."""
 
 import json
 from functools import partial
@@ -20,7 +20,7 @@ from classifier.views.parts import for_htmx, render_part
 @require_POST
 @for_htmx(gone="history")
 def ask(request: HttpRequest, pk: UUID) -> HttpResponse:
-    """kind, window, label, map → the inspection's part of the page."""
+    """Request an inspection by kind, window, label and map; return its part of the page."""
     analysis = get_object_or_404(Analysis.objects.for_owner(request.user), pk=pk)
     try:
         inspection = inspections.ask(analysis, _question(request))
@@ -31,7 +31,7 @@ def ask(request: HttpRequest, pk: UUID) -> HttpResponse:
 
 
 def _question(request: HttpRequest) -> Question:
-    """Raises RequestRefused."""
+    """Parse the form. Raises RequestRefused."""
     sent = request.POST
     kind, window = sent.get("kind", ""), sent.get("window", "0")
     if kind not in InspectionKind.values:
@@ -48,7 +48,7 @@ def _question(request: HttpRequest) -> Question:
 @require_GET
 @for_htmx(gone="history")
 def part(request: HttpRequest, pk: UUID) -> HttpResponse:
-    """How an inspection goes, for htmx; 204 while it is as `seen` says."""
+    """Return the state of an inspection for htmx; 204 if it is as in `seen`."""
     return _part(request, get_object_or_404(Inspection.objects.for_owner(request.user), pk=pk))
 
 
@@ -63,7 +63,7 @@ def _part(request: HttpRequest, inspection: Inspection) -> HttpResponse:
 
 
 def inspection_context(inspection: Inspection) -> dict[str, Any]:
-    """For `_inspection.html`."""
+    """Return the context of `_inspection.html`."""
     return {
         "inspection": inspection,
         # For data attributes: kept.flac → data-kept.

@@ -1,4 +1,4 @@
-"""Private files: only their owner is told that they exist."""
+"""Private files: other users get 404, so they cannot learn that a file exists."""
 
 from collections.abc import Callable
 from functools import wraps
@@ -29,7 +29,13 @@ FILE_TYPES = {
 
 
 def caller(request: HttpRequest) -> Owner:
-    """The signed-in person, or the owner of the API token in the header."""
+    """Return the signed-in user, or the owner of the API token in the header.
+
+    Raises
+    ------
+    Http404
+        There is neither, or the token is invalid.
+    """
     if request.user.is_authenticated:
         return request.user
     try:
@@ -42,7 +48,7 @@ def caller(request: HttpRequest) -> Owner:
 
 
 def private(view: Callable[..., HttpResponseBase]) -> Callable[..., HttpResponseBase]:
-    """For its owner's browser cache only; `view` gets the caller as its second argument."""
+    """Pass the caller to `view` as its second argument; allow only the browser's cache."""
 
     @wraps(view)
     def guarded(request: HttpRequest, *args: object, **kwargs: object) -> HttpResponseBase:
@@ -57,14 +63,14 @@ def private(view: Callable[..., HttpResponseBase]) -> Callable[..., HttpResponse
 
 @private
 def clip_audio(request: HttpRequest, user: Owner, clip_id: UUID) -> HttpResponseBase:
-    """The bytes as they were uploaded."""
+    """Return the uploaded bytes."""
     clip = get_object_or_404(Clip.objects.for_owner(user), pk=clip_id)
     return _named(audio(request, clip), clip.name, download=clip.format not in AUDIO_TYPES)
 
 
 @private
 def analysis_audio(request: HttpRequest, user: Owner, pk: UUID) -> HttpResponseBase:
-    """What a browser can play: the upload, or the worker's FLAC of it."""
+    """Return audio that a browser can play: the upload, or the worker's FLAC of it."""
     analysis = _done(Analysis, user, pk)
     playable = analysis.folder / storage.PLAYABLE
     if playable.exists():
@@ -74,7 +80,7 @@ def analysis_audio(request: HttpRequest, user: Owner, pk: UUID) -> HttpResponseB
 
 @private
 def analysis_file(request: HttpRequest, user: Owner, pk: UUID, name: str) -> HttpResponseBase:
-    """spectrogram.png, strip.png or peaks.json."""
+    """Return spectrogram.png, strip.png or peaks.json."""
     return _file(request, _done(Analysis, user, pk).folder / name)
 
 
@@ -82,9 +88,11 @@ def analysis_file(request: HttpRequest, user: Owner, pk: UUID, name: str) -> Htt
 def map_picture(
     request: HttpRequest, user: Owner, pk: UUID, name: str, model: type[LeasedJob]
 ) -> HttpResponseBase:
-    """Any picture in the pack of an analysis, or of an inspection of another window.
+    """Return a picture from the map archive of an analysis, or of an inspection of another window.
 
-    `map_archive.picture` says which names there are.
+    Parameters
+    ----------
+    name : as `map_archive.picture` defines it
     """
     png = map_archive.picture(_done(model, user, pk).folder / storage.MAPS, name)
     if png is None:
@@ -94,7 +102,7 @@ def map_picture(
 
 @private
 def map_pack(request: HttpRequest, user: Owner, pk: UUID) -> HttpResponseBase:
-    """All pictures and their index as one ZIP."""
+    """Return all pictures and their index as one ZIP."""
     analysis = _done(Analysis, user, pk)
     if analysis.metadata is None:
         raise Http404
@@ -104,7 +112,7 @@ def map_pack(request: HttpRequest, user: Owner, pk: UUID) -> HttpResponseBase:
 
 @private
 def inspection_file(request: HttpRequest, user: Owner, pk: UUID, name: str) -> HttpResponseBase:
-    """One of the files that an inspection of its kind has."""
+    """Return one of the files that an inspection of its kind has."""
     inspection = _done(Inspection, user, pk)
     if name not in inspections.FILES[InspectionKind(inspection.kind)]:
         raise Http404

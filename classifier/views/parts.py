@@ -1,4 +1,4 @@
-"""What the pages' scripts ask for: parts of a page, and JSON."""
+"""Helpers for requests from the pages' scripts: parts of a page, and JSON."""
 
 from collections.abc import Callable
 from contextlib import suppress
@@ -21,9 +21,13 @@ View = Callable[..., HttpResponse]
 
 
 def for_htmx(gone: str) -> Callable[[View], View]:
-    """Send the page to sign in, or to `gone` when what it shows is no longer there.
+    """Redirect the page to sign-in, or to `gone` if the view raises Http404.
 
-    By a header: htmx would follow a redirect and put that page into the part.
+    The redirect is a header: htmx would follow a normal redirect and insert that page as the part.
+
+    Parameters
+    ----------
+    gone : name of the URL to go to
     """
 
     def decorate(view: View) -> View:
@@ -42,7 +46,7 @@ def for_htmx(gone: str) -> Callable[[View], View]:
 
 
 def for_script(view: View) -> View:
-    """401 instead of a sign-in page, and refusals as {code, detail, hint}."""
+    """Answer 401 instead of a redirect to sign-in, and refused requests as {code, detail, hint}."""
 
     @wraps(view)
     def answer(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
@@ -63,7 +67,14 @@ def render_part(
     context: Callable[[], dict[str, Any]],
     status: int = 200,
 ) -> HttpResponse:
-    """The part, or 204 while the page shows it as it is: it says what it shows as `?seen=`."""
+    """Render a part of a page, or return 204 if the page already shows it.
+
+    Parameters
+    ----------
+    seen : state of the part; the page sends the state it shows as `?seen=`
+    context : called only if the part is rendered
+    status : HTTP status of a rendered part
+    """
     if request.GET.get("seen") == seen:
         return HttpResponse(status=204)
     response = render(request, template, context(), status=status)
@@ -74,9 +85,19 @@ def render_part(
 def render_rows(
     request: HttpRequest, template: str, name: str, rows: QuerySet[Any]
 ) -> JsonResponse:
-    """`?row=ID:seen&…` → {"rows": {ID: html of those that look otherwise now}, "gone": [ID]}.
+    """Return the rows whose state differs from what the page shows.
 
-    The template knows each of `rows` by `name`.
+    The page sends `?row=ID:seen&…`, at most `MAX_ROWS` of them.
+
+    Parameters
+    ----------
+    name : variable of the row in the template
+    rows : the rows that the user may see
+
+    Returns
+    -------
+    JsonResponse
+        {"rows": {ID: HTML of a changed row}, "gone": [ID of a deleted row]}.
     """
     seen = dict(asked.partition(":")[::2] for asked in request.GET.getlist("row")[:MAX_ROWS])
     keys = []

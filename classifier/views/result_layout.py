@@ -1,4 +1,4 @@
-"""Where things lie on the result page's pictures: plain numbers for the template."""
+"""Positions of elements on the result page's pictures, as plain numbers for the template."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -19,7 +19,12 @@ NAME_ROOM = 8
 
 @dataclass(frozen=True, slots=True)
 class Tick:
-    """`place` is a percentage of the axis, from the left or from the top."""
+    """A labelled mark on an axis.
+
+    Attributes
+    ----------
+    place : percentage of the axis, from the left or from the top
+    """
 
     place: float
     text: str
@@ -27,10 +32,14 @@ class Tick:
 
 @dataclass(frozen=True, slots=True)
 class Slot:
-    """A window on the strip of a long clip, from its start to the next one's.
+    """A window on the strip of a long clip, from its start to the start of the next window.
 
-    place, width: percentages of the clip · name: its label, on the first of a run of windows with
-    the same one, where there is room for it.
+    Attributes
+    ----------
+    number : number of the window, from 0
+    place, width : percentages of the clip
+    confidence : of the label, 0 to 1
+    name : the label, on the first of a run of windows with the same one, if there is room; else ""
     """
 
     number: int
@@ -43,14 +52,14 @@ class Slot:
 
 
 def time_ticks(duration_s: float) -> list[Tick]:
-    """Round seconds, at most eleven of them."""
+    """Return ticks at round seconds, at most eleven."""
     step = next((s for s in _STEPS_S if duration_s / s <= MAX_TICKS), _STEPS_S[-1])
     count = int(duration_s / step + 1e-9)
     return [Tick(round(100 * i * step / duration_s, 3), f"{i * step:g}") for i in range(count + 1)]
 
 
 def frequency_ticks(ticks: Sequence[FrequencyTick]) -> list[Tick]:
-    """From low to high, leaving out those whose labels would touch."""
+    """Return the ticks from low to high, without those whose labels would touch."""
     found: list[Tick] = []
     last = -1.0
     for tick in ticks:
@@ -62,16 +71,26 @@ def frequency_ticks(ticks: Sequence[FrequencyTick]) -> list[Tick]:
 
 
 def window_of(metadata: RenderMetadata, asked: str) -> int:
-    """The window that is asked for, or the one that is shown to who asks for none that exists."""
+    """Return the requested window, or the default one if there is no such window.
+
+    Parameters
+    ----------
+    asked : number of the window as text, from 0
+    """
     if asked.isascii() and asked.isdigit() and len(asked) < 6:
         return int(asked) if int(asked) < metadata.window_count else metadata.shown_window
     return metadata.shown_window
 
 
 def input_place(metadata: RenderMetadata, shown_from_s: float, duration_s: float) -> dict[str, Any]:
-    """The part of the clip's spectrogram that the network was shown; left, width: in columns.
+    """Return the part of the clip's spectrogram that the network received.
 
-    A short clip is shown with the silence after it.
+    A short clip is shown with the silence that follows it.
+
+    Returns
+    -------
+    dict
+        `left` and `width` in columns of the spectrogram, and `frames`, the number of frames.
     """
     part = metadata.window_s / duration_s
     return {
@@ -84,12 +103,17 @@ def input_place(metadata: RenderMetadata, shown_from_s: float, duration_s: float
 def activations(
     index: ArchiveIndex, url_of: Callable[[str], str], sounds: Mapping[str, dict[str, Any]]
 ) -> dict[str, Any]:
-    """What the network showed of one window, each with the address of its picture.
+    """Return the feature maps and attributions of one window, each with the URL of its picture.
 
-    attribution: of the best answers in their order; sound: of `sounds`, by label, what
-    `_inspection.html` needs of the sounds made of it, None before anybody asked · stages: in the
-    order data flows; map: the mean of its channels; blocks: before and after ReLU; strongest: the
-    channels that spoke most for the answer · pooled.
+    Parameters
+    ----------
+    url_of : returns the URL of a picture by name
+    sounds : context of `_inspection.html` by label, for labels with a finished sound inspection
+
+    Returns ------- dict `attribution`: one for each of the best predictions, in their order; its
+    `sound` is the context from `sounds`, or None. `stages`: in data flow order; each has `map` (the
+    mean of its channels), `blocks` (before and after ReLU) and `strongest` (the channels that
+    contribute most to the prediction). `pooled`: the pooled features.
     """
     found, pooled = index.activations, index.activations.pooled
     views = {
@@ -121,7 +145,7 @@ def activations(
 
 
 def slots(metadata: RenderMetadata, duration_s: float) -> list[Slot]:
-    """The windows side by side; none where they are nearly one."""
+    """Return the windows side by side; empty if the clip is hardly longer than one window."""
     windows = metadata.window_predictions
     if not windows or duration_s < metadata.window_s + MIN_REST_S:
         return []
@@ -143,7 +167,7 @@ def slots(metadata: RenderMetadata, duration_s: float) -> list[Slot]:
 
 
 def _title(name: str) -> str:
-    """layer1 → layer1; layer1.block0.conv → layer1 block 1, before ReLU"""
+    """Return a readable name: layer1 → layer1; layer1.block0.conv → layer1 block 1, before ReLU."""
     if "." not in name:
         return name
     layer, block, part = name.split(".")

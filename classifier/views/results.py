@@ -1,4 +1,4 @@
-"""The page of one analysis, and the part of it that changes."""
+"""The result page of one analysis, and the part of it that changes."""
 
 from typing import Any
 from uuid import UUID
@@ -23,7 +23,10 @@ from ml.render_metadata import ArchiveIndex, RenderMetadata
 @login_required
 @require_GET
 def result(request: HttpRequest, pk: UUID) -> HttpResponse:
-    """`?window=3`: another window of a long clip than the one that speaks most for the answer."""
+    """Show the result page; `?window=3` selects another window of a long clip.
+
+    By default the page shows the window that contributes most to the prediction.
+    """
     analysis = get_object_or_404(Analysis.objects.for_owner(request.user), pk=pk)
     notice = missing_worker(analysis.unfinished, analysis.created_at)
     context = _context(analysis, notice, request.GET.get("window", ""))
@@ -33,7 +36,7 @@ def result(request: HttpRequest, pk: UUID) -> HttpResponse:
 @require_GET
 @for_htmx(gone="history")
 def part(request: HttpRequest, pk: UUID) -> HttpResponse:
-    """The changing part of a result page, for htmx; 204 while it is as `seen` says."""
+    """Return the changing part of a result page for htmx; 204 if it is as in `seen`."""
     analysis = get_object_or_404(Analysis.objects.for_owner(request.user), pk=pk)
     notice = missing_worker(analysis.unfinished, analysis.created_at)
     seen = _seen(analysis, notice)
@@ -79,7 +82,7 @@ def _predictions(analysis: Analysis, metadata: RenderMetadata, window: int) -> d
 
 
 def _activations(analysis: Analysis, metadata: RenderMetadata, window: int) -> dict[str, Any]:
-    """What the network showed of that window: the analysis' own, or what an inspection found."""
+    """Return the activations of the window, from the analysis itself or from an inspection."""
     index, address, owner = metadata.index, "map", analysis.pk
     known = Inspection.objects.filter(analysis=analysis, window=window)
     if window != metadata.shown_window:

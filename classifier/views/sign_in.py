@@ -1,8 +1,8 @@
-"""The endpoints that know nobody yet: signing in, signing up. Passwords cannot be tried for long.
+"""Sign-in and sign-up, with limits on password attempts.
 
-One name from one address is locked for a while after a number of failures (django-axes keeps
-the count in the database), on the page, in the admin and for API tokens alike. And one address
-may knock only so often, whatever names it tries.
+One name from one address is locked for a while after a number of failures (django-axes keeps the
+count in the database), on the page, in the admin and for API tokens alike. In addition, each
+address is limited to a number of requests per minute, whatever names it tries.
 """
 
 import functools
@@ -27,7 +27,7 @@ View = Callable[..., HttpResponseBase]
 
 
 def locked(request: HttpRequest, *_: Any) -> HttpResponse:
-    """The page for a name that was tried too often."""
+    """Show the page for a name with too many failed attempts."""
     minutes = settings.LOCKED_MINUTES
     detail = "This name was tried with wrong passwords too often from where you are."
     hint = f"Wait {minutes} minutes, then sign in with the right one; "
@@ -36,7 +36,7 @@ def locked(request: HttpRequest, *_: Any) -> HttpResponse:
 
 
 def rate_limited(view: View) -> View:
-    """Count what is sent to this view by address; 429 beyond what a minute may have."""
+    """Limit POST requests to this view by address; answer 429 beyond the limit per minute."""
 
     @functools.wraps(view)
     def inner(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:

@@ -40,7 +40,7 @@ def listen(request: HttpRequest) -> HttpResponse:
 @login_required
 @require_POST
 def upload(request: HttpRequest) -> HttpResponse:
-    """One file from the page's script, answered with its row; or a plain form with many."""
+    """Take one file from the page's script and return its row, or several from a plain form."""
     sent = request.FILES.getlist("file")
     if not sent:
         problem = refusal("no_file", "No file was sent.", "Choose one or more sound files.")
@@ -62,7 +62,7 @@ def sample_names() -> list[str]:
 
 
 def _accept(request: HttpRequest, files: Iterable[tuple[str, Iterable[bytes]]]) -> HttpResponse:
-    """files: names and bytes."""
+    """Accept files, given as names and bytes."""
     accepted, refusals = [], []
     asked = request.POST.get("checkpoint", "")
     for name, chunks in files:
