@@ -1,1 +1,1 @@
-"""REST, described by its own OpenAPI schema."""
+"""The REST API, described by its own OpenAPI schema."""

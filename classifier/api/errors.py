@@ -1,4 +1,4 @@
-"""Every refusal is {code, detail, hint}."""
+"""Errors of the API. Every error response is {code, detail, hint}."""
 
 from typing import Any
 
@@ -37,7 +37,7 @@ class BadCredentials(APIException):
 
 
 class Locked(Throttled):
-    """This name was tried too often from this address."""
+    """Too many failed attempts for this name from this address."""
 
     default_code = "locked"
 
@@ -54,7 +54,7 @@ HINTS["bad_credentials"] = "Check both; passwords are case-sensitive."
 
 
 def on_error(error: Exception, context: dict[str, Any]) -> Response | None:
-    """DRF's answer in our words."""
+    """Return DRF's error response as {code, detail, hint}; None for unexpected errors."""
     if isinstance(error, RequestRefused):
         refusal = Response(error.problem.as_dict(), status=error.status)
         if error.status == 429:
@@ -80,7 +80,7 @@ def on_error(error: Exception, context: dict[str, Any]) -> Response | None:
 
 
 def _sentence(detail: Any) -> str:
-    """DRF's nested detail as one sentence."""
+    """Return DRF's nested detail as one sentence."""
     if isinstance(detail, dict):
         return " ".join(f"{field}: {_sentence(value)}" for field, value in detail.items())
     if isinstance(detail, list):

@@ -1,4 +1,4 @@
-"""What a list can be asked for. Whatever is not understood is refused, never ignored."""
+"""Filters of the API's lists. An unknown filter or value is refused, never ignored."""
 
 from typing import Any
 
@@ -40,7 +40,13 @@ class Filters(Serializer):
 
     @classmethod
     def of(cls, request: Request) -> Q:
-        """The condition of a request. Raises ValidationError."""
+        """Return the condition of a request.
+
+        Raises
+        ------
+        ValidationError
+            A filter is unknown, given twice, or has an invalid value.
+        """
         given = request.query_params
         unknown = sorted(set(given) - set(cls().fields))
         if unknown:
@@ -60,7 +66,7 @@ class Filters(Serializer):
 
 
 class BatchStateField(fields.ChoiceField):
-    """A state, which no column of a batch holds, as a condition."""
+    """A batch state as a query condition; no column holds the state."""
 
     def to_internal_value(self, data: Any) -> Q:  # type: ignore[override]
         return {
@@ -101,9 +107,12 @@ class OfBatchFilters(CreatedFilters):
 
     @classmethod
     def batch_of(cls, request: Request) -> Batch | None:
-        """The batch of a request that `of` has understood. Raises NotFound.
+        """Return the batch that the request names; None if it names none. Call `of` first.
 
-        An empty list would read as a batch without files.
+        Raises
+        ------
+        NotFound
+            The user has no such batch; an empty list would look like a batch without files.
         """
         asked = request.query_params.get("batch")
         if asked is None:

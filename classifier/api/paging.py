@@ -1,4 +1,4 @@
-"""Pages that stay right while rows come and go, and cost the same however deep one reads."""
+"""Cursor pagination: pages stay correct while rows change, and cost the same at any depth."""
 
 from datetime import UTC
 from typing import Any
@@ -18,7 +18,13 @@ class NewestFirst(CursorPagination):
     page_size_query_param = "limit"
 
     def decode_cursor(self, request: Request) -> Cursor | None:
-        """Raises NotFound, also for a made-up position, which the database would refuse."""
+        """Decode the cursor of the request, if it has one.
+
+        Raises
+        ------
+        NotFound
+            The cursor is invalid, or its position is one that the database would reject.
+        """
         try:
             cursor = super().decode_cursor(request)
             if cursor == Cursor(0, False, None):  # nothing in it was understood

@@ -1,4 +1,4 @@
-"""The API's own description: OpenAPI 3.1, made from the code that answers."""
+"""The API's OpenAPI 3.1 description, generated from the views and serializers."""
 
 import inspect
 from collections.abc import Callable, Mapping
@@ -105,9 +105,16 @@ def operation(
 ) -> Callable[..., Any]:
     """Describe a view's method by its docstring: the summary, then the description.
 
-    tag: if it is not the first part of the address
-    words: the end of the description, where it holds a value
-    The refusals that every operation knows are added by `complete`.
+    `complete` adds the errors that every operation has.
+
+    Parameters
+    ----------
+    name : operation id
+    answers : serializer or type of each successful response, by status or status and media type
+    tag : needed if it is not the first part of the URL
+    words : end of the description, for text that contains a value
+    body : serializer of the request
+    refusals : statuses of further errors
     """
 
     def described(method: Callable[..., Any]) -> Callable[..., Any]:
@@ -130,7 +137,7 @@ PROBLEM = OpenApiTypes.OBJECT  # stands in for the error schema until `complete`
 
 
 def header(name: str, words: str, status: tuple[int, ...], kind: type = str) -> OpenApiParameter:
-    """A header of the answer."""
+    """Describe a header of the responses with these statuses."""
     return OpenApiParameter(
         name, kind, OpenApiParameter.HEADER, description=words, response=list(status)
     )
@@ -155,7 +162,7 @@ class TokenScheme(OpenApiAuthenticationExtension):
 
 
 def complete(result: dict[str, Any], generator: Any, **_: Any) -> dict[str, Any]:
-    """Adds what is true of every operation and every field: refusals, headers, examples."""
+    """Add what applies to every operation and field: errors, headers and examples."""
     result["info"]["description"] = DESCRIPTION
     result["tags"] = [{"name": name, "description": words} for name, words in TAGS.items()]
     schemas = result["components"]["schemas"]
@@ -213,7 +220,7 @@ def _refusals(path: str, method: str, described: dict[str, Any]) -> None:
 
 
 def _choice_of_checkpoints(described: dict[str, Any]) -> None:
-    """Those that may be asked for now, by name and by identity."""
+    """List the checkpoints that can be requested now, by name and by identity."""
     offered = inventory.offered()
     if offered:
         names = [text for one in offered for text in (one.name, one.identity)]
@@ -222,7 +229,7 @@ def _choice_of_checkpoints(described: dict[str, Any]) -> None:
 
 
 def _no_nul(schema: dict[str, Any]) -> None:
-    """No text that is sent may hold NUL characters."""
+    """Exclude NUL characters from texts in requests."""
     if schema.get("type") == "string" and not {"format", "pattern", "enum"} & set(schema):
         schema["pattern"] = r"^[^\u0000]*$"
 
@@ -233,12 +240,12 @@ def schema() -> dict[str, Any]:
 
 @lru_cache(maxsize=1)
 def _schema(offered: tuple[str, ...]) -> dict[str, Any]:
-    """Names what may be asked for, so it is made anew when that changes."""
+    """Build the schema. It contains the offered checkpoints, so it is rebuilt when they change."""
     return SchemaGenerator().get_schema(request=None, public=True)
 
 
 class SchemaView(APIView):
-    """JSON, or YAML for `Accept: application/vnd.oai.openapi` and at an address of its own."""
+    """The schema as JSON; as YAML for `Accept: application/vnd.oai.openapi` and at its own URL."""
 
     authentication_classes = ()
     permission_classes = (AllowAny,)

@@ -1,4 +1,4 @@
-"""What several requests and responses share."""
+"""Fields and serializers shared by several requests and responses."""
 
 from typing import Any
 
@@ -12,7 +12,13 @@ SHAPE = "Height (frequency) and width (time), in cells."
 
 
 def validated(form: type[Serializer], data: Any) -> dict[str, Any]:
-    """What `form` understands of what was sent. Raises ValidationError."""
+    """Return the validated data.
+
+    Raises
+    ------
+    ValidationError
+        The data does not fit the serializer.
+    """
     filled = form(data=data)
     filled.is_valid(raise_exception=True)
     return filled.validated_data
@@ -22,7 +28,7 @@ def validated(form: type[Serializer], data: Any) -> dict[str, Any]:
 
 
 class Text(fields.CharField):
-    """A text that is sent, taken with the spaces around it. A number is none."""
+    """A text in a request, kept with surrounding spaces; numbers are not accepted."""
 
     def __init__(self, *, trim_whitespace: bool = False, **options: Any) -> None:
         super().__init__(trim_whitespace=trim_whitespace, **options)
@@ -34,7 +40,7 @@ class Text(fields.CharField):
 
 
 class TextOrNull(fields.CharField):
-    """A column that is empty where it holds nothing."""
+    """A text column of a response; "" becomes null."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__(read_only=True, allow_null=True, **options)
@@ -44,7 +50,7 @@ class TextOrNull(fields.CharField):
 
 
 class Address(fields.CharField):
-    """The URL that `pattern` makes of a key."""
+    """The URL named `pattern` for the key in the field's source."""
 
     def __init__(self, pattern: str, **options: Any) -> None:
         super().__init__(read_only=True, **options)

@@ -1,4 +1,4 @@
-"""Batches ↔ JSON. What goes in are the plain values of `exports.batch_files`."""
+"""Batches ↔ JSON. The input is the plain values of `exports.batch_files`."""
 
 from typing import Any
 from uuid import UUID

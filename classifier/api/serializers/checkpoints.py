@@ -1,4 +1,4 @@
-"""Checkpoints ↔ JSON. A `CheckpointRow` takes what `checkpoints.py` here puts together."""
+"""Checkpoints ↔ JSON. `classifier.api.views.checkpoints` builds the input of `CheckpointRow`."""
 
 import dataclasses
 
