@@ -1,4 +1,4 @@
-"""Browsing for those who keep the server: everything to see, nothing to falsify."""
+"""The admin, for operators: they can see all data but not change results."""
 
 from django.contrib import admin
 

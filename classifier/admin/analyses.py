@@ -1,4 +1,4 @@
-"""Every analysis: to look at, to hear again, to stop, to export, to delete."""
+"""The admin of analyses: view, play, requeue, stop, export and delete."""
 
 from operator import attrgetter
 from uuid import UUID
@@ -132,7 +132,7 @@ class AnalysisAdmin(SearchedByClip):
         ]
 
     def workers(self, request: HttpRequest) -> HttpResponse:
-        """For the dashboard, which does not wait for them."""
+        """Return the workers' part of the dashboard, which is loaded separately."""
         return render(request, "classifier/_workers.html", {"workers": dashboard.workers()})
 
     def strip_png(self, request: HttpRequest, pk: UUID) -> HttpResponseBase:

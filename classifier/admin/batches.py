@@ -1,4 +1,4 @@
-"""Batches with their totals, and the files in them."""
+"""The admin of batches with their totals, and of their files."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -18,13 +18,13 @@ PAGE_BATCHES = 20
 
 
 def _files(batch: Batch, count: int, condition: str = "") -> SafeString:
-    """A number that leads to the files it counts, and so to their analyses."""
+    """Return a number with a link to the files it counts, and so to their analyses."""
     query = f"?batch={batch.pk}{condition}"
     return link(count, "classifier_batchfile_changelist", query=query)
 
 
 def _total(name: str, condition: str) -> Any:
-    """A column of how many files of a batch came to this."""
+    """Return a column with the number of files of a batch in this state."""
 
     @admin.display(description=name)
     def column(batch: Batch) -> SafeString | str:
@@ -105,7 +105,7 @@ class BatchAdmin(NewestFirst):
     def get_deleted_objects(
         self, objs: Sequence[Any] | QuerySet[Any], request: HttpRequest
     ) -> tuple[list[str], dict[str, int], set[str], list[str]]:
-        """Says what no foreign key does: clips go with the batch that brought them."""
+        """Add the clips of the batch, which no foreign key tells Django about."""
         named, counts, forbidden, protected = super().get_deleted_objects(objs, request)
         named = [f"{name}, and its clips that are in no other batch" for name in named]
         if not request.user.has_perm("classifier.delete_clip"):
@@ -123,7 +123,7 @@ class BatchFileAdmin(ReadOnly):
     sortable_by = ()
 
     def lookup_allowed(self, lookup: str, value: str, request: HttpRequest) -> bool:
-        """Also by state, as the numbers in the list of batches ask."""
+        """Allow filtering by analysis state, which the links in the list of batches use."""
         return lookup == "analysis__state" or super().lookup_allowed(lookup, value, request)
 
     def delete_queryset(self, request: HttpRequest, queryset: QuerySet[BatchFile]) -> None:

@@ -1,7 +1,7 @@
-"""Years, months and days to choose from: Django's date hierarchy, asked of the index.
+"""Date hierarchy for large tables: years, months and days to choose from, found by index.
 
 Django's own reads every row that the filters leave. This one looks up the first and the last row
-of the table, and the first row of each period between them; filters do not thin the choices out.
+of the table, and the first row of each period between them; filters do not reduce the choices.
 """
 
 from calendar import monthrange
@@ -21,7 +21,7 @@ Period = list[int]
 
 
 def drill_down(changes: ChangeList) -> dict[str, Any]:
-    """What Django's template of the date hierarchy shows."""
+    """Return the context of Django's date hierarchy template."""
     rows = changes.model._default_manager.order_by("created_at")
     times = rows.values_list("created_at", flat=True)
     first, last = times.first(), times.reverse().first()
@@ -53,14 +53,14 @@ def _start(period: Period) -> datetime:
 
 
 def _end(period: Period) -> datetime:
-    """Where the next year, month or day starts."""
+    """Return the start of the next year, month or day."""
     longest_days = (366, 31, 1)[len(period) - 1]
     later = _start(period) + timedelta(days=longest_days)
     return _start([later.year, later.month, later.day][: len(period)])
 
 
 def _parts(chosen: Period, first: datetime, last: datetime) -> list[Period]:
-    """The days of the chosen month, the months of the year, or the years that have rows."""
+    """Return the days of the chosen month, the months of the year, or all years with rows."""
     if not chosen:
         return [[year] for year in range(first.year, last.year + 1)]
     count = 12 if len(chosen) == 1 else monthrange(*chosen)[1]
@@ -68,7 +68,7 @@ def _parts(chosen: Period, first: datetime, last: datetime) -> list[Period]:
 
 
 def _with_rows(rows: QuerySet[Any], periods: Sequence[Period]) -> list[Period]:
-    """Those in which there is a row, in one query."""
+    """Return the periods that contain a row, with one query."""
     within = [
         Exists(rows.order_by().filter(created_at__gte=_start(period), created_at__lt=_end(period)))
         for period in periods

@@ -1,4 +1,4 @@
-"""Filters whose choices and rows an index finds."""
+"""Admin filters whose choices and rows are found by index."""
 
 from typing import Any
 
@@ -13,7 +13,7 @@ LATELY_ROWS = 2_000
 
 
 class Lately(admin.SimpleListFilter):
-    """Choices are the values lately seen: finding all of them would read the whole table."""
+    """A filter by values of the latest rows; finding all values would read the whole table."""
 
     parameter_name: str
 

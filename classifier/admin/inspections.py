@@ -1,4 +1,4 @@
-"""Every inspection, to look at only: it goes with its analysis, or when nobody asks for it."""
+"""The admin of inspections, read-only: they are deleted with their analysis or when unused."""
 
 from typing import Any
 

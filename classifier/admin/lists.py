@@ -1,4 +1,4 @@
-"""What all lists of the admin share: they cost the same however many rows there are."""
+"""Base classes of the admin's lists; their cost does not depend on the number of rows."""
 
 from collections.abc import Callable, Sequence
 from functools import cached_property
@@ -29,7 +29,7 @@ HEAVY_OF_ANALYSIS = tuple(f"analysis__{name}" for name in HEAVY_COLUMNS)
 
 
 class CappedPaginator(Paginator):
-    """Counts no further than MAX_COUNTED."""
+    """A paginator that counts at most MAX_COUNTED rows."""
 
     @cached_property
     def count(self) -> int:
@@ -43,7 +43,7 @@ class CappedPaginator(Paginator):
 
 
 class PageList(ChangeList):
-    """Hands the rows of its page to `prepare`, so that one question can serve all of them."""
+    """A change list that passes the rows of its page to `prepare`, so that one query serves all."""
 
     model_admin: "Browsing"
     paginator: CappedPaginator
@@ -60,12 +60,12 @@ class PageList(ChangeList):
             self.full_result_count = self.result_count
 
     def days(self) -> dict[str, Any]:
-        """For Django's template of the date hierarchy."""
+        """Return the context of Django's date hierarchy template."""
         return drill_down(self)
 
 
 class Browsing(admin.ModelAdmin):
-    """Lists that count to a limit, sort by what an index holds, and delete without naming all."""
+    """An admin whose lists count to a limit, sort by index, and delete without naming every row."""
 
     list_per_page = PAGE_ROWS
     show_full_result_count = False
@@ -77,7 +77,7 @@ class Browsing(admin.ModelAdmin):
     delete_row: Callable[[Any], object] = methodcaller("delete")
 
     def prepare(self, rows: Sequence[Any]) -> None:
-        """Adds to the rows of a page, or to the one row of its own page, what its columns show."""
+        """Add what the columns show to the rows of a page, or to the one row of a detail page."""
 
     def delete_model(self, request: HttpRequest, obj: Any) -> None:
         self.delete_row(obj)
@@ -100,7 +100,7 @@ class Browsing(admin.ModelAdmin):
     def get_deleted_objects(
         self, objs: Sequence[Any] | QuerySet[Any], request: HttpRequest
     ) -> tuple[list[str], dict[str, int], set[str], list[str]]:
-        """Django would fetch and name each row that goes with them, be it a hundred thousand."""
+        """Count related rows; Django would fetch and name each of them, even a hundred thousand."""
         rows = list(objs)
         counts = {str(self.opts.verbose_name_plural): len(rows)}
         forbidden = set() if self.has_delete_permission(request) else {str(self.opts.verbose_name)}
@@ -119,7 +119,7 @@ class Browsing(admin.ModelAdmin):
 
 
 class ReadOnly(Browsing):
-    """Rows come from uploads and workers only; here they can be looked at and deleted."""
+    """An admin without adding and changing: rows come only from uploads and workers."""
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False
@@ -134,7 +134,7 @@ class NewestFirst(ReadOnly):
 
 
 class SearchedByClip(NewestFirst):
-    """Django shows the box for `search_fields`; `search.search` searches."""
+    """An admin whose search box, which Django shows for `search_fields`, uses `search.search`."""
 
     search_help_text = search.HELP
     clip_id = "clip"
@@ -146,6 +146,6 @@ class SearchedByClip(NewestFirst):
 
 
 def link(text: object, page: str, *arguments: object, query: str = "") -> SafeString:
-    """A link to a page of the admin, such as `classifier_clip_changelist`."""
+    """Return a link to a page of the admin, such as `classifier_clip_changelist`."""
     address = reverse(f"admin:{page}", args=arguments)
     return format_html('<a href="{}{}">{}</a>', address, query, text)

@@ -1,4 +1,4 @@
-"""What a search of the admin finds: one index at a time, never a join over everything."""
+"""Search of the admin: one index at a time, never a join of whole tables."""
 
 import re
 from uuid import UUID
@@ -18,7 +18,13 @@ HELP = (
 
 
 def search(rows: QuerySet, term: str, clip: str) -> QuerySet:
-    """`rows` that fit the term; `clip` is what they call the id of their clip."""
+    """Return the rows that match the term.
+
+    Parameters
+    ----------
+    term : whole user name, part of a file name, or start of a SHA-256
+    clip : name of the column of `rows` that holds the clip's id
+    """
     if not term:
         return rows
     owner = get_user_model().objects.filter(username=term).first()

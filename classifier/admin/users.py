@@ -1,4 +1,4 @@
-"""Who uses the server, and how much."""
+"""The admin of users and their usage."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -22,7 +22,7 @@ USAGE = ("clips", "uploaded", "analyses", "failed", "batches", "last_upload")
 
 
 def _count(name: str, kind: str, condition: str = "") -> Any:
-    """A column of numbers that lead to the rows they count."""
+    """Return a column of numbers with links to the rows they count."""
 
     @admin.display(description=name)
     def column(_: admin.ModelAdmin, user: Any) -> SafeString:

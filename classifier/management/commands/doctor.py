@@ -1,4 +1,4 @@
-"""`manage.py doctor`: what is wrong with this installation, and what to do."""
+"""`manage.py doctor`: report problems of this installation, and what to do about them."""
 
 import json
 import sys

@@ -86,7 +86,7 @@ class Command(BaseCommand):
 
 
 def files_in(folder: Path) -> Iterator[str]:
-    """Paths inside the folder, sorted; hidden ones left out, folders behind links not entered."""
+    """Yield sorted paths inside the folder; skip hidden ones, and folders behind links."""
     for root, folders, names in os.walk(folder):
         folders[:] = sorted(name for name in folders if not batches.hidden(name))
         inside = Path(root).relative_to(folder)
@@ -94,7 +94,7 @@ def files_in(folder: Path) -> Iterator[str]:
 
 
 def batch_for(owner: User, name: str, source: str, checkpoint: str) -> Batch:
-    """The open batch of that name, folder and checkpoint, else a new one."""
+    """Return the open batch with that name, folder and checkpoint, or create one."""
     mine = Batch.objects.for_owner(owner).filter(
         name=name[:255], source=source, checkpoint=checkpoint, closed_at=None
     )
@@ -111,7 +111,13 @@ def submit(batch: Batch, folder: Path, paths: list[str]) -> None:
 
 
 def take_in(batch: Batch, path: str, file: Path) -> None:
-    """One bad file stops nothing; a closed batch or a quota stops everything."""
+    """Add a file to the batch; a file that cannot be read or accepted is refused.
+
+    Raises
+    ------
+    CommandError
+        The file is not the reason: the batch is closed, a quota is exceeded or the disk is full.
+    """
     try:
         # A pipe would never end, a device never stop.
         if not file.is_file():
@@ -129,7 +135,7 @@ def take_in(batch: Batch, path: str, file: Path) -> None:
 
 
 def text_of(path: str) -> str:
-    """A path whose bytes are no text becomes one; then as the batch will write it."""
+    """Return a path as the batch will store it; undecodable bytes are replaced."""
     text = os.fsencode(path).decode(errors="replace")
     try:
         return batches.path_of(text)
@@ -138,7 +144,7 @@ def text_of(path: str) -> str:
 
 
 def wait(batch: Batch) -> None:
-    """Until nothing is unfinished; says so when no worker answers, and goes on waiting."""
+    """Wait until no file is unfinished. If no worker answers, report it and continue waiting."""
     totals, reported = batches.totals(batch), None
     with tqdm(total=totals.total, initial=totals.finished, unit="file", desc="heard") as bar:
         while totals.unfinished:
