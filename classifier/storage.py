@@ -66,8 +66,10 @@ def write_all(folder: Path, contents: dict[str, bytes]) -> None:
 
     Parameters
     ----------
-    folder : must not exist yet
-    contents : bytes of each file by name
+    folder : Path
+        Must not exist yet.
+    contents : dict of str to bytes
+        Bytes of each file by name.
 
     Raises
     ------

@@ -27,7 +27,8 @@ class Setting:
 
     Attributes
     ----------
-    from_file : whether NAME_FILE may name a file that holds the value
+    from_file : bool
+        Whether NAME_FILE may name a file that holds the value.
     """
 
     name: str
@@ -130,8 +131,10 @@ def secret(name: str, file: Path, *, may_be_made: bool, meaning: str = "") -> st
 
     Parameters
     ----------
-    file : generated with a random secret if it does not exist, readable by its owner only
-    may_be_made : whether the file may be generated
+    file : Path
+        Generated with a random secret if it does not exist, readable by its owner only.
+    may_be_made : bool
+        Whether the file may be generated.
 
     Raises
     ------

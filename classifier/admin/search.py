@@ -22,8 +22,10 @@ def search(rows: QuerySet, term: str, clip: str) -> QuerySet:
 
     Parameters
     ----------
-    term : whole user name, part of a file name, or start of a SHA-256
-    clip : name of the column of `rows` that holds the clip's id
+    term : str
+        Whole user name, part of a file name, or start of a SHA-256.
+    clip : str
+        Name of the column of `rows` that holds the clip's id.
     """
     if not term:
         return rows

@@ -109,12 +109,18 @@ def operation(
 
     Parameters
     ----------
-    name : operation id
-    answers : serializer or type of each successful response, by status or status and media type
-    tag : needed if it is not the first part of the URL
-    words : end of the description, for text that contains a value
-    body : serializer of the request
-    refusals : statuses of further errors
+    name : str
+        Operation id.
+    answers : mapping
+        Serializer or type of each successful response, by status or status and media type.
+    tag : str
+        Needed if it is not the first part of the URL.
+    words : str
+        End of the description, for text that contains a value.
+    body
+        Serializer of the request.
+    refusals : tuple of int
+        Statuses of further errors.
     """
 
     def described(method: Callable[..., Any]) -> Callable[..., Any]:

@@ -22,7 +22,8 @@ class Picture:
 
     Attributes
     ----------
-    version : changes whenever the file changes
+    version : str
+        Changes whenever the file changes.
     """
 
     path: Path
@@ -35,8 +36,10 @@ class Report:
 
     Attributes
     ----------
-    trouble : a sentence why `evaluation` is None; "" otherwise
-    pictures : the diagrams that exist, by name
+    trouble : str
+        A sentence why `evaluation` is None; "" otherwise.
+    pictures : dict of str to Picture
+        The diagrams that exist, by name.
     """
 
     evaluation: Evaluation | None
@@ -68,8 +71,10 @@ def meaning(identity: str, confidence: float | None) -> Bin | None:
 
     Parameters
     ----------
-    identity : identity of the checkpoint
-    confidence : 0 to 1
+    identity : str
+        Identity of the checkpoint.
+    confidence : float or None
+        Confidence of the prediction, 0 to 1.
 
     Returns
     -------
@@ -91,7 +96,8 @@ def picture_of(found: Installed, name: str) -> Picture | None:
 
     Parameters
     ----------
-    name : one of PICTURES
+    name : str
+        One of PICTURES.
     """
     path = found.path.with_name(f"{found.name}.{name}.png")
     try:

@@ -22,7 +22,8 @@ class Installed:
 
     Attributes
     ----------
-    sha256, weights : as in `ml.checkpoint_info.Digest`
+    sha256, weights : str
+        As in `ml.checkpoint_info.Digest`.
     """
 
     path: Path

@@ -60,8 +60,10 @@ class AnalysisQuerySet(LeasedJobQuerySet["Analysis"]):
 
         Parameters
         ----------
-        name : part of the clip's name; "" for any
-        columns : values of label and state; "" for any
+        name : str
+            Part of the clip's name; "" for any.
+        **columns : str
+            Values of label and state; "" for any.
         """
         rows = self.for_owner(user, batch).defer("predictions", "render_metadata")
         if name:
@@ -97,7 +99,8 @@ class AnalysisQuerySet(LeasedJobQuerySet["Analysis"]):
 
         Parameters
         ----------
-        checkpoint : identity; "" if the request names none
+        checkpoint : str
+            Identity; "" if the request names none.
         """
         others = [one.identity for one in inventory.installed() if not one.default]
         if not checkpoint:
@@ -114,8 +117,10 @@ class AnalysisQuerySet(LeasedJobQuerySet["Analysis"]):
 
         Parameters
         ----------
-        sha256 : hex digest of the bytes
-        checkpoint : identity; "" if the request names none
+        sha256 : str
+            Hex digest of the bytes.
+        checkpoint : str
+            Identity; "" if the request names none.
         """
         rows = self.for_owner(user).filter(clip__sha256=sha256, clip__owner=user.pk)
         rows = rows.answering(checkpoint).filter(state__in=(State.DONE, *UNFINISHED))
@@ -146,8 +151,10 @@ class AnalysisQuerySet(LeasedJobQuerySet["Analysis"]):
 
         Parameters
         ----------
-        limit : at most this many rows
-        max_bytes : at most this many bytes of files; a larger first row is taken alone
+        limit : int
+            At most this many rows.
+        max_bytes : int
+            At most this many bytes of files; a larger first row is taken alone.
 
         Returns
         -------

@@ -86,7 +86,8 @@ class BatchFileQuerySet(models.QuerySet["BatchFile"]):
 
         Parameters
         ----------
-        checkpoint : identity, or "" for the default
+        checkpoint : str
+            Identity, or "" for the default.
         """
         ended = clip.analyses.filter(state__in=(State.FAILED, State.CANCELLED))
         default = inventory.find("")
@@ -98,7 +99,8 @@ class BatchFileQuerySet(models.QuerySet["BatchFile"]):
 
         Parameters
         ----------
-        show : a State or a FileOutcome; anything else shows all rows
+        show : str
+            A State or a FileOutcome; anything else shows all rows.
         """
         heavy = ("analysis__predictions", "analysis__render_metadata")
         rows = self.select_related("analysis__clip").defer(*heavy).order_by("path")

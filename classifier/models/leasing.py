@@ -50,8 +50,10 @@ class LeasedJobQuerySet(models.QuerySet[Job]):
 
         Parameters
         ----------
-        jobs : locked rows; they are updated in memory too
-        values : further columns to set
+        jobs : sequence of Job
+            Locked rows; they are updated in memory too.
+        **values
+            Further columns to set.
         """
         values |= {"state": State.RUNNING, "token": uuid.uuid4().hex, "leased_until": _lease_end()}
         # Only alone can a job be blamed for what happens to its worker.
@@ -76,7 +78,8 @@ class LeasedJobQuerySet(models.QuerySet[Job]):
 
         Parameters
         ----------
-        values : further columns to set
+        **values
+            Further columns to set.
         """
         return self.update(
             state=state, finished_at=timezone.now(), **self.released_columns, **values
@@ -97,7 +100,8 @@ class LeasedJobQuerySet(models.QuerySet[Job]):
 
         Parameters
         ----------
-        problem : why rows fail; by default that they were interrupted too often
+        problem : Problem or None
+            Why rows fail; by default that they were interrupted too often.
 
         Returns
         -------
@@ -117,7 +121,8 @@ class LeasedJobQuerySet(models.QuerySet[Job]):
 
         Parameters
         ----------
-        jobs : all rows of the claim; a claim of a single row counted as an attempt
+        jobs : sequence of Job
+            All rows of the claim; a claim of a single row counted as an attempt.
         """
         blamed = int(len(jobs) == 1)
         return self.filter(state=State.RUNNING).update(

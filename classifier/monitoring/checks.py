@@ -49,8 +49,10 @@ class Finding:
 
     Attributes
     ----------
-    seen : what was found
-    hint : what to do; "" if the verdict is ok
+    seen : str
+        What was found.
+    hint : str
+        What to do; "" if the verdict is ok.
     """
 
     verdict: Verdict

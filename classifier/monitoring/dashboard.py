@@ -21,7 +21,8 @@ class LaneView:
 
     Attributes
     ----------
-    oldest : creation time of the oldest waiting job; None if none waits
+    oldest : datetime or None
+        Creation time of the oldest waiting job; None if none waits.
     """
 
     name: str

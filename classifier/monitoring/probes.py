@@ -43,8 +43,10 @@ def workers(timeout_s: float, limit: int | None = None) -> list[str]:
 
     Parameters
     ----------
-    timeout_s : seconds to wait for answers
-    limit : stop waiting after this many answers
+    timeout_s : float
+        Seconds to wait for answers.
+    limit : int or None
+        Stop waiting after this many answers.
 
     Raises
     ------

@@ -67,8 +67,10 @@ def create(owner: Owner, name: str, source: str = "", checkpoint: str = "") -> B
 
     Parameters
     ----------
-    source : the folder that `submit_folder` reads; "" for other batches
-    checkpoint : name or identity, used for all files of the batch; "" means the default
+    source : str
+        The folder that `submit_folder` reads; "" for other batches.
+    checkpoint : str
+        Name or identity, used for all files of the batch; "" means the default.
 
     Raises
     ------
@@ -118,7 +120,8 @@ def add_file(batch: Batch, path: str, chunks: Iterable[bytes]) -> BatchFile:
 
     Parameters
     ----------
-    chunks : the bytes of the file, piece by piece
+    chunks : iterable of bytes
+        The bytes of the file, piece by piece.
 
     Raises
     ------

@@ -193,7 +193,8 @@ def remove_aged(limit: int) -> int:
 
     Parameters
     ----------
-    limit : remove at most this many clips
+    limit : int
+        Remove at most this many clips.
 
     Returns
     -------
@@ -217,7 +218,8 @@ def remove_unused_inspections(limit: int) -> int:
 
     Parameters
     ----------
-    limit : remove at most this many
+    limit : int
+        Remove at most this many.
 
     Returns
     -------
@@ -239,7 +241,8 @@ def remove_orphans(shard: str) -> int:
 
     Parameters
     ----------
-    shard : first two characters of the names to check; incoming uploads are always checked
+    shard : str
+        First two characters of the names to check; incoming uploads are always checked.
 
     Returns
     -------

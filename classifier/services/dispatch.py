@@ -75,8 +75,10 @@ def missing_worker(unfinished: object, since: datetime) -> Problem | None:
 
     Parameters
     ----------
-    unfinished : whether anything is unfinished; if not, the result is None
-    since : when it was queued; for the first `PATIENCE_S` seconds the result is None
+    unfinished : object
+        Whether anything is unfinished; if not, the result is None.
+    since : datetime
+        When it was queued; for the first `PATIENCE_S` seconds the result is None.
     """
     now = timezone.now()
     if not unfinished or now - since < timedelta(seconds=PATIENCE_S):

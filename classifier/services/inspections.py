@@ -25,9 +25,12 @@ class Question:
 
     Attributes
     ----------
-    window : number of the window, from 0
-    label : class to inspect, for the kind `sound`
-    map : feature map to show, for the kind `channels`
+    window : int
+        Number of the window, from 0.
+    label : str
+        Class to inspect, for the kind `sound`.
+    map : str
+        Feature map to show, for the kind `channels`.
     """
 
     kind: InspectionKind

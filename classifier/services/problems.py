@@ -22,8 +22,10 @@ class RequestRefused(Exception):
 
     Attributes
     ----------
-    problem : what is wrong, for the user
-    status : the HTTP status
+    problem : Problem
+        What is wrong, for the user.
+    status : int
+        The HTTP status.
     """
 
     def __init__(self, problem: Problem, status: int = 400) -> None:

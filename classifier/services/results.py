@@ -19,9 +19,12 @@ def save(
 
     Parameters
     ----------
-    contents : bytes of each file by name, written to `job.folder`
-    values : columns of the job
-    then : called in the same transaction
+    contents : dict of str to bytes
+        Bytes of each file by name, written to `job.folder`.
+    values : dict
+        Columns of the job.
+    then : callable
+        Called in the same transaction.
 
     Returns
     -------
@@ -52,8 +55,10 @@ def save_analysis(
 
     Parameters
     ----------
-    values : columns of the analysis; `predictions` has the best class first
-    facts : columns of its clip
+    values : dict
+        Columns of the analysis; `predictions` has the best class first.
+    facts : dict
+        Columns of its clip.
 
     Returns
     -------

@@ -27,9 +27,12 @@ class Stored:
 
     Attributes
     ----------
-    size_bytes : length of the file in bytes
-    sha256 : hex digest of the bytes
-    used : whether a clip refers to the bytes; `enter` sets it
+    size_bytes : int
+        Length of the file in bytes.
+    sha256 : str
+        Hex digest of the bytes.
+    used : bool
+        Whether a clip refers to the bytes; `enter` sets it.
     """
 
     file_key: str
@@ -44,8 +47,10 @@ class Accepted:
 
     Attributes
     ----------
-    duplicate : the analysis is an earlier one of the same bytes
-    replayed : the analysis was already returned for the same idempotency key
+    duplicate : bool
+        The analysis is an earlier one of the same bytes.
+    replayed : bool
+        The analysis was already returned for the same idempotency key.
     """
 
     analysis: Analysis
@@ -88,7 +93,8 @@ def checkpoint_asked(asked: str) -> str:
 
     Parameters
     ----------
-    asked : name or identity; "" is returned unchanged
+    asked : str
+        Name or identity; "" is returned unchanged.
 
     Raises
     ------
@@ -118,7 +124,8 @@ def accept(
 
     Parameters
     ----------
-    checkpoint : name or identity; "" means the default
+    checkpoint : str
+        Name or identity; "" means the default.
 
     Raises
     ------
@@ -143,9 +150,12 @@ def accept_once(
 
     Parameters
     ----------
-    key : idempotency key of the request; "" for none
-    again : request a new analysis even if the requested checkpoint has analysed these bytes
-    checkpoint : name or identity; "" means the default
+    key : str
+        Idempotency key of the request; "" for none.
+    again : bool
+        Request a new analysis even if the requested checkpoint has analysed these bytes.
+    checkpoint : str
+        Name or identity; "" means the default.
 
     Raises
     ------
@@ -177,7 +187,8 @@ def enter(stored: Stored, *, name: str, owner: Owner, lane: Lane, checkpoint: st
 
     Parameters
     ----------
-    checkpoint : identity, or "" for the default
+    checkpoint : str
+        Identity, or "" for the default.
 
     Raises
     ------
@@ -229,7 +240,8 @@ def analyse_again(clip: Clip, lane: Lane = Lane.INTERACTIVE, checkpoint: str = "
 
     Parameters
     ----------
-    checkpoint : name or identity; "" means the default
+    checkpoint : str
+        Name or identity; "" means the default.
 
     Raises
     ------
@@ -244,7 +256,8 @@ def queue_analysis(clip: Clip, lane: Lane, checkpoint: str) -> Analysis:
 
     Parameters
     ----------
-    checkpoint : identity, or "" for the default; it may have been removed since
+    checkpoint : str
+        Identity, or "" for the default; it may have been removed since.
     """
     with transaction.atomic():
         # One at a time per clip, so that a second request finds the first one's analysis.

@@ -19,7 +19,8 @@ class Usage:
 
     Attributes
     ----------
-    size_bytes : bytes uploaded; identical files of one user are stored once but count each time
+    size_bytes : int
+        Bytes uploaded; identical files of one user are stored once but count each time.
     """
 
     clips: int = 0

@@ -42,9 +42,12 @@ class Unpacked:
 
     Attributes
     ----------
-    outcomes : number of members by file outcome
-    hidden : number of hidden members, which are skipped
-    left_bytes : unpacked bytes that the limit still allows
+    outcomes : Counter of str
+        Number of members by file outcome.
+    hidden : int
+        Number of hidden members, which are skipped.
+    left_bytes : int
+        Unpacked bytes that the limit still allows.
     """
 
     outcomes: Counter[str] = field(default_factory=Counter)

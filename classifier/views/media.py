@@ -92,7 +92,8 @@ def map_picture(
 
     Parameters
     ----------
-    name : as `map_archive.picture` defines it
+    name : str
+        As `map_archive.picture` defines it.
     """
     png = map_archive.picture(_done(model, user, pk).folder / storage.MAPS, name)
     if png is None:

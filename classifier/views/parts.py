@@ -27,7 +27,8 @@ def for_htmx(gone: str) -> Callable[[View], View]:
 
     Parameters
     ----------
-    gone : name of the URL to go to
+    gone : str
+        Name of the URL to go to.
     """
 
     def decorate(view: View) -> View:
@@ -71,9 +72,12 @@ def render_part(
 
     Parameters
     ----------
-    seen : state of the part; the page sends the state it shows as `?seen=`
-    context : called only if the part is rendered
-    status : HTTP status of a rendered part
+    seen : str
+        State of the part; the page sends the state it shows as `?seen=`.
+    context : callable
+        Called only if the part is rendered.
+    status : int
+        HTTP status of a rendered part.
     """
     if request.GET.get("seen") == seen:
         return HttpResponse(status=204)
@@ -91,8 +95,10 @@ def render_rows(
 
     Parameters
     ----------
-    name : variable of the row in the template
-    rows : the rows that the user may see
+    name : str
+        Variable of the row in the template.
+    rows : QuerySet
+        The rows that the user may see.
 
     Returns
     -------

@@ -23,7 +23,8 @@ class Tick:
 
     Attributes
     ----------
-    place : percentage of the axis, from the left or from the top
+    place : float
+        Percentage of the axis, from the left or from the top.
     """
 
     place: float
@@ -36,10 +37,14 @@ class Slot:
 
     Attributes
     ----------
-    number : number of the window, from 0
-    place, width : percentages of the clip
-    confidence : of the label, 0 to 1
-    name : the label, on the first of a run of windows with the same one, if there is room; else ""
+    number : int
+        Number of the window, from 0.
+    place, width : float
+        Percentages of the clip.
+    confidence : float
+        Confidence of the label, 0 to 1.
+    name : str
+        The label, on the first of a run of windows with the same one, if there is room; else "".
     """
 
     number: int
@@ -75,7 +80,8 @@ def window_of(metadata: RenderMetadata, asked: str) -> int:
 
     Parameters
     ----------
-    asked : number of the window as text, from 0
+    asked : str
+        Number of the window as text, from 0.
     """
     if asked.isascii() and asked.isdigit() and len(asked) < 6:
         return int(asked) if int(asked) < metadata.window_count else metadata.shown_window
@@ -107,8 +113,10 @@ def activations(
 
     Parameters
     ----------
-    url_of : returns the URL of a picture by name
-    sounds : context of `_inspection.html` by label, for labels with a finished sound inspection
+    url_of : callable
+        Returns the URL of a picture by name.
+    sounds : mapping of str to dict
+        Context of `_inspection.html` by label, for labels with a finished sound inspection.
 
     Returns ------- dict `attribution`: one for each of the best predictions, in their order; its
     `sound` is the context from `sounds`, or None. `stages`: in data flow order; each has `map` (the

@@ -25,9 +25,12 @@ class Column:
 
     Attributes
     ----------
-    type : str, float, UUID, a class of text choices, or list for predictions
-    source : where a BatchFile has the value; an empty value becomes null
-    words, example : description and example in the schema
+    type : type
+        One of str, float, UUID, a class of text choices, or list for predictions.
+    source : str
+        Where a BatchFile has the value; an empty value becomes null.
+    words, example
+        Description and example in the schema.
     """
 
     type: type
@@ -110,7 +113,8 @@ def sent_file(file: BatchFile, *, known: bool) -> dict[str, Any]:
 
     Parameters
     ----------
-    known : whether the batch already had the path
+    known : bool
+        Whether the batch already had the path.
     """
     error = file.error if file.outcome == FileOutcome.REFUSED else None
     return {
