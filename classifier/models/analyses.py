@@ -283,7 +283,7 @@ class Analysis(LeasedJob):
 
     @property
     def steps(self) -> list[tuple[str, str]]:
-        """Each step's label, and whether it is "past", "now" or still to come ("")."""
+        """The label of each step, with "past", "now", or "" if it is still to come."""
         current = STEPS.index(Step(self.step)) if self.state == State.RUNNING else -1
         return [
             (step.label, "past" if place < current else "now" if place == current else "")

@@ -118,10 +118,14 @@ def activations(
     sounds : mapping of str to dict
         Context of `_inspection.html` by label, for labels with a finished sound inspection.
 
-    Returns ------- dict `attribution`: one for each of the best predictions, in their order; its
-    `sound` is the context from `sounds`, or None. `stages`: in data flow order; each has `map` (the
-    mean of its channels), `blocks` (before and after ReLU) and `strongest` (the channels that
-    contribute most to the prediction). `pooled`: the pooled features.
+    Returns
+    -------
+    dict
+        `attribution`: one for each of the best predictions, in their order; its `sound` is the
+        context from `sounds`, or None.
+        `stages`: in data flow order; each has `map` (the mean of its channels), `blocks` (before
+        and after ReLU) and `strongest` (the channels that contribute most to the prediction).
+        `pooled`: the pooled features.
     """
     found, pooled = index.activations, index.activations.pooled
     views = {
