@@ -39,9 +39,13 @@ class Refused(ImproperlyConfigured):
 def run() -> None:
     """Start all processes and wait until they end or a signal arrives, then stop them.
 
-    Raises ------ Refused It already runs, the port is used, the checkpoint is unusable, the web
-    process does not answer in time, or the supervisor ends by itself. ImproperlyConfigured As
-    `prepare` raises it.
+    Raises
+    ------
+    Refused
+        It already runs, the port is used, the checkpoint is unusable, the web process does not
+        answer in time, or the supervisor ends by itself.
+    ImproperlyConfigured
+        As `prepare` raises it.
     """
     run_folder = Path(settings.DATA) / "run"
     run_folder.mkdir(parents=True, exist_ok=True)

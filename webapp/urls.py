@@ -10,7 +10,7 @@ handler500 = "classifier.views.errors.server_error"
 
 
 def favicon(request: HttpRequest) -> HttpResponse:
-    """Redirect to the icon, for pages that name none: those of the admin."""
+    """Redirect to the icon, for pages of the admin, which name none."""
     return redirect(static("icon.svg"))
 
 

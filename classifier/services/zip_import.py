@@ -70,8 +70,8 @@ def take_in(batch: Batch, path: Path) -> Unpacked:
     Raises
     ------
     RequestRefused
-        The file is not a ZIP or is damaged (400), holds too many files or bytes (413), exceeds the
-        owner's quota (429), or the batch takes no more files (409) or the disk is full (507).
+        The file is not a ZIP or is damaged (400), holds too many files or bytes (413), or exceeds
+        the owner's quota (429); or the batch takes no more files (409), or the disk is full (507).
     """
     unpacked = Unpacked(left_bytes=settings.MAX_ZIP_BYTES)
     with _Guarded(io.FileIO(path)) as file, _opened(file) as archive:
