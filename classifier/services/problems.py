@@ -13,7 +13,7 @@ EMPTY = Problem("empty", "The file is empty.", "Choose a file that holds a sound
 NO_WORKER = Problem(
     "no_worker",
     "No worker answers, so nothing is being analysed.",
-    "Start one with `make run`, or start the worker service; what waits is then analysed.",
+    "Start one with make run, or start the worker service; what waits is then analysed.",
 )
 
 
