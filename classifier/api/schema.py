@@ -38,7 +38,7 @@ TAGS = {
     "tokens": "Who asks. Every other request carries one.",
     "clips": "The sounds you sent. To send one is to have it analysed.",
     "analyses": "What a checkpoint heard in a clip, and what it looked like inside.",
-    "inspections": "A closer view of one window of a finished analysis, made on request.",
+    "inspections": "Details of one window of a finished analysis, made on request.",
     "batches": "Many sounds that belong together: a folder, sent file by file.",
     "checkpoints": "The weights that can listen here, and what each is worth.",
     "compatibility": "For clients of the Audio CNN Visualizer: one request, one answer.",

@@ -1,4 +1,4 @@
-"""Inspections: closer looks at an analysis, made on request and kept for a limited time."""
+"""Inspections: details of an analysis, made on request and kept for a limited time."""
 
 from datetime import timedelta
 from pathlib import Path
@@ -48,7 +48,7 @@ class InspectionQuerySet(LeasedJobQuerySet["Inspection"]):
 
 
 class Inspection(LeasedJob):
-    """A closer look at one window of a finished analysis, kept for later requests.
+    """Details of one window of a finished analysis, kept for later requests.
 
     QUEUED → RUNNING (claim) → DONE (save) | FAILED (fail).
     RUNNING → QUEUED when a lease expires or a worker gives up. After three attempts, where the

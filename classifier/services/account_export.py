@@ -35,7 +35,7 @@ account.json        who you are here, and your API tokens (their secrets are not
 clips.jsonl         your sounds, one a line; clips/ has their bytes, by id
 analyses.jsonl      what was heard in them; analyses/ has the pictures and maps of each, by id
 batches.jsonl       the folders you sent; batch_files.jsonl what became of each file
-inspections.jsonl   closer looks at analyses; inspections/ has their pictures and sounds, by id
+inspections.jsonl   details of analyses; inspections/ has their pictures and sounds, by id
 """
 
 
