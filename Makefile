@@ -19,7 +19,7 @@ test: .venv/.installed-dev webapp/static/vendor/.copied
 	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 chaos: .venv/.installed-dev webapp/static/vendor/.copied
-	$(BIN)/python -m tests.chaos $(ARGS)
+	$(BIN)/python -m tools.chaos $(ARGS)
 
 lint: .venv/.installed-dev
 	$(BIN)/python -m ruff check .
@@ -32,17 +32,17 @@ format: .venv/.installed-dev
 	$(BIN)/python -m ruff format .
 
 bench: .venv/.installed-dev webapp/static/vendor/.copied
-	$(BIN)/python -m bench.path
+	$(BIN)/python -m tools.bench.path
 
 hostile: .venv/.installed-dev
-	$(BIN)/python -m tests.hostile $(ARGS)
+	$(BIN)/python -m tools.hostile $(ARGS)
 
 fuzz: .venv/.installed-dev
 	@$(PIP) -c constraints.txt -r requirements-fuzz.txt
-	$(BIN)/python -m tests.fuzz $(ARGS)
+	$(BIN)/python -m tools.fuzz $(ARGS)
 
 screenshots: .venv/.installed-dev webapp/static/vendor/.copied
-	$(BIN)/python -m tests.screenshots $(ARGS)
+	$(BIN)/python -m tools.screenshots $(ARGS)
 
 tensorboard: .venv/.installed
 	$(BIN)/python -m tensorboard.main --logdir runs $(ARGS)

@@ -25,7 +25,7 @@ Row = TypeVar("Row", Array, Activations, Channels)
 # From pictures, (batch, 1, mels, frames), the windows' numbers and the precision to a row of each.
 Run = Callable[[Tensor, Sequence[int], torch.dtype], Iterable[Row]]
 
-# Windows in one forward pass. The CPU gains nothing from more; see bench/README.md.
+# Windows in one forward pass. The CPU gains nothing from more; see tools/bench/README.md.
 CHUNK_WINDOWS = {"cpu": 16, "cuda": 64, "mps": 16}
 # Long clips are turned into a spectrogram in parts of this length, to bound the memory.
 SPECTROGRAM_PART_S = 60

@@ -7,9 +7,9 @@ import pytest
 from playwright.sync_api import Browser
 
 from tests.demo_data import Scene, furnish
-from tests.screenshots import VIEWS, looks
 from tests.server import ROOT, Server
 from tests.watch import Watch
+from tools.screenshots import VIEWS, looks
 
 AXE = ROOT / "node_modules" / "axe-core" / "axe.min.js"
 

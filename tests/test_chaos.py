@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 import requests
 
-from tests.chaos import brokers, crashing_files, disks, workers
-from tests.chaos.stage import Play, Skipped, Stage
-from tests.chaos.stage import stage as set_up
 from tests.server import wait_for
+from tools.chaos import brokers, crashing_files, disks, workers
+from tools.chaos.stage import Play, Skipped, Stage
+from tools.chaos.stage import stage as set_up
 
 
 @pytest.fixture(scope="module")

@@ -276,7 +276,7 @@ def test_named_commands_exist(path: Path) -> None:
     text = path.read_text()
     for command in set(re.findall(r"manage\.py ([a-z_]+)", text)):
         assert command in get_commands(), command
-    for module in set(re.findall(r"python -m ((?:ml|tasks|training|webapp|bench)[a-z_.]*)", text)):
+    for module in set(re.findall(r"python -m ((?:ml|tasks|training|webapp|tools)[a-z_.]*)", text)):
         place = ROOT / module.rstrip(".").replace(".", "/")
         assert place.is_dir() or place.with_suffix(".py").exists(), module
     targets = re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.M)

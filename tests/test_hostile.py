@@ -9,10 +9,10 @@ import pytest
 
 from tests import fixtures
 from tests.crashing_files import CRASH, FILL, STUMBLE, antidote_off, poisoned
-from tests.hostile import files, run
 from tests.malicious_files import NAMES, special
 from tests.mutated_files import MUTATIONS, valid
 from tests.server import Server, wait_for
+from tools.hostile import files, run
 
 MUTANTS = 200
 

@@ -123,7 +123,7 @@ def fuzz(target: str, seconds: int) -> None:
 
 
 def main() -> int:
-    asked = argparse.ArgumentParser(prog="python -m tests.fuzz", description=__doc__)
+    asked = argparse.ArgumentParser(prog="python -m tools.fuzz", description=__doc__)
     asked.add_argument("target", nargs="?", choices=TARGETS, help="default: one after the other")
     asked.add_argument("--seconds", type=int, default=90, help="for each target")
     options = asked.parse_args()
@@ -131,7 +131,7 @@ def main() -> int:
         fuzz(options.target, options.seconds)
     ended = [
         subprocess.run(
-            [sys.executable, "-m", "tests.fuzz", target, "--seconds", str(options.seconds)],
+            [sys.executable, "-m", "tools.fuzz", target, "--seconds", str(options.seconds)],
             cwd=ROOT,
         ).returncode
         for target in TARGETS

@@ -104,7 +104,7 @@ def peak_mb(process: str) -> float:
 
 
 def main() -> int:
-    asked = argparse.ArgumentParser(prog="python -m tests.hostile", description=__doc__)
+    asked = argparse.ArgumentParser(prog="python -m tools.hostile", description=__doc__)
     asked.add_argument("--files", type=int, default=5000)
     asked.add_argument("--seed", type=int, default=1)
     options = asked.parse_args()

@@ -1,4 +1,4 @@
-"""Every page as a picture: `python -m tests.screenshots` fills screenshots/.
+"""Every page as a picture: `python -m tools.screenshots` fills screenshots/.
 
 `--only NAME …` photographs some. The table of pages is also what the accessibility test reads.
 """

@@ -1,4 +1,4 @@
-"""The attribution methods that bench.faithfulness compares.
+"""The attribution methods that tools.bench.faithfulness compares.
 
 Parameters
 ----------

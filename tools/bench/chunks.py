@@ -1,4 +1,4 @@
-"""Measure windows per second by the size of a forward pass: `python -m bench.chunks`."""
+"""Measure windows per second by the size of a forward pass: `python -m tools.bench.chunks`."""
 
 import json
 import time

@@ -1,4 +1,4 @@
-"""What it costs to decode in a process beside ours: `python -m bench.decoder`.
+"""What it costs to decode in a process beside ours: `python -m tools.bench.decoder`.
 
 Five-second files, each read in this process and through the worker's decoder, in turns. Best of
 many, and CPU time: on a busy machine the rest is waiting for one's turn.
@@ -77,7 +77,7 @@ def start_ms(path: Path) -> float:
 
 
 def main() -> None:
-    asked = argparse.ArgumentParser(prog="python -m bench.decoder", description=__doc__)
+    asked = argparse.ArgumentParser(prog="python -m tools.bench.decoder", description=__doc__)
     asked.add_argument("--times", type=int, default=60)
     # More than one child reads: its time would begin anew.
     times = min(asked.parse_args().times, FILES_PER_CHILD - 1)

@@ -1,4 +1,4 @@
-"""Whether the attribution is what decided: `python -m bench.faithfulness CHECKPOINT --fold K`.
+"""Measure how faithful attributions are: `python -m tools.bench.faithfulness CHECKPOINT --fold K`.
 
 Of every clip of a fold the cells of the spectrogram that spoke most for the network's own answer
 are taken away, or kept alone, through the sound: mask → spectrum → sound → network. Beside it, as
@@ -19,13 +19,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
-from bench.attribution_methods import METHODS, Method, chosen
-from bench.faithfulness_report import write
 from ml import checkpoint_info
 from ml.audio.decode import read
 from ml.explain.masking import Masking, audible, resized
 from ml.inference import Classifier
 from ml.model import ModelOutput
+from tools.bench.attribution_methods import METHODS, Method, chosen
+from tools.bench.faithfulness_report import write
 from training.cli import NO_DATA
 from training.config import esc50_dir
 from training.data.index import Example, read_index
@@ -297,7 +297,7 @@ def measure(path: Path, examples: Sequence[Example], fold: int) -> dict[str, Any
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m bench.faithfulness", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m tools.bench.faithfulness", description=__doc__)
     add = parser.add_argument
     add("checkpoint", type=Path, nargs="?", default=checkpoint_info.TESTED)
     add("--data", type=Path, default=esc50_dir(), help="default: ESC50_DIR")

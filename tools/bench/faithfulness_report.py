@@ -1,4 +1,4 @@
-"""Write the results of bench.faithfulness to docs/attribution.md as a table and a picture."""
+"""Write the results of tools.bench.faithfulness to docs/attribution.md as a table and a picture."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -6,7 +6,7 @@ from typing import Any
 
 from PIL import Image, ImageDraw, ImageFont
 
-DOCS = Path(__file__).resolve().parents[1] / "docs"
+DOCS = Path(__file__).resolve().parents[2] / "docs"
 DOCUMENT, PICTURE = DOCS / "attribution.md", DOCS / "faithfulness.png"
 BEGIN, END = "<!-- measured -->", "<!-- /measured -->"
 COLOURS = ((213, 94, 0), (0, 114, 178), (0, 158, 115), (204, 121, 167), (86, 180, 233))

@@ -1,4 +1,4 @@
-"""Measure the first view of a five-second result: `python -m bench.first_view`.
+"""Measure the first view of a five-second result: `python -m tools.bench.first_view`.
 
 From a warm server into a browser without a cache: bytes on the wire, DOM nodes, time to the
 largest paint. For comparison, the same browser draws as many SVG rectangles as Audio CNN

@@ -1,4 +1,4 @@
-"""A folder of 600 real clips with bad ones among them: `ESC50_DIR=… python -m bench.folder`.
+"""A folder of 600 real clips with bad ones among them: `ESC50_DIR=… python -m tools.bench.folder`.
 
 By command and by API, each as a user of its own: what became of every file, how long it took,
 and how long single uploads took meanwhile, from sending to "done".
@@ -178,7 +178,7 @@ def measure(
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m bench.folder", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m tools.bench.folder", description=__doc__)
     parser.add_argument("--clips", type=int, default=CLIPS)
     clips = parser.parse_args().clips
     with tempfile.TemporaryDirectory() as temporary:

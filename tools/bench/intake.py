@@ -1,4 +1,4 @@
-"""Measure the web process's memory during uploads that are too large: `python -m bench.intake`.
+"""Measure the web process's memory while oversized uploads arrive: `python -m tools.bench.intake`.
 
 Sends bodies of gigabytes, from a sparse file, over HTTP to a running Sonoscope. Reports its
 answers, and the peak memory of its processes meanwhile and at rest.

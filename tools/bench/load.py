@@ -1,4 +1,4 @@
-"""Fifty people at once for five minutes: `python -m bench.load`.
+"""Fifty people at once for five minutes: `python -m tools.bench.load`.
 
 Each sends a sound over the API, asks for its state as Retry-After says until it is done, and sends
 the next: a closed loop, so that what is measured is what the server can take. Real processes; their
@@ -122,7 +122,7 @@ def spread(times: list[float]) -> dict[str, float]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m bench.load", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m tools.bench.load", description=__doc__)
     parser.add_argument("--minutes", type=float, default=5.0)
     parser.add_argument("--uploaders", type=int, default=50)
     asked = parser.parse_args()

@@ -131,7 +131,7 @@ def start_times(data: Path) -> dict[str, float]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m bench.path", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m tools.bench.path", description=__doc__)
     parser.add_argument("--clips", type=int, default=200)
     count = parser.parse_args().clips
     with tempfile.TemporaryDirectory() as temporary:

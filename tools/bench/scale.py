@@ -1,4 +1,6 @@
-"""Pages over a large table: `python -m bench.scale` (200,000 analyses in a throw-away SQLite).
+"""Measure pages over a large table: `python -m tools.bench.scale`.
+
+The table holds 200,000 analyses in a temporary SQLite database.
 
 Prints, for each page, the queries it asks and the median time of five requests to the
 application itself, in this process, without network. Half of the rows belong to the admin who
@@ -65,7 +67,7 @@ def measure() -> dict[str, dict[str, float]]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m bench.scale", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m tools.bench.scale", description=__doc__)
     parser.add_argument("--rows", type=int, default=200_000)
     parser.add_argument("--server", default="", help="postgres://user:password@host:port/name")
     asked = parser.parse_args()

@@ -1,4 +1,4 @@
-"""How long an epoch takes, ours beside a plain loop: `python -m bench.training`.
+"""How long an epoch takes, ours beside a plain loop: `python -m tools.bench.training`.
 
 The same network, features and augmentations, on the same sounds, turn by turn in one process. The
 plain loop does what a first version does: its loader opens each clip's file in each epoch and makes
@@ -126,7 +126,7 @@ def contestants(
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m bench.training", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m tools.bench.training", description=__doc__)
     parser.add_argument("--steps", type=int, default=4, help="timed steps of each")
     steps = parser.parse_args().steps
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")

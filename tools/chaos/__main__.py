@@ -8,9 +8,9 @@ import tempfile
 import time
 from pathlib import Path
 
-from tests.chaos import plain, report
-from tests.chaos.scenarios import CONTROL, SCENARIOS, Scenario
-from tests.chaos.stage import Skipped, stage
+from tools.chaos import plain, report
+from tools.chaos.scenarios import CONTROL, SCENARIOS, Scenario
+from tools.chaos.stage import Skipped, stage
 
 
 def play(scenario: Scenario, seed: int, clips: int, times: int, minutes: float) -> report.Line:

@@ -7,8 +7,8 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.chaos.client import Accepted, Client
-from tests.chaos.outside import Outside, Row
+from tools.chaos.client import Accepted, Client
+from tools.chaos.outside import Outside, Row
 
 UNDER_WAY = ("queued", "running")
 # The sweep spares what is younger than an hour, so everything is made two hours old.

@@ -6,7 +6,7 @@ from urllib.parse import quote
 
 from celery import Celery
 
-from tests.chaos.stage import Skipped, Stage
+from tools.chaos.stage import Skipped, Stage
 
 FROZEN_S = 120
 

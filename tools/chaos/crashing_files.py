@@ -8,10 +8,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from tests.chaos.client import Accepted
-from tests.chaos.outside import Row
-from tests.chaos.stage import Skipped, Stage
 from tests.server import wait_for
+from tools.chaos.client import Accepted
+from tools.chaos.outside import Row
+from tools.chaos.stage import Skipped, Stage
 
 BESIDE = 16
 MEMORY = Path("/sys/fs/cgroup/memory")

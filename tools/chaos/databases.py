@@ -10,8 +10,8 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.chaos.stage import Skipped, Stage
 from tests.server import free_port
+from tools.chaos.stage import Skipped, Stage
 
 LOCKED_S = 15
 VERSIONS = Path("/usr/lib/postgresql")

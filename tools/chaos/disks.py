@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.chaos.stage import Skipped, Stage
+from tools.chaos.stage import Skipped, Stage
 
 SIZE_MB = 64
 # Within the work on a first chunk, also on a fast machine.

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
-from tests.chaos.stage import Stage
+from tools.chaos.stage import Stage
 
 
 def killed(stage: Stage) -> None:

@@ -13,12 +13,12 @@ from random import Random
 import redis
 from celery import Celery
 
-from tests.chaos import report
-from tests.chaos.accounts import Account
-from tests.chaos.control import VISIBILITY_S
-from tests.chaos.stage import WAITING
-from tests.chaos.workers import WORK_S
 from tests.server import ROOT, kill_group, wait_for
+from tools.chaos import report
+from tools.chaos.accounts import Account
+from tools.chaos.control import VISIBILITY_S
+from tools.chaos.stage import WAITING
+from tools.chaos.workers import WORK_S
 from webapp import processes
 
 START_S = 2.0
@@ -47,7 +47,7 @@ class Plain:
     def restart(self) -> None:
         self.worker = self._start(
             [
-                *(sys.executable, "-m", "celery", "-A", "tests.chaos.control", "worker"),
+                *(sys.executable, "-m", "celery", "-A", "tools.chaos.control", "worker"),
                 *("-P", "prefork", "-c", "1", "--without-gossip", "--without-mingle"),
             ]
         )

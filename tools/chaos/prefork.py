@@ -51,7 +51,7 @@ class QuickHouse(Server):
             return
         if self.parent is None:
             self.parent = subprocess.Popen(
-                [sys.executable, "-m", "tests.chaos.prefork", *self.command("worker")[3:]],
+                [sys.executable, "-m", "tools.chaos.prefork", *self.command("worker")[3:]],
                 cwd=ROOT, env=self.env, text=True, start_new_session=True,
                 stdin=subprocess.PIPE, stdout=subprocess.PIPE,
             )  # fmt: skip

@@ -6,9 +6,9 @@ import re
 import statistics
 from dataclasses import asdict, dataclass
 
-from tests.chaos.accounts import Account
-from tests.chaos.stage import Stage
 from tests.server import ROOT
+from tools.chaos.accounts import Account
+from tools.chaos.stage import Stage
 
 PAPER = ROOT / "docs" / "reliability.md"
 TABLE = re.compile(r"(?<=<!-- faults -->\n).*?(?=<!-- end of faults -->)", re.S)

@@ -5,8 +5,8 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.chaos import brokers, crashing_files, databases, disks, endpoints, workers
-from tests.chaos.stage import Play, Stage
+from tools.chaos import brokers, crashing_files, databases, disks, endpoints, workers
+from tools.chaos.stage import Play, Stage
 
 Place = Callable[[Path], AbstractContextManager[dict[str, str]]]
 

@@ -9,11 +9,11 @@ from pathlib import Path
 from random import Random
 
 from tests import checkpoints
-from tests.chaos.accounts import UNDER_WAY, Account, account
-from tests.chaos.client import Client
-from tests.chaos.outside import Outside
-from tests.chaos.prefork import QuickHouse
 from tests.server import Server, wait_for
+from tools.chaos.accounts import UNDER_WAY, Account, account
+from tools.chaos.client import Client
+from tools.chaos.outside import Outside
+from tools.chaos.prefork import QuickHouse
 
 # As many clips wait while faults are done, so that each strikes work.
 WAITING = 32

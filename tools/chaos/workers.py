@@ -4,7 +4,7 @@ import signal
 import time
 
 from tests import checkpoints
-from tests.chaos.stage import Stage
+from tools.chaos.stage import Stage
 
 # How long after a claim a fault may come: a chunk of sixteen takes about half as long.
 WORK_S = 2.0
