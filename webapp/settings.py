@@ -290,6 +290,8 @@ REST_FRAMEWORK = {
         "rest_framework.authentication.SessionAuthentication",
     ],
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
+    # Views that take a file say MultiPartParser themselves.
+    "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
     "EXCEPTION_HANDLER": "classifier.api.errors.on_error",
@@ -298,7 +300,7 @@ REST_FRAMEWORK = {
     # Whose address counts: the one a proxy saw, where there is one, else the caller's own.
     "NUM_PROXIES": 1 if _SECURE else 0,
 }
-# Its words are in classifier/api/schema.py.
+# The texts are in classifier/api/schema.py.
 SPECTACULAR_SETTINGS = {
     "TITLE": "Sonoscope",
     "VERSION": "1.0.0",

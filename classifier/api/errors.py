@@ -6,6 +6,7 @@ from django.conf import settings
 from django.http import Http404
 from rest_framework import status
 from rest_framework.exceptions import APIException, ErrorDetail, Throttled, ValidationError
+from rest_framework.parsers import MultiPartParser
 from rest_framework.response import Response
 from rest_framework.views import exception_handler
 
@@ -13,31 +14,31 @@ from classifier.services.problems import RequestRefused
 from ml.errors import Problem
 
 HINTS = {
-    "not_authenticated": "Send the header `Authorization: Token …`; POST /api/v1/token/ gives one.",
+    "not_authenticated": "Send a token from POST /api/v1/token/ as `Authorization: Token …`.",
     "authentication_failed": "Get a new token from POST /api/v1/token/.",
-    "permission_denied": "Sign in as somebody who may do this.",
-    "method_not_allowed": "See the Allow header for the methods of this address.",
-    "unsupported_media_type": "Send the file as multipart/form-data, in the field `file`.",
-    "parse_error": "The body could not be read; send it as its Content-Type says.",
-    "invalid": "Send the fields named in `detail`.",
-    "throttled": "Wait as long as the header Retry-After says, in seconds.",
+    "permission_denied": "Sign in as a user with the required permission.",
+    "method_not_allowed": "The Allow header lists the methods of this URL.",
+    "unsupported_media_type": "Send the body as JSON with `Content-Type: application/json`.",
+    "parse_error": "Check that the body matches its Content-Type.",
+    "invalid": "Correct the fields named in `detail`.",
+    "throttled": "Wait for the number of seconds in the header Retry-After.",
     "no_such_page": "Start again without `cursor`.",
-    "no_such_batch": "GET /api/v1/batches/ lists yours.",
-    "not_found": "Check the address, and that the token belongs to the owner.",
+    "no_such_batch": "GET /api/v1/batches/ lists your batches.",
+    "not_found": "Check the URL, and that the token belongs to the owner.",
 }
 
-# Some of what waits is heard by then, perhaps.
+# After this time some queued analyses may be done.
 QUOTA_WAIT_S = 60
 
 
 class BadCredentials(APIException):
     status_code = status.HTTP_400_BAD_REQUEST
     default_code = "bad_credentials"
-    default_detail = "This name and password do not belong together."
+    default_detail = "The username or password is wrong."
 
 
 class Locked(Throttled):
-    """Too many failed attempts for this name from this address."""
+    """Too many failed sign-in attempts for this username from this address."""
 
     default_code = "locked"
 
@@ -45,12 +46,12 @@ class Locked(Throttled):
         super().__init__()
         self.wait = 60 * settings.LOCKED_MINUTES
         self.detail = ErrorDetail(
-            "This name was tried with wrong passwords too often from your address.", "locked"
+            "Too many failed sign-in attempts for this username from your address.", "locked"
         )
 
 
 HINTS["locked"] = HINTS["throttled"]
-HINTS["bad_credentials"] = "Check both; passwords are case-sensitive."
+HINTS["bad_credentials"] = "Check both. Passwords are case-sensitive."
 
 
 def on_error(error: Exception, context: dict[str, Any]) -> Response | None:
@@ -64,19 +65,25 @@ def on_error(error: Exception, context: dict[str, Any]) -> Response | None:
     if response is None:
         return None
     if isinstance(error, Http404):
-        code, detail = "not_found", "There is nothing here."
+        code, detail = "not_found", "This does not exist or belongs to another user."
     elif isinstance(error, ValidationError):
         code, detail = "invalid", _sentence(error.detail)
     else:
         assert isinstance(error, APIException)
-        # A token's refusal comes as a dict; everything else as one sentence with a code.
+        # Token errors come as a dict; all others as one sentence with a code.
         codes = error.get_codes()
         code = codes if isinstance(codes, str) else error.default_code
         detail = _sentence(error.detail)
-    problem = Problem(code, detail, HINTS.get(code, "See the documentation."))
+    problem = Problem(code, detail, _hint(code, context))
     kept = ("WWW-Authenticate", "Retry-After", "Allow")
     headers = {name: response[name] for name in kept if name in response}
     return Response(problem.as_dict(), status=response.status_code, headers=headers)
+
+
+def _hint(code: str, context: dict[str, Any]) -> str:
+    if code == "unsupported_media_type" and MultiPartParser in context["view"].parser_classes:
+        return "Send the file as multipart/form-data, in the field `file`."
+    return HINTS.get(code, "See the API reference at /api/docs/.")
 
 
 def _sentence(detail: Any) -> str:

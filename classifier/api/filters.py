@@ -1,4 +1,4 @@
-"""Filters of the API's lists. An unknown filter or value is refused, never ignored."""
+"""Filters of the API's lists. Unknown filters and values are rejected."""
 
 from typing import Any
 
@@ -8,28 +8,28 @@ from rest_framework.exceptions import NotFound, ValidationError
 from rest_framework.request import Request
 from rest_framework.serializers import Serializer
 
-from classifier.api.paging import MAX_PAGE_ROWS
+from classifier.api.paging import MAX_PAGE_ROWS, PAGE_ROWS
 from classifier.api.serializers.base import Text, validated
 from classifier.models import Batch, BatchState, State, beside
 from classifier.services.file_responses import AUDIO_TYPES
 
-# Of a page, or of the view.
+# Handled by pagination or by the view.
 NO_LOOKUPS = {"cursor", "limit", "batch"}
 
 
 class Filters(Serializer):
-    """`of` turns the values that were given into a queryset's condition.
+    """Query parameters of a list; `of` turns them into a queryset condition.
 
-    A field's `source` is the lookup that its value is compared by.
+    A field's `source` is its queryset lookup.
     """
 
     cursor = fields.CharField(
-        max_length=500, help_text="From `next` or `previous` of another page."
+        max_length=500, help_text="Cursor from `next` or `previous` of another page."
     )
     limit = fields.IntegerField(
         min_value=1,
         max_value=MAX_PAGE_ROWS,
-        help_text=f"Rows on a page, 1 to {MAX_PAGE_ROWS}; 50 unless given.",
+        help_text=f"Rows per page, 1 to {MAX_PAGE_ROWS}; default {PAGE_ROWS}.",
     )
 
     def get_fields(self) -> dict[str, fields.Field]:
@@ -51,10 +51,10 @@ class Filters(Serializer):
         unknown = sorted(set(given) - set(cls().fields))
         if unknown:
             known = ", ".join(sorted(cls().fields))
-            raise ValidationError({unknown[0][:100]: f"There is no such filter; known: {known}."})
+            raise ValidationError({unknown[0][:100]: f"Unknown filter; use one of: {known}."})
         twice = [name for name in given if len(given.getlist(name)) > 1]
         if twice:
-            raise ValidationError({twice[0]: "Give it once."})
+            raise ValidationError({twice[0]: "Given more than once."})
         condition = Q()
         for lookup, value in validated(cls, given.dict()).items():
             if isinstance(value, Q):
@@ -79,15 +79,16 @@ class BatchStateField(fields.ChoiceField):
 class CreatedFilters(Filters):
     created_after = fields.DateTimeField(
         source="created_at__gte",
-        help_text="Made at or after this moment, ISO 8601: 2026-11-22T09:00:00Z",
+        help_text="Created at or after this time, ISO 8601: 2026-11-22T09:00:00Z",
     )
     created_before = fields.DateTimeField(
-        source="created_at__lt", help_text="Made before this moment, ISO 8601: 2026-11-23T09:00:00Z"
+        source="created_at__lt",
+        help_text="Created before this time, ISO 8601: 2026-11-23T09:00Z",
     )
     name = Text(
         source="name__icontains",
         max_length=100,
-        help_text="Part of the clip's file name, upper or lower case.",
+        help_text="Part of the clip's file name, case-insensitive.",
     )
 
 
@@ -95,14 +96,14 @@ class BatchFilters(CreatedFilters):
     name = Text(
         source="name__icontains",
         max_length=100,
-        help_text="Part of the batch's name, upper or lower case.",
+        help_text="Part of the batch's name, case-insensitive.",
     )
-    state = BatchStateField(choices=BatchState.values, help_text="Where the batch is.")
+    state = BatchStateField(choices=BatchState.values, help_text="State of the batch.")
 
 
 class OfBatchFilters(CreatedFilters):
     batch = fields.UUIDField(
-        help_text="Only what belongs to this batch of yours, what it knew from earlier included.",
+        help_text="Only this batch, including its duplicates of earlier uploads.",
     )
 
     @classmethod
@@ -119,37 +120,33 @@ class OfBatchFilters(CreatedFilters):
             return None
         batch = Batch.objects.for_owner(request.user).filter(pk=asked).first()
         if batch is None:
-            raise NotFound(
-                "There is no such batch, or it belongs to somebody else.", "no_such_batch"
-            )
+            raise NotFound("This batch does not exist or belongs to another user.", "no_such_batch")
         return batch
 
 
 class ClipFilters(OfBatchFilters):
-    format = fields.ChoiceField(
-        choices=sorted(AUDIO_TYPES), help_text="What the file turned out to be."
-    )
+    format = fields.ChoiceField(choices=sorted(AUDIO_TYPES), help_text="Detected audio format.")
 
 
 class AnalysisFilters(OfBatchFilters):
     name = Text(
         source="clip__name__icontains",
         max_length=100,
-        help_text="Part of the clip's file name, upper or lower case.",
+        help_text="Part of the clip's file name, case-insensitive.",
     )
-    clip = fields.UUIDField(source="clip_id", help_text="Only the analyses of this clip.")
+    clip = fields.UUIDField(source="clip_id", help_text="Only analyses of this clip.")
     label = Text(  # type: ignore[assignment]
         max_length=80,
-        help_text="What was heard, exactly as the checkpoint calls it: chirping_birds",
+        help_text="Top class, exactly as the checkpoint names it: chirping_birds",
     )
     min_confidence = fields.FloatField(
         source="confidence__gte",
         min_value=0,
         max_value=1,
-        help_text="The label's confidence is at least this share, 0 to 1.",
+        help_text="Minimum probability of the top class, 0 to 1.",
     )
-    state = fields.ChoiceField(choices=State.values, help_text="Where the analysis is.")
+    state = fields.ChoiceField(choices=State.values, help_text="State of the analysis.")
     checkpoint = Text(
         max_length=120,
-        help_text="The weights that listened, exactly as GET /api/v1/checkpoints/ names them.",
+        help_text="Checkpoint, exactly as GET /api/v1/checkpoints/ names it.",
     )

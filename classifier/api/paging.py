@@ -1,4 +1,4 @@
-"""Cursor pagination: pages stay correct while rows change, and cost the same at any depth."""
+"""Cursor pagination: pages stay correct while rows change; cost does not grow with depth."""
 
 from datetime import UTC
 from typing import Any
@@ -17,6 +17,26 @@ class NewestFirst(CursorPagination):
     max_page_size = MAX_PAGE_ROWS
     page_size_query_param = "limit"
 
+    def get_paginated_response_schema(self, schema: Any) -> dict[str, Any]:
+        url = {"type": ["string", "null"], "format": "uri", "example": None}
+        if isinstance(schema, dict):  # to build examples, drf-spectacular passes a placeholder
+            schema = schema | {"description": "The rows of this page, newest first."}
+        return {
+            "type": "object",
+            "required": ["next", "previous", "results"],
+            "properties": {
+                "next": {
+                    **url,
+                    "description": "URL of the page with older rows; null on the last page.",
+                },
+                "previous": {
+                    **url,
+                    "description": "URL of the page with newer rows; null on the first page.",
+                },
+                "results": schema,
+            },
+        }
+
     def decode_cursor(self, request: Request) -> Cursor | None:
         """Decode the cursor of the request, if it has one.
 
@@ -27,7 +47,7 @@ class NewestFirst(CursorPagination):
         """
         try:
             cursor = super().decode_cursor(request)
-            if cursor == Cursor(0, False, None):  # nothing in it was understood
+            if cursor == Cursor(0, False, None):  # nothing could be decoded
                 raise ValueError(cursor)
             if cursor is not None and cursor.position is not None:
                 time = parse_datetime(str(cursor.position))
@@ -35,7 +55,7 @@ class NewestFirst(CursorPagination):
                     raise ValueError(cursor.position)
         except (NotFound, ValueError, OverflowError) as error:
             raise NotFound(
-                "This cursor leads nowhere; follow `next` and `previous`.", "no_such_page"
+                "The cursor is invalid. Use the URLs in `next` and `previous`.", "no_such_page"
             ) from error
         return cursor
 

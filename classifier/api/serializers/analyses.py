@@ -16,121 +16,174 @@ from classifier.api.serializers.base import (
     Prediction,
     Problem,
     TextOrNull,
+    example,
 )
 from classifier.links import checkpoint_page
 from classifier.models import Analysis, State
 from classifier.services.dispatch import missing_worker
 from ml.render_metadata import ArchiveIndex
 
+CLIP_ID = "7e57d004-2b97-4e7a-b45f-5387367791cd"
+ANALYSIS_ID = "9f1c2b7e-3f4a-4d52-8a39-0d6c2f1e7b10"
+ANALYSIS = {
+    "id": ANALYSIS_ID,
+    "clip": CLIP_ID,
+    "name": "dawn.wav",
+    "state": "done",
+    "step": None,
+    "progress": 1.0,
+    "label": "chirping_birds",
+    "confidence": 0.924,
+    "duration_s": 5.0,
+    "checkpoint": "esc50-folds1234@4f6a1c0d9b2e",
+    "created_at": "2026-11-22T09:00:00Z",
+    "finished_at": "2026-11-22T09:00:01Z",
+    "error": None,
+}
+
 
 class FeatureMap(Serializer):
     url = fields.CharField(
-        help_text="A palette PNG: index 0 stands for `low`, 255 for `high`, evenly between; "
-        "one pixel a cell, low frequencies at the bottom."
+        help_text="URL of a palette PNG: palette indices 0 to 255 map linearly to `low` to `high`. "
+        "One pixel per cell, low frequencies at the bottom."
     )
     shape = fields.ListField(child=fields.IntegerField(), help_text=SHAPE)
-    channels = fields.IntegerField(help_text="How many channels the cells are the mean of.")
-    low = fields.FloatField(help_text="The smallest cell; activations have no unit.")
-    high = fields.FloatField(help_text="The largest cell; activations have no unit.")
+    channels = fields.IntegerField(help_text="Number of channels that are averaged.")
+    low = fields.FloatField(help_text="Smallest value; activations have no unit.")
+    high = fields.FloatField(help_text="Largest value; activations have no unit.")
 
 
-class WindowAnswer(Serializer):
-    start_s = fields.FloatField(help_text="Where the window begins, in seconds.")
-    label = fields.CharField(help_text="What was heard in it.")  # type: ignore[assignment]
-    confidence = fields.FloatField(help_text="Of that label, a share from 0 to 1.")
+class WindowPrediction(Serializer):
+    start_s = fields.FloatField(help_text="Start of the window in seconds.")
+    label = fields.CharField(help_text="Top class of the window.")  # type: ignore[assignment]
+    confidence = fields.FloatField(help_text="Probability of that class, 0 to 1.")
 
 
-class AttributionPicture(Serializer):
-    label = fields.CharField(help_text="The class that it speaks for.")  # type: ignore[assignment]
+class AttributionMap(Serializer):
+    label = fields.CharField(help_text="The class that is attributed.")  # type: ignore[assignment]
     url = fields.CharField(
-        help_text="A PNG to lay over the spectrogram of the shown window: the more opaque a cell, "
-        "the more it spoke for the class; one pixel a cell, low frequencies at the bottom."
+        help_text="URL of a PNG to overlay on the spectrogram of the shown window. Opacity is the "
+        "cell's attribution. One pixel per cell, low frequencies at the bottom."
     )
     shape = fields.ListField(child=fields.IntegerField(), help_text=SHAPE)
-    logit = fields.FloatField(help_text="The class' logit in that window.")
+    logit = fields.FloatField(help_text="Logit of the class in that window.")
 
 
 class Timings(Serializer):
     decoding_s = fields.FloatField(
-        required=False, help_text="Seconds of decoding, this clip's share of its chunk."
+        required=False, help_text="Decoding time in seconds, averaged over the chunk."
     )
     classifying_s = fields.FloatField(
-        required=False, help_text="Seconds in the network, this clip's share of its chunk."
+        required=False, help_text="Inference time in seconds, averaged over the chunk."
     )
-    rendering_s = fields.FloatField(required=False, help_text="Seconds of drawing its pictures.")
-    chunk_clips = fields.IntegerField(
-        required=False, help_text="How many clips were heard together."
-    )
+    rendering_s = fields.FloatField(required=False, help_text="Rendering time in seconds.")
+    chunk_clips = fields.IntegerField(required=False, help_text="Number of clips in the chunk.")
 
 
-class AnalysisRow(Serializer):
-    """An analysis in a list: the answer, and nothing heavy."""
+@example(ANALYSIS)
+class AnalysisSummary(Serializer):
+    """An analysis in a list: its state and top class."""
 
-    id = fields.UUIDField(read_only=True, help_text="The analysis' id.")
-    clip = fields.UUIDField(source="clip_id", help_text="The clip's id.")
-    name = fields.CharField(
-        source="clip.name", help_text="The file's name as it was sent; only a label."
-    )
+    id = fields.UUIDField(read_only=True, help_text="Analysis id.")
+    clip = fields.UUIDField(source="clip_id", help_text="Clip id.")
+    name = fields.CharField(source="clip.name", help_text="File name as uploaded.")
     state = fields.ChoiceField(
         choices=State.values,
-        help_text="queued → running → done or failed; a waiting one can be cancelled.",
+        help_text="queued → running → done or failed. A queued analysis can be cancelled.",
     )
-    step = TextOrNull(help_text="What a running one is doing, else null.")
-    progress = fields.FloatField(help_text="Share of the steps behind it, 0 to 1.")
+    step = TextOrNull(help_text="Current step while running; otherwise null.")
+    progress = fields.FloatField(help_text="Share of the steps completed, 0 to 1.")
     label = TextOrNull(help_text=LABEL)  # type: ignore[assignment]
     confidence = fields.FloatField(allow_null=True, help_text=CONFIDENCE)
     duration_s = fields.FloatField(
         source="clip.duration_s",
         allow_null=True,
-        help_text="Length of the clip in seconds; null until it was decoded.",
+        help_text="Duration of the clip in seconds; null until the file is decoded.",
     )
     checkpoint = TextOrNull(
-        help_text="The weights that listened, or were asked to, as name@sha256; null until it is "
-        "done where none were named."
+        help_text="The checkpoint used or requested, as name@sha256; null until the analysis is "
+        "done if none was requested."
     )
-    created_at = fields.DateTimeField(help_text="When it was asked for, UTC.")
+    created_at = fields.DateTimeField(help_text="Time of the request, UTC.")
     finished_at = fields.DateTimeField(
-        allow_null=True, help_text="When it ended, UTC; null before."
+        allow_null=True, help_text="Time it finished, UTC; null before that."
     )
-    error = Problem(allow_null=True, help_text="Why it failed; null unless it did.")
+    error = Problem(allow_null=True, help_text="Why it failed; null unless it failed.")
 
 
-class AnalysisDetail(AnalysisRow):
-    """One analysis with everything that was found."""
+@example(
+    {
+        **ANALYSIS,
+        "sample_rate": 44100,
+        "predictions": [
+            {"class": "chirping_birds", "confidence": 0.924},
+            {"class": "insects", "confidence": 0.031},
+        ],
+        "maps": {
+            "conv1": {
+                "url": f"/media/analyses/{ANALYSIS_ID}/maps/conv1.png",
+                "shape": [64, 216],
+                "channels": 64,
+                "low": 0.0,
+                "high": 1.92,
+            }
+        },
+        "windows": [],
+        "shown_from_s": 0.0,
+        "attribution": [
+            {
+                "label": "chirping_birds",
+                "url": f"/media/analyses/{ANALYSIS_ID}/maps/attribution.0.png",
+                "shape": [64, 216],
+                "logit": 9.1,
+            }
+        ],
+        "spectrogram": f"/media/analyses/{ANALYSIS_ID}/spectrogram.png",
+        "audio": f"/media/clips/{CLIP_ID}/audio",
+        "timings": {
+            "decoding_s": 0.02,
+            "classifying_s": 0.19,
+            "rendering_s": 0.04,
+            "chunk_clips": 1,
+        },
+        "notice": None,
+        "checkpoint_page": "/models/esc50-folds1234@4f6a1c0d9b2e/",
+    }
+)
+class AnalysisDetail(AnalysisSummary):
+    """An analysis with its predictions, feature maps and attribution."""
 
     sample_rate = fields.IntegerField(
         source="clip.source_rate_hz",
         allow_null=True,
-        help_text="The file's own rate in Hz; null until it was decoded.",
+        help_text="Sample rate of the file in Hz; null until the file is decoded.",
     )
-    predictions = Prediction(many=True, help_text="Every class, the most confident first.")
+    predictions = Prediction(many=True, help_text="Every class, most probable first.")
     maps = fields.SerializerMethodField(
-        help_text="Mean feature maps by name: conv1, layer1 … layer4, and within a layer "
-        "block0.conv (before ReLU), block0.relu, …; in the order in which data flows."
+        help_text="Channel-averaged feature maps by name, from input to output: conv1, "
+        "layer1 … layer4, and within a layer block0.conv (before ReLU), block0.relu, …"
     )
     windows = fields.SerializerMethodField(
-        help_text="What each window of a longer clip was heard as; empty when there is but one."
+        help_text="Prediction for each window of a longer clip; empty if there is only one."
     )
     shown_from_s = fields.FloatField(
         source="metadata.shown_from_s",
         allow_null=True,
-        help_text="Where the window begins that maps and attribution are of: the one that speaks "
-        "most for the answer; null until it is done.",
+        help_text="Start in seconds of the window that maps and attribution show: the one with the "
+        "highest probability of the top class. Null until the analysis is done.",
     )
     attribution = fields.SerializerMethodField(
-        help_text="What spoke for each of the best five answers, in their order."
+        help_text="Attribution of each of the top five classes, in order of probability."
     )
     spectrogram = fields.SerializerMethodField(
-        help_text="Address of the log-mel spectrogram as a palette PNG; null until it is done."
+        help_text="URL of the log-mel spectrogram, a palette PNG; null until the analysis is done."
     )
-    audio = Address("clip_audio", source="clip_id", help_text="Address of the file as it was sent.")
-    timings = Timings(help_text="How long the worker took.")
-    notice = fields.SerializerMethodField(
-        help_text="Why it may wait for long: no worker answers; else null."
-    )
+    audio = Address("clip_audio", source="clip_id", help_text="URL of the file as uploaded.")
+    timings = Timings(help_text="Processing times.")
+    notice = fields.SerializerMethodField(help_text="Set while no worker responds; otherwise null.")
     checkpoint_page = fields.SerializerMethodField(
-        help_text="Address of the page that says what those weights are worth; null while there "
-        "are none, or when they are no longer installed."
+        help_text="URL of the checkpoint's page with its accuracy; null until the analysis is done "
+        "or if the checkpoint is no longer installed."
     )
 
     @extend_schema_field(Problem(allow_null=True))
@@ -147,12 +200,12 @@ class AnalysisDetail(AnalysisRow):
             maps[name] = {"url": _map_url(analysis, name), **facts}
         return maps
 
-    @extend_schema_field(WindowAnswer(many=True))
+    @extend_schema_field(WindowPrediction(many=True))
     def get_windows(self, analysis: Analysis) -> list[dict[str, Any]]:
         metadata = analysis.metadata
         return [asdict(one) for one in metadata.window_predictions] if metadata else []
 
-    @extend_schema_field(AttributionPicture(many=True))
+    @extend_schema_field(AttributionMap(many=True))
     def get_attribution(self, analysis: Analysis) -> list[dict[str, Any]]:
         index = _index(analysis)
         return [

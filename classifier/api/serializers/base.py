@@ -1,14 +1,22 @@
 """Fields and serializers shared by several requests and responses."""
 
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from django.urls import reverse
+from drf_spectacular.utils import OpenApiExample, extend_schema_serializer
 from rest_framework import fields
 from rest_framework.serializers import Serializer
 
-CONFIDENCE = "Of that label, a share from 0 to 1; null until it is done."
-LABEL = "What was heard; null until it is done."
-SHAPE = "Height (frequency) and width (time), in cells."
+CONFIDENCE = "Probability of the top class, 0 to 1; null until the analysis is done."
+LABEL = "The top class; null until the analysis is done."
+SHAPE = "Height (frequency) and width (time) in cells."
+
+
+def example(value: Mapping[str, Any]) -> Callable[[type[Serializer]], type[Serializer]]:
+    """Document a serializer with an example, shown with each request or response that uses it."""
+    shown = OpenApiExample("Example", value=dict(value), status_codes=["200", "201", "202"])
+    return extend_schema_serializer(examples=[shown])
 
 
 def validated(form: type[Serializer], data: Any) -> dict[str, Any]:
@@ -28,7 +36,7 @@ def validated(form: type[Serializer], data: Any) -> dict[str, Any]:
 
 
 class Text(fields.CharField):
-    """A text in a request, kept with surrounding spaces; numbers are not accepted."""
+    """A string in a request. Surrounding spaces are kept; numbers are not accepted."""
 
     def __init__(self, *, trim_whitespace: bool = False, **options: Any) -> None:
         super().__init__(trim_whitespace=trim_whitespace, **options)
@@ -40,7 +48,7 @@ class Text(fields.CharField):
 
 
 class TextOrNull(fields.CharField):
-    """A text column of a response; "" becomes null."""
+    """A string in a response; "" becomes null."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__(read_only=True, allow_null=True, **options)
@@ -63,29 +71,30 @@ class Address(fields.CharField):
 # --- parts --------------------------------------------------------------------------------
 
 
-class Asked(Serializer):
-    """Which checkpoint shall listen."""
+@example({"checkpoint": ""})
+class CheckpointChoice(Serializer):
+    """The checkpoint to analyse with."""
 
-    # `schema.py` tells which there are to choose from.
+    # `schema.complete` lists the choices.
     checkpoint = Text(
         required=False,
         allow_blank=True,
         max_length=120,
-        help_text="Which installed checkpoint is to listen, by name or as name@sha256; "
-        "the default one if empty or not given.",
+        help_text="The installed checkpoint to use, by name or as name@sha256; the default "
+        "checkpoint if empty or not given.",
     )
 
 
 class Problem(Serializer):
-    code = fields.CharField(help_text="One word for programs; it does not change.")
-    detail = fields.CharField(help_text="One sentence for a person: what is wrong.")
-    hint = fields.CharField(help_text="One sentence for a person: what to do about it.")
+    code = fields.CharField(help_text="Stable error code for programs.")
+    detail = fields.CharField(help_text="What is wrong, in one sentence.")
+    hint = fields.CharField(help_text="What to do about it, in one sentence.")
 
 
 class Prediction(Serializer):
-    # `class` is no name that Python lets a field have.
+    # `class` is a reserved word, so it cannot be a class attribute.
     def get_fields(self) -> dict[str, fields.Field]:
         return {
-            "class": fields.CharField(help_text="The sound's label."),
-            "confidence": fields.FloatField(help_text="Share from 0 to 1; all sum to 1."),
+            "class": fields.CharField(help_text="Class name."),
+            "confidence": fields.FloatField(help_text="Probability, 0 to 1; all classes sum to 1."),
         }

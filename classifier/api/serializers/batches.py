@@ -8,117 +8,155 @@ from rest_framework import fields
 from rest_framework.fields import Field
 from rest_framework.serializers import Serializer
 
-from classifier.api.serializers.base import Asked, Prediction, Problem, Text
+from classifier.api.serializers.analyses import ANALYSIS_ID
+from classifier.api.serializers.base import CheckpointChoice, Prediction, Problem, Text, example
 from classifier.models import BatchState, FileOutcome
 from classifier.services import batches
 from classifier.services.exports import batch_files
 
-# --- what is sent -------------------------------------------------------------------------
+FILE = {name: column.example for name, column in batch_files.COLUMNS.items()}
+BATCH = {
+    "id": "c56a4180-65aa-42ec-a945-5fd21dec0538",
+    "name": "garden",
+    "state": "closed",
+    "checkpoint": None,
+    "created_at": "2026-11-22T09:00:00Z",
+    "closed_at": "2026-11-22T09:01:00Z",
+    "cancelled_at": None,
+    "totals": {
+        "total": 4,
+        "done": 1,
+        "running": 0,
+        "waiting": 0,
+        "failed": 1,
+        "cancelled": 0,
+        "refused": 1,
+        "duplicate": 1,
+    },
+}
+DETAIL = {**BATCH, "labels": [{"label": "chirping_birds", "count": 1}], "notice": None}
+
+# --- requests -------------------------------------------------------------------------
 
 
-class NewBatch(Asked):
+@example({"name": "garden"})
+class CreateBatch(CheckpointChoice):
     name = Text(
         max_length=255,
-        help_text="What you will know it by, usually the folder's name; up to 255 characters.",
+        help_text="A name to recognise the batch by, such as the folder's; up to 255 characters.",
     )
 
 
-class FileForm(Serializer):
-    # An empty file is a refused row, with its own sentence.
+class AddFile(Serializer):
+    # An empty file becomes a refused row with its own message.
     file = fields.FileField(
-        allow_empty_file=True, max_length=None, help_text="The file's bytes, in any format."
+        allow_empty_file=True, max_length=None, help_text="The audio file, in any supported format."
     )
     path = fields.RegexField(
-        # Some part of it is more than dots. (How many bytes it may have, no schema can say.)
+        # At least one component is not dots only. A schema cannot limit the bytes.
         r"^([^\u0000]*([^\u0000./\\]|\.{3})[^\u0000]*)?$",
         required=False,
         allow_blank=True,
         max_length=batches.MAX_PATH_CHARACTERS,
         trim_whitespace=False,
-        help_text="Its path inside the folder, by which the batch knows it; only a label, "
-        f"up to {batches.MAX_PATH_CHARACTERS:,} characters. Without one the file's name is taken.",
+        help_text="Path within the folder, which identifies the file in the batch; up to "
+        f"{batches.MAX_PATH_CHARACTERS:,} characters. Defaults to the file name.",
     )
 
 
-# --- what is answered ---------------------------------------------------------------------
+# --- responses ---------------------------------------------------------------------
 
 
 class Totals(Serializer):
-    total = fields.IntegerField(help_text="All files; the others add up to it.")
-    done = fields.IntegerField(help_text="Files that were heard.")
-    running = fields.IntegerField(help_text="Files that a worker is listening to.")
+    total = fields.IntegerField(help_text="All files: the sum of the other counts.")
+    done = fields.IntegerField(help_text="Files that are analysed.")
+    running = fields.IntegerField(help_text="Files that a worker is analysing.")
     waiting = fields.IntegerField(help_text="Files that wait for a worker.")
-    failed = fields.IntegerField(help_text="Files that could not be heard.")
-    cancelled = fields.IntegerField(help_text="Files that were cancelled before their turn.")
-    refused = fields.IntegerField(help_text="Files that were not taken in.")
+    failed = fields.IntegerField(help_text="Files whose analysis failed.")
+    cancelled = fields.IntegerField(help_text="Files cancelled while they waited.")
+    refused = fields.IntegerField(help_text="Files that were not accepted.")
     duplicate = fields.IntegerField(
-        help_text="Files whose bytes you had sent before: linked to that analysis, not heard again."
+        help_text="Files whose bytes you had uploaded before; linked to the earlier analysis."
     )
 
 
-class BatchRow(Serializer):
-    id = fields.UUIDField(help_text="The batch's id.")
-    name = fields.CharField(help_text="As it was called when it was made.")
+@example(BATCH)
+class BatchSummary(Serializer):
+    id = fields.UUIDField(help_text="Batch id.")
+    name = fields.CharField(help_text="The batch's name.")
     state = fields.ChoiceField(
         choices=BatchState.values,
-        help_text="open takes files; closed takes no more, and what waits is still heard; "
-        "cancelled is closed, and what waited was cancelled.",
+        help_text="open: accepts files. closed: accepts no more files; queued files are still "
+        "analysed. cancelled: closed, and queued files were cancelled.",
     )
     checkpoint = fields.CharField(
         allow_null=True,
-        help_text="The weights that were asked for, as name@sha256; null if none were.",
+        help_text="The requested checkpoint as name@sha256; null if none was requested.",
     )
-    created_at = fields.DateTimeField(help_text="When it was made, UTC.")
+    created_at = fields.DateTimeField(help_text="Time of creation, UTC.")
     closed_at = fields.DateTimeField(
-        allow_null=True, help_text="Since when it takes no more files, UTC; null while open."
+        allow_null=True, help_text="Time it was closed, UTC; null while open."
     )
     cancelled_at = fields.DateTimeField(
-        allow_null=True, help_text="When it was cancelled, UTC; null unless it was."
+        allow_null=True, help_text="Time it was cancelled, UTC; null unless it was cancelled."
     )
-    totals = Totals(help_text="How many files became what; each counts once.")
+    totals = Totals(help_text="Number of files by state; each file counts once.")
 
 
 class LabelCount(Serializer):
-    label = fields.CharField(help_text="What was heard.")  # type: ignore[assignment]
-    count = fields.IntegerField(help_text="In how many of the batch's own files.")
+    label = fields.CharField(help_text="Class name.")  # type: ignore[assignment]
+    count = fields.IntegerField(help_text="Files with this top class, duplicates excluded.")
 
 
-class BatchDetail(BatchRow):
-    labels = LabelCount(many=True, help_text="How often each label was heard, most frequent first.")
+@example(DETAIL)
+class BatchDetail(BatchSummary):
+    labels = LabelCount(many=True, help_text="Top classes with their counts, most frequent first.")
     notice = Problem(
-        allow_null=True, help_text="Why what waits may wait for long: no worker answers; else null."
+        allow_null=True,
+        help_text="Set while no worker responds; otherwise null.",
     )
 
 
+@example({**DETAIL, "state": "cancelled", "cancelled_now": 3})
 class CancelledBatch(BatchDetail):
-    cancelled_now = fields.IntegerField(help_text="How many files this request cancelled.")
+    cancelled_now = fields.IntegerField(help_text="Number of files that this request cancelled.")
 
 
+@example({**DETAIL, "retried_now": 1})
 class RetriedBatch(BatchDetail):
-    retried_now = fields.IntegerField(help_text="How many files this request sent again.")
+    retried_now = fields.IntegerField(help_text="Number of files that this request queued again.")
 
 
-class FileAnswer(Serializer):
-    path = fields.CharField(help_text="The path by which the batch knows it.")
+@example(
+    {
+        "path": "morning/dawn.wav",
+        "outcome": "accepted",
+        "known": False,
+        "analysis": ANALYSIS_ID,
+        "error": None,
+    }
+)
+class AddedFile(Serializer):
+    path = fields.CharField(help_text="Path of the file in the batch.")
     outcome = fields.ChoiceField(
         choices=FileOutcome.values,
-        help_text="accepted: it waits to be heard; duplicate: you sent these bytes before, and "
-        "that analysis is linked; refused: nothing was stored.",
+        help_text="accepted: queued for analysis. duplicate: you uploaded the same bytes before; "
+        "the earlier analysis is linked. refused: nothing was stored.",
     )
     known = fields.BooleanField(
-        help_text="Whether the batch had this path before; what was sent now was not looked at."
+        help_text="Whether the batch already had this path; the new bytes were ignored."
     )
     analysis = fields.UUIDField(
-        allow_null=True, help_text="The analysis' id; null if it was refused."
+        allow_null=True, help_text="Analysis id; null if the file was refused."
     )
-    error = Problem(allow_null=True, help_text="Why it was refused; null unless it was.")
+    error = Problem(allow_null=True, help_text="Why it was refused; null unless it was refused.")
 
 
 FIELDS = {str: fields.CharField, float: fields.FloatField, UUID: fields.UUIDField}
 
 
-class FileRow(Serializer):
-    """One file of the export, with what became of it."""
+class BatchFile(Serializer):
+    """A file of the export with its result."""
 
     def get_fields(self) -> dict[str, Field]:
         return {name: _field(column) for name, column in batch_files.COLUMNS.items()}
@@ -133,5 +171,6 @@ def _field(column: batch_files.Column) -> Field:
     return FIELDS[column.type](**options)
 
 
+@example({**DETAIL, "files": [FILE]})
 class BatchExport(BatchDetail):
-    files = FileRow(many=True, help_text="Every file, by path.")
+    files = BatchFile(many=True, help_text="Every file, sorted by path.")

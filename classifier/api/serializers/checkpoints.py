@@ -1,63 +1,72 @@
-"""Checkpoints ↔ JSON. `classifier.api.views.checkpoints` builds the input of `CheckpointRow`."""
+"""Checkpoints ↔ JSON. `classifier.api.views.checkpoints` builds the input."""
 
 import dataclasses
 
 from rest_framework import fields
 from rest_framework.serializers import Serializer
 
+from classifier.api.serializers.base import example
 from ml.checkpoint_info import CheckpointInfo
+
+CHECKPOINT = {
+    "checkpoint": "esc50-folds1234@4f6a1c0d9b2e",
+    "installed": None,
+    "analyses": 12,
+    "first_used_at": "2026-11-22T09:00:00Z",
+    "last_used_at": "2026-11-24T17:30:00Z",
+}
 
 
 class Features(Serializer):
-    """How a waveform becomes the log-mel spectrogram that the network is shown."""
+    """How a waveform becomes the log-mel spectrogram that the network takes."""
 
-    n_fft = fields.IntegerField(help_text="Samples in a frame of the Fourier transform.")
-    hop_samples = fields.IntegerField(help_text="Samples from one frame to the next.")
-    mels = fields.IntegerField(help_text="How many mel bands.")
-    f_min_hz = fields.FloatField(help_text="Lower end of the lowest band, in Hz.")
-    f_max_hz = fields.FloatField(help_text="Upper end of the highest band, in Hz.")
-    mel_scale = fields.CharField(help_text="Which mel scale the bands follow: slaney or htk.")
-    mean_db = fields.FloatField(help_text="Mean of the training sounds in dB, which is subtracted.")
+    n_fft = fields.IntegerField(help_text="FFT size in samples.")
+    hop_samples = fields.IntegerField(help_text="Hop between frames in samples.")
+    mels = fields.IntegerField(help_text="Number of mel bands.")
+    f_min_hz = fields.FloatField(help_text="Lower edge of the lowest band in Hz.")
+    f_max_hz = fields.FloatField(help_text="Upper edge of the highest band in Hz.")
+    mel_scale = fields.CharField(help_text="Mel scale: slaney or htk.")
+    mean_db = fields.FloatField(help_text="Mean of the training data in dB; subtracted.")
     deviation_db = fields.FloatField(
-        help_text="Standard deviation of the training sounds in dB, which is divided by."
+        help_text="Standard deviation of the training data in dB; divided by."
     )
 
 
 class InstalledCheckpoint(Serializer):
-    # An `inventory.Installed`; what the file's header says is under `info` there.
-    default = fields.BooleanField(help_text="Whether it listens where no checkpoint is named.")
-    sha256 = fields.CharField(help_text="SHA-256 of the file, in hexadecimal digits.")
+    # Serializes an `inventory.Installed`; `info` holds the header of the file.
+    default = fields.BooleanField(help_text="Whether it is used when no checkpoint is requested.")
+    sha256 = fields.CharField(help_text="SHA-256 of the file, hexadecimal.")
     size_bytes = fields.IntegerField(help_text="Size of the file in bytes.")
-    architecture = fields.CharField(help_text="The network that the weights belong to.")
+    architecture = fields.CharField(help_text="Network architecture.")
     classes = fields.ListField(
         child=fields.CharField(),
-        help_text="Every label that it can give, in the order of the network's outputs.",
+        help_text="Class names in the order of the network's outputs.",
     )
     sample_rate = fields.IntegerField(
         source="info.features.sample_rate",
-        help_text="The rate in Hz at which it listens; every sound is brought to it.",
+        help_text="Sample rate of the input in Hz; clips are resampled to it.",
     )
     window_s = fields.FloatField(
-        source="info.features.window_s", help_text="Seconds of sound that it hears at once."
+        source="info.features.window_s", help_text="Length of a window in seconds."
     )
-    features = Features(help_text="How a sound becomes what the network is shown.")
+    features = Features(help_text="Spectrogram parameters.")
     temperature = fields.FloatField(
-        help_text="What the network's outputs are divided by before they become confidences."
+        help_text="Calibration temperature: logits are divided by it before the softmax."
     )
     folds_seen = fields.ListField(
         child=fields.IntegerField(),
-        help_text="The parts of the data that it learned from; the others it never heard.",
+        help_text="Folds of the dataset used for training.",
     )
     accuracy = fields.DictField(
-        child=fields.FloatField(), help_text="Share of right answers, 0 to 1, by what was measured."
+        child=fields.FloatField(), help_text="Measured accuracies, 0 to 1, by name."
     )
-    recipe = fields.DictField(help_text="How it was trained: the settings of that run.")
+    recipe = fields.DictField(help_text="Training settings.")
     data = fields.CharField(  # type: ignore[assignment]
-        help_text="The sounds that it learned from."
+        help_text="Training data."
     )
-    data_licence = fields.CharField(help_text="The licence of those sounds.")
+    data_licence = fields.CharField(help_text="Licence of the training data.")
     notes = fields.ListField(
-        child=fields.CharField(), help_text="Sentences that belong beside the figures."
+        child=fields.CharField(), help_text="Notes to show beside the accuracy."
     )
 
     def get_fields(self) -> dict[str, fields.Field]:
@@ -67,23 +76,25 @@ class InstalledCheckpoint(Serializer):
         return found
 
 
-class CheckpointRow(Serializer):
-    checkpoint = fields.CharField(help_text="What analyses name it by, name@sha256.")
+@example(CHECKPOINT)
+class CheckpointDetail(Serializer):
+    checkpoint = fields.CharField(help_text="Name and digest as name@sha256, as in analyses.")
     installed = InstalledCheckpoint(
         allow_null=True,
-        help_text="What its file says of itself; null if it made analyses of yours "
-        "and is no longer installed.",
+        help_text="Contents of the file's header; null if you have analyses by this checkpoint but "
+        "it is no longer installed.",
     )
-    analyses = fields.IntegerField(help_text="How many of your analyses it made, or was asked to.")
+    analyses = fields.IntegerField(help_text="Number of your analyses that use or request it.")
     first_used_at = fields.DateTimeField(
-        allow_null=True, help_text="The oldest of those was asked for, UTC; null without any."
+        allow_null=True, help_text="Time of the oldest of these, UTC; null if there are none."
     )
     last_used_at = fields.DateTimeField(
-        allow_null=True, help_text="The newest of those was asked for, UTC; null without any."
+        allow_null=True, help_text="Time of the newest of these, UTC; null if there are none."
     )
 
 
-class Checkpoints(Serializer):
-    results = CheckpointRow(
-        many=True, help_text="The installed ones, then others, last used first."
+@example({"results": [CHECKPOINT]})
+class CheckpointList(Serializer):
+    results = CheckpointDetail(
+        many=True, help_text="Installed checkpoints first, then others, last used first."
     )

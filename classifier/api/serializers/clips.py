@@ -6,78 +6,94 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import fields
 from rest_framework.serializers import Serializer
 
-from classifier.api.serializers.analyses import AnalysisRow
-from classifier.api.serializers.base import Address, Asked
+from classifier.api.serializers.analyses import ANALYSIS, ANALYSIS_ID, CLIP_ID, AnalysisSummary
+from classifier.api.serializers.base import Address, CheckpointChoice, example
 from classifier.models import Clip
 
-# --- what is sent -------------------------------------------------------------------------
+CLIP = {
+    "id": CLIP_ID,
+    "name": "dawn.wav",
+    "format": "WAV",
+    "size_bytes": 441044,
+    "sha256": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
+    "duration_s": 5.0,
+    "sample_rate": 44100,
+    "channels": 1,
+    "audio": f"/media/clips/{CLIP_ID}/audio",
+    "created_at": "2026-11-22T09:00:00Z",
+}
+
+# --- requests -------------------------------------------------------------------------
 
 
-# A file of no bytes is described as wrong, so that nobody has to find out.
+# The schema rejects empty files, so that clients need not try them.
 @extend_schema_field({"type": "string", "format": "binary", "minLength": 1})
 class SoundField(fields.FileField):
     pass
 
 
-class UploadForm(Asked):
-    # An empty file is the doorkeeper's business: it has a better sentence for it.
+class UploadClip(CheckpointChoice):
+    # `uploads.accept_once` rejects an empty file with a better message.
     file = SoundField(
-        allow_empty_file=True, max_length=None, help_text="The sound file's bytes, in any format."
+        allow_empty_file=True, max_length=None, help_text="The audio file, in any supported format."
     )
 
 
 class UploadQuery(Serializer):
     again = fields.BooleanField(
         default=False,
-        help_text="Analyse even if these bytes were analysed before, instead of a link to that.",
+        help_text="Analyse again even if the same bytes were analysed before.",
     )
 
 
-# --- what is answered ---------------------------------------------------------------------
+# --- responses ---------------------------------------------------------------------
 
 
-class UploadAnswer(Serializer):
-    """Where an upload went."""
+@example({"clip": CLIP_ID, "analysis": ANALYSIS_ID, "duplicate": False})
+class AcceptedUpload(Serializer):
+    """The clip and analysis of an upload; serializes an `uploads.Accepted`."""
 
-    # Takes an `uploads.Accepted`.
-    clip = fields.UUIDField(source="analysis.clip_id", help_text="The clip's id.")
-    analysis = fields.UUIDField(source="analysis.pk", help_text="The analysis' id.")
+    clip = fields.UUIDField(source="analysis.clip_id", help_text="Clip id.")
+    analysis = fields.UUIDField(source="analysis.pk", help_text="Analysis id.")
     duplicate = fields.BooleanField(
-        help_text="Whether these bytes were known, so that this is the earlier analysis of them."
+        help_text="Whether you uploaded the same bytes before; this is the earlier analysis."
     )
 
 
-class ClipRow(Serializer):
-    id = fields.UUIDField(read_only=True, help_text="The clip's id.")
-    name = fields.CharField(help_text="The file's name as it was sent; only a label.")
+@example(CLIP)
+class ClipSummary(Serializer):
+    id = fields.UUIDField(read_only=True, help_text="Clip id.")
+    name = fields.CharField(help_text="File name as uploaded.")
     format = fields.CharField(
-        help_text="What the file turned out to be; empty until it was decoded."
+        help_text="Audio format, detected from the content; empty until the file is decoded."
     )
     size_bytes = fields.IntegerField(help_text="Size of the file in bytes.")
     sha256 = fields.CharField(help_text="SHA-256 of the file, in hexadecimal digits.")
     duration_s = fields.FloatField(
-        allow_null=True, help_text="Length in seconds; null until it was decoded."
+        allow_null=True, help_text="Duration in seconds; null until the file is decoded."
     )
     sample_rate = fields.IntegerField(
-        source="source_rate_hz", allow_null=True, help_text="The file's own rate in Hz; or null."
+        source="source_rate_hz",
+        allow_null=True,
+        help_text="Sample rate in Hz; null until the file is decoded.",
     )
     channels = fields.IntegerField(
-        allow_null=True, help_text="1 is mono, 2 is stereo; null until it was decoded."
+        allow_null=True, help_text="Number of channels; null until the file is decoded."
     )
-    audio = Address("clip_audio", source="pk", help_text="Address of the file as it was sent.")
-    created_at = fields.DateTimeField(help_text="When it was sent, UTC.")
+    audio = Address("clip_audio", source="pk", help_text="URL of the file as uploaded.")
+    created_at = fields.DateTimeField(help_text="Time of upload, UTC.")
 
 
-class ClipDetail(ClipRow):
-    """A clip with its newest analyses."""
+@example({**CLIP, "analyses": [ANALYSIS]})
+class ClipDetail(ClipSummary):
+    """A clip with its newest analyses, which the view passes as `context["latest"]`."""
 
-    # Which the view puts into the context as `latest`.
     LATEST = 20
 
     analyses = fields.SerializerMethodField(
-        help_text=f"Its newest {LATEST} analyses; GET /api/v1/analyses/?clip=… lists them all."
+        help_text=f"The newest {LATEST} analyses; GET /api/v1/analyses/?clip=… lists all."
     )
 
-    @extend_schema_field(AnalysisRow(many=True))
+    @extend_schema_field(AnalysisSummary(many=True))
     def get_analyses(self, clip: Clip) -> list[dict[str, Any]]:
-        return list(AnalysisRow(self.context["latest"], many=True).data)
+        return list(AnalysisSummary(self.context["latest"], many=True).data)

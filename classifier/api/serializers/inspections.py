@@ -3,63 +3,81 @@
 from rest_framework import fields
 from rest_framework.serializers import Serializer
 
-from classifier.api.serializers.base import Problem, Text
+from classifier.api.serializers.analyses import ANALYSIS_ID
+from classifier.api.serializers.base import Problem, Text, example
 from classifier.links import inspection_files
 from classifier.models import Inspection, InspectionKind, State
 
-# No clip has as many windows; a larger number is no number of a window.
+# More windows than any clip has.
 MAX_WINDOWS = 1_000_000
 
 
-class NewInspection(Serializer):
+@example({"kind": "sound", "window": 0, "label": "chirping_birds"})
+class CreateInspection(Serializer):
     kind = fields.ChoiceField(
         choices=InspectionKind.values,
-        help_text="sound: what spoke for a label, to be heard alone, and what is left without it. "
-        "channels: every channel of a feature map. window: another window's maps.",
+        help_text="sound: the audio masked by a class's attribution, and the rest. "
+        "channels: every channel of one feature map. window: the feature maps of another window.",
     )
     window = fields.IntegerField(
         default=0,
         min_value=0,
         max_value=MAX_WINDOWS,
-        help_text="Which window of the clip, from 0; each begins half a window after the last.",
+        help_text="Index of the window, from 0; windows overlap by half.",
     )
     label = Text(  # type: ignore[assignment]
         default="",
         allow_blank=True,
         max_length=80,
-        help_text="For `sound`: one of the analysis' labels. Else empty.",
+        help_text="For `sound`: the class; otherwise empty.",
     )
     map = Text(
         default="",
         allow_blank=True,
         max_length=40,
-        help_text="For `channels`: one of the analysis' `maps`. Else empty.",
+        help_text="For `channels`: the name of a feature map; otherwise empty.",
     )
 
 
+@example(
+    {
+        "id": "0b9c3f52-6c1e-4b6b-9d51-3f0d2f4f8a11",
+        "analysis": ANALYSIS_ID,
+        "kind": "sound",
+        "window": 0,
+        "label": "chirping_birds",
+        "map": "",
+        "state": "queued",
+        "figures": {},
+        "files": {},
+        "created_at": "2026-11-22T09:00:00Z",
+        "finished_at": None,
+        "error": None,
+    }
+)
 class InspectionDetail(Serializer):
-    id = fields.UUIDField(read_only=True, help_text="The inspection's id.")
-    analysis = fields.UUIDField(source="analysis_id", help_text="The analysis' id.")
-    kind = fields.ChoiceField(choices=InspectionKind.values, help_text="What is looked at.")
-    window = fields.IntegerField(help_text="Which window of the clip, from 0.")
+    id = fields.UUIDField(read_only=True, help_text="Inspection id.")
+    analysis = fields.UUIDField(source="analysis_id", help_text="Analysis id.")
+    kind = fields.ChoiceField(choices=InspectionKind.values, help_text="What is inspected.")
+    window = fields.IntegerField(help_text="Index of the window, from 0.")
     label = fields.CharField(  # type: ignore[assignment]
-        help_text="The label asked about; empty where there is none."
+        help_text="The class, for `sound`; otherwise empty."
     )
-    map = fields.CharField(help_text="The map whose channels are shown; empty where there is none.")
+    map = fields.CharField(help_text="The feature map, for `channels`; otherwise empty.")
     state = fields.ChoiceField(choices=State.values, help_text="queued → running → done or failed.")
     figures = fields.DictField(
         child=fields.JSONField(),
-        help_text="What was found, see docs/api.md; empty until it is done. Probabilities are "
-        "shares from 0 to 1, activations have no unit.",
+        help_text="Measurements, described in docs/api.md; empty until the inspection is done. "
+        "Probabilities range from 0 to 1; activations have no unit.",
     )
     files = fields.SerializerMethodField(
-        help_text="Name of each file and its address; empty until it is done."
+        help_text="URL of each file by name; empty until the inspection is done."
     )
-    created_at = fields.DateTimeField(help_text="When it was queued, UTC.")
+    created_at = fields.DateTimeField(help_text="Time of the request, UTC.")
     finished_at = fields.DateTimeField(
-        allow_null=True, help_text="When it ended, UTC; null before."
+        allow_null=True, help_text="Time it finished, UTC; null before that."
     )
-    error = Problem(allow_null=True, help_text="Why it failed; null unless it did.")
+    error = Problem(allow_null=True, help_text="Why it failed; null unless it failed.")
 
     def get_files(self, inspection: Inspection) -> dict[str, str]:
         return inspection_files(inspection)

@@ -1,4 +1,4 @@
-"""What every view of the API shares."""
+"""Base class and helpers of the API views."""
 
 from collections.abc import Callable
 from typing import Any
@@ -17,11 +17,11 @@ from classifier.services.rate_limits import Counted, ReadThrottle, UploadThrottl
 
 
 class ApiView(APIView):
-    """Counts requests, and says in the X-RateLimit headers how many are left."""
+    """A view that counts requests and reports the limit in the X-RateLimit headers."""
 
     pagination_class: type[NewestFirst] = NewestFirst
     throttle_classes: tuple[type[BaseThrottle], ...] = (ReadThrottle,)
-    # What gives a worker something to do is counted on its own.
+    # Methods that queue work for a worker; they count against the upload limit.
     working_methods: tuple[str, ...] = ()
 
     def get_throttles(self) -> list[BaseThrottle]:
@@ -40,12 +40,12 @@ class ApiView(APIView):
         return response
 
     def page(self, rows: QuerySet[Any], answer: Callable[[list[Any]], BaseSerializer]) -> Response:
-        """The page of `rows` that was asked for, as `answer` describes its rows."""
+        """Return the requested page of `rows`, serialized by `answer`."""
         pages = self.pagination_class()
         found = pages.paginate_queryset(rows, self.request, self)
         return pages.get_paginated_response(answer(found or []).data)
 
 
 def located(answer: BaseSerializer, pattern: str, pk: UUID, status: int = 202) -> Response:
-    """An answer about something that is at the address that `pattern` makes of `pk`."""
+    """Return a response whose Location header is the URL named `pattern` for `pk`."""
     return Response(answer.data, status, headers={"Location": reverse(pattern, args=[pk])})

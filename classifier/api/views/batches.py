@@ -1,4 +1,4 @@
-"""Batches: make, fill, close, cancel, retry, delete, export. What one sends twice is known then."""
+"""Batches: create, add files, close, cancel, retry, delete, export."""
 
 from typing import Any
 from uuid import UUID
@@ -21,16 +21,19 @@ from classifier.models import Batch, FileOutcome
 from classifier.services import batches, deletion
 from classifier.services.exports import batch_files
 
-FILE = {name: column.example for name, column in batch_files.COLUMNS.items()}
-CSV_EXAMPLE = OpenApiExample("one file", "".join(batch_files.csv_of([FILE])), media_type="text/csv")
+CSV_EXAMPLE = OpenApiExample(
+    "Example", "".join(batch_files.csv_of([serializers.FILE])), media_type="text/csv"
+)
 
 
 class BatchesView(ApiView):
-    @operation("list_batches", {200: serializers.BatchRow(many=True)}, parameters=(BatchFilters,))
+    @operation(
+        "list_batches", {200: serializers.BatchSummary(many=True)}, parameters=(BatchFilters,)
+    )
     def get(self, request: Request) -> Response:
         """List your batches.
 
-        Newest first. Filters are combined; one that is not understood is refused.
+        Newest first. Filters are combined; unknown filters are rejected.
         """
         rows = Batch.objects.for_owner(request.user).filter(BatchFilters.of(request))
         return self.page(rows, _summaries)
@@ -38,16 +41,16 @@ class BatchesView(ApiView):
     @operation(
         "create_batch",
         {201: serializers.BatchDetail},
-        body=serializers.NewBatch,
-        parameters=(header("Location", "Address of the batch.", (201,)),),
+        body=serializers.CreateBatch,
+        parameters=(header("Location", "URL of the batch.", (201,)),),
     )
     def post(self, request: Request) -> Response:
-        """Make a batch.
+        """Create a batch.
 
-        It is empty and open. Send its files one by one, then close it. A `checkpoint` is for all
-        of them.
+        The batch is empty and open. Add its files one by one, then close it. `checkpoint` applies
+        to all files.
         """
-        asked = validated(serializers.NewBatch, request.data)
+        asked = validated(serializers.CreateBatch, request.data)
         batch = batches.create(request.user, asked["name"], checkpoint=asked.get("checkpoint", ""))
         return located(_detail(batch), "api_batch", batch.pk, 201)
 
@@ -55,51 +58,51 @@ class BatchesView(ApiView):
 class BatchView(ApiView):
     @operation("get_batch", {200: serializers.BatchDetail})
     def get(self, request: Request, pk: UUID) -> Response:
-        """Look at a batch."""
+        """Get a batch."""
         return Response(_detail(one_batch(request, pk)).data)
 
     @operation("delete_batch", {204: None})
     def delete(self, request: Request, pk: UUID) -> Response:
         """Delete a batch.
 
-        With every clip that came in through it, their analyses and files, for good. Clips that
-        another batch has too stay, and become that batch's own; what was a duplicate here stays
-        where it came from. Cut off in the middle, the same request goes on.
+        Permanently deletes the batch and every clip that was uploaded through it, with analyses
+        and files. Clips that another batch contains move to that batch, and duplicates of earlier
+        uploads stay. If the request is interrupted, repeat it.
         """
         deletion.delete_batch(one_batch(request, pk))
         return Response(status=204)
 
 
 class BatchFilesView(ApiView):
-    # Counted like everything else and not as uploads: single clips always go first, so that a
-    # folder of thousands keeps nobody waiting.
+    # Not counted against the upload limit: single clips have priority, so that a folder of
+    # thousands does not delay them.
     parser_classes = (MultiPartParser,)
 
     @operation(
         "add_file",
-        {200: serializers.FileAnswer, 202: serializers.FileAnswer},
-        words=f"A batch holds up to {batches.MAX_FILES:,} files. 409: it is full, closed or "
+        {200: serializers.AddedFile, 202: serializers.AddedFile},
+        note=f"A batch holds up to {batches.MAX_FILES:,} files. 409: the batch is full, closed or "
         "cancelled.",
-        body={"multipart/form-data": serializers.FileForm},
+        body={"multipart/form-data": serializers.AddFile},
         parameters=(
-            header("Location", "Address of the analysis, unless it was refused.", (200, 202)),
+            header("Location", "URL of the analysis, unless the file was refused.", (200, 202)),
         ),
-        refusals=(409, 507),
+        errors=(409, 507),
     )
     def post(self, request: Request, pk: UUID) -> Response:
-        """Send a file of a batch.
+        """Add a file to a batch.
 
-        202: taken in, it waits to be heard. 200: the batch knows this path, you sent these bytes
-        before, or the file is refused; `outcome` and `known` say which. A path that is sent again
-        changes nothing, so after a lost connection simply send everything again.
+        202: the file is queued for analysis. 200: the batch already has this path, you uploaded
+        the same bytes before, or the file is refused; see `outcome` and `known`. Adding a path
+        again changes nothing, so after a lost connection you can send all files again.
         """
         batch = one_batch(request, pk)
-        sent = validated(serializers.FileForm, request.data)
+        sent = validated(serializers.AddFile, request.data)
         path = batches.path_of(sent.get("path") or sent["file"].name)
         known = batch.files.filter(path=path).first()
         file = known or batches.add_file(batch, path, sent["file"].chunks())
         new = not known and file.outcome == FileOutcome.ACCEPTED
-        answer = serializers.FileAnswer(batch_files.sent_file(file, known=known is not None))
+        answer = serializers.AddedFile(batch_files.sent_file(file, known=known is not None))
         response = Response(answer.data, status=202 if new else 200)
         if file.analysis_id:
             response["Location"] = reverse("api_analysis", args=[file.analysis_id])
@@ -111,7 +114,8 @@ class BatchCloseView(ApiView):
     def post(self, request: Request, pk: UUID) -> Response:
         """Close a batch.
 
-        Nothing more will come. What waits is still heard. Closing twice changes nothing.
+        The batch accepts no more files. Queued files are still analysed. Closing a closed batch
+        changes nothing.
         """
         batch = one_batch(request, pk)
         batches.close(batch)
@@ -123,8 +127,8 @@ class BatchCancelView(ApiView):
     def post(self, request: Request, pk: UUID) -> Response:
         """Cancel a batch.
 
-        It is closed, and what waits is cancelled. What is being heard is heard to its end, and
-        what was heard stays.
+        Closes the batch and cancels its queued files. Running analyses finish, and finished
+        analyses stay.
         """
         batch = one_batch(request, pk)
         now = {"cancelled_now": batches.cancel(batch)}
@@ -134,12 +138,12 @@ class BatchCancelView(ApiView):
 class BatchRetryView(ApiView):
     working_methods = ("POST",)
 
-    @operation("retry_batch", {200: serializers.RetriedBatch}, refusals=(409,))
+    @operation("retry_batch", {200: serializers.RetriedBatch}, errors=(409,))
     def post(self, request: Request, pk: UUID) -> Response:
-        """Retry what failed.
+        """Retry failed files.
 
-        A new analysis of each file that failed. Refused files have none: send them in a new
-        batch. 409: the batch is cancelled.
+        Queues a new analysis of each failed file. Refused files are not stored: send them in a
+        new batch. 409: the batch is cancelled.
         """
         batch = one_batch(request, pk)
         now = {"retried_now": batches.retry_failed(batch)}
@@ -148,20 +152,20 @@ class BatchRetryView(ApiView):
 
 class BatchCsvView(ApiView):
     def perform_content_negotiation(self, request: Request, force: bool = False) -> Any:
-        """It is CSV whatever the client would rather have; only refusals are JSON."""
+        """Ignore the Accept header: the response is CSV, errors are JSON."""
         return super().perform_content_negotiation(request, force=True)
 
     @operation(
         "export_batch_csv",
         {(200, "text/csv"): OpenApiResponse(OpenApiTypes.STR, examples=[CSV_EXAMPLE])},
-        words=f"Columns: {', '.join(batch_files.COLUMNS)}.",
+        note=f"Columns: {', '.join(batch_files.COLUMNS)}.",
     )
     def get(self, request: Request, pk: UUID) -> HttpResponseBase:
-        """A batch as CSV.
+        """Export a batch as CSV.
 
-        One line a file, by path, sent as it is read. UTF-8, with the names of the columns in the
-        first line. Durations in seconds, confidences as shares from 0 to 1. A text that a
-        spreadsheet would take for a formula has an apostrophe before it.
+        One row per file, sorted by path, streamed. UTF-8 with a header row. Durations are in
+        seconds, probabilities range from 0 to 1. Text that a spreadsheet would evaluate as a
+        formula is prefixed with an apostrophe.
         """
         return batch_files.as_csv(one_batch(request, pk))
 
@@ -169,9 +173,9 @@ class BatchCsvView(ApiView):
 class BatchJsonView(ApiView):
     @operation("export_batch_json", {200: serializers.BatchExport})
     def get(self, request: Request, pk: UUID) -> HttpResponseBase:
-        """A batch as JSON.
+        """Export a batch as JSON.
 
-        The batch and every file of it, by path, sent as it is read.
+        The batch and all its files, sorted by path, streamed.
         """
         return batch_files.as_json(one_batch(request, pk))
 
@@ -180,10 +184,10 @@ def _detail(batch: Batch) -> serializers.BatchDetail:
     return serializers.BatchDetail(batch_files.detail(batch))
 
 
-def _summaries(page: list[Batch]) -> serializers.BatchRow:
+def _summaries(page: list[Batch]) -> serializers.BatchSummary:
     totals = batches.totals_of(page)
     rows = [batch_files.summary(batch, totals[batch.pk]) for batch in page]
-    return serializers.BatchRow(rows, many=True)
+    return serializers.BatchSummary(rows, many=True)
 
 
 def one_batch(request: Request, pk: UUID) -> Batch:

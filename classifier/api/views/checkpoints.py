@@ -1,4 +1,4 @@
-"""Checkpoints: those installed, and those that listened to one's clips before."""
+"""Checkpoints: those installed, and those that the user's analyses name."""
 
 from typing import Any
 
@@ -7,30 +7,29 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from classifier.api.schema import operation
-from classifier.api.serializers.checkpoints import CheckpointRow, Checkpoints
+from classifier.api.serializers.checkpoints import CheckpointDetail, CheckpointList
 from classifier.api.views.base import ApiView
 from classifier.checkpoints import inventory
 from classifier.models import Analysis, Owner
 
 
 class CheckpointsView(ApiView):
-    @operation("list_checkpoints", {200: Checkpoints})
+    @operation("list_checkpoints", {200: CheckpointList})
     def get(self, request: Request) -> Response:
         """List the checkpoints.
 
-        Those that can listen here, the default first, and those that listened to clips of yours
-        before.
+        Installed checkpoints, the default first, then others that your analyses used.
         """
-        return Response(Checkpoints({"results": _known_to(request.user)}).data)
+        return Response(CheckpointList({"results": _known_to(request.user)}).data)
 
 
 class CheckpointView(ApiView):
-    @operation("get_checkpoint", {200: CheckpointRow})
+    @operation("get_checkpoint", {200: CheckpointDetail})
     def get(self, request: Request, identity: str) -> Response:
-        """Look at a checkpoint."""
+        """Get a checkpoint."""
         for row in _known_to(request.user):
             if row["checkpoint"] == identity:
-                return Response(CheckpointRow(row).data)
+                return Response(CheckpointDetail(row).data)
         raise Http404
 
 

@@ -1,7 +1,7 @@
-"""For clients of the original: a sound as base64 in, everything about it in one answer.
+"""For clients of the Audio CNN Visualizer: a base64 sound in, one complete response out.
 
-It goes the way of every clip, through the queue; this only waits for it, and puts the numbers
-back together from what the worker keeps: pictures of 256 shades, and the waveform's peaks.
+The clip goes through the queue like every other. The view waits for it and rebuilds the numbers
+from the files that the worker stores: images with 256 levels, and the waveform's peaks.
 """
 
 import json
@@ -12,15 +12,14 @@ from uuid import UUID
 
 from django.conf import settings
 from django.shortcuts import get_object_or_404
-from rest_framework.parsers import JSONParser
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from classifier import storage
 from classifier.api.schema import header, operation
 from classifier.api.serializers.base import validated
-from classifier.api.serializers.classify import ClassifyAnswer, ClassifyForm
-from classifier.api.serializers.clips import UploadAnswer
+from classifier.api.serializers.classify import Classification, Classify
+from classifier.api.serializers.clips import AcceptedUpload
 from classifier.api.views.base import ApiView, located
 from classifier.models import UNFINISHED, Analysis, State
 from classifier.services import uploads
@@ -31,41 +30,41 @@ from ml.legacy_response import answer, sound_of
 
 NAME = "classify"
 LOOK_EVERY_S = 0.1
-# Of a web process' eight threads at most this many wait; the others keep answering.
+# Of the eight threads of a web process at most this many wait.
 MAX_WAITING = 4
-# What goes wrong here and not in the file.
+# Codes of errors that the file does not cause.
 OUR_FAULTS = {"crashed", "file_missing", "inference_unavailable", "checkpoint_missing"}
 
 _waiting = threading.BoundedSemaphore(MAX_WAITING)
 
 
 class ClassifyView(ApiView):
-    parser_classes = (JSONParser,)
     working_methods = ("POST",)
 
     @operation(
         "classify",
-        {200: ClassifyAnswer, 202: UploadAnswer},
+        {200: Classification, 202: AcceptedUpload},
         tag="compatibility",
-        body=ClassifyForm,
-        parameters=(header("Location", "Address of the analysis.", (202,)),),
-        refusals=(404, 409, 500, 507),
+        body=Classify,
+        parameters=(header("Location", "URL of the analysis.", (202,)),),
+        errors=(404, 409, 500, 507),
     )
     def post(self, request: Request) -> Response:
         """Classify in one request.
 
-        The original's request and answer, for clients written against it. The sound goes through
-        the same queue as every clip, and into your history. Should it take longer than the server
-        waits, or too many wait already, the answer is 202 with `Location`. Values are read back
-        from 256 shades: right to 1/255 of each map's range, the spectrogram to 80/255 dB above its
-        floor, 80 dB below the loudest cell. The waveform is the lowest and highest sample of up to
-        1,000 equal parts, in turn. Bytes known to be heard before get that result.
+        Request and response have the format of the Audio CNN Visualizer. The sound goes through
+        the same queue as every clip and appears in your history. If the analysis takes longer
+        than the server waits, or too many requests wait already, the response is 202 with
+        `Location`. Values come from images with 256 levels: they are accurate to 1/255 of each
+        map's range; the spectrogram to 80/255 dB, down to 80 dB below its maximum. The waveform
+        is the alternating minimum and maximum of up to 1,000 equal segments. Bytes that you
+        uploaded before return the earlier result.
         """
-        sound = _decoded(validated(ClassifyForm, request.data)["audio_data"])
+        sound = _decoded(validated(Classify, request.data)["audio_data"])
         known = uploads.accept_once([sound], name=NAME, owner=request.user)
         analysis = _waited_for(known.analysis.pk)
         if analysis.unfinished:
-            return located(UploadAnswer(known), "api_analysis", analysis.pk)
+            return located(AcceptedUpload(known), "api_analysis", analysis.pk)
         return Response(_answer(analysis))
 
 
@@ -77,7 +76,7 @@ def _decoded(audio_data: str) -> bytes:
 
 
 def _waited_for(pk: UUID) -> Analysis:
-    """The analysis when it has ended, or as it is when waiting has. Raises Http404 once deleted."""
+    """Wait for the analysis to end, at most CLASSIFY_WAIT_S. Raises Http404 if it is deleted."""
     unfinished = Analysis.objects.filter(pk=pk, state__in=UNFINISHED)
     ends = time.monotonic() + settings.CLASSIFY_WAIT_S
     if _waiting.acquire(blocking=False):
@@ -90,9 +89,11 @@ def _waited_for(pk: UUID) -> Analysis:
 
 
 def _answer(analysis: Analysis) -> dict[str, Any]:
-    """Raises RequestRefused when there is none."""
+    """Build the response. Raises RequestRefused if the analysis failed or was cancelled."""
     if analysis.state == State.CANCELLED:
-        raise refusal("cancelled", "It was cancelled.", "Send it once more.", status=409)
+        raise refusal(
+            "cancelled", "The analysis was cancelled.", "Send the sound again.", status=409
+        )
     if analysis.error:
         raise RequestRefused(analysis.error, 500 if analysis.error.code in OUR_FAULTS else 400)
     folder = analysis.folder

@@ -1,4 +1,4 @@
-"""Tokens: by name and password, list, make, revoke."""
+"""Tokens: sign in, list, create, revoke."""
 
 from uuid import UUID
 
@@ -21,24 +21,22 @@ from classifier.services.rate_limits import SignInThrottle
 
 
 class TokenView(ApiView):
-    """Username and password in, a token out. It is stored hashed and shown this once."""
-
     authentication_classes = ()
     permission_classes = (AllowAny,)
     throttle_classes = (SignInThrottle,)
 
     @operation(
         "get_token",
-        {200: serializers.TokenAnswer},
+        {200: serializers.TokenSecret},
         tag="tokens",
-        body=serializers.TokenRequest,
+        body=serializers.SignIn,
     )
     def post(self, request: Request) -> Response:
-        """A token for your name and password.
+        """Create a token with your username and password.
 
-        The token is stored hashed and shown only this once.
+        The token is stored as a hash and shown only this once.
         """
-        wanted = validated(serializers.TokenRequest, request.data)
+        wanted = validated(serializers.SignIn, request.data)
         user = authenticate(request, username=wanted["username"], password=wanted["password"])
         if user is None and getattr(request, "axes_locked_out", False):
             raise Locked
@@ -51,25 +49,25 @@ class TokenView(ApiView):
 class TokensView(ApiView):
     pagination_class = NewestTokensFirst
 
-    @operation("list_tokens", {200: serializers.TokenRow(many=True)}, parameters=(Filters,))
+    @operation("list_tokens", {200: serializers.TokenSummary(many=True)}, parameters=(Filters,))
     def get(self, request: Request) -> Response:
         """List your tokens.
 
-        Those that still work, newest first. The secrets themselves are never shown.
+        Valid tokens, newest first, without the tokens themselves.
         """
         Filters.of(request)
         rows = tokens.of(request.user)
-        return self.page(rows, lambda page: serializers.TokenRow(page, many=True))
+        return self.page(rows, lambda page: serializers.TokenSummary(page, many=True))
 
-    @operation("create_token", {201: serializers.NewToken}, body=serializers.TokenForm)
+    @operation("create_token", {201: serializers.CreatedToken}, body=serializers.CreateToken)
     def post(self, request: Request) -> Response:
-        """Make a token.
+        """Create a token.
 
-        The token is stored hashed and shown only this once.
+        The token is stored as a hash and shown only this once.
         """
-        wanted = validated(serializers.TokenForm, request.data)
+        wanted = validated(serializers.CreateToken, request.data)
         made, token = tokens.create(request.user, wanted["name"], wanted["expires_in_days"])
-        return Response(serializers.NewToken(made, context={"token": token}).data, 201)
+        return Response(serializers.CreatedToken(made, context={"token": token}).data, 201)
 
 
 class OneTokenView(ApiView):
