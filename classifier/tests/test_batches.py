@@ -344,7 +344,7 @@ def test_shown_problems_never_contradict_the_totals(
 
 
 def test_the_api_takes_files_once(visitor: Client, anna: User) -> None:
-    made = visitor.post("/api/v1/batches/", {"name": "trip"})
+    made = visitor.post("/api/v1/batches/", {"name": "trip"}, "application/json")
     assert made.status_code == 201
     address = made["Location"]
 
@@ -362,7 +362,7 @@ def test_the_api_takes_files_once(visitor: Client, anna: User) -> None:
     assert set(send("a/4.wav", b"4", 409)) == {"code", "detail", "hint"}
     assert visitor.post(f"{address}cancel/").json()["cancelled_now"] == 1
     assert visitor.post(f"{address}retry/").status_code == 409
-    assert set(visitor.post("/api/v1/batches/", {}).json()) == {"code", "detail", "hint"}
+    assert set(visitor.post("/api/v1/batches/", {}, "application/json").json()) == {"code", "detail", "hint"}
 
 
 def test_nobody_reaches_the_batch_of_another(batch: Batch, ben: User) -> None:

@@ -112,7 +112,7 @@ def test_an_unknown_one_is_refused_with_the_installed_names(
 def test_the_description_names_what_may_be_asked_for(client: Client, other: Installed) -> None:
     def named() -> list[str]:
         schemas = client.get("/api/schema/").json()["components"]["schemas"]
-        return schemas["NewBatchRequest"]["properties"]["checkpoint"].get("enum")
+        return schemas["CreateBatchRequest"]["properties"]["checkpoint"].get("enum")
 
     default = inventory.find("")
     assert default is not None

@@ -33,7 +33,10 @@ def counted_alone(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterat
 
 
 def knock(endpoint: str, name: str, password: str, address: str = "192.0.2.1") -> Any:
-    return Client().post(endpoint, {"username": name, "password": password}, REMOTE_ADDR=address)
+    body: Any = {"username": name, "password": password}
+    if endpoint.startswith("/api/"):
+        return Client().post(endpoint, body, "application/json", REMOTE_ADDR=address)
+    return Client().post(endpoint, body, REMOTE_ADDR=address)
 
 
 def came_in(answer: Any) -> bool:
