@@ -33,7 +33,7 @@ def classifier(network: AudioCNN, info: CheckpointInfo) -> Classifier:
 
 
 def many_sounds(count: int) -> list[Array]:
-    """Every length from a tenth of a second to three windows, in no order."""
+    """Return sounds from a tenth of a second to three windows long, in random order."""
     draw = np.random.default_rng(8)
     sounds = []
     for number in range(count):
@@ -77,7 +77,7 @@ def assert_same(one: Result, other: Result, tolerance: float = 1e-4) -> None:
 # --- one clip, many clips -----------------------------------------------------------------
 
 
-def test_a_clip_is_answered_alike_alone_and_among_others(classifier: Classifier) -> None:
+def test_a_clip_gets_the_same_result_alone_and_among_others(classifier: Classifier) -> None:
     sounds = many_sounds(32)
     together = classifier.classify(sounds)
     assert len(together) == 32
@@ -87,7 +87,7 @@ def test_a_clip_is_answered_alike_alone_and_among_others(classifier: Classifier)
         assert_same(alone, among)
 
 
-def test_half_precision_gives_the_same_answer_unless_it_was_a_tie(
+def test_half_precision_gives_the_same_top_class_unless_it_is_a_tie(
     network: AudioCNN, info: CheckpointInfo
 ) -> None:
     if not torch.cpu.get_capabilities().get("avx512_bf16", False):
@@ -100,7 +100,7 @@ def test_half_precision_gives_the_same_answer_unless_it_was_a_tie(
         assert one.answer == other.answer or best - second < 0.02
 
 
-def test_nothing_in_nothing_out(classifier: Classifier) -> None:
+def test_no_clips_give_no_results(classifier: Classifier) -> None:
     assert classifier.classify([]) == []
 
 
@@ -117,14 +117,14 @@ def test_predictions_are_all_classes_from_most_to_least_probable(classifier: Cla
     assert predictions[0].label == CLASSES[result.answer]
 
 
-def test_a_higher_temperature_makes_it_less_sure(network: AudioCNN, info: CheckpointInfo) -> None:
+def test_a_higher_temperature_lowers_confidence(network: AudioCNN, info: CheckpointInfo) -> None:
     sound = [fixtures.noise(0.5)]
-    (sure,) = make(network, info, torch.float32).classify(sound)
-    (modest,) = make(network, replace(info, temperature=3.0), torch.float32).classify(sound)
-    assert modest.probabilities.max() < sure.probabilities.max()
-    assert modest.answer == sure.answer
-    expected = torch.softmax(torch.from_numpy(sure.activations.logits) / 3.0, dim=0).numpy()
-    assert np.allclose(modest.probabilities, expected, atol=1e-4)
+    (plain,) = make(network, info, torch.float32).classify(sound)
+    (softened,) = make(network, replace(info, temperature=3.0), torch.float32).classify(sound)
+    assert softened.probabilities.max() < plain.probabilities.max()
+    assert softened.answer == plain.answer
+    expected = torch.softmax(torch.from_numpy(plain.activations.logits) / 3.0, dim=0).numpy()
+    assert np.allclose(softened.probabilities, expected, atol=1e-4)
 
 
 # --- long clips ---------------------------------------------------------------------------
@@ -151,7 +151,7 @@ def test_a_long_clip_is_the_mean_of_its_windows(classifier: Classifier, long_cli
         assert np.allclose(row, window.probabilities, atol=1e-4)
 
 
-def test_of_a_long_clip_the_window_is_shown_that_speaks_most_for_the_answer(
+def test_the_shown_window_of_a_long_clip_is_the_most_confident_one(
     classifier: Classifier, long_clip: Array
 ) -> None:
     (result,) = classifier.classify([long_clip])
@@ -182,10 +182,10 @@ def test_attribution_is_given_for_the_top_classes_on_one_scale(
         assert result.activations.attribution.min() >= 0
         largest = result.activations.attribution.max(axis=(1, 2))
         assert largest[0] == 1
-        assert set(largest.tolist()) <= {0, 1}, "nothing spoke for a class, or it reaches 1"
+        assert set(largest.tolist()) <= {0, 1}, "no evidence for a class, or the maximum is 1"
 
 
-def test_the_shown_channels_are_those_that_spoke_most_for_the_answer(
+def test_the_shown_channels_contribute_most_to_the_top_class(
     classifier: Classifier, network: AudioCNN
 ) -> None:
     sound = fixtures.chirp(duration_s=0.5)
@@ -234,7 +234,7 @@ def test_the_spectrogram_of_a_long_clip_has_no_seams(
 
 
 class Cramped(AudioCNN):
-    """A network on a device with room for `room` windows."""
+    """A network on a device with memory for `room` windows."""
 
     room = 3
     largest = 0
@@ -253,7 +253,7 @@ def cramped(network: AudioCNN) -> Cramped:
     return model
 
 
-def test_when_memory_is_short_it_takes_fewer_at_once_and_answers_the_same(
+def test_it_uses_smaller_chunks_when_memory_runs_out(
     classifier: Classifier, cramped: Cramped, info: CheckpointInfo
 ) -> None:
     sounds = many_sounds(14)
@@ -266,7 +266,7 @@ def test_when_memory_is_short_it_takes_fewer_at_once_and_answers_the_same(
     assert small.chunk_windows <= cramped.room, "it remembers for the next chunk"
 
 
-def test_when_not_even_one_window_fits_it_says_so(cramped: Cramped, info: CheckpointInfo) -> None:
+def test_it_raises_when_not_even_one_window_fits(cramped: Cramped, info: CheckpointInfo) -> None:
     cramped.room = 0
     with pytest.raises(torch.OutOfMemoryError):
         make(cramped, info, torch.float32).classify([fixtures.noise(0.5)])
@@ -276,8 +276,7 @@ def test_when_not_even_one_window_fits_it_says_so(cramped: Cramped, info: Checkp
 
 
 class Breakable:
-    """A copy of a network in which passes in these precisions hold `value` in the first window,
-    while `broken` is set."""
+    """A copy of a network that puts `value` into the first window while `broken` is set."""
 
     def __init__(
         self,
@@ -323,7 +322,7 @@ def test_a_window_that_is_not_finite_is_computed_again_in_fp32(
     assert "not finite" in caplog.text
 
 
-def test_a_map_that_is_not_finite_is_computed_again_though_relu_hides_it(
+def test_a_map_that_is_not_finite_is_computed_again_even_if_relu_hides_it(
     network: AudioCNN, info: CheckpointInfo
 ) -> None:
     sound = fixtures.chirp(duration_s=0.5)
@@ -347,7 +346,7 @@ def test_only_the_broken_window_of_a_chunk_is_computed_again(
     classifier = make(breakable.model, info, torch.bfloat16)
     breakable.broken = True
     results = classifier.classify(sounds)
-    assert classifier.recomputed_windows == 2, "in the answers, and in the look inside"
+    assert classifier.recomputed_windows == 2, "in the predictions, and in the activations"
     assert_same(results[0], exact)
     for result, expected in zip(results[1:], coarse[1:], strict=True):
         assert np.array_equal(result.probabilities, expected.probabilities)
