@@ -17,19 +17,20 @@ from training.evaluate.metrics import Predictions, accuracy, by_class, confusion
 
 PICTURES, MISTAKES = 8, 8
 TEST_NOTE = (
-    "**Accuracy/Test** and **Loss/Test** are of fold {fold}, which the weights never learn from. "
-    "It is measured {when} and decides nothing: no epoch, no setting, no weight depends on it."
+    "**Accuracy/Test** and **Loss/Test** are measured on fold {fold}, which is not used for "
+    "training. It is measured {when} and does not influence the training."
 )
 VALIDATION_NOTE = (
-    "**Accuracy/Validation** and **Loss/Validation** are of fold {fold}{chooses}. Losses are plain "
-    "cross-entropy; Loss/Train is of augmented sounds and smoothed labels, and so is higher."
+    "**Accuracy/Validation** and **Loss/Validation** are measured on fold {fold}{chooses}. Their "
+    "loss is plain cross-entropy. Loss/Train is higher, because its sounds are augmented and its "
+    "labels smoothed."
 )
 
 
 class Curves:
     """The writer of a run's logs; its steps are epochs.
 
-    A continued run removes what was written after `epoch`.
+    A resumed run removes what was written after `epoch`.
     """
 
     def __init__(self, plan: Plan, epoch: int) -> None:
@@ -70,7 +71,7 @@ class Curves:
                 self.writer.add_scalar(f"{fold} by class/{name}", share, epoch)
         return right
 
-    def looked_into(
+    def mistakes(
         self,
         epoch: int,
         fold: str,
@@ -97,7 +98,7 @@ class Curves:
             sound = to_float(samples[window])[None].clamp(-1, 1)
             tag = f"{fold} mistakes/{place}"
             self.writer.add_audio(tag, sound, epoch, sample_rate=rate)
-            caption = f"{name}, heard as {answer} ({probabilities[clip].max():.0%})"
+            caption = f"{name}, predicted as {answer} ({probabilities[clip].max():.0%})"
             self.writer.add_text(tag, caption, epoch)
 
     def shown(self, epoch: int, shown: Tensor) -> None:
@@ -122,13 +123,13 @@ class Curves:
         settings = dataclasses.asdict(self.plan.recipe)
         settings |= {"folds": " ".join(map(str, self.plan.folds))}
         named = {f"hparam/{name}": value for name, value in figures.items()}
-        after = self.plan.recipe.epochs + 1  # so that they too are written once
+        after = self.plan.recipe.epochs + 1  # so that they are written once as well
         self.writer.add_hparams(settings, named, run_name=".", global_step=after)
         self.writer.close()
 
 
 def _notes(plan: Plan) -> list[str]:
-    notes = [f"Folds {', '.join(map(str, plan.folds))} are learned from."]
+    notes = [f"Folds used for training: {', '.join(map(str, plan.folds))}."]
     if plan.validation_fold is not None:
         chooses = ", which chooses the epoch that is kept" if plan.keep == "best" else ""
         notes.append(VALIDATION_NOTE.format(fold=plan.validation_fold, chooses=chooses))

@@ -49,7 +49,7 @@ def _bin(confidence: Floats) -> NDArray[np.int64]:
 def _errors(confidence: Floats, right: NDArray[np.bool_]) -> Floats:
     """Return the expected calibration error (draws,). right: (draws, clips) bool."""
     member = np.eye(BINS)[_bin(confidence)]  # (clips, bins)
-    surplus = (right - confidence) @ member  # (draws, bins): right answers beyond the promised
+    surplus = (right - confidence) @ member  # (draws, bins): correct ones beyond the expected
     return np.abs(surplus).sum(axis=1) / len(confidence)
 
 
@@ -88,8 +88,8 @@ def fit_temperature(answered: Predictions) -> float:
 def crossed(answered: Predictions) -> Floats:
     """Return probabilities with a temperature that was fitted on other clips (two-fold).
 
-    The temperature fitted on every other clip is used on the rest, and the other way round. This
-    shows what a fitted temperature is worth on clips that it was not fitted on.
+    The temperature fitted on every other clip is used on the rest, and vice versa. This
+    shows the effect of a fitted temperature on clips that it was not fitted on.
 
     Returns
     -------
