@@ -53,7 +53,7 @@ class Curves:
         self.writer.add_scalar("Skipped_Steps", skipped_steps, epoch)
 
     def measured(
-        self, epoch: int, fold: str, answered: Predictions, classes: Sequence[str]
+        self, epoch: int, fold: str, predictions: Predictions, classes: Sequence[str]
     ) -> float:
         """Write the metrics of a fold, and return its accuracy, 0 to 1.
 
@@ -61,11 +61,11 @@ class Curves:
         ----------
         fold : "Validation" or "Test"
         """
-        probabilities = answered.probabilities()
-        right = accuracy(probabilities, answered.labels)
+        probabilities = predictions.probabilities()
+        right = accuracy(probabilities, predictions.labels)
         self.writer.add_scalar(f"Accuracy/{fold}", right, epoch)
-        self.writer.add_scalar(f"Loss/{fold}", log_loss(probabilities, answered.labels), epoch)
-        table = confusion(probabilities, answered.labels)
+        self.writer.add_scalar(f"Loss/{fold}", log_loss(probabilities, predictions.labels), epoch)
+        table = confusion(probabilities, predictions.labels)
         for name, share in zip(classes, by_class(table), strict=True):
             if share is not None:
                 self.writer.add_scalar(f"{fold} by class/{name}", share, epoch)
@@ -75,7 +75,7 @@ class Curves:
         self,
         epoch: int,
         fold: str,
-        answered: Predictions,
+        predictions: Predictions,
         classes: Sequence[str],
         samples: Tensor,
     ) -> None:
@@ -84,16 +84,16 @@ class Curves:
         Parameters
         ----------
         fold : "Validation" or "Test"
-        samples : (windows, samples) int16, row by row the windows of `answered`
+        samples : (windows, samples) int16, row by row the windows of `predictions`
         """
-        probabilities = answered.probabilities()
-        table = confusion(probabilities, answered.labels)
+        probabilities = predictions.probabilities()
+        table = confusion(probabilities, predictions.labels)
         drawn = np.asarray(plots.confusion(table, classes).convert("RGB"))
         self.writer.add_image(f"{fold}/Confusion", drawn, epoch, dataformats="HWC")
         rate = self.plan.features.sample_rate
-        for place, clip in enumerate(worst(probabilities, answered.labels, MISTAKES), 1):
-            window = int(np.flatnonzero(answered.clips == clip)[0])
-            name = classes[answered.labels[clip]]
+        for place, clip in enumerate(worst(probabilities, predictions.labels, MISTAKES), 1):
+            window = int(np.flatnonzero(predictions.clips == clip)[0])
+            name = classes[predictions.labels[clip]]
             answer = classes[probabilities[clip].argmax()]
             sound = to_float(samples[window])[None].clamp(-1, 1)
             tag = f"{fold} mistakes/{place}"

@@ -152,20 +152,20 @@ def _epoch(run: Run, work: Work, curves: Curves, progress: Progress) -> None:
     last = run.epoch == recipe.epochs
     accuracy = None
     if plan.validation_fold is not None:
-        rows, answered = work.predict(run, plan.validation_fold)
-        accuracy = curves.measured(run.epoch, "Validation", answered, work.classes)
+        rows, predictions = work.predict(run, plan.validation_fold)
+        accuracy = curves.measured(run.epoch, "Validation", predictions, work.classes)
         if last or run.epoch % LOOK_EVERY == 0:
             samples = work.windows.samples[rows]
-            curves.mistakes(run.epoch, "Validation", answered, work.classes, samples)
+            curves.mistakes(run.epoch, "Validation", predictions, work.classes, samples)
         if plan.keep == "best" and accuracy > run.best_accuracy:
             run.best_epoch, run.best_accuracy = run.epoch, accuracy
             _save(run, work, plan.out / "best.safetensors")
     if plan.test_fold is not None and (last or (plan.watch and run.epoch % plan.watch == 0)):
-        rows, answered = work.predict(run, plan.test_fold)
-        curves.measured(run.epoch, "Test", answered, work.classes)
+        rows, predictions = work.predict(run, plan.test_fold)
+        curves.measured(run.epoch, "Test", predictions, work.classes)
         if last:
             samples = work.windows.samples[rows]
-            curves.mistakes(run.epoch, "Test", answered, work.classes, samples)
+            curves.mistakes(run.epoch, "Test", predictions, work.classes, samples)
     curves.writer.flush()
     _keep_state(run, work)
     progress.epoch(run.epoch, loss, accuracy)

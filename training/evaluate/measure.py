@@ -47,7 +47,7 @@ FITTED = "The temperature was fitted on fold {fold}."
 class EvaluatedClips:
     """The predictions for some clips, and how fast they were made."""
 
-    answered: Predictions
+    predictions: Predictions
     speed: Speed
 
 
@@ -86,8 +86,8 @@ def predict_clips(classifier: Classifier, examples: Sequence[Example]) -> Evalua
         machine=machine(classifier.device),
     )
     labels = class_indices([example.label for example in examples], info.classes)
-    answered = Predictions(np.concatenate(logits), np.array(clips), labels)
-    return EvaluatedClips(answered, speed)
+    predictions = Predictions(np.concatenate(logits), np.array(clips), labels)
+    return EvaluatedClips(predictions, speed)
 
 
 def machine(device: torch.device) -> str:
@@ -115,8 +115,8 @@ def top1_accuracy(classifier: Classifier, examples: Sequence[Example]) -> float:
     DataError
         As `predict_clips`.
     """
-    answered = predict_clips(classifier, examples).answered
-    return accuracy(answered.probabilities(classifier.info.temperature), answered.labels)
+    predictions = predict_clips(classifier, examples).predictions
+    return accuracy(predictions.probabilities(classifier.info.temperature), predictions.labels)
 
 
 def measure(
@@ -141,13 +141,13 @@ def measure(
         notes=info.notes,
         fitted_here=FITTED.format(fold=fold) in info.notes,
     )
-    return report.evaluation(subject, evaluated.answered, evaluated.speed)
+    return report.evaluation(subject, evaluated.predictions, evaluated.speed)
 
 
-def set_temperature(path: Path, fold: int, answered: Predictions) -> float:
+def set_temperature(path: Path, fold: int, predictions: Predictions) -> float:
     """Fit the temperature on a fold, write it into the header, and return it."""
     info = read_info(path)
-    temperature = fit_temperature(answered)
+    temperature = fit_temperature(predictions)
     notes = [note for note in info.notes if not note.startswith(FITTED.partition("{")[0])]
     notes.append(FITTED.format(fold=fold))
     change_header(path, temperature=temperature, notes=tuple(notes))
@@ -181,7 +181,7 @@ def stored(
     key = [digest(path).weights, *(f"{e.path.name} {e.label}" for e in examples)]
     if not file.is_file():
         evaluated = predict_clips(Classifier.load(path), examples)
-        one, speed = evaluated.answered, json.dumps(dataclasses.asdict(evaluated.speed))
+        one, speed = evaluated.predictions, json.dumps(dataclasses.asdict(evaluated.speed))
         file.parent.mkdir(parents=True, exist_ok=True)
         with file.open("wb") as target:
             np.savez(target, logits=one.logits, clips=one.clips, labels=one.labels,
@@ -190,8 +190,8 @@ def stored(
     with np.load(file) as kept:
         if kept["key"].tolist() != key:
             raise DataError(f"{file} contains predictions of other weights or for other clips.")
-        answered = Predictions(kept["logits"], kept["clips"], kept["labels"])
-        return EvaluatedClips(answered, Speed(**json.loads(str(kept["speed"]))))
+        predictions = Predictions(kept["logits"], kept["clips"], kept["labels"])
+        return EvaluatedClips(predictions, Speed(**json.loads(str(kept["speed"]))))
 
 
 def parse(argv: list[str] | None) -> argparse.Namespace:
@@ -248,7 +248,7 @@ def run(options: argparse.Namespace) -> int:
     else:
         evaluated = predict_clips(Classifier.load(path), examples)
     if options.fit_temperature:
-        set_temperature(path, fold, evaluated.answered)
+        set_temperature(path, fold, evaluated.predictions)
     measured = measure(path, examples, fold, evaluated, name_of(options.data))
     if options.no_speed:
         measured = dataclasses.replace(measured, speed=None)

@@ -46,13 +46,13 @@ class Subject:
     fitted_here: bool
 
 
-def evaluation(subject: Subject, answered: Predictions, speed: Speed | None) -> Evaluation:
+def evaluation(subject: Subject, predictions: Predictions, speed: Speed | None) -> Evaluation:
     """Compute every figure of the report."""
-    probabilities = answered.probabilities(subject.temperature)
-    labels, classes = answered.labels, subject.classes
+    probabilities = predictions.probabilities(subject.temperature)
+    labels, classes = predictions.labels, subject.classes
     table = confusion(probabilities, labels)
     right = int(np.trace(table))
-    uncorrected = answered.probabilities()
+    uncorrected = predictions.probabilities()
     return Evaluation(
         checkpoint=subject.checkpoint,
         weights=subject.weights,
@@ -73,7 +73,7 @@ def evaluation(subject: Subject, answered: Predictions, speed: Speed | None) -> 
             calibration(uncorrected, labels) if subject.temperature != 1 else None
         ),
         calibration_crossed=(
-            calibration(crossed(answered), labels)
+            calibration(crossed(predictions), labels)
             if subject.fitted_here and len(labels) > 1
             else None
         ),

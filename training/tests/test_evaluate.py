@@ -61,12 +61,12 @@ def test_it_predicts_like_an_analysis(command: Command, made: Path, esc50: Path)
     evaluated = measure.predict_clips(classifier, examples)
     waveforms = [measure._waveform(example, 16_000) for example in examples]
     for mine, theirs in zip(
-        evaluated.answered.probabilities(), classifier.classify(waveforms), strict=True
+        evaluated.predictions.probabilities(), classifier.classify(waveforms), strict=True
     ):
         assert np.allclose(mine, theirs.probabilities, atol=1e-5)
     right = [
-        mine.argmax() for mine in evaluated.answered.probabilities()
-    ] == evaluated.answered.labels
+        mine.argmax() for mine in evaluated.predictions.probabilities()
+    ] == evaluated.predictions.labels
     assert report["accuracy"] == pytest.approx(np.mean(right))
 
 
@@ -169,9 +169,9 @@ def drawn(clips: int, sharpness: float, seed: int = 1) -> Predictions:
 
 def test_clips_are_averaged_over_their_windows() -> None:
     logits = np.log([[0.9, 0.1], [0.5, 0.5], [0.2, 0.8]])
-    answered = Predictions(logits, np.array([0, 0, 1]), np.array([0, 0]))
-    assert np.allclose(answered.probabilities(), [[0.7, 0.3], [0.2, 0.8]])
-    only = answered.take(np.array([False, True]))
+    predictions = Predictions(logits, np.array([0, 0, 1]), np.array([0, 0]))
+    assert np.allclose(predictions.probabilities(), [[0.7, 0.3], [0.2, 0.8]])
+    only = predictions.take(np.array([False, True]))
     assert np.allclose(only.probabilities(), [[0.2, 0.8]])
 
 
@@ -208,8 +208,8 @@ def test_a_calibrated_network_is_within_the_band_and_an_overconfident_one_above(
 
 @pytest.mark.parametrize("sharpness", [0.5, 1.0, 3.0])
 def test_the_fitted_temperature_corrects_overconfidence(sharpness: float) -> None:
-    answered = drawn(4000, sharpness)
-    assert fit_temperature(answered) == pytest.approx(sharpness, rel=0.1)
+    predictions = drawn(4000, sharpness)
+    assert fit_temperature(predictions) == pytest.approx(sharpness, rel=0.1)
 
 
 def test_crossed_probabilities_are_calibrated_and_predict_the_same_classes() -> None:
