@@ -60,7 +60,7 @@ class ClipPrediction:
     shown_window: int
 
     @property
-    def answer(self) -> int:
+    def top_class(self) -> int:
         """The number of the most probable class."""
         return int(self.probabilities.argmax())
 

@@ -81,7 +81,7 @@ def test_a_clip_gets_the_same_result_alone_and_among_others(classifier: Classifi
     sounds = many_sounds(32)
     together = classifier.classify(sounds)
     assert len(together) == 32
-    assert len({result.answer for result in together}) > 1, "the network tells sounds apart"
+    assert len({result.top_class for result in together}) > 1, "the network tells sounds apart"
     for sound, among in zip(sounds, together, strict=True):
         (alone,) = classifier.classify([sound])
         assert_same(alone, among)
@@ -97,7 +97,7 @@ def test_half_precision_gives_the_same_top_class_unless_it_is_a_tie(
     coarse = make(network, info, torch.bfloat16).classify(sounds)
     for one, other in zip(exact, coarse, strict=True):
         best, second = np.sort(one.probabilities)[::-1][:2]
-        assert one.answer == other.answer or best - second < 0.02
+        assert one.top_class == other.top_class or best - second < 0.02
 
 
 def test_no_clips_give_no_results(classifier: Classifier) -> None:
@@ -114,7 +114,7 @@ def test_predictions_are_all_classes_from_most_to_least_probable(classifier: Cla
     assert sorted(p.label for p in predictions) == sorted(CLASSES)
     assert confidences == sorted(confidences, reverse=True)
     assert sum(confidences) == pytest.approx(1.0, abs=1e-5)
-    assert predictions[0].label == CLASSES[result.answer]
+    assert predictions[0].label == CLASSES[result.top_class]
 
 
 def test_a_higher_temperature_lowers_confidence(network: AudioCNN, info: CheckpointInfo) -> None:
@@ -122,7 +122,7 @@ def test_a_higher_temperature_lowers_confidence(network: AudioCNN, info: Checkpo
     (plain,) = make(network, info, torch.float32).classify(sound)
     (softened,) = make(network, replace(info, temperature=3.0), torch.float32).classify(sound)
     assert softened.probabilities.max() < plain.probabilities.max()
-    assert softened.answer == plain.answer
+    assert softened.top_class == plain.top_class
     expected = torch.softmax(torch.from_numpy(plain.activations.logits) / 3.0, dim=0).numpy()
     assert np.allclose(softened.probabilities, expected, atol=1e-4)
 
@@ -155,9 +155,9 @@ def test_the_shown_window_of_a_long_clip_is_the_most_confident_one(
     classifier: Classifier, long_clip: Array
 ) -> None:
     (result,) = classifier.classify([long_clip])
-    for_answer = result.window_probabilities[:, result.answer]
-    assert result.shown_window == for_answer.argmax()
-    assert for_answer.max() > for_answer.min() + 0.01, "the windows differ"
+    for_top_class = result.window_probabilities[:, result.top_class]
+    assert result.shown_window == for_top_class.argmax()
+    assert for_top_class.max() > for_top_class.min() + 0.01, "the windows differ"
     start = round(result.window_starts_s[result.shown_window] * RATE_HZ)
     (window,) = classifier.classify([long_clip[start : start + WINDOW]])
     assert np.allclose(result.activations.logits, window.activations.logits, atol=1e-3)
@@ -177,7 +177,7 @@ def test_attribution_is_given_for_the_top_classes_on_one_scale(
 ) -> None:
     for result in classifier.classify([fixtures.clicks(duration_s=0.5), long_clip]):
         assert result.activations.classes == tuple(result.top)
-        assert result.top[0] == result.answer
+        assert result.top[0] == result.top_class
         assert len(result.activations.attribution) == min(5, len(CLASSES))
         assert result.activations.attribution.min() >= 0
         largest = result.activations.attribution.max(axis=(1, 2))
@@ -191,14 +191,14 @@ def test_the_shown_channels_contribute_most_to_the_top_class(
     sound = fixtures.chirp(duration_s=0.5)
     (result,) = classifier.classify([sound])
     strongest = result.activations.strongest["layer4"]
-    weights = network.fc.weight[result.answer].numpy()
+    weights = network.fc.weight[result.top_class].numpy()
     contributions = weights * result.activations.pooled
     order = np.argsort(-contributions)[: len(strongest)]
     assert [one.number for one in strongest] == order.tolist()
     assert np.allclose([one.contribution for one in strongest], contributions[order], atol=1e-4)
     assert np.allclose(
-        contributions.sum() + network.fc.bias[result.answer].item(),
-        result.activations.logits[result.answer],
+        contributions.sum() + network.fc.bias[result.top_class].item(),
+        result.activations.logits[result.top_class],
         atol=1e-3,
     )
     for one in strongest:
