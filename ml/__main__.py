@@ -46,14 +46,14 @@ def as_json(file: str, outcome: Outcome, identity: str) -> str:
     if isinstance(outcome, Problem):
         return json.dumps({"file": file, "error": outcome.as_dict()})
     sound, predictions = outcome
-    heard = {
+    payload = {
         "file": file,
         "duration_s": round(sound.duration_s, 3),
         "sample_rate": sound.source_rate_hz,
         "predictions": [one.to_json() for one in predictions],
         "checkpoint": identity,
     }
-    return json.dumps(heard)
+    return json.dumps(payload)
 
 
 def as_text(sound: Sound, predictions: list[Prediction]) -> str:
@@ -64,11 +64,11 @@ def as_text(sound: Sound, predictions: list[Prediction]) -> str:
 
 
 def main(argv: list[str] | None = None) -> int:
-    about = "Name the sound in each file. The exit status is 1 if any file failed."
+    about = "Classify the sound in each file. The exit status is 1 if any file failed."
     parser = argparse.ArgumentParser("python -m ml", description=about)
     parser.add_argument("files", nargs="+", metavar="FILE")
-    parser.add_argument("--json", action="store_true", help="one JSON object a line and file")
-    which = "default: CHECKPOINT, else the shipped one"
+    parser.add_argument("--json", action="store_true", help="print one JSON object per line")
+    which = "default: the environment variable CHECKPOINT, else the shipped checkpoint"
     parser.add_argument("--checkpoint", type=Path, default=default_path(), help=which)
     options = parser.parse_args(argv)
     try:

@@ -15,8 +15,8 @@ from typing import Any
 from ml.from_json import from_json
 
 WEIGHTS = Path(__file__).parent / "weights"
-# The pair that the project ships: the default, trained on all folds, and the one that every
-# published figure is of, which never heard fold 4.
+# The shipped checkpoints: the default, trained on all folds, and the one that was not trained on
+# fold 4, which every published figure is of.
 SHIPPED = WEIGHTS / "esc50-folds1234.safetensors"
 TESTED = WEIGHTS / "esc50-folds123.safetensors"
 HEADER_KEY = "sonoscope"
@@ -26,7 +26,7 @@ BLOCKS = {"layer1": 3, "layer2": 4, "layer3": 6, "layer4": 3}
 # Power below this counts as silence: -100 dB. A fixed floor, and no `top_db`, so that
 # a clip's features never depend on the other clips of its chunk.
 POWER_FLOOR = 1e-10
-# A header is JSON of some kilobytes; more than this is no checkpoint.
+# A header is a few kilobytes of JSON. A file that declares more than this is not a checkpoint.
 MAX_HEADER_BYTES = 10_000_000
 
 
@@ -85,7 +85,7 @@ class CheckpointInfo:
     folds_seen : tuple of int
         The folds used for training or for choosing the epoch.
     accuracy : dict of str to float
-        Share of right answers (0 to 1) by the name of the measurement.
+        Share of correct predictions (0 to 1) by the name of the measurement.
     temperature : float
         The logits are divided by it before the softmax.
     notes : tuple of str
@@ -151,7 +151,7 @@ def read_info(path: Path) -> CheckpointInfo:
     try:
         text = _read_metadata(path).get(HEADER_KEY)
         if text is None:
-            raise CheckpointError(f"{path.name} is safetensors, but has no Sonoscope header.")
+            raise CheckpointError(f"{path.name} is a safetensors file without a Sonoscope header.")
         payload = {"notes": (), **json.loads(text)}
         if missing := {one.name for one in dataclasses.fields(CheckpointInfo)} - payload.keys():
             raise ValueError(f"its header lacks {', '.join(sorted(missing))}")
@@ -173,7 +173,7 @@ def _read_metadata(path: Path) -> dict[str, str]:
     metadata = header.pop("__metadata__", {})
     end = max(tensor["data_offsets"][1] for tensor in header.values())
     if path.stat().st_size != 8 + length + end:
-        raise ValueError("it is cut short")
+        raise ValueError("it is truncated")
     return metadata
 
 

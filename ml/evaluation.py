@@ -22,7 +22,7 @@ class ClassFigures:
     accuracy : float or None
         None if the class has no clips.
     mistaken_for : str or None
-        The most frequent wrong answer, None if there was none.
+        The most frequent wrong prediction, None if there is none.
     """
 
     name: str
@@ -41,7 +41,7 @@ class Mistake:
     file : str
         The file's name without its folder.
     confidence : float
-        Of the wrong answer.
+        Of the wrong prediction.
     """
 
     file: str
@@ -105,20 +105,20 @@ class Calibration:
     @property
     def surplus(self) -> float:
         """Accuracy minus mean confidence. Above 0 the network is underconfident."""
-        # Both means are None in a bin without clips, which counts for nothing.
+        # Both means are None in a bin without clips, which has no weight.
         gaps = (one.clips * ((one.accuracy or 0) - (one.confidence or 0)) for one in self.bins)
         return sum(gaps) / max(1, sum(one.clips for one in self.bins))
 
     @property
     def verdict(self) -> str:
-        """Whether confidence holds: it does if a perfectly calibrated network could look as bad."""
+        """The calibration in words: good unless `ece` is above `band`."""
         if self.ece <= self.band[1]:
-            return "its confidence holds"
+            return "confidence matches accuracy"
         if self.surplus > self.ece / 2:
-            return "too modest: right more often than it says"
+            return "underconfident: more often right than its confidence suggests"
         if self.surplus < -self.ece / 2:
-            return "too sure: right less often than it says"
-        return "too sure here, too modest there"
+            return "overconfident: less often right than its confidence suggests"
+        return "overconfident for some clips, underconfident for others"
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,11 +138,11 @@ class Evaluation:
     folds_seen : tuple of int
         The folds used for training or for choosing the epoch.
     seen : bool
-        Whether `fold` is one of them, so that the figures mean nothing.
+        Whether `fold` is one of them, so that the figures say nothing about new clips.
     accuracy_range : (low, high)
         The 95 % Wilson interval of the accuracy.
     confusion : (classes, classes)
-        Counts, a row per label and a column per answer, in the order of `classes`.
+        Counts, a row per label and a column per prediction, in the order of `classes`.
     calibration : Calibration
         With `temperature`, as users receive it.
     calibration_uncorrected : Calibration or None
@@ -151,7 +151,7 @@ class Evaluation:
         With temperatures fitted on other clips than those they are applied to. Given only if a
         temperature was fitted on this fold.
     speed : Speed or None
-        None if it was not to be reported.
+        None if it is not reported.
     notes : tuple of str
         Sentences to show beside the figures.
     measured_at : datetime or None

@@ -22,7 +22,7 @@ from ml.model import AudioCNN
 logger = logging.getLogger(__name__)
 
 Row = TypeVar("Row", Array, Activations, Channels)
-# From pictures, (batch, 1, mels, frames), the windows' numbers and the precision to a row of each.
+# Takes pictures, (batch, 1, mels, frames), the windows' numbers and the precision; returns rows.
 Run = Callable[[Tensor, Sequence[int], torch.dtype], Iterable[Row]]
 
 # Windows in one forward pass. The CPU gains nothing from more; see tools/bench/README.md.
@@ -51,7 +51,7 @@ class ClipPrediction:
     window_starts_s : tuple of float
         Where each window begins, in seconds.
     shown_window : int
-        The window with the highest probability for the answer.
+        The window with the highest probability for the top class.
     """
 
     probabilities: Array
@@ -60,7 +60,7 @@ class ClipPrediction:
     shown_window: int
 
     @property
-    def answer(self) -> int:
+    def top_class(self) -> int:
         """The number of the most probable class."""
         return int(self.probabilities.argmax())
 
@@ -89,7 +89,7 @@ class Prediction:
     confidence: float
 
     def to_json(self) -> dict[str, str | float]:
-        """Return the prediction in the form of every JSON answer."""
+        """Return the prediction as it appears in JSON responses."""
         return {"class": self.label, "confidence": round(self.confidence, 6)}
 
 
@@ -188,7 +188,7 @@ class BaseClassifier(ABC):
         columns = []
         with torch.inference_mode():
             for start in range(0, len(waveform), part):
-                # Each part sees its neighbours' samples, so that no seam shows.
+                # Each part includes samples of its neighbours, so that the joins do not show.
                 before = min(start, -(-pad // hop) * hop)
                 piece = torch.from_numpy(waveform[start - before : start + part + pad])
                 short = max(0, pad - len(piece))
@@ -263,8 +263,8 @@ class Classifier(BaseClassifier):
             shown.append(waveform[start : start + features.window_samples])
         activations = self.explain(shown, [one.top for one in predicted])
         return [
-            Result(**asdict(one), activations=inside)
-            for one, inside in zip(predicted, activations, strict=True)
+            Result(**asdict(one), activations=explained)
+            for one, explained in zip(predicted, activations, strict=True)
         ]
 
     def predict(self, waveforms: Sequence[Array]) -> list[ClipPrediction]:
@@ -355,7 +355,7 @@ class Classifier(BaseClassifier):
         )
         return found
 
-    # --- inside ---------------------------------------------------------------------------
+    # --- internals ------------------------------------------------------------------------
 
     def _in_chunks(self, windows: Sequence[Array], run: Run[Row]) -> list[Row]:
         """Compute the rows of all windows chunk by chunk, and halve the chunk if memory runs out.

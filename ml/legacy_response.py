@@ -21,7 +21,7 @@ NOT_BASE64 = Problem(
 )
 MAP_DIGITS = 5
 DECIBEL_DIGITS = 2
-# What its clients were always told; the waveform is an outline, and has no rate of its own.
+# The original always sends this value. The waveform is an outline without a sample rate.
 SAMPLE_RATE_HZ = 44_100
 
 
@@ -35,7 +35,7 @@ def sound_of(audio_data: object) -> bytes:
     """
     try:
         if not isinstance(audio_data, str):
-            raise ValueError("no text")
+            raise ValueError("not a string")
         return base64.b64decode("".join(audio_data.split()), validate=True)
     except ValueError as error:
         raise AudioError(NOT_BASE64) from error

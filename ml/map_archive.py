@@ -2,7 +2,7 @@
 
 layer2.maps.png   a sheet of the stage's mean maps, one below the other, in the order of
                   `_maps_on_sheet`
-layer2.top.png    a sheet of the channels that contributed most to the answer
+layer2.top.png    a sheet of the channels that contributed most to the top class
 attribution.0.png …  the attribution of the best class, the second best …
 pooled.png        the means of the last stage's channels, 32 channels in a row
 

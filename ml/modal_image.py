@@ -32,5 +32,5 @@ def image(
     )
     if packages:
         built = built.pip_install(*packages, extra_options=pinned)
-    # Last, because nothing may be built on top of files that are only added at a start.
+    # Last, because Modal allows no build step after files that are added at the start.
     return built.env(settings or {}).add_local_python_source(*sources)

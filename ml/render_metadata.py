@@ -153,7 +153,7 @@ class RenderMetadata:
     band_centres_hz : tuple of int
         Of the mel bands, lowest first.
     shown_window : int
-        The window that `index` describes, the one with the highest probability for the answer.
+        The window that `index` describes: the one with the highest probability for the top class.
     window_predictions : tuple of WindowPrediction
         Of every window, or () if there is only one.
     """

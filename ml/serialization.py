@@ -12,7 +12,7 @@ import numpy as np
 from ml.explain.results import Activations, Array, Channel, FeatureMap
 from ml.inference import Result
 
-# What `tasks/modal_app.py` is deployed as, and the class in it.
+# The name under which `tasks/modal_app.py` is deployed, and the class in it.
 APP = "sonoscope-inference"
 CLASS = "InferenceService"
 

@@ -33,12 +33,12 @@ CHUNK_CLIPS = 16
 CHUNK_BYTES = 50_000_000
 UNAVAILABLE = Problem(
     "inference_unavailable",
-    "The machine that listens could not be reached, or refused.",
-    "The sound is not to blame. Analyse it again later.",
+    "The inference service could not be reached.",
+    "This is not a problem with the sound. Analyse it again later.",
 )
-# What some current browser cannot play gets a FLAC to listen to.
+# Formats that some current browsers cannot play. They are stored as FLAC too, for playback.
 UNPLAYABLE = {"AIFF", "WMA", "AMR"}
-# The default, and one that people ask for beside it.
+# The default checkpoint, and another one.
 MAX_LOADED = 2
 
 
@@ -63,7 +63,7 @@ def load_classifier(checkpoint: str) -> BaseClassifier:
     modal = settings.INFERENCE == "modal"
     found = inventory.find(checkpoint)
     if found is None:
-        reason = "not the one that listens at Modal" if modal else "no longer installed"
+        reason = "not the one deployed at Modal" if modal else "no longer installed"
         raise NotInstalledError(f"{checkpoint or settings.CHECKPOINT} is {reason}.")
     return (_remote if modal else _local)(found.path, found.identity)
 
@@ -89,7 +89,7 @@ def missing_checkpoint(identity: str, error: CheckpointError, hint: str) -> Prob
     return Problem("checkpoint_missing", f"The checkpoint {detail}", hint)
 
 
-# Both are loaded once per process, and anew when another file is put in their place.
+# Loaded once per process, and again when the file is replaced.
 @lru_cache(maxsize=MAX_LOADED)
 def _local(path: Path, identity: str) -> Classifier:
     return Classifier.load(path, on_recomputed=precision.count_recomputed)
@@ -111,12 +111,12 @@ def analyse(analysis_id: str) -> None:
     """
     if not _prepare() or not (chunk := Analysis.objects.claim(CHUNK_CLIPS, CHUNK_BYTES)):
         return
-    logger.info("woken by %s, took %d", analysis_id, len(chunk))
+    logger.info("woken by %s, claimed %d analyses", analysis_id, len(chunk))
     with lease(chunk):
         try:
             _analyse(chunk)
         except RemoteError:
-            logger.exception("a chunk of %d was not classified", len(chunk))
+            logger.exception("a chunk of %d clips was not classified", len(chunk))
             Analysis.objects.held(chunk[0].token).requeue_or_fail(UNAVAILABLE)
 
 
@@ -129,7 +129,7 @@ def _prepare() -> bool:
     if (first := Analysis.objects.waiting().only("checkpoint").first()) is None:
         return False
     if not storage.has_room():
-        logger.warning("the disk is full: nothing is taken")
+        logger.warning("the disk is full: no analyses are claimed")
         return False
     try:
         load_classifier(first.checkpoint)
@@ -142,7 +142,7 @@ def _prepare() -> bool:
 def _analyse(chunk: list[Analysis]) -> None:
     """Analyse a claimed chunk.
 
-    A checkpoint that was chosen by name and cannot be loaded fails the chunk without another try.
+    A checkpoint that was chosen by name and cannot be loaded fails the chunk without a retry.
     """
     asked = chunk[0].checkpoint
     try:
@@ -150,8 +150,8 @@ def _analyse(chunk: list[Analysis]) -> None:
     except CheckpointError as error:
         if not asked:
             raise
-        logger.warning("%d clips were to be heard by %s: %s", len(chunk), asked, error)
-        hint = "Analyse it again with another checkpoint; the Models page shows those there are."
+        logger.warning("%d analyses fail because %s cannot be loaded: %s", len(chunk), asked, error)
+        hint = "Analyse it again with another checkpoint from the Models page."
         Analysis.objects.held(chunk[0].token).fail(missing_checkpoint(asked, error, hint))
     else:
         _classify(chunk, classifier)
@@ -182,7 +182,7 @@ def _classify(chunk: list[Analysis], classifier: BaseClassifier) -> None:
         }
         facts = sound.source | {"duration_s": round(sound.duration_s, 3)}
         if not save_analysis(row, contents, values, facts):
-            logger.warning("%s was no longer ours; its result is dropped", row.pk)
+            logger.warning("the lease of %s was lost; its result is discarded", row.pk)
 
 
 def _decode(row: Analysis, classifier: BaseClassifier) -> Sound | None:

@@ -10,7 +10,7 @@ from ml.audio.decode import Limits, Sound
 from ml.audio.decoder import Decoder
 from ml.errors import AudioError, Problem
 
-FILE_MISSING = Problem("file_missing", "The stored file is gone.", "Upload the sound once more.")
+FILE_MISSING = Problem("file_missing", "The stored file is missing.", "Upload the sound again.")
 
 
 @lru_cache

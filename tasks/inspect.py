@@ -30,12 +30,12 @@ logger = logging.getLogger(__name__)
 
 # Every map's number of channels is a multiple of this.
 SHEET_COLUMNS = 16
-# Classes whose attribution is shown of another window.
+# Number of classes whose attribution is shown for another window.
 TOP_CLASSES = 5
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class InspectionResult:
     """The result of an inspection.
 
     Attributes
@@ -58,12 +58,12 @@ def inspect(inspection_id: str) -> None:
         decides what is claimed
     """
     if not storage.has_room():
-        logger.warning("the disk is full: nothing is taken")
+        logger.warning("the disk is full: no inspections are claimed")
         return
     _prepare()
     if (inspection := Inspection.objects.claim()) is None:
         return
-    logger.info("woken by %s, inspects %s", inspection_id, inspection.analysis_id)
+    logger.info("woken by %s, inspecting %s", inspection_id, inspection.analysis_id)
     with lease([inspection]):
         _inspect(inspection)
 
@@ -81,7 +81,7 @@ def _prepare() -> None:
 def _inspect(inspection: Inspection) -> None:
     """Make a claimed inspection.
 
-    A missing checkpoint or an unreadable clip fails it at once: another try would not help.
+    A missing checkpoint or an unreadable clip fails it at once, because a retry would not help.
     """
     try:
         classifier = load_local_classifier(inspection.analysis.checkpoint)
@@ -93,12 +93,14 @@ def _inspect(inspection: Inspection) -> None:
     except AudioError as error:
         inspection.held().fail(error.problem)
     else:
-        found = _look(inspection, classifier, waveform)
+        found = _inspect_window(inspection, classifier, waveform)
         if not results.save(inspection, found.contents, {"figures": found.figures}):
-            logger.warning("%s was no longer ours; what was found is dropped", inspection.pk)
+            logger.warning("the lease of %s was lost; its result is discarded", inspection.pk)
 
 
-def _look(inspection: Inspection, classifier: Classifier, waveform: Array) -> Found:
+def _inspect_window(
+    inspection: Inspection, classifier: Classifier, waveform: Array
+) -> InspectionResult:
     """Inspect one window of the clip. waveform: (samples,) float32 of the whole clip."""
     features, analysis = classifier.info.features, inspection.analysis
     starts = window_starts(len(waveform), features.window_samples, features.hop_samples)
@@ -112,13 +114,13 @@ def _look(inspection: Inspection, classifier: Classifier, waveform: Array) -> Fo
         best = [prediction["class"] for prediction in analysis.predictions[:TOP_CLASSES]]
         found = another_window(classifier, window, best)
     place = {"start_s": round(start / features.sample_rate, 3), "window_s": features.window_s}
-    return Found(place | found.figures, found.contents)
+    return InspectionResult(place | found.figures, found.contents)
 
 
 # --- kinds of inspection; window: (samples,) float32, at most a window long ----------------------
 
 
-def sound(classifier: Classifier, window: Array, label: str) -> Found:
+def sound(classifier: Classifier, window: Array, label: str) -> InspectionResult:
     """Split a window into the sound under a class's attribution and the rest of it.
 
     Both are made as loud as the window, within the limits of `equal_gains`. The probabilities in
@@ -133,7 +135,7 @@ def sound(classifier: Classifier, window: Array, label: str) -> Found:
     attribution = classifier.explain([window], [[asked]])[0].attribution[0]
     original = torch.from_numpy(window)[None]
     masks = audible(torch.from_numpy(attribution)[None])
-    # Here, not on the device that the network is on: it is hardly any work.
+    # On the CPU, even if the network runs on a GPU: it is little work.
     parts = Masking(LogMel(classifier.info.features)).split(original, masks)
     sounds = torch.cat([parts.kept, parts.rest])
     rate = classifier.info.features.sample_rate
@@ -155,10 +157,10 @@ def sound(classifier: Classifier, window: Array, label: str) -> Found:
         storage.REST: flac(rest, rate),
         storage.ATTRIBUTION: png.overlay(attribution),
     }
-    return Found(figures, contents)
+    return InspectionResult(figures, contents)
 
 
-def channels(classifier: Classifier, window: Array, name: str, answer: str) -> Found:
+def channels(classifier: Classifier, window: Array, name: str, answer: str) -> InspectionResult:
     """Show every channel of a feature map.
 
     The channels of a stage are ordered by their contribution to a class, others by number.
@@ -192,10 +194,12 @@ def channels(classifier: Classifier, window: Array, name: str, answer: str) -> F
         storage.CHANNELS: _npy(found.values),
         storage.MEAN: _npy(found.values.mean(axis=0)),
     }
-    return Found(figures, contents)
+    return InspectionResult(figures, contents)
 
 
-def another_window(classifier: Classifier, window: Array, labels: Sequence[str]) -> Found:
+def another_window(
+    classifier: Classifier, window: Array, labels: Sequence[str]
+) -> InspectionResult:
     """Return predictions and maps of another window, as an analysis has of its shown window.
 
     Parameters
@@ -209,7 +213,7 @@ def another_window(classifier: Classifier, window: Array, labels: Sequence[str])
     archive = map_archive.pack(activations, classifier.info.classes)
     best = classifier.predictions(probabilities)[:TOP_CLASSES]
     figures = {"predictions": [one.to_json() for one in best], **asdict(archive.index)}
-    return Found(figures, {storage.MAPS: archive.data})
+    return InspectionResult(figures, {storage.MAPS: archive.data})
 
 
 def _npy(values: Array) -> bytes:

@@ -24,7 +24,7 @@ from classifier.models import LEASED_MODELS, LeasedJob
 
 logger = logging.getLogger(__name__)
 
-# So often in the time that a lease lasts: one may come late.
+# Renewals in the duration of a lease, so that one may be late.
 RENEWALS = 4
 TOKEN_BYTES = 32
 NO_TOKEN = bytes(TOKEN_BYTES)
@@ -41,10 +41,10 @@ def lease(jobs: Sequence[LeasedJob]) -> Iterator[None]:
     """
     held = type(jobs[0]).objects.held(jobs[0].token)
     try:
-        with _kept(jobs[0]):
+        with _heartbeat(jobs[0]):
             yield
     except Exception as error:
-        logger.exception("a chunk of %d could not be finished", len(jobs))
+        logger.exception("a chunk of %d jobs could not be finished", len(jobs))
         if isinstance(error, OSError) and storage.is_full(error):
             held.requeue_uncounted(jobs)
         else:
@@ -52,7 +52,7 @@ def lease(jobs: Sequence[LeasedJob]) -> Iterator[None]:
 
 
 @contextmanager
-def _kept(job: LeasedJob) -> Iterator[None]:
+def _heartbeat(job: LeasedJob) -> Iterator[None]:
     """Renew the lease during the block, and store its token for the next child."""
     over = threading.Event()
 
@@ -91,6 +91,6 @@ def recover(**_: object) -> None:
     _shared_token[:] = NO_TOKEN
     try:
         freed = sum(model.objects.held(token.decode()).requeue_or_fail() for model in LEASED_MODELS)
-        logger.error("a process died with %d jobs", freed)
+        logger.error("a worker process died; %d of its jobs were returned", freed)
     except DatabaseError as error:
-        logger.warning("what a process died with waits for the sweep: %s", error)
+        logger.warning("the jobs of a dead process are left to the sweep: %s", error)

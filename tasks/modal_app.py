@@ -1,7 +1,7 @@
 """The default checkpoint on a GPU at Modal: `modal deploy tasks/modal_app.py`.
 
-Workers with INFERENCE=modal call `InferenceService.predict` (tasks/remote.py); anybody with a
-token may send a sound to `InferenceService.classify`. While there are no calls, nothing runs and
+Workers with INFERENCE=modal call `InferenceService.predict` (tasks/remote.py); anyone with a
+token can send a sound to `InferenceService.classify`. While there are no calls, nothing runs and
 nothing is charged.
 """
 
@@ -23,13 +23,13 @@ from ml.rendering import spectrogram
 SECONDS_AWAKE = 60
 MAX_CONTAINERS = 10
 
-# At Modal this is the environment's word below, and the path is the same again.
+# In the container, CHECKPOINT is set to THERE, so both constants are the same path.
 SHIPPED = default_path()
 THERE = f"/root/ml/weights/{SHIPPED.name}"
 
 app = modal.App(serialization.APP)
 service_image = image("ml", packages=("fastapi",), settings={"CHECKPOINT": THERE})
-# By its name: the checkpoint's identity begins with it.
+# Under the same name, because the checkpoint's identity begins with it.
 service_image = service_image.add_local_file(SHIPPED, THERE)
 
 
@@ -45,7 +45,7 @@ service_image = service_image.add_local_file(SHIPPED, THERE)
 class InferenceService:
     """The inference service.
 
-    A container takes one call at a time, because a Classifier can do only one.
+    A container takes one call at a time, because a Classifier is not thread-safe.
     """
 
     @modal.enter()
@@ -72,8 +72,8 @@ class InferenceService:
         """
         if identity != self.classifier.identity:
             raise ValueError(
-                f"Deployed is the checkpoint {self.classifier.identity}, and {identity} was asked "
-                "for. Deploy again with the CHECKPOINT that the worker has."
+                f"The deployed checkpoint is {self.classifier.identity}, but {identity} was "
+                "requested. Deploy again with the CHECKPOINT of the worker."
             )
         sounds = [serialization.samples_from_bytes(one) for one in waveforms]
         return [serialization.result_to_plain(one) for one in self.classifier.classify(sounds)]
@@ -82,7 +82,7 @@ class InferenceService:
     def classify(self, question: dict[str, Any]) -> Any:
         """Answer {"audio_data": base64} in the format of Audio CNN Visualizer.
 
-        A sound that cannot be decoded is answered with status 400.
+        If the sound cannot be decoded, the status is 400.
         """
         from fastapi.responses import JSONResponse
 

@@ -19,7 +19,7 @@ CALL_LIMIT_S = 150
 
 
 class RemoteError(Exception):
-    """Modal did not answer, or refused. The sound is not the cause."""
+    """Modal did not respond in time, or the call failed. The sound is not the cause."""
 
 
 class RemoteClassifier(BaseClassifier):
@@ -38,7 +38,7 @@ class RemoteClassifier(BaseClassifier):
         modal.Error
             There is no deployment.
         """
-        # Only here: it takes half a second, and workers that listen themselves go without.
+        # Imported here, because it takes half a second and local workers do not need it.
         import modal
 
         super().__init__(read_info(path), identity(path), torch.device("cpu"))
@@ -56,7 +56,7 @@ class RemoteClassifier(BaseClassifier):
         Raises
         ------
         RemoteError
-            Modal did not answer in time, or the call failed.
+            Modal did not respond in time, or the call failed.
         """
         answered = [plain for part in parts(waveforms) for plain in self._ask(part)]
         return [serialization.result_from_plain(plain) for plain in answered]
@@ -68,13 +68,13 @@ class RemoteClassifier(BaseClassifier):
         def ask() -> None:
             try:
                 call.set_result(self._predict.remote(self.identity, sounds))
-            except BaseException as error:  # noqa: BLE001 – told to whoever waits
+            except BaseException as error:  # noqa: BLE001 - raised again by `result`
                 call.set_exception(error)
 
-        # Unlike a pool's, a thread of our own that hangs keeps no process from ending.
+        # Unlike a pool's thread, a daemon thread that hangs does not keep the process from exiting.
         threading.Thread(target=ask, daemon=True).start()
         if not wait([call], CALL_LIMIT_S).done:
-            raise RemoteError(f"Modal gave no answer within {CALL_LIMIT_S} s.")
+            raise RemoteError(f"Modal did not respond within {CALL_LIMIT_S} s.")
         try:
             return call.result()
         except Exception as error:

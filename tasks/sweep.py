@@ -27,7 +27,7 @@ logger = logging.getLogger(__name__)
 
 # More wake-up messages than workers could use at once would only pile up.
 MAX_MESSAGES = 16
-# Inspections, and clips, in one pass, so that none takes long.
+# Inspections, and clips, removed in one pass, so that no pass takes long.
 MAX_REMOVED = 200
 
 
@@ -36,7 +36,7 @@ def sweep(shard: str) -> None:
 
     Parameters
     ----------
-    shard : two hex digits: the folders that this pass tidies, so that no pass takes long
+    shard : two hex digits: the folders that this pass cleans, so that no pass takes long
     """
     if freed := return_expired():
         logger.info("%d interrupted analyses and inspections were returned", freed)
@@ -72,7 +72,7 @@ def _first_ids(rows: QuerySet[Any]) -> Iterable[UUID]:
 
 def loop() -> None:
     """Sweep at intervals, until the process that started this one has ended."""
-    # Should whoever started it die without a word, it ends as well.
+    # If the parent is killed, this process must end as well.
     parent = os.getppid()
     for number in cycle(range(256)):
         if os.getppid() != parent:
@@ -80,9 +80,9 @@ def loop() -> None:
         close_old_connections()
         try:
             sweep(f"{number:02x}")
-            # `manage.py doctor` looks at how old this file is.
+            # `manage.py doctor` checks the age of this file.
             settings.SWEEP_MARK.parent.mkdir(parents=True, exist_ok=True)
             settings.SWEEP_MARK.touch()
         except (OperationalError, DatabaseError, OSError) as error:
-            logger.warning("this pass was cut short, the next one will do: %s", error)
+            logger.warning("the pass was interrupted; the next one continues: %s", error)
         time.sleep(settings.SWEEP_EVERY_S)

@@ -135,7 +135,7 @@ def test_refusals_and_failures_are_said_beside_the_file(
         page.set_input_files("#file", tmp_path / name)
     expect(page.locator(".row", has_text="nothing.wav")).to_contain_text("The file is empty.")
     failed = page.locator(".row.failed", has_text="notes.wav")
-    expect(failed).to_contain_text("not a sound file", timeout=60_000)
+    expect(failed).to_contain_text("contains no audio", timeout=60_000)
     failed.locator("a.what").click()
     expect(page.get_by_role("alert")).to_contain_text("Choose a WAV")
 

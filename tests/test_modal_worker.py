@@ -104,7 +104,7 @@ def test_while_modal_is_away_no_sound_is_blamed_and_nothing_is_lost(
     failed = emil.wait(emil.submit("away.wav", fixtures.encode(fixtures.noise(1.0, seed=8))))
     assert failed["state"] == "failed"
     assert failed["error"]["code"] == "inference_unavailable"
-    assert "not to blame" in failed["error"]["hint"]
+    assert "not a problem with the sound" in failed["error"]["hint"]
     assert "Modal is away" in remote_server.log("worker")
     away.unlink()
     page = emil.post_page(f"/analyses/{failed['id']}/again/")
@@ -124,7 +124,7 @@ def test_only_the_deployed_checkpoint_is_asked(emil: Person, remote_server: Serv
     remote_server.start("worker")
     failed = emil.wait(location)
     assert failed["error"]["code"] == "checkpoint_missing"
-    assert "not the one that listens at Modal" in failed["error"]["detail"]
+    assert "not the one deployed at Modal" in failed["error"]["detail"]
 
 
 def test_a_worker_gets_through_with_modals_own_client_too(

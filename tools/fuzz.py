@@ -50,7 +50,7 @@ def formats_target() -> Target:
                 assert frames is None or frames >= 0
                 assert file.tell() == 0
                 if name == "WAV":
-                    assert len(formats.sealed(file).read()) == len(data)
+                    assert len(formats.with_data_size(file).read()) == len(data)
 
     return read
 

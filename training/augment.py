@@ -28,7 +28,7 @@ def augmented(
     ----------
     waveform : (batch, samples) float32 in [-1, 1] at log_mel.config.sample_rate Hz
     targets : (batch, classes) probabilities
-    progress : share of the training that is over, 0 to 1
+    progress : share of the training that is completed, 0 to 1
 
     Returns
     -------
@@ -148,8 +148,8 @@ def between_class(
 ) -> tuple[Tensor, Tensor]:
     """Mix pairs of sounds by their loudness: between-class learning (Tokozume et al., 2018).
 
-    A ratio r ~ U(0, 1) is the share of the first sound as it is heard: the amplitudes are
-    corrected by the levels of both sounds, and the targets are mixed with r itself.
+    A ratio r ~ U(0, 1) is the perceived share of the first sound: the amplitudes are corrected
+    by the levels of both sounds, and the targets are mixed with r itself.
 
     Parameters
     ----------
@@ -202,7 +202,7 @@ def mixup(
     if torch.rand(1, generator=generator).item() >= recipe.mixup_share:
         return waveform, targets
     batch = len(waveform)
-    # Beta(b, b) from two Gamma draws by way of uniforms, so that one generator decides all.
+    # Drawn from uniform numbers, so that one generator determines everything.
     shares = _beta(recipe.mixup_beta, batch, generator)[:, None].to(waveform.device)
     other = torch.randperm(batch, generator=generator).to(waveform.device)
     return (

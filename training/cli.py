@@ -1,4 +1,4 @@
-"""The command line of training, and the plan of a run that it makes."""
+"""The command line of training, and the plan of a run."""
 
 import argparse
 import dataclasses
@@ -13,8 +13,8 @@ from training.data.index import DataError, Example, fingerprint, fold_numbers, i
 
 ESC50 = ("ESC-50 (K. J. Piczak, 2015)", "CC BY-NC 3.0")
 NO_DATA = (
-    "no sounds here: run `python -m training.prepare`, set ESC50_DIR, or name a folder or a CSV "
-    "file with --data"
+    "no training data found: run `python -m training.prepare`, set ESC50_DIR, or pass a folder or "
+    "a CSV file with --data"
 )
 
 
@@ -24,11 +24,11 @@ class Plan:
 
     Attributes
     ----------
-    folds : learned from
-    test_fold : decides nothing
+    folds : used for training
+    test_fold : measured only, without influence on the training
     validation_fold : may choose the epoch, see `keep`
     keep : "last" epoch, or the "best" by accuracy on `validation_fold`
-    watch : measure the test fold every so many epochs as well, for curves; 0: never
+    watch : also measure the test fold after every so many epochs, for curves; 0: never
     source, licence : of the data, for the checkpoint
     """
 
@@ -67,25 +67,25 @@ class Plan:
 def parser() -> argparse.ArgumentParser:
     command_line = argparse.ArgumentParser(
         prog="python -m training.train",
-        description="Train AudioCNN. Start it again after a crash or a kill and it goes on where "
-        "it stopped. docs/training.md explains all of it.",
+        description="Train AudioCNN. The same command resumes a run that was interrupted. "
+        "See docs/training.md.",
     )
     add = command_line.add_argument
     add("--data", type=Path, help="a folder or a CSV file; default: ESC50_DIR, else data/esc50")
     add("--recipe", choices=RECIPES, default="sonoscope")
-    add("--set", action="append", default=[], metavar="NAME=VALUE", help="any field of Recipe")
-    add("--epochs", type=int, help="short for --set epochs=")
-    add("--seed", type=int, help="short for --set seed=")
-    add("--folds", type=int, nargs="+", help="learned from; default: all that are not tested")
-    add("--test-fold", help="a fold, or none; measured after the last epoch and decides nothing; "
-        "default: the last fold")  # fmt: skip
-    add("--validation-fold", type=int, help="measured after every epoch, for curves and --keep")
-    add("--keep", choices=("last", "best"), default="last", help="which epoch is the checkpoint")
-    add("--watch", type=int, default=0, metavar="N", help="test every N epochs too, for curves")
-    add("--out", type=Path, help="the run's folder; default: runs/RECIPE-foldsNNN")
-    add("--data-licence", default="not stated", help="of your own sounds; for the checkpoint")
-    add("--smoke", action="store_true", help="seconds of work on synthetic sounds")
-    add("--cross-validate", action="store_true", help="one run per fold, each fold tested once")
+    add("--set", action="append", default=[], metavar="NAME=VALUE", help="set a recipe field")
+    add("--epochs", type=int, help="same as --set epochs=N")
+    add("--seed", type=int, help="same as --set seed=N")
+    add("--folds", type=int, nargs="+", help="folds to train on; default: all others")
+    add("--test-fold", help="fold to test on after the last epoch, or none; it does not influence "
+        "the training; default: the last fold")  # fmt: skip
+    add("--validation-fold", type=int, help="fold to measure after every epoch")
+    add("--keep", choices=("last", "best"), default="last", help="epoch to save as the checkpoint")
+    add("--watch", type=int, default=0, metavar="N", help="also test every N epochs, for curves")
+    add("--out", type=Path, help="folder of the run; default: runs/RECIPE-foldsNNN")
+    add("--data-licence", default="not stated", help="licence of your own sounds")
+    add("--smoke", action="store_true", help="a run of seconds on synthetic sounds")
+    add("--cross-validate", action="store_true", help="one run per fold; each is tested once")
     return command_line
 
 
@@ -95,7 +95,7 @@ def recipe_of(options: argparse.Namespace) -> tuple[Recipe, FeatureConfig]:
     Raises
     ------
     SettingError
-        `--set` names no field of the recipe, or a value is invalid.
+        `--set` names an unknown field of the recipe, or a value is invalid.
     """
     setup = SMOKE if options.smoke else RECIPES[options.recipe]
     short = [
@@ -119,7 +119,7 @@ def make_plan(options: argparse.Namespace) -> Plan:
     recipe, features = recipe_of(options)
     data = options.data or esc50_dir()
     if data is None or not data.exists():
-        raise DataError(NO_DATA if data is None else f"{NO_DATA}; there is nothing at {data}")
+        raise DataError(NO_DATA if data is None else f"{NO_DATA}; {data} does not exist")
     examples = read_index(data)
     there = fold_numbers(examples)
     test = _test_fold(options, there)
@@ -148,11 +148,14 @@ def make_plan(options: argparse.Namespace) -> Plan:
 def _check_options(options: argparse.Namespace, test: int | None) -> None:
     named = options.folds or options.test_fold or options.validation_fold is not None
     if options.cross_validate and (named or options.watch):
-        raise SettingError("--cross-validate chooses the folds itself: name none")
+        raise SettingError(
+            "--cross-validate chooses the folds itself; remove --folds, --test-fold, "
+            "--validation-fold and --watch"
+        )
     if options.keep == "best" and options.validation_fold is None:
         raise SettingError(
-            "--keep best needs --validation-fold: choosing by the test fold would make its "
-            "figure a lie"
+            "--keep best needs --validation-fold: choosing the epoch by the test fold would bias "
+            "its accuracy"
         )
     if options.watch and test is None:
         raise SettingError("--watch needs a --test-fold")
@@ -179,14 +182,14 @@ def _test_fold(options: argparse.Namespace, there: Sequence[int]) -> int | None:
         return None
     if asked is not None:
         if not asked.isdecimal():
-            raise SettingError(f"--test-fold is a fold or none, not {asked!r}")
+            raise SettingError(f"--test-fold must be a fold number or none, not {asked!r}")
         return int(asked)
     untaken = [
         fold
         for fold in there
         if fold not in (options.folds or ()) and fold != options.validation_fold
     ]
-    # Somebody who learns from every fold has none to test on.
+    # If every fold is used for training, there is none to test on.
     return untaken[-1] if untaken and (options.folds or len(untaken) > 1) else None
 
 
@@ -206,4 +209,4 @@ def _check_folds(
             f"{', '.join(map(str, there))}"
         )
     if not folds:
-        raise SettingError("there is no fold left to learn from: name some with --folds")
+        raise SettingError("no fold is left to train on; choose folds with --folds")

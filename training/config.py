@@ -11,7 +11,7 @@ from ml.checkpoint_info import FeatureConfig
 
 
 class SettingError(ValueError):
-    """A setting is invalid: the message says which, and what is valid."""
+    """A setting is invalid. The message names it and says what is valid."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,11 +74,11 @@ class Recipe:
             if not 0 <= getattr(self, name) <= 1:
                 raise SettingError(f"{name} must be between 0 and 1.")
         if self.ema == 1:
-            raise SettingError("ema must be less than 1: at 1 the average never moves.")
+            raise SettingError("ema must be less than 1: at 1 the average never changes.")
         if self.crop_share and self.crop_s <= 0:
-            raise SettingError("crop_share needs crop_s: how many seconds are kept.")
+            raise SettingError("crop_share needs crop_s, the number of seconds to keep.")
         if self.precision not in ("bf16", "fp32"):
-            raise SettingError('precision is "bf16" or "fp32".')
+            raise SettingError('precision must be "bf16" or "fp32".')
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +89,7 @@ class Setup:
     features: FeatureConfig
 
 
-# The settings that Audio CNN Visualizer documents. What differs is told in docs/training.md.
+# The settings that Audio CNN Visualizer documents. docs/training.md lists the differences.
 ORIGINAL = Setup(
     Recipe(
         epochs=100,
@@ -116,7 +116,7 @@ ORIGINAL = Setup(
         sample_rate=22_050, n_fft=1024, hop_samples=512, mels=128, f_min_hz=0.0, f_max_hz=11_025.0
     ),
 )
-# Seconds of work on sounds of one second: for trying the machinery, not for learning.
+# A run of seconds on one-second sounds, to try the code without real data.
 SMOKE = Setup(
     Recipe(epochs=3, batch=8, ema=0.9, crop_s=0.5, precision="fp32"),
     FeatureConfig(sample_rate=16_000, window_s=1.0, n_fft=512, mels=64, f_max_hz=8_000.0),
@@ -137,11 +137,11 @@ def changed(recipe: Recipe, settings: Sequence[str]) -> Recipe:
     for setting in settings:
         name, equals, text = setting.partition("=")
         if not equals:
-            raise SettingError(f"{setting!r} is no setting: write name=value.")
+            raise SettingError(f"{setting!r} is not a setting. Write name=value.")
         if name not in kinds:
             near = difflib.get_close_matches(name, kinds, n=1)
-            hint = f"Did you mean {near[0]}?" if near else f"There are: {', '.join(kinds)}."
-            raise SettingError(f"No recipe field is called {name!r}. {hint}")
+            hint = f"Did you mean {near[0]}?" if near else f"The fields are: {', '.join(kinds)}."
+            raise SettingError(f"The recipe has no field {name!r}. {hint}")
         values[name] = _value(name, text, kinds[name])
     return dataclasses.replace(recipe, **values)  # type: ignore[arg-type]
 
@@ -149,17 +149,17 @@ def changed(recipe: Recipe, settings: Sequence[str]) -> Recipe:
 def _value(name: str, text: str, kind: object) -> object:
     if kind is bool:
         if text.lower() not in ("yes", "no", "true", "false"):
-            raise SettingError(f"{name} is yes or no, not {text!r}.")
+            raise SettingError(f"{name} must be yes or no, not {text!r}.")
         return text.lower() in ("yes", "true")
     try:
         return kind(text)  # type: ignore[operator]
     except ValueError as error:
         what = "a whole number" if kind is int else "a number"
-        raise SettingError(f"{name} is {what}, not {text!r}.") from error
+        raise SettingError(f"{name} must be {what}, not {text!r}.") from error
 
 
 HERE = Path(__file__).resolve().parents[1]
-# Where `python -m training.prepare` puts it.
+# Where `python -m training.prepare` writes the data.
 PREPARED = HERE / "data" / "esc50"
 
 

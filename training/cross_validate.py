@@ -12,7 +12,7 @@ from training.data.index import fold_numbers
 
 
 def plans(asked: Plan) -> list[Plan]:
-    """Return one plan for each fold: it is tested, and all others are learned from."""
+    """Return one plan for each fold: it is tested, and all others are used for training."""
     there = fold_numbers(asked.examples)
     return [
         dataclasses.replace(
@@ -36,7 +36,7 @@ def every_fold(asked: Plan, train: Callable[[Plan], Path]) -> Path:
     """
     accuracy: dict[int, float] = {}
     for one in plans(asked):
-        print(f"fold {one.test_fold} is tested, {', '.join(map(str, one.folds))} are learned from")
+        print(f"testing fold {one.test_fold}, training on folds {', '.join(map(str, one.folds))}")
         info = checkpoint_info.read_info(train(one))
         if one.test_fold is not None:
             accuracy[one.test_fold] = info.accuracy[f"fold {one.test_fold}"]
@@ -50,7 +50,7 @@ def every_fold(asked: Plan, train: Callable[[Plan], Path]) -> Path:
     }
     path = asked.out / "cross-validation.json"
     path.write_text(json.dumps(figures, indent=1) + "\n")
-    lines = ["| fold tested | right |", "|---|---|"]
+    lines = ["| test fold | accuracy |", "|---|---|"]
     lines += [f"| {fold} | {share:.2%} |" for fold, share in accuracy.items()]
     lines.append(f"| **mean ± deviation** | **{statistics.mean(shares):.2%} ± {spread:.2%}** |")
     path.with_suffix(".md").write_text("\n".join([*lines, ""]))

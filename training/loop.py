@@ -21,7 +21,7 @@ from training.data.windows import to_float
 logger = logging.getLogger(__name__)
 
 
-# Non-finite steps of one epoch that are blamed on chance; the next one ends bf16, or the run.
+# Non-finite steps that are tolerated in an epoch. One more ends the use of bf16, or the run.
 TOLERATED_STEPS = 1
 
 
@@ -112,7 +112,7 @@ def start(recipe: Recipe, classes: int, steps_per_epoch: int, device: torch.devi
 
 
 @torch.no_grad()
-def follow(average: nn.Module, model: nn.Module, decay: float) -> None:
+def update_average(average: nn.Module, model: nn.Module, decay: float) -> None:
     """Update the moving average: its weights move towards the model's, its buffers are copied.
 
     Parameters
@@ -123,7 +123,7 @@ def follow(average: nn.Module, model: nn.Module, decay: float) -> None:
     torch._foreach_copy_(list(average.buffers()), list(model.buffers()))
 
 
-def settle(samples: Tensor, device: torch.device) -> Tensor:
+def move_to_gpu(samples: Tensor, device: torch.device) -> Tensor:
     """Return `samples` in GPU memory if they take less than half of what is free there.
 
     Otherwise, and on a CPU, return them unchanged.
@@ -182,7 +182,7 @@ def train_epoch(
     ----------
     samples : (windows, samples) int16
     labels : (windows,) int64
-    rows : (rows,) int64 indices of the windows to learn from
+    rows : (rows,) int64 indices of the windows to train on
     on_step : called after each step with its number and its loss, a scalar still on the device
 
     Raises
@@ -217,7 +217,7 @@ def train_epoch(
 
 
 def take_step(run: Run, picture: Tensor, targets: Tensor, recipe: Recipe) -> Tensor | None:
-    """Learn from one batch.
+    """Train on one batch.
 
     If the loss or a gradient is not finite, the weights, the average and the batch statistics
     stay as they were, and only the schedule advances.
@@ -244,13 +244,13 @@ def take_step(run: Run, picture: Tensor, targets: Tensor, recipe: Recipe) -> Ten
         run.skipped_steps += 1
         torch._foreach_copy_(list(run.model.buffers()), statistics)
     with warnings.catch_warnings():
-        # PyTorch warns where the very first optimiser step was skipped.
+        # PyTorch warns if the very first optimiser step was skipped.
         warnings.filterwarnings("ignore", "Detected call of `lr_scheduler.step", UserWarning)
         run.schedule.step()
     if not finite:
         return None
     if recipe.ema:
-        follow(run.average, run.model, recipe.ema)
+        update_average(run.average, run.model, recipe.ema)
     return loss.detach()
 
 
@@ -264,7 +264,7 @@ def _on_skipped(run: Run, in_this_epoch: int) -> None:
     if run.precision == "fp32":
         raise _diverged(run)
     logger.warning(
-        "Epoch %d: %d steps were not finite in bf16 and were skipped; training goes on in fp32.",
+        "Epoch %d: %d steps were not finite in bf16 and were skipped; training continues in fp32.",
         run.epoch + 1,
         in_this_epoch,
     )
@@ -273,8 +273,8 @@ def _on_skipped(run: Run, in_this_epoch: int) -> None:
 
 def _diverged(run: Run) -> Diverged:
     return Diverged(
-        f"The loss of epoch {run.epoch + 1} is not finite in {run.precision}: "
-        "try a lower learning_rate."
+        f"The loss of epoch {run.epoch + 1} is not finite in {run.precision}. "
+        "Try a lower learning_rate."
     )
 
 

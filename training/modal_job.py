@@ -2,7 +2,7 @@
 
 `::cross_validate` trains five times, testing each fold once; `::tensorboard` shows the curves of
 all runs; `::download` copies a run to this machine. A run's folder is on a Volume, so an
-interrupted run continues where it stopped, and so does the same command given again. See
+interrupted run resumes where it stopped, also if the same command is given again. See
 docs/modal.md.
 """
 
@@ -22,8 +22,8 @@ FOLDS = (1, 2, 3, 4, 5)
 HOUR_S = 3600
 COMMIT_EVERY_S = 30
 BOARD_PORT = 6006
-# What only going on needs: as large as all the rest together, and home it is of no use.
-LEFT_THERE = ("last.pt", ".partial")
+# Files that are needed only to resume a run. They are as large as all others together.
+NOT_DOWNLOADED = ("last.pt", ".partial")
 
 DATA, RUNS = Path("/data"), Path("/runs")
 data = modal.Volume.from_name("sonoscope-data", create_if_missing=True)
@@ -41,13 +41,15 @@ def arguments(
 
     Parameters
     ----------
-    folds : learned from, as in "1 2 3"; empty: all but `test_fold`
+    folds : used for training, as in "1 2 3"; empty: all but `test_fold`
     epochs, seed : 0: the recipe's
     recipe : empty: the default
     """
-    learned = folds.replace(",", " ").split() or [str(fold) for fold in FOLDS if fold != test_fold]
+    training_folds = folds.replace(",", " ").split() or [
+        str(fold) for fold in FOLDS if fold != test_fold
+    ]
     argv = ["--data", str(DATA / "esc50"), "--out", str(RUNS / run)]
-    argv += ["--folds", *learned, "--test-fold", str(test_fold)]
+    argv += ["--folds", *training_folds, "--test-fold", str(test_fold)]
     argv += ["--epochs", str(epochs)] if epochs else []
     argv += ["--seed", str(seed)] if seed else []
     argv += ["--recipe", recipe] if recipe else []
@@ -56,15 +58,15 @@ def arguments(
 
 def run_name(folds: str, test_fold: int, epochs: int, seed: int, recipe: str) -> str:
     """Return the name of a run's folder; the same settings give the same name."""
-    learned = "".join(folds.replace(",", " ").split()) or "others"
-    parts = [recipe or "run", f"folds-{learned}", f"test-{test_fold}"]
+    training_folds = "".join(folds.replace(",", " ").split()) or "others"
+    parts = [recipe or "run", f"folds-{training_folds}", f"test-{test_fold}"]
     parts += [f"epochs-{epochs}"] if epochs else []
     return "_".join(parts + ([f"seed-{seed}"] if seed else []))
 
 
 @app.function(image=training_image, volumes={str(DATA): data}, timeout=HOUR_S, retries=2)
 def prepare() -> None:
-    """Put ESC-50 on its Volume, on a machine without a GPU: a download needs none."""
+    """Download ESC-50 to its Volume, on a machine without a GPU."""
     from training.prepare import main as prepare_data
 
     if (DATA / "esc50" / "meta" / "esc50.csv").is_file():
@@ -80,7 +82,7 @@ def prepare() -> None:
     cpu=4,
     volumes={str(DATA): data, str(RUNS): runs},
     timeout=3 * HOUR_S,
-    # At once, and as often as Modal allows: whatever a try did before its end is kept.
+    # Retry at once and as often as Modal allows: a retry resumes where the last one ended.
     retries=modal.Retries(max_retries=10, initial_delay=0.0),
     single_use_containers=True,
 )
@@ -94,7 +96,7 @@ def train(run: str, argv: list[str]) -> dict[str, Any]:
     Raises
     ------
     RuntimeError
-        Training refused its arguments or its data, or diverged.
+        The arguments or the data are invalid, or training diverged.
     """
     from ml import checkpoint_info
     from training import train as training
@@ -102,8 +104,8 @@ def train(run: str, argv: list[str]) -> dict[str, Any]:
     try:
         with committed(runs.commit):
             training.main(argv)
-    except SystemExit as refused:
-        raise RuntimeError(f"Training refused: {refused}") from refused
+    except SystemExit as error:
+        raise RuntimeError(f"Training failed: {error}") from error
     info = checkpoint_info.read_info(RUNS / run / "checkpoint.safetensors")
     return {"run": run, "accuracy": dict(info.accuracy)}
 
@@ -131,23 +133,23 @@ def repeat(action: Callable[[], None], every_s: float, over: threading.Event) ->
         try:
             action()
         except (modal.Error, RuntimeError) as error:
-            print(f"not this time: {error}")
+            print(f"failed, trying again in {every_s:g} s: {error}")
 
 
 @app.local_entrypoint()
 def main(
     folds: str = "", test_fold: int = 5, epochs: int = 0, seed: int = 0, recipe: str = ""
 ) -> None:
-    """folds: learned from, as in "1 2 3"; by default all but the test fold."""
+    """folds: used for training, as in "1 2 3"; by default all but the test fold."""
     prepare.remote()
     run = run_name(folds, test_fold, epochs, seed, recipe)
-    # Not `remote`, whose answer is kept for a day only.
+    # Not `remote`, because Modal keeps its result for a day only.
     done = train.spawn(run, arguments(run, folds, test_fold, epochs, seed, recipe)).get()
     print(done)
-    print(f"Bring it home: modal run training/modal_job.py::download --run {run}")
+    print(f"Download it with: modal run training/modal_job.py::download --run {run}")
 
 
-# Not to be begun anew somewhere else while its five runs go on: no two may share a folder.
+# Modal must not restart it while its five runs continue, because two runs cannot share a folder.
 @app.function(image=training_image, timeout=24 * HOUR_S, nonpreemptible=True)
 def cross_validate(epochs: int = 0, seed: int = 0, recipe: str = "") -> None:
     """Train five runs in parallel, each on four folds and tested on the fifth."""
@@ -176,9 +178,9 @@ def table(done: Sequence[dict[str, Any]]) -> str:
     return "\n".join([*lines, f"mean {mean:9.2%}  ± {spread:.2%} (standard deviation)"])
 
 
-# --- looking at runs ----------------------------------------------------------------------
+# --- TensorBoard and download --------------------------------------------------------------
 
-# Apps of their own: they train nothing, and `modal run` finds them by these names. Their
+# Separate apps: they train nothing, and `modal run` finds them by these names. Their
 # entrypoints are plain functions, so that `main` stays the one that needs no name.
 tensorboard = modal.App("sonoscope-tensorboard")
 download = modal.App("sonoscope-download")
@@ -206,17 +208,17 @@ def launch_board(folder: Path, port: int) -> None:
 
 def show_board() -> None:
     """Serve the curves of all runs, until Ctrl-C."""
-    print(f"TensorBoard: {board.get_web_url()} (until Ctrl-C; whoever knows the address sees it)")
+    print(f"TensorBoard: {board.get_web_url()} (until Ctrl-C; anyone with the address can open it)")
     threading.Event().wait()
 
 
 tensorboard.local_entrypoint(name="show")(show_board)
 
 
-def bring_home(run: str, to: str = "runs") -> None:
+def download_run(run: str, to: str = "runs") -> None:
     """Copy a run's checkpoint and logs from the Volume into the folder `to`."""
     for entry in runs.listdir(run, recursive=True):
-        if entry.type != FileEntryType.FILE or entry.path.endswith(LEFT_THERE):
+        if entry.type != FileEntryType.FILE or entry.path.endswith(NOT_DOWNLOADED):
             continue
         target = Path(to) / run / PurePosixPath("/" + entry.path).relative_to(f"/{run}")
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -226,4 +228,4 @@ def bring_home(run: str, to: str = "runs") -> None:
         print(target)
 
 
-download.local_entrypoint(name="home")(bring_home)
+download.local_entrypoint(name="home")(download_run)

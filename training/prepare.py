@@ -1,7 +1,7 @@
-"""Get sounds ready for training: `python -m training.prepare [FOLDER | FILE.zip | FILE.csv]`.
+"""Prepare sounds for training: `python -m training.prepare [FOLDER | FILE.zip | FILE.csv]`.
 
-Without a name ESC-50 is downloaded. Every file is decoded as it will be when it is used, and every
-one that cannot be is named, with the reason. The exit status is 1 if anything is wrong.
+Without an argument, ESC-50 is downloaded. Every file is decoded as in training, and those that
+cannot be decoded are listed with the reason. The exit status is 1 if there is any problem.
 """
 
 import argparse
@@ -33,7 +33,8 @@ from training.data.index import (
 
 ESC50_URL = "https://github.com/karoldvl/ESC-50/archive/master.zip"
 ESC50_LICENCE = (
-    "ESC-50 is CC BY-NC 3.0: the sounds, and weights learned from them, are not for commercial use."
+    "ESC-50 is licensed under CC BY-NC 3.0. The sounds, and weights trained on them, may not be "
+    "used commercially."
 )
 MAX_NAMED = 40
 
@@ -55,13 +56,13 @@ class Checked:
 def check_file(example: Example) -> Checked:
     """Decode one file as training will."""
     if not example.path.is_file():
-        return Checked(example, 0.0, "There is no such file. Put it there, or take out its row.")
+        return Checked(example, 0.0, "The file does not exist. Add it, or remove its row.")
     try:
         sound = read(example.path, FeatureConfig().sample_rate)
     except AudioError as error:
         return Checked(example, 0.0, str(error))
     except OSError as error:
-        return Checked(example, 0.0, f"It cannot be opened: {error.strerror}.")
+        return Checked(example, 0.0, f"The file cannot be opened: {error.strerror}.")
     return Checked(example, sound.duration_s, "")
 
 
@@ -79,13 +80,13 @@ def problems(checked: Sequence[Checked], data: Path) -> Iterator[str]:
             path = one.example.path
             name = path.relative_to(data) if path.is_relative_to(data) else path
             yield f"{name}: {one.problem}"
-    if is_esc50(data):  # its folds are the published ones, by which everybody compares
+    if is_esc50(data):  # its published folds stay, so that results can be compared
         return
     for source, folds in _shared(checked).items():
         where = " and ".join(map(str, folds))
         yield (
-            f"source {source}: it has pieces in folds {where}. All pieces of one recording must "
-            "share a fold, or a test would hear what was learned. Correct the fold column."
+            f"source {source} has pieces in folds {where}. All pieces of one recording must be in "
+            "the same fold, because tests must not use training data. Correct the fold column."
         )
 
 
@@ -107,9 +108,9 @@ def remarks(checked: Sequence[Checked], data: Path) -> Iterator[str]:
     short = sum(length < window_s - 0.01 for length in lengths)
     long = sum(length >= 1.5 * window_s for length in lengths)
     if short:
-        yield f"Shorter than {window_s:g} s, so filled up with silence: {short} of the clips."
+        yield f"Clips shorter than {window_s:g} s, which are padded with silence: {short}."
     if long:
-        yield f"Cut into pieces of {window_s:g} s, which share a fold: {long} of the clips."
+        yield f"Clips cut into pieces of {window_s:g} s, which share a fold: {long}."
     folds: defaultdict[str, Counter[int]] = defaultdict(Counter)
     for example in examples:
         folds[example.label][example.fold] += 1
@@ -117,7 +118,7 @@ def remarks(checked: Sequence[Checked], data: Path) -> Iterator[str]:
     lacking = [label for label in class_names(examples) if len(folds[label]) < len(every)]
     if lacking:
         yield (
-            f"Classes without a clip in some fold, for want of recordings: {len(lacking)} "
+            f"Classes without clips in some folds: {len(lacking)} "
             f"({', '.join(lacking[:8])}{' …' if len(lacking) > 8 else ''})."
         )
 
@@ -147,7 +148,7 @@ def fetch(url: str, out: Path, most_bytes: int) -> Path:
         The download or the ZIP file failed.
     """
     if out.exists():
-        print(f"{out} is there already; nothing is downloaded.")
+        print(f"{out} already exists; nothing is downloaded.")
         return out
     archive = out.with_name(out.name + ".zip")
     if not archive.is_file():
@@ -183,13 +184,13 @@ def prepare(options: argparse.Namespace) -> Path:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Prepare and check the data; return the exit status, 1 if anything is wrong."""
+    """Prepare and check the data; return the exit status, 1 if there is a problem."""
     parser = argparse.ArgumentParser(prog="python -m training.prepare", description=__doc__)
-    parser.add_argument("source", type=Path, nargs="?", help="default: download ESC-50")
-    parser.add_argument("--url", default=ESC50_URL, help="the ZIP to download")
-    parser.add_argument("--out", type=Path, default=PREPARED, help="where a ZIP is unpacked")
-    parser.add_argument("--size-limit-mb", type=int, default=2000, help="of the download")
-    parser.add_argument("--write-csv", type=Path, metavar="FILE", help="keep the folds in FILE")
+    parser.add_argument("source", type=Path, nargs="?", help="default: ESC-50, which is downloaded")
+    parser.add_argument("--url", default=ESC50_URL, help="address of the ZIP to download")
+    parser.add_argument("--out", type=Path, default=PREPARED, help="folder to unpack a ZIP into")
+    parser.add_argument("--size-limit-mb", type=int, default=2000, help="largest download in MB")
+    parser.add_argument("--write-csv", type=Path, metavar="FILE", help="write the folds to FILE")
     options = parser.parse_args(argv)
     try:
         data = prepare(options)
@@ -206,12 +207,13 @@ def main(argv: list[str] | None = None) -> int:
         print(line, file=sys.stderr)
     if wrong:
         more = len(wrong) - MAX_NAMED
-        print(f"{f'… and {more} more. ' if more > 0 else ''}{len(wrong)} wrong.", file=sys.stderr)
+        rest = f"… and {more} more. " if more > 0 else ""
+        print(f"{rest}Problems: {len(wrong)}.", file=sys.stderr)
         return 1
     if options.write_csv:
         write_csv(examples, options.write_csv)
         data = options.write_csv
-    print(f"Every clip can be heard. Train with: python -m training.train --data {data}")
+    print(f"All clips can be decoded. Train with: python -m training.train --data {data}")
     return 0
 
 

@@ -6,12 +6,12 @@ from types import TracebackType
 from torch import Tensor
 from tqdm import tqdm
 
-# Reading a loss from a GPU waits for it: do so as often as an eye can follow, no more.
+# Reading a loss waits for the GPU, so it is not done at every step.
 SHOWN_EVERY_S = 0.5
 
 
 class Progress:
-    """Count the steps of the whole run, so that the time left is the run's."""
+    """Show the steps of the whole run, so that the time left is that of the run."""
 
     def __init__(self, epochs: int, steps_per_epoch: int, epoch: int) -> None:
         self.epochs, self.steps_per_epoch = epochs, steps_per_epoch

@@ -17,19 +17,20 @@ from training.evaluate.metrics import Predictions, accuracy, by_class, confusion
 
 PICTURES, MISTAKES = 8, 8
 TEST_NOTE = (
-    "**Accuracy/Test** and **Loss/Test** are of fold {fold}, which the weights never learn from. "
-    "It is measured {when} and decides nothing: no epoch, no setting, no weight depends on it."
+    "**Accuracy/Test** and **Loss/Test** are measured on fold {fold}, which is not used for "
+    "training. It is measured {when} and does not influence the training."
 )
 VALIDATION_NOTE = (
-    "**Accuracy/Validation** and **Loss/Validation** are of fold {fold}{chooses}. Losses are plain "
-    "cross-entropy; Loss/Train is of augmented sounds and smoothed labels, and so is higher."
+    "**Accuracy/Validation** and **Loss/Validation** are measured on fold {fold}{chooses}. Their "
+    "loss is plain cross-entropy. Loss/Train is higher, because its sounds are augmented and its "
+    "labels smoothed."
 )
 
 
 class Curves:
     """The writer of a run's logs; its steps are epochs.
 
-    A continued run removes what was written after `epoch`.
+    A resumed run removes what was written after `epoch`.
     """
 
     def __init__(self, plan: Plan, epoch: int) -> None:
@@ -52,7 +53,7 @@ class Curves:
         self.writer.add_scalar("Skipped_Steps", skipped_steps, epoch)
 
     def measured(
-        self, epoch: int, fold: str, answered: Predictions, classes: Sequence[str]
+        self, epoch: int, fold: str, predictions: Predictions, classes: Sequence[str]
     ) -> float:
         """Write the metrics of a fold, and return its accuracy, 0 to 1.
 
@@ -60,21 +61,21 @@ class Curves:
         ----------
         fold : "Validation" or "Test"
         """
-        probabilities = answered.probabilities()
-        right = accuracy(probabilities, answered.labels)
+        probabilities = predictions.probabilities()
+        right = accuracy(probabilities, predictions.labels)
         self.writer.add_scalar(f"Accuracy/{fold}", right, epoch)
-        self.writer.add_scalar(f"Loss/{fold}", log_loss(probabilities, answered.labels), epoch)
-        table = confusion(probabilities, answered.labels)
+        self.writer.add_scalar(f"Loss/{fold}", log_loss(probabilities, predictions.labels), epoch)
+        table = confusion(probabilities, predictions.labels)
         for name, share in zip(classes, by_class(table), strict=True):
             if share is not None:
                 self.writer.add_scalar(f"{fold} by class/{name}", share, epoch)
         return right
 
-    def looked_into(
+    def mistakes(
         self,
         epoch: int,
         fold: str,
-        answered: Predictions,
+        predictions: Predictions,
         classes: Sequence[str],
         samples: Tensor,
     ) -> None:
@@ -83,21 +84,21 @@ class Curves:
         Parameters
         ----------
         fold : "Validation" or "Test"
-        samples : (windows, samples) int16, row by row the windows of `answered`
+        samples : (windows, samples) int16, row by row the windows of `predictions`
         """
-        probabilities = answered.probabilities()
-        table = confusion(probabilities, answered.labels)
+        probabilities = predictions.probabilities()
+        table = confusion(probabilities, predictions.labels)
         drawn = np.asarray(plots.confusion(table, classes).convert("RGB"))
         self.writer.add_image(f"{fold}/Confusion", drawn, epoch, dataformats="HWC")
         rate = self.plan.features.sample_rate
-        for place, clip in enumerate(worst(probabilities, answered.labels, MISTAKES), 1):
-            window = int(np.flatnonzero(answered.clips == clip)[0])
-            name = classes[answered.labels[clip]]
+        for place, clip in enumerate(worst(probabilities, predictions.labels, MISTAKES), 1):
+            window = int(np.flatnonzero(predictions.clips == clip)[0])
+            name = classes[predictions.labels[clip]]
             answer = classes[probabilities[clip].argmax()]
             sound = to_float(samples[window])[None].clamp(-1, 1)
             tag = f"{fold} mistakes/{place}"
             self.writer.add_audio(tag, sound, epoch, sample_rate=rate)
-            caption = f"{name}, heard as {answer} ({probabilities[clip].max():.0%})"
+            caption = f"{name}, predicted as {answer} ({probabilities[clip].max():.0%})"
             self.writer.add_text(tag, caption, epoch)
 
     def shown(self, epoch: int, shown: Tensor) -> None:
@@ -122,13 +123,13 @@ class Curves:
         settings = dataclasses.asdict(self.plan.recipe)
         settings |= {"folds": " ".join(map(str, self.plan.folds))}
         named = {f"hparam/{name}": value for name, value in figures.items()}
-        after = self.plan.recipe.epochs + 1  # so that they too are written once
+        after = self.plan.recipe.epochs + 1  # so that they are written once as well
         self.writer.add_hparams(settings, named, run_name=".", global_step=after)
         self.writer.close()
 
 
 def _notes(plan: Plan) -> list[str]:
-    notes = [f"Folds {', '.join(map(str, plan.folds))} are learned from."]
+    notes = [f"Folds used for training: {', '.join(map(str, plan.folds))}."]
     if plan.validation_fold is not None:
         chooses = ", which chooses the epoch that is kept" if plan.keep == "best" else ""
         notes.append(VALIDATION_NOTE.format(fold=plan.validation_fold, chooses=chooses))

@@ -1,6 +1,6 @@
 """Train AudioCNN: `python -m training.train --folds 1 2 3 --test-fold 4`.
 
-After a crash or a kill, the same command continues the run after its last finished epoch.
+The same command resumes an interrupted run after its last finished epoch.
 """
 
 import dataclasses
@@ -31,7 +31,7 @@ from training.loop import Diverged, Run
 from training.progress import Progress
 from training.tensorboard import Curves
 
-# Pictures of what the network sees, and the confusion of the validation fold: not every epoch.
+# Epochs between logs of spectrograms and of the validation fold's confusion matrix.
 LOOK_EVERY = 10
 
 
@@ -41,17 +41,17 @@ class Work:
 
     Attributes
     ----------
-    learned : (rows,) int64 indices of the windows to learn from
+    training_rows : (rows,) int64 indices of the windows to train on
     """
 
     plan: Plan
     classes: tuple[str, ...]
     windows: Windows
-    learned: Tensor
+    training_rows: Tensor
     log_mel: LogMel
     device: torch.device
 
-    def answers(self, run: Run, fold: int) -> tuple[Tensor, Predictions]:
+    def predict(self, run: Run, fold: int) -> tuple[Tensor, Predictions]:
         """Predict the clips of a fold with the network that is shipped.
 
         Returns
@@ -70,24 +70,24 @@ class Work:
 
 
 def train(plan: Plan) -> Path:
-    """Train one run, or continue it, and return the path of the measured checkpoint.
+    """Train or resume one run, and return the path of the measured checkpoint.
 
     Raises
     ------
     DataError
         A file is missing or cannot be decoded.
     SettingError
-        The run's folder holds a run with other settings.
+        The run's folder contains a run with other settings.
     Diverged
         The loss or its gradients are not finite in fp32.
     """
     state = _earlier(plan)
     work = _set_up(plan, state)
-    steps = -(-len(work.learned) // plan.recipe.batch)
+    steps = -(-len(work.training_rows) // plan.recipe.batch)
     run = loop.start(plan.recipe, len(work.classes), steps, work.device)
     if state:
         run.restore(state)
-        print(f"going on after epoch {run.epoch}", flush=True)
+        print(f"resuming after epoch {run.epoch}", flush=True)
     plan.out.mkdir(parents=True, exist_ok=True)
     curves = Curves(plan, run.epoch)
     with Progress(plan.recipe.epochs, steps, run.epoch) as progress:
@@ -118,7 +118,8 @@ def _earlier(plan: Plan) -> dict[str, Any] | None:
     if asked != begun:
         other = [name for name in asked if asked[name] != begun.get(name)]
         raise SettingError(
-            f"{plan.out} holds a run with other settings ({', '.join(other)}): choose another --out"
+            f"{plan.out} contains a run with other settings ({', '.join(other)}). "
+            "Choose another --out."
         )
     return state
 
@@ -127,16 +128,16 @@ def _set_up(plan: Plan, state: dict[str, Any] | None) -> Work:
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     torch.backends.cudnn.benchmark = True
     windows = load_windows(plan.examples, plan.features, plan.out.parent)
-    learned = windows.of(plan.examples, plan.folds)
-    windows = dataclasses.replace(windows, samples=loop.settle(windows.samples, device))
+    training_rows = windows.of(plan.examples, plan.folds)
+    windows = dataclasses.replace(windows, samples=loop.move_to_gpu(windows.samples, device))
     if state:
         features = FeatureConfig(**state["features"])
     else:
         plain = LogMel(plan.features).to(device)
-        mean_db, deviation_db = loop.decibel_statistics(plain, windows.samples, learned, 64)
+        mean_db, deviation_db = loop.decibel_statistics(plain, windows.samples, training_rows, 64)
         features = dataclasses.replace(plan.features, mean_db=mean_db, deviation_db=deviation_db)
     classes = class_names(plan.examples)
-    return Work(plan, classes, windows, learned, LogMel(features).to(device), device)
+    return Work(plan, classes, windows, training_rows, LogMel(features).to(device), device)
 
 
 def _epoch(run: Run, work: Work, curves: Curves, progress: Progress) -> None:
@@ -144,27 +145,27 @@ def _epoch(run: Run, work: Work, curves: Curves, progress: Progress) -> None:
     if run.epoch % LOOK_EVERY == 0:
         curves.shown(run.epoch + 1, _seen(run, work))
     loss = loop.train_epoch(
-        run, recipe, work.log_mel, work.windows.samples, work.windows.labels, work.learned,
+        run, recipe, work.log_mel, work.windows.samples, work.windows.labels, work.training_rows,
         progress.step,
     )  # fmt: skip
     curves.trained(run.epoch, loss, float(run.schedule.get_last_lr()[0]), run.skipped_steps)
     last = run.epoch == recipe.epochs
     accuracy = None
     if plan.validation_fold is not None:
-        rows, answered = work.answers(run, plan.validation_fold)
-        accuracy = curves.measured(run.epoch, "Validation", answered, work.classes)
+        rows, predictions = work.predict(run, plan.validation_fold)
+        accuracy = curves.measured(run.epoch, "Validation", predictions, work.classes)
         if last or run.epoch % LOOK_EVERY == 0:
             samples = work.windows.samples[rows]
-            curves.looked_into(run.epoch, "Validation", answered, work.classes, samples)
+            curves.mistakes(run.epoch, "Validation", predictions, work.classes, samples)
         if plan.keep == "best" and accuracy > run.best_accuracy:
             run.best_epoch, run.best_accuracy = run.epoch, accuracy
             _save(run, work, plan.out / "best.safetensors")
     if plan.test_fold is not None and (last or (plan.watch and run.epoch % plan.watch == 0)):
-        rows, answered = work.answers(run, plan.test_fold)
-        curves.measured(run.epoch, "Test", answered, work.classes)
+        rows, predictions = work.predict(run, plan.test_fold)
+        curves.measured(run.epoch, "Test", predictions, work.classes)
         if last:
             samples = work.windows.samples[rows]
-            curves.looked_into(run.epoch, "Test", answered, work.classes, samples)
+            curves.mistakes(run.epoch, "Test", predictions, work.classes, samples)
     curves.writer.flush()
     _keep_state(run, work)
     progress.epoch(run.epoch, loss, accuracy)
@@ -172,7 +173,7 @@ def _epoch(run: Run, work: Work, curves: Curves, progress: Progress) -> None:
 
 def _seen(run: Run, work: Work) -> Tensor:
     """Return an augmented batch (8, 1, mels, frames), with a generator of its own."""
-    rows = work.learned[:: max(1, len(work.learned) // 8)][:8]
+    rows = work.training_rows[:: max(1, len(work.training_rows) // 8)][:8]
     waveform = to_float(work.windows.samples[rows].to(work.device))
     targets = torch.zeros(len(rows), len(work.classes), device=work.device)
     progress = run.epoch / work.plan.recipe.epochs
@@ -208,7 +209,8 @@ def _notes(run: Run, plan: Plan) -> list[str]:
     notes = []
     if plan.validation_fold is not None:
         notes.append(
-            f"Fold {plan.validation_fold} was measured after every epoch and decided nothing."
+            f"Fold {plan.validation_fold} was measured after every epoch and did not influence the "
+            "training."
         )
     if plan.keep == "best":
         notes = [
@@ -217,8 +219,8 @@ def _notes(run: Run, plan: Plan) -> list[str]:
         ]
     if plan.watch:
         notes.append(
-            f"Fold {plan.test_fold} was measured every {plan.watch} epochs for curves and decided "
-            "nothing."
+            f"Fold {plan.test_fold} was measured every {plan.watch} epochs for curves and did not "
+            "influence the training."
         )
     if run.skipped_steps:
         notes.append(
@@ -244,7 +246,7 @@ def _finish(run: Run, work: Work, curves: Curves) -> dict[str, float]:
         evaluated = measure.predict_clips(Classifier.load(path), examples)
         measured = measure.measure(path, examples, fold, evaluated)
         figures[f"fold {fold}"] = round(measured.accuracy, 4)
-        report.write(measured, path.parent)  # the test fold's comes last, and stays
+        report.write(measured, path.parent)  # the test fold's is written last and stays
     measure.change_header(path, accuracy=figures)
     return figures
 
@@ -254,7 +256,7 @@ def main(argv: list[str] | None = None) -> None:
 
     Parameters
     ----------
-    argv : arguments as on the command line; callers in Python pass the same words
+    argv : arguments as on the command line; callers in Python pass the same strings
     """
     options = parser().parse_args(argv)
     with tempfile.TemporaryDirectory(prefix="sonoscope-smoke-") as folder:

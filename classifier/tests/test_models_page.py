@@ -50,7 +50,7 @@ def test_the_shipped_one_comes_with_its_figures(visitor: Client) -> None:
         assertContains(page, said)
     assertContains(page, "Side by side")
     assertContains(page, "clips/s")
-    assertContains(page, "its confidence holds")
+    assertContains(page, "confidence matches accuracy")
     assertNotContains(page, "Its file says")  # which is what was measured
     assertContains(visitor.get("/"), 'href="/models/"')
 
@@ -119,12 +119,14 @@ def test_a_fitted_temperature_is_shown_with_what_it_did(visitor: Client, other: 
     none = {"low": 0.9, "high": 1.0, "clips": 0, "confidence": None, "accuracy": None}
     after = before | {"ece": 0.4, "bins": [sure, none]}
     give_report(given, temperature=0.68, calibration=after, measured_at="2026-11-22T15:00+00:00")
-    assertContains(visitor.get("/models/"), "too sure")
+    assertContains(visitor.get("/models/"), "overconfident: ")
     mixed = after | {"bins": [sure, sure | {"confidence": 0.5, "accuracy": 0.8}]}
     give_report(given, temperature=0.68, calibration=mixed)
-    assertContains(visitor.get("/models/"), "too sure here, too modest there")
+    assertContains(
+        visitor.get("/models/"), "overconfident for some clips, underconfident for others"
+    )
     give_report(given, temperature=0.68, calibration=after | {"ece": 0.05}, measured_at=None)
-    assertContains(visitor.get("/models/"), "its confidence holds")
+    assertContains(visitor.get("/models/"), "confidence matches accuracy")
     report = evaluation.report_of(given).evaluation
     assert report and not report.measured_at
     give_report(given, temperature=0.68, measured_at="2026-11-22T15:00:00+00:00")

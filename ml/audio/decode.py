@@ -22,12 +22,12 @@ BLOCK_FRAMES = 65_536
 SHORTEST_S = 0.1
 HIGHEST_RATE_HZ = 384_000
 MAX_CHANNELS = 64
-# A container's own word on its length is rounded, and encoders pad: less than this is no damage.
+# Containers round the declared duration, and encoders pad: a smaller difference is not damage.
 MISSING_S = 0.25
 # Louder than any real file (float files scaled like 16-bit integers reach 32,768).
 LOUDEST = 1e6
 
-UNDECODABLE = "its sound cannot be decoded"
+UNDECODABLE = "its audio cannot be decoded"
 SNDFILE_NO_MEMORY = 17
 SNDFILE_ENCODINGS = ("PCM_", "FLOAT", "DOUBLE", "ULAW", "ALAW", "VORBIS", "OPUS")
 
@@ -109,16 +109,16 @@ def read(
     with formats.Bytes(io.FileIO(path)) as file:
         size_bytes = os.fstat(file.fileno()).st_size
         if size_bytes == 0:
-            raise _refusal("empty", "The file is empty.", "Choose a file that holds a sound.")
+            raise _refusal("empty", "The file is empty.", "Choose a file that contains audio.")
         if size_bytes > limits.size_bytes:
             size, limit = (round(one / 1e6) for one in (size_bytes, limits.size_bytes))
             hint = "Cut it into parts, or save it in a compressed format such as FLAC."
-            raise _refusal("too_large", f"The file has {size} MB; the limit is {limit} MB.", hint)
+            raise _refusal("too_large", f"The file is {size} MB; the limit is {limit} MB.", hint)
         name = formats.sniff(file)
         if name is None:
-            raise _not_audio("This is not a sound file, whatever its name says.")
+            raise _not_audio("This file contains no audio.")
         if formats.is_cut(file, name):
-            raise _damaged(name, "it stops before its end")
+            raise _damaged(name, "its end is missing")
         stream = _open_av(file, name) if name in formats.AV_FORMATS else _open_sndfile(file, name)
         _check_shape(stream, limits)
         waveform = _resample(stream, sample_rate, limits, name)
@@ -139,16 +139,16 @@ class _Forward(soundfile.SoundFile):
 def _open_sndfile(file: formats.Bytes, name: str) -> _Stream:
     declared = formats.declared_frames(file, name)
     with _sound_or_damage(name, "its header cannot be read"):
-        sound = _Forward(formats.sealed(file) if name == "WAV" else file)
+        sound = _Forward(formats.with_data_size(file) if name == "WAV" else file)
     if not sound.subtype.startswith(SNDFILE_ENCODINGS):
         kind = sound.subtype_info
-        raise _unsupported(f"This {name} file uses the encoding {kind}, which is not read here.")
+        raise _unsupported(f"This {name} file uses the encoding {kind}, which is not supported.")
     frames = sound.frames if declared is None else declared
-    # A file without a length of its own makes libsndfile answer with a very large number.
+    # libsndfile returns a very large number for a file that declares no length.
     declared_s = frames / sound.samplerate if 0 < frames < 2**48 else None
 
     def blocks() -> Iterator[Samples]:
-        # Past the last frame there may be a tag, which is no sound and would not decode.
+        # A tag may follow the last frame. It is not audio and cannot be decoded.
         left = sound.frames
         with sound:
             while left > 0:
@@ -171,23 +171,23 @@ def _open_av(file: formats.Bytes, name: str) -> _Stream:
     with _sound_or_damage(name, "its header cannot be read"):
         container = av.open(file, "r", format=form, options=allowed, metadata_errors="replace")
     if not container.streams.audio:
-        raise _not_audio(f"This {name} file has no sound in it.")
+        raise _not_audio(f"This {name} file has no audio track.")
     stream = container.streams.audio[0]
     if stream.codec_context is None or stream.codec_context.name not in formats.AV_CODECS:
-        raise _unsupported(f"This {name} file uses an encoding that is not read here.")
+        raise _unsupported(f"This {name} file uses an encoding that is not supported.")
     stream.codec_context.thread_count = 1
     rate_hz, channels = stream.codec_context.sample_rate, stream.codec_context.channels
     if not rate_hz or not channels:
-        raise _damaged(name, "it does not say how its sound is stored")
+        raise _damaged(name, "it declares no sample rate or no channels")
     declared_s = declared / rate_hz if declared else _container_s(container, name)
 
     def blocks() -> Iterator[Samples]:
         resampler = av.AudioResampler(format="fltp")
-        # Bare AAC does not say where it ends: a tag or padding may follow.
+        # A bare AAC stream does not mark its end: a tag or padding may follow.
         with container, _sound_or_damage(name, UNDECODABLE, tolerated=name == "AAC"):
             for packet in container.demux(stream):
                 frames = []
-                # Tags and padding may stand between or after the frames of an MP3.
+                # Tags and padding may come between or after the frames of an MP3.
                 with _sound_or_damage(name, UNDECODABLE, tolerated=name == "MP3"):
                     frames = [f for one in stream.decode(packet) for f in resampler.resample(one)]
                 for frame in frames:
@@ -224,7 +224,7 @@ def _sound_or_damage(name: str, what: str, tolerated: bool = False) -> Iterator[
             raise _damaged(name, what) from error
 
 
-# --- one way through ----------------------------------------------------------------------
+# --- resampling and checks ----------------------------------------------------------------
 
 
 def _resample(stream: _Stream, sample_rate: int, limits: Limits, name: str) -> Samples:
@@ -248,7 +248,7 @@ def _check_shape(stream: _Stream, limits: Limits) -> None:
     if not 0 < stream.rate_hz <= HIGHEST_RATE_HZ or not 0 < stream.channels <= MAX_CHANNELS:
         detail = (
             f"The file has {stream.channels} channels at {stream.rate_hz:,} Hz; at most "
-            f"{MAX_CHANNELS} channels and {HIGHEST_RATE_HZ:,} Hz are read."
+            f"{MAX_CHANNELS} channels and {HIGHEST_RATE_HZ:,} Hz are supported."
         )
         raise _refusal("unsupported", detail, "Save it as mono or stereo at 44.1 kHz.")
     if stream.declared_s is not None and stream.declared_s > limits.duration_s + MISSING_S:
@@ -264,7 +264,7 @@ def _check_waveform(waveform: Samples, stream: _Stream, sample_rate: int, name: 
         detail = f"The sound lasts {duration_s:.3f} s; at least {SHORTEST_S} s are needed."
         raise _refusal("too_short", detail, "Choose a longer recording.")
     if not np.isfinite(waveform).all() or np.abs(waveform).max() > LOUDEST:
-        raise _damaged(name, "its samples are not numbers in any usable range")
+        raise _damaged(name, "its samples are not numbers or far out of range")
 
 
 def _refusal(code: str, detail: str, hint: str) -> AudioError:
@@ -272,7 +272,7 @@ def _refusal(code: str, detail: str, hint: str) -> AudioError:
 
 
 def _not_audio(detail: str) -> AudioError:
-    hint = f"Choose a {formats.FORMATS_READ} file that holds a sound."
+    hint = f"Choose a {formats.FORMATS_READ} file that contains audio."
     return _refusal("not_audio", detail, hint)
 
 

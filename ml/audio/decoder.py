@@ -24,36 +24,36 @@ from ml.errors import AudioError, Problem
 
 logger = logging.getLogger(__name__)
 
-# A fresh process now and then: nothing that one file leaves behind lasts.
+# The process is replaced regularly, so that whatever one file leaves behind does not last.
 FILES_PER_CHILD = 200
 START_LIMIT_S = 60.0
-# Ten minutes of sound take a second or so; a machine may be slow, busy, or both.
+# Ten minutes of audio take about a second. The limits leave room for slow and busy machines.
 CPU_S = 20
 WALL_S = 60.0
-# On top, for each second that the longest sound may last.
+# Added for each second of the maximum duration.
 CPU_S_PER_S = 1 / 60
 WALL_S_PER_S = 1 / 20
 # Python and its libraries take 0.2 GiB of address space, decoding the rest.
 MEMORY_BYTES = 768 << 20
-# Four bytes each, of the resampled blocks and of the same again as one.
+# Four bytes per sample: the resampled blocks, the array they are joined into, and a reserve.
 MEMORY_PER_SAMPLE = 3 * 4
-# As much as Linux gives to anybody.
+# The largest pipe that Linux allows unprivileged users by default.
 PIPE_BYTES = 1 << 20
-SECONDS_TO_DIE = 5
-MAX_TOLD_BYTES = 64_000
+EXIT_WAIT_S = 5
+MAX_PAYLOAD_BYTES = 64_000
 MAX_CHARACTERS = 300
 FORMATS = frozenset((*AV_FORMATS, "WAV", "AIFF", "FLAC", "OGG"))
 
-# As those of `ml.audio.decoder_process`.
+# The other problems are in `ml.audio.decoder_process`.
 TOO_SLOW = Problem(
     "decoder_too_slow",
-    "Decoding this file took far longer than any sound of the longest length does.",
+    "Decoding this file took too long.",
     "Export it again as WAV or FLAC.",
 )
 
-# What of our own environment a Python that starts may need; no secret is among it.
+# The environment variables that the child process may need. None of them holds a secret.
 KEPT = ("PATH", "LANG", "LD_LIBRARY_PATH", "PYTHONHOME", "PYTHONPATH", "OPENBLAS_CORETYPE")
-# One thread: more would be address space, and a process of several may not leave the network.
+# One thread: more need address space, and a process with several cannot leave the network.
 SINGLE = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MALLOC_ARENA_MAX": "1"}
 
 
@@ -90,7 +90,7 @@ class Decoder:
             except AudioError:
                 raise
             except BaseException:
-                # Perhaps we were interrupted, and half an answer is on its way.
+                # After an interruption, part of a response may still be in the pipe.
                 self.close()
                 raise
 
@@ -105,16 +105,16 @@ class Decoder:
         return self._child.process.pid if self._child else None
 
     def _ready(self) -> "_Child":
-        if self._child and (self._child.files >= FILES_PER_CHILD or not self._child.lives()):
+        if self._child and (self._child.files >= FILES_PER_CHILD or not self._child.is_alive()):
             self.close()
         if self._child is None:
             self._child = _Child()
-            self._child.greet()
+            self._child.wait_until_ready()
         return self._child
 
 
 class _Child:
-    """A decoder process, the socket for its requests and the pipe for its answers."""
+    """A decoder process, the socket for its requests and the pipe for its responses."""
 
     def __init__(self) -> None:
         self.files = 0
@@ -125,8 +125,8 @@ class _Child:
         self._poll.register(reading, select.POLLIN)
         with theirs, os.fdopen(writing, "wb"):
             if sys.platform == "linux":
-                # Where it can be: five seconds of sound are two changes of process then, not ten.
-                # It is refused to a user who has very many pipes already.
+                # A larger pipe needs fewer context switches: two instead of ten for five seconds of
+                # audio. Linux refuses it to users who already have very many pipes.
                 with suppress(PermissionError):
                     fcntl.fcntl(writing, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
             self.process = subprocess.Popen(  # noqa: S603 - our own program
@@ -140,7 +140,7 @@ class _Child:
                 start_new_session=True,
             )
 
-    def greet(self) -> None:
+    def wait_until_ready(self) -> None:
         """Wait until the process is ready. Raise DecoderError if it does not start."""
         try:
             payload = self._payload(time.monotonic() + START_LIMIT_S)
@@ -149,7 +149,9 @@ class _Child:
             raise DecoderError(f"{program} did not start") from error
         if "trace" in payload:
             raise DecoderError(payload["trace"])
-        logger.info("decoder %d: %s", self.process.pid, ", ".join(payload["had"]) or "no sandbox")
+        logger.info(
+            "decoder %d: %s", self.process.pid, ", ".join(payload["restrictions"]) or "no sandbox"
+        )
 
     def read(self, file: int, sample_rate: int, limits: Limits) -> Sound:
         """Decode an open file. Raise AudioError; after a crash the process has ended."""
@@ -168,15 +170,15 @@ class _Child:
             payload = self._payload(until)
             if "error" not in payload:
                 return self._sound(payload, sample_rate, most_samples, until)
-            words = (payload["error"][name] for name in ("code", "detail", "hint"))
-            problem = Problem(*(str(word)[:MAX_CHARACTERS] for word in words))
+            texts = (payload["error"][name] for name in ("code", "detail", "hint"))
+            problem = Problem(*(str(text)[:MAX_CHARACTERS] for text in texts))
         except TimeoutError as error:
             self.end()
             raise AudioError(TOO_SLOW) from error
         except (EOFError, ConnectionError) as error:
-            raise self._reason_of_death() from error
+            raise self._exit_error() from error
         except (KeyError, TypeError, ValueError, RecursionError) as error:
-            # It says what no child of ours would: it is not ours any more.
+            # The decoder never sends such a payload: the process may be compromised.
             self.end()
             raise AudioError(CRASHED) from error
         if problem.code in (OUT_OF_MEMORY.code, CRASHED.code):
@@ -184,44 +186,45 @@ class _Child:
             self.end()
         raise AudioError(problem)
 
-    def lives(self) -> bool:
+    def is_alive(self) -> bool:
         return self.process.poll() is None
 
     def end(self) -> None:
         self.requests.close()
         self.answers.close()
-        if self.lives():
+        if self.is_alive():
             os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()
 
     def _sound(self, payload: dict[str, Any], rate: int, most_samples: int, until: float) -> Sound:
-        """Read a waveform at `rate` Hz. Raise ValueError if the answer is not a plausible sound."""
+        """Read a waveform at `rate` Hz. Raise ValueError if the response is implausible."""
         samples = _within(payload["samples"], most_samples)
         source_rate_hz = _within(payload["source_rate_hz"], HIGHEST_RATE_HZ)
         channels = _within(payload["channels"], MAX_CHANNELS)
         if payload["format"] not in FORMATS:
-            raise ValueError("no format of ours")
+            raise ValueError("unknown format")
         waveform = np.empty(samples, np.float32)
         self._fill(waveform.data.cast("B"), until)
-        # (Not a number is not below it either.)
+        # NaN fails this comparison too.
         if not np.abs(waveform).max() <= LOUDEST:
-            raise ValueError("no samples of a sound")
+            raise ValueError("samples out of range")
         return Sound(waveform, rate, source_rate_hz, channels, payload["format"])
 
-    def _reason_of_death(self) -> AudioError:
+    def _exit_error(self) -> AudioError:
+        """Wait for the process to end, kill it if necessary, and return the error."""
         try:
-            died = self.process.wait(SECONDS_TO_DIE)
-        except subprocess.TimeoutExpired:  # it closed the pipe and lives on
-            died = 0
+            status = self.process.wait(EXIT_WAIT_S)
+        except subprocess.TimeoutExpired:  # it closed the pipe but still runs
+            status = 0
         self.end()
-        logger.warning("decoder %d ended with %d", self.process.pid, died)
-        return AudioError(TOO_SLOW if -died == signal.SIGXCPU else CRASHED)
+        logger.warning("decoder %d ended with %d", self.process.pid, status)
+        return AudioError(TOO_SLOW if -status == signal.SIGXCPU else CRASHED)
 
     def _payload(self, until: float) -> dict[str, Any]:
         length = bytearray(LENGTH_BYTES)
         self._fill(memoryview(length), until)
         length_bytes = int.from_bytes(length, "little")
-        if length_bytes > MAX_TOLD_BYTES:
+        if length_bytes > MAX_PAYLOAD_BYTES:
             raise ValueError(length_bytes)
         text = bytearray(length_bytes)
         self._fill(memoryview(text), until)

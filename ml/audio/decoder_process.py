@@ -1,7 +1,7 @@
 """The decoder process that `ml.audio.decoder` starts. It decodes files in a sandbox.
 
 Standard input is a Unix socket. A request is a line of JSON sent together with an open file. The
-answer comes through a pipe: the length of a JSON text (four bytes), the text, and for a sound its
+response comes through a pipe: the length of a JSON text (four bytes), the text, and for a sound its
 float32 samples. The process ends when the socket is closed. It imports only what decoding needs.
 """
 
@@ -22,14 +22,13 @@ MAX_REQUEST_BYTES = 4096
 
 OUT_OF_MEMORY = Problem(
     "decoder_out_of_memory",
-    "Decoding this file takes more memory than a sound of the longest length needs.",
+    "Decoding this file takes too much memory.",
     "Export it again as WAV or FLAC.",
 )
 CRASHED = Problem(
     "decoder_crashed",
-    "The decoder broke down on this file.",
-    "It is damaged in an unusual way. Copy it again from its source, or export it again as WAV "
-    "or FLAC.",
+    "The decoder crashed on this file.",
+    "It is probably damaged. Copy it again from its source, or export it again as WAV or FLAC.",
 )
 
 
@@ -37,17 +36,17 @@ def main(parent_pid: int, pipe: int) -> None:
     requests = socket.socket(fileno=sys.stdin.fileno())
     answers = os.fdopen(pipe, "wb")
     try:
-        had = ["no network"] if sandbox.leave_network() else []
-        # Not before: some of the libraries start threads.
+        restrictions = ["no network"] if sandbox.leave_network() else []
+        # Only after leaving the network, because some of the libraries start threads.
         _import_all()
-        had += sandbox.confine(parent_pid)
+        restrictions += sandbox.confine(parent_pid)
     except Exception:
         _send(answers, {"trace": traceback.format_exc()})
         answers.flush()
         raise
-    _send(answers, {"had": had})
+    _send(answers, {"restrictions": restrictions})
     while True:
-        # Only here, so that header and samples go in one piece.
+        # Flush only here, so that the header and the samples are sent together.
         answers.flush()
         line, (*files,), _, _ = socket.recv_fds(requests, MAX_REQUEST_BYTES, 1)
         if not files:
@@ -66,7 +65,7 @@ def _import_all() -> None:
 def _answer(answers: IO[bytes], request: dict[str, Any], file: int) -> None:
     from ml.audio.decode import Limits, read
 
-    sandbox.hold(request["memory_bytes"], request["cpu_s"])
+    sandbox.set_limits(request["memory_bytes"], request["cpu_s"])
     limits = Limits(request["duration_s"], request["size_bytes"])
     try:
         sound = read(file, request["sample_rate"], limits)
@@ -75,7 +74,7 @@ def _answer(answers: IO[bytes], request: dict[str, Any], file: int) -> None:
     except MemoryError:
         _refuse(answers, OUT_OF_MEMORY)
     except Exception:  # noqa: BLE001
-        # Whatever a decoder made of this file that we did not foresee.
+        # An unexpected error of a decoder library.
         _refuse(answers, CRASHED, traceback.format_exc())
     else:
         _send(answers, sound.source | {"samples": len(sound.waveform)})

@@ -18,6 +18,6 @@ def flac(waveform: NDArray[np.float32], sample_rate: int) -> bytes:
         In Hz.
     """
     buffer = io.BytesIO()
-    held = np.clip(waveform, -1, 1)
-    soundfile.write(buffer, held, sample_rate, format="FLAC", subtype="PCM_16")
+    clipped = np.clip(waveform, -1, 1)
+    soundfile.write(buffer, clipped, sample_rate, format="FLAC", subtype="PCM_16")
     return buffer.getvalue()

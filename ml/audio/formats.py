@@ -6,8 +6,8 @@ from typing import Any, BinaryIO, Literal
 
 FORMATS_READ = "WAV, FLAC, OGG, Opus, MP3, AIFF, M4A, MP4, AAC, WebM, WMA or AMR"
 
-# What FFmpeg reads, by its name for it; libsndfile reads the rest. MP3 is here because
-# libsndfile guesses the length of one without a Xing header, and stops there.
+# The formats that FFmpeg reads, with FFmpeg's names; libsndfile reads the others. MP3 is here
+# because libsndfile guesses the length of a file without a Xing header, and stops there.
 AV_FORMATS = {
     "MP3": "mp3",
     "MP4": "mov",
@@ -17,7 +17,7 @@ AV_FORMATS = {
     "AAC": "aac",
 }
 
-# What their files begin with, of those that this alone tells.
+# The first bytes of the formats that can be identified by them alone.
 MAGIC = {
     b"fLaC": "FLAC",
     b"OggS": "OGG",
@@ -26,8 +26,8 @@ MAGIC = {
     b"#!AMR": "AMR",
 }
 
-# The encodings that FFmpeg may decode, and look into when it opens a file: it knows hundreds, those
-# of pictures among them, and each is code that an upload could reach.
+# The encodings that FFmpeg may decode, or probe when it opens a file. It supports hundreds, image
+# codecs among them, and each is code that an upload could reach.
 AV_CODECS = frozenset((
     "mp3float", "mp2float", "mp1float", "aac", "aac_latm", "alac", "flac", "opus", "vorbis",
     "ac3", "eac3", "wmav1", "wmav2", "wmapro", "wmalossless", "wmavoice", "amrnb", "amrwb",
@@ -36,11 +36,11 @@ AV_CODECS = frozenset((
     "pcm_f32le", "pcm_f32be", "pcm_f64le", "pcm_f64be",
 ))  # fmt: skip
 
-# A WAV that says it is longer than this was streamed: SoX writes this, others all ones.
+# A WAV that declares at least this size was streamed: SoX writes this value, others all ones.
 HUGE = 0x7FFFF000
 
 
-# Editors that put a tag before another leave two or three; some files are nothing but tags.
+# Editors that add a tag before an existing one leave two or three. Some files consist of tags.
 MAX_TAGS = 100
 
 
@@ -63,7 +63,7 @@ def sniff(file: BinaryIO) -> str | None:
     name = _by_magic(file.read(16))
     file.seek(0)
     if start:
-        # A tag may stand before MP3, AAC or FLAC.
+        # A tag may precede MP3, AAC or FLAC.
         return name if name in ("AAC", "FLAC") else "MP3"
     return name
 
@@ -97,7 +97,7 @@ def _by_magic(head: bytes) -> str | None:
     return next((name for magic, name in MAGIC.items() if head.startswith(magic)), None)
 
 
-# --- what it promises ---------------------------------------------------------------------
+# --- declared length ----------------------------------------------------------------------
 
 
 def declared_frames(file: BinaryIO, name: str) -> int | None:
@@ -146,17 +146,17 @@ def _wav_data(file: BinaryIO) -> _WavData | None:
     return None
 
 
-def sealed(file: Bytes) -> Bytes:
+def with_data_size(file: Bytes) -> Bytes:
     """Return the WAV with the size of its data filled in if the recorder left it at 0."""
     data = _wav_data(file)
     size = file.seek(0, io.SEEK_END)
     file.seek(0)
     if data is None or data.size or not data.is_open:
         return file
-    return _Sealed(file, data.start - 4, (size - data.start).to_bytes(4, "little"))
+    return _Patched(file, data.start - 4, (size - data.start).to_bytes(4, "little"))
 
 
-class _Sealed(Bytes):
+class _Patched(Bytes):
     """A file with some bytes replaced. It may be large, so nothing is copied."""
 
     def __init__(self, file: Bytes, place: int, patch: bytes) -> None:
@@ -184,7 +184,7 @@ def _aiff_frames(file: BinaryIO) -> int | None:
 
 
 def _mp3_frames(file: BinaryIO) -> int | None:
-    """Return the count in the Xing (or Info) header, which stands in the first MPEG frame."""
+    """Return the count in the Xing (or Info) header, which is in the first MPEG frame."""
     _after_id3(file)
     head = file.read(64)
     if _by_magic(head) != "MP3":
@@ -196,7 +196,7 @@ def _mp3_frames(file: BinaryIO) -> int | None:
     return int.from_bytes(header[8:12], "big") * (1152 if mpeg1 else 576) or None
 
 
-# --- is all of it there -------------------------------------------------------------------
+# --- truncation ---------------------------------------------------------------------------
 
 BOXES = frozenset(b"ftyp moov mdat moof sidx styp mfra free skip wide udta meta uuid".split())
 
@@ -224,9 +224,9 @@ def _mp4_end(file: BinaryIO) -> int:
     end = 0
     while len(head := file.read(16)) >= 8 and head[4:8] in BOXES:
         size = int.from_bytes(head[:4], "big")
-        if size == 1:  # the true one follows, in eight bytes
+        if size == 1:  # the actual size follows, in eight bytes
             size = int.from_bytes(head[8:], "big")
-        if size < 8:  # 0: up to the end of the file, whatever that is
+        if size < 8:  # 0: the box extends to the end of the file
             break
         end += size
         if file.seek(end) < 0:

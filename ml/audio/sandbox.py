@@ -16,20 +16,20 @@ from pathlib import Path
 
 MAX_DESCRIPTORS = 32
 
-# From Linux's headers; these numbers are part of its promise and the same on every processor
-# with wheels for our packages.
+# From the Linux headers. These numbers are a stable interface, the same on every processor for
+# which our packages have wheels.
 _PR_SET_PDEATHSIG, _PR_SET_NO_NEW_PRIVS = 1, 38
 _SIGKILL = 9
 _CLONE_NEWUSER, _CLONE_NEWNET = 0x10000000, 0x40000000
 _LANDLOCK_CREATE_RULESET, _LANDLOCK_RESTRICT_SELF = 444, 446
 _LANDLOCK_VERSION = 1
-# Every right to files, to TCP ports, and to signal or call other processes, that each version of
-# Landlock can take away.
+# The rights that each version of Landlock can restrict: to files, to TCP ports, and to the signals
+# and abstract sockets of other processes.
 _FILE_RIGHTS = {1: 13, 2: 14, 3: 15, 4: 15, 5: 16}
 _TCP_RIGHTS, _TCP_SINCE = 0b11, 4
 _SCOPES, _SCOPES_SINCE = 0b11, 6
 
-# "Not permitted" in the words of kernels and containers: forbidden, none left, not built in.
+# The errors with which kernels and containers refuse a call: forbidden, none left, not built in.
 _NOT_OFFERED = (errno.EPERM, errno.ENOSPC, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP)
 
 LINUX = sys.platform == "linux"
@@ -66,22 +66,22 @@ def confine(parent_pid: int) -> list[str]:
     _limit(resource.RLIMIT_NOFILE, MAX_DESCRIPTORS, for_good=True)
     if not LINUX:
         return []
-    # Where memory runs out, the kernel takes this process and not the worker with its model.
-    with suppress(OSError):  # some containers show no such file, or let nobody write it
+    # If memory runs out, the kernel should kill this process and not the worker.
+    with suppress(OSError):  # missing or read-only in some containers
         Path("/proc/self/oom_score_adj").write_text("1000")
-    had = []
+    restrictions = []
     if _call("prctl", _PR_SET_PDEATHSIG, _SIGKILL, 0, 0, 0):
-        had.append("dies with its parent")
-    if os.getppid() != parent_pid:  # it died before we asked
+        restrictions.append("ends with its parent")
+    if os.getppid() != parent_pid:  # it ended before the call above
         sys.exit(1)
     if _call("prctl", _PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0):
-        had.append("no new privileges")
+        restrictions.append("no new privileges")
         if _close_files():
-            had.append("no files")
-    return had
+            restrictions.append("no files")
+    return restrictions
 
 
-def hold(memory_bytes: int, cpu_s: int) -> None:
+def set_limits(memory_bytes: int, cpu_s: int) -> None:
     """Limit address space and CPU time until the next call.
 
     Parameters
@@ -94,7 +94,7 @@ def hold(memory_bytes: int, cpu_s: int) -> None:
     used = resource.getrusage(resource.RUSAGE_SELF)
     until_s = int(used.ru_utime + used.ru_stime) + 1 + cpu_s
     _limit(resource.RLIMIT_CPU, until_s)
-    if LINUX:  # a Mac refuses any number below what its libraries reserve
+    if LINUX:  # macOS refuses limits below what its libraries reserve
         _limit(resource.RLIMIT_AS, memory_bytes)
 
 
@@ -128,15 +128,15 @@ def _close_files() -> bool:
 
 def _call(name: str, *arguments: int) -> bool:
     """Call a C library function. Return whether the system offers it; raise OSError if it fails."""
-    return _answer(getattr(_libc(), name)(*map(ctypes.c_ulong, arguments))) is not None
+    return _result(getattr(_libc(), name)(*map(ctypes.c_ulong, arguments))) is not None
 
 
 def _syscall(number: int, *arguments: object) -> int | None:
     widened = [ctypes.c_ulong(one) if isinstance(one, int) else one for one in arguments]
-    return _answer(_libc().syscall(ctypes.c_long(number), *widened))
+    return _result(_libc().syscall(ctypes.c_long(number), *widened))
 
 
-def _answer(returned: int) -> int | None:
+def _result(returned: int) -> int | None:
     if returned >= 0:
         return returned
     number = ctypes.get_errno()

@@ -1,4 +1,4 @@
-"""Run the network on windows and collect what its pictures show."""
+"""Run the network on windows and collect its activations."""
 
 import torch
 from torch import Tensor

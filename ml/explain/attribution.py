@@ -7,9 +7,9 @@ from torch.nn import functional as F
 from ml.checkpoint_info import STAGES
 from ml.model import ModelOutput
 
-# One cell of attribution: so many mel bands and frames of the spectrogram.
+# The size of a cell of attribution, in mel bands and frames of the spectrogram.
 CELL_MELS, CELL_FRAMES = 2, 3
-# The place that layer4's cell i looks at: band or frame 32 i of the picture, five halvings deep.
+# Place i of layer4 is centred on band or frame 32 i of the picture, which is halved five times.
 LAYER4_STEP = 32
 
 
@@ -88,7 +88,7 @@ def _over_picture(places: Tensor, picture: tuple[int, int], size: tuple[int, int
         ((torch.arange(cells, device=places.device) + 0.5) * length / cells - 0.5) / LAYER4_STEP
         for length, cells in zip(picture, size, strict=True)
     )
-    # From place numbers to -1 … 1, which is how grid_sample counts; beyond the last it repeats.
+    # grid_sample takes coordinates from -1 to 1, and repeats the last place beyond it.
     height = height / max(places.shape[1] - 1, 1) * 2 - 1
     width = width / max(places.shape[2] - 1, 1) * 2 - 1
     grid = torch.stack(torch.meshgrid(width, height, indexing="xy"), dim=-1)

@@ -9,10 +9,10 @@ from torch.nn import functional as F
 
 from ml.features import LogMel
 
-# What is kept fades in from the cells of these shares to those: of each window's cells, none
-# beyond the 40 % that spoke most, and the first 10 % whole. Chosen in docs/attribution.md.
+# The mask is 1 for the 10 % of a window's cells with the highest attribution and falls to 0 at
+# 40 %. docs/attribution.md gives the reasons.
 FADE_FROM, FADE_TO = 0.4, 0.1
-# The loudest part by which sounds are made equally loud, and how much one may be raised.
+# The length of the part whose loudness is matched, and the largest gain.
 LOUD_PART_S, MAX_GAIN_DB = 0.4, 20.0
 
 
@@ -87,13 +87,13 @@ class Masking:
         """
         n_fft, hop = self.features.n_fft, self.features.hop_samples
         short = self.features.window_samples - waveforms.shape[1]
-        # Zeros beyond the end, so that the last samples too lie well inside a frame.
+        # Pad with zeros, so that the last samples also lie well inside a frame.
         padded = F.pad(waveforms, (0, short + n_fft))
         spectrum = torch.stft(
             padded, n_fft, hop, window=self.hann, return_complex=True, pad_mode="constant"
         )
         cells = self.to_bins @ resized(masks, self.features.mels, self.frames)
-        # Beyond the window the last frame's go on.
+        # Beyond the window, repeat the last frame's gains.
         gains = F.pad(cells, (0, spectrum.shape[-1] - self.frames), mode="replicate")
         sound = torch.istft(spectrum * gains, n_fft, hop, window=self.hann, length=padded.shape[1])
         kept = sound[:, : waveforms.shape[1]]

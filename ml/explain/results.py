@@ -34,7 +34,7 @@ class Channel:
     ----------
     values : (H, W) float32
     contribution : float
-        How much the channel contributed to the answer, in logits.
+        How much the channel contributed to the top class, in logits.
     """
 
     number: int

@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 from ml.render_metadata import FrequencyTick
 from ml.rendering import png
 
-# Below the loudest cell by this much, a spectrogram's picture is black.
+# Cells that are this much below the loudest one are black.
 PICTURE_RANGE_DB = 80.0
-# A longer clip's picture averages neighbouring frames: no screen is wider.
+# Pictures of longer clips average neighbouring frames, because no screen is wider.
 MAX_PICTURE_COLUMNS = 2048
 STRIP_HEIGHT, STRIP_WIDTH = 32, 160
 PEAK_COLUMNS = 1000

@@ -26,7 +26,7 @@ def _one_thread() -> Iterator[None]:
 
 @pytest.fixture
 def decode(tmp_path: Path) -> Decode:
-    """Bytes → Sound, by way of a file whose name tells nothing."""
+    """Return a function that decodes bytes from a file whose name says nothing about the format."""
 
     def decode(data: bytes, name: str = "sound.bin", limits: Limits | None = None) -> Sound:
         path = tmp_path / name
@@ -38,7 +38,7 @@ def decode(tmp_path: Path) -> Decode:
 
 @pytest.fixture(scope="session")
 def network() -> AudioCNN:
-    """Random but always the same, with answers that differ from sound to sound."""
+    """A seeded random network whose predictions differ from sound to sound."""
     torch.manual_seed(3)
     model = AudioCNN(len(CLASSES)).eval().requires_grad_(False)
     model.fc.weight.mul_(20)

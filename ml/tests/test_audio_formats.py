@@ -1,4 +1,4 @@
-"""Healthy files: whatever they are and whatever they are called, the sound comes through."""
+"""Decoding of valid files in every format, under any name."""
 
 import struct
 
@@ -19,7 +19,7 @@ def assert_is_tone(sound: Sound, hz: float, duration_s: float) -> None:
     assert sound.waveform.dtype == np.float32
     assert sound.waveform.ndim == 1
     assert sound.sample_rate == RATE_HZ
-    # Encoders pad the sound to whole frames of their own.
+    # Encoders pad the sound to whole frames.
     assert sound.duration_s == pytest.approx(duration_s, abs=0.06)
     assert loudest_hz(sound) == pytest.approx(hz, rel=0.01)
     middle = sound.waveform[len(sound.waveform) // 4 : len(sound.waveform) * 3 // 4]
@@ -47,7 +47,7 @@ def test_it_averages_the_channels(decode: Decode, form: str) -> None:
     assert sound.channels == 2
 
 
-def test_channels_that_are_opposite_cancel_out(decode: Decode) -> None:
+def test_opposite_channels_cancel_out(decode: Decode) -> None:
     left = fixtures.tone(440)
     sound = decode(fixtures.encode(fixtures.stereo(left, -left)))
     assert np.abs(sound.waveform).max() < 1e-3
@@ -61,7 +61,9 @@ def test_it_resamples_any_rate(decode: Decode, rate_hz: int) -> None:
     assert sound.source_rate_hz == rate_hz
 
 
-def test_what_the_new_rate_cannot_hold_is_filtered_out_not_folded_down(decode: Decode) -> None:
+def test_resampling_removes_frequencies_above_the_new_limit(
+    decode: Decode,
+) -> None:
     sound = decode(fixtures.encode(fixtures.tone(20_000, 1.0, 48_000), 48_000))
     assert np.abs(sound.waveform[1000:-1000]).max() < 0.01
 
@@ -74,16 +76,14 @@ def test_it_reads_the_usual_sample_types(decode: Decode, form: str, subtype: str
     assert_is_tone(decode(fixtures.encode(fixtures.tone(), form=form, subtype=subtype)), 1000, 1.0)
 
 
-def test_samples_pass_unchanged_when_nothing_has_to_be_converted(decode: Decode) -> None:
+def test_samples_are_unchanged_when_no_conversion_is_needed(decode: Decode) -> None:
     samples = fixtures.noise(0.5)
     sound = decode(fixtures.encode(samples, RATE_HZ, subtype="FLOAT"))
     assert np.abs(sound.waveform - samples).max() < 1e-5
 
 
 @pytest.mark.parametrize("size", [0, 0x7FFFF000, 0x7FFFFFFF, 0xFFFFFFFF])
-def test_it_reads_a_wav_that_was_streamed_and_never_got_its_length(
-    decode: Decode, size: int
-) -> None:
+def test_it_reads_a_streamed_wav_without_a_length(decode: Decode, size: int) -> None:
     wav = bytearray(fixtures.encode(fixtures.tone()))
     place = wav.index(b"data") + 4
     wav[place : place + 4] = struct.pack("<I", size)
@@ -92,7 +92,7 @@ def test_it_reads_a_wav_that_was_streamed_and_never_got_its_length(
         assert_is_tone(decode(bytes(wav)), 1000, 1.0)
 
 
-def test_it_reads_a_flac_that_was_streamed_and_never_got_its_length(decode: Decode) -> None:
+def test_it_reads_a_streamed_flac_without_a_length(decode: Decode) -> None:
     flac = bytearray(fixtures.encode(fixtures.tone(), form="FLAC"))
     flac[21] &= 0xF0  # the count of samples: 36 bits
     flac[22:26] = bytes(4)
@@ -100,7 +100,7 @@ def test_it_reads_a_flac_that_was_streamed_and_never_got_its_length(decode: Deco
 
 
 @pytest.mark.parametrize("form", ["MP3", "MP3 VBR", "MP3 bare", "AAC", "FLAC"])
-def test_a_tag_in_front_is_skipped(decode: Decode, form: str) -> None:
+def test_a_leading_tag_is_skipped(decode: Decode, form: str) -> None:
     data = fixtures.encode(fixtures.tone(1000, 1.0, 44_100), 44_100, form)
     for length in (200, 300_000):
         sound = decode(fixtures.id3_tag(length) + data)
@@ -109,7 +109,7 @@ def test_a_tag_in_front_is_skipped(decode: Decode, form: str) -> None:
 
 
 @pytest.mark.parametrize("form", [form for form in fixtures.FORMATS if form != "AMR"])
-def test_a_tag_or_padding_behind_does_no_harm(decode: Decode, form: str) -> None:
+def test_a_trailing_tag_or_padding_is_ignored(decode: Decode, form: str) -> None:
     rate_hz = fixtures.RATES_HZ.get(form, 44_100)
     data = fixtures.encode(fixtures.tone(1000, 3.0, rate_hz), rate_hz, form)
     id3v1 = b"TAG" + b"A title".ljust(125, b"\0")
@@ -122,7 +122,7 @@ def test_a_tag_or_padding_behind_does_no_harm(decode: Decode, form: str) -> None
     "form",
     ["MP3 VBR", "MP3 bare", "MP3 bare VBR", "AAC", "M4A", "WMA", "MKV live", "MP4 film"],
 )
-def test_a_quiet_start_or_end_does_not_mislead_about_the_length(decode: Decode, form: str) -> None:
+def test_a_quiet_start_or_end_does_not_change_the_duration(decode: Decode, form: str) -> None:
     # Where nothing states the length, a guess from the first frames' bit rate is far off.
     silence, noise = fixtures.silence(2.0, 44_100), fixtures.noise(2.0, 44_100)
     for samples in (np.concatenate([silence, noise]), np.concatenate([noise, silence])):
@@ -137,7 +137,7 @@ def test_it_reads_two_mp3s_in_one_file(decode: Decode) -> None:
     assert loudest_hz(sound) == pytest.approx(1000, rel=0.01)
 
 
-def test_a_title_in_an_old_character_set_is_no_obstacle(decode: Decode) -> None:
+def test_it_reads_a_file_with_a_title_in_a_legacy_encoding(decode: Decode) -> None:
     m4a = fixtures.encode(fixtures.tone(1000, 1.0, 44_100), 44_100, "M4A")
     assert b"SoundHandler" in m4a
     assert_is_tone(decode(m4a.replace(b"SoundHandler", b"Ger\xe4uschbox!")), 1000, 1.0)

@@ -1,4 +1,4 @@
-"""Whatever happens to a file on its way, the answer is a sound or a reason: never a crash."""
+"""Mutated files give a sound or an AudioError, never a crash."""
 
 from collections import Counter
 
@@ -14,7 +14,7 @@ CODES = {"not_audio", "unsupported", "damaged", "empty", "too_short", "too_long"
 
 
 def mutate(data: bytes, draw: np.random.Generator) -> bytes:
-    """One of: some wrong bytes near the header, or anywhere; an end cut off; a hole or noise."""
+    """Apply a mutation: wrong bytes near the header or anywhere, a truncation, a hole or noise."""
     mutant = bytearray(data)
     kind = draw.integers(4)
     if kind < 2:
@@ -30,7 +30,7 @@ def mutate(data: bytes, draw: np.random.Generator) -> bytes:
 
 
 @pytest.mark.parametrize("form", fixtures.FORMATS)
-def test_it_answers_any_damage_with_a_sound_or_a_reason(decode: Decode, form: str) -> None:
+def test_any_damage_gives_a_sound_or_a_problem(decode: Decode, form: str) -> None:
     rate_hz = fixtures.RATES_HZ.get(form, 44_100)
     data = fixtures.encode(fixtures.tone(1000, 0.6, rate_hz), rate_hz, form)
     seen: Counter[str] = Counter()
@@ -45,5 +45,5 @@ def test_it_answers_any_damage_with_a_sound_or_a_reason(decode: Decode, form: st
         else:
             assert np.isfinite(sound.waveform).all()
             seen["sound"] += 1
-    # The mutations do reach something.
+    # The mutations have an effect.
     assert seen["sound"] < MUTATIONS

@@ -1,4 +1,4 @@
-"""Files that are refused: with the right reason, in words a person can use."""
+"""Rejected files and the problems they give."""
 
 import struct
 from collections.abc import Callable
@@ -17,7 +17,7 @@ Refuse = Callable[..., Problem]
 
 @pytest.fixture
 def refuse(decode: Decode) -> Refuse:
-    """Bytes → the problem they lead to, complete."""
+    """Return a function that decodes bytes, checks the problem's texts and returns it."""
 
     def refuse(data: bytes, name: str = "sound.wav", limits: Limits | None = None) -> Problem:
         with pytest.raises(AudioError) as caught:
@@ -37,7 +37,7 @@ def cut(form: str, share: float, duration_s: float = 3.0) -> bytes:
     return whole[: int(len(whole) * share)]
 
 
-# --- not a sound --------------------------------------------------------------------------
+# --- not audio ----------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -52,7 +52,7 @@ def cut(form: str, share: float, duration_s: float = 3.0) -> bytes:
         bytes(1000),
     ],
 )
-def test_what_is_no_sound_is_called_so_whatever_its_name(refuse: Refuse, data: bytes) -> None:
+def test_a_file_without_audio_is_not_audio_under_any_name(refuse: Refuse, data: bytes) -> None:
     assert refuse(data, "sound.wav").code == "not_audio"
 
 
@@ -73,19 +73,19 @@ def test_a_playlist_never_opens_the_file_it_names(
     for named in ("other.wav", str(other), other.as_uri()):
         data = playlist.format(other=named).encode()
         assert refuse(data, name).code == "not_audio"
-        # Not even one that pretends to be something that FFmpeg reads.
+        # Not even if the file starts like a format that FFmpeg reads.
         for magic in (fixtures.id3_tag(), b"\xff\xf1P\x80", b"\x1aE\xdf\xa3", b"#!AMR\n"):
             refuse(magic + b"\n" + data, name)
 
 
 @pytest.mark.parametrize("container", ["mp4", "webm"])
-def test_a_film_without_sound_is_not_audio(refuse: Refuse, container: str) -> None:
+def test_a_film_without_an_audio_track_is_not_audio(refuse: Refuse, container: str) -> None:
     error = refuse(fixtures.silent_film(container))
     assert error.code == "not_audio"
-    assert "no sound" in error.detail
+    assert "no audio track" in error.detail
 
 
-# --- nothing, too little, too much --------------------------------------------------------
+# --- empty, too short, too long -----------------------------------------------------------
 
 
 def test_an_empty_file_is_empty(refuse: Refuse) -> None:
@@ -97,7 +97,7 @@ def test_a_header_without_samples_is_empty(refuse: Refuse, form: str) -> None:
     assert refuse(fixtures.encode(fixtures.silence(0.0, 44_100), 44_100, form)).code == "empty"
 
 
-def test_a_chunk_behind_an_empty_wav_is_not_taken_for_its_sound(refuse: Refuse) -> None:
+def test_a_chunk_after_an_empty_wav_is_not_read_as_audio(refuse: Refuse) -> None:
     wav = (
         fixtures.encode(fixtures.silence(0.0)) + b"LIST" + struct.pack("<I", 40_000) + bytes(40_000)
     )
@@ -116,25 +116,25 @@ def test_a_tenth_of_a_second_is_enough(decode: Decode, rate_hz: int) -> None:
 
 
 @pytest.mark.parametrize("form", ["WAV", "FLAC", "MP3", "MP3 bare", "AAC", "M4A", "WebM"])
-def test_it_refuses_what_is_longer_than_the_limit(refuse: Refuse, form: str) -> None:
+def test_it_rejects_sounds_longer_than_the_limit(refuse: Refuse, form: str) -> None:
     error = refuse(cut(form, 1.0), limits=Limits(duration_s=2.0))
     assert error.code == "too_long"
     assert "2 s" in error.detail
 
 
 @pytest.mark.parametrize("form", ["WAV", "FLAC", "MP3", "MP3 bare", "AAC", "M4A", "WebM"])
-def test_it_accepts_what_is_as_long_as_the_limit(decode: Decode, form: str) -> None:
+def test_it_accepts_sounds_as_long_as_the_limit(decode: Decode, form: str) -> None:
     decode(cut(form, 1.0), limits=Limits(duration_s=3.0))
 
 
-def test_it_counts_samples_and_does_not_trust_a_header_that_promises_few(refuse: Refuse) -> None:
+def test_the_limit_counts_samples_instead_of_trusting_the_header(refuse: Refuse) -> None:
     flac = bytearray(fixtures.encode(fixtures.silence(30.0), form="FLAC"))
     flac[21] &= 0xF0  # "length unknown"
     flac[22:26] = bytes(4)
     assert refuse(bytes(flac), limits=Limits(duration_s=10.0)).code == "too_long"
 
 
-def test_it_refuses_more_bytes_than_the_limit_and_no_fewer(refuse: Refuse, decode: Decode) -> None:
+def test_it_rejects_only_files_larger_than_the_limit(refuse: Refuse, decode: Decode) -> None:
     data = fixtures.encode(fixtures.tone())
     decode(data, limits=Limits(size_bytes=len(data)))
     assert refuse(data, limits=Limits(size_bytes=len(data) - 1)).code == "too_large"
@@ -147,7 +147,7 @@ def test_it_refuses_more_bytes_than_the_limit_and_no_fewer(refuse: Refuse, decod
 @pytest.mark.parametrize(
     "form", ["WAV", "AIFF", "MP3", "MP3 VBR", "WebM", "M4A streamed", "FLAC", "OGG", "AAC", "M4A"]
 )
-def test_a_file_cut_on_its_way_is_damaged(refuse: Refuse, form: str, share: float) -> None:
+def test_a_truncated_file_is_damaged(refuse: Refuse, form: str, share: float) -> None:
     error = refuse(cut(form, share))
     assert error.code == "damaged"
     if form in ("WAV", "AIFF"):
@@ -157,13 +157,13 @@ def test_a_file_cut_on_its_way_is_damaged(refuse: Refuse, form: str, share: floa
 
 
 @pytest.mark.parametrize("form", ["M4A", "M4A streamed", "MP4 film", "OGG", "Opus"])
-def test_wherever_it_is_cut_it_is_damaged_and_nothing_else(refuse: Refuse, form: str) -> None:
+def test_a_file_truncated_at_any_place_is_damaged(refuse: Refuse, form: str) -> None:
     whole = cut(form, 1.0, 0.5)
     for kept in range(40, len(whole), 97):
         assert refuse(whole[:kept]).code == "damaged"
 
 
-def test_an_m4a_with_a_box_of_64_bit_length_is_read_whole_and_refused_cut(
+def test_an_m4a_with_a_64_bit_box_is_read_whole_and_rejected_truncated(
     refuse: Refuse, decode: Decode
 ) -> None:
     box = b"\x00\x00\x00\x01free" + (1000).to_bytes(8, "big") + bytes(984)
@@ -172,7 +172,7 @@ def test_an_m4a_with_a_box_of_64_bit_length_is_read_whole_and_refused_cut(
     assert refuse(m4a + box[:500]).code == "damaged"
 
 
-def test_an_m4a_whose_last_box_has_no_end_of_its_own_is_known_by_its_length(
+def test_an_m4a_whose_last_box_is_open_ended_is_checked_by_its_duration(
     refuse: Refuse, decode: Decode
 ) -> None:
     whole = bytearray(cut("M4A streamed", 1.0, 0.8))
@@ -185,14 +185,14 @@ def test_an_m4a_whose_last_box_has_no_end_of_its_own_is_known_by_its_length(
         assert refuse(bytes(whole[:kept])).code == "damaged"
 
 
-def test_an_mp3_of_which_little_is_left_says_so(refuse: Refuse) -> None:
+def test_an_mp3_with_little_left_is_damaged(refuse: Refuse) -> None:
     whole = cut("MP3", 1.0)
     for kept in (*range(4, 100), 300, 700, 1500):
         assert refuse(whole[:kept]).code == "damaged"
     assert refuse(cut("MP3 bare", 1.0)[:300]).code == "too_short"
 
 
-def test_half_a_second_missing_is_noticed_in_a_long_recording_too(refuse: Refuse) -> None:
+def test_half_a_second_missing_from_a_long_recording_is_detected(refuse: Refuse) -> None:
     whole = fixtures.encode(fixtures.silence(20.0, 8000), 8000)
     assert refuse(whole[: len(whole) - 8000]).code == "damaged"
 
@@ -213,14 +213,14 @@ MAGICS = {
 
 
 @pytest.mark.parametrize("magic", MAGICS)
-def test_noise_behind_a_true_beginning_is_damaged(refuse: Refuse, magic: str) -> None:
+def test_noise_after_a_valid_signature_is_damaged(refuse: Refuse, magic: str) -> None:
     for seed in range(5):
         data = MAGICS[magic] + np.random.default_rng(seed).bytes(4000)
         assert refuse(data).code in ("damaged", "unsupported")
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), 1e30])
-def test_samples_that_are_no_numbers_are_damage(refuse: Refuse, value: float) -> None:
+def test_samples_that_are_not_finite_are_damaged(refuse: Refuse, value: float) -> None:
     samples = fixtures.tone()
     samples[5000] = value
     assert refuse(fixtures.encode(samples, subtype="FLOAT")).code == "damaged"
@@ -233,30 +233,30 @@ def test_samples_that_are_no_numbers_are_damage(refuse: Refuse, value: float) ->
     ("subtype", "named"),
     [("IMA_ADPCM", "IMA ADPCM"), ("MS_ADPCM", "Microsoft ADPCM"), ("GSM610", "GSM 6.10")],
 )
-def test_an_encoding_that_is_not_read_is_named(refuse: Refuse, subtype: str, named: str) -> None:
+def test_an_unsupported_encoding_is_named(refuse: Refuse, subtype: str, named: str) -> None:
     error = refuse(fixtures.encode(fixtures.tone(1000, 1.0, 8000), 8000, subtype=subtype))
     assert error.code == "unsupported"
     assert named in error.detail
 
 
-def test_a_codec_nobody_knows_is_unsupported(refuse: Refuse) -> None:
+def test_an_unknown_codec_is_unsupported(refuse: Refuse) -> None:
     webm = fixtures.encode(fixtures.tone(1000, 1.0, 48_000), 48_000, "WebM")
     assert refuse(webm.replace(b"A_OPUS", b"A_NOPE")).code == "unsupported"
 
 
-def test_a_rate_or_a_count_of_channels_beyond_reason_is_unsupported(refuse: Refuse) -> None:
+def test_an_extreme_rate_or_channel_count_is_unsupported(refuse: Refuse) -> None:
     assert refuse(fixtures.encode(fixtures.noise(), 400_000)).code == "unsupported"
     many = np.zeros((4000, 100), np.float32)
     assert refuse(fixtures.encode(many)).code == "unsupported"
 
 
-def test_an_encoding_outside_our_list_is_unsupported(refuse: Refuse) -> None:
-    """FFmpeg knows how to decode it, and is not asked to."""
+def test_a_codec_that_is_not_listed_is_unsupported(refuse: Refuse) -> None:
+    """FFmpeg could decode it, but it is not in AV_CODECS."""
     how = fixtures.ByAv("matroska", "tta")
     error = refuse(fixtures.by_av(fixtures.tone(1000, 1.0, 44_100), 44_100, how))
     assert error.code == "unsupported"
     assert "encoding" in error.detail
 
 
-def test_a_file_of_nothing_but_tags_ends_soon(refuse: Refuse) -> None:
+def test_a_file_of_tags_only_is_rejected_quickly(refuse: Refuse) -> None:
     assert refuse(fixtures.id3_tag(0) * 2_000_000).code == "damaged"

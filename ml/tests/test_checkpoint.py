@@ -18,7 +18,7 @@ def saved(tmp_path: Path, network: AudioCNN, info: CheckpointInfo) -> Path:
     return path
 
 
-def test_it_gives_back_the_weights_and_all_that_is_needed_to_use_them(
+def test_loading_restores_weights_and_header(
     saved: Path, network: AudioCNN, info: CheckpointInfo
 ) -> None:
     assert checkpoint_info.read_info(saved) == info
@@ -36,7 +36,7 @@ def test_it_gives_back_the_weights_and_all_that_is_needed_to_use_them(
     assert torch.allclose(expected, answered, atol=0.01)
 
 
-def test_it_is_saved_in_half_the_size_and_leaves_no_half_written_file(saved: Path) -> None:
+def test_it_is_saved_in_fp16_without_a_partial_file(saved: Path) -> None:
     parameters = sum(p.numel() for p in AudioCNN(5).parameters())
     assert saved.stat().st_size < 2.1 * parameters
     assert [path.name for path in saved.parent.iterdir()] == ["tiny.safetensors"]
@@ -62,16 +62,16 @@ def test_a_missing_checkpoint_is_named(tmp_path: Path) -> None:
         assert str(path) in str(caught.value)
 
 
-def test_plain_weights_without_our_header_are_refused(tmp_path: Path) -> None:
+def test_weights_without_a_sonoscope_header_are_rejected(tmp_path: Path) -> None:
     path = tmp_path / "plain.safetensors"
     for metadata in (None, {"format": "pt"}):
         save_file({"weight": torch.zeros(3)}, path, metadata=metadata)
-        with pytest.raises(CheckpointError, match=r"plain\.safetensors .* no Sonoscope header"):
+        with pytest.raises(CheckpointError, match=r"plain\.safetensors .* without a Sonoscope"):
             checkpoint_info.read_info(path)
 
 
 @pytest.mark.parametrize("data", [b"", b"garbage", bytes(5000), b"PK\x03\x04" + bytes(100)])
-def test_garbage_is_refused(tmp_path: Path, data: bytes) -> None:
+def test_garbage_is_rejected(tmp_path: Path, data: bytes) -> None:
     path = tmp_path / "garbage.safetensors"
     path.write_bytes(data)
     with pytest.raises(CheckpointError, match=r"garbage\.safetensors is not a readable"):
@@ -79,20 +79,20 @@ def test_garbage_is_refused(tmp_path: Path, data: bytes) -> None:
 
 
 @pytest.mark.parametrize("header", ["{}", "[1, 2]", "not json", '{"features": {"pitch": 3}}'])
-def test_a_header_of_another_kind_is_refused(tmp_path: Path, header: str) -> None:
+def test_an_invalid_header_is_rejected(tmp_path: Path, header: str) -> None:
     path = tmp_path / "other.safetensors"
     save_file({"weight": torch.zeros(3)}, path, metadata={checkpoint_info.HEADER_KEY: header})
     with pytest.raises(CheckpointError, match="not a readable checkpoint"):
         checkpoint_info.read_info(path)
 
 
-def test_a_cut_checkpoint_is_refused(saved: Path) -> None:
+def test_a_truncated_checkpoint_is_rejected(saved: Path) -> None:
     saved.write_bytes(saved.read_bytes()[:-1000])
     with pytest.raises(CheckpointError, match="not a readable checkpoint"):
         checkpoint_info.read_info(saved)
 
 
-def test_another_architecture_is_refused(
+def test_another_architecture_is_rejected(
     saved: Path, network: AudioCNN, info: CheckpointInfo
 ) -> None:
     other = dataclasses.replace(info, architecture="Transformer")
@@ -101,7 +101,7 @@ def test_another_architecture_is_refused(
         checkpoint_info.read_info(saved)
 
 
-def test_weights_that_do_not_fit_are_refused(saved: Path, info: CheckpointInfo) -> None:
+def test_weights_that_do_not_fit_are_rejected(saved: Path, info: CheckpointInfo) -> None:
     checkpoint.save(saved, AudioCNN(3).state_dict(), info)
     with pytest.raises(CheckpointError, match="does not fit the network"):
         checkpoint.load_model(saved, checkpoint_info.read_info(saved))

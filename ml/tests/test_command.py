@@ -1,4 +1,4 @@
-"""`python -m ml FILE…`, as a person runs it."""
+"""Tests of the command `python -m ml FILE…`."""
 
 import json
 import os
@@ -24,7 +24,7 @@ PREDICTION = re.compile(r"  - (\w+) (\d+\.\d\d)%")
 def folder(
     tmp_path_factory: pytest.TempPathFactory, network: AudioCNN, info: CheckpointInfo
 ) -> Path:
-    """A checkpoint, two sounds and a letter."""
+    """A folder with a checkpoint, two sounds and a text file."""
     folder = tmp_path_factory.mktemp("command")
     checkpoint.save(folder / "tiny.safetensors", network.state_dict(), info)
     (folder / "five.wav").write_bytes(fixtures.encode(fixtures.tone(440, 5.0, 44_100), 44_100))
@@ -51,7 +51,7 @@ def run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 def assert_is_report(lines: list[str], duration: str) -> None:
-    """The six lines people know from the original's local test."""
+    """Check the six lines that the original's local test prints."""
     assert len(lines) == 6
     values = re.fullmatch(r"First 10 values: \[(.*)\]\.\.\.", lines[0])
     assert values
@@ -65,14 +65,14 @@ def assert_is_report(lines: list[str], duration: str) -> None:
     assert confidences == sorted(confidences, reverse=True)
 
 
-def test_it_prints_what_the_originals_local_test_printed(folder: Path) -> None:
+def test_it_prints_the_same_lines_as_the_originals_local_test(folder: Path) -> None:
     done = run(folder, "five.wav")
     assert done.returncode == 0, done.stderr
     assert_is_report(done.stdout.splitlines(), "5.0")
     assert done.stderr == ""
 
 
-def test_it_goes_on_after_a_bad_file_and_keeps_the_order(folder: Path) -> None:
+def test_it_continues_after_a_bad_file_and_keeps_the_order(folder: Path) -> None:
     done = run(folder, "--json", "short.flac", "letter.wav", "nowhere.wav", "five.wav")
     assert done.returncode == 1
     short, letter, nowhere, five = (json.loads(line) for line in done.stdout.splitlines())
@@ -99,7 +99,7 @@ def test_it_goes_on_after_a_bad_file_and_keeps_the_order(folder: Path) -> None:
         assert all(failed["error"].values())
 
 
-# --- the same, without a new process ------------------------------------------------------
+# --- in this process ----------------------------------------------------------------------
 
 
 def call(folder: Path, *names: str) -> int:
@@ -107,7 +107,7 @@ def call(folder: Path, *names: str) -> int:
     return main([*options, *(str(folder / name) for name in names)])
 
 
-def test_of_several_files_each_is_named(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_each_of_several_files_is_named(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert call(folder, "five.wav", "letter.wav", "short.flac") == 1
     out, err = capsys.readouterr()
     lines = out.splitlines()
@@ -116,17 +116,17 @@ def test_of_several_files_each_is_named(folder: Path, capsys: pytest.CaptureFixt
     assert lines[7].endswith("letter.wav")
     assert lines[8].endswith("short.flac")
     assert_is_report(lines[9:], "0.75")
-    assert "letter.wav: This is not a sound file" in err
+    assert "letter.wav: This file contains no audio" in err
 
 
-def test_a_file_named_twice_is_answered_twice(
+def test_a_file_given_twice_is_classified_twice(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert call(folder, "short.flac", "short.flac") == 0
     assert capsys.readouterr().out.count("Duration: 0.75") == 2
 
 
-def test_more_files_than_are_decoded_at_once_keep_their_order(
+def test_files_keep_their_order_across_chunks(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     names = [f"{number}.wav" for number in range(20)]
@@ -138,9 +138,7 @@ def test_more_files_than_are_decoded_at_once_keep_their_order(
     assert [float(d) for d in durations] == pytest.approx([0.2 + n / 100 for n in range(20)])
 
 
-def test_without_a_checkpoint_it_says_what_is_missing(
-    folder: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_missing_checkpoint_is_reported(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     missing = str(folder / "gone.safetensors")
     assert main(["--checkpoint", missing, str(folder / "five.wav")]) == 2
     assert capsys.readouterr().err == f"There is no checkpoint at {missing}.\n"

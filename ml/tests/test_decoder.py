@@ -1,4 +1,4 @@
-"""Files that break, hang or fill their decoder: each costs one answer, and nothing else."""
+"""Files that crash, hang or exhaust the decoder process do not affect other files."""
 
 import os
 import signal
@@ -24,7 +24,7 @@ LIE = (
     "answer(json.dumps({'samples': %d, 'channels': %d, 'format': '%s', "
     "'source_rate_hz': 8000}).encode())"
 )
-LINUX = pytest.mark.skipif(sys.platform != "linux", reason="only Linux can take this away")
+LINUX = pytest.mark.skipif(sys.platform != "linux", reason="only Linux offers this restriction")
 
 
 @pytest.fixture
@@ -36,7 +36,7 @@ def decoder() -> Iterator[Decoder]:
 
 @pytest.fixture(scope="module")
 def shared() -> Iterator[Decoder]:
-    """For files that do it no harm."""
+    """A decoder shared by tests whose files do not crash it."""
     decoder = Decoder()
     yield decoder
     decoder.close()
@@ -51,7 +51,7 @@ def fine(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def poison(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Poison:
-    """One line of Python → the path of a sound that does this to its decoder."""
+    """Return a function that writes a sound which runs a line of Python in its decoder."""
     for name, value in antidote_off(tmp_path / "before").items():
         monkeypatch.setenv(name, value)
 
@@ -69,11 +69,11 @@ def refusal(decoder: Decoder, path: Path) -> Problem:
     return caught.value.problem
 
 
-# --- what it is for -----------------------------------------------------------------------
+# --- decoding -----------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("form", fixtures.FORMATS)
-def test_it_hears_what_a_decoder_in_our_own_process_hears(
+def test_it_gives_the_same_samples_as_decoding_in_this_process(
     shared: Decoder, tmp_path: Path, form: str
 ) -> None:
     path = tmp_path / "sound"
@@ -89,7 +89,7 @@ def test_it_hears_what_a_decoder_in_our_own_process_hears(
     )
 
 
-def test_a_refusal_comes_with_its_words_and_the_child_goes_on(
+def test_a_rejected_file_gives_its_problem_and_the_child_continues(
     shared: Decoder, tmp_path: Path, fine: Path
 ) -> None:
     letter = tmp_path / "letter.wav"
@@ -103,28 +103,26 @@ def test_a_refusal_comes_with_its_words_and_the_child_goes_on(
     assert shared.pid == first
 
 
-def test_the_limits_of_a_file_hold_there_too(shared: Decoder, fine: Path) -> None:
+def test_the_limits_apply_in_the_child(shared: Decoder, fine: Path) -> None:
     for limits, code in ((Limits(duration_s=0.5), "too_long"), (Limits(size_bytes=9), "too_large")):
         with pytest.raises(AudioError) as caught:
             shared.read(fine, RATE_HZ, limits)
         assert caught.value.problem.code == code
 
 
-def test_the_longest_sound_allowed_fits_into_its_memory(shared: Decoder, tmp_path: Path) -> None:
+def test_the_longest_allowed_sound_fits_into_memory(shared: Decoder, tmp_path: Path) -> None:
     path = tmp_path / "long"
     path.write_bytes(fixtures.encode(fixtures.noise(600, 44_100), 44_100))
     assert shared.read(path, RATE_HZ).duration_s == pytest.approx(600)
 
 
-def test_a_file_that_is_not_there_is_no_fault_of_a_decoder(
-    shared: Decoder, tmp_path: Path, fine: Path
-) -> None:
+def test_a_missing_file_raises_file_not_found(shared: Decoder, tmp_path: Path, fine: Path) -> None:
     with pytest.raises(FileNotFoundError):
         shared.read(tmp_path / "nothing", RATE_HZ)
     shared.read(fine, RATE_HZ)
 
 
-# --- what happens in there stays there ----------------------------------------------------
+# --- failures of the process --------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -145,7 +143,7 @@ def test_a_file_that_is_not_there_is_no_fault_of_a_decoder(
         (FILL, "decoder_out_of_memory"),
     ],
 )
-def test_a_breakdown_costs_one_file_and_is_reported(
+def test_a_crash_fails_one_file_and_the_child_is_replaced(
     decoder: Decoder, poison: Poison, fine: Path, what: str, code: str
 ) -> None:
     decoder.read(fine, RATE_HZ)
@@ -158,7 +156,7 @@ def test_a_breakdown_costs_one_file_and_is_reported(
     assert decoder.pid != first
 
 
-def test_one_that_takes_too_long_is_ended_with_all_it_started(
+def test_a_child_that_exceeds_the_time_limit_is_killed_with_its_children(
     decoder: Decoder, poison: Poison, fine: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(parent, "WALL_S", 1.0)
@@ -167,7 +165,7 @@ def test_one_that_takes_too_long_is_ended_with_all_it_started(
     assert decoder.read(fine, RATE_HZ).duration_s == pytest.approx(1)
 
 
-def test_one_that_computes_too_long_is_ended_by_the_kernel(
+def test_a_child_that_exceeds_its_cpu_time_is_killed_by_the_kernel(
     decoder: Decoder, poison: Poison, fine: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(parent, "CPU_S", 1)
@@ -179,16 +177,16 @@ def test_one_that_computes_too_long_is_ended_by_the_kernel(
         decoder.read(poison("sum(range(15_000_000))"), RATE_HZ, Limits(duration_s=10))
 
 
-def test_a_child_that_ended_between_two_files_is_replaced(decoder: Decoder, fine: Path) -> None:
+def test_a_child_that_ended_between_files_is_replaced(decoder: Decoder, fine: Path) -> None:
     decoder.read(fine, RATE_HZ)
     first = decoder.pid
     assert first
     os.kill(first, signal.SIGKILL)
-    wait_for(lambda: not (decoder._child and decoder._child.lives()), 10, "its end")
+    wait_for(lambda: not (decoder._child and decoder._child.is_alive()), 10, "its end")
     assert decoder.read(fine, RATE_HZ).duration_s == pytest.approx(1)
 
 
-def test_no_child_serves_for_ever(
+def test_a_child_is_replaced_after_a_number_of_files(
     decoder: Decoder, fine: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(parent, "FILES_PER_CHILD", 3)
@@ -200,7 +198,7 @@ def test_no_child_serves_for_ever(
     assert all(gone(pid) for pid in pids[:-1])
 
 
-def test_one_that_cannot_start_is_our_fault_and_not_the_files(
+def test_a_child_that_cannot_start_raises_decoder_error(
     decoder: Decoder, fine: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     (tmp_path / "soundfile.py").write_text("raise ImportError('it is not installed')")
@@ -209,10 +207,10 @@ def test_one_that_cannot_start_is_our_fault_and_not_the_files(
         decoder.read(fine, RATE_HZ)
 
 
-# --- what it cannot reach -----------------------------------------------------------------
+# --- the sandbox --------------------------------------------------------------------------
 
 
-def test_it_knows_none_of_our_secrets(
+def test_it_inherits_no_secrets(
     decoder: Decoder, poison: Poison, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SECRET_KEY", "not for you")
@@ -237,7 +235,7 @@ def test_it_loads_neither_torch_nor_django(decoder: Decoder, poison: Poison) -> 
         "os.open('here', os.O_CREAT | os.O_WRONLY)",
     ],
 )
-def test_it_opens_no_file(decoder: Decoder, poison: Poison, attempt: str) -> None:
+def test_it_cannot_open_files(decoder: Decoder, poison: Poison, attempt: str) -> None:
     if not _offers("no files"):
         pytest.skip("this kernel has no Landlock")
     assert refusal(decoder, poison(f"attempt(lambda: {attempt})")).detail == "refused"
@@ -252,7 +250,7 @@ def test_it_has_no_network(decoder: Decoder, poison: Poison) -> None:
 
 
 @LINUX
-def test_it_gains_no_privilege_and_leaves_no_core(decoder: Decoder, poison: Poison) -> None:
+def test_it_gains_no_privileges_and_writes_no_core_dump(decoder: Decoder, poison: Poison) -> None:
     ask = "import resource as r; tell([r.getrlimit(r.RLIMIT_CORE), r.getrlimit(r.RLIMIT_FSIZE)])"
     assert refusal(decoder, poison(ask)).detail == "[(0, 0), (0, 0)]"
     ask = "tell(ctypes.CDLL(None).prctl(39, 0, 0, 0, 0))"
@@ -261,8 +259,8 @@ def test_it_gains_no_privilege_and_leaves_no_core(decoder: Decoder, poison: Pois
 
 @LINUX
 @pytest.mark.parametrize("what", [SLEEP, SPIN])
-def test_it_dies_with_its_parent_even_in_the_middle_of_a_file(poison: Poison, what: str) -> None:
-    """Also with one that was killed and could close nothing."""
+def test_it_ends_with_its_parent_even_while_decoding(poison: Poison, what: str) -> None:
+    """Even if the parent was killed and closed nothing."""
     script = (
         "import sys; from ml.audio.decoder import Decoder; decoder = Decoder(); decoder._ready(); "
         "print(decoder.pid, flush=True); decoder.read(sys.argv[1], 32000)"
@@ -279,8 +277,8 @@ def test_it_dies_with_its_parent_even_in_the_middle_of_a_file(poison: Poison, wh
 
 
 @LINUX
-def test_limits_that_were_set_before_are_no_obstacle(fine: Path) -> None:
-    """As for a service whose administrator gave it limits of its own."""
+def test_it_works_under_existing_resource_limits(fine: Path) -> None:
+    """A service may run with resource limits set by the administrator."""
     script = (
         "import resource as r, sys; from ml.audio.decoder import Decoder; "
         "r.setrlimit(r.RLIMIT_AS, (900 << 20,) * 2); r.setrlimit(r.RLIMIT_CPU, (50, 50)); "
@@ -304,7 +302,7 @@ def test_an_idle_child_ends_when_its_socket_closes(decoder: Decoder, fine: Path)
 
 
 def gone(pid: int | None) -> bool:
-    """Also one that nobody has waited for yet."""
+    """Return whether the process has ended. Zombies count as ended."""
     try:
         state = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0]
     except FileNotFoundError:
@@ -318,5 +316,5 @@ def _offers(what: str) -> bool:
     done = subprocess.run(
         [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True
     )
-    network, had = done.stdout.splitlines()
-    return what in had if what != "no network" else network == "[True]"
+    network, restrictions = done.stdout.splitlines()
+    return what in restrictions if what != "no network" else network == "[True]"

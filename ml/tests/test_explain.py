@@ -13,9 +13,11 @@ SILENCE = -2.0
 MELS, FRAMES = 128, 160
 
 
-def heard_at(place: tuple[int, int], picture: Tensor) -> ModelOutput:
-    """A network whose first class is what lies around one place of layer4, and nothing else; the
-    second class is the opposite of it."""
+def output_at(place: tuple[int, int], picture: Tensor) -> ModelOutput:
+    """Return the output of a network whose first class depends on one place of layer4 only.
+
+    The second class is the opposite of it.
+    """
     picture = picture.clone().requires_grad_()
     last = F.avg_pool2d((picture - SILENCE).clamp_min(0), LAYER4_STEP)
     contributions = last[:, 0, place[0], place[1]]
@@ -27,9 +29,9 @@ def heard_at(place: tuple[int, int], picture: Tensor) -> ModelOutput:
     )
 
 
-def test_attribution_lies_where_the_class_was_decided() -> None:
+def test_attribution_is_highest_where_the_class_was_decided() -> None:
     picture = torch.rand(3, 1, MELS, FRAMES, generator=torch.Generator().manual_seed(1))
-    found = attribution(heard_at((1, 2), picture), SILENCE, torch.zeros(3, 1, dtype=torch.long))
+    found = attribution(output_at((1, 2), picture), SILENCE, torch.zeros(3, 1, dtype=torch.long))
     assert found.shape == (3, 1, MELS // CELL_MELS, -(-FRAMES // CELL_FRAMES))
     assert found.min() >= 0
     assert found.amax((1, 2, 3)).tolist() == pytest.approx([1.0] * 3)
@@ -38,23 +40,25 @@ def test_attribution_lies_where_the_class_was_decided() -> None:
     assert found[:, :, bands, frames].sum() == pytest.approx(float(found.sum()))
 
 
-def test_what_spoke_against_a_class_is_no_attribution_for_it() -> None:
-    output = heard_at((1, 2), torch.rand(1, 1, MELS, FRAMES))
+def test_evidence_against_a_class_gives_no_attribution() -> None:
+    output = output_at((1, 2), torch.rand(1, 1, MELS, FRAMES))
     for_it, against = attribution(output, SILENCE, torch.tensor([[0, 1]]))[0]
     assert for_it.max() == 1
     assert against.max() == 0
 
 
-def test_silence_is_no_attribution() -> None:
+def test_silence_gets_no_attribution() -> None:
     picture = torch.rand(1, 1, MELS, FRAMES)
     picture[..., 80:] = SILENCE
-    (found,) = attribution(heard_at((1, 2), picture), SILENCE, torch.tensor([[0]]))[0]
+    (found,) = attribution(output_at((1, 2), picture), SILENCE, torch.tensor([[0]]))[0]
     assert found.max() == 1
     assert found[:, 81 // CELL_FRAMES :].max() == 0
 
 
 @pytest.mark.parametrize("place", [(0, 0), (1, 2), (3, 4)])
-def test_a_place_of_the_last_stage_is_laid_where_it_looks(place: tuple[int, int]) -> None:
+def test_a_place_of_the_last_stage_covers_its_part_of_the_picture(
+    place: tuple[int, int],
+) -> None:
     picture = torch.zeros(1, 1, MELS, FRAMES, requires_grad=True)
     places = torch.zeros(1, 1, MELS // LAYER4_STEP, FRAMES // LAYER4_STEP)
     places[0, 0, place[0], place[1]] = 1
@@ -76,6 +80,6 @@ def test_a_whole_network_gives_no_attribution_to_digital_silence(network: AudioC
     output = network(picture)
     classes = output.logits.topk(3).indices
     (found,) = attribution(output, SHORT.silence, classes)
-    after = picture.shape[-1] // 2 + 2  # the frame across the end still hears some
+    after = picture.shape[-1] // 2 + 2  # the frame across the end still contains some
     assert found.max() == 1
     assert found[:, :, -(-after // CELL_FRAMES) :].max() < 0.01

@@ -22,7 +22,7 @@ def batch(*sounds: np.ndarray) -> Tensor:
 
 
 @pytest.mark.parametrize("hz", [60, 110, 220, 440, 1000, 2345, 4000, 8000, 12_000, 15_500])
-def test_a_tone_is_brightest_in_the_band_beside_its_frequency(log_mel: LogMel, hz: float) -> None:
+def test_a_tone_is_loudest_in_the_band_nearest_to_its_frequency(log_mel: LogMel, hz: float) -> None:
     picture = log_mel.decibels(batch(fixtures.tone(hz)))[0, 0]
     brightest = int(picture[:, 5:-5].mean(dim=1).argmax())
     nearest = int(np.abs(np.array(log_mel.band_centres_hz()) - hz).argmin())
@@ -37,8 +37,8 @@ def test_the_bands_rise_from_low_to_high_over_the_whole_range(log_mel: LogMel) -
     assert 15_000 < centres[-1] <= 16_000
 
 
-def test_no_band_is_deaf(log_mel: LogMel) -> None:
-    # Each hears about one FFT bin or more, and none only a sliver between two.
+def test_every_band_covers_an_fft_bin(log_mel: LogMel) -> None:
+    # Each covers about one FFT bin or more, and none only a part between two.
     assert float(log_mel.bank.sum(dim=0).min()) > 0.8
     picture = log_mel.decibels(batch(fixtures.noise(level=0.1)))
     assert float(picture.mean(dim=-1).min()) > -60
@@ -54,7 +54,7 @@ def test_ten_times_the_amplitude_is_twenty_decibels_more(log_mel: LogMel) -> Non
     assert torch.allclose(loud - quiet, torch.full_like(loud, 20.0), atol=0.01)
 
 
-def test_a_quiet_clip_looks_the_same_beside_a_loud_one(log_mel: LogMel) -> None:
+def test_a_quiet_clip_is_the_same_beside_a_loud_one(log_mel: LogMel) -> None:
     quiet, loud = fixtures.tone(level=1e-4), fixtures.noise(level=0.9)
     alone = log_mel(batch(quiet))
     beside = log_mel(batch(loud, quiet, loud))[1:2]

@@ -28,11 +28,11 @@ LEAF = Leaf("oak", (0.5, 1.5))
 TREE = Tree((LEAF,), {"oak": (LEAF, LEAF)}, LEAF, None, {"a": [1, {"b": None}]})
 
 
-def test_what_was_written_is_read_back() -> None:
+def test_written_values_are_read_back() -> None:
     assert from_json(Tree, json.loads(json.dumps(asdict(TREE)))) == TREE
 
 
-def test_what_may_be_missing_may_be_missing() -> None:
+def test_fields_with_defaults_may_be_missing() -> None:
     payload = {**asdict(TREE), "best": None, "planted_at": "2026-11-22T15:00:00+00:00"}
     del payload["height"]
     tree = from_json(Tree, payload)
@@ -52,6 +52,6 @@ def test_what_may_be_missing_may_be_missing() -> None:
         {"unknown": 1},
     ],
 )
-def test_another_shape_is_refused(changes: dict[str, Any]) -> None:
+def test_another_shape_is_rejected(changes: dict[str, Any]) -> None:
     with pytest.raises((ValueError, TypeError, LookupError, AttributeError)):
         from_json(Tree, asdict(TREE) | changes)

@@ -33,7 +33,7 @@ def classifier(network: AudioCNN, info: CheckpointInfo) -> Classifier:
 
 
 def many_sounds(count: int) -> list[Array]:
-    """Every length from a tenth of a second to three windows, in no order."""
+    """Return sounds from a tenth of a second to three windows long, in random order."""
     draw = np.random.default_rng(8)
     sounds = []
     for number in range(count):
@@ -77,17 +77,17 @@ def assert_same(one: Result, other: Result, tolerance: float = 1e-4) -> None:
 # --- one clip, many clips -----------------------------------------------------------------
 
 
-def test_a_clip_is_answered_alike_alone_and_among_others(classifier: Classifier) -> None:
+def test_a_clip_gets_the_same_result_alone_and_among_others(classifier: Classifier) -> None:
     sounds = many_sounds(32)
     together = classifier.classify(sounds)
     assert len(together) == 32
-    assert len({result.answer for result in together}) > 1, "the network tells sounds apart"
+    assert len({result.top_class for result in together}) > 1, "the network tells sounds apart"
     for sound, among in zip(sounds, together, strict=True):
         (alone,) = classifier.classify([sound])
         assert_same(alone, among)
 
 
-def test_half_precision_gives_the_same_answer_unless_it_was_a_tie(
+def test_half_precision_gives_the_same_top_class_unless_it_is_a_tie(
     network: AudioCNN, info: CheckpointInfo
 ) -> None:
     if not torch.cpu.get_capabilities().get("avx512_bf16", False):
@@ -97,10 +97,10 @@ def test_half_precision_gives_the_same_answer_unless_it_was_a_tie(
     coarse = make(network, info, torch.bfloat16).classify(sounds)
     for one, other in zip(exact, coarse, strict=True):
         best, second = np.sort(one.probabilities)[::-1][:2]
-        assert one.answer == other.answer or best - second < 0.02
+        assert one.top_class == other.top_class or best - second < 0.02
 
 
-def test_nothing_in_nothing_out(classifier: Classifier) -> None:
+def test_no_clips_give_no_results(classifier: Classifier) -> None:
     assert classifier.classify([]) == []
 
 
@@ -114,17 +114,17 @@ def test_predictions_are_all_classes_from_most_to_least_probable(classifier: Cla
     assert sorted(p.label for p in predictions) == sorted(CLASSES)
     assert confidences == sorted(confidences, reverse=True)
     assert sum(confidences) == pytest.approx(1.0, abs=1e-5)
-    assert predictions[0].label == CLASSES[result.answer]
+    assert predictions[0].label == CLASSES[result.top_class]
 
 
-def test_a_higher_temperature_makes_it_less_sure(network: AudioCNN, info: CheckpointInfo) -> None:
+def test_a_higher_temperature_lowers_confidence(network: AudioCNN, info: CheckpointInfo) -> None:
     sound = [fixtures.noise(0.5)]
-    (sure,) = make(network, info, torch.float32).classify(sound)
-    (modest,) = make(network, replace(info, temperature=3.0), torch.float32).classify(sound)
-    assert modest.probabilities.max() < sure.probabilities.max()
-    assert modest.answer == sure.answer
-    expected = torch.softmax(torch.from_numpy(sure.activations.logits) / 3.0, dim=0).numpy()
-    assert np.allclose(modest.probabilities, expected, atol=1e-4)
+    (plain,) = make(network, info, torch.float32).classify(sound)
+    (softened,) = make(network, replace(info, temperature=3.0), torch.float32).classify(sound)
+    assert softened.probabilities.max() < plain.probabilities.max()
+    assert softened.top_class == plain.top_class
+    expected = torch.softmax(torch.from_numpy(plain.activations.logits) / 3.0, dim=0).numpy()
+    assert np.allclose(softened.probabilities, expected, atol=1e-4)
 
 
 # --- long clips ---------------------------------------------------------------------------
@@ -151,13 +151,13 @@ def test_a_long_clip_is_the_mean_of_its_windows(classifier: Classifier, long_cli
         assert np.allclose(row, window.probabilities, atol=1e-4)
 
 
-def test_of_a_long_clip_the_window_is_shown_that_speaks_most_for_the_answer(
+def test_the_shown_window_of_a_long_clip_is_the_most_confident_one(
     classifier: Classifier, long_clip: Array
 ) -> None:
     (result,) = classifier.classify([long_clip])
-    for_answer = result.window_probabilities[:, result.answer]
-    assert result.shown_window == for_answer.argmax()
-    assert for_answer.max() > for_answer.min() + 0.01, "the windows differ"
+    for_top_class = result.window_probabilities[:, result.top_class]
+    assert result.shown_window == for_top_class.argmax()
+    assert for_top_class.max() > for_top_class.min() + 0.01, "the windows differ"
     start = round(result.window_starts_s[result.shown_window] * RATE_HZ)
     (window,) = classifier.classify([long_clip[start : start + WINDOW]])
     assert np.allclose(result.activations.logits, window.activations.logits, atol=1e-3)
@@ -177,28 +177,28 @@ def test_attribution_is_given_for_the_top_classes_on_one_scale(
 ) -> None:
     for result in classifier.classify([fixtures.clicks(duration_s=0.5), long_clip]):
         assert result.activations.classes == tuple(result.top)
-        assert result.top[0] == result.answer
+        assert result.top[0] == result.top_class
         assert len(result.activations.attribution) == min(5, len(CLASSES))
         assert result.activations.attribution.min() >= 0
         largest = result.activations.attribution.max(axis=(1, 2))
         assert largest[0] == 1
-        assert set(largest.tolist()) <= {0, 1}, "nothing spoke for a class, or it reaches 1"
+        assert set(largest.tolist()) <= {0, 1}, "no evidence for a class, or the maximum is 1"
 
 
-def test_the_shown_channels_are_those_that_spoke_most_for_the_answer(
+def test_the_shown_channels_contribute_most_to_the_top_class(
     classifier: Classifier, network: AudioCNN
 ) -> None:
     sound = fixtures.chirp(duration_s=0.5)
     (result,) = classifier.classify([sound])
     strongest = result.activations.strongest["layer4"]
-    weights = network.fc.weight[result.answer].numpy()
+    weights = network.fc.weight[result.top_class].numpy()
     contributions = weights * result.activations.pooled
     order = np.argsort(-contributions)[: len(strongest)]
     assert [one.number for one in strongest] == order.tolist()
     assert np.allclose([one.contribution for one in strongest], contributions[order], atol=1e-4)
     assert np.allclose(
-        contributions.sum() + network.fc.bias[result.answer].item(),
-        result.activations.logits[result.answer],
+        contributions.sum() + network.fc.bias[result.top_class].item(),
+        result.activations.logits[result.top_class],
         atol=1e-3,
     )
     for one in strongest:
@@ -234,7 +234,7 @@ def test_the_spectrogram_of_a_long_clip_has_no_seams(
 
 
 class Cramped(AudioCNN):
-    """A network on a device with room for `room` windows."""
+    """A network on a device with memory for `room` windows."""
 
     room = 3
     largest = 0
@@ -253,7 +253,7 @@ def cramped(network: AudioCNN) -> Cramped:
     return model
 
 
-def test_when_memory_is_short_it_takes_fewer_at_once_and_answers_the_same(
+def test_it_uses_smaller_chunks_when_memory_runs_out(
     classifier: Classifier, cramped: Cramped, info: CheckpointInfo
 ) -> None:
     sounds = many_sounds(14)
@@ -266,7 +266,7 @@ def test_when_memory_is_short_it_takes_fewer_at_once_and_answers_the_same(
     assert small.chunk_windows <= cramped.room, "it remembers for the next chunk"
 
 
-def test_when_not_even_one_window_fits_it_says_so(cramped: Cramped, info: CheckpointInfo) -> None:
+def test_it_raises_when_not_even_one_window_fits(cramped: Cramped, info: CheckpointInfo) -> None:
     cramped.room = 0
     with pytest.raises(torch.OutOfMemoryError):
         make(cramped, info, torch.float32).classify([fixtures.noise(0.5)])
@@ -276,8 +276,7 @@ def test_when_not_even_one_window_fits_it_says_so(cramped: Cramped, info: Checkp
 
 
 class Breakable:
-    """A copy of a network in which passes in these precisions hold `value` in the first window,
-    while `broken` is set."""
+    """A copy of a network that puts `value` into the first window while `broken` is set."""
 
     def __init__(
         self,
@@ -323,7 +322,7 @@ def test_a_window_that_is_not_finite_is_computed_again_in_fp32(
     assert "not finite" in caplog.text
 
 
-def test_a_map_that_is_not_finite_is_computed_again_though_relu_hides_it(
+def test_a_map_that_is_not_finite_is_computed_again_even_if_relu_hides_it(
     network: AudioCNN, info: CheckpointInfo
 ) -> None:
     sound = fixtures.chirp(duration_s=0.5)
@@ -347,7 +346,7 @@ def test_only_the_broken_window_of_a_chunk_is_computed_again(
     classifier = make(breakable.model, info, torch.bfloat16)
     breakable.broken = True
     results = classifier.classify(sounds)
-    assert classifier.recomputed_windows == 2, "in the answers, and in the look inside"
+    assert classifier.recomputed_windows == 2, "in the predictions, and in the activations"
     assert_same(results[0], exact)
     for result, expected in zip(results[1:], coarse[1:], strict=True):
         assert np.array_equal(result.probabilities, expected.probabilities)

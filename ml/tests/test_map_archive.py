@@ -1,4 +1,4 @@
-"""What the worker packs, the pages read again."""
+"""Tests of writing and reading map archives."""
 
 import io
 import json
@@ -43,7 +43,7 @@ def path(packed: MapArchive, tmp_path: Path) -> Path:
     return path
 
 
-def test_every_map_is_read_back_as_near_as_its_colours_tell(
+def test_every_map_is_read_back_within_the_precision_of_its_palette(
     activations: Activations, packed: MapArchive, path: Path
 ) -> None:
     found = map_archive.map_values(path, packed.index)
@@ -71,7 +71,7 @@ def test_the_strongest_channels_are_pictures_of_their_own(
     assert map_archive.picture(path, f"layer4.top{len(activations.strongest['layer4'])}") is None
 
 
-def test_attribution_is_clear_where_nothing_spoke(
+def test_attribution_is_transparent_where_it_is_zero(
     activations: Activations, packed: MapArchive, path: Path
 ) -> None:
     assert [one.label for one in packed.index.activations.attribution] == [
@@ -85,7 +85,7 @@ def test_attribution_is_clear_where_nothing_spoke(
         assert np.abs(np.flipud(opacity) - values).max() <= 0.5 / (OVERLAY_LEVELS - 1) + 0.01
 
 
-def test_the_pooled_values_stand_in_the_order_of_their_channels(
+def test_the_pooled_values_are_in_the_order_of_their_channels(
     activations: Activations, packed: MapArchive, path: Path
 ) -> None:
     png = map_archive.picture(path, "pooled")
@@ -96,11 +96,11 @@ def test_the_pooled_values_stand_in_the_order_of_their_channels(
     assert np.abs(values - activations.pooled).max() <= (facts.high - facts.low) / 255
 
 
-def test_the_index_is_the_same_after_a_way_through_json(packed: MapArchive) -> None:
+def test_the_index_survives_a_json_round_trip(packed: MapArchive) -> None:
     assert ArchiveIndex.from_json(json.loads(json.dumps(asdict(packed.index)))) == packed.index
 
 
-def test_a_person_gets_every_picture_by_its_name(packed: MapArchive, path: Path) -> None:
+def test_the_downloadable_zip_has_every_picture_by_name(packed: MapArchive, path: Path) -> None:
     whole = zipfile.ZipFile(io.BytesIO(map_archive.as_zip(path, packed.index)))
     names = set(whole.namelist())
     assert {f"{name}.png" for name in map_names()} < names
@@ -109,10 +109,10 @@ def test_a_person_gets_every_picture_by_its_name(packed: MapArchive, path: Path)
 
 
 @pytest.mark.parametrize("name", ["layer9", "layer2.maps.png", "../layer1", "layer2.top99", ""])
-def test_other_names_are_no_pictures(packed: MapArchive, path: Path, name: str) -> None:
+def test_unknown_names_give_no_picture(packed: MapArchive, path: Path, name: str) -> None:
     assert map_archive.picture(path, name) is None
 
 
-def test_a_noisy_clip_stays_within_its_bytes(classifier: Classifier) -> None:
+def test_the_archive_of_a_noisy_clip_stays_within_its_size_limit(classifier: Classifier) -> None:
     noise = classifier.classify([fixtures.noise(5.0, level=0.3)])[0].activations
     assert len(map_archive.pack(noise, classifier.info.classes).data) < 90_000

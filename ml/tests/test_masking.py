@@ -60,7 +60,7 @@ def test_columns_of_the_mask_are_time(masking: Masking) -> None:
     assert rms(split.rest[:, late]) > 100 * rms(split.rest[:, early])
 
 
-def test_what_is_played_is_what_spoke_most() -> None:
+def test_the_mask_keeps_the_cells_with_the_highest_attribution() -> None:
     attribution = torch.rand(2, 40, 50, generator=torch.Generator().manual_seed(3)) ** 3
     mask = audible(attribution)
     order = attribution.flatten(1).argsort(1, descending=True)
@@ -72,10 +72,10 @@ def test_what_is_played_is_what_spoke_most() -> None:
     assert (audible(torch.zeros(1, 4, 4)) == 0).all()
     few = torch.zeros(1, 40, 50)
     few[0, 3, 4] = 1
-    assert audible(few).sum() == 1, "no more than what spoke"
+    assert audible(few).sum() == 1, "no more than the attribution"
 
 
-def test_equal_loudness_is_that_of_the_loudest_part() -> None:
+def test_loudness_is_matched_by_the_loudest_part() -> None:
     original = fixtures.noise(2.0, RATE_HZ, level=0.2, seed=1)
     burst = np.zeros_like(original)
     burst[: RATE_HZ // 2] = original[: RATE_HZ // 2] / 4
@@ -83,7 +83,7 @@ def test_equal_loudness_is_that_of_the_loudest_part() -> None:
     assert gain == pytest.approx(4, rel=0.1)
 
 
-def test_it_neither_clips_nor_raises_without_end() -> None:
+def test_the_gain_is_limited_and_never_clips() -> None:
     original = batch(fixtures.noise(1.0, RATE_HZ, level=0.5))
     click = torch.zeros_like(original)
     click[0, 100] = 0.5

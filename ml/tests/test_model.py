@@ -49,7 +49,7 @@ def test_the_originals_weights_fit_by_name_and_shape() -> None:
     assert ours == original_parameters(50)
 
 
-def test_weights_carried_over_give_the_same_answers() -> None:
+def test_copied_weights_give_the_same_outputs() -> None:
     torch.manual_seed(1)
     one, other = AudioCNN(7).eval(), AudioCNN(7).eval()
     picture = torch.randn(1, 1, 64, 40)
@@ -80,7 +80,7 @@ def test_the_stages_have_the_originals_shapes(output: ModelOutput) -> None:
     assert output.pooled.shape == (2, 512)
 
 
-def test_each_layer_is_what_its_last_block_gave(output: ModelOutput) -> None:
+def test_each_layers_map_is_the_output_of_its_last_block(output: ModelOutput) -> None:
     for layer, blocks in BLOCKS.items():
         assert torch.equal(output.maps[layer], output.maps[f"{layer}.block{blocks - 1}.relu"])
         for block in range(blocks):

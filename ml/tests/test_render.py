@@ -8,7 +8,7 @@ from ml.rendering import png
 
 
 def indices(picture: png.Picture) -> NDArray[np.uint8]:
-    """As stored: one palette index a pixel."""
+    """Return the stored palette indices, one per pixel."""
     image = Image.open(io.BytesIO(picture.png))
     assert image.mode == "P"
     return np.asarray(image)
@@ -26,7 +26,7 @@ def test_a_picture_is_the_array_with_low_frequencies_at_the_bottom() -> None:
     assert np.array_equal(indices(picture), np.flipud(expected))
 
 
-def test_a_reader_can_tell_the_values_from_the_picture() -> None:
+def test_values_can_be_read_back_from_the_picture() -> None:
     values = np.random.default_rng(1).normal(size=(20, 30))
     picture = png.picture(values)
     step = (picture.high - picture.low) / 255
@@ -34,7 +34,7 @@ def test_a_reader_can_tell_the_values_from_the_picture() -> None:
     assert np.abs(read_back - values).max() <= step / 2 + 1e-9
 
 
-def test_given_ends_hold_what_lies_beyond_them() -> None:
+def test_values_outside_the_given_range_are_clipped() -> None:
     picture = png.picture(np.array([[-100.0, -60.0, -40.0, -20.0, 5.0]]), -60.0, -20.0)
     assert (picture.low, picture.high) == (-60.0, -20.0)
     assert indices(picture).tolist() == [[0, 0, 128, 255, 255]]

@@ -21,7 +21,7 @@ def test_shrinking_by_an_uneven_amount_averages_only_neighbours() -> None:
     assert np.allclose(spectrogram.shrink(np.full((11, 13), 3.0), 4, 5), 3.0)
 
 
-def test_what_is_small_enough_stays_as_it_is() -> None:
+def test_a_small_array_is_unchanged() -> None:
     values = np.linspace(-80, 0, 256).reshape(4, 64)
     assert np.array_equal(spectrogram.shrink(values, 4, 64), values)
     assert np.array_equal(spectrogram.shrink(values, 400, 640), values)
@@ -33,7 +33,7 @@ def test_peaks_hold_the_lowest_and_highest_of_each_part() -> None:
     assert spectrogram.peaks(waveform, 2) == [-0.25, 0.5, -1.0, 1.0]
 
 
-def test_no_click_is_lost_in_the_peaks() -> None:
+def test_the_peaks_keep_single_clicks() -> None:
     waveform = np.zeros(160_001, np.float32)
     waveform[77_777] = 0.9
     waveform[160_000] = -0.8
@@ -42,7 +42,7 @@ def test_no_click_is_lost_in_the_peaks() -> None:
     assert (min(peaks), max(peaks)) == (-0.8, 0.9)
 
 
-def test_a_waveform_shorter_than_the_columns_gives_one_part_a_sample() -> None:
+def test_a_waveform_shorter_than_the_columns_gives_one_part_per_sample() -> None:
     assert spectrogram.peaks(np.array([0.5, -0.5], np.float32), 100) == [0.5, 0.5, -0.5, -0.5]
 
 

@@ -29,13 +29,13 @@ def test_windows_overlap_by_half_and_the_last_ends_with_the_clip(
 
 
 @pytest.mark.parametrize("samples", range(1, 40 * SECOND, 40_009))
-def test_every_sample_is_heard(samples: int) -> None:
+def test_every_sample_is_in_a_window(samples: int) -> None:
     starts = window_starts(samples, WINDOW, HOP)
     assert starts[0] == 0
     assert len(set(starts)) == len(starts)
     for before, after in pairwise(starts):
         assert 0 < after - before <= WINDOW // 2
-    # All but a rest too short for one more column of the picture.
+    # All but a remainder too short for one more frame.
     assert samples - (starts[-1] + WINDOW) < HOP
     if len(starts) > 1:
         assert starts[-1] + WINDOW <= samples

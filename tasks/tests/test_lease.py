@@ -1,4 +1,4 @@
-"""What becomes of claimed jobs: renewed, given back, put back without blame."""
+"""Tests of the lease: renewal, and the return of jobs with and without an attempt."""
 
 import errno
 import time
@@ -35,7 +35,7 @@ def claimed(request: pytest.FixtureRequest, analysis: Analysis) -> LeasedJob:
     return inspection
 
 
-def test_a_full_disk_puts_a_job_back_without_an_attempt(claimed: LeasedJob) -> None:
+def test_a_full_disk_returns_a_job_without_counting_an_attempt(claimed: LeasedJob) -> None:
     assert claimed.attempts == 1
     with lease([claimed]):
         raise OSError(errno.ENOSPC, "No space left on device")
@@ -44,14 +44,16 @@ def test_a_full_disk_puts_a_job_back_without_an_attempt(claimed: LeasedJob) -> N
 
 
 @pytest.mark.parametrize("fault", [OSError(errno.EIO, "broken"), ValueError("ours")])
-def test_any_other_fault_gives_a_job_back_and_counts(claimed: LeasedJob, fault: Exception) -> None:
+def test_any_other_error_returns_a_job_and_counts_an_attempt(
+    claimed: LeasedJob, fault: Exception
+) -> None:
     with lease([claimed]):
         raise fault
     claimed.refresh_from_db()
     assert (claimed.state, claimed.attempts) == (State.QUEUED, 1)
 
 
-def test_what_a_dead_process_held_is_given_back_by_the_next(claimed: LeasedJob) -> None:
+def test_the_jobs_of_a_dead_process_are_returned_by_the_next(claimed: LeasedJob) -> None:
     leasing.recover()
     assert type(claimed).objects.get().state == State.RUNNING
     with lease([claimed]):
@@ -63,7 +65,7 @@ def test_a_lease_is_renewed_while_the_work_lasts(
     claimed: LeasedJob, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     renewed: list[str] = []
-    # Not in the database: to its thread a test's transaction cannot be seen.
+    # Not in the database, because the thread cannot see the test's transaction.
     monkeypatch.setattr(type(claimed).objects, "renew", renewed.append)
     settings.LEASE_S = 0.04
     with lease([claimed]):

@@ -1,4 +1,4 @@
-"""The endpoint, served by FastAPI as Modal does, with the shipped checkpoint behind it."""
+"""Tests of the Modal endpoint, served by FastAPI with the shipped checkpoint."""
 
 import asyncio
 import base64
@@ -24,12 +24,12 @@ SOUND = fixtures.encode(
 
 
 def classify(question: dict[str, Any]) -> Any:
-    ears: Any = InferenceService()
-    return ears.classify.local(question)
+    service: Any = InferenceService()
+    return service.classify.local(question)
 
 
 def post(body: bytes) -> tuple[int, Any]:
-    """Status and JSON."""
+    """Send a request and return the status and the JSON."""
     app = FastAPI(openapi_url=None)
     app.add_api_route("/", classify, methods=["POST"])
     scope = {
@@ -56,7 +56,7 @@ def question(sound: bytes) -> bytes:
     return json.dumps({"audio_data": base64.b64encode(sound).decode()}).encode()
 
 
-def test_it_answers_as_the_visualizer_did(tmp_path: Path) -> None:
+def test_it_responds_in_the_format_of_the_visualizer(tmp_path: Path) -> None:
     status, answer = post(question(SOUND))
     assert status == 200
     assert set(answer) == {"predictions", "visualization", "input_spectrogram", "waveform"}
@@ -91,7 +91,7 @@ def test_it_answers_as_the_visualizer_did(tmp_path: Path) -> None:
         (b"{}", "not_base64"),
     ],
 )
-def test_what_cannot_be_heard_is_400_with_the_reason(body: bytes, code: str) -> None:
+def test_a_sound_that_cannot_be_decoded_gives_400_with_its_problem(body: bytes, code: str) -> None:
     status, answer = post(body)
     assert status == 400
     assert set(answer) == {"code", "detail", "hint"}

@@ -1,4 +1,4 @@
-"""Inference through Modal's call interface, with `InferenceService` itself on the other end."""
+"""Inference through Modal's call interface, with the real `InferenceService` behind it."""
 
 import dataclasses
 import pickle
@@ -23,7 +23,7 @@ Call = Callable[[str, list[bytes]], Any]
 
 
 class Deployed:
-    """As much of a class found by `modal.Cls.from_name` as is used."""
+    """The part of a class from `modal.Cls.from_name` that is used."""
 
     def __init__(self, call: Call) -> None:
         self.predict = SimpleNamespace(remote=call)
@@ -37,7 +37,7 @@ class Deployed:
 
 @pytest.fixture
 def answered_by(monkeypatch: pytest.MonkeyPatch) -> Callable[[Call], RemoteClassifier]:
-    """A RemoteClassifier, and what Modal does when it calls."""
+    """Return a function that makes a RemoteClassifier whose calls go to the given function."""
 
     def make(call: Call) -> RemoteClassifier:
         found = {("sonoscope-inference", "InferenceService"): Deployed(call)}
@@ -49,23 +49,23 @@ def answered_by(monkeypatch: pytest.MonkeyPatch) -> Callable[[Call], RemoteClass
 
 
 @pytest.fixture(scope="module")
-def ears() -> Call:
+def service() -> Call:
     predict: Call = InferenceService().predict.local
     return predict
 
 
 @pytest.fixture
 def freed() -> Iterator[threading.Event]:
-    """Set at the end: for calls that hang."""
+    """An event that is set after the test, to release hanging calls."""
     event = threading.Event()
     yield event
     event.set()
 
 
-def test_it_hears_what_the_checkpoint_hears_here(
-    answered_by: Callable[[Call], RemoteClassifier], ears: Call
+def test_it_gives_the_same_results_as_local_inference(
+    answered_by: Callable[[Call], RemoteClassifier], service: Call
 ) -> None:
-    there = answered_by(ears)
+    there = answered_by(service)
     here = Classifier.load(checkpoint_info.SHIPPED)
     assert there.identity == here.identity
     for one, other in zip(there.classify(CLIPS), here.classify(CLIPS), strict=True):
@@ -101,49 +101,49 @@ def test_it_never_loads_the_weights(
     assert there.classify([]) == []
 
 
-def test_another_checkpoint_there_is_reported_and_nothing_is_heard(
-    answered_by: Callable[[Call], RemoteClassifier], ears: Call
+def test_a_different_deployed_checkpoint_is_an_error(
+    answered_by: Callable[[Call], RemoteClassifier], service: Call
 ) -> None:
-    there = answered_by(ears)
+    there = answered_by(service)
     there.identity = "other@0123456789ab"
-    with pytest.raises(RemoteError, match="other@0123456789ab was asked for") as caught:
+    with pytest.raises(RemoteError, match="other@0123456789ab was requested") as caught:
         there.classify(CLIPS[:1])
     assert "esc50-folds1234@" in str(caught.value)
     assert "Deploy again" in str(caught.value)
 
 
-def test_whatever_goes_wrong_there_is_a_remote_error(
+def test_any_exception_of_the_call_is_a_remote_error(
     answered_by: Callable[[Call], RemoteClassifier],
 ) -> None:
     for fault in (ConnectionResetError, TimeoutError, LookupError):
 
         def broken(identity: str, waveforms: list[bytes], fault: type[Exception] = fault) -> Any:
-            raise fault("the line is dead")
+            raise fault("the connection is lost")
 
-        with pytest.raises(RemoteError, match=f"{fault.__name__}: the line is dead"):
+        with pytest.raises(RemoteError, match=f"{fault.__name__}: the connection is lost"):
             answered_by(broken).classify(CLIPS[:1])
 
 
-def test_a_call_that_hangs_is_given_up(
+def test_a_hanging_call_times_out(
     answered_by: Callable[[Call], RemoteClassifier],
     freed: threading.Event,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(remote, "CALL_LIMIT_S", 0.05)
     there = answered_by(lambda identity, waveforms: freed.wait())
-    with pytest.raises(RemoteError, match="no answer"):
+    with pytest.raises(RemoteError, match="did not respond"):
         there.classify(CLIPS[:1])
 
 
-def test_long_clips_are_sent_apart_short_ones_together(
-    answered_by: Callable[[Call], RemoteClassifier], ears: Call, monkeypatch: pytest.MonkeyPatch
+def test_long_clips_are_sent_separately_and_short_ones_together(
+    answered_by: Callable[[Call], RemoteClassifier], service: Call, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(remote, "CALL_SAMPLES", 6 * 32_000)
     sent: list[list[int]] = []
 
     def counted(identity: str, waveforms: list[bytes]) -> Any:
         sent.append([len(one) // 4 // 32_000 for one in waveforms])
-        return ears(identity, waveforms)
+        return service(identity, waveforms)
 
     clips = [CLIPS[0], CLIPS[2], CLIPS[1], CLIPS[0]]
     results = answered_by(counted).classify(clips)
@@ -151,8 +151,8 @@ def test_long_clips_are_sent_apart_short_ones_together(
     assert [len(result.window_starts_s) for result in results] == [1, 1, 4, 1]
 
 
-def test_every_part_of_a_result_crosses() -> None:
-    """A field that is added to Result or Inside has to be added to ml/serialization.py."""
+def test_every_field_of_a_result_is_serialised() -> None:
+    """A field added to Result or Activations must be added to ml/serialization.py as well."""
     from ml import serialization
     from ml.explain.activations import Activations
     from ml.inference import Result

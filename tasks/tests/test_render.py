@@ -1,4 +1,4 @@
-"""What is kept of a clip: its files, and the plain values that say what is on them."""
+"""Tests of the files of an analysis and of their metadata."""
 
 import json
 from dataclasses import replace
@@ -21,14 +21,14 @@ def classifier() -> Classifier:
     return Classifier.load(SHIPPED)
 
 
-def test_the_metadata_says_what_is_on_the_files(classifier: Classifier) -> None:
+def test_the_metadata_describes_the_files(classifier: Classifier) -> None:
     contents, metadata = render(classifier, SOUND, classifier.classify([SOUND.waveform])[0])
     assert set(contents) == {storage.SPECTROGRAM, storage.STRIP, storage.MAPS, storage.PEAKS}
     assert RenderMetadata.from_json(json.loads(json.dumps(metadata.to_json()))) == metadata
     assert tuple(one.name for one in metadata.index.maps) == map_names()
     assert metadata.band_centres_hz == pytest.approx(
         classifier.log_mel.band_centres_hz(), abs=0.5
-    ), "so that the pages need no mel scale of their own"
+    ), "so that the pages need no mel scale"
     assert (metadata.mels, metadata.frames) == (128, 376)
     assert [window.start_s for window in metadata.window_predictions] == [0.0, 1.0]
     assert metadata.shown_from_s == metadata.window_predictions[metadata.shown_window].start_s

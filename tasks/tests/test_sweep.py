@@ -1,4 +1,4 @@
-"""What the sweep returns, and what it clears away."""
+"""Tests of the jobs that the sweep returns and the data that it removes."""
 
 import os
 import time
@@ -33,7 +33,7 @@ def age(path: Path) -> Path:
     return path
 
 
-def test_it_returns_what_an_old_lease_holds(db: None) -> None:
+def test_it_returns_jobs_with_an_expired_lease(db: None) -> None:
     owner = User.objects.create_user("anna")
     uploads.accept([b"x"], name="x", owner=owner)
     Analysis.objects.claim(1, 10**9)
@@ -43,8 +43,8 @@ def test_it_returns_what_an_old_lease_holds(db: None) -> None:
     assert Analysis.objects.get().state == State.QUEUED
 
 
-def test_a_clip_that_was_with_many_killed_workers_is_given_up_at_last(db: None) -> None:
-    """Nobody saw what those workers died of, so it takes more of them than three."""
+def test_an_analysis_fails_after_many_lost_workers(db: None) -> None:
+    """The cause of those deaths is unknown, so more attempts are allowed than for a crash."""
     owner = User.objects.create_user("anna")
     uploads.accept([b"x"], name="x", owner=owner)
     for _ in range(MAX_ATTEMPTS_WORKER_LOST):
@@ -57,7 +57,7 @@ def test_a_clip_that_was_with_many_killed_workers_is_given_up_at_last(db: None) 
     assert f"{MAX_ATTEMPTS_WORKER_LOST} times" in row.error_detail
 
 
-def test_it_returns_a_inspection_and_keeps_only_the_folder_that_its_row_names(db: None) -> None:
+def test_it_returns_an_inspection_and_removes_the_folder_of_the_lost_lease(db: None) -> None:
     owner = User.objects.create_user("anna")
     analysis = uploads.accept([b"x"], name="x", owner=owner)
     Inspection.objects.create(analysis=analysis, kind=InspectionKind.WINDOW, window=0)
@@ -76,7 +76,7 @@ def test_it_returns_a_inspection_and_keeps_only_the_folder_that_its_row_names(db
     assert [folder.exists() for folder in folders] == [False, True]
 
 
-def test_it_removes_old_files_that_no_row_knows_and_nothing_else(db: None) -> None:
+def test_it_removes_only_old_files_without_a_row(db: None) -> None:
     owner = User.objects.create_user("anna")
     analysis = uploads.accept([b"kept"], name="kept", owner=owner)
     (mine,) = Analysis.objects.claim(1, 10**9)
@@ -112,9 +112,7 @@ def test_it_removes_old_files_that_no_row_knows_and_nothing_else(db: None) -> No
     assert not stray.exists()
 
 
-def test_a_pass_lets_go_of_clips_that_are_older_than_they_may_be(
-    db: None, settings: Settings
-) -> None:
+def test_it_removes_clips_older_than_keep_days(db: None, settings: Settings) -> None:
     settings.KEEP_DAYS = 30
     owner = User.objects.create_user("anna")
     analysis = uploads.accept([b"x"], name="x", owner=owner)

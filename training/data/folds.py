@@ -1,7 +1,7 @@
 """Assign clips to folds.
 
 All clips cut from one recording share a fold; otherwise the test fold would contain sounds that
-were learned from.
+were used for training.
 """
 
 import hashlib

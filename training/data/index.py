@@ -12,12 +12,12 @@ from training.data.folds import Piece, by_source
 
 # fold-source-take-target, as ESC-50 names its clips.
 ESC50_NAME = re.compile(r"([1-9])-(\d+)-([A-Z]+)-(\d+)\.\w+")
-# What a folder of sounds may hold beside them without being complained about.
-NO_SOUNDS = {".csv", ".txt", ".md", ".json", ".yaml", ".yml", ".ini", ".pdf", ".html"}
+# Files with these suffixes in a folder of sounds are ignored.
+IGNORED_SUFFIXES = {".csv", ".txt", ".md", ".json", ".yaml", ".yml", ".ini", ".pdf", ".html"}
 
 
 class DataError(Exception):
-    """The data cannot be used: the message says what is wrong and what to do."""
+    """The data cannot be used. The message says what is wrong and what to do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,10 +70,10 @@ def read_index(data: Path) -> list[Example]:
     elif data.is_dir():
         rows = list(_folder_rows(data))
     else:
-        raise DataError(f"There is neither a folder nor a CSV file at {data}.")
+        raise DataError(f"{data} is neither a folder nor a CSV file.")
     if len({row.label for row in rows}) < 2:
         raise DataError(
-            f"{data} holds fewer than two classes. Give a folder with one folder of sounds per "
+            f"{data} contains fewer than two classes. Use a folder with one folder of sounds per "
             "class, or a CSV file with the columns filename and category."
         )
     return _with_folds(rows)
@@ -95,10 +95,10 @@ def _csv_rows(table: Path, sounds: Path) -> Iterator[_Row]:
             name, label = (row["filename"] or "").strip(), (row["category"] or "").strip()
             where = f"{table.name}, line {reader.line_num}"
             if not name or not label:
-                raise DataError(f"{where}: filename and category must both be there.")
+                raise DataError(f"{where}: filename and category must not be empty.")
             fold = (row.get("fold") or "").strip()
             if fold and not (fold.isdecimal() and int(fold) > 0):
-                raise DataError(f"{where}: the fold is {fold!r}; it must be 1, 2, 3 …")
+                raise DataError(f"{where}: the fold is {fold!r}; it must be a number from 1.")
             source = (row.get("source") or row.get("src_file") or "").strip()
             yield _row(sounds, name, label, int(fold) if fold else None, source)
 
@@ -110,7 +110,7 @@ def _folder_rows(data: Path) -> Iterator[_Row]:
             inside = path.relative_to(folder)
             if not path.is_file() or any(part.startswith(".") for part in inside.parts):
                 continue
-            if path.suffix.lower() in NO_SOUNDS:
+            if path.suffix.lower() in IGNORED_SUFFIXES:
                 continue
             source = f"{folder.name}/{inside.parts[0]}" if len(inside.parts) > 1 else ""
             yield _row(data, path.relative_to(data).as_posix(), folder.name, None, source)

@@ -41,7 +41,7 @@ class Windows:
 def cut(waveform: NDArray[np.float32], samples: int) -> Iterator[NDArray[np.float32]]:
     """Yield consecutive windows of exactly `samples` samples.
 
-    A remainder of at least half a window is padded with zeros, a shorter one is left out. A clip
+    A remainder of at least half a window is padded with zeros; a shorter one is dropped. A clip
     that is shorter than a window gives one padded window.
 
     Parameters
@@ -72,7 +72,7 @@ def load_windows(examples: Sequence[Example], features: FeatureConfig, folder: P
     listed = []
     for example in examples:
         if not example.path.is_file():
-            raise DataError(f"{example.path} is in the list of clips, but there is no such file.")
+            raise DataError(f"{example.path} is in the list of clips but does not exist.")
         stat = example.path.stat()
         listed.append(f"{example.path.resolve()} {stat.st_size} {stat.st_mtime_ns}")
     sound = (features.sample_rate, features.window_samples)
@@ -81,7 +81,7 @@ def load_windows(examples: Sequence[Example], features: FeatureConfig, folder: P
     row = np.dtype([("clip", np.int32), ("samples", np.int16, (features.window_samples,))])
     if not cache.is_file():
         folder.mkdir(parents=True, exist_ok=True)
-        # Each under a name of its own: two trainings may begin at once.
+        # A unique name, because two runs may start at the same time.
         with NamedTemporaryFile(dir=folder, suffix=".partial", delete=False) as file:
             for clip, example in enumerate(examples):
                 for piece in cut(_decoded(example, features.sample_rate), features.window_samples):

@@ -49,7 +49,7 @@ def _bin(confidence: Floats) -> NDArray[np.int64]:
 def _errors(confidence: Floats, right: NDArray[np.bool_]) -> Floats:
     """Return the expected calibration error (draws,). right: (draws, clips) bool."""
     member = np.eye(BINS)[_bin(confidence)]  # (clips, bins)
-    surplus = (right - confidence) @ member  # (draws, bins): right answers beyond the promised
+    surplus = (right - confidence) @ member  # (draws, bins): correct ones beyond the expected
     return np.abs(surplus).sum(axis=1) / len(confidence)
 
 
@@ -64,8 +64,8 @@ def _band(confidence: Floats) -> tuple[float, float]:
     return float(low), float(high)
 
 
-def fit_temperature(answered: Predictions) -> float:
-    """Return the temperature with the lowest log loss on `answered`.
+def fit_temperature(predictions: Predictions) -> float:
+    """Return the temperature with the lowest log loss on `predictions`.
 
     Golden section search between 0.05 and 20.
     """
@@ -73,8 +73,8 @@ def fit_temperature(answered: Predictions) -> float:
     golden = (5**0.5 - 1) / 2
 
     def cost(log_temperature: float) -> float:
-        probabilities = answered.probabilities(float(np.exp(log_temperature)))
-        return log_loss(probabilities, answered.labels)
+        probabilities = predictions.probabilities(float(np.exp(log_temperature)))
+        return log_loss(probabilities, predictions.labels)
 
     for _ in range(40):
         first, second = high - golden * (high - low), low + golden * (high - low)
@@ -85,19 +85,19 @@ def fit_temperature(answered: Predictions) -> float:
     return round(float(np.exp((low + high) / 2)), 4)
 
 
-def crossed(answered: Predictions) -> Floats:
+def crossed(predictions: Predictions) -> Floats:
     """Return probabilities with a temperature that was fitted on other clips (two-fold).
 
-    The temperature fitted on every other clip is used on the rest, and the other way round. This
-    shows what a fitted temperature is worth on clips that it was not fitted on.
+    The temperature fitted on every other clip is used on the rest, and vice versa. This
+    shows the effect of a fitted temperature on clips that it was not fitted on.
 
     Returns
     -------
     (clips, classes)
     """
-    odd = np.arange(len(answered.labels)) % 2 == 1
-    result = np.zeros((len(answered.labels), answered.logits.shape[1]))
+    odd = np.arange(len(predictions.labels)) % 2 == 1
+    result = np.zeros((len(predictions.labels), predictions.logits.shape[1]))
     for half in (odd, ~odd):
-        temperature = fit_temperature(answered.take(~half))
-        result[half] = answered.take(half).probabilities(temperature)
+        temperature = fit_temperature(predictions.take(~half))
+        result[half] = predictions.take(half).probabilities(temperature)
     return result

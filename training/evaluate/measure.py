@@ -1,7 +1,7 @@
-"""How good a checkpoint is: `python -m training.evaluate CHECKPOINT`.
+"""Evaluate a checkpoint: `python -m training.evaluate CHECKPOINT`.
 
-Measured by the code that serves users, on the files themselves. Prints one line of JSON; `--out`
-writes everything.
+Files are decoded and classified by the same code as in an analysis. Prints one line of JSON;
+`--out` writes the full report.
 """
 
 import argparse
@@ -47,7 +47,7 @@ FITTED = "The temperature was fitted on fold {fold}."
 class EvaluatedClips:
     """The predictions for some clips, and how fast they were made."""
 
-    answered: Predictions
+    predictions: Predictions
     speed: Speed
 
 
@@ -59,12 +59,12 @@ def predict_clips(classifier: Classifier, examples: Sequence[Example]) -> Evalua
     Raises
     ------
     DataError
-        A file cannot be read, or has a class that the checkpoint does not know.
+        A file cannot be read, or has a class that is not one of the checkpoint's.
     """
     info = classifier.info
     foreign = {example.label for example in examples} - set(info.classes)
     if foreign:
-        raise DataError(f"The checkpoint does not know the class {', '.join(sorted(foreign))}.")
+        raise DataError(f"These classes are not in the checkpoint: {', '.join(sorted(foreign))}.")
     logits, clips, times_s = [], [], []
     for first in range(0, len(examples), CHUNK_FILES):
         part = examples[first : first + CHUNK_FILES]
@@ -73,7 +73,7 @@ def predict_clips(classifier: Classifier, examples: Sequence[Example]) -> Evalua
         results = classifier.predict(waveforms)
         times_s.append((len(part), time.perf_counter() - started))
         for clip, result in enumerate(results, first):
-            # Of a long clip only probabilities are kept; their logarithms are logits as well.
+            # Only probabilities are available. Their logarithms can be used as logits.
             windows = np.log(result.window_probabilities.clip(1e-30)) * info.temperature
             logits.append(windows)
             clips += [clip] * len(windows)
@@ -86,8 +86,8 @@ def predict_clips(classifier: Classifier, examples: Sequence[Example]) -> Evalua
         machine=machine(classifier.device),
     )
     labels = class_indices([example.label for example in examples], info.classes)
-    answered = Predictions(np.concatenate(logits), np.array(clips), labels)
-    return EvaluatedClips(answered, speed)
+    predictions = Predictions(np.concatenate(logits), np.array(clips), labels)
+    return EvaluatedClips(predictions, speed)
 
 
 def machine(device: torch.device) -> str:
@@ -107,7 +107,7 @@ def _waveform(example: Example, sample_rate: int) -> np.ndarray:
         raise DataError(f"{example.path}: {error}") from error
 
 
-def share_right(classifier: Classifier, examples: Sequence[Example]) -> float:
+def top1_accuracy(classifier: Classifier, examples: Sequence[Example]) -> float:
     """Return the top-1 accuracy, 0 to 1.
 
     Raises
@@ -115,8 +115,8 @@ def share_right(classifier: Classifier, examples: Sequence[Example]) -> float:
     DataError
         As `predict_clips`.
     """
-    answered = predict_clips(classifier, examples).answered
-    return accuracy(answered.probabilities(classifier.info.temperature), answered.labels)
+    predictions = predict_clips(classifier, examples).predictions
+    return accuracy(predictions.probabilities(classifier.info.temperature), predictions.labels)
 
 
 def measure(
@@ -126,7 +126,7 @@ def measure(
 
     Parameters
     ----------
-    data : name of the data, if it is not the data that the weights learned from
+    data : name of the data, if it is not the training data
     """
     info = read_info(path)
     subject = report.Subject(
@@ -141,13 +141,13 @@ def measure(
         notes=info.notes,
         fitted_here=FITTED.format(fold=fold) in info.notes,
     )
-    return report.evaluation(subject, evaluated.answered, evaluated.speed)
+    return report.evaluation(subject, evaluated.predictions, evaluated.speed)
 
 
-def set_temperature(path: Path, fold: int, answered: Predictions) -> float:
+def set_temperature(path: Path, fold: int, predictions: Predictions) -> float:
     """Fit the temperature on a fold, write it into the header, and return it."""
     info = read_info(path)
-    temperature = fit_temperature(answered)
+    temperature = fit_temperature(predictions)
     notes = [note for note in info.notes if not note.startswith(FITTED.partition("{")[0])]
     notes.append(FITTED.format(fold=fold))
     change_header(path, temperature=temperature, notes=tuple(notes))
@@ -176,12 +176,12 @@ def stored(
     Raises
     ------
     DataError
-        The file holds predictions of other weights or for other clips, or as `predict_clips`.
+        The file contains predictions of other weights or for other clips, or as `predict_clips`.
     """
     key = [digest(path).weights, *(f"{e.path.name} {e.label}" for e in examples)]
     if not file.is_file():
         evaluated = predict_clips(Classifier.load(path), examples)
-        one, speed = evaluated.answered, json.dumps(dataclasses.asdict(evaluated.speed))
+        one, speed = evaluated.predictions, json.dumps(dataclasses.asdict(evaluated.speed))
         file.parent.mkdir(parents=True, exist_ok=True)
         with file.open("wb") as target:
             np.savez(target, logits=one.logits, clips=one.clips, labels=one.labels,
@@ -189,9 +189,9 @@ def stored(
         return evaluated
     with np.load(file) as kept:
         if kept["key"].tolist() != key:
-            raise DataError(f"{file} holds answers of other weights or about other clips.")
-        answered = Predictions(kept["logits"], kept["clips"], kept["labels"])
-        return EvaluatedClips(answered, Speed(**json.loads(str(kept["speed"]))))
+            raise DataError(f"{file} contains predictions of other weights or for other clips.")
+        predictions = Predictions(kept["logits"], kept["clips"], kept["labels"])
+        return EvaluatedClips(predictions, Speed(**json.loads(str(kept["speed"]))))
 
 
 def parse(argv: list[str] | None) -> argparse.Namespace:
@@ -199,13 +199,13 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     add = parser.add_argument
     add("checkpoint", type=Path, nargs="?", default=default_path())
     add("--data", type=Path, default=esc50_dir(), help="as for training; default: ESC50_DIR")
-    add("--fold", type=int, help="default: the last one that the weights have not seen")
+    add("--fold", type=int, help="default: the last fold that the weights have not seen")
     add("--out", type=Path, nargs="?", const=Path(), metavar="DIR",
         help="write JSON, Markdown and pictures; without DIR beside the checkpoint")  # fmt: skip
-    add("--no-speed", action="store_true", help="leave it out: this machine is busy otherwise")
-    add("--logits", type=Path, metavar="FILE.npz", help="keep the answers, or use those kept")
+    add("--no-speed", action="store_true", help="leave out the speed, as on a busy machine")
+    add("--logits", type=Path, metavar="FILE.npz", help="save predictions, or reuse those saved")
     add("--fit-temperature", action="store_true",
-        help="fit it on this fold, and write it into the checkpoint")  # fmt: skip
+        help="fit the temperature on this fold and write it into the checkpoint")  # fmt: skip
     options = parser.parse_args(argv)
     if options.data is None or not options.data.exists():
         parser.error(NO_DATA)
@@ -240,15 +240,15 @@ def run(options: argparse.Namespace) -> int:
         raise DataError(f"There is no clip of fold {fold} in {options.data}.")
     if options.fit_temperature and fold in info.folds_seen:
         raise DataError(
-            f"The weights have seen fold {fold}, and are too sure of it: a temperature fitted "
-            "there would be wrong. Use another fold."
+            f"The weights have seen fold {fold} and are overconfident on it, so a temperature "
+            "fitted there would be wrong. Use another fold."
         )
     if options.logits:
         evaluated = stored(options.logits, path, examples, info)
     else:
         evaluated = predict_clips(Classifier.load(path), examples)
     if options.fit_temperature:
-        set_temperature(path, fold, evaluated.answered)
+        set_temperature(path, fold, evaluated.predictions)
     measured = measure(path, examples, fold, evaluated, name_of(options.data))
     if options.no_speed:
         measured = dataclasses.replace(measured, speed=None)
@@ -261,7 +261,7 @@ def run(options: argparse.Namespace) -> int:
 def _unseen(folds: Sequence[int], info: CheckpointInfo) -> int:
     unseen = [fold for fold in folds if fold not in info.folds_seen]
     if not unseen:
-        raise DataError("The weights have seen every fold of this data: say which, with --fold.")
+        raise DataError("The weights have seen every fold of this data. Choose one with --fold.")
     return unseen[-1]
 
 

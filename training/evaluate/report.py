@@ -46,13 +46,13 @@ class Subject:
     fitted_here: bool
 
 
-def evaluation(subject: Subject, answered: Predictions, speed: Speed | None) -> Evaluation:
+def evaluation(subject: Subject, predictions: Predictions, speed: Speed | None) -> Evaluation:
     """Compute every figure of the report."""
-    probabilities = answered.probabilities(subject.temperature)
-    labels, classes = answered.labels, subject.classes
+    probabilities = predictions.probabilities(subject.temperature)
+    labels, classes = predictions.labels, subject.classes
     table = confusion(probabilities, labels)
     right = int(np.trace(table))
-    uncorrected = answered.probabilities()
+    uncorrected = predictions.probabilities()
     return Evaluation(
         checkpoint=subject.checkpoint,
         weights=subject.weights,
@@ -73,7 +73,7 @@ def evaluation(subject: Subject, answered: Predictions, speed: Speed | None) -> 
             calibration(uncorrected, labels) if subject.temperature != 1 else None
         ),
         calibration_crossed=(
-            calibration(crossed(answered), labels)
+            calibration(crossed(predictions), labels)
             if subject.fitted_here and len(labels) > 1
             else None
         ),
@@ -129,26 +129,26 @@ def write(measured: Evaluation, folder: Path) -> Path:
 
 def markdown(measured: Evaluation) -> str:
     low, high = measured.accuracy_range
-    learned = ", ".join(map(str, measured.folds_seen)) or "none"
+    seen = ", ".join(map(str, measured.folds_seen)) or "none"
     lines = [
         f"# {measured.checkpoint} on fold {measured.fold} of {measured.data}",
         "",
         *(f"{note}\n" for note in measured.notes),
         "| | |",
         "|---|---|",
-        f"| clips | {measured.clips}, folds seen: {learned} |",
-        f"| right | **{measured.accuracy:.2%}** (95 %: {low:.1%} to {high:.1%}) |",
-        f"| right among its first three | {measured.accuracy_top3:.2%} |",
+        f"| clips | {measured.clips}, folds seen: {seen} |",
+        f"| accuracy | **{measured.accuracy:.2%}** (95 %: {low:.1%} to {high:.1%}) |",
+        f"| top-3 accuracy | {measured.accuracy_top3:.2%} |",
         *_calibration_lines(measured),
     ]
     if measured.speed:
         rate = f"{measured.speed.clips_per_s:.0f} clips/s"
-        lines.append(f"| speed | {rate} ({measured.speed}), decoding not counted |")
+        lines.append(f"| speed | {rate} ({measured.speed}), without decoding |")
     if measured.measured_at:
         lines.append(f"| measured | {measured.measured_at.isoformat()} |")
-    lines += ["", f"![Which class was heard as which]({measured.pictures['confusion']})", ""]
-    lines += [f"![How far confidence holds]({measured.pictures['reliability']})", ""]
-    lines += ["| class | clips | right | mistaken for |", "|---|---|---|---|"]
+    lines += ["", f"![Confusion matrix]({measured.pictures['confusion']})", ""]
+    lines += [f"![Reliability diagram]({measured.pictures['reliability']})", ""]
+    lines += ["| class | clips | accuracy | mistaken for |", "|---|---|---|---|"]
     for figures in sorted(measured.by_class, key=lambda one: one.accuracy or 0):
         share = "" if figures.accuracy is None else f"{figures.accuracy:.0%}"
         other = plots.words(figures.mistaken_for or "")
@@ -159,12 +159,12 @@ def markdown(measured: Evaluation) -> str:
 def _calibration_lines(measured: Evaluation) -> list[str]:
     def line(name: str, one: Calibration) -> str:
         low, high = one.band
-        return f"| {name} | {one.ece:.2%} (perfect: {low:.1%} to {high:.1%}) |"
+        return f"| {name} | {one.ece:.2%} (perfectly calibrated: {low:.1%} to {high:.1%}) |"
 
     lines = [line(f"calibration error, temperature {measured.temperature}", measured.calibration)]
     if measured.calibration_uncorrected:
         lines.append(line("the same with temperature 1", measured.calibration_uncorrected))
     if measured.calibration_crossed:
-        name = "the same, each clip with a temperature that it had no part in"
+        name = "the same, each clip with a temperature fitted on other clips"
         lines.append(line(name, measured.calibration_crossed))
     return lines

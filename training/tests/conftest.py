@@ -22,7 +22,7 @@ def generator() -> torch.Generator:
 
 @pytest.fixture(scope="session")
 def esc50(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A little ESC-50 in the layout of its WAV edition: four folds, a tone and a hiss in each."""
+    """A small data set in ESC-50's layout (WAV): four folds, a tone and a hiss in each."""
     folder = tmp_path_factory.mktemp("esc50")
     (folder / "meta").mkdir()
     (folder / "audio").mkdir()

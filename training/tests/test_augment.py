@@ -39,7 +39,7 @@ def test_a_shift_is_circular_and_loses_nothing(generator: torch.Generator) -> No
     assert len(set(shifts)) > 8, "each sound is shifted by its own amount"
 
 
-def test_the_gain_stays_within_its_decibels_and_uses_them(generator: torch.Generator) -> None:
+def test_the_gain_stays_within_its_range_and_covers_it(generator: torch.Generator) -> None:
     gains_db = 20 * gain(torch.ones(500, 4), 6.0, generator)[:, 0].log10()
     assert float(gains_db.abs().max()) <= 6.0 + 1e-4
     assert float(gains_db.max()) > 5.5
@@ -57,15 +57,15 @@ def test_mixed_labels_still_add_up_to_one(generator: torch.Generator) -> None:
     assert float(targets.min()) >= 0
 
 
-def test_a_sound_is_mixed_by_the_shares_its_label_says(generator: torch.Generator) -> None:
+def test_a_sound_is_mixed_by_the_shares_of_its_label(generator: torch.Generator) -> None:
     originals = torch.randn(32, 200, generator=torch.Generator().manual_seed(9))
     waveform, targets = mixup(originals, one_hot(32), ALWAYS, generator)
-    # Row k of one_hot is sound k, so the labels are the recipe of the mixture.
+    # Row k of one_hot is sound k, so the labels are the shares of the mixture.
     assert torch.allclose(waveform, targets @ originals, atol=1e-5)
     assert ((targets > 0.01).sum(dim=1) == 2).any()
 
 
-def test_shares_are_even_handed_and_mostly_near_the_ends(generator: torch.Generator) -> None:
+def test_shares_are_symmetric_and_mostly_near_the_ends(generator: torch.Generator) -> None:
     recipe = Recipe(mixup_share=1.0, mixup_beta=0.3)
     count = 4000
     _, targets = mixup(torch.zeros(count, 1), one_hot(count), recipe, generator)
@@ -75,7 +75,7 @@ def test_shares_are_even_handed_and_mostly_near_the_ends(generator: torch.Genera
     assert float(shares.var()) == pytest.approx(1 / (4 * 1.6), abs=0.01)
 
 
-def test_mixup_happens_in_its_share_of_the_batches(generator: torch.Generator) -> None:
+def test_mixup_is_applied_to_its_share_of_the_batches(generator: torch.Generator) -> None:
     waveform, targets = torch.randn(4, 3), one_hot(4)
 
     def mixed(share: float) -> int:
@@ -85,7 +85,7 @@ def test_mixup_happens_in_its_share_of_the_batches(generator: torch.Generator) -
 
     assert mixed(0.0) == 0
     assert 60 < mixed(0.5) < 140
-    assert mixed(1.0) > 180  # a permutation may leave all in place
+    assert mixed(1.0) > 180  # a permutation may change nothing
 
 
 # --- crop, speed, between-class mixing, colour --------------------------------------------
@@ -102,18 +102,18 @@ def test_a_crop_is_a_piece_of_the_sound_and_prefers_the_loud_one(
     assert float(cropped[:, 0].mean()) > 580
 
 
-def test_another_speed_moves_the_pitch_within_its_limit(generator: torch.Generator) -> None:
+def test_a_change_of_speed_changes_the_pitch_within_its_limit(generator: torch.Generator) -> None:
     seconds = torch.arange(32_000) / 32_000
     tones = torch.sin(2 * torch.pi * 1000 * seconds).repeat(40, 1)
     played = change_speed(tones, 0.1, generator)
     assert played.shape == tones.shape
-    heard_hz = torch.fft.rfft(played).abs().argmax(dim=1)
-    assert int(heard_hz.min()) >= 905
-    assert int(heard_hz.max()) <= 1102
-    assert int(heard_hz.min()) < 950 < 1050 < int(heard_hz.max())
+    measured_hz = torch.fft.rfft(played).abs().argmax(dim=1)
+    assert int(measured_hz.min()) >= 905
+    assert int(measured_hz.max()) <= 1102
+    assert int(measured_hz.min()) < 950 < 1050 < int(measured_hz.max())
 
 
-def test_between_classes_the_quieter_sound_is_lifted_until_the_ratio_is_heard(
+def test_between_class_mixing_compensates_different_levels(
     generator: torch.Generator,
 ) -> None:
     loud, quiet = torch.randn(1, 32_000), 0.05 * torch.randn(1, 32_000)
@@ -128,14 +128,14 @@ def test_between_classes_the_quieter_sound_is_lifted_until_the_ratio_is_heard(
             assert float(evaluated[0] / evaluated.sum()) == pytest.approx(float(label[0]), abs=0.05)
 
 
-def test_without_a_share_no_sound_is_mixed_between_classes(generator: torch.Generator) -> None:
+def test_a_share_of_zero_mixes_no_sound(generator: torch.Generator) -> None:
     waveform, targets = torch.randn(6, 8_000), one_hot(6)
     mixed, labels = between_class(waveform, targets, 0.0, generator)
     assert torch.allclose(mixed, waveform)
     assert torch.equal(labels, targets)
 
 
-def test_colour_is_the_same_at_every_moment_and_smooth(generator: torch.Generator) -> None:
+def test_colour_is_constant_over_time_and_smooth(generator: torch.Generator) -> None:
     change = colour(torch.zeros(50, 1, 128, 20), 0.3, generator)
     assert torch.equal(change, change[..., :1].expand_as(change))
     assert 0.2 < float(change.abs().max()) <= 0.3
@@ -145,7 +145,7 @@ def test_colour_is_the_same_at_every_moment_and_smooth(generator: torch.Generato
 # --- masks --------------------------------------------------------------------------------
 
 
-def test_masks_hide_whole_bands_and_moments_and_leave_the_rest(generator: torch.Generator) -> None:
+def test_masks_hide_whole_bands_and_frames_only(generator: torch.Generator) -> None:
     recipe = Recipe(frequency_mask=24, time_mask=20, masks=2)
     picture = torch.rand(400, 1, 128, 60) + 1
     masked = mask(picture, recipe, generator)
@@ -162,14 +162,14 @@ def test_masks_hide_whole_bands_and_moments_and_leave_the_rest(generator: torch.
     assert bool(bands.any(dim=0)[0, -1]), "the edges are hidden as well"
 
 
-def test_without_masks_the_picture_stays(generator: torch.Generator) -> None:
+def test_without_masks_the_picture_is_unchanged(generator: torch.Generator) -> None:
     picture = torch.rand(2, 1, 16, 20)
     assert torch.equal(mask(picture, Recipe(masks=0), generator), picture)
     none = Recipe(frequency_mask=0, time_mask=0)
     assert torch.equal(mask(picture, none, generator), picture)
 
 
-def test_a_picture_narrower_than_the_widest_mask_is_no_trouble(generator: torch.Generator) -> None:
+def test_a_picture_may_be_narrower_than_the_widest_mask(generator: torch.Generator) -> None:
     assert mask(torch.rand(32, 1, 10, 10), Recipe(), generator).shape == (32, 1, 10, 10)
 
 
@@ -181,20 +181,20 @@ EVERYTHING = Recipe(
 )
 
 
-def test_one_generator_decides_everything() -> None:
+def test_one_generator_determines_everything() -> None:
     log_mel = LogMel(FeatureConfig(window_s=1.0))
     waveform, targets = torch.randn(8, 32_000), one_hot(8)
 
     def once() -> tuple[Tensor, Tensor]:
         generator = torch.Generator().manual_seed(4)
-        torch.rand(int(torch.randint(1, 9, ())))  # the global one is somewhere else each time
+        torch.rand(int(torch.randint(1, 9, ())))  # the global generator has another state each time
         return augmented(waveform, targets, EVERYTHING, log_mel, 0.0, generator)
 
     for one, other in zip(once(), once(), strict=True):
         assert torch.equal(one, other)
 
 
-def test_a_recipe_with_everything_off_shows_the_sound_itself_and_draws_nothing() -> None:
+def test_a_recipe_without_augmentation_changes_and_draws_nothing() -> None:
     log_mel = LogMel(FeatureConfig(window_s=1.0))
     off = Recipe(
         shift=False, gain_db=0.0, crop_share=0.0, speed=0.0, mixup_share=0.0, colour_db=0.0, masks=0

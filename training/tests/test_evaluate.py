@@ -1,4 +1,4 @@
-"""Measuring a checkpoint: the command, and the arithmetic behind it."""
+"""Tests of the evaluation command and of its metrics."""
 
 import dataclasses
 import json
@@ -27,7 +27,7 @@ FEATURES = FeatureConfig(
 
 @pytest.fixture
 def made(tmp_path: Path) -> Path:
-    """A checkpoint that never learned anything, over clips of several windows."""
+    """An untrained checkpoint whose windows are shorter than the clips."""
     torch.manual_seed(3)
     path = tmp_path / "made.safetensors"
     info = CheckpointInfo(classes=("rain", "whistle"), features=FEATURES, folds_seen=(1, 2, 3))
@@ -37,10 +37,10 @@ def made(tmp_path: Path) -> Path:
 
 class Command:
     def __init__(self, made: Path, esc50: Path, capsys: pytest.CaptureFixture[str]) -> None:
-        self.words, self.capsys = [str(made), "--data", str(esc50)], capsys
+        self.arguments, self.capsys = [str(made), "--data", str(esc50)], capsys
 
-    def __call__(self, *words: object, status: int = 0) -> dict:
-        assert measure.main([*self.words, *map(str, words)]) == status
+    def __call__(self, *arguments: object, status: int = 0) -> dict:
+        assert measure.main([*self.arguments, *map(str, arguments)]) == status
         output = self.capsys.readouterr()
         return {"refusal": output.err} if status else json.loads(output.out)
 
@@ -53,7 +53,7 @@ def command(made: Path, esc50: Path, capsys: pytest.CaptureFixture[str]) -> Comm
 # --- the command --------------------------------------------------------------------------
 
 
-def test_it_answers_as_users_are_answered(command: Command, made: Path, esc50: Path) -> None:
+def test_it_predicts_like_an_analysis(command: Command, made: Path, esc50: Path) -> None:
     report = command("--fold", 4)
     assert (report["clips"], report["folds_seen"], report["seen"]) == (2, [1, 2, 3], False)
     classifier = Classifier.load(made)
@@ -61,18 +61,16 @@ def test_it_answers_as_users_are_answered(command: Command, made: Path, esc50: P
     evaluated = measure.predict_clips(classifier, examples)
     waveforms = [measure._waveform(example, 16_000) for example in examples]
     for mine, theirs in zip(
-        evaluated.answered.probabilities(), classifier.classify(waveforms), strict=True
+        evaluated.predictions.probabilities(), classifier.classify(waveforms), strict=True
     ):
         assert np.allclose(mine, theirs.probabilities, atol=1e-5)
     right = [
-        mine.argmax() for mine in evaluated.answered.probabilities()
-    ] == evaluated.answered.labels
+        mine.argmax() for mine in evaluated.predictions.probabilities()
+    ] == evaluated.predictions.labels
     assert report["accuracy"] == pytest.approx(np.mean(right))
 
 
-def test_without_a_word_it_takes_a_fold_that_the_weights_have_not_seen(
-    command: Command, made: Path
-) -> None:
+def test_the_default_is_a_fold_that_the_weights_have_not_seen(command: Command, made: Path) -> None:
     assert command()["fold"] == 4
     measure.change_header(made, folds_seen=(1, 2, 4))
     assert command()["fold"] == 3
@@ -80,13 +78,11 @@ def test_without_a_word_it_takes_a_fold_that_the_weights_have_not_seen(
     assert "have seen every fold" in command(status=1)["refusal"]
 
 
-def test_a_fold_it_learned_from_is_said_to_be_seen(command: Command) -> None:
+def test_a_training_fold_is_reported_as_seen(command: Command) -> None:
     assert command("--fold", 2)["seen"] is True
 
 
-def test_everything_is_written_for_people_and_programs(
-    command: Command, made: Path, tmp_path: Path
-) -> None:
+def test_it_writes_json_markdown_and_pictures(command: Command, made: Path, tmp_path: Path) -> None:
     command("--fold", 4, "--out", tmp_path / "report")
     report = json.loads((tmp_path / "report" / "made.evaluation.json").read_text())
     assert report["format"] == 2
@@ -104,16 +100,14 @@ def test_everything_is_written_for_people_and_programs(
     assert json.loads(made.with_name("made.evaluation.json").read_text())["speed"] is None
 
 
-def test_a_temperature_is_not_fitted_on_what_the_weights_have_seen(
-    command: Command, made: Path
-) -> None:
+def test_a_temperature_is_not_fitted_on_a_seen_fold(command: Command, made: Path) -> None:
     before = made.read_bytes()
     report = command("--fold", 2, "--fit-temperature", status=1)
     assert "have seen fold 2" in report["refusal"]
     assert made.read_bytes() == before
 
 
-def test_a_fitted_temperature_is_in_the_header_and_serves_users(
+def test_a_fitted_temperature_is_saved_in_the_header_and_used(
     command: Command, made: Path, esc50: Path
 ) -> None:
     weights = checkpoint_info.digest(made).weights
@@ -129,23 +123,23 @@ def test_a_fitted_temperature_is_in_the_header_and_serves_users(
     expected = torch.tensor(before.activations.logits / info.temperature).softmax(0).numpy()
     assert np.allclose(after.window_probabilities[after.shown_window], expected, atol=1e-4)
     command("--fold", 4, "--fit-temperature")
-    assert checkpoint_info.read_info(made) == info, "again, it comes to the same"
+    assert checkpoint_info.read_info(made) == info, "fitting again gives the same temperature"
 
 
-def test_answers_are_kept_and_used_again(
+def test_saved_predictions_are_reused(
     command: Command, made: Path, esc50: Path, tmp_path: Path
 ) -> None:
     file = tmp_path / "fold4.npz"
     first = command("--fold", 4, "--logits", file)
     kept = file.read_bytes()
     again = command("--fold", 4, "--logits", file)
-    assert again == first, "even the speed is the one that was measured"
+    assert again == first, "the speed is the stored one"
     assert file.read_bytes() == kept
     report = command("--fold", 3, "--logits", file, status=1)
-    assert "other weights or about other clips" in report["refusal"]
+    assert "other weights or for other clips" in report["refusal"]
 
 
-def test_what_cannot_be_measured_is_reported(
+def test_missing_clips_and_checkpoints_are_reported(
     command: Command, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert "no clip of fold 9" in command("--fold", 9, status=1)["refusal"]
@@ -153,19 +147,19 @@ def test_what_cannot_be_measured_is_reported(
     assert "no checkpoint at" in capsys.readouterr().err
 
 
-def test_a_class_the_checkpoint_does_not_know_is_named(
+def test_a_class_that_the_checkpoint_lacks_is_named(
     command: Command, made: Path, esc50: Path
 ) -> None:
     info = dataclasses.replace(checkpoint_info.read_info(made), classes=("rain", "drum"))
     checkpoint.save(made, AudioCNN(2).state_dict(), info)
-    assert "does not know the class whistle" in command(status=1)["refusal"]
+    assert "not in the checkpoint: whistle" in command(status=1)["refusal"]
 
 
-# --- the arithmetic -----------------------------------------------------------------------
+# --- metrics ------------------------------------------------------------------------------
 
 
 def drawn(clips: int, sharpness: float, seed: int = 1) -> Predictions:
-    """Labels drawn from the softmax of `logits`, which are then shown times `sharpness`."""
+    """Draw labels from the softmax of logits; return predictions with logits times `sharpness`."""
     random = np.random.default_rng(seed)
     logits = 2 * random.standard_normal((clips, 5))
     shares = metrics.softmax(logits).cumsum(axis=1)
@@ -175,9 +169,9 @@ def drawn(clips: int, sharpness: float, seed: int = 1) -> Predictions:
 
 def test_clips_are_averaged_over_their_windows() -> None:
     logits = np.log([[0.9, 0.1], [0.5, 0.5], [0.2, 0.8]])
-    answered = Predictions(logits, np.array([0, 0, 1]), np.array([0, 0]))
-    assert np.allclose(answered.probabilities(), [[0.7, 0.3], [0.2, 0.8]])
-    only = answered.take(np.array([False, True]))
+    predictions = Predictions(logits, np.array([0, 0, 1]), np.array([0, 0]))
+    assert np.allclose(predictions.probabilities(), [[0.7, 0.3], [0.2, 0.8]])
+    only = predictions.take(np.array([False, True]))
     assert np.allclose(only.probabilities(), [[0.2, 0.8]])
 
 
@@ -192,7 +186,7 @@ def test_accuracy_confusion_and_the_worst_mistakes() -> None:
     assert metrics.worst(probabilities, labels, 2) == [2, 1]
 
 
-def test_the_error_is_zero_when_promises_are_kept_and_their_gap_when_not() -> None:
+def test_the_calibration_error_is_the_gap_between_confidence_and_accuracy() -> None:
     kept = np.array([[0.75, 0.25]] * 4)
     assert calibration(kept, np.array([0, 0, 0, 1])).ece == pytest.approx(0)
     assert calibration(kept, np.array([0, 1, 1, 1])).ece == pytest.approx(0.5)
@@ -203,36 +197,36 @@ def test_the_error_is_zero_when_promises_are_kept_and_their_gap_when_not() -> No
     assert (used.confidence, used.accuracy) == (0.75, 0.75)
 
 
-def test_an_honest_network_lies_in_the_band_and_a_boaster_above_it() -> None:
-    honest, boaster = drawn(400, 1.0), drawn(400, 3.0)
-    shown = calibration(honest.probabilities(), honest.labels)
+def test_a_calibrated_network_is_within_the_band_and_an_overconfident_one_above() -> None:
+    calibrated, overconfident = drawn(400, 1.0), drawn(400, 3.0)
+    shown = calibration(calibrated.probabilities(), calibrated.labels)
     assert shown.band[0] <= shown.ece <= shown.band[1]
     assert 0.01 < shown.band[0] < shown.band[1] < 0.1
-    boast = calibration(boaster.probabilities(), boaster.labels)
-    assert boast.ece > 2 * boast.band[1]
+    measured = calibration(overconfident.probabilities(), overconfident.labels)
+    assert measured.ece > 2 * measured.band[1]
 
 
 @pytest.mark.parametrize("sharpness", [0.5, 1.0, 3.0])
-def test_the_fitted_temperature_undoes_the_boasting(sharpness: float) -> None:
-    answered = drawn(4000, sharpness)
-    assert fit_temperature(answered) == pytest.approx(sharpness, rel=0.1)
+def test_the_fitted_temperature_corrects_overconfidence(sharpness: float) -> None:
+    predictions = drawn(4000, sharpness)
+    assert fit_temperature(predictions) == pytest.approx(sharpness, rel=0.1)
 
 
-def test_crossed_probabilities_are_honest_too_and_answer_the_same() -> None:
-    boaster = drawn(2000, 3.0)
-    fair = crossed(boaster)
-    assert np.allclose(fair.sum(axis=1), 1)
-    assert (fair.argmax(axis=1) == boaster.logits.argmax(axis=1)).all()
-    assert calibration(fair, boaster.labels).ece < 0.05
+def test_crossed_probabilities_are_calibrated_and_predict_the_same_classes() -> None:
+    overconfident = drawn(2000, 3.0)
+    corrected = crossed(overconfident)
+    assert np.allclose(corrected.sum(axis=1), 1)
+    assert (corrected.argmax(axis=1) == overconfident.logits.argmax(axis=1)).all()
+    assert calibration(corrected, overconfident.labels).ece < 0.05
 
 
-def test_a_likely_range_narrows_with_more_clips() -> None:
+def test_the_confidence_interval_narrows_with_more_clips() -> None:
     few, many = metrics.likely_range(8, 10), metrics.likely_range(800, 1000)
     assert few[0] < many[0] < 0.8 < many[1] < few[1]
     assert many == pytest.approx((0.774, 0.824), abs=0.001)
 
 
-def test_a_matrix_of_fifty_classes_fits_its_names() -> None:
+def test_a_matrix_of_fifty_classes_has_room_for_its_names() -> None:
     names = [f"class_number_{index}" for index in range(50)]
     image = plots.confusion(np.eye(50, dtype=np.int64) * 8, names)
     assert image.width == image.height > 50 * 18

@@ -22,7 +22,7 @@ def test_all_pieces_of_a_source_share_a_fold_and_classes_are_spread() -> None:
     assert max(totals.values()) - min(totals.values()) <= 4
 
 
-def test_the_order_of_the_clips_changes_nothing() -> None:
+def test_the_order_of_the_clips_does_not_matter() -> None:
     pieces = [Piece(str(n % 17), "ab"[n % 17 % 2]) for n in range(60)]
     folds = dict(zip(pieces, by_source(pieces), strict=True))
     shuffled = random.Random(2).sample(pieces, len(pieces))

@@ -32,7 +32,7 @@ def table(folder: Path, *rows: str) -> Path:
 # --- ESC-50 -------------------------------------------------------------------------------
 
 
-def test_the_index_tells_file_fold_label_and_source_in_its_own_order(esc50: Path) -> None:
+def test_the_index_lists_files_folds_labels_and_sources_in_order(esc50: Path) -> None:
     examples = read_index(esc50)
     assert len(examples) == 8
     assert examples[0] == Example(esc50 / "audio" / "1-100-A-0.wav", 1, "whistle", "100")
@@ -41,7 +41,7 @@ def test_the_index_tells_file_fold_label_and_source_in_its_own_order(esc50: Path
     assert all(example.path.is_file() for example in examples)
 
 
-def test_the_ogg_edition_reads_alike(tmp_path: Path) -> None:
+def test_the_ogg_edition_is_read_the_same_way(tmp_path: Path) -> None:
     (tmp_path / "meta").mkdir()
     (tmp_path / "meta" / "esc50.csv").write_text(
         "filename,fold,target,category,esc10,src_file,take\n"
@@ -58,12 +58,14 @@ def test_classes_are_in_alphabetical_order_once_each(esc50: Path) -> None:
     assert class_names(read_index(esc50)) == ("rain", "whistle")
 
 
-def test_the_environment_names_the_folder(monkeypatch: pytest.MonkeyPatch, esc50: Path) -> None:
+def test_the_environment_variable_sets_the_folder(
+    monkeypatch: pytest.MonkeyPatch, esc50: Path
+) -> None:
     monkeypatch.setenv("ESC50_DIR", str(esc50))
     assert esc50_dir() == esc50
 
 
-def test_the_synthetic_set_is_an_esc50_like_any_other(tmp_path: Path) -> None:
+def test_the_synthetic_data_is_read_as_esc50(tmp_path: Path) -> None:
     examples = read_index(smoke.make(tmp_path / "one"))
     assert class_names(examples) == ("hum", "rain", "whistle")
     assert fold_numbers(examples) == (1, 2, 3, 4)
@@ -72,12 +74,12 @@ def test_the_synthetic_set_is_an_esc50_like_any_other(tmp_path: Path) -> None:
     assert again[5].path.read_bytes() == examples[5].path.read_bytes()
 
 
-# --- a folder of one's own ----------------------------------------------------------------
+# --- a folder of sounds -------------------------------------------------------------------
 
 
 def test_a_folder_per_class_gives_classes_and_folds(tmp_path: Path) -> None:
     sounds(tmp_path, *(f"{label}/{n}.wav" for label in ("cat", "dog") for n in range(10)))
-    (tmp_path / "dog" / "notes.txt").write_text("no sound, and no trouble")
+    (tmp_path / "dog" / "notes.txt").write_text("not a sound, so ignored")
     (tmp_path / "dog" / ".hidden").write_bytes(b"x")
     examples = read_index(tmp_path)
     assert len(examples) == 20
@@ -87,7 +89,7 @@ def test_a_folder_per_class_gives_classes_and_folds(tmp_path: Path) -> None:
         assert sorted(labels) == ["cat", "cat", "dog", "dog"]
 
 
-def test_pieces_in_a_folder_of_their_own_are_one_recording(tmp_path: Path) -> None:
+def test_files_in_a_subfolder_are_one_recording(tmp_path: Path) -> None:
     names = [f"cat/garden {take}/{n}.wav" for take in range(6) for n in range(3)]
     sounds(tmp_path, *names, *(f"dog/{n}.wav" for n in range(6)))
     examples = read_index(tmp_path)
@@ -103,20 +105,20 @@ def test_folds_do_not_depend_on_where_the_folder_is(tmp_path: Path) -> None:
     assert fingerprint(one) == fingerprint(other)
 
 
-def test_names_of_esc50_bring_their_folds_along(tmp_path: Path) -> None:
+def test_esc50_file_names_give_the_folds(tmp_path: Path) -> None:
     sounds(tmp_path, "dog/3-55-A-0.wav", "cat/2-66-B-5.wav")
     assert [(e.fold, e.source) for e in read_index(tmp_path)] == [(2, "66"), (3, "55")]
 
 
 @pytest.mark.parametrize("names", [(), ("dog/1.wav",), ("1.wav", "2.wav")])
-def test_fewer_than_two_classes_are_refused_with_what_to_do(
+def test_fewer_than_two_classes_are_rejected_with_advice(
     tmp_path: Path, names: tuple[str, ...]
 ) -> None:
     with pytest.raises(DataError, match="fewer than two classes"):
         read_index(sounds(tmp_path, *names))
 
 
-def test_folds_written_down_stay_when_sounds_are_added(
+def test_saved_folds_stay_when_sounds_are_added(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     data = sounds(tmp_path / "data", *(f"{c}/{n}.wav" for c in ("cat", "dog") for n in range(6)))
@@ -128,7 +130,7 @@ def test_folds_written_down_stay_when_sounds_are_added(
     assert read_index(file) == before
 
 
-# --- a CSV file of one's own --------------------------------------------------------------
+# --- a CSV file ---------------------------------------------------------------------------
 
 
 def test_a_csv_file_names_files_beside_it(tmp_path: Path) -> None:
@@ -160,13 +162,13 @@ def test_without_folds_a_csv_file_is_split_by_its_sources(tmp_path: Path) -> Non
         (("filename,category,fold", "a.wav,cat,1", "b.wav,dog,"), "b.wav has none"),
     ],
 )
-def test_a_csv_file_with_a_fault_is_reported_where(
+def test_an_error_in_a_csv_file_is_reported_with_its_line(
     tmp_path: Path, rows: tuple[str, ...], message: str
 ) -> None:
     with pytest.raises(DataError, match=message):
         read_index(table(tmp_path, *rows))
 
 
-def test_what_is_not_there_is_named(tmp_path: Path) -> None:
+def test_a_missing_path_is_named(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="nowhere"):
         read_index(tmp_path / "nowhere")

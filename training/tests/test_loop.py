@@ -49,7 +49,7 @@ def assert_same_weights(one: torch.nn.Module, other: torch.nn.Module) -> None:
         assert torch.equal(value, other.state_dict()[name]), name
 
 
-def test_stopped_and_taken_up_again_it_ends_as_if_never_stopped(
+def test_a_resumed_run_gives_the_same_result_as_an_uninterrupted_one(
     log_mel: LogMel, samples: Tensor
 ) -> None:
     straight = loop.start(RECIPE, 2, 2, CPU)
@@ -60,7 +60,7 @@ def test_stopped_and_taken_up_again_it_ends_as_if_never_stopped(
     disk = io.BytesIO()
     torch.save(stopped.state(), disk)
     disk.seek(0)
-    torch.manual_seed(99)  # a new process knows nothing of the old one's chance
+    torch.manual_seed(99)  # a new process has another random state
     resumed = loop.start(Recipe(epochs=2, batch=4, seed=77), 2, 2, CPU)
     resumed.restore(torch.load(disk, weights_only=True))
     assert resumed.epoch == 1
@@ -72,7 +72,7 @@ def test_stopped_and_taken_up_again_it_ends_as_if_never_stopped(
     assert_same_weights(resumed.average, straight.average)
 
 
-def test_the_seed_decides_the_run(log_mel: LogMel, samples: Tensor) -> None:
+def test_the_seed_determines_the_run(log_mel: LogMel, samples: Tensor) -> None:
     losses = []
     for seed in (1, 1, 2):
         recipe = Recipe(epochs=1, batch=4, seed=seed)
@@ -103,13 +103,13 @@ def test_it_reports_every_step_and_the_mean_of_their_losses(
     assert run.epoch == 1
 
 
-def test_the_average_follows_slowly_and_its_statistics_at_once() -> None:
+def test_the_average_moves_slowly_and_copies_the_statistics() -> None:
     run = loop.start(RECIPE, 2, 1, CPU)
     with torch.no_grad():
         run.model.fc.weight.add_(1.0)
         run.model.get_buffer("conv1.1.running_mean").add_(1.0)
     before = run.average.fc.weight.clone()
-    loop.follow(run.average, run.model, 0.9)
+    loop.update_average(run.average, run.model, 0.9)
     assert torch.allclose(run.average.fc.weight, before + 0.1, atol=1e-6)
     statistics = [net.get_buffer("conv1.1.running_mean") for net in (run.average, run.model)]
     assert torch.equal(*statistics)
@@ -137,7 +137,7 @@ def test_decibel_statistics_make_the_training_set_zero_mean_and_unit_deviation(
     assert float(normalised.std()) == pytest.approx(1.0, abs=1e-3)
 
 
-def test_only_the_rows_it_is_given_are_learned_from(log_mel: LogMel, samples: Tensor) -> None:
+def test_it_trains_only_on_the_given_rows(log_mel: LogMel, samples: Tensor) -> None:
     run = loop.start(Recipe(epochs=1, batch=2), 2, 2, CPU)
     spoilt = samples.clone()
     spoilt[4:] = 0
@@ -158,7 +158,7 @@ def test_without_an_average_the_weights_themselves_are_shipped() -> None:
     assert run.average is run.model
 
 
-def test_answers_do_not_depend_on_the_size_of_the_batch(log_mel: LogMel, samples: Tensor) -> None:
+def test_predictions_do_not_depend_on_the_batch_size(log_mel: LogMel, samples: Tensor) -> None:
     run = loop.start(RECIPE, 2, 2, CPU)
     rows = torch.tensor([6, 1, 3])
     one, other = (
@@ -169,7 +169,7 @@ def test_answers_do_not_depend_on_the_size_of_the_batch(log_mel: LogMel, samples
     assert torch.allclose(one, other, atol=1e-4)
 
 
-def test_a_loss_that_is_no_number_stops_the_run(log_mel: LogMel, samples: Tensor) -> None:
+def test_a_loss_that_is_nan_stops_the_run(log_mel: LogMel, samples: Tensor) -> None:
     run = loop.start(RECIPE, 2, 2, CPU)
     with torch.no_grad():
         run.model.fc.weight.fill_(float("nan"))
@@ -217,10 +217,10 @@ def test_a_skipped_step_changes_no_weight_and_no_statistic(
     targets = torch.eye(2)[LABELS[:4]]
     assert loop.take_step(run, log_mel(to_float(samples[:4])), targets, RECIPE) is None
     assert_same_weights(run.model, before)
-    assert run.schedule.last_epoch == 1, "the schedule moves on, so that it ends with the run"
+    assert run.schedule.last_epoch == 1, "the schedule advances, so that it ends with the run"
 
 
-def test_training_goes_on_in_fp32_when_bf16_fails_again(
+def test_training_continues_in_fp32_when_bf16_fails_again(
     log_mel: LogMel, samples: Tensor, caplog: pytest.LogCaptureFixture
 ) -> None:
     recipe = Recipe(epochs=3, batch=2)
@@ -230,14 +230,14 @@ def test_training_goes_on_in_fp32_when_bf16_fails_again(
     assert np.isfinite(losses).all()
     assert (run.skipped_steps, run.precision) == (2, "fp32")
     assert [record.message for record in caplog.records] == [
-        "Epoch 1: 2 steps were not finite in bf16 and were skipped; training goes on in fp32."
+        "Epoch 1: 2 steps were not finite in bf16 and were skipped; training continues in fp32."
     ]
     resumed = loop.start(recipe, 2, 4, CPU)
     resumed.restore(run.state())
     assert (resumed.skipped_steps, resumed.precision) == (2, "fp32"), "also after a restart"
 
 
-def test_a_run_that_fails_in_fp32_too_has_diverged(log_mel: LogMel, samples: Tensor) -> None:
+def test_a_run_that_also_fails_in_fp32_has_diverged(log_mel: LogMel, samples: Tensor) -> None:
     recipe = Recipe(epochs=1, batch=2, precision="fp32")
     run = loop.start(recipe, 2, 4, CPU)
     fail_at(run, {1, 2}, float("inf"))

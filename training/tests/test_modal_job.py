@@ -1,4 +1,4 @@
-"""The job for Modal, in this process: an ESC-50 of eight clips, and a Volume that only counts."""
+"""Tests of the Modal job in this process, with eight clips and a fake Volume."""
 
 import subprocess
 import sys
@@ -22,7 +22,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:.*executing locally.*:UserWarnin
 
 
 class Volume:
-    """Its files lie in `folder`, as they would be mounted."""
+    """A fake Volume whose files are in `folder`, as if mounted there."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -45,7 +45,7 @@ class Volume:
 
 @pytest.fixture
 def runs(esc50: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Volume:
-    """Modal's two Volumes; the data are there."""
+    """Replace Modal's two Volumes. The data is already prepared."""
     (tmp_path / "data").mkdir()
     (tmp_path / "data" / "esc50").symlink_to(esc50)
     (tmp_path / "runs").mkdir()
@@ -57,7 +57,7 @@ def runs(esc50: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Volume
     return volume
 
 
-def test_it_trains_keeps_and_goes_on(runs: Volume, capsys: pytest.CaptureFixture[str]) -> None:
+def test_it_trains_commits_and_resumes(runs: Volume, capsys: pytest.CaptureFixture[str]) -> None:
     argv = arguments("tiny", "1 2 3", 4, 1, 7, "")
     done = modal_job.train.local("tiny", argv)
     assert done["run"] == "tiny"
@@ -68,18 +68,18 @@ def test_it_trains_keeps_and_goes_on(runs: Volume, capsys: pytest.CaptureFixture
     assert runs.commits >= 1
     before = runs.commits
     again = modal_job.train.local("tiny", argv)
-    assert "going on after epoch 1" in capsys.readouterr().out
+    assert "resuming after epoch 1" in capsys.readouterr().out
     assert again == done
     assert runs.commits > before
 
 
-def test_a_refused_run_is_a_failure_with_the_reason(runs: Volume) -> None:
+def test_an_invalid_run_fails_with_the_reason(runs: Volume) -> None:
     modal_job.train.local("tiny", arguments("tiny", "1 2 3", 4, 1, 7, ""))
     with pytest.raises(RuntimeError, match="other settings"):
         modal_job.train.local("tiny", arguments("tiny", "1 2 3", 4, 1, 8, ""))
 
 
-def test_what_it_asks_training_for(runs: Volume) -> None:
+def test_it_passes_its_arguments_to_training(runs: Volume) -> None:
     command_line = " ".join(arguments("a", "1,2 3", 4, 9, 7, "original"))
     assert f"--data {modal_job.DATA / 'esc50'} --out {runs.folder / 'a'} " in command_line
     assert "--folds 1 2 3 --test-fold 4 --epochs 9 --seed 7 --recipe original" in command_line
@@ -87,7 +87,7 @@ def test_what_it_asks_training_for(runs: Volume) -> None:
     assert command_line.endswith(" --folds 1 3 4 5 --test-fold 2")
 
 
-def test_other_settings_are_another_run() -> None:
+def test_other_settings_give_another_run_name() -> None:
     names = {
         run_name("", 5, 0, 0, ""),
         run_name("", 4, 0, 0, ""),
@@ -100,7 +100,7 @@ def test_other_settings_are_another_run() -> None:
     assert run_name("1 2 3", 5, 0, 0, "") == run_name("1,2,3", 5, 0, 0, "")
 
 
-def test_it_commits_now_and_then_and_when_it_is_interrupted() -> None:
+def test_it_commits_at_intervals_and_when_interrupted() -> None:
     commits: list[None] = []
     three = threading.Event()
 
@@ -119,7 +119,7 @@ def test_it_commits_now_and_then_and_when_it_is_interrupted() -> None:
     assert len(commits) == after
 
 
-def test_data_are_fetched_once(runs: Volume, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_data_is_downloaded_once(runs: Volume, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[list[str]] = []
 
     def fetch(argv: list[str]) -> int:
@@ -135,7 +135,7 @@ def test_data_are_fetched_once(runs: Volume, monkeypatch: pytest.MonkeyPatch) ->
     assert modal_job.data.commits == 1  # type: ignore[attr-defined]
 
 
-def test_a_failed_fetch_is_no_success(runs: Volume, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failed_download_is_an_error(runs: Volume, monkeypatch: pytest.MonkeyPatch) -> None:
     (modal_job.DATA / "esc50").unlink()
     broken = SimpleNamespace(main=lambda argv: 1)
     monkeypatch.setitem(sys.modules, "training.prepare", broken)
@@ -144,7 +144,7 @@ def test_a_failed_fetch_is_no_success(runs: Volume, monkeypatch: pytest.MonkeyPa
     assert modal_job.data.commits == 0  # type: ignore[attr-defined]
 
 
-def test_five_folds_are_five_calls_each_tested_on_its_own(
+def test_cross_validation_makes_five_calls_and_tests_each_fold(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     calls: list[tuple[str, list[str]]] = []
@@ -163,8 +163,8 @@ def test_five_folds_are_five_calls_each_tested_on_its_own(
     assert len(prepared) == 1
     assert len({run for run, _ in calls}) == 5
     for fold, (_, argv) in enumerate(calls, 1):
-        learned = argv[argv.index("--folds") + 1 : argv.index("--test-fold")]
-        assert set(learned) == {"1", "2", "3", "4", "5"} - {str(fold)}
+        training_folds = argv[argv.index("--folds") + 1 : argv.index("--test-fold")]
+        assert set(training_folds) == {"1", "2", "3", "4", "5"} - {str(fold)}
         assert argv[argv.index("--test-fold") + 1] == str(fold)
     command_line = capsys.readouterr().out.splitlines()
     assert command_line[1].split()[:2] == ["1", "81.00%"]
@@ -172,23 +172,21 @@ def test_five_folds_are_five_calls_each_tested_on_its_own(
     assert "1.58%" in command_line[-1]
 
 
-def test_the_table_wants_every_fold() -> None:
+def test_the_table_needs_every_fold() -> None:
     with pytest.raises(ValueError, match="shorter"):
         table([{"run": "a", "accuracy": {"fold 1": 0.5}}])
 
 
-def test_a_run_is_brought_home_without_what_only_going_on_needs(
-    runs: Volume, tmp_path: Path
-) -> None:
+def test_a_run_is_downloaded_without_the_files_to_resume_it(runs: Volume, tmp_path: Path) -> None:
     for name in ("checkpoint.safetensors", "last.pt", "tensorboard/events.1", "last.partial"):
         path = runs.folder / "tiny" / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(name.encode() * 500)
-    modal_job.bring_home("tiny", str(tmp_path / "home"))
-    home = tmp_path / "home" / "tiny"
-    brought = {str(one.relative_to(home)) for one in home.rglob("*") if one.is_file()}
-    assert brought == {"checkpoint.safetensors", "tensorboard/events.1"}
-    assert (home / "tensorboard" / "events.1").read_bytes() == b"tensorboard/events.1" * 500
+    modal_job.download_run("tiny", str(tmp_path / "home"))
+    target = tmp_path / "home" / "tiny"
+    downloaded = {str(one.relative_to(target)) for one in target.rglob("*") if one.is_file()}
+    assert downloaded == {"checkpoint.safetensors", "tensorboard/events.1"}
+    assert (target / "tensorboard" / "events.1").read_bytes() == b"tensorboard/events.1" * 500
 
 
 def test_the_board_shows_the_curves_of_runs(tmp_path: Path) -> None:
@@ -215,8 +213,8 @@ def command_line(address: str) -> Any:
         return None
 
 
-def test_a_volume_that_refuses_is_asked_again() -> None:
-    """As one with open files does."""
+def test_a_failed_volume_action_is_repeated() -> None:
+    """A Volume with open files cannot be committed or reloaded."""
     over = threading.Event()
     tries: list[None] = []
 

@@ -1,4 +1,4 @@
-"""The command that gets sounds ready, against a real HTTP server on this machine."""
+"""Tests of the prepare command, with a real HTTP server on this machine."""
 
 import http.server
 import io
@@ -95,7 +95,7 @@ def test_it_downloads_unpacks_and_checks(server: Server, esc50: Path, tmp_path: 
     assert len(read_index(out)) == 8
     assert [path.name for path in out.parent.iterdir()] == ["esc50"]
     assert run("--url", server.url, "--out", out).status == 0
-    assert len(server.asked) == 1, "what is there is not fetched again"
+    assert len(server.asked) == 1, "existing data is not downloaded again"
 
 
 @pytest.mark.parametrize("ranges", [True, False])
@@ -199,9 +199,9 @@ def test_every_bad_file_is_named_with_the_reason(esc50: Path, tmp_path: Path, ru
     assert payload.status == 1
     lines = payload.err.splitlines()
     assert "audio/1-100-A-0.wav: The file is empty. Choose" in lines[-4]
-    assert "audio/2-101-A-1.wav: This is not a sound file" in lines[-3]
-    assert "audio/3-100-A-0.wav: There is no such file" in lines[-2]
-    assert lines[-1] == "3 wrong."
+    assert "audio/2-101-A-1.wav: This file contains no audio" in lines[-3]
+    assert "audio/3-100-A-0.wav: The file does not exist" in lines[-2]
+    assert lines[-1] == "Problems: 3."
 
 
 def test_a_recording_in_two_folds_is_wrong_in_ones_own_data(tmp_path: Path, run) -> None:
@@ -212,7 +212,7 @@ def test_a_recording_in_two_folds_is_wrong_in_ones_own_data(tmp_path: Path, run)
                     "a.flac,cat,1,x\nb.flac,cat,2,x\nc.flac,dog,2,y\n")  # fmt: skip
     payload = run(path)
     assert payload.status == 1
-    assert "source x: it has pieces in folds 1 and 2" in payload.err
+    assert "source x has pieces in folds 1 and 2" in payload.err
 
 
 def test_short_and_long_clips_are_reported_and_are_no_fault(tmp_path: Path, run) -> None:
@@ -222,11 +222,9 @@ def test_short_and_long_clips_are_reported_and_are_no_fault(tmp_path: Path, run)
         (tmp_path / label / "1.flac").write_bytes(sound)
     payload = run(tmp_path)
     assert payload.status == 0
-    assert "Shorter than 5 s, so filled up with silence: 1 of" in payload.out
-    assert "Cut into pieces of 5 s, which share a fold: 1 of" in payload.out
-    assert (
-        "Classes without a clip in some fold, for want of recordings: 2 (cat, dog)" in payload.out
-    )
+    assert "Clips shorter than 5 s, which are padded with silence: 1." in payload.out
+    assert "Clips cut into pieces of 5 s, which share a fold: 1." in payload.out
+    assert "Classes without clips in some folds: 2 (cat, dog)" in payload.out
 
 
 def test_data_that_cannot_be_read_at_all_is_reported_in_one_line(tmp_path: Path, run) -> None:

@@ -1,4 +1,4 @@
-"""What TensorBoard is shown of a run that was killed and gone on with."""
+"""Tests of the TensorBoard logs of a run that was killed and resumed."""
 
 from pathlib import Path
 
@@ -7,21 +7,21 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from training import train
 
-WORDS = ["--smoke", "--set", "batch=9", "--folds", "1", "--validation-fold", "2"]
-WORDS += ["--test-fold", "4"]
+ARGUMENTS = ["--smoke", "--set", "batch=9", "--folds", "1", "--validation-fold", "2"]
+ARGUMENTS += ["--test-fold", "4"]
 
 
 @pytest.fixture(scope="module")
 def seen(tmp_path_factory: pytest.TempPathFactory) -> EventAccumulator:
-    """Three epochs; after the second the process died, having written some of the third."""
+    """A run of three epochs that was killed after writing part of the third, and resumed."""
     out = tmp_path_factory.mktemp("runs") / "watched"
     dies_after(out, 2)
-    train.main([*WORDS, "--out", str(out)])
+    train.main([*ARGUMENTS, "--out", str(out)])
     return read(out)
 
 
 def dies_after(out: Path, epochs: int) -> None:
-    """A run that is gone, with no word of farewell, before the state of an epoch is kept."""
+    """Run until the process is killed before it saves the state of an epoch."""
     kept = train._keep_state
 
     def keep(run, work) -> None:
@@ -32,7 +32,7 @@ def dies_after(out: Path, epochs: int) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(train, "_keep_state", keep)
         with pytest.raises(KeyboardInterrupt):
-            train.main([*WORDS, "--out", str(out)])
+            train.main([*ARGUMENTS, "--out", str(out)])
 
 
 def read(out: Path) -> EventAccumulator:
@@ -45,21 +45,21 @@ def steps(events: EventAccumulator, tag: str) -> list[int]:
     return [event.step for event in events.Scalars(tag)]
 
 
-def test_the_curves_go_on_and_no_step_is_doubled(seen: EventAccumulator) -> None:
+def test_the_curves_continue_without_duplicate_steps(seen: EventAccumulator) -> None:
     for tag in ("Loss/Train", "Learning_Rate", "Loss/Validation", "Accuracy/Validation"):
         assert steps(seen, tag) == [1, 2, 3], tag
     assert steps(seen, "Validation by class/rain") == [1, 2, 3]
 
 
-def test_the_test_fold_is_measured_once_and_said_to_decide_nothing(seen: EventAccumulator) -> None:
+def test_the_test_fold_is_measured_once_and_described(seen: EventAccumulator) -> None:
     assert steps(seen, "Accuracy/Test") == [3]
     (note,) = seen.Tensors("Read me/text_summary")
     text = note.tensor_proto.string_val[0].decode()
     assert "fold 4" in text
-    assert "measured after the last epoch and decides nothing" in text
+    assert "measured after the last epoch and does not influence" in text
 
 
-def test_there_is_something_to_look_at_and_to_listen_to(seen: EventAccumulator) -> None:
+def test_spectrograms_and_sounds_are_logged(seen: EventAccumulator) -> None:
     tags = seen.Tags()
     assert {"Validation/Confusion", "Test/Confusion", "Seen in training/1"} <= set(tags["images"])
     shown = seen.Images("Seen in training/1")[0]
@@ -71,5 +71,5 @@ def test_there_is_something_to_look_at_and_to_listen_to(seen: EventAccumulator) 
     assert sound.length_frames == 16_000
 
 
-def test_the_settings_are_kept_beside_what_they_came_to(seen: EventAccumulator) -> None:
+def test_the_settings_are_logged_with_the_final_figures(seen: EventAccumulator) -> None:
     assert steps(seen, "hparam/fold 4") == [4]

@@ -1,4 +1,4 @@
-"""The command, on synthetic sounds."""
+"""Tests of the training command on synthetic sounds."""
 
 import json
 import os
@@ -23,13 +23,13 @@ SMOKE = ["--smoke", "--epochs", "2", "--validation-fold", "3", "--keep", "best",
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of an uninterrupted run: the best epoch by fold 3, fold 4 watched."""
+    """The folder of an uninterrupted run that keeps the best epoch by fold 3 and watches fold 4."""
     out = tmp_path_factory.mktemp("runs") / "straight"
     train.main([*SMOKE, "--out", str(out)])
     return out
 
 
-def test_a_run_leaves_a_checkpoint_that_knows_how_it_was_made(finished: Path) -> None:
+def test_the_checkpoint_of_a_run_describes_how_it_was_trained(finished: Path) -> None:
     info = checkpoint_info.read_info(finished / "checkpoint.safetensors")
     assert info.classes == ("hum", "rain", "whistle")
     assert info.data == "synthetic sounds"
@@ -41,7 +41,7 @@ def test_a_run_leaves_a_checkpoint_that_knows_how_it_was_made(finished: Path) ->
     assert not list(finished.glob("*.partial"))
 
 
-def test_the_measurement_lies_beside_it(finished: Path) -> None:
+def test_the_evaluation_is_written_beside_the_checkpoint(finished: Path) -> None:
     payload = json.loads((finished / "checkpoint.evaluation.json").read_text())
     info = checkpoint_info.read_info(finished / "checkpoint.safetensors")
     assert (payload["fold"], payload["seen"], payload["clips"]) == (4, False, 9)
@@ -50,17 +50,17 @@ def test_the_measurement_lies_beside_it(finished: Path) -> None:
         assert (finished / picture).read_bytes()[:4] == b"\x89PNG"
 
 
-# --- killed, and started again ------------------------------------------------------------
+# --- resuming ----------------------------------------------------------------------------
 
 
-def test_killed_in_the_middle_it_ends_with_exactly_the_same_weights(
+def test_a_killed_run_resumes_to_exactly_the_same_weights(
     finished: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / "killed"
-    words = [*SMOKE, "--out", str(out)]
+    arguments = [*SMOKE, "--out", str(out)]
     threads = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS"), "1")
     with subprocess.Popen(
-        [sys.executable, "-m", "training.train", *words],
+        [sys.executable, "-m", "training.train", *arguments],
         cwd=ROOT, env=os.environ | threads, stdout=subprocess.PIPE, text=True,
     ) as process:  # fmt: skip
         assert process.stdout is not None
@@ -69,8 +69,8 @@ def test_killed_in_the_middle_it_ends_with_exactly_the_same_weights(
     assert process.returncode == -signal.SIGKILL
     assert not (out / "checkpoint.safetensors").exists()
 
-    train.main(words)
-    assert "going on after epoch 1" in capsys.readouterr().out
+    train.main(arguments)
+    assert "resuming after epoch 1" in capsys.readouterr().out
     states = [torch.load(run / "last.pt", weights_only=True) for run in (finished, out)]
     for part in ("model", "average"):
         for name, value in states[0][part].items():
@@ -82,21 +82,21 @@ def test_killed_in_the_middle_it_ends_with_exactly_the_same_weights(
     assert all(torch.equal(value, weights[1][name]) for name, value in weights[0].items())
 
 
-def test_started_again_when_it_is_over_it_changes_nothing(
+def test_starting_a_finished_run_again_changes_nothing(
     finished: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     before = load_file(finished / "checkpoint.safetensors")
     info = checkpoint_info.read_info(finished / "checkpoint.safetensors")
     train.main([*SMOKE, "--out", str(finished)])
     payload = capsys.readouterr().out
-    assert "going on after epoch 2" in payload
+    assert "resuming after epoch 2" in payload
     assert "epoch 2/2" not in payload
     after = load_file(finished / "checkpoint.safetensors")
     assert all(torch.equal(before[name], after[name]) for name in before)
     assert checkpoint_info.read_info(finished / "checkpoint.safetensors") == info
 
 
-def test_a_folder_with_another_run_is_not_gone_on_with(finished: Path) -> None:
+def test_a_folder_with_another_run_is_not_resumed(finished: Path) -> None:
     with pytest.raises(SystemExit, match=r"other settings \(recipe\)"):
         train.main([*SMOKE, "--seed", "2", "--out", str(finished)])
 
@@ -104,7 +104,7 @@ def test_a_folder_with_another_run_is_not_gone_on_with(finished: Path) -> None:
 # --- keeping the best ---------------------------------------------------------------------
 
 
-def test_the_best_epoch_is_kept_and_the_fold_that_chose_it_counts_as_seen(finished: Path) -> None:
+def test_the_best_epoch_is_saved_and_its_validation_fold_counts_as_seen(finished: Path) -> None:
     state = torch.load(finished / "last.pt", weights_only=True)
     best_epoch, best_accuracy = state["best"]
     info = checkpoint_info.read_info(finished / "checkpoint.safetensors")
@@ -113,7 +113,7 @@ def test_the_best_epoch_is_kept_and_the_fold_that_chose_it_counts_as_seen(finish
     assert info.notes == (
         f"Epoch {best_epoch} of 2 was chosen by its accuracy on fold 3, which therefore counts as "
         "seen.",
-        "Fold 4 was measured every 1 epochs for curves and decided nothing.",
+        "Fold 4 was measured every 1 epochs for curves and did not influence the training.",
     )
 
 
@@ -135,9 +135,9 @@ def test_cross_validation_tests_each_fold_once(
     assert set(payload["folds"]) == {"1", "2"}
     assert payload["mean"] == pytest.approx(sum(payload["folds"].values()) / 2, abs=1e-4)
     assert "mean ± deviation" in (out / "cross-validation.md").read_text()
-    for tested, learned in ((1, 2), (2, 1)):
+    for tested, trained in ((1, 2), (2, 1)):
         info = checkpoint_info.read_info(out / f"fold{tested}" / "checkpoint.safetensors")
-        assert info.folds_seen == (learned,)
+        assert info.folds_seen == (trained,)
         assert list(info.accuracy) == [f"fold {tested}"]
         assert info.notes == ()
 
@@ -145,11 +145,11 @@ def test_cross_validation_tests_each_fold_once(
 # --- the plan -----------------------------------------------------------------------------
 
 
-def plan(esc50: Path, *words: str) -> Plan:
-    return make_plan(parser().parse_args(["--data", str(esc50), *words]))
+def plan(esc50: Path, *arguments: str) -> Plan:
+    return make_plan(parser().parse_args(["--data", str(esc50), *arguments]))
 
 
-def test_what_is_learned_and_tested_unless_one_says_otherwise(esc50: Path) -> None:
+def test_the_default_folds(esc50: Path) -> None:
     usual = plan(esc50)
     assert (usual.folds, usual.test_fold, usual.validation_fold) == ((1, 2, 3), 4, None)
     assert usual.out == Path("runs/sonoscope-folds123")
@@ -169,25 +169,25 @@ def test_recipes_are_chosen_by_name_and_changed_by_field(esc50: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("words", "message"),
+    ("arguments", "message"),
     [
         (["--folds", "1", "2", "4", "--test-fold", "4"], "--test-fold must not be one of --folds"),
         (["--folds", "1", "2", "--validation-fold", "2"], "--validation-fold must not be one"),
         (["--validation-fold", "3", "--test-fold", "3"], "must not be the same"),
         (["--test-fold", "9"], "has no fold 9; it has 1, 2, 3, 4"),
-        (["--test-fold", "four"], "a fold or none"),
+        (["--test-fold", "four"], "a fold number or none"),
         (["--keep", "best"], "--keep best needs --validation-fold"),
         (["--test-fold", "none", "--watch", "3"], "--watch needs a --test-fold"),
         (["--cross-validate", "--test-fold", "3"], "chooses the folds itself"),
-        (["--set", "epochs=none"], "epochs is a whole number"),
+        (["--set", "epochs=none"], "epochs must be a whole number"),
     ],
 )
-def test_what_cannot_be_planned_is_refused(esc50: Path, words: list[str], message: str) -> None:
+def test_invalid_options_are_rejected(esc50: Path, arguments: list[str], message: str) -> None:
     with pytest.raises((SettingError, DataError), match=message):
-        plan(esc50, *words)
+        plan(esc50, *arguments)
 
 
-def test_without_data_it_says_how_to_get_it(
+def test_without_data_the_message_says_how_to_get_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("ESC50_DIR", str(tmp_path / "nowhere"))
@@ -199,9 +199,7 @@ def test_without_data_it_says_how_to_get_it(
     assert "ESC50_DIR" in message
 
 
-def test_ones_own_sounds_are_learned_under_their_own_name_and_licence(
-    tmp_path: Path, esc50: Path
-) -> None:
+def test_other_data_is_recorded_with_its_name_and_licence(tmp_path: Path, esc50: Path) -> None:
     data = tmp_path / "my birds"
     for path in sorted((esc50 / "audio").iterdir()):
         label = "hiss" if path.stem.endswith("1") else "tone"

@@ -21,7 +21,7 @@ WHOLE = FeatureConfig(sample_rate=8_000, f_max_hz=4_000.0)
     ("length", "windows"),
     [(1, 1), (9, 1), (10, 1), (14, 1), (15, 2), (20, 2), (24, 2), (25, 3), (26, 3)],
 )
-def test_a_rest_counts_from_half_a_window_on(length: int, windows: int) -> None:
+def test_a_remainder_counts_from_half_a_window(length: int, windows: int) -> None:
     waveform = np.arange(1, length + 1, dtype=np.float32)
     pieces = list(cut(waveform, 10))
     assert len(pieces) == windows
@@ -32,7 +32,7 @@ def test_a_rest_counts_from_half_a_window_on(length: int, windows: int) -> None:
     assert not whole[kept:].any()
 
 
-def test_windows_are_those_that_users_files_decode_to(esc50: Path, tmp_path: Path) -> None:
+def test_windows_match_the_decoded_files(esc50: Path, tmp_path: Path) -> None:
     examples = read_index(esc50)
     windows = load_windows(examples, WHOLE, tmp_path)
     assert windows.samples.shape == (8, WHOLE.window_samples)
@@ -67,7 +67,7 @@ def test_files_are_decoded_only_once(esc50: Path, tmp_path: Path) -> None:
     assert cache.stat().st_mtime_ns == decoded_at
 
 
-def test_trainings_that_begin_at_once_share_one_cache(esc50: Path, tmp_path: Path) -> None:
+def test_runs_that_start_at_once_share_one_cache(esc50: Path, tmp_path: Path) -> None:
     examples = read_index(esc50)
     folder = tmp_path / "runs"
     with ThreadPoolExecutor(4) as pool:
@@ -77,16 +77,14 @@ def test_trainings_that_begin_at_once_share_one_cache(esc50: Path, tmp_path: Pat
     assert [path.suffix for path in folder.iterdir()] == [".windows"]
 
 
-def test_changing_what_was_loaded_does_not_reach_the_cache(esc50: Path, tmp_path: Path) -> None:
+def test_changes_to_loaded_windows_do_not_reach_the_cache(esc50: Path, tmp_path: Path) -> None:
     examples = read_index(esc50)
     before = load_windows(examples, WHOLE, tmp_path).samples.clone()
     load_windows(examples, WHOLE, tmp_path).samples.zero_()
     assert torch.equal(load_windows(examples, WHOLE, tmp_path).samples, before)
 
 
-def test_other_sounds_or_another_window_get_a_cache_of_their_own(
-    esc50: Path, tmp_path: Path
-) -> None:
+def test_other_sounds_or_another_window_use_another_cache(esc50: Path, tmp_path: Path) -> None:
     examples = read_index(esc50)
     assert len(load_windows(examples, WHOLE, tmp_path).samples) == 8
     assert len(load_windows(examples[:3], WHOLE, tmp_path).samples) == 3
@@ -96,7 +94,7 @@ def test_other_sounds_or_another_window_get_a_cache_of_their_own(
     assert torch.equal(*load_windows(other, WHOLE, tmp_path).samples[:2])
 
 
-def test_only_the_sound_settings_decide_the_cache(esc50: Path, tmp_path: Path) -> None:
+def test_only_the_sound_settings_determine_the_cache(esc50: Path, tmp_path: Path) -> None:
     examples = read_index(esc50)
     load_windows(examples, WHOLE, tmp_path / "runs")
     load_windows(examples, dataclasses.replace(WHOLE, mels=64), tmp_path / "runs")
@@ -113,5 +111,5 @@ def test_a_file_that_cannot_be_read_is_named_and_leaves_no_cache(
         load_windows(examples, WHOLE, tmp_path / "runs")
     assert not list((tmp_path / "runs").glob("*.windows"))
     examples[5].path.unlink()
-    with pytest.raises(DataError, match=f"{examples[5].path.name}.*no such file"):
+    with pytest.raises(DataError, match=f"{examples[5].path.name}.*does not exist"):
         load_windows(examples, WHOLE, tmp_path / "runs")
