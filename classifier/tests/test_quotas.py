@@ -62,7 +62,7 @@ def test_the_page_says_it_too_and_a_superuser_has_no_quota(anna: User, small: Se
     visitor.force_login(anna)
     answer = visitor.post("/clips/", {"file": SimpleUploadedFile("x.wav", b"3")})
     assert answer.status_code == 429
-    assert "Go on when some of them are done" in answer.content.decode()
+    assert "Wait until some of them are finished" in answer.content.decode()
     User.objects.update(is_superuser=True)
     assert visitor.post("/clips/", {"file": SimpleUploadedFile("x.wav", b"3")}).status_code == 302
 
@@ -91,7 +91,7 @@ def test_a_quota_is_no_verdict_on_a_file_of_a_batch(
 
     for n in range(3):
         (tmp_path / f"folder{n}.wav").write_bytes(b"folder %d" % n)
-    with pytest.raises(CommandError, match="waiting to be heard"):
+    with pytest.raises(CommandError, match="unfinished clips"):
         call_command("submit_folder", str(tmp_path), user="anna")
 
 
