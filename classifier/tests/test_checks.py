@@ -18,8 +18,8 @@ from tests.checkpoints import described
 
 def test_a_checkpoint_must_be_there_and_whole(settings: Settings, tmp_path: Path) -> None:
     shipped = Path(settings.CHECKPOINT)
-    beside = "beside it esc50-folds123.safetensors"
-    assert checks.checkpoint() == checks.ok(f"{shipped.name}: 50 classes; {beside}")
+    also = "also installed: esc50-folds123.safetensors"
+    assert checks.checkpoint() == checks.ok(f"{shipped.name}: 50 classes; {also}")
     settings.CHECKPOINT = tmp_path / "weights.safetensors"
     assert "No such file" in checks.checkpoint().seen
     whole = shipped.read_bytes()
@@ -39,7 +39,7 @@ def test_a_bad_file_beside_the_default_is_reported_and_stops_nothing(
     assert "other.safetensors" in checks.checkpoint().seen
     twin = described(tmp_path / Path(settings.CHECKPOINT).name)
     assert checks.checkpoint().verdict == "warning"
-    assert f"{twin}: it has the name of {settings.CHECKPOINT}" in checks.checkpoint().seen
+    assert f"{twin}: it has the same name as {settings.CHECKPOINT}" in checks.checkpoint().seen
     twin.write_bytes(b"half a file")
     twin.rename(tmp_path / "cut.safetensors")
     assert checks.checkpoint().verdict == "warning"
@@ -138,18 +138,18 @@ def test_the_sweep_must_have_run_lately(settings: Settings, tmp_path: Path) -> N
 
 
 def test_rows_that_should_have_moved_on(anna: User) -> None:
-    assert checks.queue() == checks.ok("nothing waits")
+    assert checks.queue() == checks.ok("nothing is waiting")
     waiting = queued(anna)
     assert checks.queue().verdict == "ok"
     long_ago = timezone.now() - timedelta(hours=1)
     waiting.created_at = long_ago
     waiting.save()
-    assert "nothing runs" in checks.queue().seen
+    assert "nothing is running" in checks.queue().seen
     held = queued(anna, state=State.RUNNING, leased_until=timezone.now())
     assert checks.queue().verdict == "ok"
     held.leased_until = long_ago
     held.save()
-    assert "a worker that is gone" in checks.queue().seen
+    assert "have expired" in checks.queue().seen
 
 
 def test_inspections_that_should_have_moved_on(anna: User) -> None:
@@ -158,9 +158,9 @@ def test_inspections_that_should_have_moved_on(anna: User) -> None:
     assert "the oldest waiting inspection" in checks.queue().seen
     rows = Inspection.objects.filter(pk=inspection.pk)
     rows.update(created_at=long_ago)
-    assert "nothing runs" in checks.queue().seen
+    assert "nothing is running" in checks.queue().seen
     rows.update(state="running", leased_until=long_ago)
-    assert checks.queue().seen == "inspections are held by a worker that is gone"
+    assert checks.queue().seen == "the leases of some inspections have expired"
 
 
 def test_a_full_disk(monkeypatch: pytest.MonkeyPatch) -> None:
