@@ -79,7 +79,7 @@ class BatchFileQuerySet(models.QuerySet["BatchFile"]):
         """Return the files whose own analysis is in that state; duplicates have no own analysis."""
         return self.filter(outcome=FileOutcome.ACCEPTED, analysis__state=state)
 
-    def unheard(self, clip: Clip, checkpoint: str) -> Self:
+    def without_result(self, clip: Clip, checkpoint: str) -> Self:
         """Return the rows of the clip that a new analysis by this checkpoint should replace.
 
         Their analysis failed or was cancelled, and their batch uses the default or this checkpoint.

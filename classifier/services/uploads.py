@@ -264,7 +264,7 @@ def queue_analysis(clip: Clip, lane: Lane, checkpoint: str) -> Analysis:
         Clip.objects.select_for_update().get(pk=clip.pk)
         active = Analysis.objects.filter(clip=clip, state__in=UNFINISHED)
         analysis = active.answering(checkpoint).first() or _queue(clip, lane, checkpoint)
-        BatchFile.objects.unheard(clip, checkpoint).update(analysis=analysis)
+        BatchFile.objects.without_result(clip, checkpoint).update(analysis=analysis)
         return analysis
 
 
