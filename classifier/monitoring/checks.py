@@ -117,7 +117,7 @@ def secret_key() -> Finding:
         mode = stat.S_IMODE(path.stat().st_mode)
     except OSError as error:
         return wrong(f"{path}: {error.strerror}", "Start Sonoscope once, or set SECRET_KEY_FILE.")
-    # The mount decides who reads a file given by name, as long as nobody else can change it.
+    # A mounted secret may be readable by others, but not writable.
     forbidden = 0o022 if named else 0o077
     if mode & forbidden:
         return wrong(f"{path} is accessible to other users (mode {mode:o})", f"chmod 600 {path}")
