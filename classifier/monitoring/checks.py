@@ -218,7 +218,7 @@ def broker() -> Finding:
     except OperationalError as error:
         hint = "Start it (make run does it), or correct REDIS_URL. Uploads are stored meanwhile."
         return wrong(f"it does not answer: {error}", hint)
-    return ok(f"it answers; {waiting} messages")
+    return ok(f"it answers; messages waiting: {waiting}")
 
 
 def worker() -> Finding:

@@ -21,7 +21,7 @@ def reached(owner: Owner, size_bytes: int) -> Problem | None:
     if waiting >= settings.MAX_WAITING_CLIPS:
         return Problem(
             "too_many_waiting",
-            f"You have {waiting:,} unfinished clips, and more are not allowed at once.",
+            f"You have reached the limit for unfinished clips ({waiting:,}).",
             "Wait until some of them are finished, then try again.",
         )
     day = Clip.objects.filter(owner=owner.pk, created_at__gt=timezone.now() - timedelta(days=1))
