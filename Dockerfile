@@ -20,7 +20,7 @@ ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1
 RUN python -m venv --without-pip /opt/venv
 WORKDIR /build
 COPY requirements.txt constraints.txt requirements.lock ./
-# requirements.lock contains only the hash of PyTorch's default build, not of other builds.
+# Other builds of PyTorch are other files, and requirements.lock has no hashes for them.
 RUN if [ -n "$TORCH_INDEX" ]; then \
       pip --python /opt/venv/bin/python install -c constraints.txt \
         --index-url "$TORCH_INDEX" torch torchaudio \

@@ -21,7 +21,7 @@ from classifier.services.problems import RequestRefused, refusal
 from ml.errors import Problem
 
 MAX_RATIO = 100
-# Silence exceeds any ratio, so files below this size are always accepted.
+# Silence can exceed any ratio. Files below this size are harmless and always accepted.
 HARMLESS_BYTES = 10_000_000
 BLOCK_BYTES = 1 << 16
 # The directory is read into memory at once; this is enough for 10,000 long names.
