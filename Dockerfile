@@ -1,9 +1,9 @@
-# One image for every Sonoscope process; docker-compose.yml says which.
+# One image for all Sonoscope processes; docker-compose.yml lists them.
 #
 #   docker build -t sonoscope .
 #
-# PyTorch's default wheels carry CUDA (about 5 GB). For machines without an NVIDIA card give the
-# address that PyTorch's own start page shows after `--index-url` for "CPU":
+# PyTorch's default wheels include CUDA (about 5 GB). For machines without an NVIDIA GPU, pass the
+# address that the start page of PyTorch shows after `--index-url` for "CPU":
 #
 #   docker build -t sonoscope --build-arg TORCH_INDEX=… .
 
@@ -20,7 +20,7 @@ ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1
 RUN python -m venv --without-pip /opt/venv
 WORKDIR /build
 COPY requirements.txt constraints.txt requirements.lock ./
-# Another build of PyTorch is another file: only the default one's hash is known beforehand.
+# Other builds of PyTorch are other files, and requirements.lock has no hashes for them.
 RUN if [ -n "$TORCH_INDEX" ]; then \
       pip --python /opt/venv/bin/python install -c constraints.txt \
         --index-url "$TORCH_INDEX" torch torchaudio \

@@ -1,6 +1,6 @@
-# Python 3.11 or newer, git and make are all that is needed; everything else lands in .venv.
+# Requires only Python 3.11 or newer, git and make; everything else is installed in .venv.
 PYTHON ?= python3
-# What was tested, file by file. For another PyTorch build, install that into .venv first and say
+# The tested versions, with hashes. For another PyTorch build, install it in .venv first and pass
 # PACKAGES="-c constraints.txt -r requirements.txt".
 PACKAGES ?= --require-hashes -r requirements.lock
 DEV_PACKAGES ?= --require-hashes -r requirements-dev.lock
@@ -47,7 +47,7 @@ screenshots: .venv/.installed-dev webapp/static/vendor/.copied
 tensorboard: .venv/.installed
 	$(BIN)/python -m tensorboard.main --logdir runs $(ARGS)
 
-# Known holes in what is installed, by PyPI's and npm's own lists, and Ruff's rules for our own code.
+# Check dependencies for known vulnerabilities (PyPI, npm), and our own code with Ruff's rules.
 audit: .venv/.installed-dev webapp/static/vendor/.copied
 	@$(PIP) pip-audit==2.10.1
 	$(BIN)/python -m pip_audit --strict --disable-pip --require-hashes -r requirements.lock
@@ -55,7 +55,7 @@ audit: .venv/.installed-dev webapp/static/vendor/.copied
 	$(NPM) audit
 	$(BIN)/python -m ruff check --select S .
 
-# After a change of requirements*.txt or constraints.txt.
+# Run after a change of requirements*.txt or constraints.txt.
 lock: .venv/bin/python
 	@$(PIP) uv==0.13.9
 	$(LOCK) requirements.txt -o requirements.lock
@@ -78,7 +78,7 @@ clean:
 	@$(PIP) $(DEV_PACKAGES)
 	@touch $@
 
-# Node comes from PyPI where the machine has none.
+# If npm is not installed, Node is installed from PyPI.
 webapp/static/vendor/.copied: package.json package-lock.json webapp/vendor.mjs | .venv/.installed
 	@command -v npm >/dev/null || $(PIP) --require-hashes -r requirements-node.lock
 	@$(NPM) ci --loglevel=error

@@ -23,7 +23,7 @@ PEAKS, PLAYABLE = "peaks.json", "playable.flac"
 KEPT, REST, ATTRIBUTION = "kept.flac", "rest.flac", "attribution.png"
 SHEET, CHANNELS, MEAN = "sheet.png", "channels.npy", "mean.npy"
 FOLDERS_AT_ONCE = 8
-# Of uploads and results nothing is written below this: what is under way must come to its end.
+# No upload or result is written below this, so that running work has room to finish.
 MIN_FREE_BYTES = 8_000_000
 
 
@@ -95,7 +95,7 @@ def remove_folders(folders: Iterable[Path]) -> None:
 
 
 def remove_folder(folder: Path) -> None:
-    # Somebody else may be removing it too, and both are to find it gone in the end.
+    # Another process may be removing it too; it must be gone when either of them returns.
     while folder.exists():
         with suppress(FileNotFoundError):
             shutil.rmtree(folder)

@@ -89,7 +89,7 @@ def test_a_mixed_queue_is_heard_by_those_who_were_asked(two: Server, greta: Pers
     page = greta.page("/models/").text
     for identity in names.values():
         assert identity in page
-    assert "Nobody has measured it here yet." in page
+    assert "It has not been evaluated yet." in page
     assert 'href="/models/#modest"' in greta.page(f"/analyses/{modest['id']}/").text
 
 

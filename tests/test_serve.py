@@ -97,7 +97,7 @@ def test_it_starts_says_where_and_stops(
     ("wrong", "said"),
     [
         ({"PORT": "99999"}, "PORT must be a whole number from 1 to 65535, not '99999'."),
-        ({"HOST": "203.0.113.7"}, "It cannot listen on 203.0.113.7"),
+        ({"HOST": "203.0.113.7"}, "Cannot listen on 203.0.113.7"),
         ({"CHECKPOINT": "nowhere.safetensors"}, "There is no checkpoint at nowhere.safetensors."),
     ],
 )

@@ -22,7 +22,7 @@ def document() -> str:
 
 
 def _code(default: str) -> str:
-    """Format a value as code; leave a description as it is."""
+    """Format a value as code; return a description unchanged."""
     return default if " " in default or not default else f"`{default}`"
 
 

@@ -17,7 +17,7 @@ from django.core.exceptions import ImproperlyConfigured
 
 TRUE = {"1", "true", "yes", "on"}
 FALSE = {"0", "false", "no", "off"}
-# A Unix socket's path must fit sockaddr_un.
+# The path of a Unix socket must fit in sockaddr_un.
 LONGEST_SOCKET_PATH = 100
 
 
@@ -37,7 +37,7 @@ class Setting:
     from_file: bool
 
 
-# Everything that was asked for with a meaning, in the order of asking.
+# The settings that were read with a meaning, in the order of reading.
 KNOWN: dict[str, Setting] = {}
 
 
@@ -119,7 +119,7 @@ def confided(name: str, *, meaning: str = "") -> str:
     try:
         value = Path(path).read_text().strip()
     except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "it is no text"
+        reason = getattr(error, "strerror", None) or "it is not a text file"
         raise ImproperlyConfigured(f"{name}_FILE: {path} cannot be read: {reason}.") from error
     if not value:
         raise ImproperlyConfigured(f"{name}_FILE: {path} is empty.")
@@ -145,17 +145,17 @@ def secret(name: str, file: Path, *, may_be_made: bool, meaning: str = "") -> st
         return value
     if not may_be_made and not file.exists():
         raise ImproperlyConfigured(
-            f"{name} is missing, and with an https:// ORIGIN none is generated: set {name}, or "
-            f'{name}_FILE to a file that holds one; python3 -c "import secrets; '
-            'print(secrets.token_urlsafe(50))" prints one.'
+            f"{name} is missing, and it is not generated if ORIGIN is https://: set {name}, or set "
+            f'{name}_FILE to a file that contains it; python3 -c "import secrets; '
+            'print(secrets.token_urlsafe(50))" prints a new one.'
         )
     file.parent.mkdir(parents=True, exist_ok=True)
     if not file.exists():
-        # Written whole and then linked into place: of two processes that start together, one wins.
+        # Written completely, then linked: if two processes start together, both use the same key.
         with tempfile.NamedTemporaryFile("w", dir=file.parent) as made:
             made.write(secrets.token_urlsafe(50))
             made.flush()
-            with suppress(FileExistsError):  # the other process' key is as good
+            with suppress(FileExistsError):  # another process has created it
                 os.link(made.name, file)
     return file.read_text().strip()
 

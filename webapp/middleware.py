@@ -7,13 +7,13 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 
 from ml.errors import Problem
 
-# Room for a form's other fields; and for what is a little too large to get its own clear answer,
-# which needs the body to be read.
+# Allowance for a form's other fields, and for files slightly over the limit: their error message
+# names the file, which requires reading the body.
 SLACK_BYTES = 1_000_000
 LENGTH_REQUIRED = Problem(
     "length_required",
-    "The request does not say how long its body is.",
-    "Send it with a Content-Length, not in chunks.",
+    "The request has no Content-Length header.",
+    "Send a Content-Length header instead of using chunked encoding.",
 )
 
 
@@ -28,15 +28,15 @@ def refuse_huge_bodies(
     def answer(request: HttpRequest) -> HttpResponse:
         declared = request.META.get("CONTENT_LENGTH")
         if "HTTP_TRANSFER_ENCODING" in request.META and not declared:
-            # Django would take such a body for an empty one.
+            # Django would treat such a body as empty.
             return _refusal(411, LENGTH_REQUIRED)
         most = 2 * settings.MAX_UPLOAD_BYTES + SLACK_BYTES
-        # A whole folder in one body, which its view reads piece by piece and nobody before it.
+        # A whole folder in one body, which only its view reads, piece by piece.
         if request.content_type == "application/zip":
             most = max(most, settings.MAX_ZIP_BYTES)
         if not declared or (declared.isdecimal() and int(declared) <= most):
             return get_response(request)
-        detail = f"What was sent is larger than {most / 1e6:.0f} MB."
+        detail = f"The request body is larger than {most / 1e6:.0f} MB."
         each_mb = settings.MAX_UPLOAD_BYTES / 1e6
         hint = f"Send files one by one, of at most {each_mb:.0f} MB each."
         return _refusal(413, Problem("too_large", detail, hint))

@@ -31,16 +31,14 @@ def prepare() -> None:
     check_data_version()
     call_command("migrate", verbosity=0)
     call_command("collectstatic", verbosity=0, interactive=False)
-    # Empty, but where whoever keeps the installation looks for it.
+    # Empty, so that administrators find where to put checkpoints.
     Path(settings.CHECKPOINTS).mkdir(parents=True, exist_ok=True)
     users = get_user_model().objects
     if users.filter(is_superuser=True).exists():
         return
     password = settings.ADMIN_PASSWORD or secrets.token_urlsafe(12)
     users.create_superuser(settings.ADMIN_USER, password=password)
-    shown = (
-        "as ADMIN_PASSWORD says" if settings.ADMIN_PASSWORD else f"{password}  (shown this once)"
-    )
+    shown = "as in ADMIN_PASSWORD" if settings.ADMIN_PASSWORD else f"{password}  (shown only once)"
     print(f"First admin: {settings.ADMIN_USER}\nPassword:    {shown}", flush=True)
 
 
@@ -58,7 +56,7 @@ def check_data_version() -> None:
         raise ImproperlyConfigured(
             f"The data in {settings.DATA} was written by another version of Sonoscope and cannot "
             "be used by this one: move that folder away, or set SONOSCOPE_DATA (and DATABASE_URL, "
-            "where it is set) to a new place, and start again."
+            "if it is set) to a new location, and start again."
         )
 
 
@@ -67,7 +65,7 @@ def main(work: Callable[[], None] = prepare) -> int:
 
     If the work raises ImproperlyConfigured, its message is printed and the status is 1.
     """
-    # What people upload is theirs: nothing made from here on is readable by other accounts.
+    # Uploads are private: no file created from here on is readable by other system users.
     os.umask(0o077)
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "webapp.settings")
     try:

@@ -33,7 +33,7 @@ STOP_LIMIT_S = 60
 
 
 class Refused(ImproperlyConfigured):
-    """Sonoscope cannot start, or ended; the message is one sentence for the operator."""
+    """Sonoscope cannot start, or has stopped; the message is for the operator."""
 
 
 def run() -> None:
@@ -42,8 +42,8 @@ def run() -> None:
     Raises
     ------
     Refused
-        It already runs, the port is used, the checkpoint is unusable, the web process does not
-        answer in time, or the supervisor ends by itself.
+        It is already running, the port is in use, the checkpoint is unusable, the web process does
+        not answer in time, or the supervisor stops by itself.
     ImproperlyConfigured
         As `prepare` raises it.
     """
@@ -69,7 +69,7 @@ def run() -> None:
         env=os.environ | {"REMAP_SIGTERM": "SIGQUIT"},
         stdout=subprocess.DEVNULL,
         start_new_session=True,
-        # Should this process be killed, the supervisor works on and so must hold the lock.
+        # If this process is killed, the supervisor keeps running, so it must hold the lock too.
         pass_fds=[lock.fileno()],
     )
     lock.write(json.dumps({"pid": supervisor.pid, "url": settings.ORIGIN}))
@@ -85,7 +85,7 @@ def run() -> None:
     supervisor.terminate()
     supervisor.wait(STOP_LIMIT_S)
     if ended_itself:
-        raise Refused(f"The supervisor ended by itself. See {log_folder / 'supervisord.log'}")
+        raise Refused(f"The supervisor stopped by itself. See {log_folder / 'supervisord.log'}")
     if not answered and not stopping.is_set():
         raise Refused(f"The web process does not answer. See {log_folder / 'web.log'}")
     print("Stopped.")
@@ -106,7 +106,7 @@ def take_lock(path: Path) -> TextIO:
         holder = json.loads(path.read_text() or "{}")
         raise Refused(
             f"Sonoscope is already running at {holder.get('url', settings.ORIGIN)}\n"
-            f"To stop it: Ctrl-C where it runs, or kill {holder.get('pid', '…')}"
+            f"To stop it, press Ctrl-C where it runs, or run kill {holder.get('pid', '…')}"
         ) from None
     file.truncate(0)
     return file
@@ -118,7 +118,7 @@ def check_port(host: str, port: int) -> None:
     Raises
     ------
     Refused
-        The port is used, or the address cannot be bound.
+        The port is in use, or the address cannot be bound.
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family) as probe:
@@ -127,10 +127,10 @@ def check_port(host: str, port: int) -> None:
             probe.bind((host, port))
         except OSError as error:
             if error.errno != errno.EADDRINUSE:
-                raise Refused(f"It cannot listen on {host}:{port}: {error.strerror}.") from error
+                raise Refused(f"Cannot listen on {host}:{port}: {error.strerror}.") from error
             raise Refused(
                 f"Port {port} is used by another program. Choose one: make run PORT=8001\n"
-                "(Was an earlier Sonoscope killed? Its parts may live on: pkill -f webapp.wsgi)"
+                "(If an earlier Sonoscope was killed, end its processes: pkill -f webapp.wsgi)"
             ) from error
 
 
@@ -147,9 +147,9 @@ def stop_leftover_broker(path: Path) -> None:
     try:
         redis.Redis(unix_socket_path=str(path), socket_timeout=10).shutdown()
     except (redis.TimeoutError, redis.BusyLoadingError) as error:
-        raise Refused(f"An earlier broker still holds {path}: {error}") from error
+        raise Refused(f"An earlier broker still uses {path}: {error}") from error
     except redis.ConnectionError:
-        path.unlink()  # nobody listens there any more
+        path.unlink()  # no broker listens there any more
 
 
 def supervisor_configuration(run_folder: Path, log_folder: Path) -> str:

@@ -14,27 +14,36 @@ from webapp import env
 BASE_DIR = Path(__file__).resolve().parent.parent
 load_dotenv(env.path("ENV_FILE", BASE_DIR / ".env"))
 
-PORT = env.whole("PORT", 8000, most=65_535, meaning="Where the web process listens.")
-HOST = env.text("HOST", "127.0.0.1", meaning="On which address it listens; `0.0.0.0` is all.")
+PORT = env.whole("PORT", 8000, most=65_535, meaning="The port of the web process.")
+HOST = env.text(
+    "HOST",
+    "127.0.0.1",
+    meaning="The address that the web process binds to; `0.0.0.0` means all interfaces.",
+)
 ORIGIN = env.text(
     "ORIGIN",
     f"http://localhost:{PORT}",
     shown="http://localhost:8000",
-    meaning="The address people use; with `https://` cookies are secure-only, see below.",
+    meaning="The public address; with `https://`, cookies are secure-only, see below.",
 )
 DATA = env.path(
     "SONOSCOPE_DATA",
     BASE_DIR / "var",
     shown="var",
-    meaning="The folder of everything kept, see below.",
+    meaning="The folder for all stored data, see below.",
 ).resolve()
 MEDIA_ROOT = DATA / "media"
 
-# --- who may come in ----------------------------------------------------------------------
+# --- accounts and security ----------------------------------------------------------------
 
-ADMIN_USER = env.text("ADMIN_USER", "admin", meaning="The first admin, made at the first start.")
+ADMIN_USER = env.text(
+    "ADMIN_USER",
+    "admin",
+    meaning="The user name of the first administrator, who is created at the first start.",
+)
 ADMIN_PASSWORD = env.confided(
-    "ADMIN_PASSWORD", meaning="Of the first admin; without one it is generated and shown once."
+    "ADMIN_PASSWORD",
+    meaning="The first administrator's password; if unset, one is generated and shown once.",
 )
 _SECURE = ORIGIN.startswith("https://")
 SECRET_KEY_FILE = DATA / "secret_key"
@@ -42,18 +51,18 @@ SECRET_KEY = env.secret(
     "SECRET_KEY",
     SECRET_KEY_FILE,
     may_be_made=not _SECURE,
-    meaning="Signs sessions. If unset, `SONOSCOPE_DATA/secret_key` is used, and made unless "
-    "`ORIGIN` is `https://`.",
+    meaning="The key that signs sessions. If unset, `SONOSCOPE_DATA/secret_key` is used; it is "
+    "generated unless `ORIGIN` is `https://`.",
 )
 DEBUG = False
 ALLOWED_HOSTS = sorted({urlsplit(ORIGIN).hostname or "localhost", "localhost", "127.0.0.1"})
 CSRF_TRUSTED_ORIGINS = [ORIGIN]
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if _SECURE else None
 SECURE_HSTS_SECONDS = 31_536_000 if _SECURE else 0
-# Whoever asks from beside the proxy whether it is well asks without TLS.
+# Health checks may bypass the proxy, without TLS.
 SECURE_SSL_REDIRECT = _SECURE
 SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^readyz$"]
-# Other names of the domain, and browsers' lists of it, are for its owner to decide.
+# HSTS for subdomains and the preload list are the domain owner's decision.
 SILENCED_SYSTEM_CHECKS = ["security.W005", "security.W021"] if _SECURE else []
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = _SECURE
 CSRF_COOKIE_HTTPONLY = True
@@ -70,8 +79,8 @@ CONTENT_SECURITY_POLICY = {
         "frame-ancestors": [NONE],
     }
 }
-SIGN_UP_OPEN = env.flag("SIGN_UP_OPEN", True, meaning="May other users make an account?")
-# Passwords cannot be tried for long: django-axes locks a name for an address. See sign_in.py.
+SIGN_UP_OPEN = env.flag("SIGN_UP_OPEN", True, meaning="Whether visitors can create an account.")
+# Against password guessing, django-axes locks a user name for one address. See sign_in.py.
 LOCKED_MINUTES = 15
 AUTHENTICATION_BACKENDS = [
     "axes.backends.AxesStandaloneBackend",
@@ -84,7 +93,7 @@ AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
 AXES_LOCKOUT_CALLABLE = "classifier.views.sign_in.locked"
 AXES_CLIENT_IP_CALLABLE = "classifier.services.rate_limits.client_address"
 AXES_RESET_ON_SUCCESS = True
-# Who signed in when is nobody's business.
+# Sign-ins are not recorded, for privacy.
 AXES_DISABLE_ACCESS_LOG = True
 AXES_VERBOSE = False
 LOGIN_URL = "login"
@@ -99,17 +108,19 @@ AUTH_PASSWORD_VALIDATORS = [
 
 MAX_UPLOAD_MB = env.whole("MAX_UPLOAD_MB", 100, meaning="Largest accepted file, in megabytes.")
 MAX_UPLOAD_BYTES = MAX_UPLOAD_MB * 1_000_000
-MAX_ZIP_BYTES = 2_000_000_000  # of a folder's archive, and of all that comes out of it
+MAX_ZIP_BYTES = 2_000_000_000  # of a folder's ZIP, and of its unpacked files together
 MAX_DURATION_S = env.whole("MAX_DURATION_S", 600, meaning="Longest accepted sound, in seconds.")
 MAX_WAITING_CLIPS = env.whole(
     "MAX_WAITING_CLIPS", 20_000, meaning="Unfinished clips per user; superusers have no limit."
 )
 MAX_GB_PER_DAY = env.whole(
-    "MAX_GB_PER_DAY", 50, meaning="Upload per user in 24 hours; superusers have no limit."
+    "MAX_GB_PER_DAY",
+    50,
+    meaning="Gigabytes a user can upload in 24 hours; superusers have no limit.",
 )
 MAX_DAY_BYTES = MAX_GB_PER_DAY * 1_000_000_000
 KEEP_DAYS = env.whole(
-    "KEEP_DAYS", 0, 36_500, least=0, meaning="Clips are deleted after so many days; 0: never."
+    "KEEP_DAYS", 0, 36_500, least=0, meaning="Days after which clips are deleted; 0 means never."
 )
 
 # --- the server ----------------------------------------------------------------------------
@@ -174,17 +185,19 @@ LOGGING = {
     "formatters": {"line": {"format": "{levelname} {name}: {message}", "style": "{"}},
     "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
     "root": {"handlers": ["console"], "level": "INFO"},
-    # Five lines for every sign-in that went well.
+    # At INFO, axes logs five lines for every successful sign-in.
     "loggers": {"axes": {"level": "WARNING"}},
 }
 
 # --- database -----------------------------------------------------------------------------
 
 _DATABASE_URL = env.confided(
-    "DATABASE_URL", meaning="`postgres://user:password@localhost:5432/sonoscope`; else SQLite."
+    "DATABASE_URL",
+    meaning="A PostgreSQL database, such as `postgres://user:password@localhost:5432/sonoscope`; "
+    "if unset, SQLite is used.",
 )
 _DATABASE_PASSWORD = env.confided(
-    "DATABASE_PASSWORD", meaning="The password, where `DATABASE_URL` holds none."
+    "DATABASE_PASSWORD", meaning="The database password, if `DATABASE_URL` contains none."
 )
 if _DATABASE_URL:
     DATABASES = {
@@ -209,38 +222,46 @@ else:
         }
     }
 
-# --- queue: a message is only a wake-up, the row is the truth --------------------------------
+# --- queue: messages only wake workers, the database holds the state --------------------------
 
 REDIS_URL = env.confided(
-    "REDIS_URL", meaning="Redis or Valkey instead of the embedded one: `redis://localhost:6379/0`."
+    "REDIS_URL",
+    meaning="A Redis or Valkey server, such as `redis://localhost:6379/0`; if unset, the embedded "
+    "Valkey is used.",
 )
 BROKER_SOCKET = env.socket_path(DATA)
 CELERY_BROKER_URL = REDIS_URL or f"redis+socket://{quote(str(BROKER_SOCKET))}?virtual_host=0"
 LEASE_S = env.whole(
-    "LEASE_S", 60, meaning="Seconds a worker may be silent before another gets its clips."
+    "LEASE_S",
+    60,
+    meaning="Seconds after which another worker gets the clips of a worker that stopped renewing "
+    "their lease.",
 )
 SWEEP_EVERY_S = env.whole("SWEEP_EVERY_S", 5, meaning="Seconds between two passes of the sweep.")
 SWEEP_MARK = DATA / "run" / "last_sweep"
-# Installed is what lies in these two folders, and what CHECKPOINT names.
+# The installed checkpoints are the files in these two folders and the one that CHECKPOINT names.
 WEIGHTS = checkpoint_info.WEIGHTS
 CHECKPOINTS = DATA / "checkpoints"
 CHECKPOINT = env.path(
     "CHECKPOINT",
     checkpoint_info.SHIPPED,
     shown="the shipped one",
-    meaning="The default weights, a `.safetensors` file; uploads may ask for other installed ones.",
+    meaning="The default checkpoint, a `.safetensors` file; uploads can request another installed "
+    "one.",
 )
 INFERENCE = env.one_of(
     "INFERENCE",
     ("local", "modal"),
-    meaning="Where a worker computes: itself (`local`) or on a GPU at [Modal](modal.md) (`modal`).",
+    meaning="Where workers run the network: on their own machine (`local`) or on a GPU at "
+    "[Modal](modal.md) (`modal`).",
 )
 WORKER_THREADS = env.whole(
     "WORKER_THREADS",
     env.cores(),
     most=1024,
-    shown="every core it may use",
-    meaning="Threads of one worker. Set it where a container's CPU limit is below the cores.",
+    shown="all available cores",
+    meaning="Threads of one worker. Set it if a container's CPU limit is lower than the number of "
+    "cores.",
 )
 
 CELERY_TASK_ACKS_LATE = True
@@ -268,7 +289,7 @@ CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 
 # --- API ----------------------------------------------------------------------------------
 
-# Counts of requests, shared by the web processes. With it away requests are not counted.
+# Request counters, shared by the web processes. Without the cache, requests are not counted.
 CACHES = {
     "default": {
         "BACKEND": "django.core.cache.backends.redis.RedisCache",
@@ -278,9 +299,11 @@ CACHES = {
     }
 }
 _PER_MINUTE = {
-    "uploads": env.whole("UPLOADS_PER_MINUTE", 600, meaning="Uploads per user over the API."),
-    "reads": env.whole("READS_PER_MINUTE", 6000, meaning="Other API requests per user."),
-    "sign_ins": env.whole("SIGN_INS_PER_MINUTE", 20, meaning="Sign-ins and sign-ups per address."),
+    "uploads": env.whole("UPLOADS_PER_MINUTE", 600, meaning="API uploads per user and minute."),
+    "reads": env.whole("READS_PER_MINUTE", 6000, meaning="Other API requests per user and minute."),
+    "sign_ins": env.whole(
+        "SIGN_INS_PER_MINUTE", 20, meaning="Sign-ins and sign-ups per address and minute."
+    ),
 }
 THROTTLE_RATES = {name: f"{count}/min" for name, count in _PER_MINUTE.items()}
 
@@ -297,10 +320,10 @@ REST_FRAMEWORK = {
     "EXCEPTION_HANDLER": "classifier.api.errors.on_error",
     # `format` is a filter of clips here.
     "URL_FORMAT_OVERRIDE": None,
-    # Whose address counts: the one a proxy saw, where there is one, else the caller's own.
+    # Rate limits use the address that the proxy saw, or without a proxy the client's own.
     "NUM_PROXIES": 1 if _SECURE else 0,
 }
-# The texts are in classifier/api/schema.py.
+# The descriptions are in classifier/api/schema.py.
 SPECTACULAR_SETTINGS = {
     "TITLE": "Sonoscope",
     "VERSION": "1.0.0",
@@ -318,6 +341,9 @@ SPECTACULAR_SETTINGS = {
     ],
 }
 CLASSIFY_WAIT_S = env.whole(
-    "CLASSIFY_WAIT_S", 30, 100, meaning="Seconds that `classify/` waits before it answers 202."
+    "CLASSIFY_WAIT_S",
+    30,
+    100,
+    meaning="Seconds that `classify/` waits for a result before it answers 202.",
 )
 KNOX_TOKEN_MODEL = "classifier.ApiToken"  # noqa: S105 - the name of a model

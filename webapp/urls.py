@@ -10,13 +10,13 @@ handler500 = "classifier.views.errors.server_error"
 
 
 def favicon(request: HttpRequest) -> HttpResponse:
-    """Redirect to the icon, for pages of the admin, which name none."""
+    """Redirect to the icon, for the admin, whose pages do not link one."""
     return redirect(static("icon.svg"))
 
 
 urlpatterns = [
     path("favicon.ico", favicon),
-    # Before the admin, whose sign-in it guards.
+    # Before the admin, because it limits sign-ins there too.
     path("", include("classifier.urls")),
     path("admin/", admin.site.urls),
 ]

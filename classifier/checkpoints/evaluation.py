@@ -10,10 +10,10 @@ from ml.evaluation import FORMAT, Bin, Evaluation
 
 PICTURES = ("confusion", "reliability")
 MIN_ANSWERS = 10
-NO_REPORT = "Nobody has measured it here yet."
-OTHER_FORMAT = "The report beside it was written by another version."
-OTHER_WEIGHTS = "The report beside it is about other weights or another temperature."
-DAMAGED = "The report beside it cannot be read."
+NO_REPORT = "It has not been evaluated yet."
+OTHER_FORMAT = "Its evaluation report was written by another version of Sonoscope."
+OTHER_WEIGHTS = "Its evaluation report is for other weights or another temperature."
+DAMAGED = "Its evaluation report cannot be read."
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +37,7 @@ class Report:
     Attributes
     ----------
     trouble : str
-        A sentence why `evaluation` is None; "" otherwise.
+        Why `evaluation` is None, in a sentence; "" otherwise.
     pictures : dict of str to Picture
         The diagrams that exist, by name.
     """

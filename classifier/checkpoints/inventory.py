@@ -12,7 +12,7 @@ from django.conf import settings
 
 from ml.checkpoint_info import CheckpointError, CheckpointInfo, digest, read_info
 
-# With @ and 12 digits it fits into the column of an analysis.
+# With @ and 12 digits it fits in the checkpoint column of an analysis.
 MAX_NAME = 100
 
 
@@ -69,7 +69,9 @@ def look() -> Inventory:
     for path in _paths():
         twin = next((one for one in usable if one.name == path.stem), None)
         if twin:
-            unusable.append(Unusable(path, f"it has the name of {twin.path}, which is used"))
+            unusable.append(
+                Unusable(path, f"it has the same name as {twin.path}, which is used instead")
+            )
             continue
         try:
             facts = path.stat()
@@ -115,6 +117,6 @@ def _paths() -> list[Path]:
 def _read(path: Path, modified_ns: int, size_bytes: int) -> Installed:
     """Hash the whole file, cached by its time and size. Raises OSError and CheckpointError."""
     if len(path.stem) > MAX_NAME:
-        raise CheckpointError(f"{path.name} has a name of more than {MAX_NAME} characters.")
+        raise CheckpointError(f"The name of {path.name} is longer than {MAX_NAME} characters.")
     info, found = read_info(path), digest(path)
     return Installed(path, info, found.sha256, found.weights, size_bytes)

@@ -67,7 +67,7 @@ class AnalysisQuerySet(LeasedJobQuerySet["Analysis"]):
         """
         rows = self.for_owner(user, batch).defer("predictions", "render_metadata")
         if name:
-            # Not by a join: the names lie side by side in an index, the clips do not.
+            # Not by a join: an index holds all names together, the clips are scattered.
             rows = rows.filter(clip__in=Clip.objects.filter(owner=user.pk, name__icontains=name))
         asked = {column: value for column, value in columns.items() if value}
         return rows.filter(beside(**asked) if batch else Q(**asked))
@@ -177,7 +177,7 @@ class AnalysisQuerySet(LeasedJobQuerySet["Analysis"]):
         rows = self.waiting().select_for_update(skip_locked=True, of=("self",))
         rows = rows.select_related("clip")
         for lane in Lane:
-            # In two steps, the first by an index; the others are few.
+            # In two steps: an index finds the fresh rows, and the others are few.
             fresh = rows.filter(lane=lane, attempts=0)
             tried = rows.filter(lane=lane, attempts__gt=0).order_by("attempts", "created_at")
             if found := list(fresh[:limit]) or list(tried[:limit]):
@@ -192,7 +192,7 @@ def _first_chunk(rows: Sequence["Analysis"], max_bytes: int) -> list["Analysis"]
     size_bytes = 0
     for row in rows:
         if row.checkpoint != rows[0].checkpoint:
-            continue  # its turn comes with the next chunk
+            continue  # it is taken with a later chunk
         size_bytes += row.clip.size_bytes
         if row.alone or (chunk and size_bytes > max_bytes):
             break
@@ -215,24 +215,24 @@ class Analysis(LeasedJob):
     lane = models.PositiveSmallIntegerField(choices=Lane.choices, default=Lane.INTERACTIVE)
     step = models.CharField(max_length=11, choices=Step.choices, default=Step.NONE, blank=True)
     started_at = models.DateTimeField(null=True)
-    alone = models.BooleanField(default=False, help_text="Interrupted before: shares no chunk.")
+    alone = models.BooleanField(default=False, help_text="Retried on its own after a crash.")
 
     checkpoint = models.CharField(
         max_length=120,
         blank=True,
-        help_text="name@sha256 of what heard it, or is to; empty: the default, until it is heard.",
+        help_text="name@sha256; empty means the default until the analysis is done.",
     )
     label = models.CharField(max_length=80, blank=True)
     confidence = models.FloatField(null=True)
     predictions = models.JSONField(default=list, help_text="All classes, the best first.")
     render_metadata = models.JSONField(
-        default=dict, help_text="Axes and ranges of its pictures; empty until it is done."
+        default=dict, help_text="Axes and ranges of the images; empty until the analysis is done."
     )
     timings = models.JSONField(default=dict, help_text="Seconds spent in each step.")
 
     objects = AnalysisQuerySet.as_manager()
     called = "The analysis"
-    after_crashes = "Try once more; if it fails again, save the sound as 16-bit WAV first."
+    after_crashes = "Analyse it again. If that fails, save the sound as 16-bit WAV and upload that."
 
     class Meta:
         verbose_name_plural = "analyses"
@@ -240,17 +240,17 @@ class Analysis(LeasedJob):
             *LeasedJob.Meta.indexes,
             # With the clip, so that those of certain clips are counted without reading the others.
             models.Index(fields=["owner", "-created_at", "-id", "clip"], name="analysis_of_owner"),
-            # To the last column of the order, or SQLite would rather walk through the history.
+            # Up to the last column of the order: otherwise SQLite scans the whole history.
             *(
                 models.Index(
                     fields=["owner", what, "-created_at", "-id"], name=f"analysis_by_{what}"
                 )
                 for what in ("label", "state", "checkpoint")
             ),
-            # Not partial: SQLite would not see that `state = ?` falls under its condition.
+            # Not partial: SQLite does not match `state = ?` with the condition of an index.
             models.Index(fields=["state", "lane", "created_at"], name="analysis_queue"),
             models.Index(fields=["-created_at", "-id"], name="analysis_newest"),
-            # The admin's lists, which are nobody's in particular.
+            # The admin's lists, which are not limited to one owner.
             *(
                 models.Index(fields=[what, "-created_at", "-id"], name=f"analysis_all_{what}")
                 for what in ("label", "state", "checkpoint", "confidence")

@@ -15,7 +15,7 @@ from ml.errors import Problem
 
 
 class BatchState(models.TextChoices):
-    """Whether a batch takes files; the analyses tell the state of each file."""
+    """Whether a batch accepts files; the analyses have the state of each file."""
 
     OPEN = "open", "open"
     CLOSED = "closed", "closed"
@@ -33,11 +33,11 @@ class Batch(models.Model):
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     owner = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="batches")
     name = models.CharField(max_length=255)
-    source = models.CharField(max_length=1000, blank=True, help_text="Of `submit_folder`: DIR.")
+    source = models.CharField(max_length=1000, blank=True, help_text="DIR of `submit_folder`.")
     checkpoint = models.CharField(
         max_length=120,
         blank=True,
-        help_text="name@sha256 of what hears its files; empty: the default.",
+        help_text="name@sha256, used for all files; empty means the default.",
     )
     created_at = models.DateTimeField(default=timezone.now)
     closed_at = models.DateTimeField(null=True)
@@ -79,7 +79,7 @@ class BatchFileQuerySet(models.QuerySet["BatchFile"]):
         """Return the files whose own analysis is in that state; duplicates have no own analysis."""
         return self.filter(outcome=FileOutcome.ACCEPTED, analysis__state=state)
 
-    def unheard(self, clip: Clip, checkpoint: str) -> Self:
+    def without_result(self, clip: Clip, checkpoint: str) -> Self:
         """Return the rows of the clip that a new analysis by this checkpoint should replace.
 
         Their analysis failed or was cancelled, and their batch uses the default or this checkpoint.
@@ -121,9 +121,9 @@ class BatchFile(models.Model):
     """A path of a batch and its outcome. A duplicate links to the earlier analysis."""
 
     batch = models.ForeignKey(Batch, models.CASCADE, related_name="files")
-    path = models.CharField(max_length=1000, help_text="In its folder; only a label.")
+    path = models.CharField(max_length=1000, help_text="Path in the folder; only a label.")
     outcome = models.CharField(max_length=9, choices=FileOutcome.choices)
-    # With its analysis goes the row: what was deleted is no longer in the batch.
+    # The row is deleted with its analysis: deleted clips are no longer in the batch.
     analysis = models.ForeignKey(Analysis, models.CASCADE, null=True, related_name="batch_files")
     code = models.CharField(max_length=40, blank=True)
     detail = models.CharField(max_length=300, blank=True)

@@ -12,7 +12,7 @@ from django.utils import timezone
 if TYPE_CHECKING:
     from classifier.models.batches import Batch
 
-# Whose rows are asked for: of somebody who did not sign in there are none.
+# The user whose rows are requested; an anonymous user has none.
 Owner = User | AnonymousUser
 
 
@@ -42,7 +42,9 @@ class Clip(models.Model):
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     owner = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="clips")
-    name = models.CharField(max_length=255, help_text="As the person called it; only a label.")
+    name = models.CharField(
+        max_length=255, help_text="The name of the uploaded file; only a label."
+    )
     file_key = models.CharField(max_length=32, db_index=True)
     size_bytes = models.BigIntegerField()
     sha256 = models.CharField(max_length=64)
@@ -57,10 +59,10 @@ class Clip(models.Model):
 
     class Meta:
         indexes = [
-            # By hash first: the admin knows no owner.
+            # By hash first: the admin searches without an owner.
             models.Index(fields=["sha256", "owner"], name="clip_by_hash"),
-            # With size and name, so that a person's uploads are summed, and searched by name,
-            # without reading their rows; those of everybody are only searched.
+            # With size and name, so that a user's uploads are summed, and searched by name, from
+            # the index alone. The uploads of all users are only searched.
             models.Index(
                 fields=["owner", "-created_at", "-id", "size_bytes", "name"], name="clip_of_owner"
             ),

@@ -58,15 +58,15 @@ class Inspection(LeasedJob):
 
     analysis = models.ForeignKey(Analysis, models.CASCADE, related_name="inspections")
     kind = models.CharField(max_length=8, choices=InspectionKind.choices)
-    window = models.PositiveIntegerField(help_text="Its number, from 0.")
-    label = models.CharField(max_length=80, blank=True, help_text="The class asked about.")
+    window = models.PositiveIntegerField(help_text="Window number, from 0.")
+    label = models.CharField(max_length=80, blank=True, help_text="The inspected class.")
     map = models.CharField(max_length=40, blank=True, help_text="The map whose channels are shown.")
-    figures = models.JSONField(default=dict, help_text="What was found, in plain values.")
-    used_at = models.DateTimeField(default=timezone.now, help_text="When it was last asked for.")
+    figures = models.JSONField(default=dict, help_text="The results, as plain values.")
+    used_at = models.DateTimeField(default=timezone.now, help_text="When it was last requested.")
 
     objects = InspectionQuerySet.as_manager()
     called = "This inspection"
-    after_crashes = "Ask once more; the analysis itself is not affected."
+    after_crashes = "Request it again. The analysis itself is not affected."
 
     class Meta:
         verbose_name_plural = "inspections"
@@ -74,7 +74,7 @@ class Inspection(LeasedJob):
             *LeasedJob.Meta.indexes,
             models.Index(fields=["state", "created_at"], name="inspection_queue"),
             models.Index(fields=["used_at"], name="inspection_used"),
-            # The admin's list; by state the queue's own index finds it.
+            # The admin's list; the index of the queue covers the filter by state.
             models.Index(fields=["-created_at", "-id"], name="inspection_newest"),
             models.Index(fields=["kind", "-created_at", "-id"], name="inspection_all_kind"),
         ]

@@ -17,9 +17,9 @@ from django.utils import timezone
 
 from ml.errors import Problem
 
-# How often a job is tried whose worker process was seen to die.
+# Attempts of a job whose worker process was observed to crash.
 MAX_ATTEMPTS = 3
-# When a whole worker is gone, nobody saw what it died of: killed from outside, most likely.
+# Attempts if a whole worker disappeared: the cause is unknown, most likely a kill from outside.
 MAX_ATTEMPTS_WORKER_LOST = 10
 
 
@@ -56,7 +56,7 @@ class LeasedJobQuerySet(models.QuerySet[Job]):
             Further columns to set.
         """
         values |= {"state": State.RUNNING, "token": uuid.uuid4().hex, "leased_until": _lease_end()}
-        # Only alone can a job be blamed for what happens to its worker.
+        # A crash can be attributed to a job only if the job ran alone.
         blamed = int(len(jobs) == 1)
         rows = self.filter(pk__in=[job.pk for job in jobs])
         rows.update(**values, attempts=F("attempts") + blamed)
@@ -70,7 +70,7 @@ class LeasedJobQuerySet(models.QuerySet[Job]):
         return self.filter(token=token, state=State.RUNNING)
 
     def renew(self, token: str) -> int:
-        """Prolong the lease of the rows that this token still holds, and return how many."""
+        """Renew the lease of the rows that this token still holds, and return how many."""
         return self.held(token).update(leased_until=_lease_end())
 
     def finish(self, state: State, **values: Any) -> int:
@@ -101,7 +101,7 @@ class LeasedJobQuerySet(models.QuerySet[Job]):
         Parameters
         ----------
         problem : Problem or None
-            Why rows fail; by default that they were interrupted too often.
+            Why rows fail; by default, that they were interrupted too often.
 
         Returns
         -------
@@ -132,8 +132,8 @@ class LeasedJobQuerySet(models.QuerySet[Job]):
     def expired(self) -> Self:
         """Return the running jobs whose lease has expired.
 
-        A lease that ends later than the present clock could have set it counts as expired: the
-        clock was set back since.
+        A lease that ends later than any lease set now could end counts as expired too: the clock
+        was set back since.
         """
         now = timezone.now()
         latest = now + 2 * timedelta(seconds=settings.LEASE_S)
@@ -160,16 +160,20 @@ class LeasedJob(models.Model):
     created_at = models.DateTimeField(default=timezone.now)
     finished_at = models.DateTimeField(null=True)
 
-    token = models.CharField(max_length=32, blank=True, help_text="Of the claim that holds it.")
+    token = models.CharField(
+        max_length=32, blank=True, help_text="Token of the claim that holds it."
+    )
     leased_until = models.DateTimeField(null=True)
-    attempts = models.PositiveSmallIntegerField(default=0, help_text="Claims without company.")
+    attempts = models.PositiveSmallIntegerField(
+        default=0, help_text="Claims in which it ran alone."
+    )
 
     error_code = models.CharField(max_length=40, blank=True)
     error_detail = models.CharField(max_length=300, blank=True)
     error_hint = models.CharField(max_length=300, blank=True)
 
     objects: Any  # A manager of a LeasedJobQuerySet; each model has its own.
-    # What a person reads of a job that was interrupted too often: its name, and what to do.
+    # For the error of a job that was interrupted too often: what it is called, and the hint.
     called: ClassVar[str]
     after_crashes: ClassVar[str]
 
@@ -183,7 +187,7 @@ class LeasedJob(models.Model):
     @classmethod
     def interrupted(cls, times: int) -> Problem:
         """Return the problem of a job that was interrupted `times` times."""
-        detail = f"{cls.called} was interrupted {times} times and given up."
+        detail = f"{cls.called} was interrupted {times} times and is not retried."
         return Problem("crashed", detail, cls.after_crashes)
 
     @property

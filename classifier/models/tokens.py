@@ -11,13 +11,13 @@ from classifier.models.analyses import Analysis
 
 
 class IdempotencyKey(models.Model):
-    """The answer to an upload with this key; kept as long as its analysis."""
+    """The response to an upload with this key; kept as long as its analysis."""
 
     owner = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="+")
     key = models.CharField(max_length=200)
     sha256 = models.CharField(max_length=64)
     analysis = models.ForeignKey(Analysis, models.CASCADE, related_name="+")
-    duplicate = models.BooleanField(help_text="Whether the answer was an earlier result.")
+    duplicate = models.BooleanField(help_text="Whether the response was an earlier result.")
     created_at = models.DateTimeField(default=timezone.now)
 
     class Meta:

@@ -34,10 +34,10 @@ from classifier.monitoring.precision import DAYS, recomputed_windows
 MIN_FREE_BYTES = 200_000_000
 COMFORTABLE_FREE_BYTES = 5_000_000_000
 MAX_SKEW_S = 5.0
-# A ping always takes its whole time; so first a short one, then, on a busy machine, longer ones.
+# A ping always waits for its whole timeout: try a short one, then longer ones for busy machines.
 PINGS_S = (1.0, 3.0, 5.0)
 STATIC_FILES = ("css/app.css", "js/app.js", "vendor/htmx.min.js", "vendor/wavesurfer.min.js")
-# Where a file lock or a memory map cannot be trusted.
+# File locks and memory maps are unreliable on these.
 NETWORK_FILE_SYSTEMS = {"nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "fuse.sshfs", "glusterfs"}
 
 Verdict = Literal["ok", "warning", "wrong"]
@@ -90,7 +90,7 @@ def data_folder() -> Finding:
         with tempfile.NamedTemporaryFile(dir=folder):
             pass
     except OSError as error:
-        hint = "Give the folder to the user who runs Sonoscope, or set SONOSCOPE_DATA to another."
+        hint = "Make it writable for the user who runs Sonoscope, or set SONOSCOPE_DATA."
         return wrong(f"{folder} cannot be written: {error.strerror}", hint)
     return ok(f"{folder} can be written")
 
@@ -104,7 +104,7 @@ def disk() -> Finding:
     if free < MIN_FREE_BYTES:
         return wrong(seen, "Free some space: uploads and results can no longer be stored.")
     if free < COMFORTABLE_FREE_BYTES:
-        return warning(seen, "An analysis takes up to 150 kB beside its upload. Make room.")
+        return warning(seen, "Free some space: an analysis takes up to 150 kB plus its upload.")
     return ok(seen)
 
 
@@ -117,10 +117,10 @@ def secret_key() -> Finding:
         mode = stat.S_IMODE(path.stat().st_mode)
     except OSError as error:
         return wrong(f"{path}: {error.strerror}", "Start Sonoscope once, or set SECRET_KEY_FILE.")
-    # A file that was named is its mount's business, as long as nobody else can change it.
+    # A mounted secret may be readable by others, but not writable.
     forbidden = 0o022 if named else 0o077
     if mode & forbidden:
-        return wrong(f"{path} is open to others (mode {mode:o})", f"chmod 600 {path}")
+        return wrong(f"{path} is accessible to other users (mode {mode:o})", f"chmod 600 {path}")
     return ok(f"{path} (mode {mode:o})")
 
 
@@ -164,17 +164,17 @@ def migrations() -> Finding:
 def database_place() -> Finding:
     """Check that SQLite is on a local disk."""
     if connection.vendor != "sqlite":
-        return ok(f"{connection.vendor} has its own disk")
+        return ok(f"{connection.vendor} stores its own data")
     path = Path(str(connection.settings_dict["NAME"])).absolute()
     kind = file_system_of(path)
     if kind in NETWORK_FILE_SYSTEMS:
-        hint = "Move SONOSCOPE_DATA to a local disk, or set DATABASE_URL to a PostgreSQL."
-        return wrong(f"SQLite lies on a network file system ({kind})", hint)
+        hint = "Move SONOSCOPE_DATA to a local disk, or set DATABASE_URL to use PostgreSQL."
+        return wrong(f"SQLite is on a network file system ({kind})", hint)
     return ok(f"SQLite on {kind or 'a local disk'}")
 
 
 def file_system_of(path: Path, mounts: Path = Path("/proc/mounts")) -> str:
-    """Return the type of the mount that contains `path`, or "" if the system does not tell."""
+    """Return the type of the mount that contains `path`, or "" if it is unknown."""
     try:
         lines = [line.split() for line in mounts.read_text().splitlines()]
     except OSError:
@@ -186,14 +186,14 @@ def file_system_of(path: Path, mounts: Path = Path("/proc/mounts")) -> str:
 def clock() -> Finding:
     """Compare this machine's clock with the database's: leases depend on clocks that agree."""
     if connection.vendor != "postgresql":
-        return ok("one machine, one clock")
+        return ok("the database uses this machine's clock")
     with connection.cursor() as cursor:
         before = time.time()
         cursor.execute("SELECT extract(epoch FROM clock_timestamp())")
         skew_s = abs(float(cursor.fetchone()[0]) - (before + time.time()) / 2)
-    seen = f"{skew_s:.1f} s apart from the database's clock"
+    seen = f"{skew_s:.1f} s difference from the database's clock"
     if skew_s > MAX_SKEW_S:
-        return wrong(seen, "Run a time service (NTP) on both machines; leases depend on it.")
+        return wrong(seen, "Synchronise the clocks of both machines (NTP); leases depend on them.")
     return ok(seen)
 
 
@@ -216,16 +216,16 @@ def broker() -> Finding:
     try:
         waiting = probes.messages()
     except OperationalError as error:
-        hint = "Start it (make run does), or correct REDIS_URL. Uploads are kept meanwhile."
+        hint = "Start it (make run does it), or correct REDIS_URL. Uploads are stored meanwhile."
         return wrong(f"it does not answer: {error}", hint)
-    return ok(f"it answers; {waiting} messages")
+    return ok(f"it answers; messages waiting: {waiting}")
 
 
 def worker() -> Finding:
     try:
         names = next(filter(None, map(probes.workers, PINGS_S)), [])
     except OperationalError:
-        return wrong("no broker, so no worker can be asked", "See `broker` above.")
+        return wrong("workers cannot be reached without the broker", "See `broker` above.")
     if not names:
         hint = "Start one (make run, or the worker service) and read its log."
         return wrong(f"none answered within {sum(PINGS_S):.0f} s", hint)
@@ -238,7 +238,7 @@ def sweep() -> Finding:
     try:
         age_s = time.time() - Path(settings.SWEEP_MARK).stat().st_mtime
     except (FileNotFoundError, NotADirectoryError):
-        return wrong("it has never run here", hint)
+        return wrong("it has never run", hint)
     seen = f"last pass {age_s:.0f} s ago"
     return wrong(seen, hint) if age_s > 3 * settings.SWEEP_EVERY_S + 60 else ok(seen)
 
@@ -257,15 +257,15 @@ def queue() -> Finding:
     except DatabaseError:
         return wrong("the rows cannot be read", "See `database` and `migrations` above.")
     if abandoned:
-        seen = f"{' and '.join(abandoned)} are held by a worker that is gone"
-        return wrong(seen, "The sweep returns them: see `sweep`.")
+        seen = f"the leases of some {' and '.join(abandoned)} have expired"
+        return wrong(seen, "The sweep returns them to the queue: see `sweep`.")
     if not waiting:
-        return ok("nothing waits")
+        return ok("nothing is waiting")
     oldest = min(waiting, key=attrgetter("created_at"))
     age = now - oldest.created_at
     seen = f"the oldest waiting {oldest._meta.verbose_name} is {age.total_seconds():.0f} s old"
     if age > patience and not running:
-        return wrong(f"{seen} and nothing runs", "See `worker` and `sweep`.")
+        return wrong(f"{seen} and nothing is running", "See `worker` and `sweep`.")
     return ok(seen)
 
 
@@ -273,29 +273,29 @@ def queue() -> Finding:
 
 
 def checkpoint() -> Finding:
-    """Check that the checkpoints exist and have our header. Only a worker loads the weights."""
+    """Check that the checkpoints exist and have valid headers; only workers load the weights."""
     there = inventory.look()
     trouble = "; ".join(f"{one.path}: {one.reason}" for one in there.unusable)
     default = next((one for one in there.usable if one.default), None)
     if default is None:
-        return wrong(trouble, "Set CHECKPOINT to a checkpoint of training/, or unset it.")
+        return wrong(trouble, "Set CHECKPOINT to a checkpoint file from training, or unset it.")
     if trouble:
-        return warning(trouble, "Take the file away, fix it, or give it another name.")
+        return warning(trouble, "Remove the file, replace it, or rename it.")
     more = ", ".join(one.path.name for one in there.usable if not one.default)
     seen = f"{default.path.name}: {len(default.info.classes)} classes"
-    return ok(f"{seen}; beside it {more}" if more else seen)
+    return ok(f"{seen}; also installed: {more}" if more else seen)
 
 
 def inference() -> Finding:
     """Check that the Modal client finds a token. Only a worker learns whether Modal accepts it."""
     if settings.INFERENCE == "local":
-        return ok("workers listen themselves")
+        return ok("workers compute locally")
     named = {"MODAL_TOKEN_ID", "MODAL_TOKEN_SECRET"} <= set(os.environ)
     file = Path(os.environ.get("MODAL_CONFIG_PATH") or Path.home() / ".modal.toml")
     if named or file.is_file():
-        return ok("workers listen at Modal")
-    hint = "modal setup, or MODAL_TOKEN_ID and MODAL_TOKEN_SECRET where workers run."
-    return wrong("INFERENCE is modal, but there is no token for Modal", hint)
+        return ok("workers use Modal")
+    hint = "Run modal setup, or set MODAL_TOKEN_ID and MODAL_TOKEN_SECRET, where workers run."
+    return wrong("INFERENCE is modal, but there is no Modal token", hint)
 
 
 def precision() -> Finding:
@@ -309,8 +309,8 @@ def precision() -> Finding:
         return ok(seen)
     return warning(
         seen,
-        "The answers are right. If there are many, start workers with ONEDNN_MAX_CPU_ISA="
-        "AVX512_CORE_BF16, which avoids a fault of PyTorch on processors with AMX.",
+        "The results are correct. If there are many, start workers with ONEDNN_MAX_CPU_ISA="
+        "AVX512_CORE_BF16, which avoids a bug in PyTorch on processors with AMX.",
     )
 
 
@@ -325,16 +325,16 @@ def origin() -> Finding:
     if address.scheme not in ("http", "https") or not address.hostname:
         return wrong(seen, "Write it as https://sounds.example.org")
     if address.path or address.query:
-        return wrong(seen, "Leave out the path: only scheme, name and port.")
+        return wrong(seen, "Remove the path: use only scheme, host name and port.")
     if address.hostname not in settings.ALLOWED_HOSTS:
         return wrong(f"{seen}, which is not an allowed host", "Set ORIGIN, then restart.")
     if address.scheme == "http" and not local:
-        hint = "Put a proxy with a certificate in front and set ORIGIN to its https:// address."
-        return warning(f"{settings.ORIGIN}: passwords and sounds travel unencrypted", hint)
+        hint = "Use a TLS-terminating proxy and set ORIGIN to its https:// address."
+        return warning(f"{settings.ORIGIN}: passwords and sounds are sent unencrypted", hint)
     if local and settings.HOST in ("0.0.0.0", "::") and not contained:  # noqa: S104 - looks for it
         hint = "Set ORIGIN to the address that other machines use, or HOST to 127.0.0.1."
         return warning(
-            f"it listens on {settings.HOST}, but answers only to {address.hostname}", hint
+            f"it listens on {settings.HOST}, but accepts only requests to {address.hostname}", hint
         )
     return ok(settings.ORIGIN)
 

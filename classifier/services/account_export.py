@@ -17,25 +17,25 @@ from django.db.models import QuerySet
 from classifier import storage
 from classifier.models import Analysis, ApiToken, Batch, BatchFile, Clip, Inspection, Owner
 
-# Rows are asked for in pages: a question left open would hold a database as long as the download.
+# Rows are read in pages: an open cursor would occupy the database during the whole download.
 ROWS_AT_ONCE = 200
 BLOCK_BYTES = 1_000_000
 CLIP = ("id", "name", "size_bytes", "sha256", "created_at", "format", "duration_s")
 FOUND_IN_CLIP = ("source_rate_hz", "channels")
 ANALYSIS = ("id", "clip", "state", "created_at", "started_at", "finished_at", "checkpoint")
-HEARD = ("label", "confidence", "predictions", "render_metadata", "timings")
+RESULT = ("label", "confidence", "predictions", "render_metadata", "timings")
 ERROR = ("error_code", "error_detail", "error_hint")
 BATCH = ("id", "name", "source", "checkpoint", "created_at", "closed_at", "cancelled_at")
 BATCH_FILE = ("batch", "path", "outcome", "analysis", "code", "detail", "hint")
 INSPECTION = ("id", "analysis", "kind", "window", "label", "map", "state", "figures", "created_at")
 README = """\
-What this Sonoscope keeps of {name}.
+All data that this Sonoscope stores about {name}.
 
-account.json        who you are here, and your API tokens (their secrets are not kept)
-clips.jsonl         your sounds, one a line; clips/ has their bytes, by id
-analyses.jsonl      what was heard in them; analyses/ has the pictures and maps of each, by id
-batches.jsonl       the folders you sent; batch_files.jsonl what became of each file
-inspections.jsonl   details of analyses; inspections/ has their pictures and sounds, by id
+account.json        your account and your API tokens (their secrets are not stored)
+clips.jsonl         your clips, one per line; clips/ contains their files, by id
+analyses.jsonl      your analyses; analyses/ contains the images and feature maps of each, by id
+batches.jsonl       your batches; batch_files.jsonl contains the outcome of each file
+inspections.jsonl   your inspections; inspections/ contains their images and sounds, by id
 """
 
 
@@ -73,7 +73,7 @@ def _filled(archive: zipfile.ZipFile, user: Owner) -> Iterator[None]:
     inspections = Inspection.objects.filter(analysis__owner=user.pk)
     batch_files = BatchFile.objects.filter(batch__owner=user.pk)
     yield from _table(archive, "clips", clips, CLIP + FOUND_IN_CLIP)
-    yield from _table(archive, "analyses", analyses, ANALYSIS + HEARD + ERROR)
+    yield from _table(archive, "analyses", analyses, ANALYSIS + RESULT + ERROR)
     yield from _table(archive, "batches", Batch.objects.filter(owner=user.pk), BATCH)
     yield from _table(archive, "batch_files", batch_files, BATCH_FILE)
     yield from _table(archive, "inspections", inspections, INSPECTION + ERROR)
@@ -117,7 +117,7 @@ def _file(archive: zipfile.ZipFile, name: str, path: Path) -> Iterator[None]:
     try:
         source = path.open("rb")
     except FileNotFoundError:
-        return  # deleted since its row was read: it is nobody's any more
+        return  # it was deleted after its row was read
     with source, archive.open(name, "w", force_zip64=True) as file:
         while block := source.read(BLOCK_BYTES):
             file.write(block)

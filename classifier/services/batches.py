@@ -16,11 +16,11 @@ from ml.errors import Problem
 
 MAX_FILES = 10_000
 MAX_PATH_CHARACTERS = 1000
-# An index entry of PostgreSQL takes no more.
+# The limit of an index entry in PostgreSQL.
 MAX_PATH_BYTES = 2400
 _SYSTEM_NAMES = {"__macosx", "thumbs.db", "desktop.ini", "$recycle.bin"}
 _UNDONE = (State.RUNNING, State.QUEUED, State.FAILED, State.CANCELLED)
-# What is counted under another name than its own, see `Totals`.
+# States and outcomes that `Totals` counts under another name.
 _COLUMNS: dict[str, str] = {State.QUEUED: "waiting", FileOutcome.ACCEPTED: "done"}
 
 
@@ -59,7 +59,7 @@ class LabelCount:
     share: float
 
 
-# --- in -----------------------------------------------------------------------------------
+# --- create and fill ----------------------------------------------------------------------
 
 
 def create(owner: Owner, name: str, source: str = "", checkpoint: str = "") -> Batch:
@@ -96,12 +96,12 @@ def path_of(text: str) -> str:
     parts = [part for part in text.replace("\\", "/").split("/") if part not in ("", ".", "..")]
     path = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in "/".join(parts))
     if not path:
-        raise refusal("no_path", "The file has no name.", "Send its path in the folder.")
+        raise refusal("no_path", "The file has no name.", "Send its path relative to the folder.")
     if len(path) > MAX_PATH_CHARACTERS or len(path.encode()) > MAX_PATH_BYTES:
         raise refusal(
             "path_too_long",
             f"The path is longer than {MAX_PATH_CHARACTERS} characters.",
-            "Submit the inner folder as a batch of its own.",
+            "Submit the subfolder as a separate batch.",
         )
     return path
 
@@ -198,7 +198,7 @@ def locked(batch: Batch) -> Batch:
     """
     found = Batch.objects.select_for_update().filter(pk=batch.pk).first()
     if found is None:
-        raise refusal("batch_deleted", "The batch was deleted.", "Make a new batch.", status=409)
+        raise refusal("batch_deleted", "The batch was deleted.", "Create a new batch.", status=409)
     return found
 
 
@@ -208,12 +208,12 @@ def _check_open(batch: Batch) -> None:
         raise refusal(
             f"batch_{state}",
             f"The batch is {state}.",
-            "Make a new batch; what is known already is linked, not heard again.",
+            "Create a new batch. Known files are linked, not analysed again.",
             status=409,
         )
 
 
-# --- what people do with it ---------------------------------------------------------------
+# --- close, cancel, retry -----------------------------------------------------------------
 
 
 def close(batch: Batch) -> None:
@@ -246,7 +246,7 @@ def cancel(batch: Batch) -> int:
         The batch was deleted (409).
     """
     with transaction.atomic():
-        # First, so that no file slips in behind the last look.
+        # First, so that no file is added after the queued analyses are cancelled.
         close(batch)
         mine = Batch.objects.filter(pk=batch.pk, cancelled_at=None)
         mine.update(cancelled_at=timezone.now())
@@ -278,7 +278,7 @@ def retry_failed(batch: Batch) -> int:
     return len(files)
 
 
-# --- out ----------------------------------------------------------------------------------
+# --- summarise ----------------------------------------------------------------------------
 
 
 def totals(batch: Batch) -> Totals:
@@ -295,7 +295,7 @@ def totals_of(batches: Sequence[Batch]) -> dict[UUID, Totals]:
     outcomes = files.values_list("batch", "outcome").annotate(count=Count("*")).order_by()
     others = (
         Analysis.objects.filter(
-            # Whose they are says no more than the batch does, but an index begins with it.
+            # The owner follows from the batch, but an index begins with it.
             owner__in={batch.owner_id for batch in batches},
             state__in=_UNDONE,
             batch_files__batch__in=list(found),

@@ -37,10 +37,10 @@ from classifier.models import (
 from classifier.services.batches import locked
 from classifier.services.inspections import DAYS_KEPT
 
-# Deleted in one transaction, so that nobody waits long for the database.
+# Clips deleted in one transaction, so that no other request waits long for the database.
 CLIPS_AT_ONCE = 500
 ORPHAN_AGE_S = 3600
-# Names in one query; SQLite takes a limited number of parameters.
+# Names in one query; SQLite limits the number of parameters.
 QUERY_NAMES = 500
 
 
@@ -59,15 +59,15 @@ def delete_clips(clips: QuerySet[Clip]) -> None:
     """
     with transaction.atomic():
         asked = dict(clips.values_list("pk", "file_key"))
-        # Nobody comes to lean on an analysis that is about to go. Analyses before clips, which is
-        # the order of a worker that saves.
+        # Lock the analyses, so that no new row refers to one that is deleted. Analyses before
+        # clips, which is the order of a worker that saves.
         runs = Analysis.objects.filter(clip__in=list(asked)).order_by("pk")
         list(runs.select_for_update().values_list("pk"))
-        # Of two deletions the last one takes the bytes.
+        # Of two concurrent deletions, the last one removes the shared bytes.
         twins = Clip.objects.filter(file_key__in=set(asked.values())).order_by("pk")
         list(twins.select_for_update().values_list("pk"))
         going = dict(clips.filter(pk__in=list(asked)).values_list("pk", "file_key"))
-        # What a worker is just writing it removes itself, when it finds its row gone.
+        # A worker that is still writing removes its own files when it finds the row gone.
         analysed = Analysis.objects.filter(clip__in=list(going)).exclude(token="")
         analysed = analysed.exclude(state=State.RUNNING)
         folders = [storage.analysis_folder(*row) for row in analysed.values_list("pk", "token")]
@@ -82,7 +82,7 @@ def delete_clips(clips: QuerySet[Clip]) -> None:
 def delete_analysis(analysis: Analysis) -> None:
     """Delete one analysis, its inspections and all their files; the clip stays."""
     with transaction.atomic():
-        # Nobody asks for an inspection of it meanwhile.
+        # Locked, so that no inspection is requested meanwhile.
         list(Analysis.objects.filter(pk=analysis.pk).select_for_update().values_list("pk"))
         folders = [analysis.folder]
         folders += _locked_folders(Inspection.objects.filter(analysis=analysis))
@@ -123,7 +123,7 @@ def delete_batch(batch: Batch) -> None:
         The batch was already deleted (409).
     """
     with transaction.atomic():
-        # Closed, so that no file slips in behind; cancelled, so that no worker begins in vain.
+        # Closed, so that no file is added; cancelled, so that no worker starts useless work.
         locked(batch)
         now = timezone.now()
         Batch.objects.filter(pk=batch.pk).update(closed_at=now, cancelled_at=now)
@@ -183,7 +183,7 @@ def _end_sessions(user: User) -> None:
     Session.objects.filter(pk__in=theirs).delete()
 
 
-# --- what the sweep removes ---------------------------------------------------------------
+# --- removed by the sweep -----------------------------------------------------------------
 
 
 def remove_aged(limit: int) -> int:

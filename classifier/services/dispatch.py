@@ -1,4 +1,4 @@
-"""Wake a worker. The web process knows the tasks by name only."""
+"""Wake a worker. The web process refers to tasks by name only."""
 
 import time
 from datetime import datetime, timedelta
@@ -14,13 +14,13 @@ from classifier.models import Analysis, Lane, State
 from classifier.services.problems import NO_WORKER
 from ml.errors import Problem
 
-# Less than this nobody wonders why nothing happens.
+# A shorter wait is normal and needs no explanation.
 PATIENCE_S = 5
 PING_EVERY_S = 10
 
 sender = Celery("sonoscope", set_as_current=False)
 sender.config_from_object("django.conf:settings", namespace="CELERY")
-# A person waits for this: without the broker it gives up at once, and the sweep sends it later.
+# A user waits for this: without the broker it gives up quickly, and the sweep sends it later.
 sender.conf.broker_transport_options = {
     **sender.conf.broker_transport_options,
     "socket_timeout": 3,

@@ -47,7 +47,7 @@ def ranged(request: HttpRequest, path: Path, content_type: str) -> HttpResponseB
     size = path.stat().st_size
     match = _RANGE.fullmatch(request.headers.get("Range", ""))
     if match and match[2] and int(match[2]) < int(match[1]):
-        match = None  # no range at all: such a header is to be ignored
+        match = None  # an invalid range must be ignored
     span = _span(match, size) if match else (0, size - 1)
     if span is None:
         file.close()
@@ -56,7 +56,7 @@ def ranged(request: HttpRequest, path: Path, content_type: str) -> HttpResponseB
     status, headers = 200, {"Accept-Ranges": "bytes", "Content-Length": str(last - first + 1)}
     if match:
         status, headers["Content-Range"] = 206, f"bytes {first}-{last}/{size}"
-    # Django closes the generator, and so the file, even when the caller hangs up early.
+    # Django closes the generator, and so the file, even if the client disconnects early.
     pieces = _blocks(file, first, last)
     return StreamingHttpResponse(pieces, status=status, content_type=content_type, headers=headers)
 

@@ -11,7 +11,7 @@ from classifier.services.dispatch import dispatch_inspection
 from classifier.services.problems import refusal
 
 DAYS_KEPT = 30
-# Files that one inspection of a kind has.
+# The files of one inspection of each kind.
 FILES = {
     InspectionKind.SOUND: (storage.KEPT, storage.REST, storage.ATTRIBUTION),
     InspectionKind.CHANNELS: (storage.SHEET, storage.CHANNELS, storage.MEAN),
@@ -52,16 +52,16 @@ def ask(analysis: Analysis, question: Question) -> Inspection:
     """
     _check(analysis, question)
     with transaction.atomic():
-        # Locked, so that nobody deletes it before it is answered.
+        # Locked, so that it is not deleted before the request is answered.
         if not Analysis.objects.select_for_update().filter(pk=analysis.pk).first():
-            hint = "The analysis was just deleted."
-            raise refusal("not_found", "There is nothing here.", hint, status=404)
+            hint = "If the clip still exists, analyse it again."
+            raise refusal("not_found", "The analysis was deleted.", hint, status=404)
         rows = Inspection.objects.select_for_update(of=("self",))
         inspection, made = rows.get_or_create(analysis=analysis, **asdict(question))
         mine = Inspection.objects.filter(pk=inspection.pk)
         mine.update(used_at=timezone.now())
         if mine.queue_again() or made:
-            # As for an upload: with the broker away the sweep sends the message later.
+            # As for an upload: without the broker the sweep sends the message later.
             transaction.on_commit(lambda: dispatch_inspection(inspection.pk), robust=True)
         inspection.refresh_from_db()
     return inspection
@@ -72,15 +72,15 @@ def _check(analysis: Analysis, question: Question) -> None:
     if analysis.state != State.DONE or metadata is None:
         raise refusal(
             "not_done",
-            "Only a finished analysis can be looked at more closely.",
-            "Ask for the analysis until its state is done.",
+            "Only a finished analysis can be inspected.",
+            "Wait until the state of the analysis is done.",
             status=409,
         )
     if not 0 <= question.window < metadata.window_count:
         raise refusal(
             "unknown_window",
-            f"There is no window {question.window} in this analysis.",
-            f"It has {metadata.window_count}, numbered from 0.",
+            f"The analysis has no window {question.window}.",
+            f"Its windows are numbered from 0 to {metadata.window_count - 1}.",
         )
     labels = {prediction["class"] for prediction in analysis.predictions}
     _check_name("label", question.label, labels, question.kind == InspectionKind.SOUND)
@@ -92,9 +92,9 @@ def _check_name(what: str, name: str, known: set[str], wanted: bool) -> None:
     if wanted and name not in known:
         raise refusal(
             f"unknown_{what}",
-            f"There is no {what} {name[:80]!r} in this analysis." if name else f"Which {what}?",
-            f"Send one of those that the analysis has: {', '.join(sorted(known)[:3])} …",
+            f"The analysis has no {what} {name[:80]!r}." if name else f"The {what} is missing.",
+            f"Send a {what} of the analysis, for example {', '.join(sorted(known)[:3])}.",
         )
     if name and not wanted:
-        detail = f"This kind of inspection has no {what}."
+        detail = f"This kind of inspection takes no {what}."
         raise refusal(f"no_{what}", detail, f"Leave `{what}` empty.")

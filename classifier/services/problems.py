@@ -6,19 +6,19 @@ from ml.errors import Problem
 
 NO_ROOM = Problem(
     "no_room",
-    "There is no room left to store it.",
-    "Send it again later; whoever runs this has to make room.",
+    "The server has no disk space left.",
+    "Try again later. An administrator has to free disk space.",
 )
-EMPTY = Problem("empty", "The file is empty.", "Choose a file that holds a sound.")
+EMPTY = Problem("empty", "The file is empty.", "Choose a file that contains audio.")
 NO_WORKER = Problem(
     "no_worker",
     "No worker answers, so nothing is being analysed.",
-    "Start one with make run, or start the worker service; what waits is then analysed.",
+    "Start one with make run, or start the worker service. Waiting clips are then analysed.",
 )
 
 
 class RequestRefused(Exception):
-    """A request that is not carried out; nothing of it is stored.
+    """A request that was refused; nothing was stored.
 
     Attributes
     ----------

@@ -21,16 +21,16 @@ def reached(owner: Owner, size_bytes: int) -> Problem | None:
     if waiting >= settings.MAX_WAITING_CLIPS:
         return Problem(
             "too_many_waiting",
-            f"{waiting:,} of your clips are waiting to be heard; more cannot wait at once.",
-            "Go on when some of them are done.",
+            f"You have reached the limit for unfinished clips ({waiting:,}).",
+            "Wait until some of them are finished, then try again.",
         )
     day = Clip.objects.filter(owner=owner.pk, created_at__gt=timezone.now() - timedelta(days=1))
-    brought_bytes = day.aggregate(bytes=Sum("size_bytes"))["bytes"] or 0
-    if brought_bytes + size_bytes > settings.MAX_DAY_BYTES:
+    uploaded_bytes = day.aggregate(bytes=Sum("size_bytes"))["bytes"] or 0
+    if uploaded_bytes + size_bytes > settings.MAX_DAY_BYTES:
         return Problem(
             "too_much_today",
-            f"You brought in {brought_bytes / 1e9:.1f} GB in the last 24 hours; "
+            f"You uploaded {uploaded_bytes / 1e9:.1f} GB in the last 24 hours; "
             f"{settings.MAX_DAY_BYTES / 1e9:.0f} GB are allowed.",
-            "Go on tomorrow, or ask whoever runs this Sonoscope for more.",
+            "Continue tomorrow, or ask an administrator for a higher limit.",
         )
     return None

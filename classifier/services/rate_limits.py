@@ -14,7 +14,7 @@ from rest_framework.views import APIView
 
 logger = logging.getLogger(__name__)
 
-# With the cache away nobody is counted, and it is not asked again for this long.
+# If the cache does not answer, requests are not counted, and it is not tried again for this long.
 CACHE_REST_S = 10
 _asked_again_at = 0.0
 
@@ -83,9 +83,9 @@ def _count(key: str, keep_s: int) -> int | None:
         if cache.add(key, 1, keep_s + 1):
             return 1
         return cache.incr(key)
-    except ValueError:  # it ran out between the two
+    except ValueError:  # the key expired between the two calls
         return 1
     except RedisError as error:
         _asked_again_at = time.monotonic() + CACHE_REST_S
-        logger.warning("nobody's requests are counted, the cache is away: %s", error)
+        logger.warning("requests are not counted because the cache does not answer: %s", error)
         return None

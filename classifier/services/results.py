@@ -36,8 +36,8 @@ def save(
     OSError
         The files cannot be written.
     """
-    # Should the update fail, the files stay for the sweep: a commit whose answer was lost may have
-    # held.
+    # If the update fails, the files stay for the sweep: the commit may have succeeded although its
+    # reply was lost.
     storage.write_all(job.folder, contents)
     with transaction.atomic():
         won = bool(job.held().finish(State.DONE, **values))

@@ -11,7 +11,7 @@ from rest_framework.exceptions import AuthenticationFailed
 from classifier.models import ApiToken, Owner
 
 DEFAULT_DAYS, MAX_DAYS = 30, 3650
-# A busy client writes its last use once in this time, not with each request.
+# The last use is written at most once in this time, not with each request.
 USE_NOTED_EVERY = timedelta(minutes=1)
 
 

@@ -106,8 +106,8 @@ def checkpoint_asked(asked: str) -> str:
         names = ", ".join(one.name for one in inventory.offered())
         raise refusal(
             "unknown_checkpoint",
-            f"There is no checkpoint {asked[:120]!r} here.",
-            f"Installed: {names}." if names else "None is installed that can be used.",
+            f"The checkpoint {asked[:120]!r} is not available.",
+            f"Installed: {names}." if names else "No usable checkpoint is installed.",
         )
     return found.identity if found else ""
 
@@ -198,7 +198,7 @@ def enter(stored: Stored, *, name: str, owner: Owner, lane: Lane, checkpoint: st
     assert isinstance(owner, User)
     if too_much := quotas.reached(owner, stored.size_bytes):
         raise RequestRefused(too_much, status=429)
-    # Locked, so that a deletion of the twin either sees us or is seen by us.
+    # Locked, so that this upload and a deletion of the same bytes do not miss each other.
     twins = Clip.objects.filter(owner=owner, sha256=stored.sha256)
     twin = twins.select_for_update().only("file_key").first()
     stored.used = twin is None
@@ -217,7 +217,7 @@ def _answered(stored: Stored, owner: Owner, key: str, checkpoint: str) -> Accept
     rows = IdempotencyKey.objects.filter(owner=owner.pk, key=key).select_related("analysis__clip")
     if not key or not (past := rows.first()):
         return None
-    # Whoever names no checkpoint now takes what the key was answered, by whichever it was.
+    # A request that names no checkpoint gets the earlier answer, whichever checkpoint it used.
     analysed = Analysis.objects.filter(pk=past.analysis_id)
     other = "file" if past.sha256 != stored.sha256 else ""
     if checkpoint and not other and not analysed.answering(checkpoint).exists():
@@ -225,7 +225,7 @@ def _answered(stored: Stored, owner: Owner, key: str, checkpoint: str) -> Accept
     if other:
         raise refusal(
             "key_reused",
-            f"This Idempotency-Key came with another {other} before.",
+            f"This Idempotency-Key was already used with another {other}.",
             f"Use a new key for a new {other}.",
             status=409,
         )
@@ -264,7 +264,7 @@ def queue_analysis(clip: Clip, lane: Lane, checkpoint: str) -> Analysis:
         Clip.objects.select_for_update().get(pk=clip.pk)
         active = Analysis.objects.filter(clip=clip, state__in=UNFINISHED)
         analysis = active.answering(checkpoint).first() or _queue(clip, lane, checkpoint)
-        BatchFile.objects.unheard(clip, checkpoint).update(analysis=analysis)
+        BatchFile.objects.without_result(clip, checkpoint).update(analysis=analysis)
         return analysis
 
 
@@ -278,7 +278,7 @@ def _queue(clip: Clip, lane: Lane, checkpoint: str) -> Analysis:
     analysis = Analysis.objects.create(
         clip=clip, owner_id=clip.owner_id, lane=lane, checkpoint=checkpoint
     )
-    # Robust: without the broker the upload is accepted all the same, and the sweep sends it later.
+    # Robust: without the broker the upload is still accepted; the sweep sends the message later.
     # (A lambda, because Django names the failed hook in its log, and a partial has no name.)
     transaction.on_commit(lambda: dispatch_analysis(analysis.pk, lane), robust=True)
     return analysis

@@ -21,14 +21,14 @@ from classifier.services.problems import RequestRefused, refusal
 from ml.errors import Problem
 
 MAX_RATIO = 100
-# Silence compresses better than any ratio allows: below this nobody is hurt.
+# Silence can exceed any ratio. Files below this size are harmless and always accepted.
 HARMLESS_BYTES = 10_000_000
 BLOCK_BYTES = 1 << 16
-# The directory is read into memory at once; this is room for 10,000 long names.
+# The directory is read into memory at once; this is enough for 10,000 long names.
 _MAX_DIRECTORY_BYTES = 32_000_000
 _ENTRY = b"PK\x01\x02"
 _ENCRYPTED = 0x1
-# Not LZMA: a few bytes of it may ask for gigabytes to unpack into.
+# Not LZMA: a few bytes can request gigabytes of memory to unpack.
 _PACKINGS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2)
 _DAMAGED = (
     zipfile.BadZipFile, zlib.error, struct.error, EOFError,
@@ -56,7 +56,7 @@ class Unpacked:
 
 
 class _TooLarge(RequestRefused):
-    """The members together exceed the size limit of a ZIP; no single file is to blame."""
+    """The members together exceed the size limit of a ZIP; no single file is the reason."""
 
     blames_file = False
 
@@ -75,7 +75,7 @@ def take_in(batch: Batch, path: Path) -> Unpacked:
     """
     unpacked = Unpacked(left_bytes=settings.MAX_ZIP_BYTES)
     with _Guarded(io.FileIO(path)) as file, _opened(file) as archive:
-        # (Not `is_dir()`: it stumbles over a member without a name.)
+        # (Not `is_dir()`: it raises for a member without a name.)
         members = [info for info in archive.infolist() if not info.filename.endswith("/")]
         wanted = [info for info in members if not batches.hidden(info.filename)]
         unpacked.hidden = len(members) - len(wanted)
@@ -116,20 +116,24 @@ def _opened(file: _Guarded) -> zipfile.ZipFile:
         return zipfile.ZipFile(file)
     except _DAMAGED as error:
         raise refusal(
-            "no_zip", "This is no ZIP, or a damaged one.", "Make it again, or choose the folder."
+            "no_zip",
+            "This is not a ZIP file, or it is damaged.",
+            "Create the ZIP again, or choose the folder instead.",
         ) from error
 
 
 def _blocks(archive: zipfile.ZipFile, info: zipfile.ZipInfo, unpacked: Unpacked) -> Iterator[bytes]:
     if info.flag_bits & _ENCRYPTED:
         raise refusal(
-            "encrypted", "The file is locked with a password.", "Send it in a ZIP without one."
+            "encrypted",
+            "The file is protected with a password.",
+            "Send it in a ZIP without a password.",
         )
     if info.compress_type not in _PACKINGS:
         raise refusal(
             "unsupported",
-            "The file is packed in a way that is not read here.",
-            "Make the ZIP with the usual compression (Deflate), or send the file alone.",
+            "The compression method of the file is not supported.",
+            "Create the ZIP with Deflate compression, or send the file without a ZIP.",
         )
     size_bytes = 0
     try:
@@ -143,21 +147,21 @@ def _blocks(archive: zipfile.ZipFile, info: zipfile.ZipInfo, unpacked: Unpacked)
                     raise refusal(
                         "compressed_too_well",
                         f"The file unpacks to more than {MAX_RATIO} times its size.",
-                        "Send it alone, outside a ZIP.",
+                        "Send the file without a ZIP.",
                     )
                 yield block
     except _DAMAGED as error:
         raise refusal(
             "damaged",
-            "The file is damaged inside its ZIP.",
-            "Make the ZIP again, or send it alone.",
+            "The file is damaged in the ZIP.",
+            "Create the ZIP again, or send the file without a ZIP.",
         ) from error
 
 
 def _too_large() -> _TooLarge:
     problem = Problem(
         "zip_too_large",
-        f"Unpacked it is larger than {settings.MAX_ZIP_BYTES / 1e9:.0f} GB; the rest was left out.",
+        f"The unpacked files exceed {settings.MAX_ZIP_BYTES / 1e9:.0f} GB; the rest was left out.",
         "Split it into several ZIPs, or choose the folder instead.",
     )
     return _TooLarge(problem, status=413)
@@ -166,7 +170,7 @@ def _too_large() -> _TooLarge:
 def _too_many() -> RequestRefused:
     return refusal(
         "too_many_files",
-        f"The ZIP holds more than {batches.MAX_FILES:,} files.",
-        "Split it into several ZIPs, each a batch of its own.",
+        f"The ZIP contains more than {batches.MAX_FILES:,} files.",
+        "Split it into several ZIPs and submit each as a separate batch.",
         status=413,
     )

@@ -47,7 +47,7 @@ def other(settings: Settings, tmp_path: Path) -> Installed:
 def queued(
     owner: User, lane: Lane = Lane.INTERACTIVE, size_bytes: int = 1000, **values
 ) -> Analysis:
-    """A waiting analysis whose file is of no interest."""
+    """Create a queued analysis without a file."""
     clip = Clip.objects.create(
         owner=owner, name="x.wav", file_key="ab" * 16, size_bytes=size_bytes, sha256="0" * 64
     )
@@ -61,7 +61,7 @@ def done(owner: User, label: str = "dog", confidence: float = 0.9) -> Analysis:
 
 
 class Caller:
-    """A client that holds a token of its user."""
+    """An API client that signs in with a token of its user."""
 
     def __init__(self, user: User) -> None:
         self.user = user
@@ -84,7 +84,7 @@ class Caller:
         return self.client.post(address, {"file": file, **fields}, headers=headers)
 
     def send(self, batch: str, path: str, data: bytes) -> Any:
-        """A file into a batch, given as its address below /api/v1/."""
+        """Send a file to a batch, given by its path below /api/v1/."""
         body = {"file": SimpleUploadedFile("x.wav", data), "path": path}
         return self.client.post(f"/api/v1/{batch}files/", body)
 

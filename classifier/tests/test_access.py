@@ -1,6 +1,6 @@
-"""Who may reach what: every address there is, by every method, for everybody.
+"""Access to every URL with every method, for owners, other users, staff and anonymous visitors.
 
-The addresses come from the URLconf itself, so that a new one is either in the table or a failure.
+The URLs come from the URLconf, so a new one must be added to the table.
 """
 
 import io
@@ -34,7 +34,7 @@ from tests.bulk_data import METADATA
 METHODS = ("GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE")
 SECRET = "anna-at-the-lake"
 
-# For whom an address is. What is neither for everybody nor for members is for its owner.
+# Who may open each URL: everybody, signed-in users (MEMBERS), or only the owner of the object.
 EVERYBODY = (
     "favicon.ico",
     "healthz",
@@ -131,7 +131,7 @@ ADMIN = [route for route in EVERY if route.startswith("admin/") and route not in
 
 @dataclass(frozen=True, slots=True)
 class Furnished:
-    """What there is of anna's."""
+    """Objects of anna."""
 
     clip: Clip
     analysis: Analysis
@@ -172,7 +172,7 @@ def furnished(anna: User, own_media: Path) -> Furnished:
 
 @pytest.fixture
 def anna(db: None) -> User:
-    """Nobody signs in with a password here: hashing one takes its time."""
+    """A user without a password, because hashing is slow and no test here needs one."""
     return User.objects.create(username="anna")
 
 
@@ -182,8 +182,8 @@ def ben(db: None) -> User:
 
 
 @pytest.fixture
-def keeper(db: None) -> User:
-    return User.objects.create(username="keeper", is_staff=True, is_superuser=True)
+def superuser(db: None) -> User:
+    return User.objects.create(username="superuser", is_staff=True, is_superuser=True)
 
 
 def address_of(route: str, own: Furnished) -> str:
@@ -225,28 +225,28 @@ def body_of(answer: Any) -> str:
 
 
 def state_of(media: Path, user: User) -> list[Any]:
-    """All rows, and all files; of tokens only anna's, for others note when they were used."""
+    """Return all rows and files; of tokens only anna's, because using a token changes its row."""
     ours = set(apps.get_app_config("classifier").get_models()) - {ApiToken}
     rows = [list(model._default_manager.order_by("pk").values()) for model in ours]
     theirs = list(ApiToken.objects.filter(user=user, name=SECRET).values())
     return [rows, theirs, sorted(path for path in media.rglob("*") if path.is_file())]
 
 
-def test_every_address_is_in_the_table() -> None:
+def test_every_url_is_in_the_access_table() -> None:
     assert sorted(set(EVERY)) == sorted([*EVERYBODY, *MEMBERS, *OWNERS, *ADMIN])
     assert len(ADMIN) > 40
 
 
 @pytest.mark.parametrize("route", OWNERS)
-def test_what_is_annas_exists_for_nobody_else(
-    route: str, furnished: Furnished, anna: User, ben: User, keeper: User, own_media: Path
+def test_objects_of_a_user_cannot_be_reached_by_others(
+    route: str, furnished: Furnished, anna: User, ben: User, superuser: User, own_media: Path
 ) -> None:
     address = address_of(route, furnished)
     others = {
-        "nobody": Client(raise_request_exception=False),
+        "a visitor": Client(raise_request_exception=False),
         "ben": signed_in(ben),
         "ben's token": holding_a_token(ben),
-        "the keeper": signed_in(keeper),
+        "a superuser": signed_in(superuser),
     }
     before = state_of(own_media, anna)
     for who, client in others.items():
@@ -254,7 +254,7 @@ def test_what_is_annas_exists_for_nobody_else(
             answer = client.generic(method, address)
             payload = f"{method} {address} by {who}: {answer.status_code}"
             if answer.status_code in (200, 204):
-                # What only says which methods there are, or sends a page's script elsewhere.
+                # OPTIONS lists the methods; HX-Redirect sends the page to signing in.
                 assert method == "OPTIONS" or "HX-Redirect" in answer, payload
             else:
                 assert answer.status_code in (302, 401, 403, 404, 405), payload
@@ -264,13 +264,13 @@ def test_what_is_annas_exists_for_nobody_else(
             assert SECRET not in body and "anna's own" not in body, payload
     assert state_of(own_media, anna) == before
     seen = {method: signed_in(anna).generic(method, address).status_code for method in METHODS}
-    # A picture is only found in a pack that a worker made.
+    # PNGs are 404 here: no worker has written any.
     assert set(seen.values()) - {404, 405} or route.endswith(".png"), seen
     assert not {status for status in seen.values() if status >= 500 or status in (401, 403)}, seen
 
 
 @pytest.mark.parametrize("route", MEMBERS)
-def test_what_is_for_members_shows_each_their_own(
+def test_member_pages_show_only_the_users_own_data(
     route: str, furnished: Furnished, ben: User
 ) -> None:
     address = address_of(route, furnished)
@@ -290,7 +290,7 @@ def test_what_is_for_members_shows_each_their_own(
 
 
 @pytest.mark.parametrize("route", EVERYBODY)
-def test_what_is_for_everybody_shows_nobodys(route: str, furnished: Furnished) -> None:
+def test_public_pages_show_no_private_data(route: str, furnished: Furnished) -> None:
     for method in METHODS:
         answer = Client(raise_request_exception=False).generic(method, f"/{route}")
         assert answer.status_code < 500 or route == "readyz", f"{method} {route}"
@@ -298,7 +298,7 @@ def test_what_is_for_everybody_shows_nobodys(route: str, furnished: Furnished) -
 
 
 @pytest.mark.parametrize("route", OWNERS + MEMBERS)
-def test_another_site_cannot_post_in_annas_name(
+def test_requests_without_a_csrf_token_are_rejected(
     route: str, furnished: Furnished, anna: User, own_media: Path
 ) -> None:
     client = signed_in(anna, enforce_csrf_checks=True)
@@ -310,8 +310,8 @@ def test_another_site_cannot_post_in_annas_name(
 
 
 @pytest.mark.parametrize("route", ADMIN)
-def test_the_admin_is_for_those_who_run_the_server(
-    route: str, furnished: Furnished, anna: User, keeper: User, own_media: Path
+def test_only_staff_can_open_the_admin(
+    route: str, furnished: Furnished, anna: User, superuser: User, own_media: Path
 ) -> None:
     address = "/" + route
     row = furnished.inspection if "classifier/inspection/" in route else furnished.analysis
@@ -326,17 +326,17 @@ def test_the_admin_is_for_those_who_run_the_server(
         address = address.replace(name, value)
     before = state_of(own_media, anna)
     for client in (Client(raise_request_exception=False), signed_in(anna), holding_a_token(anna)):
-        for method in ("GET", "POST"):  # the admin knows no others
+        for method in ("GET", "POST"):  # the admin has no others
             answer = client.generic(method, address)
             payload = f"{method} {address}: {answer.status_code}"
             assert answer.status_code in (302, 403, 404, 405), payload
             assert SECRET not in body_of(answer), payload
     assert state_of(own_media, anna) == before
-    assert signed_in(keeper).get(address).status_code < 500
+    assert signed_in(superuser).get(address).status_code < 500
 
 
 @pytest.mark.parametrize("route", [route for route in OWNERS if route.startswith("media/")])
-def test_private_files_are_for_one_browser_and_of_a_fixed_kind(
+def test_private_files_have_private_caching_and_a_fixed_type(
     route: str, furnished: Furnished, anna: User
 ) -> None:
     answer = signed_in(anna).get(address_of(route, furnished))

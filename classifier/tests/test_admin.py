@@ -1,4 +1,4 @@
-"""The admin: what those who keep the server see there, and what they can do."""
+"""The pages and actions of the admin."""
 
 from datetime import UTC, datetime
 
@@ -49,7 +49,7 @@ def test_admin_searches_filters_and_analyses_again(admin_client: Client, anna: U
     assertNotContains(detail, "_save")
 
 
-def test_admin_first_page_tells_how_the_server_is(admin_client: Client, anna: User) -> None:
+def test_admin_dashboard_shows_the_state_of_the_server(admin_client: Client, anna: User) -> None:
     queued(anna)
     queued(anna, state="failed", error_code="damaged")
     page = admin_client.get("/admin/")
@@ -60,7 +60,7 @@ def test_admin_first_page_tells_how_the_server_is(admin_client: Client, anna: Us
     assertContains(page, "anna")
 
 
-def test_admin_first_page_counts_inspections_too(anna: User) -> None:
+def test_admin_dashboard_counts_inspections(anna: User) -> None:
     analysis = done(anna)
     for window, state in enumerate(("queued", "queued", "running", "failed")):
         Inspection.objects.create(
@@ -71,7 +71,7 @@ def test_admin_first_page_counts_inspections_too(anna: User) -> None:
     assert dashboard.failures() == [dashboard.FailureView("inspection", "crashed", 1)]
 
 
-def test_admin_shows_inspections_and_changes_none(admin_client: Client, anna: User) -> None:
+def test_admin_shows_inspections_read_only(admin_client: Client, anna: User) -> None:
     analysis = done(anna)
     rows = {
         kind: Inspection.objects.create(
@@ -112,7 +112,7 @@ def test_admin_marks_unfinished_analyses_as_failed_and_no_others(
     assert waiting.error_detail
 
 
-def test_admin_exports_what_is_selected_without_formulas(admin_client: Client, anna: User) -> None:
+def test_admin_exports_selected_rows_without_formulas(admin_client: Client, anna: User) -> None:
     row = done(anna)
     Clip.objects.filter(pk=row.clip_id).update(name="=1+1.wav")
     answer = admin_client.post(
@@ -135,14 +135,14 @@ def test_admin_deletes_analyses_clips_and_users(admin_client: Client, anna: User
     assert not User.objects.filter(pk=anna.pk).exists()
 
 
-def test_the_strip_of_another_is_for_staff_only(visitor: Client, ben: User) -> None:
+def test_only_staff_see_the_strip_of_another_user(visitor: Client, ben: User) -> None:
     row = done(ben)
     answer = visitor.get(f"/admin/classifier/analysis/{row.pk}/strip.png")
     assert answer.status_code == 302
     assert "/admin/login/" in answer["Location"]
 
 
-def test_admin_search_finds_parts_of_names_and_starts_of_hashes_but_whole_users(
+def test_admin_search_matches_parts_of_names_hash_prefixes_and_full_user_names(
     admin_client: Client, anna: User, ben: User
 ) -> None:
     hers, his = done(anna), done(ben)
@@ -162,7 +162,7 @@ def test_admin_search_finds_parts_of_names_and_starts_of_hashes_but_whole_users(
         assert found("ben", kind) == {"his"}
 
 
-def test_admin_days_lead_to_the_rows_of_a_day(admin_client: Client, anna: User) -> None:
+def test_admin_day_links_filter_the_rows_of_that_day(admin_client: Client, anna: User) -> None:
     times = {
         "first": datetime(2024, 12, 31, 23, 59, tzinfo=UTC),
         "second": datetime(2026, 2, 3, tzinfo=UTC),
@@ -191,7 +191,7 @@ def test_admin_days_lead_to_the_rows_of_a_day(admin_client: Client, anna: User) 
     assert admin_client.get(f"{LISTED}?created_at__year=soon").status_code == 302
 
 
-def test_admin_sees_what_each_user_keeps_and_goes_there(
+def test_admin_shows_the_storage_of_each_user_with_links(
     admin_client: Client, anna: User, ben: User
 ) -> None:
     for _ in range(3):
@@ -214,7 +214,9 @@ def test_admin_sees_what_each_user_keeps_and_goes_there(
     assertContains(admin_client.get(f"/admin/auth/user/{ben.pk}/change/"), "0\xa0bytes")
 
 
-def test_admin_sees_what_became_of_the_files_of_a_batch(admin_client: Client, batch: Batch) -> None:
+def test_admin_shows_the_outcome_of_each_file_of_a_batch(
+    admin_client: Client, batch: Batch
+) -> None:
     failed, analysed = BatchFile.objects.order_by("path")[:2]
     Analysis.objects.filter(batch_files=failed).update(
         state=State.FAILED, error_code="damaged", error_detail="It stops after 0.4 s."
@@ -242,9 +244,7 @@ def test_admin_sees_what_became_of_the_files_of_a_batch(admin_client: Client, ba
     assertNotContains(admin_client.get("/admin/classifier/batch/?q=nothing"), batch.pk)
 
 
-def test_admin_retries_what_failed_in_a_batch_and_cancels_it(
-    admin_client: Client, batch: Batch
-) -> None:
+def test_admin_retries_and_cancels_a_batch(admin_client: Client, batch: Batch) -> None:
     Analysis.objects.update(state=State.FAILED, error_code="damaged")
 
     def act(name: str) -> str:
@@ -262,7 +262,7 @@ def test_admin_retries_what_failed_in_a_batch_and_cancels_it(
     assert Analysis.objects.filter(state=State.QUEUED).count() == 0
 
 
-def test_admin_counts_what_goes_with_a_deletion_and_asks_who_may(
+def test_admin_lists_what_a_deletion_removes_and_checks_permission(
     admin_client: Client, batch: Batch, ben: User
 ) -> None:
     person = f"/admin/auth/user/{batch.owner_id}/delete/"
@@ -284,7 +284,7 @@ def test_admin_counts_what_goes_with_a_deletion_and_asks_who_may(
     assert not Analysis.objects.exists()
 
 
-def test_admin_asks_the_workers_only_after_the_page_is_there(
+def test_admin_pings_the_workers_after_the_page_has_loaded(
     admin_client: Client, visitor: Client
 ) -> None:
     assertContains(admin_client.get("/admin/"), 'hx-get="/admin/classifier/analysis/workers/"')

@@ -1,4 +1,4 @@
-"""REST of batches: filters, what belongs to whom, and what a deletion takes with it."""
+"""Batches in the API: filters, ownership and deletion."""
 
 from datetime import timedelta
 from pathlib import Path
@@ -19,7 +19,7 @@ from classifier.tests.conftest import Caller, refused
 
 
 def filled(owner: User, name: str, *sounds: bytes) -> Batch:
-    """A batch with one file for each sound, called by its number."""
+    """Create a batch with one file for each sound, named by its number."""
     batch = batches.create(owner, name)
     for number, sound in enumerate(sounds):
         batches.add_file(batch, str(number), [sound])
@@ -27,7 +27,7 @@ def filled(owner: User, name: str, *sounds: bytes) -> Batch:
 
 
 def analysed(**values: object) -> None:
-    """Everything that waits is done, with files."""
+    """Finish all queued analyses, and write their files."""
     for row in Analysis.objects.filter(state=State.QUEUED):
         token = row.pk.hex
         storage.write_all(storage.analysis_folder(row.pk, token), {storage.STRIP: b"png"})
@@ -81,7 +81,7 @@ def test_analyses_and_clips_of_a_batch_are_listed_once_each(caller: Caller) -> N
 
 
 @pytest.mark.skipif(connection.vendor != "sqlite", reason="other planners know the tables' sizes")
-def test_a_small_batch_is_found_without_walking_through_the_history(caller: Caller) -> None:
+def test_filtering_by_a_small_batch_does_not_scan_the_history(caller: Caller) -> None:
     batch = filled(caller.user, "trip", b"one")
     for rows in (
         Analysis.objects.for_list(caller.user, batch),
@@ -93,7 +93,7 @@ def test_a_small_batch_is_found_without_walking_through_the_history(caller: Call
         assert "classifier_analysis USING INDEX analysis_" not in plan and "SCAN" not in plan
 
 
-def test_the_batch_of_another_is_no_filter(caller: Caller, ben: User) -> None:
+def test_another_users_batch_cannot_be_used_as_a_filter(caller: Caller, ben: User) -> None:
     theirs = filled(ben, "trip", b"one")
     gone = "00000000-0000-4000-8000-000000000000"
     for path in ("analyses/", "clips/"):
@@ -101,7 +101,7 @@ def test_the_batch_of_another_is_no_filter(caller: Caller, ben: User) -> None:
             refused(caller.get(path, batch=batch), 404, "no_such_batch")
 
 
-def test_the_history_shows_one_batch_when_its_page_leads_there(anna: User, ben: User) -> None:
+def test_the_history_can_be_filtered_by_batch(anna: User, ben: User) -> None:
     client = Client()
     client.force_login(anna)
     uploads.accept([b"single"], name="alone.wav", owner=anna)
@@ -114,7 +114,7 @@ def test_the_history_shows_one_batch_when_its_page_leads_there(anna: User, ben: 
     assertContains(client.get(f"/history/?batch={theirs.pk}"), "Everything is shown")
 
 
-def test_what_belongs_to_another_cannot_be_changed(caller: Caller, ben: User) -> None:
+def test_batches_of_another_user_cannot_be_changed(caller: Caller, ben: User) -> None:
     theirs = filled(ben, "trip", b"one")
     address = f"batches/{theirs.pk}/"
     for answer in (
@@ -135,7 +135,7 @@ def test_what_belongs_to_another_cannot_be_changed(caller: Caller, ben: User) ->
 # --- sending ------------------------------------------------------------------------------
 
 
-def test_a_file_is_answered_with_where_its_analysis_is(caller: Caller) -> None:
+def test_sending_a_file_returns_the_location_of_its_analysis(caller: Caller) -> None:
     made = caller.post("batches/", {"name": "trip"})
     assert (made.status_code, made.json()["state"]) == (201, "open")
     address = made["Location"].removeprefix("/api/v1/")
@@ -152,7 +152,7 @@ def test_a_file_is_answered_with_where_its_analysis_is(caller: Caller) -> None:
 
 
 @pytest.mark.parametrize("state", ["failed", "cancelled"])
-def test_a_file_without_an_answer_goes_along_when_its_clip_is_heard_again(
+def test_a_file_without_a_result_gets_the_new_analysis_of_its_clip(
     caller: Caller, state: str
 ) -> None:
     batch = filled(caller.user, "trip", b"one", b"two")
@@ -169,7 +169,7 @@ def test_a_file_without_an_answer_goes_along_when_its_clip_is_heard_again(
     assert (payload["totals"]["done"], payload["labels"]) == (1, [{"label": "dog", "count": 1}])
 
 
-def test_a_file_with_an_answer_keeps_it(caller: Caller) -> None:
+def test_a_file_with_a_result_keeps_it(caller: Caller) -> None:
     batch = filled(caller.user, "trip", b"one")
     analysed()
     file = batch.files.select_related("analysis").get()
@@ -209,7 +209,7 @@ def test_a_deleted_batch_leaves_no_row_and_no_file(
     assert names_on_disk(own_media) == 0
 
 
-def test_a_deletion_spares_what_is_used_elsewhere(
+def test_a_deletion_keeps_clips_that_are_used_elsewhere(
     caller: Caller, ben: User, own_media: Path
 ) -> None:
     earlier = uploads.accept([b"earlier"], name="earlier", owner=caller.user)
@@ -224,11 +224,11 @@ def test_a_deletion_spares_what_is_used_elsewhere(
     assert storage.clip_path(later.clip.file_key).read_bytes() == b"shared"
     assert storage.clip_path(earlier.clip.file_key).read_bytes() == b"earlier"
     assert (batches.totals(other).total, Clip.objects.filter(owner=ben).count()) == (1, 2)
-    # Two recordings of anna's with their pictures, and two of ben's that wait.
+    # Two clips of anna with their images, and two queued clips of ben.
     assert names_on_disk(own_media) == 2 * 2 + 2
 
 
-def test_another_batch_takes_over_what_it_has_too(caller: Caller, own_media: Path) -> None:
+def test_another_batch_takes_over_shared_clips(caller: Caller, own_media: Path) -> None:
     first = filled(caller.user, "first", b"both", b"only")
     second = filled(caller.user, "second", b"both", b"both", b"new")
     third = filled(caller.user, "third", b"both")
@@ -245,7 +245,7 @@ def test_another_batch_takes_over_what_it_has_too(caller: Caller, own_media: Pat
     assert names_on_disk(own_media) == 0
 
 
-def test_a_deletion_that_was_cut_off_goes_on(
+def test_an_interrupted_deletion_can_be_continued(
     caller: Caller, own_media: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     batch = filled(caller.user, "trip", *(b"%d" % number for number in range(5)))
@@ -268,7 +268,7 @@ def test_a_deletion_that_was_cut_off_goes_on(
     assert names_on_disk(own_media) == 0
 
 
-def test_a_large_batch_is_deleted_with_few_questions(
+def test_a_large_batch_is_deleted_with_few_queries(
     anna: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def asked(count: int) -> int:
@@ -292,7 +292,7 @@ def test_a_large_batch_is_deleted_with_few_questions(
     assert many < 200
 
 
-def test_the_page_deletes_after_asking(anna: User) -> None:
+def test_the_page_asks_before_it_deletes(anna: User) -> None:
     client = Client()
     client.force_login(anna)
     batch = filled(anna, "trip", b"one")

@@ -1,4 +1,4 @@
-"""REST: one clip or analysis, idempotency keys, known bytes, classify."""
+"""Clips in the API: single clips and analyses, idempotency keys, known bytes, classify."""
 
 import base64
 from pathlib import Path
@@ -32,7 +32,7 @@ def test_deleting_and_analysing_again(caller: Caller) -> None:
     assert not Analysis.objects.exists()
 
 
-def test_only_what_waits_can_be_cancelled(caller: Caller) -> None:
+def test_only_queued_analyses_can_be_cancelled(caller: Caller) -> None:
     waiting, analysed = queued(caller.user), done(caller.user)
     answer = caller.post(f"analyses/{waiting.pk}/cancel/")
     assert (answer.status_code, answer.json()["state"]) == (200, "cancelled")
@@ -42,7 +42,7 @@ def test_only_what_waits_can_be_cancelled(caller: Caller) -> None:
     assert Analysis.objects.claim(16, 10**9) == []
 
 
-def test_what_belongs_to_another_does_not_exist(caller: Caller, ben: User) -> None:
+def test_clips_of_another_user_are_not_found(caller: Caller, ben: User) -> None:
     row = queued(ben)
     theirs, _ = tokens.create(ben)
     for path in ("clips/", "analyses/"):
@@ -86,12 +86,12 @@ def test_keys_belong_to_their_owner_and_last_as_long_as_the_analysis(
 
 
 @pytest.mark.parametrize("key", ["k" * 201, "two words", "é"])
-def test_a_key_that_is_no_key_is_refused(caller: Caller, key: str) -> None:
+def test_an_invalid_idempotency_key_is_refused(caller: Caller, key: str) -> None:
     refused(caller.upload(b"sound", key=key), 400, "invalid")
     assert not Clip.objects.exists()
 
 
-def test_known_bytes_are_answered_with_the_earlier_result(caller: Caller, ben: User) -> None:
+def test_known_bytes_return_the_earlier_result(caller: Caller, ben: User) -> None:
     first = caller.upload(b"sound")
     second = caller.upload(b"sound", key="new")
     assert (first.status_code, second.status_code) == (202, 200)
@@ -108,18 +108,18 @@ def test_known_bytes_are_answered_with_the_earlier_result(caller: Caller, ben: U
 
 
 @pytest.mark.parametrize("state", ["failed", "cancelled"])
-def test_bytes_that_were_never_heard_are_not_known(caller: Caller, state: str) -> None:
+def test_bytes_without_a_result_are_not_known(caller: Caller, state: str) -> None:
     caller.upload(b"sound")
     Analysis.objects.update(state=state)
     assert caller.upload(b"sound").status_code == 202
 
 
-def test_the_pages_keep_taking_what_they_are_given(anna: User) -> None:
+def test_pages_accept_known_bytes_as_new_clips(anna: User) -> None:
     first, second = (uploads.accept([b"x"], name="x", owner=anna) for _ in range(2))
     assert first.pk != second.pk
 
 
-def test_classify_answers_with_where_to_ask_when_it_takes_too_long(
+def test_classify_returns_the_location_of_the_analysis_after_a_timeout(
     caller: Caller, settings: Settings
 ) -> None:
     settings.CLASSIFY_WAIT_S = 0
@@ -131,7 +131,7 @@ def test_classify_answers_with_where_to_ask_when_it_takes_too_long(
 @pytest.mark.parametrize(
     ("code", "status"), [("damaged", 400), ("crashed", 500), ("checkpoint_missing", 500)]
 )
-def test_classify_tells_bad_sounds_from_our_faults(
+def test_classify_distinguishes_bad_files_from_server_errors(
     caller: Caller, monkeypatch: pytest.MonkeyPatch, code: str, status: int
 ) -> None:
     row = queued(

@@ -1,4 +1,4 @@
-"""REST: fairness, health, its own description."""
+"""Rate limits, health checks and the schema of the API."""
 
 import re
 import time
@@ -26,7 +26,7 @@ from classifier.views import health
 
 @pytest.fixture
 def counting(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Settings:
-    """Few requests a minute, all of them in one minute."""
+    """Allow few requests a minute, and make all of them within one minute."""
     clock = SimpleNamespace(time=lambda: 1_800_000_010.0, monotonic=time.monotonic)
     monkeypatch.setattr(rate_limits, "time", clock)
     settings.CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
@@ -36,7 +36,7 @@ def counting(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Settings:
     return settings
 
 
-def test_a_person_who_asks_too_much_is_reported_when_to_come_back(
+def test_rate_limited_requests_say_when_to_retry(
     caller: Caller, ben: User, counting: Settings
 ) -> None:
     left = [caller.get("clips/")["X-RateLimit-Remaining"] for _ in range(3)]
@@ -51,7 +51,7 @@ def test_a_person_who_asks_too_much_is_reported_when_to_come_back(
     refused(caller.upload(b"two"), 429, "throttled")
 
 
-def test_the_files_of_a_batch_are_no_uploads_but_a_retry_is(
+def test_batch_files_do_not_count_as_uploads_but_a_retry_does(
     caller: Caller, counting: Settings
 ) -> None:
     counting.THROTTLE_RATES = {"reads": "6/min", "uploads": "1/min", "sign_ins": "2/min"}
@@ -69,7 +69,7 @@ def test_the_files_of_a_batch_are_no_uploads_but_a_retry_is(
     refused(caller.post(f"{address}retry/"), 429, "throttled")
 
 
-def test_passwords_cannot_be_tried_without_end(anna: User, counting: Settings) -> None:
+def test_sign_in_attempts_are_limited(anna: User, counting: Settings) -> None:
     for status in (400, 400, 429):
         body = {"username": "anna", "password": "guess"}
         answer = Client().post(
@@ -78,7 +78,7 @@ def test_passwords_cannot_be_tried_without_end(anna: User, counting: Settings) -
         refused(answer, status)
 
 
-def test_with_the_cache_away_requests_are_not_counted_but_answered(
+def test_without_the_cache_requests_are_served_but_not_counted(
     caller: Caller, settings: Settings, tmp_path: Path
 ) -> None:
     settings.CACHES = {
@@ -132,7 +132,7 @@ def test_the_description_is_valid_and_complete(db: None, tmp_path: Path) -> None
             assert "400" in operation["responses"] and "429" in operation["responses"], where
             for parameter in operation.get("parameters", ()):
                 assert parameter["description"], where
-                # Swagger UI would send an example as a filter.
+                # Swagger UI would send the example as a filter.
                 assert "example" not in parameter, where
             # Without an example, Swagger UI invents values from the types.
             for content in documented(operation):

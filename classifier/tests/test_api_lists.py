@@ -1,4 +1,4 @@
-"""REST lists: filters, pages, and how few questions they ask the database."""
+"""Lists in the API: filters, pages and the number of database queries."""
 
 import hashlib
 from datetime import timedelta
@@ -13,7 +13,7 @@ from classifier.models import Analysis, Clip
 from classifier.tests.conftest import Caller, done, queued, refused
 
 
-def test_analyses_can_be_filtered_by_everything_that_is_promised(caller: Caller) -> None:
+def test_analyses_can_be_filtered_by_every_documented_field(caller: Caller) -> None:
     dog, rain = done(caller.user, "dog", 0.9), done(caller.user, "rain", 0.4)
     waiting = queued(caller.user)
     Analysis.objects.filter(pk=dog.pk).update(
@@ -69,18 +69,18 @@ def test_clips_can_be_filtered_by_name_format_and_date(caller: Caller) -> None:
         ("clips/", "batch="),
     ],
 )
-def test_a_filter_that_is_not_understood_is_refused(caller: Caller, path: str, query: str) -> None:
+def test_an_invalid_filter_is_refused(caller: Caller, path: str, query: str) -> None:
     refused(caller.client.get(f"/api/v1/{path}?{query}"), 400, "invalid")
 
 
 @pytest.mark.parametrize(
     "cursor", ["bm90aGluZw==", "cD1nYXJiYWdl", "cD0wMDAxLTAxLTAxVDAwOjAwOjAwKzE0OjAw", "no", "é"]
 )
-def test_a_made_up_cursor_leads_nowhere(caller: Caller, cursor: str) -> None:
+def test_an_invalid_cursor_is_refused(caller: Caller, cursor: str) -> None:
     refused(caller.get("analyses/", cursor=cursor), 404, "no_such_page")
 
 
-def test_pages_follow_each_other_to_the_last_row_and_back(caller: Caller) -> None:
+def test_cursors_lead_to_the_last_page_and_back(caller: Caller) -> None:
     rows = [str(queued(caller.user).pk) for _ in range(7)]
     seen: list[str] = []
     page = caller.get("analyses/", limit=3).json()
@@ -89,7 +89,7 @@ def test_pages_follow_each_other_to_the_last_row_and_back(caller: Caller) -> Non
         seen += [row["id"] for row in page["results"]]
         if page["next"] is None:
             break
-        queued(caller.user)  # somebody uploads meanwhile
+        queued(caller.user)  # an upload between two pages
         page = caller.client.get(page["next"]).json()
     assert seen == rows[::-1]
     back = caller.client.get(page["previous"]).json()
@@ -107,7 +107,7 @@ def test_checkpoints_are_counted(caller: Caller, ben: User) -> None:
     refused(caller.get("checkpoints/b@2/"), 404, "not_found")
 
 
-def test_an_installed_checkpoint_says_what_it_is(
+def test_an_installed_checkpoint_is_described_by_its_header(
     caller: Caller, settings: Settings, tmp_path: Path
 ) -> None:
     row, tested = caller.get("checkpoints/").json()["results"]
@@ -117,7 +117,7 @@ def test_an_installed_checkpoint_says_what_it_is(
     assert row["checkpoint"] == f"{settings.CHECKPOINT.stem}@{facts['sha256'][:12]}"
     assert facts["size_bytes"] == len(data)
     assert (len(facts["classes"]), facts["window_s"]) == (50, 5.0)
-    # What has heard every fold claims nothing; what it may be judged by stands beside it.
+    # A checkpoint trained on every fold has no accuracy of its own.
     assert facts["folds_seen"] == [1, 2, 3, 4] and not facts["accuracy"] and facts["recipe"]
     judged = tested["installed"]
     assert judged["folds_seen"] == [1, 2, 3] and set(judged["accuracy"]) == {"fold 4"}
@@ -131,7 +131,7 @@ def test_an_installed_checkpoint_says_what_it_is(
     assert facts["default"] is True
 
 
-def test_a_checkpoint_that_cannot_be_read_hides_no_other(
+def test_an_unreadable_checkpoint_does_not_hide_others(
     caller: Caller, settings: Settings, tmp_path: Path
 ) -> None:
     data = Path(settings.CHECKPOINT).read_bytes()

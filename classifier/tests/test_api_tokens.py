@@ -1,4 +1,4 @@
-"""Tokens, over REST and on the account page."""
+"""Tokens, in the API and on the account page."""
 
 import re
 from datetime import timedelta
@@ -13,7 +13,7 @@ from classifier.services import tokens
 from classifier.tests.conftest import Caller, refused
 
 
-def test_a_token_is_made_listed_used_and_revoked(caller: Caller) -> None:
+def test_a_token_is_created_listed_used_and_revoked(caller: Caller) -> None:
     made = caller.post("tokens/", {"name": "garden box", "expires_in_days": 7})
     assert made.status_code == 201
     secret = made.json()["token"]
@@ -41,7 +41,7 @@ def test_the_last_use_is_written_once_a_minute(caller: Caller) -> None:
     assert ApiToken.objects.get().last_used_at > used
 
 
-def test_a_token_for_name_and_password(anna: User) -> None:
+def test_a_token_is_issued_for_username_and_password(anna: User) -> None:
     def ask(**fields: Any) -> Any:
         body = {"username": "anna", "password": "gr4nular-ear"} | fields
         return Client().post("/api/v1/token/", body, content_type="application/json")
@@ -54,7 +54,7 @@ def test_a_token_for_name_and_password(anna: User) -> None:
     refused(ask(name="\x00"), 400, "invalid")
 
 
-def test_the_account_page_makes_shows_once_and_revokes(anna: User) -> None:
+def test_the_account_page_creates_shows_once_and_revokes_tokens(anna: User) -> None:
     client = Client()
     client.force_login(anna)
     made = client.post("/account/", {"name": "garden box", "expires_in_days": 7})
@@ -72,7 +72,7 @@ def test_the_account_page_makes_shows_once_and_revokes(anna: User) -> None:
     assert client.post("/account/", {"expires_in_days": 0}).status_code == 400
 
 
-def test_nobody_revokes_the_token_of_another(anna: User, ben: User) -> None:
+def test_a_user_cannot_revoke_the_token_of_another(anna: User, ben: User) -> None:
     theirs, _ = tokens.create(ben)
     client = Client()
     client.force_login(anna)

@@ -1,4 +1,4 @@
-"""Folders as batches: one row per path, one count per file, and nothing stops for a bad one."""
+"""Batches: one row per path, one count per file; a bad file does not stop the others."""
 
 import csv
 import io
@@ -38,7 +38,7 @@ def settle(state: State, label: str = "", **values) -> None:
     )
 
 
-# --- in -----------------------------------------------------------------------------------
+# --- adding files -------------------------------------------------------------------------
 
 
 def test_the_same_path_twice_is_one_file(batch: Batch) -> None:
@@ -65,13 +65,13 @@ def test_known_bytes_are_linked_and_count_as_duplicates_only(
     assert len([path for path in own_media.rglob("*") if path.is_file()]) == 3
 
 
-def test_what_failed_before_is_heard_anew(batch: Batch) -> None:
+def test_bytes_whose_analysis_failed_are_analysed_again(batch: Batch) -> None:
     uploads.accept([b"x"], name="x", owner=batch.owner)
     settle(State.FAILED)
     assert batches.add_file(batch, "x", [b"x"]).outcome == FileOutcome.ACCEPTED
 
 
-def test_what_is_refused_is_recorded_with_its_reason(batch: Batch, settings: Settings) -> None:
+def test_refused_files_are_recorded_with_the_reason(batch: Batch, settings: Settings) -> None:
     settings.MAX_UPLOAD_BYTES = 10
     for path, data in (("empty.wav", b""), ("huge.wav", b"x" * 11)):
         file = batches.add_file(batch, path, [data])
@@ -96,12 +96,12 @@ def test_a_path_is_only_a_label(text: str, path: str) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "/", "..", "x" * 1001, "鳥" * 900])
-def test_what_is_no_path_is_refused(text: str) -> None:
+def test_an_invalid_path_is_refused(text: str) -> None:
     with pytest.raises(RequestRefused):
         batches.path_of(text)
 
 
-def test_a_closed_batch_takes_nothing_new_but_knows_what_it_has(
+def test_a_closed_batch_refuses_new_files_and_returns_known_ones(
     batch: Batch, own_media: Path
 ) -> None:
     batches.add_file(batch, "a", [b"a"])
@@ -113,7 +113,7 @@ def test_a_closed_batch_takes_nothing_new_but_knows_what_it_has(
     assert batches.totals(batch).total == 1
 
 
-def test_a_full_batch_keeps_no_bytes(
+def test_a_full_batch_stores_no_bytes(
     batch: Batch, own_media: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(batches, "MAX_FILES", 1)
@@ -124,10 +124,10 @@ def test_a_full_batch_keeps_no_bytes(
     assert len([path for path in own_media.rglob("*") if path.is_file()]) == 1
 
 
-# --- what people do -----------------------------------------------------------------------
+# --- cancel, retry, delete ----------------------------------------------------------------
 
 
-def test_cancel_ends_what_waits_and_nothing_else(batch: Batch) -> None:
+def test_cancel_affects_only_queued_analyses(batch: Batch) -> None:
     for number in range(4):
         batches.add_file(batch, str(number), [b"%d" % number])
     single = uploads.accept([b"single"], name="x", owner=batch.owner, lane=Lane.BULK)
@@ -141,7 +141,7 @@ def test_cancel_ends_what_waits_and_nothing_else(batch: Batch) -> None:
     assert not batch.open
 
 
-def test_retry_makes_new_analyses_of_the_failed_ones_once(batch: Batch) -> None:
+def test_retry_creates_one_new_analysis_per_failed_file(batch: Batch) -> None:
     for number in range(3):
         batches.add_file(batch, str(number), [b"%d" % number])
         settle(State.FAILED if number else State.DONE, error_code="x")
@@ -152,7 +152,7 @@ def test_retry_makes_new_analyses_of_the_failed_ones_once(batch: Batch) -> None:
     assert set(Analysis.objects.waiting().values_list("lane", flat=True)) == {Lane.BULK}
 
 
-def test_a_deleted_sound_is_no_longer_in_the_batch(batch: Batch) -> None:
+def test_a_deleted_clip_is_no_longer_in_the_batch(batch: Batch) -> None:
     file = batches.add_file(batch, "a", [b"a"])
     assert file.analysis
     deletion.delete_clip(file.analysis.clip)
@@ -169,7 +169,7 @@ def zipped(path: Path, members: dict[str, bytes]) -> Path:
     return path
 
 
-def test_a_zip_keeps_its_tree_and_leaves_out_what_is_hidden(batch: Batch, tmp_path: Path) -> None:
+def test_a_zip_keeps_its_paths_and_skips_hidden_files(batch: Batch, tmp_path: Path) -> None:
     members = {"a/1.wav": b"1", "a/b/2.wav": b"2", "../3.wav": b"3", "__MACOSX/x": b"x"}
     unpacked = zip_import.take_in(batch, zipped(tmp_path / "x.zip", members | {".DS_Store": b"x"}))
     assert (unpacked.outcomes["accepted"], unpacked.hidden) == (3, 2)
@@ -178,7 +178,9 @@ def test_a_zip_keeps_its_tree_and_leaves_out_what_is_hidden(batch: Batch, tmp_pa
     assert batches.totals(batch).total == 3
 
 
-def test_a_bad_member_stops_nothing(batch: Batch, tmp_path: Path, settings: Settings) -> None:
+def test_a_bad_member_does_not_stop_the_import(
+    batch: Batch, tmp_path: Path, settings: Settings
+) -> None:
     settings.MAX_UPLOAD_BYTES = 50_000_000
     path = zipped(
         tmp_path / "x.zip",
@@ -204,7 +206,7 @@ def test_a_bad_member_stops_nothing(batch: Batch, tmp_path: Path, settings: Sett
         "empty.wav": ("refused", "empty"),
         "good.wav": ("accepted", ""),
     }
-    # The same with a password on it.
+    # The same, protected with a password.
     data[locked + 6] |= 1
     data[data.rfind(b"PK\x01\x02") + 8] |= 1
     path.write_bytes(data)
@@ -236,7 +238,7 @@ def test_a_zip_has_limits_of_its_own(
 # --- the command --------------------------------------------------------------------------
 
 
-def test_the_command_goes_on_where_it_was(anna: User, tmp_path: Path) -> None:
+def test_the_command_continues_an_interrupted_submission(anna: User, tmp_path: Path) -> None:
     folder = tmp_path / "trip"
     (folder / "sub").mkdir(parents=True)
     (folder / ".hidden").write_bytes(b"x")
@@ -254,9 +256,7 @@ def test_the_command_goes_on_where_it_was(anna: User, tmp_path: Path) -> None:
     assert Analysis.objects.count() == 4
 
 
-def test_the_command_says_by_its_status_that_something_was_refused(
-    anna: User, tmp_path: Path
-) -> None:
+def test_the_exit_status_is_1_if_a_file_was_refused(anna: User, tmp_path: Path) -> None:
     (tmp_path / "empty.wav").touch()
     (tmp_path / "link.wav").symlink_to(tmp_path / "nowhere")
     (tmp_path / "good.wav").write_bytes(b"x")
@@ -271,7 +271,7 @@ def test_the_command_says_by_its_status_that_something_was_refused(
         call_command("submit_folder", tmp_path, user="nobody")
 
 
-# --- out ----------------------------------------------------------------------------------
+# --- pages, API and exports ---------------------------------------------------------------
 
 
 def test_page_api_csv_and_json_agree(visitor: Client, batch: Batch) -> None:
@@ -319,7 +319,7 @@ def test_page_api_csv_and_json_agree(visitor: Client, batch: Batch) -> None:
 def test_shown_problems_never_contradict_the_totals(
     visitor: Client, batch: Batch, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Files fail, or are tried again, between the query that counts and the one that lists."""
+    """Files fail or are retried between the query that counts and the one that lists."""
     batches.add_file(batch, "empty.wav", [b""])
     batches.add_file(batch, "1.wav", [b"1"])
     before = batches.totals(batch)
@@ -365,7 +365,7 @@ def test_the_api_takes_files_once(visitor: Client, anna: User) -> None:
     assert set(visitor.post("/api/v1/batches/", {}, "application/json").json()) == {"code", "detail", "hint"}
 
 
-def test_nobody_reaches_the_batch_of_another(batch: Batch, ben: User) -> None:
+def test_batches_of_another_user_are_not_found(batch: Batch, ben: User) -> None:
     client = Client()
     client.force_login(ben)
     for end in ("", "part/", "paths/", "rows/"):
@@ -380,7 +380,7 @@ def test_nobody_reaches_the_batch_of_another(batch: Batch, ben: User) -> None:
     assertNotContains(client.get("/batches/"), "field trip")
 
 
-def test_the_part_is_quiet_while_nothing_changes(visitor: Client, batch: Batch) -> None:
+def test_polling_returns_204_while_nothing_changes(visitor: Client, batch: Batch) -> None:
     batches.add_file(batch, "1.wav", [b"1"])
     part = f"/batches/{batch.pk}/part/"
     assertContains(visitor.get(part), "every 2s")
@@ -393,7 +393,7 @@ def test_the_part_is_quiet_while_nothing_changes(visitor: Client, batch: Batch) 
     assert Client().get(part)["HX-Redirect"] == "/account/sign-in/"
 
 
-def test_what_the_script_sends_is_answered_for_a_script(
+def test_requests_of_the_upload_script_get_json(
     visitor: Client, settings: Settings, tmp_path: Path
 ) -> None:
     settings.MAX_UPLOAD_BYTES = 10
@@ -413,7 +413,7 @@ def test_what_the_script_sends_is_answered_for_a_script(
     assert Client().post(f"{address}files/").status_code == 401
 
 
-def test_the_page_shows_fifty_files_and_the_export_all_of_them_at_once(
+def test_the_page_shows_fifty_files_and_the_export_shows_all(
     visitor: Client, batch: Batch, django_assert_max_num_queries: DjangoAssertNumQueries
 ) -> None:
     for number in range(60):

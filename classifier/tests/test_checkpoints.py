@@ -1,4 +1,4 @@
-"""Several installed checkpoints: which there are, which is asked for, whose answer is known."""
+"""Several installed checkpoints: the inventory, requests for one, and known results."""
 
 import os
 from pathlib import Path
@@ -22,7 +22,7 @@ from tests.checkpoints import described
 
 
 def analysed(checkpoint: str = "") -> None:
-    """Everything that waits is done: by what it asks for, or by the default."""
+    """Finish all queued analyses, with the requested checkpoint or the default."""
     default = inventory.find("")
     assert default is not None
     for row in Analysis.objects.filter(state=State.QUEUED):
@@ -37,10 +37,10 @@ def visitor(anna: User) -> Client:
     return client
 
 
-# --- which there are ----------------------------------------------------------------------
+# --- inventory ----------------------------------------------------------------------------
 
 
-def test_the_default_comes_first_and_is_what_checkpoint_names(
+def test_the_default_checkpoint_is_listed_first(
     other: Installed, settings: Settings, tmp_path: Path
 ) -> None:
     shipped, tested = (inventory.find(f"esc50-folds{folds}") for folds in ("1234", "123"))
@@ -55,7 +55,7 @@ def test_the_default_comes_first_and_is_what_checkpoint_names(
     assert len(inventory.installed()) == 3, "a file that is named twice is there once"
 
 
-def test_a_file_is_hashed_once_until_another_takes_its_place(
+def test_a_file_is_hashed_again_only_after_a_change(
     other: Installed, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     misses = inventory._read.cache_info().misses
@@ -69,16 +69,20 @@ def test_a_file_is_hashed_once_until_another_takes_its_place(
     assert inventory.find(other.identity) is None
 
 
-def test_at_modal_only_the_deployed_one_can_be_asked(other: Installed, settings: Settings) -> None:
+def test_with_modal_only_the_deployed_checkpoint_is_offered(
+    other: Installed, settings: Settings
+) -> None:
     settings.INFERENCE = "modal"
     assert [one.name for one in inventory.offered()] == ["esc50-folds1234"]
     assert inventory.find("other") is None
 
 
-# --- asking -------------------------------------------------------------------------------
+# --- requesting a checkpoint --------------------------------------------------------------
 
 
-def test_a_checkpoint_is_asked_for_by_name_or_identity(caller: Caller, other: Installed) -> None:
+def test_a_checkpoint_can_be_requested_by_name_or_identity(
+    caller: Caller, other: Installed
+) -> None:
     for number, asked in enumerate((other.name, other.identity)):
         sent = caller.upload(b"%d" % number, checkpoint=asked).json()
         payload = caller.get(f"analyses/{sent['analysis']}/").json()
@@ -90,7 +94,7 @@ def test_a_checkpoint_is_asked_for_by_name_or_identity(caller: Caller, other: In
         assert (payload["checkpoint"], payload["checkpoint_page"]) == (None, None)
 
 
-def test_an_unknown_one_is_refused_with_the_installed_names(
+def test_an_unknown_checkpoint_is_refused_with_the_installed_names(
     caller: Caller, other: Installed, own_media: Path
 ) -> None:
     row = done(caller.user)
@@ -109,7 +113,7 @@ def test_an_unknown_one_is_refused_with_the_installed_names(
     refused(caller.post("batches/", {"name": "trip", "checkpoint": 7}), 400, "invalid")
 
 
-def test_the_description_names_what_may_be_asked_for(client: Client, other: Installed) -> None:
+def test_the_schema_lists_the_available_checkpoints(client: Client, other: Installed) -> None:
     def named() -> list[str]:
         schemas = client.get("/api/schema/").json()["components"]["schemas"]
         return schemas["CreateBatchRequest"]["properties"]["checkpoint"].get("enum")
@@ -124,13 +128,15 @@ def test_the_description_names_what_may_be_asked_for(client: Client, other: Inst
     assert named() == alone
 
 
-def test_analysing_again_by_another_is_a_second_analysis(caller: Caller, other: Installed) -> None:
+def test_analysing_again_with_another_checkpoint_creates_a_second_analysis(
+    caller: Caller, other: Installed
+) -> None:
     clip = uploads.accept([b"x"], name="x", owner=caller.user).clip
     address = f"clips/{clip.pk}/analyses/"
     waiting = clip.analyses.get()
     asked = [caller.post(address, {"checkpoint": "other"}).json()["analysis"] for _ in range(2)]
     assert asked[0] == asked[1] != str(waiting.pk)
-    # Who names the default means the one that waits without a name.
+    # Naming the default finds the queued analysis that names no checkpoint.
     for named in ({}, {"checkpoint": "esc50-folds1234"}):
         assert caller.post(address, named).json()["analysis"] == str(waiting.pk)
     with pytest.raises(IntegrityError):
@@ -140,9 +146,7 @@ def test_analysing_again_by_another_is_a_second_analysis(caller: Caller, other: 
 # --- known bytes --------------------------------------------------------------------------
 
 
-def test_bytes_are_known_to_the_checkpoint_that_heard_them(
-    caller: Caller, other: Installed
-) -> None:
+def test_bytes_are_known_per_checkpoint(caller: Caller, other: Installed) -> None:
     first = caller.upload(b"sound").json()["analysis"]
     analysed()
     assert caller.upload(b"sound").status_code == 200
@@ -156,7 +160,7 @@ def test_bytes_are_known_to_the_checkpoint_that_heard_them(
     assert caller.upload(b"sound", checkpoint="other").json() == again.json()
 
 
-def test_another_installed_one_does_not_answer_for_the_default(
+def test_a_result_of_another_installed_checkpoint_does_not_count_for_the_default(
     caller: Caller, other: Installed
 ) -> None:
     first = caller.upload(b"sound", checkpoint="other")
@@ -164,12 +168,14 @@ def test_another_installed_one_does_not_answer_for_the_default(
     assert caller.upload(b"sound").status_code == 202
     Analysis.objects.exclude(pk=first.json()["analysis"]).delete()
     other.path.unlink()
-    # As an earlier default would, one that is gone has spoken for it.
+    # A result of a removed checkpoint counts for the default, as that of an earlier default would.
     assert caller.upload(b"sound").json()["analysis"] == first.json()["analysis"]
     assert caller.upload(b"sound", checkpoint="esc50-folds1234").status_code == 202
 
 
-def test_a_key_is_not_answered_by_another_checkpoint(caller: Caller, other: Installed) -> None:
+def test_an_idempotency_key_cannot_be_reused_with_another_checkpoint(
+    caller: Caller, other: Installed
+) -> None:
     first = caller.upload(b"sound", key="k1", checkpoint="other")
     assert caller.upload(b"sound", key="k1", checkpoint="other").json() == first.json()
     answer = caller.upload(b"sound", key="k1", checkpoint="esc50-folds1234")
@@ -180,7 +186,7 @@ def test_a_key_is_not_answered_by_another_checkpoint(caller: Caller, other: Inst
 # --- batches ------------------------------------------------------------------------------
 
 
-def test_a_batch_asks_one_checkpoint_for_all_its_files(caller: Caller, other: Installed) -> None:
+def test_a_batch_uses_one_checkpoint_for_all_files(caller: Caller, other: Installed) -> None:
     uploads.accept([b"one"], name="x", owner=caller.user)
     analysed()
     made = caller.post("batches/", {"name": "trip", "checkpoint": "other"}).json()
@@ -198,7 +204,7 @@ def test_a_batch_asks_one_checkpoint_for_all_its_files(caller: Caller, other: In
     assert caller.post("batches/", {"name": "trip"}).json()["checkpoint"] is None
 
 
-def test_a_file_of_a_batch_goes_along_only_with_the_checkpoint_it_was_sent_to(
+def test_a_batch_file_gets_a_new_analysis_only_with_the_checkpoint_of_its_batch(
     anna: User, other: Installed
 ) -> None:
     batch = batches.create(anna, "trip", checkpoint="other")
@@ -212,7 +218,7 @@ def test_a_file_of_a_batch_goes_along_only_with_the_checkpoint_it_was_sent_to(
     assert batch.files.get().outcome == FileOutcome.ACCEPTED
 
 
-def test_a_folder_is_submitted_to_a_checkpoint(
+def test_a_folder_can_be_submitted_with_a_checkpoint(
     anna: User, other: Installed, tmp_path: Path
 ) -> None:
     folder = tmp_path / "trip"
@@ -232,13 +238,13 @@ def test_a_folder_is_submitted_to_a_checkpoint(
 # --- pages --------------------------------------------------------------------------------
 
 
-def test_pages_offer_a_choice_only_where_there_is_one(
+def test_pages_offer_a_choice_only_with_several_checkpoints(
     visitor: Client, anna: User, settings: Settings, tmp_path: Path
 ) -> None:
     row = done(anna)
     Analysis.objects.filter(pk=row.pk).update(state="failed")
     addresses = ("/", "/batches/new/", f"/analyses/{row.pk}/")
-    settings.INFERENCE = "modal"  # where only the deployed one can listen
+    settings.INFERENCE = "modal"  # where only the deployed checkpoint is available
     for address in addresses:
         assertNotContains(visitor.get(address), 'name="checkpoint"')
     settings.INFERENCE = "local"
@@ -251,7 +257,7 @@ def test_pages_offer_a_choice_only_where_there_is_one(
         assertContains(page, '<option value="other">other</option>')
 
 
-def test_a_person_asks_for_a_checkpoint_on_the_pages(
+def test_a_checkpoint_can_be_chosen_on_the_pages(
     visitor: Client, anna: User, other: Installed
 ) -> None:
     row = done(anna)
@@ -267,7 +273,7 @@ def test_a_person_asks_for_a_checkpoint_on_the_pages(
         assertContains(answer, hint, status_code=400)
 
 
-def test_a_result_leads_to_what_its_checkpoint_is_worth(
+def test_a_result_links_to_the_evaluation_of_its_checkpoint(
     visitor: Client, anna: User, other: Installed
 ) -> None:
     row = done(anna)

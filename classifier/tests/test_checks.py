@@ -1,4 +1,4 @@
-"""The doctor's rules, each in the situation it is for."""
+"""The rules of `manage.py doctor`, each with the problem it detects."""
 
 import os
 import time
@@ -16,10 +16,10 @@ from classifier.tests.conftest import done, queued
 from tests.checkpoints import described
 
 
-def test_a_checkpoint_must_be_there_and_whole(settings: Settings, tmp_path: Path) -> None:
+def test_a_missing_or_damaged_checkpoint_is_wrong(settings: Settings, tmp_path: Path) -> None:
     shipped = Path(settings.CHECKPOINT)
-    beside = "beside it esc50-folds123.safetensors"
-    assert checks.checkpoint() == checks.ok(f"{shipped.name}: 50 classes; {beside}")
+    also = "also installed: esc50-folds123.safetensors"
+    assert checks.checkpoint() == checks.ok(f"{shipped.name}: 50 classes; {also}")
     settings.CHECKPOINT = tmp_path / "weights.safetensors"
     assert "No such file" in checks.checkpoint().seen
     whole = shipped.read_bytes()
@@ -30,16 +30,14 @@ def test_a_checkpoint_must_be_there_and_whole(settings: Settings, tmp_path: Path
         assert "not a readable checkpoint" in checks.checkpoint().seen
 
 
-def test_a_bad_file_beside_the_default_is_reported_and_stops_nothing(
-    settings: Settings, tmp_path: Path
-) -> None:
+def test_a_bad_file_beside_the_default_is_a_warning(settings: Settings, tmp_path: Path) -> None:
     settings.CHECKPOINTS = tmp_path
     described(tmp_path / "other.safetensors")
     assert checks.checkpoint().verdict == "ok"
     assert "other.safetensors" in checks.checkpoint().seen
     twin = described(tmp_path / Path(settings.CHECKPOINT).name)
     assert checks.checkpoint().verdict == "warning"
-    assert f"{twin}: it has the name of {settings.CHECKPOINT}" in checks.checkpoint().seen
+    assert f"{twin}: it has the same name as {settings.CHECKPOINT}" in checks.checkpoint().seen
     twin.write_bytes(b"half a file")
     twin.rename(tmp_path / "cut.safetensors")
     assert checks.checkpoint().verdict == "warning"
@@ -47,7 +45,7 @@ def test_a_bad_file_beside_the_default_is_reported_and_stops_nothing(
     assert checks.checkpoint().hint
 
 
-def test_listening_at_modal_needs_a_token(
+def test_inference_at_modal_needs_a_token(
     settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("MODAL_TOKEN_ID", "MODAL_TOKEN_SECRET"):
@@ -65,20 +63,20 @@ def test_listening_at_modal_needs_a_token(
     assert checks.inference().verdict == "ok"
 
 
-def test_a_count_that_cannot_be_read_is_said(settings: Settings) -> None:
+def test_an_unreadable_count_is_reported(settings: Settings) -> None:
     settings.CACHES = {
         "default": {
             "BACKEND": "django.core.cache.backends.redis.RedisCache",
             "LOCATION": "redis://127.0.0.1:9/0",
         }
     }
-    precision.count_recomputed(2)  # an analysis never fails because it cannot be counted
+    precision.count_recomputed(2)  # a failed count must not fail the analysis
     assert checks.precision().verdict == "warning"
     settings.CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
     assert checks.precision() == checks.ok("0 windows recomputed in fp32 in 7 days")
 
 
-def test_sqlite_does_not_belong_on_a_network_disk(tmp_path: Path) -> None:
+def test_the_file_system_of_a_path_is_read_from_the_mounts(tmp_path: Path) -> None:
     mounts = tmp_path / "mounts"
     mounts.write_text(
         "/dev/sda1 / ext4 rw 0 0\nserver:/export /srv/my\\040data nfs4 rw 0 0\n"
@@ -89,7 +87,7 @@ def test_sqlite_does_not_belong_on_a_network_disk(tmp_path: Path) -> None:
     assert checks.file_system_of(Path("/srv"), tmp_path / "none") == ""
 
 
-def test_the_secret_key_is_for_its_owner_only(
+def test_a_secret_key_that_others_can_access_is_wrong(
     settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("SECRET_KEY", raising=False)
@@ -121,13 +119,13 @@ def test_the_secret_key_is_for_its_owner_only(
         ("https://elsewhere.example.org", "wrong"),
     ],
 )
-def test_the_origin_makes_sense(settings: Settings, address: str, verdict: str) -> None:
+def test_an_unsuitable_origin_is_reported(settings: Settings, address: str, verdict: str) -> None:
     settings.ALLOWED_HOSTS = ["localhost", "sounds.example.org"]
     settings.ORIGIN = address
     assert checks.origin().verdict == verdict
 
 
-def test_the_sweep_must_have_run_lately(settings: Settings, tmp_path: Path) -> None:
+def test_a_sweep_that_did_not_run_recently_is_wrong(settings: Settings, tmp_path: Path) -> None:
     settings.SWEEP_MARK = tmp_path / "mark"
     assert checks.sweep().verdict == "wrong"
     settings.SWEEP_MARK.touch()
@@ -137,37 +135,37 @@ def test_the_sweep_must_have_run_lately(settings: Settings, tmp_path: Path) -> N
     assert checks.sweep().verdict == "wrong"
 
 
-def test_rows_that_should_have_moved_on(anna: User) -> None:
-    assert checks.queue() == checks.ok("nothing waits")
+def test_stuck_analyses_are_reported(anna: User) -> None:
+    assert checks.queue() == checks.ok("nothing is waiting")
     waiting = queued(anna)
     assert checks.queue().verdict == "ok"
     long_ago = timezone.now() - timedelta(hours=1)
     waiting.created_at = long_ago
     waiting.save()
-    assert "nothing runs" in checks.queue().seen
+    assert "nothing is running" in checks.queue().seen
     held = queued(anna, state=State.RUNNING, leased_until=timezone.now())
     assert checks.queue().verdict == "ok"
     held.leased_until = long_ago
     held.save()
-    assert "a worker that is gone" in checks.queue().seen
+    assert "have expired" in checks.queue().seen
 
 
-def test_inspections_that_should_have_moved_on(anna: User) -> None:
+def test_stuck_inspections_are_reported(anna: User) -> None:
     analysis, long_ago = done(anna), timezone.now() - timedelta(hours=1)
     inspection = Inspection.objects.create(analysis=analysis, kind="window", window=1)
     assert "the oldest waiting inspection" in checks.queue().seen
     rows = Inspection.objects.filter(pk=inspection.pk)
     rows.update(created_at=long_ago)
-    assert "nothing runs" in checks.queue().seen
+    assert "nothing is running" in checks.queue().seen
     rows.update(state="running", leased_until=long_ago)
-    assert checks.queue().seen == "inspections are held by a worker that is gone"
+    assert checks.queue().seen == "the leases of some inspections have expired"
 
 
-def test_a_full_disk(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_nearly_full_disk_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     assert checks.disk().verdict in ("ok", "warning")
     monkeypatch.setattr(checks, "MIN_FREE_BYTES", 10**18)
     assert checks.disk().verdict == "wrong"
 
 
-def test_the_clock_agrees_with_the_database(db: None) -> None:
+def test_the_clock_is_compared_with_the_database(db: None) -> None:
     assert checks.clock().verdict == "ok"

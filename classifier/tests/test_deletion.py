@@ -1,4 +1,4 @@
-"""A person takes everything along, or leaves; and old clips go by themselves."""
+"""Account export, account deletion, and the deletion of old clips."""
 
 import io
 import json
@@ -30,7 +30,7 @@ PASSWORD = "gr4nular-ear"
 
 
 def analysed(owner: User, data: bytes, name: str = "dog.wav") -> Analysis:
-    """An upload with all that a worker leaves of it."""
+    """Create a finished analysis with its files and an inspection."""
     analysis = accept_once([data], name=name, owner=owner, key=f"key-{name}").analysis
     analysis.token, analysis.state, analysis.label = "t" * 32, State.DONE, "dog"
     analysis.predictions = [{"class": "dog", "confidence": 0.9}]
@@ -51,7 +51,7 @@ def analysed(owner: User, data: bytes, name: str = "dog.wav") -> Analysis:
 
 
 def furnish(owner: User) -> Analysis:
-    """Somebody with something of everything."""
+    """Give a user one object of each kind."""
     analysis = analysed(owner, b"one of " + owner.username.encode())
     batch = batches.create(owner, "trip")
     batches.add_file(batch, "a/b.wav", [b"in a folder"])
@@ -63,7 +63,7 @@ def on_disk(media: Path) -> list[Path]:
     return [path for path in media.rglob("*") if path.is_file()]
 
 
-def test_nothing_of_a_person_who_leaves_stays_behind(
+def test_deleting_an_account_leaves_no_rows_or_files(
     anna: User, ben: User, own_media: Path
 ) -> None:
     furnish(ben)
@@ -85,7 +85,7 @@ def test_nothing_of_a_person_who_leaves_stays_behind(
     assert not any(b"anna" in str(row.get_decoded()).encode() for row in Session.objects.all())
 
 
-def test_leaving_takes_the_password_and_not_the_last_keeper(anna: User) -> None:
+def test_deleting_an_account_requires_the_password_and_another_superuser(anna: User) -> None:
     visitor = Client()
     visitor.force_login(anna)
     answer = visitor.post("/account/delete/", {"password": "wrong"})
@@ -97,7 +97,7 @@ def test_leaving_takes_the_password_and_not_the_last_keeper(anna: User) -> None:
     assert User.objects.filter(username="anna", is_active=True).exists()
 
 
-def test_the_admin_deletes_a_person_with_their_files(
+def test_the_admin_deletes_a_user_with_their_files(
     anna: User, admin_client: Client, own_media: Path
 ) -> None:
     furnish(anna)
@@ -107,9 +107,7 @@ def test_the_admin_deletes_a_person_with_their_files(
     assert on_disk(own_media) == []
 
 
-def test_the_download_holds_everything_of_one_person_and_nothing_of_others(
-    anna: User, ben: User
-) -> None:
+def test_the_export_contains_all_data_of_one_user_only(anna: User, ben: User) -> None:
     analysis, theirs = furnish(anna), furnish(ben)
     visitor = Client()
     visitor.force_login(anna)
@@ -140,9 +138,7 @@ def test_the_download_holds_everything_of_one_person_and_nothing_of_others(
     assert str(theirs.pk) not in str(rows) and str(theirs.clip_id) not in " ".join(names)
 
 
-def test_a_large_download_is_made_piece_by_piece(
-    anna: User, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_large_export_is_streamed(anna: User, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(account_export, "ROWS_AT_ONCE", 3)
     for number in range(10):
         accept([b"%d" % number * 400_000], name="x.wav", owner=anna)
@@ -152,7 +148,7 @@ def test_a_large_download_is_made_piece_by_piece(
         assert len([name for name in archive.namelist() if name.startswith("clips/")]) == 10
 
 
-def test_old_clips_go_where_days_are_set_and_only_then(
+def test_old_clips_are_deleted_only_if_keep_days_is_set(
     anna: User, settings: Settings, own_media: Path
 ) -> None:
     old, young = analysed(anna, b"old", "old.wav"), analysed(anna, b"young", "young.wav")

@@ -1,4 +1,4 @@
-"""ZIPs made to hurt: taken in, or refused with a reason, and never more than that."""
+"""Malicious ZIPs are imported, or refused with a reason."""
 
 from pathlib import Path
 
@@ -19,7 +19,7 @@ def batch(anna: User) -> Batch:
 
 
 def take_in(batch: Batch, path: Path, data: bytes) -> str:
-    """The code of its refusal, else nothing."""
+    """Import the ZIP and return the code of the refusal, or "" if it was imported."""
     path.write_bytes(data)
     try:
         zip_import.take_in(batch, path)
@@ -30,7 +30,7 @@ def take_in(batch: Batch, path: Path, data: bytes) -> str:
     return ""
 
 
-def test_every_bad_zip_gets_an_answer(batch: Batch, tmp_path: Path) -> None:
+def test_every_malicious_zip_is_handled(batch: Batch, tmp_path: Path) -> None:
     codes = {take_in(batch, tmp_path / "x.zip", data) for _, data in malicious_zips.files(ZIPS)}
     assert {"", "no_zip", "too_many_files"} <= codes
     for file in batch.files.all():
@@ -44,32 +44,34 @@ def test_every_bad_zip_gets_an_answer(batch: Batch, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["many entries, one declared", "two opinions"])
-def test_a_directory_is_counted_whatever_it_says_of_itself(
+def test_directory_entries_are_counted_instead_of_trusting_the_header(
     batch: Batch, tmp_path: Path, name: str
 ) -> None:
     assert take_in(batch, tmp_path / "x.zip", malicious_zips.special()[name]) == "too_many_files"
 
 
-def test_a_nameless_member_stops_nothing(batch: Batch, tmp_path: Path) -> None:
+def test_a_member_without_a_name_does_not_stop_the_import(batch: Batch, tmp_path: Path) -> None:
     assert take_in(batch, tmp_path / "x.zip", malicious_zips.nameless()) == ""
     assert list(batch.files.values_list("path", "code")) == [("fine.wav", "")]
 
 
-def test_a_member_that_lies_nowhere_is_damaged(batch: Batch, tmp_path: Path) -> None:
+def test_a_member_with_an_invalid_offset_is_damaged(batch: Batch, tmp_path: Path) -> None:
     assert take_in(batch, tmp_path / "x.zip", malicious_zips.far_away()) == ""
     assert list(batch.files.values_list("path", "code")) == [("a.wav", "damaged")]
 
 
 @pytest.mark.parametrize("name", ["greedy LZMA", "deflate64"])
-def test_a_packing_that_is_not_read_is_called_so(batch: Batch, tmp_path: Path, name: str) -> None:
+def test_an_unsupported_compression_method_is_refused(
+    batch: Batch, tmp_path: Path, name: str
+) -> None:
     assert take_in(batch, tmp_path / "x.zip", malicious_zips.special()[name]) == ""
     assert set(batch.files.values_list("code", flat=True)) == {"unsupported"}
 
 
-def test_the_part_of_a_zip_that_looks_like_a_directory_is_none(
+def test_member_bytes_that_look_like_a_directory_are_not_parsed(
     batch: Batch, tmp_path: Path
 ) -> None:
-    """A stored member may hold any bytes, those of a directory's end among them."""
+    """An uncompressed member can contain any bytes, including an end-of-directory record."""
     inside = b"PK\x06\x06" + b"\xff" * 60 + b"x"
     data = malicious_zips.packed({"odd.wav": inside}, 0)
     assert take_in(batch, tmp_path / "x.zip", data) == ""

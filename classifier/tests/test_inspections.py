@@ -1,4 +1,4 @@
-"""Inspections: who may ask, what is known already, who gets to make one, when they go."""
+"""Inspections: requests, existing results, the queue and removal."""
 
 from dataclasses import replace
 from datetime import timedelta
@@ -52,7 +52,7 @@ def claim() -> Inspection:
 
 
 def made(analysis: Analysis, question: Question = DOG) -> Inspection:
-    """A finished inspection with its files."""
+    """Create a finished inspection with its files."""
     inspections.ask(analysis, question)
     inspection = claim()
     contents = dict.fromkeys(inspections.FILES[question.kind], b"0123456789")
@@ -61,10 +61,10 @@ def made(analysis: Analysis, question: Question = DOG) -> Inspection:
     return inspection
 
 
-# --- asking -------------------------------------------------------------------------------
+# --- requests -----------------------------------------------------------------------------
 
 
-def test_asking_twice_is_one_inspection(anna: User) -> None:
+def test_requesting_twice_creates_one_inspection(anna: User) -> None:
     analysis = analysed(anna)
     first = inspections.ask(analysis, DOG)
     assert inspections.ask(analysis, DOG).pk == first.pk
@@ -77,7 +77,7 @@ def test_asking_twice_is_one_inspection(anna: User) -> None:
     assert len({inspections.ask(analysis, other).pk for other in others} | {first.pk}) == 5
 
 
-def test_a_finished_one_is_given_again_with_its_files(anna: User) -> None:
+def test_a_finished_inspection_is_returned_with_its_files(anna: User) -> None:
     inspection = made(analysed(anna))
     again = inspections.ask(inspection.analysis, DOG)
     assert (again.pk, again.state, again.figures) == (inspection.pk, "done", FIGURES)
@@ -85,7 +85,7 @@ def test_a_finished_one_is_given_again_with_its_files(anna: User) -> None:
     assert again.folder.is_dir()
 
 
-def test_one_that_failed_is_tried_again_from_the_start(anna: User) -> None:
+def test_a_failed_inspection_is_queued_again(anna: User) -> None:
     analysis = analysed(anna)
     inspections.ask(analysis, DOG)
     for _ in range(MAX_ATTEMPTS):
@@ -108,7 +108,9 @@ def test_one_that_failed_is_tried_again_from_the_start(anna: User) -> None:
         (Question(InspectionKind.WINDOW, 0, "dog"), "no_label"),
     ],
 )
-def test_what_is_not_there_cannot_be_looked_at(anna: User, question: Question, code: str) -> None:
+def test_an_unknown_window_label_or_map_is_refused(
+    anna: User, question: Question, code: str
+) -> None:
     with pytest.raises(RequestRefused) as refusal:
         inspections.ask(analysed(anna), question)
     assert (refusal.value.problem.code, refusal.value.status) == (code, 400)
@@ -119,14 +121,14 @@ def test_what_is_not_there_cannot_be_looked_at(anna: User, question: Question, c
 # --- the queue ----------------------------------------------------------------------------
 
 
-def test_the_oldest_is_made_first_and_nobody_gets_one_twice(anna: User) -> None:
+def test_inspections_are_claimed_once_and_oldest_first(anna: User) -> None:
     analysis = analysed(anna)
     asked = [inspections.ask(analysis, Question(InspectionKind.WINDOW, n)).pk for n in range(3)]
     assert [claim().pk for _ in range(3)] == asked
     assert Inspection.objects.claim() is None
 
 
-def test_one_that_was_interrupted_three_times_fails_with_a_reason(anna: User) -> None:
+def test_an_inspection_interrupted_three_times_fails_with_a_reason(anna: User) -> None:
     inspection = inspections.ask(analysed(anna), DOG)
     for attempt in range(1, MAX_ATTEMPTS + 1):
         mine = claim()
@@ -163,10 +165,10 @@ def test_a_late_worker_changes_nothing(anna: User) -> None:
     assert not late.folder.exists()
 
 
-# --- going --------------------------------------------------------------------------------
+# --- removal ------------------------------------------------------------------------------
 
 
-def test_files_go_with_the_analysis_and_with_the_clip(anna: User) -> None:
+def test_files_are_deleted_with_the_analysis_and_with_the_clip(anna: User) -> None:
     kept = made(analysed(anna))
     one, other = made(analysed(anna)), made(analysed(anna))
     deletion.delete_analysis(one.analysis)
@@ -179,7 +181,7 @@ def test_files_go_with_the_analysis_and_with_the_clip(anna: User) -> None:
     ]
 
 
-def test_what_is_made_while_its_clip_is_deleted_leaves_no_files(anna: User) -> None:
+def test_an_inspection_saved_after_its_clip_was_deleted_leaves_no_files(anna: User) -> None:
     inspection = inspections.ask(analysed(anna), DOG)
     mine = claim()
     deletion.delete_clip(inspection.analysis.clip)
@@ -187,7 +189,7 @@ def test_what_is_made_while_its_clip_is_deleted_leaves_no_files(anna: User) -> N
     assert not mine.folder.exists()
 
 
-def test_what_nobody_asks_for_any_more_is_removed(anna: User) -> None:
+def test_unused_inspections_are_removed(anna: User) -> None:
     analysis = analysed(anna)
     old, asked_again = made(analysis), made(analysis, Question(InspectionKind.WINDOW, 1))
     running = inspections.ask(analysis, Question(InspectionKind.WINDOW, 2))
@@ -204,10 +206,12 @@ def test_what_nobody_asks_for_any_more_is_removed(anna: User) -> None:
     assert asked_again.folder.is_dir()
 
 
-# --- endpoints --------------------------------------------------------------------------------
+# --- endpoints ----------------------------------------------------------------------------
 
 
-def test_rest_says_202_until_it_is_done_and_then_200(caller: Caller, anna: User) -> None:
+def test_the_api_returns_202_until_the_inspection_is_done_and_then_200(
+    caller: Caller, anna: User
+) -> None:
     analysis = analysed(anna)
     address = f"analyses/{analysis.pk}/inspections/"
     body = {"kind": "sound", "label": "dog"}
@@ -226,7 +230,7 @@ def test_rest_says_202_until_it_is_done_and_then_200(caller: Caller, anna: User)
     assert "Retry-After" not in found
 
 
-def test_rest_refuses_with_code_detail_and_hint(caller: Caller, anna: User) -> None:
+def test_the_api_refuses_with_code_detail_and_hint(caller: Caller, anna: User) -> None:
     address = f"analyses/{analysed(anna).pk}/inspections/"
     refused(caller.post(address, {"kind": "smell"}), 400, "invalid")
     refused(caller.post(address, {}), 400, "invalid")
@@ -238,7 +242,7 @@ def test_rest_refuses_with_code_detail_and_hint(caller: Caller, anna: User) -> N
     refused(caller.post(f"analyses/{queued(anna).pk}/inspections/", body), 409, "not_done")
 
 
-def test_for_a_stranger_there_is_nothing(anna: User, ben: User) -> None:
+def test_inspections_of_another_user_are_not_found(anna: User, ben: User) -> None:
     inspection = made(analysed(anna))
     other_user, page = Caller(ben), Client()
     page.force_login(ben)
@@ -257,7 +261,7 @@ def test_for_a_stranger_there_is_nothing(anna: User, ben: User) -> None:
     assert Client().get(f"/media/inspections/{inspection.pk}/kept.flac").status_code == 404
 
 
-def test_only_its_own_files_are_served(anna: User) -> None:
+def test_only_files_of_the_inspection_are_served(anna: User) -> None:
     inspection = made(analysed(anna))
     storage.write_all(inspection.folder / "more", {"secret.png": b"x"})
     page = Client()
@@ -312,7 +316,7 @@ def test_the_page_polls_until_it_is_done(anna: User) -> None:
         {"kind": "sound", "label": "<x>"},
     ],
 )
-def test_the_page_refuses_in_words(anna: User, body: dict[str, str]) -> None:
+def test_the_page_shows_why_a_request_is_refused(anna: User, body: dict[str, str]) -> None:
     page = Client()
     page.force_login(anna)
     answer = page.post(f"/analyses/{analysed(anna).pk}/inspections/", body)
@@ -321,7 +325,7 @@ def test_the_page_refuses_in_words(anna: User, body: dict[str, str]) -> None:
     assert "<x>" not in answer.text
 
 
-def test_whoever_is_not_signed_in_is_sent_to_do_so(anna: User) -> None:
+def test_anonymous_users_are_sent_to_sign_in(anna: User) -> None:
     inspection = made(analysed(anna))
     for answer in (
         Client().post(f"/analyses/{inspection.analysis_id}/inspections/", {"kind": "window"}),

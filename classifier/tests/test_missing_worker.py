@@ -1,4 +1,4 @@
-"""When no worker answers, whoever waits is told so."""
+"""Pages and API report that no worker answers."""
 
 from collections.abc import Iterator
 from datetime import timedelta
@@ -16,7 +16,7 @@ from classifier.tests.conftest import Caller, queued
 
 
 class Pinged:
-    """A broker with or without a worker behind it, which counts how often it is asked."""
+    """A control interface with or without workers that counts its pings."""
 
     def __init__(self, answers: list[dict] | None) -> None:
         self.answers, self.times = answers, 0
@@ -29,7 +29,7 @@ class Pinged:
 
 
 @pytest.fixture
-def nobody(monkeypatch: pytest.MonkeyPatch) -> Iterator[Pinged]:
+def no_worker(monkeypatch: pytest.MonkeyPatch) -> Iterator[Pinged]:
     control = Pinged([])
     monkeypatch.setattr(dispatch.sender, "control", control)
     dispatch._worker_answers.cache_clear()
@@ -41,19 +41,21 @@ def waiting(owner: User, seconds: float = 60) -> Analysis:
     return queued(owner, created_at=timezone.now() - timedelta(seconds=seconds))
 
 
-def test_the_api_says_so_and_asks_the_workers_seldom(caller: Caller, nobody: Pinged) -> None:
+def test_the_api_reports_missing_workers_and_rarely_pings(
+    caller: Caller, no_worker: Pinged
+) -> None:
     row = waiting(caller.user)
     for _ in range(3):
         notice = caller.get(f"analyses/{row.pk}/").json()["notice"]
         assert notice["code"] == "no_worker"
         assert "make run" in notice["hint"]
-    assert nobody.times <= 2
-    nobody.answers = None
+    assert no_worker.times <= 2
+    no_worker.answers = None
     dispatch._worker_answers.cache_clear()
     assert caller.get(f"analyses/{row.pk}/").json()["notice"]
 
 
-def test_it_says_nothing_while_there_is_no_reason_to(caller: Caller, nobody: Pinged) -> None:
+def test_there_is_no_notice_without_a_reason(caller: Caller, no_worker: Pinged) -> None:
     def notice(row: Analysis) -> object:
         return caller.get(f"analyses/{row.pk}/").json()["notice"]
 
@@ -69,12 +71,12 @@ def test_it_says_nothing_while_there_is_no_reason_to(caller: Caller, nobody: Pin
     assert notice(waiting(caller.user)) is None
     Analysis.objects.update(leased_until=timezone.now() - timedelta(seconds=9))
     assert notice(row)
-    nobody.answers = [{"worker": {}}]
+    no_worker.answers = [{"worker": {}}]
     dispatch._worker_answers.cache_clear()
     assert notice(row) is None
 
 
-def test_the_pages_say_so_once_and_take_it_back(anna: User, nobody: Pinged) -> None:
+def test_pages_show_the_notice_once_and_remove_it(anna: User, no_worker: Pinged) -> None:
     visitor = Client()
     visitor.force_login(anna)
     batch = batches.create(anna, "trip")
@@ -85,11 +87,11 @@ def test_the_pages_say_so_once_and_take_it_back(anna: User, nobody: Pinged) -> N
         (f"/batches/{batch.pk}/", "1.0.0.1.0.0.0.0.1.0"),
         (f"/analyses/{file.analysis_id}/", "queued."),
     ):
-        nobody.answers = []
+        no_worker.answers = []
         dispatch._worker_answers.cache_clear()
         assertContains(visitor.get(address), "No worker answers")
         assertContains(visitor.get(f"{address}part/?seen={seen}"), "No worker answers")
         assert visitor.get(f"{address}part/?seen={seen}.no_worker").status_code == 204
-        nobody.answers = [{"worker": {}}]
+        no_worker.answers = [{"worker": {}}]
         dispatch._worker_answers.cache_clear()
         assertNotContains(visitor.get(f"{address}part/?seen={seen}.no_worker"), "No worker")

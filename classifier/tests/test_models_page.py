@@ -1,4 +1,4 @@
-"""What each installed checkpoint is worth, from the report beside it."""
+"""The Models page, from the evaluation report of each installed checkpoint."""
 
 import json
 import shutil
@@ -25,7 +25,7 @@ def visitor(anna: User) -> Client:
 
 
 def give_report(other: Installed, **changes: Any) -> None:
-    """The tested checkpoint's, as if it were about the other."""
+    """Copy the tested checkpoint's report, as a report of `other`."""
     payload = json.loads(TESTED.with_name("esc50-folds123.evaluation.json").read_text())
     payload |= {"weights": other.weights, **changes}
     other.path.with_name("other.evaluation.json").write_text(json.dumps(payload))
@@ -38,7 +38,7 @@ def body(client: Client, address: str) -> bytes:
     return b"".join(client.get(address).streaming_content)  # type: ignore[attr-defined]
 
 
-def test_the_shipped_one_comes_with_its_figures(visitor: Client) -> None:
+def test_the_shipped_checkpoint_has_an_evaluation(visitor: Client) -> None:
     page = visitor.get("/models/")
     found, default = inventory.find("esc50-folds123"), inventory.find("")
     assert found and default
@@ -51,11 +51,11 @@ def test_the_shipped_one_comes_with_its_figures(visitor: Client) -> None:
     assertContains(page, "Side by side")
     assertContains(page, "clips/s")
     assertContains(page, "confidence matches accuracy")
-    assertNotContains(page, "Its file says")  # which is what was measured
+    assertNotContains(page, "Its file says")  # the file and the report agree
     assertContains(visitor.get("/"), 'href="/models/"')
 
 
-def test_one_alone_is_compared_with_nothing(
+def test_a_single_checkpoint_is_not_compared(
     visitor: Client, settings: Settings, tmp_path: Path
 ) -> None:
     settings.WEIGHTS = tmp_path
@@ -65,13 +65,13 @@ def test_one_alone_is_compared_with_nothing(
     assertNotContains(page, "Side by side")
 
 
-def test_it_is_for_those_who_are_signed_in(db: None) -> None:
+def test_the_models_page_requires_signing_in(db: None) -> None:
     for address in ("/models/", "/models/esc50-folds123/confusion.png"):
         assert Client().get(address)["Location"].startswith("/account/sign-in/")
 
 
-def test_the_shipped_report_is_of_the_shipped_weights() -> None:
-    """Whoever replaces the weights measures them anew."""
+def test_the_shipped_report_matches_the_shipped_weights() -> None:
+    """New weights require a new evaluation."""
     found = inventory.find("esc50-folds123")
     assert found is not None
     report = evaluation.report_of(found)
@@ -84,21 +84,21 @@ def test_the_shipped_report_is_of_the_shipped_weights() -> None:
 
 def test_without_a_report_it_says_how_to_make_one(visitor: Client, other: Installed) -> None:
     page = visitor.get("/models/")
-    assertContains(page, "Nobody has measured it here yet.")
+    assertContains(page, "It has not been evaluated yet.")
     assertContains(page, "training.evaluate …/other.safetensors")
     assertContains(page, "A second opinion.")
     assertContains(page, "Side by side")
     assertNotContains(page, str(other.path.parent))
 
 
-def test_figures_on_what_it_learned_are_marked(visitor: Client, other: Installed) -> None:
+def test_accuracy_on_training_data_is_marked(visitor: Client, other: Installed) -> None:
     give_report(other, seen=True, fold=2)
     page = visitor.get("/models/")
     assertContains(page, "Measured on what it learned from.")
     assertContains(page, "Its file says")
 
 
-def test_a_fitted_temperature_is_shown_with_what_it_did(visitor: Client, other: Installed) -> None:
+def test_a_fitted_temperature_is_shown_with_its_effect(visitor: Client, other: Installed) -> None:
     described(other.path, temperature=0.68)
     given = inventory.find("other")
     assert given is not None
@@ -145,7 +145,7 @@ def test_a_fitted_temperature_is_shown_with_what_it_did(visitor: Client, other: 
         ({"by_class": "none"}, evaluation.DAMAGED),
     ],
 )
-def test_a_report_that_is_not_about_it_is_not_shown(
+def test_an_invalid_report_is_not_shown(
     visitor: Client, other: Installed, changes: dict[str, Any], trouble: str
 ) -> None:
     give_report(other, **changes)
@@ -155,7 +155,7 @@ def test_a_report_that_is_not_about_it_is_not_shown(
     assertContains(visitor.get("/models/"), evaluation.DAMAGED)
 
 
-def test_the_diagrams_are_served_and_nothing_else_is(visitor: Client, other: Installed) -> None:
+def test_only_the_diagrams_are_served(visitor: Client, other: Installed) -> None:
     give_report(other)
     for name in ("other", "esc50-folds123"):
         for kind in evaluation.PICTURES:

@@ -1,4 +1,4 @@
-"""Pages and admin: what they show, and how few questions they ask the database."""
+"""Pages: their content and the number of their database queries."""
 
 import re
 
@@ -49,7 +49,7 @@ def test_history_comes_in_pages_of_fifty(visitor: Client, anna: User) -> None:
     assertContains(visitor.get("/history/?page=2"), "Page 2 of 2")
 
 
-def test_a_page_asks_once_for_many_rows_and_is_reported_only_what_changed(
+def test_polling_many_rows_takes_one_request_and_returns_only_changes(
     visitor: Client, anna: User, ben: User, django_assert_max_num_queries: DjangoAssertNumQueries
 ) -> None:
     waiting, analysed, theirs = queued(anna), done(anna), done(ben)
@@ -69,7 +69,7 @@ def test_a_page_asks_once_for_many_rows_and_is_reported_only_what_changed(
     assert Client().get("/rows/").status_code == 401
 
 
-def test_the_changing_part_of_a_result_says_nothing_until_it_changes(
+def test_polling_a_result_returns_204_until_it_changes(
     visitor: Client, anna: User, ben: User
 ) -> None:
     row = queued(anna)
@@ -82,13 +82,13 @@ def test_the_changing_part_of_a_result_says_nothing_until_it_changes(
     assert Client().get(f"/analyses/{row.pk}/part/")["HX-Redirect"] == "/account/sign-in/"
 
 
-def test_nobody_sees_the_history_of_another(visitor: Client, ben: User) -> None:
+def test_the_history_shows_only_the_users_own_analyses(visitor: Client, ben: User) -> None:
     row = done(ben)
     assertNotContains(visitor.get("/history/"), row.pk)
     assert visitor.get(f"/analyses/{row.pk}/").status_code == 404
 
 
-def test_pages_ask_strangers_to_sign_in(db: None) -> None:
+def test_pages_require_signing_in(db: None) -> None:
     for address in ("/", "/history/"):
         answer = Client().get(address)
         assert answer.status_code == 302
@@ -102,17 +102,17 @@ def test_sign_up_can_be_switched_off(db: None, settings: Settings) -> None:
     assertNotContains(Client().get("/account/sign-in/"), "Make an account")
 
 
-def test_every_page_carries_the_strict_policy(visitor: Client) -> None:
+def test_every_page_has_the_content_security_policy(visitor: Client) -> None:
     for address in ("/", "/history/", "/account/password/", "/nothing-here/"):
         policy = visitor.get(address)["Content-Security-Policy"]
         assert "default-src 'self'" in policy
         assert "unsafe" not in policy
         assert "frame-ancestors 'none'" in policy
-        # Where a recording is heard before it is sent.
+        # For playing a recording before it is sent.
         assert ("blob:" in policy) == (address == "/")
 
 
-def test_nobody_records_more_than_is_listened_to_or_accepted(
+def test_recordings_are_limited_to_the_accepted_length_and_size(
     visitor: Client, settings: Settings
 ) -> None:
     assertContains(visitor.get("/"), 'data-most-s="600"')
@@ -122,7 +122,7 @@ def test_nobody_records_more_than_is_listened_to_or_accepted(
     assertContains(visitor.get("/"), 'data-most-s="50"')
 
 
-def test_a_form_without_its_token_is_refused(anna: User) -> None:
+def test_a_form_without_a_csrf_token_is_refused(anna: User) -> None:
     client = Client(enforce_csrf_checks=True)
     client.force_login(anna)
     assert client.post("/clips/").status_code == 403
@@ -148,7 +148,7 @@ def test_names_are_shown_as_text(visitor: Client, anna: User) -> None:
     assertNotContains(visitor.get("/history/"), "<script>alert")
 
 
-def test_numbers_read_as_people_write_them() -> None:
+def test_numbers_are_formatted_for_people() -> None:
     assert words("chirping_birds") == "Chirping birds"
     assert [percent(x) for x in (0.924, 0.99996, 1.0, 0, None)] == [
         "92.4 %", "99.9 %", "100.0 %", "0.0 %", "",
@@ -157,7 +157,7 @@ def test_numbers_read_as_people_write_them() -> None:
     assert [channels(x) for x in (1, 2, 6, None)] == ["mono", "stereo", "6 channels", ""]
 
 
-def test_ticks_are_round_and_do_not_touch() -> None:
+def test_ticks_are_round_numbers_and_do_not_overlap() -> None:
     assert [tick.text for tick in time_ticks(5.0)] == ["0", "0.5", "1", "1.5", "2", "2.5", "3",
                                                         "3.5", "4", "4.5", "5"]  # fmt: skip
     for duration_s in (0.1, 1, 7.3, 61, 600):

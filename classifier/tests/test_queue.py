@@ -1,4 +1,4 @@
-"""Claim, lease, fence: who gets which rows, and who may still write."""
+"""The queue: claims, leases, and updates guarded by the token."""
 
 from datetime import timedelta
 
@@ -38,7 +38,7 @@ def test_a_chunk_is_oldest_first_and_bounded_in_rows_and_bytes(anna: User) -> No
     assert [row.pk for row in huge] == [rows[4].pk]
 
 
-def test_a_chunk_is_of_one_checkpoint_and_the_others_are_next(anna: User) -> None:
+def test_a_chunk_contains_one_checkpoint(anna: User) -> None:
     rows = [queued(anna, checkpoint=name) for name in ("", "b@2", "", "c@3", "b@2")]
     assert [[row.pk for row in claim()] for _ in range(4)] == [
         [rows[0].pk, rows[2].pk],
@@ -48,19 +48,19 @@ def test_a_chunk_is_of_one_checkpoint_and_the_others_are_next(anna: User) -> Non
     ]
 
 
-def test_nobody_gets_a_row_twice(anna: User) -> None:
+def test_a_row_is_claimed_once(anna: User) -> None:
     queued(anna)
     assert len(claim()) == 1
     assert claim() == []
 
 
-def test_an_interrupted_row_is_tried_again_alone(anna: User) -> None:
+def test_an_interrupted_row_is_retried_alone(anna: User) -> None:
     rows = [queued(anna) for _ in range(3)]
     Analysis.objects.held(claim(limit=2)[0].token).requeue_or_fail()
     assert [[row.pk for row in claim()] for _ in rows] == [[row.pk] for row in rows]
 
 
-def test_one_that_was_interrupted_alone_lets_the_others_of_its_lane_go_first(anna: User) -> None:
+def test_a_row_interrupted_alone_waits_for_the_others_of_its_lane(anna: User) -> None:
     bulk, unlucky = queued(anna, Lane.BULK), queued(anna)
     (row,) = claim()
     Analysis.objects.held(row.token).requeue_or_fail()
@@ -86,7 +86,7 @@ def test_a_row_interrupted_three_times_fails_with_a_reason(anna: User) -> None:
     assert row.finished_at is not None
 
 
-def test_what_happens_in_company_is_not_held_against_a_row(anna: User) -> None:
+def test_an_interruption_in_a_chunk_does_not_count_as_an_attempt(anna: User) -> None:
     rows = [queued(anna) for _ in range(2)]
     Analysis.objects.held(claim()[0].token).requeue_or_fail()
     rows[1].delete()
@@ -99,7 +99,7 @@ def test_what_happens_in_company_is_not_held_against_a_row(anna: User) -> None:
     assert save(mine)
 
 
-def test_what_is_put_back_was_never_tried(anna: User) -> None:
+def test_requeue_uncounted_does_not_count_as_an_attempt(anna: User) -> None:
     row = queued(anna)
     for _ in range(MAX_ATTEMPTS + 1):
         chunk = claim()

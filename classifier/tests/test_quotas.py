@@ -1,4 +1,4 @@
-"""One person's share: what waits, and what came in within a day."""
+"""Quotas per user: unfinished clips, and bytes per day."""
 
 import io
 import zipfile
@@ -28,7 +28,7 @@ def stored(media: Path) -> list[Path]:
     return [path for path in media.rglob("*") if path.is_file()]
 
 
-def test_whoever_has_enough_waiting_is_asked_to_come_back(
+def test_uploads_are_refused_with_too_many_unfinished_clips(
     caller: Caller, ben: User, small: Settings, own_media: Path
 ) -> None:
     assert caller.upload(b"1").status_code == caller.upload(b"2").status_code == 202
@@ -41,12 +41,12 @@ def test_whoever_has_enough_waiting_is_asked_to_come_back(
     assert caller.upload(b"3").status_code == 202
 
 
-def test_known_bytes_cost_nothing(caller: Caller, small: Settings) -> None:
+def test_known_bytes_do_not_count(caller: Caller, small: Settings) -> None:
     caller.upload(b"1"), caller.upload(b"2")
     assert caller.upload(b"1").status_code == 200
 
 
-def test_a_day_holds_only_so_many_bytes(caller: Caller, small: Settings) -> None:
+def test_uploads_are_limited_in_bytes_per_day(caller: Caller, small: Settings) -> None:
     assert caller.upload(b"x" * 9_000).status_code == 202
     refused(caller.upload(b"y" * 2_000), 429, "too_much_today")
     assert caller.upload(b"y" * 1_000).status_code == 202
@@ -55,22 +55,22 @@ def test_a_day_holds_only_so_many_bytes(caller: Caller, small: Settings) -> None
     assert caller.upload(b"z" * 9_000).status_code == 202
 
 
-def test_the_page_says_it_too_and_a_superuser_has_no_quota(anna: User, small: Settings) -> None:
+def test_the_page_shows_the_quota_and_superusers_have_none(anna: User, small: Settings) -> None:
     for _ in range(2):
         queued(anna)
     visitor = Client()
     visitor.force_login(anna)
     answer = visitor.post("/clips/", {"file": SimpleUploadedFile("x.wav", b"3")})
     assert answer.status_code == 429
-    assert "Go on when some of them are done" in answer.content.decode()
+    assert "Wait until some of them are finished" in answer.content.decode()
     User.objects.update(is_superuser=True)
     assert visitor.post("/clips/", {"file": SimpleUploadedFile("x.wav", b"3")}).status_code == 302
 
 
-def test_a_quota_is_no_verdict_on_a_file_of_a_batch(
+def test_a_quota_does_not_refuse_files_of_a_batch_permanently(
     caller: Caller, small: Settings, tmp_path: Path
 ) -> None:
-    """The same file may come again later; what fitted stays."""
+    """Files beyond the quota can be sent again later; accepted files stay."""
     address = f"batches/{caller.post('batches/', {'name': 'trip'}).json()['id']}/"
     sent = [caller.send(address, f"{n}.wav", b"%d" % n) for n in range(3)]
     assert [answer.status_code for answer in sent] == [202, 202, 429]
@@ -87,15 +87,17 @@ def test_a_quota_is_no_verdict_on_a_file_of_a_batch(
             file.writestr(f"{n}.wav", b"%d" % n)
     answer = visitor.post(f"/{address}zip/", archive.getvalue(), content_type="application/zip")
     assert (answer.status_code, answer.json()["code"]) == (429, "too_many_waiting")
-    assert batch.files.count() == 4  # one more came in before the second one waited
+    assert batch.files.count() == 4  # one file of the ZIP was accepted before the limit
 
     for n in range(3):
         (tmp_path / f"folder{n}.wav").write_bytes(b"folder %d" % n)
-    with pytest.raises(CommandError, match="waiting to be heard"):
+    with pytest.raises(CommandError, match="unfinished clips"):
         call_command("submit_folder", str(tmp_path), user="anna")
 
 
-def test_done_clips_do_not_wait(anna: User, caller: Caller, small: Settings) -> None:
+def test_finished_clips_do_not_count_as_waiting(
+    anna: User, caller: Caller, small: Settings
+) -> None:
     for _ in range(5):
         done(anna)
     assert caller.upload(b"1").status_code == 202

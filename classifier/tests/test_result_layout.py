@@ -1,4 +1,4 @@
-"""Where things lie on the result page."""
+"""The layout of the result page."""
 
 from dataclasses import replace
 from typing import Any
@@ -11,14 +11,14 @@ from tests.bulk_data import METADATA
 
 
 def metadata(*labels: str, **more: Any) -> RenderMetadata:
-    """A clip whose windows were heard as `labels`."""
+    """Return the metadata of a clip whose windows were classified as `labels`."""
     windows = tuple(
         WindowPrediction(2.5 * number, label, 0.5) for number, label in enumerate(labels)
     )
     return replace(METADATA, window_predictions=windows, **more)
 
 
-def test_windows_stand_side_by_side_and_name_themselves_once_a_run() -> None:
+def test_adjacent_windows_with_one_label_show_it_once() -> None:
     slots = result_layout.slots(metadata("rain", "rain", "dog", "dog", "dog"), 15.0)
     assert [slot.name for slot in slots] == ["rain", "", "dog", "", ""]
     assert slots[0].place == 0
@@ -26,20 +26,20 @@ def test_windows_stand_side_by_side_and_name_themselves_once_a_run() -> None:
     assert slots[-1].width == pytest.approx(100 / 3, abs=0.01), "to the end of the clip"
 
 
-def test_a_label_is_left_out_where_there_is_no_room_for_it() -> None:
+def test_a_label_without_room_is_omitted() -> None:
     analysed = metadata(*["rain"] * 20, "dog", *["rain"] * 20)
     names = [slot.name for slot in result_layout.slots(analysed, 105.0)]
     assert names[0] == names[21] == "rain"
     assert "dog" not in names
 
 
-def test_a_clip_hardly_longer_than_a_window_shows_no_windows() -> None:
+def test_a_clip_barely_longer_than_a_window_shows_no_windows() -> None:
     assert result_layout.slots(metadata("dog", "dog"), 5.02) == []
 
 
 @pytest.mark.parametrize(
     ("asked", "window"), [("2", 2), ("", 1), ("9", 1), ("-1", 1), ("x", 1), ("²", 1), ("1" * 50, 1)]
 )
-def test_a_window_that_is_not_there_is_the_one_that_speaks_most(asked: str, window: int) -> None:
+def test_an_unknown_window_selects_the_shown_window(asked: str, window: int) -> None:
     analysed = metadata("rain", "rain", "dog", "dog", shown_window=1)
     assert result_layout.window_of(analysed, asked) == window

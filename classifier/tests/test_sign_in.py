@@ -1,4 +1,4 @@
-"""Passwords cannot be tried for long, by whichever endpoint."""
+"""Limits on password guessing, at every endpoint that accepts passwords."""
 
 import time
 from collections.abc import Iterator
@@ -16,12 +16,12 @@ from pytest_django.asserts import assertContains
 from classifier.services import rate_limits
 
 RIGHT = "gr4nular-ear"
-DOORS = ("/account/sign-in/", "/admin/login/", "/api/v1/token/")
+ENDPOINTS = ("/account/sign-in/", "/admin/login/", "/api/v1/token/")
 
 
 @pytest.fixture(autouse=True)
-def counted_alone(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """All within one minute, whatever was counted before."""
+def fresh_counters(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Make all requests within one minute, with fresh counters."""
     clock = SimpleNamespace(time=lambda: 1_800_000_010.0, monotonic=time.monotonic)
     monkeypatch.setattr(rate_limits, "time", clock)
     monkeypatch.setattr(rate_limits, "_asked_again_at", 0.0)
@@ -32,49 +32,47 @@ def counted_alone(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterat
     cache.clear()
 
 
-def knock(endpoint: str, name: str, password: str, address: str = "192.0.2.1") -> Any:
+def sign_in(endpoint: str, name: str, password: str, address: str = "192.0.2.1") -> Any:
     body: Any = {"username": name, "password": password}
     if endpoint.startswith("/api/"):
         return Client().post(endpoint, body, "application/json", REMOTE_ADDR=address)
     return Client().post(endpoint, body, REMOTE_ADDR=address)
 
 
-def came_in(answer: Any) -> bool:
+def signed_in(answer: Any) -> bool:
     return answer.status_code == 302 or "token" in answer.content.decode()[:20]
 
 
-@pytest.mark.parametrize("endpoint", DOORS)
-def test_after_ten_wrong_passwords_the_right_one_does_not_help(endpoint: str, anna: User) -> None:
+@pytest.mark.parametrize("endpoint", ENDPOINTS)
+def test_after_ten_wrong_passwords_the_right_one_is_refused(endpoint: str, anna: User) -> None:
     for _ in range(10):
-        assert not came_in(knock(endpoint, "anna", "wrong"))
-    for other_door in DOORS:
-        answer = knock(other_door, "anna", RIGHT)
+        assert not signed_in(sign_in(endpoint, "anna", "wrong"))
+    for other in ENDPOINTS:
+        answer = sign_in(other, "anna", RIGHT)
         assert answer.status_code == 429
         assert answer["Retry-After"] == "900"
-        assert not came_in(answer)
-    assertContains(knock("/account/sign-in/", "anna", RIGHT), "Wait 15 minutes", status_code=429)
-    body = knock("/api/v1/token/", "anna", RIGHT).json()
+        assert not signed_in(answer)
+    assertContains(sign_in("/account/sign-in/", "anna", RIGHT), "Wait 15 minutes", status_code=429)
+    body = sign_in("/api/v1/token/", "anna", RIGHT).json()
     assert body["code"] == "locked" and body["hint"]
 
 
-def test_the_lock_is_for_one_name_from_one_address(anna: User, ben: User) -> None:
+def test_the_lock_applies_to_one_name_from_one_address(anna: User, ben: User) -> None:
     for _ in range(12):
-        knock("/account/sign-in/", "anna", "wrong")
-    assert came_in(knock("/account/sign-in/", "ben", RIGHT))
-    assert came_in(knock("/account/sign-in/", "anna", RIGHT, address="192.0.2.2"))
+        sign_in("/account/sign-in/", "anna", "wrong")
+    assert signed_in(sign_in("/account/sign-in/", "ben", RIGHT))
+    assert signed_in(sign_in("/account/sign-in/", "anna", RIGHT, address="192.0.2.2"))
 
 
-def test_a_right_password_clears_the_count(anna: User) -> None:
+def test_a_correct_password_resets_the_count(anna: User) -> None:
     for _ in range(3):
         for _ in range(9):
-            knock("/account/sign-in/", "anna", "wrong")
-        assert came_in(knock("/account/sign-in/", "anna", RIGHT))
+            sign_in("/account/sign-in/", "anna", "wrong")
+        assert signed_in(sign_in("/account/sign-in/", "anna", RIGHT))
 
 
-def test_what_a_proxy_saw_counts_and_what_a_caller_claims_does_not(
-    anna: User, settings: Settings
-) -> None:
-    """Without a proxy nobody gets a fresh count by naming another address."""
+def test_forwarded_addresses_are_ignored_without_a_proxy(anna: User, settings: Settings) -> None:
+    """Without a proxy, `X-Forwarded-For` does not reset the count."""
     for number in range(11):
         Client().post(
             "/account/sign-in/",
@@ -82,22 +80,24 @@ def test_what_a_proxy_saw_counts_and_what_a_caller_claims_does_not(
             REMOTE_ADDR="192.0.2.1",
             HTTP_X_FORWARDED_FOR=f"198.51.100.{number}",
         )
-    assert knock("/account/sign-in/", "anna", RIGHT).status_code == 429
+    assert sign_in("/account/sign-in/", "anna", RIGHT).status_code == 429
 
 
-@pytest.mark.parametrize("endpoint", [*DOORS, "/account/sign-up/"])
-def test_one_address_may_knock_only_so_often_whatever_names_it_tries(
+@pytest.mark.parametrize("endpoint", [*ENDPOINTS, "/account/sign-up/"])
+def test_sign_in_attempts_are_limited_per_address(
     endpoint: str, db: None, settings: Settings
 ) -> None:
     settings.THROTTLE_RATES = {**django_settings.THROTTLE_RATES, "sign_ins": "3/min"}
-    answers = [knock(endpoint, f"name{number}", "wrong") for number in range(4)]
+    answers = [sign_in(endpoint, f"name{number}", "wrong") for number in range(4)]
     assert [answer.status_code == 429 for answer in answers] == [False, False, False, True]
     assert 0 < int(answers[-1]["Retry-After"]) <= 60
-    assert knock(endpoint, "name", "wrong", address="192.0.2.9").status_code != 429
+    assert sign_in(endpoint, "name", "wrong", address="192.0.2.9").status_code != 429
 
 
-def test_a_locked_name_is_no_word_in_the_log(anna: User, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_lock_does_not_log_the_name_or_password(
+    anna: User, caplog: pytest.LogCaptureFixture
+) -> None:
     for _ in range(11):
-        knock("/account/sign-in/", "anna", "wr0ng-and-secret")
+        sign_in("/account/sign-in/", "anna", "wr0ng-and-secret")
     assert "anna" not in caplog.text
     assert "wr0ng-and-secret" not in caplog.text

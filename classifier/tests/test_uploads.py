@@ -1,4 +1,4 @@
-"""The only way in."""
+"""Storing uploads."""
 
 import errno
 import hashlib
@@ -20,7 +20,7 @@ def stored_files(media: Path) -> list[Path]:
     return [path for path in media.rglob("*") if path.is_file()]
 
 
-def test_it_keeps_the_bytes_under_a_name_that_says_nothing(anna: User, own_media: Path) -> None:
+def test_bytes_are_stored_under_a_random_name(anna: User, own_media: Path) -> None:
     analysis = uploads.accept([b"abc", b"def"], name="C:\\me\\dog bark.wav", owner=anna)
     clip = analysis.clip
     assert clip.name == "dog bark.wav"
@@ -32,7 +32,7 @@ def test_it_keeps_the_bytes_under_a_name_that_says_nothing(anna: User, own_media
 @pytest.mark.parametrize(
     ("chunks", "code", "status"), [([b""], "empty", 400), ([b"x" * 600] * 2, "too_large", 413)]
 )
-def test_what_is_refused_leaves_nothing(
+def test_a_refused_upload_leaves_no_file(
     anna: User,
     own_media: Path,
     settings: Settings,
@@ -50,10 +50,10 @@ def test_what_is_refused_leaves_nothing(
 
 
 @pytest.mark.parametrize("left_bytes", [0, 10**12])
-def test_a_full_disk_refuses_uploads_and_keeps_nothing(
+def test_a_full_disk_refuses_uploads_and_leaves_no_file(
     anna: User, own_media: Path, monkeypatch: pytest.MonkeyPatch, left_bytes: int
 ) -> None:
-    """Known before, or found out on the way."""
+    """The disk is full before the upload, or becomes full during it."""
 
     def chunks() -> Iterator[bytes]:
         yield b"x"
@@ -68,7 +68,7 @@ def test_a_full_disk_refuses_uploads_and_keeps_nothing(
     assert not Clip.objects.exists()
 
 
-def test_a_stream_that_breaks_off_leaves_nothing(anna: User, own_media: Path) -> None:
+def test_an_interrupted_upload_leaves_no_file(anna: User, own_media: Path) -> None:
     def broken():
         yield b"abc"
         raise ConnectionResetError
@@ -78,7 +78,7 @@ def test_a_stream_that_breaks_off_leaves_nothing(anna: User, own_media: Path) ->
     assert stored_files(own_media) == []
 
 
-def test_the_same_bytes_are_kept_once_per_owner(anna: User, ben: User, own_media: Path) -> None:
+def test_the_same_bytes_are_stored_once_per_owner(anna: User, ben: User, own_media: Path) -> None:
     first, second = (uploads.accept([b"same"], name=n, owner=anna) for n in ("a", "b"))
     theirs = uploads.accept([b"same"], name="c", owner=ben)
     assert first.clip.file_key == second.clip.file_key != theirs.clip.file_key
@@ -89,7 +89,7 @@ def test_the_same_bytes_are_kept_once_per_owner(anna: User, ben: User, own_media
     assert len(stored_files(own_media)) == 1
 
 
-def test_a_body_far_over_the_limit_is_refused_unread(
+def test_a_body_far_over_the_limit_is_refused_without_reading_it(
     anna: User, settings: Settings, client: Client
 ) -> None:
     settings.MAX_UPLOAD_BYTES = 1000
@@ -124,7 +124,7 @@ def test_a_file_name_is_only_a_label(name: str, label: str) -> None:
     assert uploads.label_of(name) == label
 
 
-def test_a_body_that_does_not_say_its_length_is_reported_so(client: Client) -> None:
+def test_a_body_without_a_declared_length_is_refused(client: Client) -> None:
     answer = client.generic("POST", "/api/v1/clips/", b"", HTTP_TRANSFER_ENCODING="chunked")
     assert answer.status_code == 411
     assert answer.json()["code"] == "length_required"

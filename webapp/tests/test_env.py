@@ -1,4 +1,4 @@
-"""Settings from the environment: right or refused."""
+"""Readers of environment variables return valid values and refuse others."""
 
 import stat
 from pathlib import Path
@@ -9,7 +9,7 @@ from django.core.exceptions import ImproperlyConfigured
 from webapp import env
 
 
-def test_a_number_must_be_one(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_number_must_be_a_whole_number_in_range(monkeypatch: pytest.MonkeyPatch) -> None:
     assert env.whole("SOME_NUMBER", 7) == 7
     monkeypatch.setenv("SOME_NUMBER", "12")
     assert env.whole("SOME_NUMBER", 7) == 12
@@ -29,7 +29,7 @@ def test_a_flag_must_be_yes_or_no(monkeypatch: pytest.MonkeyPatch) -> None:
         env.flag("SOME_FLAG", default=True)
 
 
-def test_a_secret_is_made_once_for_its_owner_only(
+def test_a_secret_is_generated_once_and_readable_by_its_owner_only(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     file = tmp_path / "deep" / "secret_key"
@@ -42,7 +42,7 @@ def test_a_secret_is_made_once_for_its_owner_only(
     assert env.secret("SOME_SECRET", file, may_be_made=True) == "given"
 
 
-def test_the_socket_path_always_fits(tmp_path: Path) -> None:
+def test_the_socket_path_is_never_too_long(tmp_path: Path) -> None:
     assert env.socket_path(Path("/data")) == Path("/data/run/broker.sock")
     deep = tmp_path / ("long" * 40)
     assert len(str(env.socket_path(deep))) < 104
@@ -67,7 +67,7 @@ def test_a_secret_may_come_from_a_file(tmp_path: Path, monkeypatch: pytest.Monke
         env.confided("SOME_SECRET")
 
 
-def test_a_setting_with_a_meaning_is_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_setting_with_a_meaning_is_recorded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(env, "KNOWN", {})
     monkeypatch.setenv("SOME_NUMBER", "12")
     env.text("UNTOLD", "x")
@@ -79,7 +79,7 @@ def test_a_setting_with_a_meaning_is_remembered(monkeypatch: pytest.MonkeyPatch)
     ]
 
 
-def test_a_secret_is_not_made_up_where_it_must_be_given(tmp_path: Path) -> None:
+def test_a_required_secret_is_not_generated(tmp_path: Path) -> None:
     file = tmp_path / "secret_key"
     with pytest.raises(ImproperlyConfigured, match="SOME_SECRET_FILE"):
         env.secret("SOME_SECRET", file, may_be_made=False)

@@ -13,14 +13,18 @@ MARKS = {"ok": "ok     ", "warning": "warning", "wrong": "WRONG  "}
 
 
 class Command(BaseCommand):
-    help = "Checks everything that can be wrong; exit status 1 if anything is."
-    # It is asked when something is wrong: nothing else may stop it before it has spoken.
+    help = "Checks the installation. The exit status is 1 if something is wrong."
+    # Django's own checks could stop the command before it reports what is wrong.
     requires_system_checks: list[str] = []
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("--json", action="store_true", help="one object, for programs")
+        parser.add_argument("--json", action="store_true", help="print the result as JSON")
         parser.add_argument(
-            "--only", nargs="+", choices=list(checks.RULES), metavar="CHECK", help="only these"
+            "--only",
+            nargs="+",
+            choices=list(checks.RULES),
+            metavar="CHECK",
+            help="run only these checks",
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -28,7 +32,7 @@ class Command(BaseCommand):
         for name, finding in checks.examine(options["only"] or list(checks.RULES)):
             found[name] = finding
             if not options["json"]:
-                self.tell(name, finding)
+                self.print_finding(name, finding)
         verdicts = {finding.verdict for finding in found.values()}
         if options["json"]:
             plain = {name: asdict(finding) for name, finding in found.items()}
@@ -37,7 +41,7 @@ class Command(BaseCommand):
         if "wrong" in verdicts:
             sys.exit(1)
 
-    def tell(self, name: str, finding: checks.Finding) -> None:
+    def print_finding(self, name: str, finding: checks.Finding) -> None:
         styles = {"warning": self.style.WARNING, "wrong": self.style.ERROR}
         mark = styles.get(finding.verdict, str)(MARKS[finding.verdict])
         self.stdout.write(f"{mark}  {name:<10}  {finding.seen}")

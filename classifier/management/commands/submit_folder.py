@@ -1,7 +1,7 @@
-"""A folder into the bulk lane: `manage.py submit_folder DIR --user NAME`.
+"""Submit a folder as a batch: `manage.py submit_folder DIR --user NAME`.
 
-Started again with the same user, name, folder and checkpoint it goes on in the same batch and takes
-in only what is new. Exit status 1 if anything was refused, failed or cancelled.
+Run again with the same user, name, folder and checkpoint, it continues the same batch and adds only
+new files. The exit status is 1 if a file was refused, failed or cancelled.
 """
 
 import json
@@ -33,12 +33,14 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("folder", metavar="DIR", type=Path)
-        parser.add_argument("--user", required=True, metavar="NAME", help="whose batch it is")
-        parser.add_argument("--name", help="of the batch; else the folder's")
-        parser.add_argument("--checkpoint", default="", help="which listens; else the default one")
-        parser.add_argument("--wait", action="store_true", help="until everything is heard")
-        parser.add_argument("--close", action="store_true", help="nothing will be added later")
-        parser.add_argument("--json", action="store_true", help="one summary on standard output")
+        parser.add_argument("--user", required=True, metavar="NAME", help="owner of the batch")
+        parser.add_argument("--name", help="name of the batch (default: the folder's name)")
+        parser.add_argument(
+            "--checkpoint", default="", help="checkpoint to use, if not the default"
+        )
+        parser.add_argument("--wait", action="store_true", help="wait until all files are finished")
+        parser.add_argument("--close", action="store_true", help="close the batch to new files")
+        parser.add_argument("--json", action="store_true", help="print one summary as JSON")
 
     def handle(self, *args: Any, **options: Any) -> None:
         folder: Path = options["folder"].resolve()
@@ -46,12 +48,12 @@ class Command(BaseCommand):
         if owner is None:
             raise CommandError(f"There is no user {options['user']}.")
         if not folder.is_dir():
-            raise CommandError(f"{folder} is no folder.")
+            raise CommandError(f"{folder} is not a folder.")
         paths = list(files_in(folder))
         if len(paths) > batches.MAX_FILES:
             raise CommandError(
-                f"{folder} holds {len(paths):,} files, a batch at most {batches.MAX_FILES:,}. "
-                "Submit its inner folders one by one."
+                f"{folder} contains {len(paths):,} files; a batch holds at most "
+                f"{batches.MAX_FILES:,}. Submit its subfolders one by one."
             )
         try:
             checkpoint = uploads.checkpoint_asked(options["checkpoint"])
@@ -119,14 +121,14 @@ def take_in(batch: Batch, path: str, file: Path) -> None:
         The file is not the reason: the batch is closed, a quota is exceeded or the disk is full.
     """
     try:
-        # A pipe would never end, a device never stop.
+        # Reading a pipe or a device might never end.
         if not file.is_file():
-            raise OSError("It is no ordinary file.")
+            raise OSError("It is not a regular file.")
         with file.open("rb") as content:
             batches.add_file(batch, path, File(content).chunks(BLOCK_BYTES))
     except OSError as error:
         detail = f"The file cannot be read: {error.strerror or error}"
-        hint = "Check its permissions, and that it is still there."
+        hint = "Check its permissions, and that it still exists."
         batches.refuse(batch, path, Problem("unreadable", detail, hint))
     except RequestRefused as error:
         if not error.blames_file:
@@ -146,7 +148,7 @@ def text_of(path: str) -> str:
 def wait(batch: Batch) -> None:
     """Wait until no file is unfinished. If no worker answers, report it and continue waiting."""
     totals, reported = batches.totals(batch), None
-    with tqdm(total=totals.total, initial=totals.finished, unit="file", desc="heard") as bar:
+    with tqdm(total=totals.total, initial=totals.finished, unit="file", desc="finished") as bar:
         while totals.unfinished:
             time.sleep(LOOK_EVERY_S)
             totals = batches.totals(batch)

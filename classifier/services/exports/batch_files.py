@@ -1,4 +1,4 @@
-"""A batch as plain values, for page, API and export.
+"""A batch as plain values, for pages, API and exports.
 
 CSV and JSON are streamed line by line, so that ten thousand files take as much memory as ten.
 """
@@ -41,19 +41,19 @@ class Column:
 
 
 COLUMNS = {
-    "path": Column(str, "path", "Its path in the batch.", "morning/dawn.wav", nullable=False),
+    "path": Column(str, "path", "Path in the batch.", "morning/dawn.wav", nullable=False),
     "outcome": Column(
-        FileOutcome, "outcome", "What became of it when it was sent.", "accepted", nullable=False
+        FileOutcome, "outcome", "Outcome of sending the file.", "accepted", nullable=False
     ),
-    "state": Column(State, "analysis.state", "Its analysis' state; null if refused.", "done"),
-    "label": Column(str, "analysis.label", "What was heard; null until done.", "chirping_birds"),
+    "state": Column(State, "analysis.state", "State of its analysis; null if refused.", "done"),
+    "label": Column(str, "analysis.label", "Top class; null until done.", "chirping_birds"),
     "confidence": Column(
-        float, "analysis.confidence", "A share from 0 to 1; null until done.", 0.924
+        float, "analysis.confidence", "Confidence of the top class, 0 to 1; null until done.", 0.924
     ),
     "top_five": Column(
         list,
         "analysis.predictions",
-        "The five most confident, best first.",
+        "The five most confident classes, best first.",
         [{"class": "chirping_birds", "confidence": 0.924}],
         nullable=False,
     ),
@@ -63,12 +63,12 @@ COLUMNS = {
     "checkpoint": Column(
         str,
         "analysis.checkpoint",
-        "The weights that listened, or are asked to, as name@sha256; null if neither.",
+        "The checkpoint used, or requested, as name@sha256; null if neither.",
         "esc50-folds1234@4f6a1c0d9b2e",
     ),
-    "error_code": Column(str, "error.code", "Its error's code, for programs; else null.", None),
-    "error_detail": Column(str, "error.detail", "What is wrong, in a sentence; else null.", None),
-    "error_hint": Column(str, "error.hint", "What to do about it, in a sentence; else null.", None),
+    "error_code": Column(str, "error.code", "Error code; null if there is no error.", None),
+    "error_detail": Column(str, "error.detail", "What is wrong; null if there is no error.", None),
+    "error_hint": Column(str, "error.hint", "What to do; null if there is no error.", None),
     "analysis": Column(
         UUID, "analysis.pk", "Analysis id; null if refused.", "9f1c2b7e-3f4a-4d52-8a39-0d6c2f1e7b10"
     ),
@@ -99,7 +99,7 @@ def summary(batch: Batch, totals: batches.Totals) -> dict[str, Any]:
 
 
 def detail(batch: Batch) -> dict[str, Any]:
-    """Return the summary with the labels and a notice if no worker answers."""
+    """Return the summary with the labels, and a notice if no worker answers."""
     totals = batches.totals(batch)
     notice = missing_worker(totals.unfinished, batch.created_at)
     return summary(batch, totals) | {
@@ -162,7 +162,7 @@ def _json_lines(batch: Batch) -> Iterator[str]:
 
 
 def _moment(moment: datetime) -> str:
-    """Format a time as everywhere in the API."""
+    """Format a time like the API."""
     return moment.isoformat().replace("+00:00", "Z")
 
 
