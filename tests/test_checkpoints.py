@@ -9,7 +9,7 @@ from playwright.sync_api import Browser, expect
 
 from ml import checkpoint_info
 from tests import fixtures
-from tests.checkpoints import described, usable
+from tests.checkpoints import header_only, shipped_copy
 from tests.server import Person, Server
 from tests.test_browser import sign_up
 
@@ -22,7 +22,7 @@ SOUNDS = [fixtures.encode(fixtures.chirp(300 + 400 * n, 6000, 2.0)) for n in ran
 @pytest.fixture(scope="module")
 def two(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     server = Server(tmp_path_factory.mktemp("two"))
-    usable(server.data / "checkpoints" / "modest.safetensors", temperature=MODEST)
+    shipped_copy(server.data / "checkpoints" / "modest.safetensors", temperature=MODEST)
     server.open()
     yield server
     server.close()
@@ -114,7 +114,7 @@ def test_a_person_chooses_who_listens(two: Server, browser: Browser, tmp_path: P
 def test_one_that_was_taken_away_fails_clearly_and_holds_nobody_up(
     two: Server, greta: Person, tmp_path: Path
 ) -> None:
-    file = usable(two.data / "checkpoints" / "passing.safetensors", notes=["Soon gone."])
+    file = shipped_copy(two.data / "checkpoints" / "passing.safetensors", notes=["Soon gone."])
     two.stop("worker")
     data = fixtures.encode(fixtures.noise(1.0, seed=11))
     asked, plain = submit(greta, data, "passing"), submit(greta, data)
@@ -136,7 +136,7 @@ def test_one_that_was_taken_away_fails_clearly_and_holds_nobody_up(
 
 
 def test_one_that_cannot_be_loaded_fails_alone(two: Server, greta: Person) -> None:
-    file = described(two.data / "checkpoints" / "hollow.safetensors")
+    file = header_only(two.data / "checkpoints" / "hollow.safetensors")
     data = fixtures.encode(fixtures.noise(1.0, seed=12))
     asked, plain = submit(greta, data, "hollow"), submit(greta, data, "modest")
     failed = greta.wait(asked)

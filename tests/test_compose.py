@@ -110,7 +110,7 @@ def _dockerfile() -> str:
 # --- as processes -------------------------------------------------------------------------
 
 
-class ComposedHouse(Server):
+class ComposeServer(Server):
     """A server whose processes are the services of the Compose file."""
 
     def __init__(self, data: Path, services: dict[str, Any]) -> None:
@@ -240,18 +240,18 @@ class ComposedHouse(Server):
 @pytest.fixture(scope="module")
 def stack(
     services: dict[str, Any], tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[ComposedHouse]:
+) -> Iterator[ComposeServer]:
     if not (os.environ.get("DATABASE_URL") and os.environ.get("REDIS_URL")):
         pytest.skip("DATABASE_URL and REDIS_URL are not set")
     if not shutil.which("redis-server"):
         pytest.skip("there is no redis-server to give the broker's command line to")
-    stack = ComposedHouse(tmp_path_factory.mktemp("compose"), services)
+    stack = ComposeServer(tmp_path_factory.mktemp("compose"), services)
     stack.open()
     yield stack
     stack.close()
 
 
-def test_every_service_runs_and_clips_go_through(stack: ComposedHouse) -> None:
+def test_every_service_runs_and_clips_go_through(stack: ComposeServer) -> None:
     stack.start("prepare")
     assert stack.processes.pop("prepare").wait(120) == 0, stack.log("prepare")
     assert "as ADMIN_PASSWORD says" in stack.log("prepare")

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from tests import fixtures
-from tests.crashing_files import CRASH, FILL, STUMBLE, antidote_off, poisoned
-from tests.malicious_files import NAMES, special
+from tests.crashing_files import CRASH, FILL_MEMORY, RAISE, crashing_sound, unsafe_decoder_env
+from tests.malicious_files import NAMES, handcrafted
 from tests.mutated_files import MUTATIONS, valid
 from tests.server import Server, wait_for
 from tools.hostile import files, run
@@ -25,7 +25,7 @@ def test_the_corpus_is_the_same_every_time() -> None:
 
 
 def test_there_is_something_of_every_format_and_every_mutation() -> None:
-    kinds = {one.kind for one in files(len(special()) + 1500)}
+    kinds = {one.kind for one in files(len(handcrafted()) + 1500)}
     for name in valid():
         assert any(name in kind for kind in kinds), name
     for name in MUTATIONS:
@@ -33,7 +33,7 @@ def test_there_is_something_of_every_format_and_every_mutation() -> None:
 
 
 def test_hundreds_of_them_end_as_a_sound_or_a_reason() -> None:
-    thought_of = special()
+    thought_of = handcrafted()
     some = thought_of[:25] + thought_of[25::4]
     mutants = islice(files(len(thought_of) + MUTANTS), len(thought_of), None)
     report = run(iter([*some, *mutants]))
@@ -50,7 +50,7 @@ def test_hundreds_of_them_end_as_a_sound_or_a_reason() -> None:
 def open_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """One whose decoder obeys poisoned sounds."""
     folder = tmp_path_factory.mktemp("open-server")
-    server = Server(folder / "data", **antidote_off(folder / "before"))
+    server = Server(folder / "data", **unsafe_decoder_env(folder / "before"))
     server.open()
     wait_for(lambda: "ready" in server.log("worker"), 60, "the worker")
     yield server
@@ -79,10 +79,10 @@ def test_a_worker_outlives_whatever_is_uploaded(open_server: Server) -> None:
     assert person.wait(person.submit("first.wav", fine))["state"] == "done"
     before = pool_of(open_server)
     assert len(before) == 1
-    bad = {f"{n}.wav": one.data for n, one in enumerate(special()[3:600:16])}
+    bad = {f"{n}.wav": one.data for n, one in enumerate(handcrafted()[3:600:16])}
     poison = [
-        poisoned(what, seed=7100 + n)
-        for n, what in enumerate((CRASH, STUMBLE, FILL, CRASH, "os._exit(7)"))
+        crashing_sound(what, seed=7100 + n)
+        for n, what in enumerate((CRASH, RAISE, FILL_MEMORY, CRASH, "os._exit(7)"))
     ]
     hurt, well, sent = [], [], []
     for n, (name, data) in enumerate(bad.items()):

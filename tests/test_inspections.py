@@ -18,7 +18,7 @@ from ml.explain.masking import Masking, audible
 from ml.inference import Classifier
 from ml.rendering.png import to_index
 from tests import fixtures
-from tests.checkpoints import usable
+from tests.checkpoints import shipped_copy
 from tests.server import Person, Server, wait_for
 
 # A chirp over noise: 12 s, so four windows.
@@ -215,7 +215,7 @@ def test_for_a_stranger_there_is_nothing(anna: Person, ben: Person, analysed: di
 
 
 def test_a_missing_checkpoint_fails_it_with_a_reason(server: Server, anna: Person) -> None:
-    path = usable(server.data / "checkpoints" / "passing.safetensors", temperature=2.0)
+    path = shipped_copy(server.data / "checkpoints" / "passing.safetensors", temperature=2.0)
     try:
         sent = requests.post(
             f"{server.url}/api/v1/clips/",

@@ -96,7 +96,7 @@ def zips_target() -> Target:
 def seeds(target: str) -> Iterable[bytes]:
     if target == "zips":
         return [data for _, data in malicious_zips.files(60)]
-    thought_of = [one.data for one in malicious_files.special()]
+    thought_of = [one.data for one in malicious_files.handcrafted()]
     return [*mutated_files.valid().values(), *thought_of]
 
 

@@ -21,7 +21,7 @@ from ml.audio import decoder as parent
 from ml.audio.decode import Limits
 from ml.audio.decoder import Decoder
 from ml.errors import AudioError
-from tests.malicious_files import Hostile, special
+from tests.malicious_files import Hostile, handcrafted
 from tests.mutated_files import MUTATIONS, valid
 
 RATE_HZ = 32_000
@@ -32,7 +32,7 @@ LIMIT_S = parent.WALL_S + parent.WALL_S_PER_S * LIMITS.duration_s + 10
 
 def files(count: int, seed: int = 1) -> Iterator[Hostile]:
     """Those that were thought of, then as many mutants as are missing. Always the same."""
-    made = special()
+    made = handcrafted()
     yield from made[:count]
     whole = list(valid().items())
     for number in range(max(0, count - len(made))):

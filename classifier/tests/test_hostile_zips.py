@@ -43,26 +43,28 @@ def test_every_bad_zip_gets_an_answer(batch: Batch, tmp_path: Path) -> None:
     assert len(stored) == batches.totals(batch).waiting
 
 
-@pytest.mark.parametrize("name", ["many entries, one declared", "two opinions"])
+@pytest.mark.parametrize("name", ["many entries, one declared", "two conflicting directories"])
 def test_a_directory_is_counted_whatever_it_says_of_itself(
     batch: Batch, tmp_path: Path, name: str
 ) -> None:
-    assert take_in(batch, tmp_path / "x.zip", malicious_zips.special()[name]) == "too_many_files"
+    assert (
+        take_in(batch, tmp_path / "x.zip", malicious_zips.handcrafted()[name]) == "too_many_files"
+    )
 
 
 def test_a_nameless_member_stops_nothing(batch: Batch, tmp_path: Path) -> None:
-    assert take_in(batch, tmp_path / "x.zip", malicious_zips.nameless()) == ""
+    assert take_in(batch, tmp_path / "x.zip", malicious_zips.without_name()) == ""
     assert list(batch.files.values_list("path", "code")) == [("fine.wav", "")]
 
 
 def test_a_member_that_lies_nowhere_is_damaged(batch: Batch, tmp_path: Path) -> None:
-    assert take_in(batch, tmp_path / "x.zip", malicious_zips.far_away()) == ""
+    assert take_in(batch, tmp_path / "x.zip", malicious_zips.impossible_offset()) == ""
     assert list(batch.files.values_list("path", "code")) == [("a.wav", "damaged")]
 
 
-@pytest.mark.parametrize("name", ["greedy LZMA", "deflate64"])
+@pytest.mark.parametrize("name", ["LZMA with a 4 GB dictionary", "deflate64"])
 def test_a_packing_that_is_not_read_is_called_so(batch: Batch, tmp_path: Path, name: str) -> None:
-    assert take_in(batch, tmp_path / "x.zip", malicious_zips.special()[name]) == ""
+    assert take_in(batch, tmp_path / "x.zip", malicious_zips.handcrafted()[name]) == ""
     assert set(batch.files.values_list("code", flat=True)) == {"unsupported"}
 
 

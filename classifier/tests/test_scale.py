@@ -10,7 +10,7 @@ from django.test.utils import CaptureQueriesContext
 from classifier.models import Analysis, ApiToken, Batch, BatchFile, Clip, FileOutcome, State
 from classifier.services import batches, dispatch
 from classifier.services.batches import MAX_FILES
-from tests.bulk_data import ANALYSES, INSPECTIONS, pages, settle_in
+from tests.bulk_data import ANALYSES, INSPECTIONS, create_bulk_data, pages
 
 LISTS = (f"{ANALYSES}?", INSPECTIONS, "/history/", "/api/v1/analyses/", "/api/v1/clips/")
 
@@ -33,10 +33,10 @@ def test_every_page_asks_the_same_of_twenty_thousand_rows_as_of_a_hundred(
 ) -> None:
     monkeypatch.setattr(dispatch, "_worker_answers", lambda tick: True)
     client.force_login(keeper)
-    settle_in(keeper, [anna, ben], 240, MAX_FILES)
+    create_bulk_data(keeper, [anna, ben], 240, MAX_FILES)
     ContentType.objects.get_for_models(Analysis, Batch, Clip, User)  # what is looked up once
     few = counts(client, pages(keeper, anna))
-    settle_in(keeper, [anna, ben], 20_000, MAX_FILES)
+    create_bulk_data(keeper, [anna, ben], 20_000, MAX_FILES)
     ApiToken.objects.bulk_create(
         ApiToken(user=keeper, digest=f"{n}", token_key="x", expiry=None) for n in range(1000)
     )
@@ -54,7 +54,7 @@ def test_no_page_walks_through_a_table_and_no_list_is_sorted(
     keeper: User, anna: User, ben: User, client: Client
 ) -> None:
     client.force_login(keeper)
-    settle_in(keeper, [anna, ben], 240, MAX_FILES)
+    create_bulk_data(keeper, [anna, ben], 240, MAX_FILES)
     for page, address in pages(keeper, anna).items():
         listed = "?q=" not in address and address.startswith(LISTS)
         for sql in asked(client, address):
@@ -70,7 +70,7 @@ def test_no_page_walks_through_a_table_and_no_list_is_sorted(
 
 
 def test_totals_of_batches_are_what_their_files_say(keeper: User, anna: User, ben: User) -> None:
-    settle_in(keeper, [anna, ben], 1_000, batch_files=150)
+    create_bulk_data(keeper, [anna, ben], 1_000, batch_files=150)
     every = list(Batch.objects.all())
     assert len(every) == 8
     for batch, totals in batches.totals_of(every).items():

@@ -80,7 +80,7 @@ def test_a_playlist_never_opens_the_file_it_names(
 
 @pytest.mark.parametrize("container", ["mp4", "webm"])
 def test_a_film_without_sound_is_not_audio(refuse: Refuse, container: str) -> None:
-    error = refuse(fixtures.silent_film(container))
+    error = refuse(fixtures.video_without_sound(container))
     assert error.code == "not_audio"
     assert "no sound" in error.detail
 
@@ -156,7 +156,7 @@ def test_a_file_cut_on_its_way_is_damaged(refuse: Refuse, form: str, share: floa
         assert "of 3.0 s" in error.detail
 
 
-@pytest.mark.parametrize("form", ["M4A", "M4A streamed", "MP4 film", "OGG", "Opus"])
+@pytest.mark.parametrize("form", ["M4A", "M4A streamed", "MP4 with video", "OGG", "Opus"])
 def test_wherever_it_is_cut_it_is_damaged_and_nothing_else(refuse: Refuse, form: str) -> None:
     whole = cut(form, 1.0, 0.5)
     for kept in range(40, len(whole), 97):
@@ -252,8 +252,8 @@ def test_a_rate_or_a_count_of_channels_beyond_reason_is_unsupported(refuse: Refu
 
 def test_an_encoding_outside_our_list_is_unsupported(refuse: Refuse) -> None:
     """FFmpeg knows how to decode it, and is not asked to."""
-    how = fixtures.ByAv("matroska", "tta")
-    error = refuse(fixtures.by_av(fixtures.tone(1000, 1.0, 44_100), 44_100, how))
+    how = fixtures.FFmpegOptions("matroska", "tta")
+    error = refuse(fixtures.encode_with_ffmpeg(fixtures.tone(1000, 1.0, 44_100), 44_100, how))
     assert error.code == "unsupported"
     assert "encoding" in error.detail
 

@@ -15,7 +15,15 @@ from ml.audio.decode import Limits, read
 from ml.audio.decoder import Decoder, DecoderError
 from ml.errors import AudioError, Problem
 from tests import fixtures
-from tests.crashing_files import CRASH, FILL, SLEEP, SPIN, STUMBLE, antidote_off, poisoned
+from tests.crashing_files import (
+    CRASH,
+    FILL_MEMORY,
+    LOOP_FOREVER,
+    RAISE,
+    SLEEP,
+    crashing_sound,
+    unsafe_decoder_env,
+)
 from tests.server import ROOT, wait_for
 
 RATE_HZ = 32_000
@@ -52,12 +60,12 @@ def fine(tmp_path: Path) -> Path:
 @pytest.fixture
 def poison(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Poison:
     """One line of Python → the path of a sound that does this to its decoder."""
-    for name, value in antidote_off(tmp_path / "before").items():
+    for name, value in unsafe_decoder_env(tmp_path / "before").items():
         monkeypatch.setenv(name, value)
 
     def poison(what: str) -> Path:
         path = tmp_path / "poison"
-        path.write_bytes(poisoned(what))
+        path.write_bytes(crashing_sound(what))
         return path
 
     return poison
@@ -131,7 +139,7 @@ def test_a_file_that_is_not_there_is_no_fault_of_a_decoder(
     ("what", "code"),
     [
         (CRASH, "decoder_crashed"),
-        (STUMBLE, "decoder_crashed"),
+        (RAISE, "decoder_crashed"),
         ("os._exit(0)", "decoder_crashed"),
         ("os.write(int(sys.argv[2]), b'\\xff' * 9)", "decoder_crashed"),
         ("answer(b'[' * 9000)", "decoder_crashed"),
@@ -142,7 +150,7 @@ def test_a_file_that_is_not_there_is_no_fault_of_a_decoder(
         (LIE % (1, 1, "a format"), "decoder_crashed"),
         (LIE % (1, 1, "WAV") + "; os.write(int(sys.argv[2]), b'\\xff' * 4)", "decoder_crashed"),
         ("os.write(int(sys.argv[2]), b'\\x02\\0\\0\\0{}')", "decoder_crashed"),
-        (FILL, "decoder_out_of_memory"),
+        (FILL_MEMORY, "decoder_out_of_memory"),
     ],
 )
 def test_a_breakdown_costs_one_file_and_is_reported(
@@ -172,7 +180,7 @@ def test_one_that_computes_too_long_is_ended_by_the_kernel(
 ) -> None:
     monkeypatch.setattr(parent, "CPU_S", 1)
     with pytest.raises(AudioError) as caught:
-        decoder.read(poison(SPIN), RATE_HZ, Limits(duration_s=10))
+        decoder.read(poison(LOOP_FOREVER), RATE_HZ, Limits(duration_s=10))
     assert caught.value.problem.code == "decoder_too_slow"
     # The time of one file is not counted against the next.
     for _ in range(3):
@@ -260,7 +268,7 @@ def test_it_gains_no_privilege_and_leaves_no_core(decoder: Decoder, poison: Pois
 
 
 @LINUX
-@pytest.mark.parametrize("what", [SLEEP, SPIN])
+@pytest.mark.parametrize("what", [SLEEP, LOOP_FOREVER])
 def test_it_dies_with_its_parent_even_in_the_middle_of_a_file(poison: Poison, what: str) -> None:
     """Also with one that was killed and could close nothing."""
     script = (

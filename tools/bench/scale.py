@@ -17,7 +17,7 @@ import time
 
 import django
 
-from tests.server import drop_database, own_database
+from tests.server import create_database, drop_database
 
 USERS = 50
 REQUESTS = 5
@@ -28,11 +28,11 @@ def fill(rows: int) -> None:
     from django.db import connection
 
     from classifier.services.batches import MAX_FILES
-    from tests.bulk_data import settle_in
+    from tests.bulk_data import create_bulk_data
 
     admin = User.objects.create_superuser("admin", password="admin")
     others = User.objects.bulk_create([User(username=f"user{n}") for n in range(USERS)])
-    settle_in(admin, others, rows, MAX_FILES)
+    create_bulk_data(admin, others, rows, MAX_FILES)
     if connection.vendor == "postgresql":  # what its autovacuum does a little later
         with connection.cursor() as cursor:
             cursor.execute("VACUUM ANALYZE")
@@ -71,7 +71,7 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=200_000)
     parser.add_argument("--server", default="", help="postgres://user:password@host:port/name")
     asked = parser.parse_args()
-    database_url = own_database(asked.server)
+    database_url = create_database(asked.server)
     with tempfile.TemporaryDirectory() as folder:
         os.environ |= {
             "SONOSCOPE_DATA": folder, "DATABASE_URL": database_url, "ENV_FILE": os.devnull,

@@ -119,7 +119,7 @@ class Stage:
 @contextmanager
 def stage(data: Path, seed: int, clips: int, times: int, **settings: str) -> Iterator[Stage]:
     """A server that hears with the small checkpoint."""
-    small = checkpoints.small(data / "checkpoints" / "small.safetensors")
+    small = checkpoints.small_copy(data / "checkpoints" / "small.safetensors")
     server = QuickHouse(data, **{"CHECKPOINT": str(small), **settings})
     try:
         server.open()

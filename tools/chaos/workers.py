@@ -68,7 +68,7 @@ def replaced(stage: Stage) -> None:
         with stage.new_claim():
             stage.fill()
         stage.sleep(0, WORK_S)
-        new = checkpoints.small(path.with_name("new"), notes=[f"number {number}"])
+        new = checkpoints.small_copy(path.with_name("new"), notes=[f"number {number}"])
         stage.strike()
         if number % 2:
             path.write_bytes(new.read_bytes()[:1_000_000])
