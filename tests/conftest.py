@@ -6,7 +6,7 @@ from playwright.sync_api import Browser, sync_playwright
 
 from tests.server import Person, Server, chromium
 
-CHROMIUM_ARGS = [
+BROWSER_ARGS = [
     "--no-sandbox",
     "--disable-gpu",
     "--disable-background-networking",
@@ -40,7 +40,7 @@ def browser() -> Iterator[Browser]:
     if path is None:
         pytest.skip("Chromium is not installed; install it or set CHROMIUM to its path")
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=CHROMIUM_ARGS)
+        browser = playwright.chromium.launch(executable_path=path, args=BROWSER_ARGS)
         yield browser
         browser.close()
 

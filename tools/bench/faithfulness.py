@@ -1,8 +1,9 @@
 """Measure how faithful attributions are: `python -m tools.bench.faithfulness CHECKPOINT --fold K`.
 
-Of every clip of a fold the cells of the spectrogram that spoke most for the network's own answer
-are taken away, or kept alone, through the sound: mask → spectrum → sound → network. Beside it, as
-controls, equally many cells elsewhere. `--write` renews docs/attribution.md and its picture.
+For each clip of a fold, the cells of the spectrogram with the highest attribution for the
+network's prediction are removed from the sound, or only they are kept: mask → spectrum → sound →
+network. Controls do the same with as many other cells. `--write` updates docs/attribution.md and
+its figure.
 """
 
 import argparse
@@ -34,7 +35,7 @@ from training.evaluate.measure import machine
 Array = NDArray[np.float64]
 SHARES = (0.1, 0.2, 0.3, 0.5)
 BAR = SHARES.index(0.2)
-CHOSEN_WITH = 80  # the fold's first clips, with which the method was chosen
+CHOSEN_WITH = 80  # the first clips of the fold, which were used to choose the method
 BLOCKS = (16, 20)  # the grid of the control that takes random blocks
 BATCH, SEED = 16, 1
 PAIRS, SURE = 64, 0.5
@@ -301,9 +302,9 @@ def main() -> None:
     add = parser.add_argument
     add("checkpoint", type=Path, nargs="?", default=checkpoint_info.TESTED)
     add("--data", type=Path, default=esc50_dir(), help="default: ESC50_DIR")
-    add("--fold", type=int, default=4, help="one that the weights have not seen")
-    add("--clips", type=int, help="the first so many of the fold; default: all")
-    add("--write", action="store_true", help="renew docs/attribution.md and docs/faithfulness.png")
+    add("--fold", type=int, default=4, help="a fold that was not used for training")
+    add("--clips", type=int, help="number of clips, from the first; default: all")
+    add("--write", action="store_true", help="update docs/attribution.md and its figure")
     options = parser.parse_args()
     if options.data is None:
         parser.error(NO_DATA)

@@ -1,8 +1,8 @@
-"""Fifty people at once for five minutes: `python -m tools.bench.load`.
+"""Measure the load of fifty concurrent uploaders for five minutes: `python -m tools.bench.load`.
 
-Each sends a sound over the API, asks for its state as Retry-After says until it is done, and sends
-the next: a closed loop, so that what is measured is what the server can take. Real processes; their
-memory is looked at every five seconds. Quotas and rates are raised.
+Each uploads a sound over the API, polls its state at the interval of Retry-After until it is done,
+and uploads the next. This closed loop measures the server's capacity. The memory of the server's
+processes is measured every five seconds. Quotas and rate limits are raised.
 """
 
 import argparse
@@ -27,7 +27,7 @@ import soundfile
 from tests.server import Person, Server
 
 PEOPLE = 10
-EVERY_S = 5.0
+INTERVAL_S = 5.0
 PAGE_KB = os.sysconf("SC_PAGE_SIZE") / 1024
 
 
@@ -95,7 +95,7 @@ def memory_mb(server: Server) -> dict[str, float]:
 
 
 def watch(server: Server, ended: threading.Event, seen: list[dict[str, float]]) -> None:
-    while not ended.wait(EVERY_S):
+    while not ended.wait(INTERVAL_S):
         seen.append(memory_mb(server))
 
 
@@ -112,7 +112,7 @@ def flatness(seen: list[dict[str, float]]) -> dict[str, dict[str, float]]:
             when: round(statistics.median(row[name] for row in rows))
             for when, rows in parts.items()
         }
-        table[name]["most, MB"] = round(max(row[name] for row in seen))
+        table[name]["maximum, MB"] = round(max(row[name] for row in seen))
     return table
 
 
@@ -140,7 +140,7 @@ def main() -> None:
 def measure(server: Server, uploaders: int, seconds: float) -> dict[str, object]:
     people = [server.person() for _ in range(PEOPLE)]
     first = people[0]
-    first.wait(first.submit("first.wav", sound(0)))  # the worker has its weights
+    first.wait(first.submit("first.wav", sound(0)))  # the worker loads its weights
     counts, numbers, seen = Counts(), itertools.count(1), [memory_mb(server)]
     ended = threading.Event()
     watcher = threading.Thread(target=watch, args=(server, ended, seen))
@@ -163,10 +163,10 @@ def measure(server: Server, uploaders: int, seconds: float) -> dict[str, object]
         "database": "PostgreSQL" if server.database_url else "SQLite",
         "uploaders": uploaders,
         "seconds": round(taken_s, 1),
-        "ended as": dict(counts.states),
+        "states": dict(counts.states),
         "errors": counts.errors[:20],
-        "count of errors": len(counts.errors),
-        "clips a second": round(len(counts.done_s) / taken_s, 2),
+        "number of errors": len(counts.errors),
+        "clips per second": round(len(counts.done_s) / taken_s, 2),
         "until accepted, s": spread(counts.accepted_s),
         "until done, s": spread(counts.done_s),
         "memory": flatness(seen),

@@ -1,11 +1,9 @@
-"""Measure pages over a large table: `python -m tools.bench.scale`.
+"""Measure pages with 200,000 analyses: `python -m tools.bench.scale`.
 
-The table holds 200,000 analyses in a temporary SQLite database.
-
-Prints, for each page, the queries it asks and the median time of five requests to the
-application itself, in this process, without network. Half of the rows belong to the admin who
-looks, in batches as large as a batch may be: nobody is heavier. `--server postgres://…` measures
-in a database of its own on that server, which is dropped afterwards.
+Prints, for each page, the number of queries and the median time of five requests, made in this
+process without a network. The database is a temporary SQLite file. Half of the rows belong to the
+administrator who requests the pages, in batches of the maximum size. `--server postgres://…` uses
+a new database on that server and drops it afterwards.
 """
 
 import argparse
