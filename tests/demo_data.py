@@ -60,24 +60,24 @@ def create_demo_data(server: Server) -> DemoData:
 
 def _make_admin(person: Person) -> str:
     """Make a user an administrator and return their primary key."""
-    asked = (
+    code = (
         "from django.contrib.auth.models import User; "
         f"found = User.objects.filter(username='{person.name}'); "
         "found.update(is_staff=True, is_superuser=True); print(found.get().pk)"
     )
-    return person.server.manage("shell", "--no-imports", "-c", asked).split()[-1]
+    return person.server.manage("shell", "--no-imports", "-c", code).split()[-1]
 
 
 def _split_sound(person: Person, analysis: str, label: str) -> None:
     """Request the sound inspection of a class and wait until it is done."""
-    answer = requests.post(
+    response = requests.post(
         f"{person.server.url}/api/v1/analyses/{analysis}/inspections/",
         json={"kind": "sound", "label": label},
         headers=person.headers,
         timeout=30,
     )
-    _posted(answer)
-    person.wait(answer.headers["Location"], limit_s=300)
+    _posted(response)
+    person.wait(response.headers["Location"], limit_s=300)
 
 
 def _revoke_unnamed_tokens(person: Person) -> None:
@@ -101,18 +101,18 @@ def _batch(person: Person, name: str, files: dict[str, bytes], close: bool = Tru
     url = person.server.url + made["url"]
     for path, data in files.items():
         sent = {"file": (path.rpartition("/")[2], data)}
-        answer = person.browser.post(
+        response = person.browser.post(
             f"{url}files/", data={"path": path}, files=sent, headers=script, timeout=30
         )
-        _posted(answer)
+        _posted(response)
     if close:
         person.browser.post(f"{url}close/", headers=script, timeout=30)
     return _id(made["url"])
 
 
-def _posted(answer: requests.Response) -> dict[str, str]:
-    assert answer.ok, answer.text
-    return answer.json()
+def _posted(response: requests.Response) -> dict[str, str]:
+    assert response.ok, response.text
+    return response.json()
 
 
 def _wait_for_batch(person: Person, batch: str) -> None:

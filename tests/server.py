@@ -93,7 +93,7 @@ class Server:
 
     def command(self, name: str) -> list[str]:
         """Return the command line that `make run` passes to its supervisor."""
-        asked = (
+        code = (
             "import json, django; django.setup(); from django.conf import settings as s; "
             "from webapp import processes as p; (s.DATA / 'broker').mkdir(exist_ok=True); "
             "s.BROKER_SOCKET.parent.mkdir(parents=True, exist_ok=True); "
@@ -103,7 +103,7 @@ class Server:
         )
         if not hasattr(self, "_commands"):
             done = subprocess.run(
-                [sys.executable, "-c", asked], cwd=ROOT, check=True, capture_output=True, text=True,
+                [sys.executable, "-c", code], cwd=ROOT, check=True, capture_output=True, text=True,
                 env=self.env | {"DJANGO_SETTINGS_MODULE": "webapp.settings"},
             )  # fmt: skip
             self._commands: dict[str, Any] = json.loads(done.stdout)
@@ -140,13 +140,13 @@ class Server:
 
     def results_of(self, person: "Person") -> dict[str, Path]:
         """Return the result folder of each finished analysis of a user, as in the database."""
-        asked = (
+        code = (
             "from classifier.models import Analysis; from classifier import storage; import json; "
             f"rows = Analysis.objects.filter(owner__username='{person.name}', state='done'); "
             "found = [[str(r.pk), str(storage.analysis_folder(r.pk, r.token))] for r in rows]; "
             "print(json.dumps(found))"
         )
-        rows = json.loads(self.manage("shell", "--no-imports", "-c", asked).splitlines()[-1])
+        rows = json.loads(self.manage("shell", "--no-imports", "-c", code).splitlines()[-1])
         assert len({pk for pk, _ in rows}) == len(rows)
         return {pk: Path(folder) for pk, folder in rows}
 
@@ -182,12 +182,12 @@ class Person:
             "/account/sign-up/", username=name, password1=PASSWORD, password2=PASSWORD
         )
         assert form.url.endswith("/"), form.text
-        answer = requests.post(
+        response = requests.post(
             f"{server.url}/api/v1/token/",
             json={"username": name, "password": PASSWORD},
             timeout=30,
         )
-        self.token = answer.json()["token"]
+        self.token = response.json()["token"]
         self.headers = {"Authorization": f"Token {self.token}"}
 
     def page(self, path: str) -> requests.Response:
@@ -218,18 +218,18 @@ class Person:
 
     def submit(self, name: str, data: bytes, again: bool = False) -> str:
         """Upload a file over REST and return the URL of its analysis."""
-        answer = self.upload(name, data, again)
-        assert answer.status_code == 202, answer.text
-        return answer.headers["Location"]
+        response = self.upload(name, data, again)
+        assert response.status_code == 202, response.text
+        return response.headers["Location"]
 
     def wait(self, location: str, limit_s: float = 90) -> dict[str, Any]:
         """Poll an analysis until it is done or failed."""
         seen: dict[str, Any] = {}
 
         def finished() -> bool:
-            answer = self.get(location)
-            assert answer.status_code == 200, answer.text
-            seen.update(answer.json())
+            response = self.get(location)
+            assert response.status_code == 200, response.text
+            seen.update(response.json())
             return seen["state"] not in ("queued", "running")
 
         wait_for(finished, limit_s, location)

@@ -97,13 +97,13 @@ def check_numbers(server: Server, person: Person, batch: str) -> None:
     assert found == {name: n for name, n in EXPECTED.items() if n and name != "total"}
     assert len({row["path"] for row in rows}) == EXPECTED["total"]
 
-    asked = (
+    code = (
         "from classifier.models import Analysis, Clip; import json; "
         f"mine = dict(owner__username='{person.name}'); "
         "print(json.dumps([Analysis.objects.filter(state=s, **mine).count() "
         "for s in ('done', 'failed')] + [Clip.objects.filter(**mine).count()]))"
     )
-    counted = json.loads(server.manage("shell", "--no-imports", "-c", asked).splitlines()[-1])
+    counted = json.loads(server.manage("shell", "--no-imports", "-c", code).splitlines()[-1])
     assert counted == [GOOD, 3, GOOD + 3]
 
 
@@ -111,10 +111,10 @@ def test_the_command_submits_a_folder_and_a_second_run_changes_nothing(
     server: Server, folder: Path
 ) -> None:
     person = server.person()
-    payload = submit_folder(server, str(folder), "--user", person.name, "--wait", "--json")
-    assert payload.returncode == 1, payload.stderr  # three failed and one was refused
-    assert "file/s" in payload.stderr
-    summary = json.loads(payload.stdout)
+    done = submit_folder(server, str(folder), "--user", person.name, "--wait", "--json")
+    assert done.returncode == 1, done.stderr  # three failed and one was refused
+    assert "file/s" in done.stderr
+    summary = json.loads(done.stdout)
     assert summary["totals"] == EXPECTED
     assert sum(summary["labels"].values()) == GOOD
     check_numbers(server, person, summary["batch"])
@@ -163,14 +163,14 @@ def test_the_api_accepts_every_file_once_when_each_is_sent_twice(
     batch = made.json()["id"]
 
     def send(path: Path) -> int:
-        answer = requests.post(
+        response = requests.post(
             f"{server.url}/api/v1/batches/{batch}/files/",
             headers=person.headers,
             files={"file": (path.name, path.read_bytes())},
             data={"path": str(path.relative_to(folder))},
             timeout=60,
         )
-        return answer.status_code
+        return response.status_code
 
     paths = [p for p in sorted(folder.rglob("*")) if p.is_file() and p.name[0] != "."]
     with ThreadPoolExecutor(6) as pool:
@@ -213,11 +213,11 @@ def test_deleting_a_batch_during_analysis_removes_all_rows_and_files(server: Ser
 
 
 def _unfinished(server: Server) -> int:
-    asked = (
+    code = (
         "from classifier.models import Analysis, UNFINISHED; "
         "print(Analysis.objects.filter(state__in=UNFINISHED).count())"
     )
-    return int(server.manage("shell", "--no-imports", "-c", asked).splitlines()[-1])
+    return int(server.manage("shell", "--no-imports", "-c", code).splitlines()[-1])
 
 
 def _clip_files(server: Server) -> list[Path]:
@@ -332,8 +332,8 @@ def test_single_sounds_finish_before_the_next_bulk_chunk_starts(
             fixtures.encode(fixtures.noise(5.0, seed=100 + number))
         )
     bulk, single = server.person(), server.person()
-    payload = submit_folder(server, str(folder), "--user", bulk.name, "--json")
-    batch = json.loads(payload.stdout)["batch"]
+    done = submit_folder(server, str(folder), "--user", bulk.name, "--json")
+    batch = json.loads(done.stdout)["batch"]
     for number in range(3):
         location = single.submit(
             "single.wav", fixtures.encode(fixtures.noise(3.0, seed=200 + number))
@@ -345,13 +345,13 @@ def test_single_sounds_finish_before_the_next_bulk_chunk_starts(
     assert finished(bulk, batch)["totals"]["done"] == 60
 
     def moments(person: Person) -> list[list[datetime]]:
-        asked = (
+        code = (
             "from classifier.models import Analysis; import json; "
             f"rows = Analysis.objects.filter(owner__username='{person.name}'); "
             "print(json.dumps([[m.isoformat() for m in row] for row in "
             "rows.values_list('created_at', 'started_at', 'finished_at')]))"
         )
-        rows = json.loads(server.manage("shell", "--no-imports", "-c", asked).splitlines()[-1])
+        rows = json.loads(server.manage("shell", "--no-imports", "-c", code).splitlines()[-1])
         return [[datetime.fromisoformat(moment) for moment in row] for row in rows]
 
     begun = sorted({started for _, started, _ in moments(bulk)})

@@ -35,15 +35,15 @@ def greta(two: Server) -> Person:
 
 def submit(person: Person, data: bytes, checkpoint: str = "", status: int = 202) -> str:
     """Upload a file and return the URL of its analysis."""
-    answer = requests.post(
+    response = requests.post(
         f"{person.server.url}/api/v1/clips/",
         headers=person.headers,
         data={"checkpoint": checkpoint} if checkpoint else {},
         files={"file": ("x.wav", data)},
         timeout=60,
     )
-    assert answer.status_code == status, answer.text
-    return answer.headers.get("Location", "")
+    assert response.status_code == status, response.text
+    return response.headers.get("Location", "")
 
 
 def test_each_clip_of_a_mixed_queue_gets_the_requested_checkpoint(

@@ -120,7 +120,7 @@ class ComposeServer(Server):
         self.broker_port, self.board_port = free_port(), free_port()
         self.redis_url = f"redis://127.0.0.1:{self.broker_port}/0"
         self.env["REDIS_URL"] = self.redis_url
-        self.payload: dict[str, float] = {}
+        self.stop_times_s: dict[str, float] = {}
 
     def open(self) -> None:
         self._copy_image_files()
@@ -214,7 +214,7 @@ class ComposeServer(Server):
         finally:
             if process.poll() is None:
                 os.killpg(process.pid, signal.SIGKILL)
-        self.payload[name] = time.monotonic() - started
+        self.stop_times_s[name] = time.monotonic() - started
 
     def close(self) -> None:
         for name in ("worker", "worker-gpu", "sweep", "web", "tensorboard", "broker"):
@@ -288,7 +288,7 @@ def test_every_service_runs_and_analyses_clips(stack: ComposeServer) -> None:
 
     for name in ("worker-gpu", "sweep", "web", "tensorboard", "broker"):
         stack.stop(name)
-    assert max(stack.payload.values()) < 60, stack.payload
+    assert max(stack.stop_times_s.values()) < 60, stack.stop_times_s
 
 
 def _send(person: Person, number: int) -> str:

@@ -80,17 +80,17 @@ def create_objects(server: Server, person: Person, mark: str) -> dict[str, str]:
     label = analysis["predictions"][0]["class"]
 
     def made(path: str, **body: Any) -> dict[str, Any]:
-        answer = requests.post(
+        response = requests.post(
             f"{server.url}/api/v1/{path}", json=body, headers=person.headers, timeout=30
         )
-        assert answer.ok, answer.text
-        return answer.json()
+        assert response.ok, response.text
+        return response.json()
 
-    asked = {"kind": "sound", "window": 0, "label": label}
+    question = {"kind": "sound", "window": 0, "label": label}
     return {
         "clips": analysis["clip"],
         "analyses": analysis["id"],
-        "inspections": made(f"analyses/{analysis['id']}/inspections/", **asked)["id"],
+        "inspections": made(f"analyses/{analysis['id']}/inspections/", **question)["id"],
         "batches": made("batches/", name=mark)["id"],
         "tokens": made("tokens/", name=mark)["id"],
     }

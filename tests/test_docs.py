@@ -133,7 +133,7 @@ def test_the_batch_is_exported_listed_and_deleted(shell: str, folder: Path, anna
     assert anna.get(f"/api/v1/analyses/{other}/").status_code == 404
 
 
-def _same_shape(shown: object, real: object, where: str = "the answer") -> None:
+def _same_shape(shown: object, real: object, where: str = "the response") -> None:
     """Assert that every documented field exists and has the same type."""
     assert isinstance(real, type(shown)), where
     if isinstance(shown, dict):
@@ -168,7 +168,7 @@ def test_a_restored_backup_of_sqlite_answers_as_before(
     run(BASH, backup, server, anna, tmp_path)
     with tarfile.open(tmp_path / "backup" / "files.tar") as files:
         assert "secret_key" in files.getnames()
-    before = payload(server, anna)
+    before = read_analyses(server, anna)
 
     (tmp_path / "var").mkdir()
     assert restore.rstrip().endswith("\nmake run")
@@ -186,7 +186,7 @@ def test_a_restored_backup_of_postgresql_answers_as_before(
     shutil.copy(server.data / "secret_key", tmp_path / "secrets")
     wait_for(lambda: not unfinished(anna), 60, "the analyses of the examples")
     run(BASH, without_containers(backup, server), server, anna, tmp_path)
-    before = payload(server, anna)
+    before = read_analyses(server, anna)
 
     shutil.rmtree(tmp_path / "secrets")
     # Another broker database, because the first server still uses its own.
@@ -213,26 +213,26 @@ def without_containers(script: str, server: Server) -> str:
 
 def unfinished(person: Person) -> list[Any]:
     found = [person.get(f"/api/v1/analyses/?state={state}") for state in ("queued", "running")]
-    return [row for answer in found for row in answer.json()["results"]]
+    return [row for response in found for row in response.json()["results"]]
 
 
 def assert_same_answers(again: Server, person: Person, before: dict[str, Any]) -> None:
-    assert len(before) >= 6  # an answer and its five files
+    assert len(before) >= 6  # an analysis and its five files
     try:
         again.open()
         # The earlier token is valid here too.
-        assert payload(again, person) == before
+        assert read_analyses(again, person) == before
     finally:
         again.close()
 
 
-def payload(server: Server, person: Person) -> dict[str, Any]:
+def read_analyses(server: Server, person: Person) -> dict[str, Any]:
     """Return the API's description of a user's analyses, and the bytes of all their files."""
 
     def get(path: str) -> requests.Response:
-        answer = requests.get(server.url + path, headers=person.headers, timeout=30)
-        assert answer.ok, f"{path}: {answer.text}"
-        return answer
+        response = requests.get(server.url + path, headers=person.headers, timeout=30)
+        assert response.ok, f"{path}: {response.text}"
+        return response
 
     found: dict[str, Any] = {}
     for row in get("/api/v1/analyses/?state=done").json()["results"]:
@@ -252,8 +252,8 @@ def test_the_configuration_document_matches_the_settings() -> None:
 
 
 def test_every_setting_is_documented() -> None:
-    asked = re.findall(r'env\.\w+\(\s*"([A-Z_]+)"', (ROOT / "webapp" / "settings.py").read_text())
-    assert set(asked) - {"ENV_FILE"} == set(env.KNOWN)
+    used = re.findall(r'env\.\w+\(\s*"([A-Z_]+)"', (ROOT / "webapp" / "settings.py").read_text())
+    assert set(used) - {"ENV_FILE"} == set(env.KNOWN)
 
 
 def test_the_example_file_has_the_same_settings() -> None:

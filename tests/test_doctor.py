@@ -21,8 +21,8 @@ def doctor(server: Server, *arguments: str, **environment: str) -> tuple[int, st
 
 def wrong(server: Server, **environment: str) -> dict[str, str]:
     """Return the hint of each failed check by name."""
-    status, payload = doctor(server, "--json", **environment)
-    report = json.loads(payload)
+    status, output = doctor(server, "--json", **environment)
+    report = json.loads(output)
     found = {
         name: check["hint"]
         for name, check in report["checks"].items()
@@ -35,17 +35,17 @@ def wrong(server: Server, **environment: str) -> dict[str, str]:
 
 def test_nothing_is_wrong_with_a_running_server(server: Server) -> None:
     wait_for(lambda: not wrong(server), 60, "a healthy server", every_s=1)
-    status, payload = doctor(server)
+    status, output = doctor(server)
     assert status == 0
-    lines = [line for line in payload.splitlines() if not line.startswith(" ")]
+    lines = [line for line in output.splitlines() if not line.startswith(" ")]
     assert len(lines) == 16
     assert not any(line.startswith("WRONG") for line in lines)
 
 
 def test_only_the_requested_checks_run(server: Server) -> None:
-    status, payload = doctor(server, "--only", "disk", "origin", "--json")
+    status, output = doctor(server, "--only", "disk", "origin", "--json")
     assert status == 0
-    assert set(json.loads(payload)["checks"]) == {"disk", "origin"}
+    assert set(json.loads(output)["checks"]) == {"disk", "origin"}
 
 
 def test_an_unreachable_broker_is_reported(server: Server) -> None:

@@ -65,11 +65,11 @@ def pool_of(server: Server) -> set[int]:
 
 def attempts(server: Server) -> list[int]:
     """Return the distinct numbers of attempts of all analyses."""
-    asked = (
+    code = (
         "from classifier.models import Analysis; "
         "print(*Analysis.objects.values_list('attempts', flat=True).order_by().distinct())"
     )
-    return [int(n) for n in server.manage("shell", "--no-imports", "-c", asked).split()]
+    return [int(n) for n in server.manage("shell", "--no-imports", "-c", code).split()]
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
@@ -95,16 +95,16 @@ def test_a_worker_survives_hostile_uploads(open_server: Server) -> None:
     assert [person.wait(location)["state"] for location in healthy_clips] == ["done"] * len(
         healthy_clips
     )
-    answers = [person.wait(location) for location in failing]
-    assert [answer["state"] for answer in answers] == ["failed"] * 5
-    codes = sorted(answer["error"]["code"] for answer in answers)
+    failed = [person.wait(location) for location in failing]
+    assert [analysis["state"] for analysis in failed] == ["failed"] * 5
+    codes = sorted(analysis["error"]["code"] for analysis in failed)
     assert codes == ["decoder_crashed"] * 4 + ["decoder_out_of_memory"]
     for location in sent:
-        answer = person.wait(location)
-        if answer["state"] == "failed":
-            assert answer["error"]["code"] not in ("crashed", "inference_unavailable")
-            assert answer["error"]["detail"].endswith(".")
-            assert answer["error"]["hint"].endswith(".")
+        analysis = person.wait(location)
+        if analysis["state"] == "failed":
+            assert analysis["error"]["code"] not in ("crashed", "inference_unavailable")
+            assert analysis["error"]["detail"].endswith(".")
+            assert analysis["error"]["hint"].endswith(".")
     assert pool_of(open_server) == before
     assert max(attempts(open_server)) <= 1
     assert "could not be finished" not in open_server.log("worker")
@@ -114,10 +114,10 @@ def test_a_file_name_is_only_used_as_a_label(open_server: Server) -> None:
     person = open_server.person()
     data = fixtures.encode(fixtures.noise(1.0, seed=7900))
     for name in NAMES:
-        answer = person.upload(name, data)
-        assert answer.status_code in (200, 202, 400), name
-        if answer.status_code == 400:
-            assert set(answer.json()) == {"code", "detail", "hint"}
+        response = person.upload(name, data)
+        assert response.status_code in (200, 202, 400), name
+        if response.status_code == 400:
+            assert set(response.json()) == {"code", "detail", "hint"}
     shown = person.get("/api/v1/clips/").json()["results"]
     for clip in shown:
         assert clip["name"].isprintable()

@@ -62,9 +62,9 @@ def ask(person: Person, analysis: dict[str, Any], **question: Any) -> requests.R
 
 def explain(person: Person, analysis: dict[str, Any], **question: Any) -> dict[str, Any]:
     """Request an inspection and wait until it is done."""
-    answer = ask(person, analysis, **question)
-    assert answer.status_code == 202, answer.text
-    payload = person.wait(answer.headers["Location"])
+    response = ask(person, analysis, **question)
+    assert response.status_code == 202, response.text
+    payload = person.wait(response.headers["Location"])
     assert payload["state"] == "done", payload["error"]
     return payload
 
@@ -77,11 +77,11 @@ def sounds_of(person: Person, inspection: dict[str, Any]) -> tuple[list[Any], in
     """Return kept and rest without the gain of their playback, and the sample rate."""
     sounds = []
     for part in ("kept", "rest"):
-        answer = person.get(inspection["files"][f"{part}.flac"])
-        assert answer.headers["Content-Type"] == "audio/flac"
-        samples, rate = soundfile.read(io.BytesIO(answer.content), dtype="float32")
+        response = person.get(inspection["files"][f"{part}.flac"])
+        assert response.headers["Content-Type"] == "audio/flac"
+        samples, rate = soundfile.read(io.BytesIO(response.content), dtype="float32")
         assert samples.ndim == 1
-        assert soundfile.info(io.BytesIO(answer.content)).subtype == "PCM_16"
+        assert soundfile.info(io.BytesIO(response.content)).subtype == "PCM_16"
         sounds.append(samples / inspection["figures"][f"{part}_gain"])
     return sounds, rate
 
@@ -179,8 +179,8 @@ def test_another_window_of_a_long_clip_is_drawn(
         expected = to_index(mean, float(mean.min()), float(mean.max()))
         assert np.abs(drawn.astype(int) - expected).max() <= 3, facts["name"]
     for name in ("attribution.0", "layer4.top0", "pooled"):
-        answer = anna.get(inspection["files"][f"maps/{name}.png"])
-        assert (answer.status_code, answer.content[:4]) == (200, b"\x89PNG"), name
+        response = anna.get(inspection["files"][f"maps/{name}.png"])
+        assert (response.status_code, response.content[:4]) == (200, b"\x89PNG"), name
     pack = zipfile.ZipFile(io.BytesIO(anna.get(inspection["files"]["maps.zip"]).content))
     named = {f"maps/{name}" for name in pack.namelist()} - {"maps/index.json"}
     assert named == set(inspection["files"]) - {"maps.zip"}
@@ -200,8 +200,8 @@ def test_two_equal_requests_create_one_row_and_one_set_of_files(
 
 def test_a_failed_analysis_cannot_be_inspected(anna: Person) -> None:
     failed = anna.wait(anna.submit("notes.wav", b"Monday: buy milk\n" * 50, again=True))
-    answer = ask(anna, failed, kind="window")
-    assert (answer.status_code, answer.json()["code"]) == (409, "not_done")
+    response = ask(anna, failed, kind="window")
+    assert (response.status_code, response.json()["code"]) == (409, "not_done")
 
 
 def test_another_user_gets_404(anna: Person, ben: Person, analysed: dict) -> None:
@@ -210,8 +210,8 @@ def test_another_user_gets_404(anna: Person, ben: Person, analysed: dict) -> Non
     addresses = [f"/api/v1/inspections/{inspection['id']}/", *inspection["files"].values()]
     assert {ben.get(address).status_code for address in addresses} == {404}
     assert ben.page(f"/inspections/{inspection['id']}/part/").status_code == 404
-    answer = ben.post_page(f"/analyses/{analysed['id']}/inspections/", kind="window", window="3")
-    assert answer.status_code == 404
+    response = ben.post_page(f"/analyses/{analysed['id']}/inspections/", kind="window", window="3")
+    assert response.status_code == 404
 
 
 def test_an_inspection_fails_with_a_reason_if_its_checkpoint_is_missing(
@@ -229,8 +229,8 @@ def test_an_inspection_fails_with_a_reason_if_its_checkpoint_is_missing(
         analysed = anna.wait(sent.headers["Location"])
     finally:
         path.unlink()
-    answer = ask(anna, analysed, kind="window")
-    inspection = anna.wait(answer.headers["Location"])
+    response = ask(anna, analysed, kind="window")
+    inspection = anna.wait(response.headers["Location"])
     assert (inspection["state"], inspection["error"]["code"]) == ("failed", "checkpoint_missing")
     assert "passing@" in inspection["error"]["detail"]
 

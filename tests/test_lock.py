@@ -23,7 +23,7 @@ def locked(path: Path) -> dict[str, tuple[str, int]]:
     return found
 
 
-def asked(path: Path) -> set[str]:
+def requirements(path: Path) -> set[str]:
     lines = (line.partition("#")[0].strip() for line in path.read_text().splitlines())
     return {canonicalize_name(Requirement(line).name) for line in lines if line}
 
@@ -41,7 +41,7 @@ def test_every_package_has_hashes_and_the_tested_version(name: str) -> None:
 
 
 def test_the_lock_files_contain_all_requirements() -> None:
-    needed = asked(ROOT / "requirements.txt")
+    needed = requirements(ROOT / "requirements.txt")
     assert needed <= set(locked(ROOT / "requirements.lock")), "run make lock"
-    needed |= asked(ROOT / "requirements-dev.txt")
+    needed |= requirements(ROOT / "requirements-dev.txt")
     assert needed <= set(locked(ROOT / "requirements-dev.lock")), "run make lock"

@@ -68,11 +68,11 @@ def test_a_clip_classified_at_modal_has_the_same_result_as_locally(
         assert analysed["checkpoint"] == classifier.identity
         waveform = read(tmp_path / name, classifier.info.features.sample_rate).waveform
         here = classifier.classify([waveform])[0]
-        payload = {p["class"]: p["confidence"] for p in analysed["predictions"]}
+        remote = {p["class"]: p["confidence"] for p in analysed["predictions"]}
         expected = dict(zip(classifier.info.classes, here.probabilities.tolist(), strict=True))
-        assert payload == pytest.approx(expected, abs=2e-3)
-        answer = emil.get(f"/media/analyses/{analysed['id']}/maps.zip")
-        with zipfile.ZipFile(io.BytesIO(answer.content)) as pack:
+        assert remote == pytest.approx(expected, abs=2e-3)
+        response = emil.get(f"/media/analyses/{analysed['id']}/maps.zip")
+        with zipfile.ZipFile(io.BytesIO(response.content)) as pack:
             for map_name in map_names():
                 mean = here.activations.maps[map_name].mean
                 drawn = np.flipud(np.asarray(Image.open(io.BytesIO(pack.read(f"{map_name}.png")))))
@@ -81,8 +81,8 @@ def test_a_clip_classified_at_modal_has_the_same_result_as_locally(
 
 
 def test_a_file_without_audio_is_refused_without_a_call_to_modal(emil: Person) -> None:
-    answer = emil.wait(emil.submit("notes.wav", b"Monday: buy milk\n" * 50))
-    assert answer["error"]["code"] == "not_audio"
+    analysis = emil.wait(emil.submit("notes.wav", b"Monday: buy milk\n" * 50))
+    assert analysis["error"]["code"] == "not_audio"
 
 
 def test_an_inspection_is_computed_locally_while_modal_is_down(
@@ -92,8 +92,8 @@ def test_an_inspection_is_computed_locally_while_modal_is_down(
     down_file.touch()
     address = f"{emil.server.url}/api/v1/analyses/{analysed['id']}/inspections/"
     body = {"kind": "channels", "map": "layer4"}
-    asked = requests.post(address, json=body, headers=emil.headers, timeout=30)
-    inspection = emil.wait(asked.headers["Location"])
+    requested = requests.post(address, json=body, headers=emil.headers, timeout=30)
+    inspection = emil.wait(requested.headers["Location"])
     down_file.unlink()
     assert inspection["state"] == "done", inspection["error"]
     assert inspection["figures"]["shape"] == [512, 4, 10]
@@ -118,11 +118,11 @@ def test_only_the_deployed_checkpoint_is_used(emil: Person, remote_server: Serve
     remote_server.kill("worker")
     location = emil.submit("other.wav", fixtures.encode(fixtures.noise(1.0, seed=9)))
     pk = location.rstrip("/").rpartition("/")[2]
-    asked = (
+    code = (
         "from classifier.models import Analysis; "
         f"Analysis.objects.filter(pk='{pk}').update(checkpoint='other@0123456789ab')"
     )
-    remote_server.manage("shell", "--no-imports", "-c", asked)
+    remote_server.manage("shell", "--no-imports", "-c", code)
     remote_server.start("worker")
     failed = emil.wait(location)
     assert failed["error"]["code"] == "checkpoint_missing"

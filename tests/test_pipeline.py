@@ -36,16 +36,16 @@ def analysed(anna: Person, sound: bytes) -> dict:
 def test_the_response_to_an_upload_contains_the_url_of_the_analysis(
     anna: Person, sound: bytes
 ) -> None:
-    answer = anna.upload("chirp.flac", sound, again=True)
-    body = answer.json()
-    assert answer.status_code == 202
+    response = anna.upload("chirp.flac", sound, again=True)
+    body = response.json()
+    assert response.status_code == 202
     assert set(body) == {"clip", "analysis", "duplicate"}
     assert body["duplicate"] is False
-    assert answer.headers["Location"] == f"/api/v1/analyses/{body['analysis']}/"
-    asked = anna.get(answer.headers["Location"])
-    unfinished = asked.json()["state"] in ("queued", "running")
-    assert ("Retry-After" in asked.headers) == unfinished
-    anna.wait(answer.headers["Location"])
+    assert response.headers["Location"] == f"/api/v1/analyses/{body['analysis']}/"
+    polled = anna.get(response.headers["Location"])
+    unfinished = polled.json()["state"] in ("queued", "running")
+    assert ("Retry-After" in polled.headers) == unfinished
+    anna.wait(response.headers["Location"])
 
 
 def test_the_result_lists_all_fifty_classes_in_order_of_confidence(analysed: dict) -> None:
@@ -72,9 +72,9 @@ def test_the_pictures_match_the_models_arrays(
     for name, facts in analysed["maps"].items():
         mean = result.activations.maps[name].mean
         assert facts["shape"] == list(mean.shape)
-        answer = anna.get(facts["url"])
-        assert answer.headers["Content-Type"] == "image/png"
-        drawn = np.flipud(np.asarray(Image.open(io.BytesIO(answer.content))))
+        response = anna.get(facts["url"])
+        assert response.headers["Content-Type"] == "image/png"
+        drawn = np.flipud(np.asarray(Image.open(io.BytesIO(response.content))))
         expected = png.to_index(mean, float(mean.min()), float(mean.max()))
         assert np.abs(drawn.astype(int) - expected).max() <= 1, name
 
@@ -86,8 +86,8 @@ def test_the_pictures_match_the_models_arrays(
 
 
 def test_all_maps_can_be_downloaded_as_one_zip(anna: Person, analysed: dict) -> None:
-    answer = anna.get(f"/media/analyses/{analysed['id']}/maps.zip")
-    pack = zipfile.ZipFile(io.BytesIO(answer.content))
+    response = anna.get(f"/media/analyses/{analysed['id']}/maps.zip")
+    pack = zipfile.ZipFile(io.BytesIO(response.content))
     assert {f"{name}.png" for name in map_names()} < set(pack.namelist())
     assert json.loads(pack.read("index.json"))["maps"][-1]["channels"] == 512
 
@@ -172,9 +172,9 @@ def test_the_sound_is_served_in_ranges(anna: Person, analysed: dict, sound: byte
 def test_a_format_that_browsers_cannot_play_is_served_as_flac(anna: Person) -> None:
     aiff = fixtures.encode(fixtures.tone(440, 1.0, 22_050), 22_050, "AIFF")
     done = anna.wait(anna.submit("tone.aiff", aiff))
-    answer = anna.get(f"/media/analyses/{done['id']}/audio")
-    assert answer.headers["Content-Type"] == "audio/flac"
-    assert answer.content[:4] == b"fLaC"
+    response = anna.get(f"/media/analyses/{done['id']}/audio")
+    assert response.headers["Content-Type"] == "audio/flac"
+    assert response.content[:4] == b"fLaC"
 
 
 def test_bad_files_fail_with_a_reason_and_do_not_affect_others(
@@ -198,13 +198,13 @@ def test_bad_files_fail_with_a_reason_and_do_not_affect_others(
     assert empty.json()["code"] == "empty"
 
     for name, location in sent.items():
-        answer = anna.wait(location)
-        assert answer["state"] == "failed", name
-        assert answer["error"]["code"] == bad[name][1], name
-        assert answer["error"]["hint"], name
-        page = anna.page(f"/analyses/{answer['id']}/")
+        analysis = anna.wait(location)
+        assert analysis["state"] == "failed", name
+        assert analysis["error"]["code"] == bad[name][1], name
+        assert analysis["error"]["hint"], name
+        page = anna.page(f"/analyses/{analysis['id']}/")
         assert page.status_code == 200
-        assert escaped(answer["error"]["detail"]) in page.text, name
+        assert escaped(analysis["error"]["detail"]) in page.text, name
     assert anna.wait(good)["state"] == "done"
 
 
@@ -244,7 +244,7 @@ def test_a_long_clip_is_split_into_windows(anna: Person) -> None:
 
 def test_every_api_error_has_code_detail_and_hint(server: Server, anna: Person) -> None:
     api = f"{server.url}/api/v1"
-    answers = [
+    responses = [
         requests.post(f"{api}/token/", json={"username": anna.name, "password": "no"}, timeout=30),
         requests.post(f"{api}/token/", json={}, timeout=30),
         requests.post(f"{api}/token/", data="{", timeout=30),
@@ -267,10 +267,10 @@ def test_every_api_error_has_code_detail_and_hint(server: Server, anna: Person) 
             f"{api}/clips/", headers=anna.headers, data={"file": "x" * 3_000_000}, timeout=30
         ),
     ]
-    for answer in answers:
-        assert 400 <= answer.status_code < 500, answer.url
-        assert set(answer.json()) == {"code", "detail", "hint"}, answer.text
-        assert all(answer.json().values()), answer.text
+    for response in responses:
+        assert 400 <= response.status_code < 500, response.url
+        assert set(response.json()) == {"code", "detail", "hint"}, response.text
+        assert all(response.json().values()), response.text
 
 
 # --- clients of Audio CNN Visualizer ------------------------------------------------------
@@ -280,9 +280,9 @@ def test_a_client_of_the_original_gets_the_same_response_format(
     server: Server, anna: Person, tmp_path: Path
 ) -> None:
     data = fixtures.encode(fixtures.chirp(500, 4000, 5.0, 44_100), 44_100)
-    answer = classify(server, anna, data)
-    assert answer.status_code == 200, answer.text
-    body = answer.json()
+    response = classify(server, anna, data)
+    assert response.status_code == 200, response.text
+    body = response.json()
     assert set(body) == {"predictions", "visualization", "input_spectrogram", "waveform"}
 
     assert len(body["predictions"]) == 3
@@ -362,14 +362,14 @@ def test_requests_are_counted_across_web_processes(anna: Person) -> None:
 def test_concurrent_requests_with_one_idempotency_key_create_one_clip(anna: Person) -> None:
     data = fixtures.encode(fixtures.noise(0.5, seed=99))
     with ThreadPoolExecutor(8) as pool:
-        answers = list(
+        responses = list(
             pool.map(
                 lambda _: anna.upload("x.wav", data, False, **{"Idempotency-Key": "one"}), range(8)
             )
         )
-    assert {answer.status_code for answer in answers} == {202}
-    assert len({answer.json()["analysis"] for answer in answers}) == 1
-    replayed = [answer for answer in answers if "Idempotent-Replayed" in answer.headers]
+    assert {response.status_code for response in responses} == {202}
+    assert len({response.json()["analysis"] for response in responses}) == 1
+    replayed = [response for response in responses if "Idempotent-Replayed" in response.headers]
     assert len(replayed) == 7
 
 

@@ -90,8 +90,8 @@ def test_a_discarded_recording_is_not_sent_and_the_microphone_is_released(
 
 def test_recording_stops_at_the_maximum_duration(page: Page, person: Person) -> None:
     def shorter(route: Route) -> None:
-        answer = route.fetch()
-        route.fulfill(response=answer, body=answer.text().replace('most-s="600"', 'most-s="2"'))
+        response = route.fetch()
+        route.fulfill(response=response, body=response.text().replace('most-s="600"', 'most-s="2"'))
 
     page.route(f"{person.server.url}/", shorter)
     page.reload()

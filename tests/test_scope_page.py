@@ -296,14 +296,14 @@ def test_the_first_view_stays_below_350_kb_and_1500_dom_nodes(
     client.send("Network.enable")
     client.send("Network.setCacheDisabled", {"cacheDisabled": True})
     page.goto("about:blank")
-    answered: list[Response] = []
-    page.on("response", lambda answer: answered.append(answer))
+    responses: list[Response] = []
+    page.on("response", lambda response: responses.append(response))
     show(page, server, short)
     page.wait_for_load_state("networkidle")
     sizes = {
-        answer.url: answer.request.sizes()["responseBodySize"]
-        for answer in answered
-        if not answer.url.endswith(("/audio", ".flac"))
+        response.url: response.request.sizes()["responseBodySize"]
+        for response in responses
+        if not response.url.endswith(("/audio", ".flac"))
     }
     assert sum(sizes.values()) <= 350_000, sizes
     assert page.evaluate("document.querySelectorAll('*').length") <= 1500

@@ -42,17 +42,17 @@ def test_a_public_server_does_not_start_without_a_secret_key(tmp_path: Path) -> 
 
 
 def test_a_public_server_redirects_everything_except_health_checks_to_https(tmp_path: Path) -> None:
-    asked = """
+    code = """
 from django.test import Client
 client = Client(headers={"Host": "sono.example"})
 for path in ("/", "/healthz", "/api/v1/clips/"):
     print(path, client.get(path).status_code, client.get(path).headers.get("Location"))
-answer = client.get("/healthz", headers={"X-Forwarded-Proto": "https"})
-print(answer.status_code, answer["Strict-Transport-Security"])
+response = client.get("/healthz", headers={"X-Forwarded-Proto": "https"})
+print(response.status_code, response["Strict-Transport-Security"])
 """
-    ran = manage(tmp_path, "shell", "-c", asked, ORIGIN="https://sono.example", SECRET_KEY=KEY)
-    payload = [line for line in ran.stdout.splitlines() if "imported" not in line and line]
-    assert payload == [
+    ran = manage(tmp_path, "shell", "-c", code, ORIGIN="https://sono.example", SECRET_KEY=KEY)
+    lines = [line for line in ran.stdout.splitlines() if "imported" not in line and line]
+    assert lines == [
         "/ 301 https://sono.example/",
         "/healthz 200 None",
         "/api/v1/clips/ 301 https://sono.example/api/v1/clips/",

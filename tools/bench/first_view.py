@@ -58,16 +58,16 @@ def ours(browser: Browser, server: Server, person: Person, analysis: str) -> lis
 
 
 def load(page: Page, url: str) -> dict[str, Any]:
-    answered: list[Response] = []
+    responses: list[Response] = []
 
-    def note(answer: Response) -> None:
-        answered.append(answer)
+    def note(response: Response) -> None:
+        responses.append(response)
 
     page.on("response", note)
     page.goto(url)
     page.wait_for_load_state("networkidle")
     page.remove_listener("response", note)
-    counted = [one for one in answered if not one.url.endswith("/audio")]
+    counted = [one for one in responses if not one.url.endswith("/audio")]
     return {
         "largest_paint_ms": page.evaluate(LARGEST_PAINT),
         "bytes": sum(one.request.sizes()["responseBodySize"] for one in counted),

@@ -54,12 +54,12 @@ def loop(person: Person, numbers: "itertools.count[int]", until: float, counts: 
         number = next(numbers)
         started = time.monotonic()
         try:
-            answer = person.upload(f"{number}.wav", sound(number))
-            if answer.status_code != 202:
-                counts.errors.append(f"upload: {answer.status_code} {answer.text[:200]}")
+            response = person.upload(f"{number}.wav", sound(number))
+            if response.status_code != 202:
+                counts.errors.append(f"upload: {response.status_code} {response.text[:200]}")
                 continue
             counts.accepted_s.append(time.monotonic() - started)
-            counts.states[finished(person, answer.headers["Location"])] += 1
+            counts.states[finished(person, response.headers["Location"])] += 1
             counts.done_s.append(time.monotonic() - started)
         except requests.RequestException as error:
             counts.errors.append(repr(error))
@@ -68,12 +68,12 @@ def loop(person: Person, numbers: "itertools.count[int]", until: float, counts: 
 def finished(person: Person, location: str) -> str:
     """Poll an analysis at the server's Retry-After and return its last state."""
     while True:
-        answer = person.get(location)
-        answer.raise_for_status()
-        state = answer.json()["state"]
+        response = person.get(location)
+        response.raise_for_status()
+        state = response.json()["state"]
         if state not in ("queued", "running"):
             return state
-        time.sleep(float(answer.headers.get("Retry-After", 1)))
+        time.sleep(float(response.headers.get("Retry-After", 1)))
 
 
 def memory_mb(server: Server) -> dict[str, float]:
@@ -125,13 +125,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tools.bench.load", description=__doc__)
     parser.add_argument("--minutes", type=float, default=5.0)
     parser.add_argument("--uploaders", type=int, default=50)
-    asked = parser.parse_args()
+    options = parser.parse_args()
     raised = {"MAX_WAITING_CLIPS": "1000000", "MAX_GB_PER_DAY": "1000000"}
     with tempfile.TemporaryDirectory() as folder:
         server = Server(Path(folder), LEASE_S="60", SWEEP_EVERY_S="5", **raised)
         server.open()
         try:
-            figures = measure(server, asked.uploaders, 60 * asked.minutes)
+            figures = measure(server, options.uploaders, 60 * options.minutes)
         finally:
             server.close()
     print(json.dumps(figures, indent=2, ensure_ascii=False))

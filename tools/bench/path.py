@@ -103,11 +103,11 @@ def page_weight(person: Person, path: Path) -> dict[str, int]:
 
 
 def _wire_bytes(person: Person, url: str) -> int:
-    answer = person.browser.get(
+    response = person.browser.get(
         person.server.url + url, stream=True, headers={"Accept-Encoding": "gzip"}, timeout=30
     )
-    answer.raise_for_status()
-    return len(answer.raw.read(decode_content=False))
+    response.raise_for_status()
+    return len(response.raw.read(decode_content=False))
 
 
 def start_times(data: Path) -> dict[str, float]:

@@ -54,9 +54,9 @@ def measure() -> dict[str, dict[str, float]]:
         for _ in range(REQUESTS):
             started = time.perf_counter()
             with CaptureQueriesContext(connection) as queries:
-                answer = client.get(address)
+                response = client.get(address)
             times_ms.append(1000 * (time.perf_counter() - started))
-            assert answer.status_code == 200, (address, answer.status_code)
+            assert response.status_code == 200, (address, response.status_code)
         figures[name] = {
             "queries": len(queries),
             "median_ms": round(statistics.median(times_ms), 1),
@@ -68,8 +68,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tools.bench.scale", description=__doc__)
     parser.add_argument("--rows", type=int, default=200_000)
     parser.add_argument("--server", default="", help="postgres://user:password@host:port/name")
-    asked = parser.parse_args()
-    database_url = create_database(asked.server)
+    options = parser.parse_args()
+    database_url = create_database(options.server)
     with tempfile.TemporaryDirectory() as folder:
         os.environ |= {
             "SONOSCOPE_DATA": folder, "DATABASE_URL": database_url, "ENV_FILE": os.devnull,
@@ -82,14 +82,14 @@ def main() -> None:
         try:
             call_command("migrate", verbosity=0)
             call_command("collectstatic", verbosity=0, interactive=False)
-            fill(asked.rows)
+            fill(options.rows)
             figures = measure()
         finally:
             connection.close()
             if database_url:
-                drop_database(asked.server, database_url)
+                drop_database(options.server, database_url)
         lines = ",\n".join(f"    {json.dumps(k)}: {json.dumps(v)}" for k, v in figures.items())
-    print(f'{{\n  "database": "{connection.vendor}",\n  "rows": {asked.rows},\n  "pages": {{')
+    print(f'{{\n  "database": "{connection.vendor}",\n  "rows": {options.rows},\n  "pages": {{')
     print(f"{lines}\n  }}\n}}")
 
 

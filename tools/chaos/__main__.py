@@ -42,21 +42,21 @@ def main() -> int:
     parser.add_argument(
         "--write", action="store_true", help=f"update the table in {report.DOCUMENT.name}"
     )
-    asked = parser.parse_args()
+    options = parser.parse_args()
     # Stop the started processes on SIGTERM as well.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     clean = True
-    for name in asked.only or SCENARIOS:
+    for name in options.only or SCENARIOS:
         scenario = SCENARIOS[name]
         try:
-            times, clips = asked.times or scenario.times, asked.clips or scenario.clips
-            line = run(scenario, asked.seed, clips, times, asked.minutes)
+            times, clips = options.times or scenario.times, options.clips or scenario.clips
+            line = run(scenario, options.seed, clips, times, options.minutes)
         except Skipped as why:
             print(f"{name}: skipped, {why}", flush=True)
             continue
         print(line.text(), flush=True)
         clean &= line.clean or scenario is CONTROL
-        if asked.write:
+        if options.write:
             report.write(line, list(SCENARIOS))
     return 0 if clean else 1
 

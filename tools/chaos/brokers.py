@@ -71,8 +71,8 @@ def duplicates(harness: Harness) -> None:
     sender = Celery(broker=_url(harness), set_as_current=False)
 
     def dispatch_analysis(number: int) -> None:
-        asked = str(harness.client.accepted[number].analysis)
-        sender.send_task("tasks.analyse", [asked], queue="interactive")
+        analysis = str(harness.client.accepted[number].analysis)
+        sender.send_task("tasks.analyse", [analysis], queue="interactive")
 
     while len(harness.client.accepted) < harness.clips:
         harness.client.send(retry=True)

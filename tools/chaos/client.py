@@ -77,26 +77,26 @@ class Client:
 
     def delete(self, one: Accepted) -> bool:
         address = f"{self.server.url}/api/v1/clips/{one.clip}/"
-        answer = requests.delete(address, headers=self.person.headers, timeout=60)
-        if answer.status_code == requests.codes.no_content:
+        response = requests.delete(address, headers=self.person.headers, timeout=60)
+        if response.status_code == requests.codes.no_content:
             self.deleted.add(one.clip)
         return one.clip in self.deleted
 
     def _post(self, name: str, data: bytes, key: str) -> tuple[str, dict[str, str]]:
         """Return the reason of a refusal, or an empty string and the response body."""
         try:
-            answer = requests.post(
+            response = requests.post(
                 f"{self.server.url}/api/v1/clips/",
                 headers=self.person.headers | {"Idempotency-Key": key},
                 files={"file": (name, data)},
                 timeout=60,
             )
-            if answer.status_code in (requests.codes.ok, requests.codes.accepted):
-                return "", answer.json()
+            if response.status_code in (requests.codes.ok, requests.codes.accepted):
+                return "", response.json()
         except requests.RequestException as error:
             return type(error).__name__, {}
-        code = answer.json()["code"] if "json" in answer.headers["Content-Type"] else ""
-        return f"{answer.status_code} {code}".strip(), {}
+        code = response.json()["code"] if "json" in response.headers["Content-Type"] else ""
+        return f"{response.status_code} {code}".strip(), {}
 
     def _record(self, number: int, data: bytes, payload: dict[str, str]) -> Accepted:
         sha256 = hashlib.sha256(data).hexdigest()
