@@ -33,7 +33,7 @@ def wrong(server: Server, **environment: str) -> dict[str, str]:
     return found
 
 
-def test_nothing_is_wrong_with_a_running_server(server: Server) -> None:
+def test_all_checks_pass_on_a_running_server(server: Server) -> None:
     wait_for(lambda: not wrong(server), 60, "a healthy server", every_s=1)
     status, output = doctor(server)
     assert status == 0
@@ -80,7 +80,9 @@ def test_a_data_folder_that_cannot_be_written_is_reported(server: Server) -> Non
 
 
 @pytest.mark.parametrize("variable", ["SECRET_KEY_FILE", "PORT"])
-def test_an_invalid_setting_ends_it_with_one_sentence(server: Server, variable: str) -> None:
+def test_an_invalid_setting_ends_the_doctor_with_one_sentence(
+    server: Server, variable: str
+) -> None:
     done = subprocess.run(
         [sys.executable, "manage.py", "doctor"],
         cwd=ROOT, env=server.env | {variable: "/nowhere"}, capture_output=True, text=True,

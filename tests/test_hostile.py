@@ -47,9 +47,9 @@ def test_every_file_is_decoded_or_refused_with_a_reason() -> None:
 
 
 @pytest.fixture(scope="module")
-def open_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+def unsafe_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """A server whose decoder executes the code in a `crashing_sound`."""
-    folder = tmp_path_factory.mktemp("open-server")
+    folder = tmp_path_factory.mktemp("unsafe-server")
     server = Server(folder / "data", **unsafe_decoder_env(folder / "before"))
     server.open()
     wait_for(lambda: "ready" in server.log("worker"), 60, "the worker")
@@ -73,11 +73,11 @@ def attempts(server: Server) -> list[int]:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
-def test_a_worker_survives_hostile_uploads(open_server: Server) -> None:
-    person = open_server.person()
+def test_a_worker_survives_hostile_uploads(unsafe_server: Server) -> None:
+    person = unsafe_server.person()
     fine = fixtures.encode(fixtures.noise(1.0, seed=7000))
     assert person.wait(person.submit("first.wav", fine))["state"] == "done"
-    before = pool_of(open_server)
+    before = pool_of(unsafe_server)
     assert len(before) == 1
     bad = {f"{n}.wav": one.data for n, one in enumerate(handcrafted()[3:600:16])}
     crashing = [
@@ -105,13 +105,13 @@ def test_a_worker_survives_hostile_uploads(open_server: Server) -> None:
             assert analysis["error"]["code"] not in ("crashed", "inference_unavailable")
             assert analysis["error"]["detail"].endswith(".")
             assert analysis["error"]["hint"].endswith(".")
-    assert pool_of(open_server) == before
-    assert max(attempts(open_server)) <= 1
-    assert "could not be finished" not in open_server.log("worker")
+    assert pool_of(unsafe_server) == before
+    assert max(attempts(unsafe_server)) <= 1
+    assert "could not be finished" not in unsafe_server.log("worker")
 
 
-def test_a_file_name_is_only_used_as_a_label(open_server: Server) -> None:
-    person = open_server.person()
+def test_a_file_name_is_only_used_as_a_label(unsafe_server: Server) -> None:
+    person = unsafe_server.person()
     data = fixtures.encode(fixtures.noise(1.0, seed=7900))
     for name in NAMES:
         response = person.upload(name, data)
@@ -123,26 +123,26 @@ def test_a_file_name_is_only_used_as_a_label(open_server: Server) -> None:
         assert clip["name"].isprintable()
         assert "/" not in clip["name"]
     assert person.page("/history/").status_code == 200
-    stored = [path.name for path in (open_server.data / "media" / "clips").rglob("*")]
+    stored = [path.name for path in (unsafe_server.data / "media" / "clips").rglob("*")]
     assert stored
     assert all(len(name) in (2, 32) for name in stored)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
-def test_a_stopped_worker_leaves_no_decoder_process(open_server: Server) -> None:
-    person = open_server.person()
+def test_a_stopped_worker_leaves_no_decoder_process(unsafe_server: Server) -> None:
+    person = unsafe_server.person()
     done = person.wait(person.submit("x.wav", fixtures.encode(fixtures.noise(1.0, seed=7950))))
     assert done["state"] == "done"
-    decoders = decoders_of(open_server)
+    decoders = decoders_of(unsafe_server)
     assert decoders
-    open_server.stop("worker")
-    wait_for(lambda: not any(Path(f"/proc/{pid}").exists() for pid in decoders), 10, "their end")
-    open_server.start("worker")
+    unsafe_server.stop("worker")
+    wait_for_exit(decoders)
+    unsafe_server.start("worker")
     again = person.wait(person.submit("y.wav", fixtures.encode(fixtures.noise(1.0, seed=7951))))
     assert again["state"] == "done"
-    decoders = decoders_of(open_server)
-    open_server.kill("worker")
-    wait_for(lambda: not any(Path(f"/proc/{pid}").exists() for pid in decoders), 10, "their end")
+    decoders = decoders_of(unsafe_server)
+    unsafe_server.kill("worker")
+    wait_for_exit(decoders)
 
 
 def decoders_of(server: Server) -> list[int]:
@@ -151,3 +151,7 @@ def decoders_of(server: Server) -> list[int]:
         for child in pool_of(server)
         for pid in Path(f"/proc/{child}/task/{child}/children").read_text().split()
     ]
+
+
+def wait_for_exit(pids: list[int]) -> None:
+    wait_for(lambda: not any(Path(f"/proc/{pid}").exists() for pid in pids), 10, "the decoders")

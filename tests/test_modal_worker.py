@@ -80,7 +80,7 @@ def test_a_clip_classified_at_modal_has_the_same_result_as_locally(
                 assert np.abs(drawn.astype(int) - shades).max() <= 2, map_name
 
 
-def test_a_file_without_audio_is_refused_without_a_call_to_modal(emil: Person) -> None:
+def test_a_file_without_audio_fails_with_its_reason(emil: Person) -> None:
     analysis = emil.wait(emil.submit("notes.wav", b"Monday: buy milk\n" * 50))
     assert analysis["error"]["code"] == "not_audio"
 

@@ -121,7 +121,7 @@ def test_command_line_page_and_rest_show_the_same_result(
     assert f"{best['confidence'] * 100:.1f} %" in page
 
 
-def test_the_history_shows_it(anna: Person, analysed: dict) -> None:
+def test_the_history_lists_the_analysis(anna: Person, analysed: dict) -> None:
     page = anna.page("/history/?name=chirp").text
     assert f"/analyses/{analysed['id']}/" in page
     assert "chirp.flac" in page
@@ -131,7 +131,9 @@ def test_the_history_shows_it(anna: Person, analysed: dict) -> None:
     assert f"/analyses/{analysed['id']}/" in anna.page(f"/history/?label={label}&state=done").text
 
 
-def test_for_another_user_it_does_not_exist(ben: Person, server: Server, analysed: dict) -> None:
+def test_another_user_gets_404_for_every_url_of_the_analysis(
+    ben: Person, server: Server, analysed: dict
+) -> None:
     addresses = [
         f"/analyses/{analysed['id']}/",
         f"/api/v1/analyses/{analysed['id']}/",
