@@ -1,4 +1,4 @@
-"""Many rows, quickly: what a server looks like after years. No files lie behind them."""
+"""Create many rows quickly, as in a database after years of use. The rows have no files."""
 
 import random
 from collections.abc import Sequence
@@ -36,60 +36,60 @@ METADATA = RenderMetadata(
     window_predictions=(),
     index=ArchiveIndex((), ActivationsInfo((), {}, PooledInfo((16, 32), 0.0, 1.0))),
 )
-EVERY = timedelta(seconds=90)
+INTERVAL = timedelta(seconds=90)
 ANALYSES = "/admin/classifier/analysis/"
 INSPECTIONS = "/admin/classifier/inspection/"
 
 
-def settle_in(owner: User, others: Sequence[User], rows: int, batch_files: int) -> None:
-    """`rows` analyses, each of a clip of its own, in batches of `batch_files`.
+def create_bulk_data(owner: User, others: Sequence[User], rows: int, batch_files: int) -> None:
+    """Create `rows` analyses, each of its own clip, in batches of `batch_files`.
 
-    Half of them are the owner's, the rest are shared out; one every 90 s until now, the older
-    half by an older checkpoint; 2 % failed, a few refused or still waiting. One in ten of those
-    that are done was inspected.
+    Half of them belong to the owner, the rest to the others. There is one every 90 s until now;
+    the older half ran with an older checkpoint. 2 % failed, and a few were refused or are still
+    waiting. One in ten of the finished analyses has an inspection.
     """
-    dice = random.Random(rows)
-    start = timezone.now() - rows * EVERY
+    rng = random.Random(rows)
+    start = timezone.now() - rows * INTERVAL
     batches: dict[int, tuple[Batch, int]] = {}
     for first in range(0, rows, CHUNK_ROWS):
         analyses = []
         for number in range(first, min(first + CHUNK_ROWS, rows)):
             person = others[number // 2 % len(others)] if number % 2 else owner
             checkpoint = "older@0123456789ab" if 2 * number < rows else "newer@0123456789ab"
-            created_at = start + number * EVERY
-            analyses.append(_analysis(number, person, created_at, checkpoint, dice))
+            created_at = start + number * INTERVAL
+            analyses.append(_analysis(number, person, created_at, checkpoint, rng))
         Clip.objects.bulk_create([analysis.clip for analysis in analyses])
         Analysis.objects.bulk_create(analyses)
-        Inspection.objects.bulk_create(_inspections(analyses, dice))
-        _enter(analyses, batches, batch_files, dice)
+        Inspection.objects.bulk_create(_inspections(analyses, rng))
+        _add_to_batches(analyses, batches, batch_files, rng)
 
 
 def _analysis(
-    number: int, owner: User, created_at: datetime, checkpoint: str, dice: random.Random
+    number: int, owner: User, created_at: datetime, checkpoint: str, rng: random.Random
 ) -> Analysis:
     clip = Clip(
         owner=owner,
         name=f"recording-{number}.wav",
         file_key=f"{number:032x}",
         size_bytes=441_044,
-        sha256=f"{dice.getrandbits(256):064x}",
+        sha256=f"{rng.getrandbits(256):064x}",
         created_at=created_at,
         format="WAV",
         duration_s=5.0,
     )
-    state = dice.choices((State.DONE, State.FAILED, State.QUEUED), (970, 20, 10))[0]
+    state = rng.choices((State.DONE, State.FAILED, State.QUEUED), (970, 20, 10))[0]
     analysed = state == State.DONE
     return Analysis(
         clip=clip,
         owner=owner,
-        lane=Lane.BULK if dice.random() < 0.95 else Lane.INTERACTIVE,
+        lane=Lane.BULK if rng.random() < 0.95 else Lane.INTERACTIVE,
         created_at=created_at,
         started_at=created_at,
         finished_at=created_at + timedelta(seconds=2),
         state=state,
         token=f"{number:032x}",
-        label=dice.choice(LABELS) if analysed else "",
-        confidence=dice.random() if analysed else None,
+        label=rng.choice(LABELS) if analysed else "",
+        confidence=rng.random() if analysed else None,
         error_code="damaged" if state == State.FAILED else "",
         error_detail="The file stops after 0.4 s." if state == State.FAILED else "",
         predictions=PREDICTIONS if analysed else [],
@@ -98,28 +98,31 @@ def _analysis(
     )
 
 
-def _inspections(analyses: Sequence[Analysis], dice: random.Random) -> list[Inspection]:
+def _inspections(analyses: Sequence[Analysis], rng: random.Random) -> list[Inspection]:
     return [
         Inspection(
             analysis=analysis,
-            kind=dice.choice(InspectionKind.values),
+            kind=rng.choice(InspectionKind.values),
             window=0,
             label=analysis.label,
-            state=dice.choices((State.DONE, State.FAILED, State.QUEUED), (97, 2, 1))[0],
+            state=rng.choices((State.DONE, State.FAILED, State.QUEUED), (97, 2, 1))[0],
             created_at=analysis.created_at,
         )
         for analysis in analyses
-        if analysis.state == State.DONE and dice.random() < 0.1
+        if analysis.state == State.DONE and rng.random() < 0.1
     ]
 
 
-def _enter(
+def _add_to_batches(
     analyses: Sequence[Analysis],
     batches: dict[int, tuple[Batch, int]],
     batch_files: int,
-    dice: random.Random,
+    rng: random.Random,
 ) -> None:
-    """Each analysis as a file of a batch; `batches` is each owner's latest, and what is in it."""
+    """Add each analysis to a batch.
+
+    `batches` maps an owner's id to the owner's latest batch and the number of files in it.
+    """
     files = []
     for analysis in analyses:
         batch, held = batches.get(analysis.owner_id, (None, 0))
@@ -130,7 +133,7 @@ def _enter(
             )
             batch.save()
         batches[analysis.owner_id] = batch, held + 1
-        refused = dice.random() < 0.01
+        refused = rng.random() < 0.01
         files.append(
             BatchFile(
                 batch=batch,
@@ -143,11 +146,14 @@ def _enter(
     BatchFile.objects.bulk_create(files)
 
 
-def pages(keeper: User, person: User) -> dict[str, str]:
-    """What an admin who owns half of it looks at, and the addresses; `person` is somebody else."""
-    analysed = Analysis.objects.filter(owner=keeper, state=State.DONE).latest("created_at")
+def pages(owner: User, other: User) -> dict[str, str]:
+    """Return the paths of pages by name, for `owner`, an administrator who owns half of the rows.
+
+    `other` is another user.
+    """
+    analysed = Analysis.objects.filter(owner=owner, state=State.DONE).latest("created_at")
     clip = Clip.objects.latest("created_at")
-    batch = Batch.objects.filter(owner=keeper).alias(held=Count("files")).latest("held").pk
+    batch = Batch.objects.filter(owner=owner).alias(held=Count("files")).latest("held").pk
     day = "created_at__year={0.year}&created_at__month={0.month}&created_at__day={0.day}"
     day = day.format(analysed.created_at)
     return {
@@ -179,12 +185,12 @@ def pages(keeper: User, person: User) -> dict[str, str]:
         "admin, waiting in a lane": f"{ANALYSES}?waiting=1",
         "admin, analyses of a day": f"{ANALYSES}?{day}",
         "admin, analyses of a label and day": f"{ANALYSES}?{day}&label=dog",
-        "admin, analyses of a user": f"{ANALYSES}?owner={person.pk}",
+        "admin, analyses of a user": f"{ANALYSES}?owner={other.pk}",
         "admin, search by name": f"{ANALYSES}?q=recording-198",
         "admin, search that finds nothing": f"{ANALYSES}?q=nothing-like-it",
         "admin, search by hash": f"{ANALYSES}?q={clip.sha256[:12]}",
-        "admin, search by user": f"{ANALYSES}?q={person.username}",
-        "admin, search by the heaviest user": f"{ANALYSES}?q={keeper.username}",
+        "admin, search by user": f"{ANALYSES}?q={other.username}",
+        "admin, search by the heaviest user": f"{ANALYSES}?q={owner.username}",
         "admin, one analysis": f"{ANALYSES}{analysed.pk}/change/",
         "admin, clips": "/admin/classifier/clip/",
         "admin, clips by name": "/admin/classifier/clip/?q=recording-198",
@@ -200,7 +206,7 @@ def pages(keeper: User, person: User) -> dict[str, str]:
         "admin, failed inspections": f"{INSPECTIONS}?state__exact=failed",
         "admin, inspections of a day": f"{INSPECTIONS}?{day}",
         "admin, users": "/admin/auth/user/",
-        "admin, one user": f"/admin/auth/user/{person.pk}/change/",
-        "admin, the heaviest user": f"/admin/auth/user/{keeper.pk}/change/",
-        "admin, deleting the heaviest user": f"/admin/auth/user/{keeper.pk}/delete/",
+        "admin, one user": f"/admin/auth/user/{other.pk}/change/",
+        "admin, the heaviest user": f"/admin/auth/user/{owner.pk}/change/",
+        "admin, deleting the heaviest user": f"/admin/auth/user/{owner.pk}/delete/",
     }

@@ -1,4 +1,4 @@
-"""Checkpoint files for tests, made without torch: a shipped one's header with some changes."""
+"""Checkpoint files for tests, made without torch: the header of a shipped one, with changes."""
 
 import json
 import struct
@@ -10,24 +10,26 @@ from ml.checkpoint_info import HEADER_KEY, SHIPPED, TESTED
 ONE_NUMBER = {"dtype": "F32", "shape": [1], "data_offsets": [0, 4]}
 
 
-def described(path: Path, **changes: Any) -> Path:
-    """A file of one number, for whoever only reads what it says of itself."""
+def header_only(path: Path, **changes: Any) -> Path:
+    """Write a checkpoint with a valid header and one number as its weights."""
     metadata, _, _ = _parts(TESTED)
     return _write(path, metadata | changes, {"x": ONE_NUMBER}, b"\0" * 4)
 
 
-def usable(path: Path, **changes: Any) -> Path:
-    """The shipped weights under another name and header."""
+def shipped_copy(path: Path, **changes: Any) -> Path:
+    """Write the shipped weights with a changed header."""
     metadata, tensors, weights = _parts(SHIPPED)
     return _write(path, metadata | changes, tensors, weights)
 
 
-def small(path: Path, **changes: Any) -> Path:
-    """The shipped weights, shown a hundredth of the picture: its answers mean nothing, but it
-    hears thousands of clips in minutes."""
+def small_copy(path: Path, **changes: Any) -> Path:
+    """Write the shipped weights with features a hundredth of the normal size.
+
+    Its predictions are meaningless, but it classifies thousands of clips in minutes.
+    """
     metadata, _, _ = _parts(SHIPPED)
     smaller = {"sample_rate": 16_000, "window_s": 1.0, "n_fft": 512, "mels": 32, "f_max_hz": 8e3}
-    return usable(path, features=metadata["features"] | smaller, **changes)
+    return shipped_copy(path, features=metadata["features"] | smaller, **changes)
 
 
 def _parts(checkpoint: Path) -> tuple[dict[str, Any], dict[str, Any], bytes]:

@@ -6,13 +6,13 @@ from playwright.sync_api import Browser, sync_playwright
 
 from tests.server import Person, Server, chromium
 
-QUIET = [
+BROWSER_ARGS = [
     "--no-sandbox",
     "--disable-gpu",
     "--disable-background-networking",
     "--no-first-run",
     "--autoplay-policy=no-user-gesture-required",
-    "--use-fake-device-for-media-stream",  # a microphone that beeps, for who allows it
+    "--use-fake-device-for-media-stream",  # a microphone that beeps, once it is permitted
 ]
 
 
@@ -38,9 +38,9 @@ def ben(server: Server) -> Person:
 def browser() -> Iterator[Browser]:
     path = chromium()
     if path is None:
-        pytest.skip("no Chromium here: install it, or name it in CHROMIUM")
+        pytest.skip("Chromium is not installed; install it or set CHROMIUM to its path")
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=QUIET)
+        browser = playwright.chromium.launch(executable_path=path, args=BROWSER_ARGS)
         yield browser
         browser.close()
 

@@ -1,4 +1,4 @@
-"""People and what they have, so that every page can be looked at: pictures and checks share it."""
+"""Users with data for every page, for the screenshots and the accessibility test."""
 
 import time
 from dataclasses import dataclass, field
@@ -14,72 +14,74 @@ DAMAGED = fixtures.encode(fixtures.noise(2.0), form="FLAC")[:600]
 
 
 @dataclass(frozen=True, slots=True)
-class Scene:
-    """`server` with three people: who has used it, who has just come, who looks after it.
+class DemoData:
+    """A server with three users: one with data, a new one and an administrator.
 
-    places: names that the addresses of pages are filled in with.
+    Attributes
+    ----------
+    ids : ids of objects by name, for the paths of pages
     """
 
     server: Server
-    keeper: Person
-    newcomer: Person
-    chief: Person
-    places: dict[str, str] = field(default_factory=dict)
+    user: Person
+    new_user: Person
+    admin: Person
+    ids: dict[str, str] = field(default_factory=dict)
 
 
-def furnish(server: Server) -> Scene:
-    """Everything a page can show. Stops the worker, so that what waits goes on waiting."""
-    scene = Scene(server, Person(server, "mara"), Person(server, "jonas"), Person(server, "ada"))
-    keeper, places = scene.keeper, scene.places
-    finished = _batch(keeper, "Garden box, first week of May", _week())
-    places["batch"] = finished
-    _settled(keeper, finished)
-    # A second apart, so that they stand in the same order every time.
+def create_demo_data(server: Server) -> DemoData:
+    """Create data for every page, then stop the worker so that waiting clips keep waiting."""
+    demo = DemoData(server, Person(server, "mara"), Person(server, "jonas"), Person(server, "ada"))
+    user, ids = demo.user, demo.ids
+    finished = _batch(user, "Garden box, first week of May", _week())
+    ids["batch"] = finished
+    _wait_for_batch(user, finished)
+    # A second apart, so that their order is always the same.
     for name, data in _recordings().items():
-        places[name.partition(".")[0]] = _id(keeper.submit(name, data))
+        ids[name.partition(".")[0]] = _id(user.submit(name, data))
         time.sleep(1)
     for name in SAMPLES:
-        places[name] = keeper.post_page(f"/samples/{name}/").url.rstrip("/").rpartition("/")[2]
+        ids[name] = user.post_page(f"/samples/{name}/").url.rstrip("/").rpartition("/")[2]
         time.sleep(1)
-    for name in set(places) - {"batch"}:
-        keeper.wait(f"/api/v1/analyses/{places[name]}/", limit_s=300)
-    _hear_only(keeper, places["crickets"], "crickets")
+    for name in set(ids) - {"batch"}:
+        user.wait(f"/api/v1/analyses/{ids[name]}/", limit_s=300)
+    _split_sound(user, ids["crickets"], "crickets")
     for name in ("garden box", "laptop"):
-        keeper.post_page("/account/", name=name, expires_in_days="90")
+        user.post_page("/account/", name=name, expires_in_days="90")
     server.stop("worker")
-    places["waiting"] = _id(keeper.submit("rain-on-the-shed.flac", _rain()))
+    ids["waiting"] = _id(user.submit("rain-on-the-shed.flac", _rain()))
     evening = {f"2026-05-1{day}/pond.wav": _frogs(day) for day in range(4)}
-    places["waiting_batch"] = _batch(keeper, "Pond, four evenings", evening, close=False)
-    for person in (keeper, scene.newcomer):
-        _without_token(person)
-    places["chief"] = _made_chief(scene.chief)
-    return scene
+    ids["waiting_batch"] = _batch(user, "Pond, four evenings", evening, close=False)
+    for person in (user, demo.new_user):
+        _revoke_unnamed_tokens(person)
+    ids["admin"] = _make_admin(demo.admin)
+    return demo
 
 
-def _made_chief(person: Person) -> str:
-    """The number by which the admin knows them."""
-    asked = (
+def _make_admin(person: Person) -> str:
+    """Make a user an administrator and return their primary key."""
+    code = (
         "from django.contrib.auth.models import User; "
         f"found = User.objects.filter(username='{person.name}'); "
         "found.update(is_staff=True, is_superuser=True); print(found.get().pk)"
     )
-    return person.server.manage("shell", "--no-imports", "-c", asked).split()[-1]
+    return person.server.manage("shell", "--no-imports", "-c", code).split()[-1]
 
 
-def _hear_only(person: Person, analysis: str, label: str) -> None:
-    """Somebody asked what spoke for a label, and was answered."""
-    answer = requests.post(
+def _split_sound(person: Person, analysis: str, label: str) -> None:
+    """Request the sound inspection of a class and wait until it is done."""
+    response = requests.post(
         f"{person.server.url}/api/v1/analyses/{analysis}/inspections/",
         json={"kind": "sound", "label": label},
         headers=person.headers,
         timeout=30,
     )
-    _posted(answer)
-    person.wait(answer.headers["Location"], limit_s=300)
+    _posted(response)
+    person.wait(response.headers["Location"], limit_s=300)
 
 
-def _without_token(person: Person) -> None:
-    """Without the one that every person of a test has; called last, for it is gone then."""
+def _revoke_unnamed_tokens(person: Person) -> None:
+    """Revoke the token that `Person` created; the user has no API access afterwards."""
     rows = person.get("/api/v1/tokens/").json()["results"]
     for row in rows:
         if not row["name"]:
@@ -91,7 +93,7 @@ def _id(location: str) -> str:
 
 
 def _batch(person: Person, name: str, files: dict[str, bytes], close: bool = True) -> str:
-    """The id of a new batch; sent as the page's script sends it."""
+    """Create a batch as the page's script does and return its id."""
     script = {"X-Requested-With": "fetch", "Referer": person.server.url}
     script["X-CSRFToken"] = person.browser.cookies["csrftoken"]
     root = f"{person.server.url}/batches/"
@@ -99,21 +101,21 @@ def _batch(person: Person, name: str, files: dict[str, bytes], close: bool = Tru
     url = person.server.url + made["url"]
     for path, data in files.items():
         sent = {"file": (path.rpartition("/")[2], data)}
-        answer = person.browser.post(
+        response = person.browser.post(
             f"{url}files/", data={"path": path}, files=sent, headers=script, timeout=30
         )
-        _posted(answer)
+        _posted(response)
     if close:
         person.browser.post(f"{url}close/", headers=script, timeout=30)
     return _id(made["url"])
 
 
-def _posted(answer: requests.Response) -> dict[str, str]:
-    assert answer.ok, answer.text
-    return answer.json()
+def _posted(response: requests.Response) -> dict[str, str]:
+    assert response.ok, response.text
+    return response.json()
 
 
-def _settled(person: Person, batch: str) -> None:
+def _wait_for_batch(person: Person, batch: str) -> None:
     def finished() -> bool:
         totals = person.get(f"/api/v1/batches/{batch}/").json()["totals"]
         return not totals["waiting"] and not totals["running"]
@@ -121,11 +123,11 @@ def _settled(person: Person, batch: str) -> None:
     wait_for(finished, 300, "the batch")
 
 
-# --- what they recorded -------------------------------------------------------------------
+# --- recordings ---------------------------------------------------------------------------
 
 
 def _recordings() -> dict[str, bytes]:
-    """One long, one of another rate and format, one that is no sound."""
+    """Return a long file, one of another sample rate and format, and one without audio."""
     parts = (
         fixtures.noise(7.0, level=0.04),
         fixtures.chirp(1800, 6500, 6.0) * 0.6,
@@ -142,7 +144,7 @@ def _recordings() -> dict[str, bytes]:
 
 
 def _week() -> dict[str, bytes]:
-    """One file of each outcome, and a few that were heard."""
+    """Return one file for each outcome, and a few valid ones."""
     morning = fixtures.encode(fixtures.chirp(2500, 4800, 4.0) + fixtures.noise(4.0, level=0.02))
     return {
         "monday/05-10 hedge.wav": morning,

@@ -1,7 +1,7 @@
-"""Loaded before Django's settings: tests never touch what a developer's own `.env` names.
+"""Loaded before Django's settings, so that tests ignore a developer's own `.env`.
 
-Two halves of the tests run side by side (pytest-xdist). On a Redis server each has a database of
-its own, as it has on PostgreSQL.
+pytest-xdist runs two halves of the tests at the same time. Each half has its own database on a
+Redis server, as on PostgreSQL.
 """
 
 import os

@@ -20,11 +20,14 @@ Samples = NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True)
-class ByAv:
-    """How FFmpeg is asked to write a file.
+class FFmpegOptions:
+    """Options for a file that FFmpeg writes.
 
-    quality: variable bit rate, instead of 64 kbit/s · start_s: when the sound sets in, by the
-    file's clock · film_s: how long the pictures last that are shown with it.
+    Attributes
+    ----------
+    quality : variable bit rate at this quality instead of 64 kbit/s
+    start_s : timestamp of the first sample
+    video_s : duration of a video track, 0 for none
     """
 
     container: str
@@ -32,11 +35,11 @@ class ByAv:
     options: Mapping[str, str] = field(default_factory=dict)
     quality: int | None = None
     start_s: float = 0.0
-    film_s: float = 0.0
+    video_s: float = 0.0
 
 
 # What `encode` can write: name → the libsndfile format and subtype.
-BY_SNDFILE = {
+SNDFILE_FORMATS = {
     "WAV": ("WAV", "PCM_16"),
     "FLAC": ("FLAC", "PCM_16"),
     "OGG": ("OGG", "VORBIS"),
@@ -45,29 +48,29 @@ BY_SNDFILE = {
     "AIFF": ("AIFF", "PCM_16"),
 }
 BARE_MP3 = {"write_xing": "0", "id3v2_version": "0"}
-BY_AV = {
-    "M4A": ByAv("ipod", "aac"),
-    "M4A streamed": ByAv("ipod", "aac", {"movflags": "+faststart"}),
-    "MP4": ByAv("mp4", "aac"),
-    "AAC": ByAv("adts", "aac"),
-    "MP4 film": ByAv("mp4", "aac", film_s=4.0),
-    "MP4 late": ByAv("mp4", "aac", start_s=4.0),
-    "WebM": ByAv("webm", "libopus"),
-    "WebM live": ByAv("webm", "libopus", {"live": "1"}),
-    "WebM late": ByAv("webm", "libopus", start_s=4.0),
-    "WebM film": ByAv("webm", "libopus", film_s=4.0),
-    "MKV": ByAv("matroska", "flac"),
-    "MKV live": ByAv("matroska", "libmp3lame", {"live": "1"}),
-    "WMA": ByAv("asf", "wmav2"),
-    "AMR": ByAv("amr", "libopencore_amrnb"),
-    "MP3 VBR": ByAv("mp3", "libmp3lame", quality=2),
-    "MP3 bare": ByAv("mp3", "libmp3lame", BARE_MP3),
-    "MP3 bare VBR": ByAv("mp3", "libmp3lame", BARE_MP3, quality=2),
+FFMPEG_FORMATS = {
+    "M4A": FFmpegOptions("ipod", "aac"),
+    "M4A streamed": FFmpegOptions("ipod", "aac", {"movflags": "+faststart"}),
+    "MP4": FFmpegOptions("mp4", "aac"),
+    "AAC": FFmpegOptions("adts", "aac"),
+    "MP4 with video": FFmpegOptions("mp4", "aac", video_s=4.0),
+    "MP4 late": FFmpegOptions("mp4", "aac", start_s=4.0),
+    "WebM": FFmpegOptions("webm", "libopus"),
+    "WebM live": FFmpegOptions("webm", "libopus", {"live": "1"}),
+    "WebM late": FFmpegOptions("webm", "libopus", start_s=4.0),
+    "WebM with video": FFmpegOptions("webm", "libopus", video_s=4.0),
+    "MKV": FFmpegOptions("matroska", "flac"),
+    "MKV live": FFmpegOptions("matroska", "libmp3lame", {"live": "1"}),
+    "WMA": FFmpegOptions("asf", "wmav2"),
+    "AMR": FFmpegOptions("amr", "libopencore_amrnb"),
+    "MP3 VBR": FFmpegOptions("mp3", "libmp3lame", quality=2),
+    "MP3 bare": FFmpegOptions("mp3", "libmp3lame", BARE_MP3),
+    "MP3 bare VBR": FFmpegOptions("mp3", "libmp3lame", BARE_MP3, quality=2),
 }
-FORMATS = (*BY_SNDFILE, *BY_AV)
-# The rate a format insists on; the others take 44.1 kHz and more.
+FORMATS = (*SNDFILE_FORMATS, *FFMPEG_FORMATS)
+# Sample rates that a format requires; the others accept 44.1 kHz and more.
 RATES_HZ = {"AMR": 8_000, "Opus": 48_000} | {
-    form: 48_000 for form, how in BY_AV.items() if how.codec == "libopus"
+    form: 48_000 for form, how in FFMPEG_FORMATS.items() if how.codec == "libopus"
 }
 
 
@@ -87,7 +90,7 @@ def tone(
 def chirp(
     from_hz: float = 200.0, to_hz: float = 8000.0, duration_s: float = 1.0, rate_hz: int = 32_000
 ) -> Samples:
-    """A steadily rising (or falling) tone."""
+    """Return a tone that rises or falls at a constant rate."""
     t = times_s(duration_s, rate_hz)
     phase = 2 * np.pi * (from_hz * t + (to_hz - from_hz) * t**2 / (2 * duration_s))
     return (0.5 * np.sin(phase)).astype(np.float32)
@@ -101,7 +104,7 @@ def noise(
 
 
 def clicks(per_second: float = 4.0, duration_s: float = 1.0, rate_hz: int = 32_000) -> Samples:
-    """Short clicks on silence, the first at the start."""
+    """Return short clicks in silence, the first at the start."""
     samples = np.zeros(round(duration_s * rate_hz), np.float32)
     samples[:: round(rate_hz / per_second)] = 0.9
     return samples
@@ -119,22 +122,22 @@ def stereo(left: Samples, right: Samples) -> Samples:
 
 
 def encode(samples: Samples, rate_hz: int = 32_000, form: str = "WAV", **options: Any) -> bytes:
-    """The bytes of a file in one of `FORMATS`. `options` go to soundfile (`subtype`, `endian`)."""
-    if form in BY_SNDFILE:
-        container, subtype = BY_SNDFILE[form]
+    """Return a file in one of `FORMATS`; `options` go to soundfile (`subtype`, `endian`)."""
+    if form in SNDFILE_FORMATS:
+        container, subtype = SNDFILE_FORMATS[form]
         buffer = io.BytesIO()
         settings = {"format": container, "subtype": subtype, **options}
         soundfile.write(buffer, samples, rate_hz, **settings)
         return buffer.getvalue()
-    return by_av(samples, rate_hz, BY_AV[form])
+    return encode_with_ffmpeg(samples, rate_hz, FFMPEG_FORMATS[form])
 
 
-def by_av(samples: Samples, rate_hz: int, how: ByAv) -> bytes:
+def encode_with_ffmpeg(samples: Samples, rate_hz: int, how: FFmpegOptions) -> bytes:
     planes = np.ascontiguousarray(np.atleast_2d(samples.T))
     layout = "mono" if len(planes) == 1 else "stereo"
     whole = av.AudioFrame.from_ndarray(planes, "fltp", layout)
     whole.sample_rate, whole.pts = rate_hz, round(how.start_s * rate_hz)
-    # Some of what FFmpeg writes it opens a second time, so there has to be a real file.
+    # FFmpeg opens some of its output a second time, so it needs a real file.
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "sound"
         settings = dict(how.options)
@@ -148,14 +151,14 @@ def by_av(samples: Samples, rate_hz: int, how: ByAv) -> bytes:
                 encoder.bit_rate = 64_000
             encoder.open()
             pieces = av.AudioResampler(encoder.format, layout, rate_hz, encoder.frame_size or None)
-            if how.film_s:
-                _show_pictures(output, how.film_s)
+            if how.video_s:
+                _add_video(output, how.video_s)
             for piece in [*pieces.resample(whole), *pieces.resample(None), None]:
                 output.mux(stream.encode(piece))
         return path.read_bytes()
 
 
-def _show_pictures(output: Any, duration_s: float) -> None:
+def _add_video(output: Any, duration_s: float) -> None:
     stream = output.add_stream("libvpx" if output.format.name == "webm" else "mpeg4", rate=10)
     stream.width = stream.height = 32
     stream.pix_fmt = "yuv420p"
@@ -167,15 +170,15 @@ def _show_pictures(output: Any, duration_s: float) -> None:
     output.mux(stream.encode(None))
 
 
-def silent_film(container: str) -> bytes:
-    """Pictures, and no sound at all, as "mp4" or "webm"."""
+def video_without_sound(container: str) -> bytes:
+    """Return a video without an audio track, as "mp4" or "webm"."""
     buffer = io.BytesIO()
     with av.open(buffer, "w", format=container) as output:
-        _show_pictures(output, 1.0)
+        _add_video(output, 1.0)
     return buffer.getvalue()
 
 
 def id3_tag(length: int = 200) -> bytes:
-    """An empty ID3v2 tag that takes `length` bytes after its header."""
+    """Return an empty ID3v2 tag with `length` bytes after its header."""
     size = bytes(length >> shift & 0x7F for shift in (21, 14, 7, 0))
     return b"ID3\x03\x00\x00" + size + bytes(length)

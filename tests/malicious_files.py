@@ -1,4 +1,4 @@
-"""Files that somebody would think of: bombs, disguises, polyglots, joined files, liars."""
+"""Handcrafted hostile files: bombs, disguises, polyglots, joined files, false headers."""
 
 import io
 import struct
@@ -28,25 +28,25 @@ NAMES = (
 
 @dataclass(frozen=True, slots=True)
 class Hostile:
-    """`kind` tells how it was made."""
+    """A hostile file; `kind` says how it was made."""
 
     kind: str
     data: bytes
 
 
 @cache
-def special() -> list[Hostile]:
-    return [*bombs(), *disguises(), *polyglots(), *joined(), *liars()]
+def handcrafted() -> list[Hostile]:
+    return [*bombs(), *disguises(), *polyglots(), *joined(), *false_headers()]
 
 
 def bombs() -> Iterator[Hostile]:
-    """Small files that would be large, or slow."""
+    """Yield small files that are large or slow to decode."""
     hour = fixtures.silence(1.0, 8000)
     yield Hostile("bomb: FLAC of silence", _long_silence("FLAC", 192_000, 8, 30))
     yield Hostile("bomb: FLAC of silence, eight channels, 655 kHz", _flac_rate(655_350))
     for form in ("FLAC", "MP3", "OGG", "Opus", "M4A", "WebM"):
         rate_hz = fixtures.RATES_HZ.get(form, 44_100)
-        # Whole pages of it again and again: 20 minutes where one is allowed.
+        # The whole file repeated: 20 minutes where one is allowed.
         one = fixtures.encode(np.tile(fixtures.silence(1.0, rate_hz), 10), rate_hz, form)
         yield Hostile(f"bomb: {form} of silence, repeated", one * 120)
     flac = bytearray(fixtures.encode(hour, 8000, "FLAC"))
@@ -54,9 +54,9 @@ def bombs() -> Iterator[Hostile]:
     yield Hostile("bomb: FLAC that declares 2^36 samples", bytes(flac))
     wav = fixtures.encode(hour, 8000)
     for name, channels, rate_hz in (("many channels", 65_535, 44_100), ("high rate", 1, 2**32 - 1)):
-        liar = bytearray(wav)
-        liar[22:24], liar[24:28] = struct.pack("<H", channels), struct.pack("<I", rate_hz)
-        yield Hostile(f"bomb: WAV of {name}", bytes(liar))
+        false = bytearray(wav)
+        false[22:24], false[24:28] = struct.pack("<H", channels), struct.pack("<I", rate_hz)
+        yield Hostile(f"bomb: WAV of {name}", bytes(false))
     yield Hostile("bomb: zeros", bytes(5_000_000))
     for name, unit in {
         "ID3 tags": b"ID3\x03\x00\x00\x00\x00\x00\x00",
@@ -88,7 +88,7 @@ def _nested(depth: int) -> bytes:
 
 
 def disguises() -> Iterator[Hostile]:
-    """Playlists and scripts that name other files and addresses, under what begins like a sound."""
+    """Yield playlists that name other files and URLs, behind the first bytes of a sound."""
     named = ("/etc/passwd", "file:///etc/passwd", "http://localhost:1/x", "concat:a|b", "data:,x")
     magics = (
         b"",
@@ -113,11 +113,11 @@ def disguises() -> Iterator[Hostile]:
     box = struct.pack(">I", len(alias) + 4) + alias
     for kind in (b"rmda", b"rmra", b"moov"):
         box = struct.pack(">I", len(box) + 8) + kind + box
-    yield Hostile("disguise: QuickTime reference film", reference + box)
+    yield Hostile("disguise: QuickTime reference movie", reference + box)
 
 
 def polyglots() -> Iterator[Hostile]:
-    """One thing for whoever looks at the start, another for whoever looks elsewhere."""
+    """Yield files that are valid in two formats."""
     sound = valid()
     archive = io.BytesIO()
     with zipfile.ZipFile(archive, "w") as file:
@@ -143,18 +143,19 @@ def polyglots() -> Iterator[Hostile]:
 
 
 def joined() -> Iterator[Hostile]:
-    """Two whole files, one behind the other."""
+    """Yield two whole files, one after the other."""
     sound = valid()
     for first in ("WAV", "FLAC", "OGG", "Opus", "MP3", "AIFF", "M4A", "AAC", "WebM", "WMA", "AMR"):
         for second in (first, "WAV", "MP3", "OGG", "M4A"):
             yield Hostile(f"joined: {first} and {second}", sound[first] + sound[second])
 
 
-def liars() -> Iterator[Hostile]:
-    """True beginnings with nothing, little or noise behind them."""
+def false_headers() -> Iterator[Hostile]:
+    """Yield files with a valid header and missing, truncated or random data."""
     for form, data in valid().items():
         for kept in (4, 12, 16, 44, 100):
-            yield Hostile(f"liar: {kept} bytes of {form}", data[:kept])
+            yield Hostile(f"false header: {kept} bytes of {form}", data[:kept])
         noise = np.random.default_rng(len(data)).bytes(3000)
-        yield Hostile(f"liar: the start of {form} before noise", data[:64] + noise)
-        yield Hostile(f"liar: {form} and a gigabyte promised", data[:4] + b"\x40" + data[5:])
+        yield Hostile(f"false header: the start of {form} before noise", data[:64] + noise)
+        declared = data[:4] + b"\x40" + data[5:]
+        yield Hostile(f"false header: {form} that declares a gigabyte", declared)

@@ -1,4 +1,4 @@
-"""Fine files with something wrong in them: one fault each, drawn from a seed."""
+"""Mutations of valid files: one fault each, drawn from a seed."""
 
 import struct
 from functools import cache
@@ -7,7 +7,7 @@ import numpy as np
 
 from tests import fixtures
 
-# Beside those of `cast`: name → what soundfile is asked for.
+# In addition to `fixtures.FORMATS`: name → arguments of soundfile.
 MORE = {
     "WAV 24": {"subtype": "PCM_24"},
     "WAV float": {"subtype": "FLOAT"},
@@ -21,7 +21,7 @@ MORE = {
     "AIFF float": {"format": "AIFF", "subtype": "FLOAT"},
     "AIFF 24": {"format": "AIFF", "subtype": "PCM_24"},
 }
-# Of other kinds: read by the same libraries, but not by us.
+# Formats that the same libraries read, but Sonoscope does not accept.
 FOREIGN = {
     "CAF": {"format": "CAF"},
     "AU": {"format": "AU"},
@@ -34,7 +34,7 @@ FOREIGN = {
     "SVX": {"format": "SVX"},
     "MAT5": {"format": "MAT5"},
 }
-# Beside these stands a length, a count or an offset.
+# Next to each of these is a length, a count or an offset.
 TAGS = (
     b"RIFF", b"fmt ", b"data", b"LIST", b"fact", b"ds64", b"FORM", b"COMM", b"SSND", b"fLaC",
     b"OggS", b"OpusHead", b"vorbis", b"ID3", b"Xing", b"Info", b"moov", b"mdat", b"trak", b"mdia",
@@ -47,7 +47,7 @@ EDGES = (0, 1, 2, 0x7F, 0x80, 0xFF, 0x7FFF, 0xFFFF, 0x7FFFFFFF, 0x80000000, 0xFF
 
 @cache
 def valid() -> dict[str, bytes]:
-    """A short sound in every format that is read here, and in some that are not."""
+    """Return a short sound in every supported format, and in some that are not supported."""
     made = {}
     for form in fixtures.FORMATS:
         rate_hz = fixtures.RATES_HZ.get(form, 44_100)
@@ -70,7 +70,7 @@ def cut_off(data: bytes, draw: np.random.Generator) -> bytes:
 
 
 def edit_field(data: bytes, draw: np.random.Generator) -> bytes:
-    """A number at some aligned place of the header becomes one of the edges."""
+    """Replace numbers at aligned offsets of the header with edge values."""
     mutant = bytearray(data)
     for _ in range(int(draw.integers(1, 4))):
         place = int(draw.integers(0, min(len(mutant), 800) // 2)) * 2
@@ -78,8 +78,8 @@ def edit_field(data: bytes, draw: np.random.Generator) -> bytes:
     return bytes(mutant)
 
 
-def lie_about_length(data: bytes, draw: np.random.Generator) -> bytes:
-    """A number beside a tag becomes one of the edges."""
+def set_wrong_length(data: bytes, draw: np.random.Generator) -> bytes:
+    """Replace a number next to a tag with an edge value."""
     mutant = bytearray(data)
     places = [place for tag in TAGS if (place := data.find(tag)) >= 0]
     if not places:
@@ -114,7 +114,7 @@ def fill_with_noise(data: bytes, draw: np.random.Generator) -> bytes:
 
 
 def splice_with_another(data: bytes, draw: np.random.Generator) -> bytes:
-    """The beginning of one format, the end of another."""
+    """Join the beginning of one file and the end of another format."""
     others = list(valid().values())
     other = others[int(draw.integers(len(others)))]
     place = int(draw.integers(4, len(data)))
@@ -125,7 +125,7 @@ MUTATIONS = {
     "bits flipped": flip_bits,
     "end cut off": cut_off,
     "field edited": edit_field,
-    "length lied about": lie_about_length,
+    "wrong length": set_wrong_length,
     "part repeated": repeat_part,
     "part left out": leave_out_part,
     "parts swapped": swap_parts,

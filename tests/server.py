@@ -1,7 +1,7 @@
-"""A whole Sonoscope in real processes, for tests: broker, worker, sweep and web.
+"""The whole stack in real processes, for tests: broker, worker, sweep and web.
 
-Its own data folder, its own database, its own port. With `DATABASE_URL` and `REDIS_URL` set
-it lives on those servers (in a database of its own), else on the embedded default.
+Each server has its own data folder, database and port. With `DATABASE_URL` and `REDIS_URL` it uses
+those servers (with a new database), otherwise the embedded defaults.
 """
 
 import json
@@ -32,7 +32,7 @@ class Server:
         self.port = free_port()
         self.url = f"http://localhost:{self.port}"
         self.server_url = settings.pop("DATABASE_URL", os.environ.get("DATABASE_URL", ""))
-        self.database_url = own_database(self.server_url)
+        self.database_url = create_database(self.server_url)
         self.redis_url = settings.setdefault("REDIS_URL", os.environ.get("REDIS_URL", ""))
         self.env = os.environ | {
             "SONOSCOPE_DATA": str(data),
@@ -40,7 +40,7 @@ class Server:
             "ORIGIN": self.url,
             "DATABASE_URL": self.database_url,
             "REMAP_SIGTERM": "SIGQUIT",
-            # Two of these may stand on one machine, each with a fair share of it.
+            # Two servers may run on one machine; each worker uses one thread.
             "WORKER_THREADS": "1",
             "LEASE_S": "4",
             "SWEEP_EVERY_S": "1",
@@ -52,7 +52,7 @@ class Server:
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
         self.logs: list[IO[bytes]] = []
 
-    # --- life -----------------------------------------------------------------------------
+    # --- processes ------------------------------------------------------------------------
 
     def open(self) -> None:
         self.data.mkdir(parents=True, exist_ok=True)
@@ -82,7 +82,7 @@ class Server:
         return done.stdout
 
     def start(self, name: str, alias: str = "") -> None:
-        """Start a process; a second one of its kind under an alias."""
+        """Start a process; `alias` names a second one of the same kind."""
         alias = alias or name
         log = (self.data / f"{alias}.log").open("ab")
         self.logs.append(log)
@@ -92,8 +92,8 @@ class Server:
         )  # fmt: skip
 
     def command(self, name: str) -> list[str]:
-        """The very command line that `make run` gives to its supervisor."""
-        asked = (
+        """Return the command line that `make run` passes to its supervisor."""
+        code = (
             "import json, django; django.setup(); from django.conf import settings as s; "
             "from webapp import processes as p; (s.DATA / 'broker').mkdir(exist_ok=True); "
             "s.BROKER_SOCKET.parent.mkdir(parents=True, exist_ok=True); "
@@ -103,7 +103,7 @@ class Server:
         )
         if not hasattr(self, "_commands"):
             done = subprocess.run(
-                [sys.executable, "-c", asked], cwd=ROOT, check=True, capture_output=True, text=True,
+                [sys.executable, "-c", code], cwd=ROOT, check=True, capture_output=True, text=True,
                 env=self.env | {"DJANGO_SETTINGS_MODULE": "webapp.settings"},
             )  # fmt: skip
             self._commands: dict[str, Any] = json.loads(done.stdout)
@@ -115,19 +115,19 @@ class Server:
             return
         process.terminate()
         try:
-            # As long as whoever runs it is told to wait.
+            # The stop timeout of docker-compose.yml.
             process.wait(75)
         finally:
             kill_group(process)
 
     def kill(self, name: str) -> None:
-        """`kill -9` of the process and all its children."""
+        """Kill the process and all its children (SIGKILL)."""
         process = self.processes.pop(name)
         kill_group(process)
         process.wait(10)
 
     def signal(self, name: str, number: signal.Signals) -> None:
-        """To the process and all its children."""
+        """Send a signal to the process and all its children."""
         os.killpg(self.processes[name].pid, number)
 
     def broker(self) -> redis.Redis:
@@ -139,14 +139,14 @@ class Server:
         return (self.data / f"{name}.log").read_text(errors="replace")
 
     def results_of(self, person: "Person") -> dict[str, Path]:
-        """Each finished analysis of a person, as the database has it, and the folder it names."""
-        asked = (
+        """Return the result folder of each finished analysis of a user, as in the database."""
+        code = (
             "from classifier.models import Analysis; from classifier import storage; import json; "
             f"rows = Analysis.objects.filter(owner__username='{person.name}', state='done'); "
             "found = [[str(r.pk), str(storage.analysis_folder(r.pk, r.token))] for r in rows]; "
             "print(json.dumps(found))"
         )
-        rows = json.loads(self.manage("shell", "--no-imports", "-c", asked).splitlines()[-1])
+        rows = json.loads(self.manage("shell", "--no-imports", "-c", code).splitlines()[-1])
         assert len({pk for pk, _ in rows}) == len(rows)
         return {pk: Path(folder) for pk, folder in rows}
 
@@ -165,14 +165,16 @@ class Server:
         except requests.RequestException:
             return False
 
-    # --- people ---------------------------------------------------------------------------
+    # --- users ----------------------------------------------------------------------------
 
     def person(self) -> "Person":
-        """A new user, signed in on the pages and holding an API token."""
+        """Create a user who is signed in on the pages and has an API token."""
         return Person(self, f"user-{secrets.token_hex(4)}")
 
 
 class Person:
+    """A user with a session on the pages and an API token."""
+
     def __init__(self, server: Server, name: str) -> None:
         self.server, self.name = server, name
         self.browser = requests.Session()
@@ -180,12 +182,12 @@ class Person:
             "/account/sign-up/", username=name, password1=PASSWORD, password2=PASSWORD
         )
         assert form.url.endswith("/"), form.text
-        answer = requests.post(
+        response = requests.post(
             f"{server.url}/api/v1/token/",
             json={"username": name, "password": PASSWORD},
             timeout=30,
         )
-        self.token = answer.json()["token"]
+        self.token = response.json()["token"]
         self.headers = {"Authorization": f"Token {self.token}"}
 
     def page(self, path: str) -> requests.Response:
@@ -215,30 +217,31 @@ class Person:
         )
 
     def submit(self, name: str, data: bytes, again: bool = False) -> str:
-        """Upload over REST; the address of the analysis."""
-        answer = self.upload(name, data, again)
-        assert answer.status_code == 202, answer.text
-        return answer.headers["Location"]
+        """Upload a file over REST and return the URL of its analysis."""
+        response = self.upload(name, data, again)
+        assert response.status_code == 202, response.text
+        return response.headers["Location"]
 
     def wait(self, location: str, limit_s: float = 90) -> dict[str, Any]:
-        """Poll as a client should, until it is done or failed."""
+        """Poll an analysis until it is done or failed."""
         seen: dict[str, Any] = {}
 
         def finished() -> bool:
-            answer = self.get(location)
-            assert answer.status_code == 200, answer.text
-            seen.update(answer.json())
+            response = self.get(location)
+            assert response.status_code == 200, response.text
+            seen.update(response.json())
             return seen["state"] not in ("queued", "running")
 
         wait_for(finished, limit_s, location)
         return seen
 
 
-def wait_for(true: Callable[[], bool], limit_s: float, what: str, every_s: float = 0.2) -> None:
+def wait_for(check: Callable[[], bool], limit_s: float, what: str, every_s: float = 0.2) -> None:
+    """Wait until `check` returns true; `what` describes it in the error after `limit_s`."""
     deadline = time.monotonic() + limit_s
-    while not true():
+    while not check():
         if time.monotonic() > deadline:
-            raise TimeoutError(f"{what} did not come within {limit_s} s")
+            raise TimeoutError(f"Timed out after {limit_s} s waiting for {what}")
         time.sleep(every_s)
 
 
@@ -255,8 +258,8 @@ def free_port() -> int:
         return probe.getsockname()[1]
 
 
-def own_database(server_url: str) -> str:
-    """A new, empty database on that server; the URL of it."""
+def create_database(server_url: str) -> str:
+    """Create an empty database on a PostgreSQL server and return its URL."""
     if not server_url:
         return ""
     name = f"sonoscope_{secrets.token_hex(6)}"
@@ -272,5 +275,5 @@ def drop_database(server_url: str, database_url: str) -> None:
 
 
 def chromium() -> str | None:
-    """The browser for tests: Debian's, or whatever `CHROMIUM` names."""
+    """Return the path of Chromium: `CHROMIUM`, or an installed one, or None."""
     return os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")

@@ -1,4 +1,4 @@
-"""Every page of the table, in both themes, on a screen and on a phone."""
+"""Accessibility of every page in tools.screenshots, in both themes, on a desktop and a phone."""
 
 from collections.abc import Iterator
 from urllib.parse import urlsplit
@@ -6,36 +6,38 @@ from urllib.parse import urlsplit
 import pytest
 from playwright.sync_api import Browser
 
-from tests.demo_data import Scene, furnish
+from tests.demo_data import DemoData, create_demo_data
 from tests.server import ROOT, Server
 from tests.watch import Watch
-from tools.screenshots import VIEWS, looks
+from tools.screenshots import VIEWS, visit_views
 
 AXE = ROOT / "node_modules" / "axe-core" / "axe.min.js"
 
 
 @pytest.fixture(scope="module")
-def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
-    """In a server of its own, whose worker is stopped, and may be slow until then."""
-    server = Server(tmp_path_factory.mktemp("furnished"), LEASE_S="60")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DemoData]:
+    """Demo data on a new server; the long lease allows for a slow machine."""
+    server = Server(tmp_path_factory.mktemp("demo"), LEASE_S="60")
     server.open()
-    yield furnish(server)
+    yield create_demo_data(server)
     server.close()
 
 
-def test_no_page_shuts_anybody_out_in_either_theme_or_width(browser: Browser, scene: Scene) -> None:
-    """axe finds nothing, nothing needs scrolling sideways, and the strict policy holds."""
+def test_every_page_is_accessible_in_both_themes_and_widths(
+    browser: Browser, demo: DemoData
+) -> None:
+    """No axe violations, no horizontal scrolling, no violation of the content security policy."""
     if not AXE.exists():
-        pytest.skip("no axe-core here: run npm ci")
+        pytest.skip("axe-core is not installed: run npm ci")
     axe = AXE.read_text()
     watches: dict[object, Watch] = {}
     faults: list[str] = []
     seen: set[str] = set()
-    for page, view, scheme, width in looks(browser, scene):
-        watch = watches.setdefault(page, Watch(page, urlsplit(scene.server.url).netloc))
+    for page, view, scheme, width in visit_views(browser, demo):
+        watch = watches.setdefault(page, Watch(page, urlsplit(demo.server.url).netloc))
         where = f"{view.name}, {scheme}, {width} px"
         page.evaluate(axe)
-        # Swagger UI draws its own tree, which no style sheet of ours can correct.
+        # Swagger UI builds its own markup, which our style sheet cannot correct.
         found = page.evaluate("axe.run({exclude: ['#swagger-ui']}, {preload: false})")
         faults += [
             f"{where}: {fault['id']}: {node['target']}"

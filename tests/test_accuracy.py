@@ -1,4 +1,4 @@
-"""The figure on the model card, reproduced from the command line over every clip of the fold."""
+"""Reproduce the accuracy on the model card from the command line, over every clip of the fold."""
 
 import json
 import subprocess
@@ -12,10 +12,10 @@ from training.config import esc50_dir
 from training.data.index import read_index
 
 
-def test_the_card_tells_the_truth() -> None:
+def test_the_accuracy_on_the_model_card_is_reproduced() -> None:
     folder = esc50_dir()
     if folder is None:
-        pytest.skip("ESC-50 is not here: set ESC50_DIR to a folder with meta/esc50.csv")
+        pytest.skip("ESC-50 was not found: set ESC50_DIR to a folder with meta/esc50.csv")
     info = checkpoint_info.read_info(checkpoint_info.TESTED)
     assert 4 not in info.folds_seen
     labels = {str(e.path): e.label for e in read_index(folder) if e.fold == 4}
@@ -26,7 +26,7 @@ def test_the_card_tells_the_truth() -> None:
     answers = [json.loads(line) for line in done.stdout.splitlines()]
     assert len(answers) == len(labels) == 400
     right = sum(a["predictions"][0]["class"] == labels[a["file"]] for a in answers)
-    # Another processor rounds differently: a clip or two may tip.
+    # Another processor rounds differently, so a clip or two may get another class.
     assert right / 400 == pytest.approx(info.accuracy["fold 4"], abs=0.0051)
     card = (checkpoint_info.TESTED.parent / "README.md").read_text()
     assert f"{info.accuracy['fold 4'] * 100:.2f} %" in card

@@ -1,4 +1,4 @@
-"""A folder through every endpoint: the same numbers on page, API, CSV and in the database."""
+"""Batches by command, API and page: the same totals on page, API, CSV and in the database."""
 
 import csv
 import io
@@ -26,13 +26,13 @@ EXPECTED = {
     "total": 40, "done": GOOD, "running": 0, "waiting": 0, "failed": 3, "cancelled": 0,
     "refused": 1, "duplicate": 2,
 }  # fmt: skip
-# What a slow line looks like to the browser; long enough to be cut in the middle.
+# A slow connection, so that the upload can be interrupted halfway.
 SLOW = {"latency": 60, "downloadThroughput": -1, "uploadThroughput": 600_000}
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """34 sounds, 2 twins, 3 that are none, 1 empty; and hidden ones, which do not count."""
+    """34 sounds, 2 duplicates, 3 files without audio, 1 empty file, and a hidden file."""
     folder = tmp_path_factory.mktemp("folders") / "field trip"
     places = [folder / name for name in ("morning", "morning/pond", "evening")]
     for place in places:
@@ -71,16 +71,16 @@ def submit_folder(server: Server, *arguments: str) -> "subprocess.CompletedProce
 def finished(person: Person, batch: str) -> dict[str, Any]:
     payload: dict[str, Any] = {}
 
-    def settled() -> bool:
+    def no_file_is_unfinished() -> bool:
         payload.update(person.get(f"/api/v1/batches/{batch}/").json())
         return payload["totals"]["waiting"] + payload["totals"]["running"] == 0
 
-    wait_for(settled, 120, "the batch")
+    wait_for(no_file_is_unfinished, 120, "the batch")
     return payload
 
 
 def check_numbers(server: Server, person: Person, batch: str) -> None:
-    """Everybody tells the same, and nothing is there twice."""
+    """Page, API, CSV and database have the expected totals, and no file appears twice."""
     assert finished(person, batch)["totals"] == EXPECTED
     page = person.page(f"/batches/{batch}/").text
     for name, count in EXPECTED.items():
@@ -97,22 +97,24 @@ def check_numbers(server: Server, person: Person, batch: str) -> None:
     assert found == {name: n for name, n in EXPECTED.items() if n and name != "total"}
     assert len({row["path"] for row in rows}) == EXPECTED["total"]
 
-    asked = (
+    code = (
         "from classifier.models import Analysis, Clip; import json; "
         f"mine = dict(owner__username='{person.name}'); "
         "print(json.dumps([Analysis.objects.filter(state=s, **mine).count() "
         "for s in ('done', 'failed')] + [Clip.objects.filter(**mine).count()]))"
     )
-    counted = json.loads(server.manage("shell", "--no-imports", "-c", asked).splitlines()[-1])
+    counted = json.loads(server.manage("shell", "--no-imports", "-c", code).splitlines()[-1])
     assert counted == [GOOD, 3, GOOD + 3]
 
 
-def test_by_command_and_again(server: Server, folder: Path) -> None:
+def test_the_command_submits_a_folder_and_a_second_run_changes_nothing(
+    server: Server, folder: Path
+) -> None:
     person = server.person()
-    payload = submit_folder(server, str(folder), "--user", person.name, "--wait", "--json")
-    assert payload.returncode == 1, payload.stderr  # three failed and one was refused
-    assert "file/s" in payload.stderr
-    summary = json.loads(payload.stdout)
+    done = submit_folder(server, str(folder), "--user", person.name, "--wait", "--json")
+    assert done.returncode == 1, done.stderr  # three failed and one was refused
+    assert "file/s" in done.stderr
+    summary = json.loads(done.stdout)
     assert summary["totals"] == EXPECTED
     assert sum(summary["labels"].values()) == GOOD
     check_numbers(server, person, summary["batch"])
@@ -148,7 +150,9 @@ def test_command_api_and_page_say_that_no_worker_answers(server: Server, tmp_pat
     assert person.get(f"/api/v1/batches/{batch}/").json()["notice"] is None
 
 
-def test_by_api_with_every_file_sent_twice(server: Server, folder: Path) -> None:
+def test_the_api_accepts_every_file_once_when_each_is_sent_twice(
+    server: Server, folder: Path
+) -> None:
     person = server.person()
     made = requests.post(
         f"{server.url}/api/v1/batches/",
@@ -159,14 +163,14 @@ def test_by_api_with_every_file_sent_twice(server: Server, folder: Path) -> None
     batch = made.json()["id"]
 
     def send(path: Path) -> int:
-        answer = requests.post(
+        response = requests.post(
             f"{server.url}/api/v1/batches/{batch}/files/",
             headers=person.headers,
             files={"file": (path.name, path.read_bytes())},
             data={"path": str(path.relative_to(folder))},
             timeout=60,
         )
-        return answer.status_code
+        return response.status_code
 
     paths = [p for p in sorted(folder.rglob("*")) if p.is_file() and p.name[0] != "."]
     with ThreadPoolExecutor(6) as pool:
@@ -175,10 +179,10 @@ def test_by_api_with_every_file_sent_twice(server: Server, folder: Path) -> None
     check_numbers(server, person, batch)
 
 
-def test_a_batch_that_is_being_heard_is_deleted_without_a_trace(server: Server) -> None:
+def test_deleting_a_batch_during_analysis_removes_all_rows_and_files(server: Server) -> None:
     person = server.person()
     kept = person.wait(person.submit("kept.wav", fixtures.encode(fixtures.noise(2.0, seed=900))))
-    wait_for(lambda: not _unfinished(server), 120, "the others' work")
+    wait_for(lambda: not _unfinished(server), 120, "all other analyses")
     folders, clips = server.result_folders(), _clip_files(server)
     batch = requests.post(
         f"{server.url}/api/v1/batches/",
@@ -194,12 +198,12 @@ def test_a_batch_that_is_being_heard_is_deleted_without_a_trace(server: Server) 
             files={"file": (f"{number}.wav", sound)},
             timeout=60,
         ).raise_for_status()
-    wait_for(lambda: person.get(batch).json()["totals"]["done"] > 0, 60, "the first answer")
+    wait_for(lambda: person.get(batch).json()["totals"]["done"] > 0, 60, "the first result")
     deleted = requests.delete(server.url + batch, headers=person.headers, timeout=60)
     assert deleted.status_code == 204
     assert person.get(batch).status_code == 404
     assert [row["id"] for row in person.get("/api/v1/analyses/").json()["results"]] == [kept["id"]]
-    # A worker may still be at the chunk that it had; what it makes of it is dropped.
+    # A worker may still be processing its chunk; its results are dropped.
     after = person.submit("after.wav", fixtures.encode(fixtures.noise(2.0, seed=990)))
     person.wait(after)
     wait_for(
@@ -209,11 +213,11 @@ def test_a_batch_that_is_being_heard_is_deleted_without_a_trace(server: Server) 
 
 
 def _unfinished(server: Server) -> int:
-    asked = (
+    code = (
         "from classifier.models import Analysis, UNFINISHED; "
         "print(Analysis.objects.filter(state__in=UNFINISHED).count())"
     )
-    return int(server.manage("shell", "--no-imports", "-c", asked).splitlines()[-1])
+    return int(server.manage("shell", "--no-imports", "-c", code).splitlines()[-1])
 
 
 def _clip_files(server: Server) -> list[Path]:
@@ -234,7 +238,7 @@ def sent_files(page: Page) -> int:
     return int(found[1]) if found else 0
 
 
-def test_by_page_with_a_cut_line_and_a_reload(
+def test_the_page_continues_an_upload_after_a_lost_connection_and_a_reload(
     server: Server, folder: Path, browser: Browser
 ) -> None:
     person = server.person()
@@ -255,7 +259,7 @@ def test_by_page_with_a_cut_line_and_a_reload(
     cut_at = sent_files(page)
     assert cut_at < 30
     line.send("Network.emulateNetworkConditions", {"offline": False, **SLOW})
-    # By itself it may go on before a click could land.
+    # It may continue by itself before a real click arrives.
     page.evaluate("document.querySelector('[data-go-on]').click()")
     wait_for(lambda: sent_files(page) > cut_at + 4, 30, "some more files")
 
@@ -296,7 +300,7 @@ def test_a_dropped_folder_is_listed_before_anything_is_sent(
     page.context.close()
 
 
-def test_a_zip_by_page_fills_itself_and_can_be_retried(
+def test_the_page_of_a_zip_updates_itself_and_failed_files_can_be_retried(
     server: Server, folder: Path, browser: Browser, tmp_path: Path
 ) -> None:
     person = server.person()
@@ -328,8 +332,8 @@ def test_single_sounds_finish_before_the_next_bulk_chunk_starts(
             fixtures.encode(fixtures.noise(5.0, seed=100 + number))
         )
     bulk, single = server.person(), server.person()
-    payload = submit_folder(server, str(folder), "--user", bulk.name, "--json")
-    batch = json.loads(payload.stdout)["batch"]
+    done = submit_folder(server, str(folder), "--user", bulk.name, "--json")
+    batch = json.loads(done.stdout)["batch"]
     for number in range(3):
         location = single.submit(
             "single.wav", fixtures.encode(fixtures.noise(3.0, seed=200 + number))
@@ -341,17 +345,17 @@ def test_single_sounds_finish_before_the_next_bulk_chunk_starts(
     assert finished(bulk, batch)["totals"]["done"] == 60
 
     def moments(person: Person) -> list[list[datetime]]:
-        asked = (
+        code = (
             "from classifier.models import Analysis; import json; "
             f"rows = Analysis.objects.filter(owner__username='{person.name}'); "
             "print(json.dumps([[m.isoformat() for m in row] for row in "
             "rows.values_list('created_at', 'started_at', 'finished_at')]))"
         )
-        rows = json.loads(server.manage("shell", "--no-imports", "-c", asked).splitlines()[-1])
+        rows = json.loads(server.manage("shell", "--no-imports", "-c", code).splitlines()[-1])
         return [[datetime.fromisoformat(moment) for moment in row] for row in rows]
 
     begun = sorted({started for _, started, _ in moments(bulk)})
     for created, _, ended in moments(single):
-        # The row is there only a moment after it was stamped.
+        # The row becomes visible a moment after its creation time.
         visible = created + timedelta(milliseconds=50)
         assert not [moment for moment in begun if visible < moment < ended]

@@ -1,4 +1,4 @@
-"""The main job, done by a person in a real browser, under the strict policy of the pages."""
+"""The main tasks in a real browser, under the content security policy of the pages."""
 
 import re
 from collections.abc import Iterator
@@ -43,7 +43,7 @@ def sign_up(page: Page, server: Server, name: str) -> None:
     page.wait_for_load_state("load")  # the page's scripts have run
 
 
-def test_two_files_are_heard_live_and_one_is_played(
+def test_two_files_are_uploaded_and_classified_and_one_is_played(
     server: Server, context: BrowserContext, sounds: list[Path]
 ) -> None:
     page = context.new_page()
@@ -59,7 +59,7 @@ def test_two_files_are_heard_live_and_one_is_played(
     expect(page.locator(".predictions").first.locator("li")).to_have_count(5)
     expect(page.locator(".station")).to_have_count(8)
     eager = "Array.from(document.images).filter(i => i.loading != 'lazy')"
-    # Asked from outside: to wait inside, the page would have to allow `eval`.
+    # Polled from here, because waiting inside the page would need `eval`.
     wait_for(lambda: page.evaluate(f"{eager}.every(i => i.complete)"), 20, "the pictures")
     assert page.evaluate(f"{eager}.filter(i => !i.naturalWidth).length") == 0
 
@@ -70,7 +70,7 @@ def test_two_files_are_heard_live_and_one_is_played(
     assert watch.faults == []
 
 
-def test_a_result_page_fills_itself_without_reload(
+def test_a_result_page_updates_without_reload(
     server: Server, context: BrowserContext, sounds: list[Path]
 ) -> None:
     page = context.new_page()
@@ -125,7 +125,7 @@ def test_a_file_chosen_before_the_script_has_loaded_is_sent(
     expect(page.locator(".row")).to_have_count(1)
 
 
-def test_refusals_and_failures_are_said_beside_the_file(
+def test_refusals_and_failures_are_shown_next_to_the_file(
     server: Server, context: BrowserContext, tmp_path: Path
 ) -> None:
     page = context.new_page()
@@ -155,7 +155,7 @@ def test_the_theme_is_remembered_and_pages_fit_a_phone(
         assert page.evaluate("document.documentElement.scrollWidth") <= 360, path
 
 
-def test_the_theme_is_the_system_s_until_another_is_chosen(
+def test_the_theme_follows_the_system_until_another_is_chosen(
     server: Server, browser: Browser
 ) -> None:
     context = browser.new_context(color_scheme="dark")
@@ -169,7 +169,7 @@ def test_the_theme_is_the_system_s_until_another_is_chosen(
     page.emulate_media(color_scheme="light")
     page.reload()
     assert page.evaluate(ground) == day
-    # What the system wears as well is no choice: it goes on following the system.
+    # Choosing the system's current theme means that the page follows the system again.
     page.get_by_role("button", name="Dark").click()
     page.get_by_role("button", name="Light").click()
     page.emulate_media(color_scheme="dark")
@@ -178,7 +178,7 @@ def test_the_theme_is_the_system_s_until_another_is_chosen(
     context.close()
 
 
-def test_a_folder_dropped_among_files_is_shown_the_way_to_a_batch(
+def test_dropping_a_zip_on_the_upload_form_offers_a_batch(
     server: Server, context: BrowserContext
 ) -> None:
     page = context.new_page()
@@ -193,17 +193,21 @@ def test_a_folder_dropped_among_files_is_shown_the_way_to_a_batch(
     expect(page.get_by_role("heading", level=1)).to_have_text("A folder of sounds")
 
 
-def test_a_form_that_was_open_for_too_long_says_so(server: Server, context: BrowserContext) -> None:
+def test_a_form_with_an_expired_csrf_token_shows_what_to_do(
+    server: Server, context: BrowserContext
+) -> None:
     page = context.new_page()
     sign_up(page, server, "kurt")
     context.clear_cookies(name="csrftoken")
     page.get_by_role("button", name="Sign out").click()
     expect(page.get_by_role("heading", level=1)).to_have_text("That did not work")
     expect(page.get_by_text("reload the page and send it again")).to_be_visible()
-    assert page.evaluate("getComputedStyle(document.body).margin") == "0px"  # our sheet is there
+    assert (
+        page.evaluate("getComputedStyle(document.body).margin") == "0px"
+    )  # the style sheet is loaded
 
 
-def test_what_the_default_is_worth_is_seen_and_its_name_copied(
+def test_the_models_page_shows_the_evaluation_and_copies_the_checkpoint_name(
     server: Server, context: BrowserContext
 ) -> None:
     page = context.new_page()
@@ -222,7 +226,7 @@ def test_what_the_default_is_worth_is_seen_and_its_name_copied(
     assert watch.faults == []
 
 
-def test_an_operation_is_tried_out_on_the_reference_page(
+def test_an_operation_can_be_executed_on_the_api_reference_page(
     server: Server, context: BrowserContext, anna: Person
 ) -> None:
     page = context.new_page()
@@ -250,7 +254,7 @@ def test_an_operation_is_tried_out_on_the_reference_page(
     assert watch.faults == []
 
 
-def test_a_token_is_made_and_revoked_on_the_account_page(
+def test_a_token_is_created_and_revoked_on_the_account_page(
     server: Server, context: BrowserContext
 ) -> None:
     page = context.new_page()

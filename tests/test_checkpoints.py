@@ -1,4 +1,4 @@
-"""Two installed checkpoints and a real worker: whoever is asked for is the one that listens."""
+"""Several installed checkpoints and a real worker: each clip gets the requested checkpoint."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,11 +9,11 @@ from playwright.sync_api import Browser, expect
 
 from ml import checkpoint_info
 from tests import fixtures
-from tests.checkpoints import described, usable
+from tests.checkpoints import header_only, shipped_copy
 from tests.server import Person, Server
 from tests.test_browser import sign_up
 
-# The same weights, made more modest by this temperature: an answer says whose it is.
+# The same weights with this temperature, so that a prediction shows which checkpoint made it.
 MODEST = 6.0
 OWN = checkpoint_info.read_info(checkpoint_info.SHIPPED).temperature
 SOUNDS = [fixtures.encode(fixtures.chirp(300 + 400 * n, 6000, 2.0)) for n in range(5)]
@@ -22,7 +22,7 @@ SOUNDS = [fixtures.encode(fixtures.chirp(300 + 400 * n, 6000, 2.0)) for n in ran
 @pytest.fixture(scope="module")
 def two(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     server = Server(tmp_path_factory.mktemp("two"))
-    usable(server.data / "checkpoints" / "modest.safetensors", temperature=MODEST)
+    shipped_copy(server.data / "checkpoints" / "modest.safetensors", temperature=MODEST)
     server.open()
     yield server
     server.close()
@@ -34,19 +34,21 @@ def greta(two: Server) -> Person:
 
 
 def submit(person: Person, data: bytes, checkpoint: str = "", status: int = 202) -> str:
-    """The address of the analysis."""
-    answer = requests.post(
+    """Upload a file and return the URL of its analysis."""
+    response = requests.post(
         f"{person.server.url}/api/v1/clips/",
         headers=person.headers,
         data={"checkpoint": checkpoint} if checkpoint else {},
         files={"file": ("x.wav", data)},
         timeout=60,
     )
-    assert answer.status_code == status, answer.text
-    return answer.headers.get("Location", "")
+    assert response.status_code == status, response.text
+    return response.headers.get("Location", "")
 
 
-def test_a_mixed_queue_is_heard_by_those_who_were_asked(two: Server, greta: Person) -> None:
+def test_each_clip_of_a_mixed_queue_gets_the_requested_checkpoint(
+    two: Server, greta: Person
+) -> None:
     names = {row["checkpoint"].partition("@")[0]: row["checkpoint"]
              for row in greta.get("/api/v1/checkpoints/").json()["results"]}  # fmt: skip
     assert set(names) == {"esc50-folds1234", "esc50-folds123", "modest"}
@@ -74,7 +76,7 @@ def test_a_mixed_queue_is_heard_by_those_who_were_asked(two: Server, greta: Pers
         assert modest["checkpoint"] == names["modest"]
         assert plain["label"] == modest["label"]
         one, other = (row["predictions"] for row in (plain, modest))
-        # Divided by another temperature, every ratio of confidences gets another root.
+        # Another temperature raises every ratio of confidences to a power.
         ratio = one[0]["confidence"] / one[1]["confidence"]
         shown = other[0]["confidence"] / other[1]["confidence"]
         assert shown == pytest.approx(ratio ** (OWN / MODEST), rel=0.02)
@@ -93,7 +95,9 @@ def test_a_mixed_queue_is_heard_by_those_who_were_asked(two: Server, greta: Pers
     assert 'href="/models/#modest"' in greta.page(f"/analyses/{modest['id']}/").text
 
 
-def test_a_person_chooses_who_listens(two: Server, browser: Browser, tmp_path: Path) -> None:
+def test_a_user_chooses_a_checkpoint_on_the_page(
+    two: Server, browser: Browser, tmp_path: Path
+) -> None:
     page = browser.new_page()
     sign_up(page, two, "ida")
     page.get_by_label("Listen with").select_option("modest")
@@ -111,10 +115,10 @@ def test_a_person_chooses_who_listens(two: Server, browser: Browser, tmp_path: P
     page.close()
 
 
-def test_one_that_was_taken_away_fails_clearly_and_holds_nobody_up(
+def test_a_removed_checkpoint_fails_its_clips_and_no_others(
     two: Server, greta: Person, tmp_path: Path
 ) -> None:
-    file = usable(two.data / "checkpoints" / "passing.safetensors", notes=["Soon gone."])
+    file = shipped_copy(two.data / "checkpoints" / "passing.safetensors", notes=["Soon gone."])
     two.stop("worker")
     data = fixtures.encode(fixtures.noise(1.0, seed=11))
     asked, plain = submit(greta, data, "passing"), submit(greta, data)
@@ -135,8 +139,10 @@ def test_one_that_was_taken_away_fails_clearly_and_holds_nobody_up(
     submit(greta, data, "passing", status=400)
 
 
-def test_one_that_cannot_be_loaded_fails_alone(two: Server, greta: Person) -> None:
-    file = described(two.data / "checkpoints" / "hollow.safetensors")
+def test_a_checkpoint_that_cannot_be_loaded_fails_its_clips_and_no_others(
+    two: Server, greta: Person
+) -> None:
+    file = header_only(two.data / "checkpoints" / "hollow.safetensors")
     data = fixtures.encode(fixtures.noise(1.0, seed=12))
     asked, plain = submit(greta, data, "hollow"), submit(greta, data, "modest")
     failed = greta.wait(asked)

@@ -1,8 +1,8 @@
-"""docker-compose.yml without a container engine: it is valid, and its processes work together.
+"""docker-compose.yml without a container engine: it is valid, and its services work together.
 
-The image's files are laid out as the Dockerfile copies them; then every service's own command
-line is started as a process, in the service's own environment, against local servers.
-`COMPOSE_CLIPS=200` sends more clips than the twenty of an ordinary run.
+The files are copied as the Dockerfile does. Then the command line of each service is started as a
+process, in the environment of the service, against local servers. `COMPOSE_CLIPS=200` sends more
+clips than the default of twenty.
 """
 
 import json
@@ -30,7 +30,7 @@ OURS = {"prepare", "web", "worker", "worker-gpu", "worker-modal", "sweep", "tens
 
 
 def composed() -> dict[str, Any]:
-    """The file as Compose understands it, every profile included, without anybody's `.env`."""
+    """Return the file as Compose resolves it, with every profile and without an `.env` file."""
     done = subprocess.run(
         [
             *(str(Path(sys.executable).parent / "docker-compose"), "--env-file", os.devnull),
@@ -48,7 +48,7 @@ def services() -> dict[str, Any]:
     return composed()["services"]
 
 
-def test_every_service_is_guarded(services: dict[str, Any]) -> None:
+def test_every_service_has_limits_and_no_privileges(services: dict[str, Any]) -> None:
     assert set(services) == OURS | {"database", "broker"}
     for name, service in services.items():
         assert service["read_only"], name
@@ -69,7 +69,7 @@ def test_every_service_is_guarded(services: dict[str, Any]) -> None:
         assert waits["condition"] == "service_completed_successfully"
 
 
-def test_no_secret_stands_in_the_file(services: dict[str, Any]) -> None:
+def test_the_file_contains_no_secret(services: dict[str, Any]) -> None:
     for name, service in services.items():
         for variable, value in (service.get("environment") or {}).items():
             if re.search("PASSWORD|SECRET", variable):
@@ -77,7 +77,7 @@ def test_no_secret_stands_in_the_file(services: dict[str, Any]) -> None:
                 assert value.startswith("/run/secrets/"), (name, variable)
 
 
-def test_the_command_lines_are_those_of_make_run(
+def test_the_command_lines_are_the_same_as_of_make_run(
     services: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("DATABASE_URL", raising=False)
@@ -91,7 +91,7 @@ def test_the_command_lines_are_those_of_make_run(
     assert image == services["web"]["command"]
 
 
-def test_what_the_image_needs_is_sent_to_the_builder() -> None:
+def test_dockerignore_admits_everything_that_the_dockerfile_copies() -> None:
     sent = {
         line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines() if line[:1] == "!"
     }
@@ -110,7 +110,7 @@ def _dockerfile() -> str:
 # --- as processes -------------------------------------------------------------------------
 
 
-class ComposedHouse(Server):
+class ComposeServer(Server):
     """A server whose processes are the services of the Compose file."""
 
     def __init__(self, data: Path, services: dict[str, Any]) -> None:
@@ -120,10 +120,10 @@ class ComposedHouse(Server):
         self.broker_port, self.board_port = free_port(), free_port()
         self.redis_url = f"redis://127.0.0.1:{self.broker_port}/0"
         self.env["REDIS_URL"] = self.redis_url
-        self.payload: dict[str, float] = {}
+        self.stop_times_s: dict[str, float] = {}
 
     def open(self) -> None:
-        self._lay_out_the_image()
+        self._copy_image_files()
         for name in ("secret_key", "database_password", "admin_password"):
             (self.data / name).write_text(f"{name}-of-the-test\n")
         for folder in ("volume", "runs", "broker"):
@@ -144,7 +144,7 @@ class ComposedHouse(Server):
         )
 
     def command(self, name: str) -> list[str]:
-        """The service's own, with this machine's Python, ports and folders."""
+        """Return the service's command line with this machine's Python, ports and folders."""
         line = [self.here(word) for word in self.services[name]["command"]]
         if name == "broker":
             where = ("--port", str(self.broker_port), "--bind", "127.0.0.1")
@@ -152,7 +152,7 @@ class ComposedHouse(Server):
         return line
 
     def environment(self, name: str) -> dict[str, str]:
-        """The service's own and nothing of ours, except where this machine differs."""
+        """Return the service's environment, adapted to this machine."""
         given = self.services[name].get("environment") or {}
         return {variable: self.here(str(value)) for variable, value in given.items()} | {
             "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
@@ -162,7 +162,7 @@ class ComposedHouse(Server):
         }
 
     def here(self, word: str) -> str:
-        """A value of the file as it is on this machine."""
+        """Return the equivalent on this machine of a value in the file."""
         exact = {
             "python": sys.executable,
             "/data": str(self.data / "volume"),
@@ -180,7 +180,7 @@ class ComposedHouse(Server):
         return word.replace("/run/secrets/", f"{self.data}/").replace("$$", "$")
 
     def healthy(self, name: str) -> bool:
-        """The service's own health check."""
+        """Run the service's health check."""
         kind, *words = self.services[name]["healthcheck"]["test"]
         words = [self.here(word) for word in words]
         if kind == "CMD-SHELL":
@@ -195,7 +195,7 @@ class ComposedHouse(Server):
         return done.returncode == 0
 
     def doctor(self) -> str:
-        """What it says inside the web service."""
+        """Run `manage.py doctor` in the web service; return "ok" or its report."""
         done = subprocess.run(
             [sys.executable, "manage.py", "doctor", "--json"],
             cwd=self.app, env=self.environment("web"), capture_output=True, text=True,
@@ -203,7 +203,7 @@ class ComposedHouse(Server):
         return "ok" if done.returncode == 0 else done.stdout
 
     def stop(self, name: str) -> None:
-        """As Compose does: SIGTERM, then the grace period."""
+        """Stop a service as Compose does: SIGTERM, then the grace period."""
         process = self.processes.pop(name, None)
         if process is None:
             return
@@ -214,7 +214,7 @@ class ComposedHouse(Server):
         finally:
             if process.poll() is None:
                 os.killpg(process.pid, signal.SIGKILL)
-        self.payload[name] = time.monotonic() - started
+        self.stop_times_s[name] = time.monotonic() - started
 
     def close(self) -> None:
         for name in ("worker", "worker-gpu", "sweep", "web", "tensorboard", "broker"):
@@ -225,7 +225,7 @@ class ComposedHouse(Server):
         self.env["SONOSCOPE_DATA"] = str(self.data / "volume")
         return super().results_of(person)
 
-    def _lay_out_the_image(self) -> None:
+    def _copy_image_files(self) -> None:
         last_stage = _dockerfile().rpartition("\nFROM ")[2]
         self.app.mkdir(parents=True)
         for line in re.findall(r"^COPY (?!--from)(.+)", last_stage, re.MULTILINE):
@@ -240,18 +240,18 @@ class ComposedHouse(Server):
 @pytest.fixture(scope="module")
 def stack(
     services: dict[str, Any], tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[ComposedHouse]:
+) -> Iterator[ComposeServer]:
     if not (os.environ.get("DATABASE_URL") and os.environ.get("REDIS_URL")):
         pytest.skip("DATABASE_URL and REDIS_URL are not set")
     if not shutil.which("redis-server"):
-        pytest.skip("there is no redis-server to give the broker's command line to")
-    stack = ComposedHouse(tmp_path_factory.mktemp("compose"), services)
+        pytest.skip("redis-server is not installed")
+    stack = ComposeServer(tmp_path_factory.mktemp("compose"), services)
     stack.open()
     yield stack
     stack.close()
 
 
-def test_every_service_runs_and_clips_go_through(stack: ComposedHouse) -> None:
+def test_every_service_runs_and_analyses_clips(stack: ComposeServer) -> None:
     stack.start("prepare")
     assert stack.processes.pop("prepare").wait(120) == 0, stack.log("prepare")
     assert "as in ADMIN_PASSWORD" in stack.log("prepare")
@@ -266,8 +266,8 @@ def test_every_service_runs_and_clips_go_through(stack: ComposedHouse) -> None:
     started = time.monotonic()
     sent = [_send(person, number) for number in range(half)]
     results = [person.wait(location, 300) for location in sent]
-    # The other half belongs to the service of the profile `gpu`; a worker that is told to stop
-    # gives back what it holds.
+    # The service of the profile `gpu` processes the other half; a worker that stops requeues the
+    # clips it holds.
     more = [_send(person, number) for number in range(half, CLIPS)]
     stack.stop("worker")
     stack.start("worker-gpu")
@@ -281,14 +281,14 @@ def test_every_service_runs_and_clips_go_through(stack: ComposedHouse) -> None:
     page = requests.get(f"{stack.url}/account/sign-in/", timeout=30).text
     style = re.search(r'href="(/static/css/[^"]+)"', page)
     assert style and requests.get(stack.url + style[1], timeout=30).ok
-    # As Compose does: a check that went unanswered on a busy machine is asked again.
+    # Compose also repeats a check that timed out on a busy machine.
     wait_for(lambda: stack.healthy("worker-gpu"), 60, "a healthy worker-gpu", every_s=1)
     assert stack.doctor() == "ok"
     print(f"\n{CLIPS} clips through the Compose services in {took_s:.1f} s")
 
     for name in ("worker-gpu", "sweep", "web", "tensorboard", "broker"):
         stack.stop(name)
-    assert max(stack.payload.values()) < 60, stack.payload
+    assert max(stack.stop_times_s.values()) < 60, stack.stop_times_s
 
 
 def _send(person: Person, number: int) -> str:

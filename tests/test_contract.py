@@ -1,4 +1,4 @@
-"""The live API keeps to its own description, whatever it is sent."""
+"""The running API conforms to its OpenAPI schema for generated requests."""
 
 import json
 import os
@@ -31,7 +31,7 @@ def schemathesis(
             *("--config-file", str(ROOT / "tests" / "schemathesis.toml")),
             *("run", f"{server.url}/api/schema/"),
             *("--header", f"Authorization: Token {person.token}"),
-            # One worker: with more, Python 3.11 may fail in the parser that Hypothesis calls.
+            # One worker: with more, Python 3.11 may fail in the parser that Hypothesis uses.
             *("--seed", str(SEED), "--workers", "1", "--continue-on-failure", "--no-color"),
             *options,
         ],
@@ -41,7 +41,7 @@ def schemathesis(
 
 
 def test_schemathesis_finds_no_fault(server: Server, tmp_path: Path) -> None:
-    """All default checks, authenticated, as a user of its own; prints its figures."""
+    """Run all default checks as a new, authenticated user; print the number of tests."""
     before = len(server.log("web"))
     done = schemathesis(server, server.person(), tmp_path, "--max-examples", "4")
     figures = re.findall(r"^ +(?:Tested: \d+|\d+ generated.*)$", done.stdout, re.MULTILINE)
@@ -54,50 +54,50 @@ def test_schemathesis_finds_no_fault(server: Server, tmp_path: Path) -> None:
     assert "Traceback" not in server.log("web")[before:]
 
 
-def test_as_somebody_else_nothing_of_the_first_person_shows(server: Server, tmp_path: Path) -> None:
-    """Every id in a path is of somebody who has a clip, an inspection, a batch and a token."""
-    first, mark = server.person(), "the-first-ones-own"
-    ids = furnish(server, first, mark)
-    before = everything(first, ids)
+def test_no_request_returns_the_data_of_another_user(server: Server, tmp_path: Path) -> None:
+    """Every id in a path belongs to a user with a clip, an inspection, a batch and a token."""
+    first, mark = server.person(), "data-of-the-first-user"
+    ids = create_objects(server, first, mark)
+    before = read_objects(first, ids)
     assert mark in str(before)
     done = schemathesis(
         server, server.person(), tmp_path, "--max-examples", "4", "--phases", "fuzzing",
-        "--checks", "nothing_of_theirs,not_a_server_error",
-        THEIRS=json.dumps({"mark": mark, "ids": ids}),
+        "--checks", "no_data_of_other_user,not_a_server_error",
+        OTHER_USER=json.dumps({"mark": mark, "ids": ids}),
         SCHEMATHESIS_HOOKS="tests.other_user",
         PYTHONPATH=str(ROOT),
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
     generated = re.search(r"(\d+) generated", done.stdout)
     assert generated and int(generated[1]) >= 50
-    assert everything(first, ids) == before
+    assert read_objects(first, ids) == before
 
 
-def furnish(server: Server, person: Person, mark: str) -> dict[str, str]:
-    """Something of every kind, by the part of the path that its id stands in."""
+def create_objects(server: Server, person: Person, mark: str) -> dict[str, str]:
+    """Create one object of every kind; return the ids by their part of the path."""
     sound = fixtures.encode(fixtures.noise(1.0, 16_000, seed=77), 16_000, "WAV")
     analysis = person.wait(person.submit(f"{mark}.wav", sound))
     label = analysis["predictions"][0]["class"]
 
     def made(path: str, **body: Any) -> dict[str, Any]:
-        answer = requests.post(
+        response = requests.post(
             f"{server.url}/api/v1/{path}", json=body, headers=person.headers, timeout=30
         )
-        assert answer.ok, answer.text
-        return answer.json()
+        assert response.ok, response.text
+        return response.json()
 
-    asked = {"kind": "sound", "window": 0, "label": label}
+    question = {"kind": "sound", "window": 0, "label": label}
     return {
         "clips": analysis["clip"],
         "analyses": analysis["id"],
-        "inspections": made(f"analyses/{analysis['id']}/inspections/", **asked)["id"],
+        "inspections": made(f"analyses/{analysis['id']}/inspections/", **question)["id"],
         "batches": made("batches/", name=mark)["id"],
         "tokens": made("tokens/", name=mark)["id"],
     }
 
 
-def everything(person: Person, ids: dict[str, str]) -> dict[str, Any]:
-    """What the first person is told of their own; an inspection may be made meanwhile."""
+def read_objects(person: Person, ids: dict[str, str]) -> dict[str, Any]:
+    """Return the objects as the API describes them, except inspections, whose state changes."""
     kinds = [kind for kind in ids if kind not in ("tokens", "inspections")]
     found = {kind: person.get(f"/api/v1/{kind}/{ids[kind]}/").json() for kind in kinds}
     tokens = person.get("/api/v1/tokens/").json()["results"]

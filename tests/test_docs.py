@@ -1,4 +1,4 @@
-"""The documentation is true: examples run, every setting is listed, links lead somewhere."""
+"""The documentation is correct: examples run, every setting is listed, links are valid."""
 
 import csv
 import json
@@ -31,7 +31,7 @@ def blocks(path: str, language: str, indent: str = "") -> list[str]:
 
 
 def run(command: list[str], script: str, server: Server, person: Person, folder: Path) -> str:
-    """One script, with this server and this person in place of the examples'."""
+    """Run a script with the URL, user and password of this test and return its output."""
     for example, mine in {
         "http://localhost:8000": server.url,
         "NAME='you'": f"NAME='{person.name}'",
@@ -86,7 +86,7 @@ def test_the_shell_examples_work(shell: str, folder: Path, anna: Person) -> None
     assert (folder / "start.bin").read_bytes() == (folder / "sound.wav").read_bytes()[:100]
 
 
-def test_the_answers_look_as_they_are_shown(shell: str, folder: Path) -> None:
+def test_the_responses_have_the_documented_shape(shell: str, folder: Path) -> None:
     sent, analysis, refusal, inspection, batch, checkpoint = (
         json.loads(block) for block in blocks("docs/api.md", "json")
     )
@@ -109,10 +109,10 @@ def test_the_answers_look_as_they_are_shown(shell: str, folder: Path) -> None:
     _same_shape(checkpoint, listens)
     name = checkpoint["checkpoint"].removesuffix("…")
     assert listens["checkpoint"].startswith(name)
-    assert not answer["checkpoint"].startswith(name), "the default heard it"
+    assert not answer["checkpoint"].startswith(name), "the default checkpoint was used"
 
 
-def test_the_batch_is_exported_found_and_gone(shell: str, folder: Path, anna: Person) -> None:
+def test_the_batch_is_exported_listed_and_deleted(shell: str, folder: Path, anna: Person) -> None:
     rows = list(csv.DictReader((folder / "results.csv").read_text().splitlines()))
     outcomes = {"other.wav": "accepted", "empty.wav": "refused", "morning/sound.wav": "duplicate"}
     assert {row["path"]: row["outcome"] for row in rows} == outcomes
@@ -126,15 +126,15 @@ def test_the_batch_is_exported_found_and_gone(shell: str, folder: Path, anna: Pe
     (listed,) = json.loads((folder / "batches.json").read_text())["results"]
     assert listed["id"] == payload["id"]
     assert anna.get(f"/api/v1/batches/{payload['id']}/").status_code == 404
-    # The duplicate stays where it came from, the rest is gone.
+    # The duplicate's analysis remains, the other is deleted.
     answer = json.loads((folder / "answer.json").read_text())
     assert anna.get(f"/api/v1/analyses/{answer['id']}/").status_code == 200
     (other,) = done - {answer["id"]}
     assert anna.get(f"/api/v1/analyses/{other}/").status_code == 404
 
 
-def _same_shape(shown: object, real: object, where: str = "the answer") -> None:
-    """Everything that is shown is there, as the same kind of value."""
+def _same_shape(shown: object, real: object, where: str = "the response") -> None:
+    """Assert that every documented field exists and has the same type."""
     assert isinstance(real, type(shown)), where
     if isinstance(shown, dict):
         assert isinstance(real, dict)
@@ -159,16 +159,16 @@ def test_a_restored_backup_of_sqlite_answers_as_before(
     shell: str, server: Server, anna: Person, tmp_path: Path
 ) -> None:
     if server.database_url:
-        pytest.skip("this server lives on PostgreSQL")
+        pytest.skip("this server uses PostgreSQL")
     backup, restore = (block for block in blocks("docs/operations.md", "sh")[:3:2])
     backup = backup.replace("DATA=var", f"DATA={shlex.quote(str(server.data))}").replace(
         ".venv/bin/python", shlex.quote(sys.executable)
     )
-    wait_for(lambda: not unfinished(anna), 60, "what the examples left")
+    wait_for(lambda: not unfinished(anna), 60, "the analyses of the examples")
     run(BASH, backup, server, anna, tmp_path)
     with tarfile.open(tmp_path / "backup" / "files.tar") as files:
         assert "secret_key" in files.getnames()
-    before = payload(server, anna)
+    before = read_analyses(server, anna)
 
     (tmp_path / "var").mkdir()
     assert restore.rstrip().endswith("\nmake run")
@@ -184,12 +184,12 @@ def test_a_restored_backup_of_postgresql_answers_as_before(
     backup, restore = (block for block in blocks("docs/operations.md", "sh")[1:4:2])
     (tmp_path / "secrets").mkdir()
     shutil.copy(server.data / "secret_key", tmp_path / "secrets")
-    wait_for(lambda: not unfinished(anna), 60, "what the examples left")
+    wait_for(lambda: not unfinished(anna), 60, "the analyses of the examples")
     run(BASH, without_containers(backup, server), server, anna, tmp_path)
-    before = payload(server, anna)
+    before = read_analyses(server, anna)
 
     shutil.rmtree(tmp_path / "secrets")
-    # A broker database of its own: the first server still listens to the other.
+    # Another broker database, because the first server still uses its own.
     again = Server(tmp_path / "data", REDIS_URL=server.redis_url.rpartition("/")[0] + "/1")
     again.data.mkdir()
     run(BASH, without_containers(restore, again), again, anna, tmp_path)
@@ -201,7 +201,7 @@ BASH = ["bash", "-euo", "pipefail", "-s"]
 
 
 def without_containers(script: str, server: Server) -> str:
-    """What Compose would run in its containers, on this very machine."""
+    """Replace Compose commands with the commands that they run in the containers."""
     script = re.sub(r"^docker compose (stop|up) .*\n", "", script, flags=re.M)
     script = re.sub(r"docker compose (exec|run) .*?-T \w+ ", "", script)
     assert "docker" not in script
@@ -213,26 +213,26 @@ def without_containers(script: str, server: Server) -> str:
 
 def unfinished(person: Person) -> list[Any]:
     found = [person.get(f"/api/v1/analyses/?state={state}") for state in ("queued", "running")]
-    return [row for answer in found for row in answer.json()["results"]]
+    return [row for response in found for row in response.json()["results"]]
 
 
 def assert_same_answers(again: Server, person: Person, before: dict[str, Any]) -> None:
-    assert len(before) >= 6  # an answer and its five files
+    assert len(before) >= 6  # an analysis and its five files
     try:
         again.open()
-        # The token of before is good here too.
-        assert payload(again, person) == before
+        # The earlier token is valid here too.
+        assert read_analyses(again, person) == before
     finally:
         again.close()
 
 
-def payload(server: Server, person: Person) -> dict[str, Any]:
-    """All that this server says of a person's analyses, and the bytes of every file of them."""
+def read_analyses(server: Server, person: Person) -> dict[str, Any]:
+    """Return the API's description of a user's analyses, and the bytes of all their files."""
 
     def get(path: str) -> requests.Response:
-        answer = requests.get(server.url + path, headers=person.headers, timeout=30)
-        assert answer.ok, f"{path}: {answer.text}"
-        return answer
+        response = requests.get(server.url + path, headers=person.headers, timeout=30)
+        assert response.ok, f"{path}: {response.text}"
+        return response
 
     found: dict[str, Any] = {}
     for row in get("/api/v1/analyses/?state=done").json()["results"]:
@@ -247,16 +247,16 @@ def payload(server: Server, person: Person) -> dict[str, Any]:
 # --- settings -----------------------------------------------------------------------------
 
 
-def test_the_configuration_is_what_the_settings_say() -> None:
+def test_the_configuration_document_matches_the_settings() -> None:
     assert DOCUMENT.read_text() == document(), "run: python -m webapp.configuration"
 
 
-def test_every_setting_has_a_meaning() -> None:
-    asked = re.findall(r'env\.\w+\(\s*"([A-Z_]+)"', (ROOT / "webapp" / "settings.py").read_text())
-    assert set(asked) - {"ENV_FILE"} == set(env.KNOWN)
+def test_every_setting_is_documented() -> None:
+    used = re.findall(r'env\.\w+\(\s*"([A-Z_]+)"', (ROOT / "webapp" / "settings.py").read_text())
+    assert set(used) - {"ENV_FILE"} == set(env.KNOWN)
 
 
-def test_the_example_file_names_the_same_settings() -> None:
+def test_the_example_file_has_the_same_settings() -> None:
     example = (ROOT / ".env.example").read_text()
     assert set(re.findall(r"^#?([A-Z_]+)=", example, re.M)) == set(env.KNOWN)
 
@@ -265,14 +265,14 @@ def test_the_example_file_names_the_same_settings() -> None:
 
 
 @pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
-def test_links_between_documents_lead_somewhere(path: Path) -> None:
+def test_links_between_documents_are_valid(path: Path) -> None:
     for target in re.findall(r"\]\((?!https?://)([^)#]+)", path.read_text()):
         assert (path.parent / target).exists(), target
 
 
 @pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
 def test_named_commands_exist(path: Path) -> None:
-    """`manage.py something`, `python -m something` and `make something` are really there."""
+    """Every `manage.py …`, `python -m …` and `make …` in the documentation exists."""
     text = path.read_text()
     for command in set(re.findall(r"manage\.py ([a-z_]+)", text)):
         assert command in get_commands(), command

@@ -1,4 +1,4 @@
-"""`manage.py doctor` on a running server, and on servers with something missing."""
+"""`manage.py doctor` on a running server, and on servers with one thing missing."""
 
 import json
 import subprocess
@@ -20,67 +20,67 @@ def doctor(server: Server, *arguments: str, **environment: str) -> tuple[int, st
 
 
 def wrong(server: Server, **environment: str) -> dict[str, str]:
-    """What is wrong: each check's name and hint."""
-    status, payload = doctor(server, "--json", **environment)
-    report = json.loads(payload)
+    """Return the hint of each failed check by name."""
+    status, output = doctor(server, "--json", **environment)
+    report = json.loads(output)
     found = {
         name: check["hint"]
         for name, check in report["checks"].items()
         if check["verdict"] == "wrong"
     }
     assert (report["verdict"] == "wrong") == bool(found) == bool(status)
-    assert all(found.values()), "every wrong thing comes with what to do"
+    assert all(found.values()), "every failed check has a hint"
     return found
 
 
-def test_nothing_is_wrong_with_a_running_server(server: Server) -> None:
+def test_all_checks_pass_on_a_running_server(server: Server) -> None:
     wait_for(lambda: not wrong(server), 60, "a healthy server", every_s=1)
-    status, payload = doctor(server)
+    status, output = doctor(server)
     assert status == 0
-    lines = [line for line in payload.splitlines() if not line.startswith(" ")]
+    lines = [line for line in output.splitlines() if not line.startswith(" ")]
     assert len(lines) == 16
     assert not any(line.startswith("WRONG") for line in lines)
 
 
-def test_only_what_was_asked_for(server: Server) -> None:
-    status, payload = doctor(server, "--only", "disk", "origin", "--json")
+def test_only_the_requested_checks_run(server: Server) -> None:
+    status, output = doctor(server, "--only", "disk", "origin", "--json")
     assert status == 0
-    assert set(json.loads(payload)["checks"]) == {"disk", "origin"}
+    assert set(json.loads(output)["checks"]) == {"disk", "origin"}
 
 
-def test_the_broker_is_away(server: Server) -> None:
+def test_an_unreachable_broker_is_reported(server: Server) -> None:
     found = wrong(server, REDIS_URL="redis://127.0.0.1:9/0")
     assert set(found) == {"broker", "worker"}
     assert "REDIS_URL" in found["broker"]
 
 
-def test_the_checkpoint_is_missing(server: Server) -> None:
+def test_a_missing_checkpoint_is_reported(server: Server) -> None:
     found = wrong(server, CHECKPOINT="/nowhere/weights.safetensors")
     assert set(found) == {"checkpoint"}
     assert "CHECKPOINT" in found["checkpoint"]
 
 
-def test_the_database_is_away(server: Server) -> None:
+def test_an_unreachable_database_is_reported(server: Server) -> None:
     found = wrong(server, DATABASE_URL="postgres://nobody@127.0.0.1:9/nothing")
     assert set(found) == {"database", "migrations", "clock", "queue"}
     assert "DATABASE_URL" in found["database"]
 
 
-def test_nothing_was_prepared(server: Server, tmp_path: Path) -> None:
+def test_missing_migrations_and_static_files_are_reported(server: Server, tmp_path: Path) -> None:
     found = wrong(server, SONOSCOPE_DATA=str(tmp_path), DATABASE_URL="")
     assert {"migrations", "static", "sweep"} < set(found)
     assert "migrate" in found["migrations"]
     assert "collectstatic" in found["static"]
 
 
-def test_the_data_folder_cannot_be_written(server: Server) -> None:
+def test_a_data_folder_that_cannot_be_written_is_reported(server: Server) -> None:
     found = wrong(server, SONOSCOPE_DATA="/proc/nowhere", SECRET_KEY="x", DATABASE_URL="")
     assert {"data", "database"} < set(found)
     assert "SONOSCOPE_DATA" in found["data"]
 
 
 @pytest.mark.parametrize("variable", ["SECRET_KEY_FILE", "PORT"])
-def test_a_setting_that_cannot_be_read_stops_it_with_one_sentence(
+def test_an_invalid_setting_ends_the_doctor_with_one_sentence(
     server: Server, variable: str
 ) -> None:
     done = subprocess.run(
@@ -93,8 +93,8 @@ def test_a_setting_that_cannot_be_read_stops_it_with_one_sentence(
     )
 
 
-def test_no_worker_answers(server: Server) -> None:
-    """On an empty broker of its own: the server's worker listens elsewhere."""
+def test_a_missing_worker_is_reported(server: Server) -> None:
+    """The check uses an empty broker database, which the server's worker does not consume."""
     if server.redis_url:
         other = f"{server.redis_url.rpartition('/')[0]}/7"
     else:

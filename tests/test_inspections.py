@@ -1,4 +1,4 @@
-"""Inspections, from the asking to the files: real broker, worker, database."""
+"""Inspections, from the request to the files, with a real broker, worker and database."""
 
 import io
 import zipfile
@@ -18,7 +18,7 @@ from ml.explain.masking import Masking, audible
 from ml.inference import Classifier
 from ml.rendering.png import to_index
 from tests import fixtures
-from tests.checkpoints import usable
+from tests.checkpoints import shipped_copy
 from tests.server import Person, Server, wait_for
 
 # A chirp over noise: 12 s, so four windows.
@@ -61,10 +61,10 @@ def ask(person: Person, analysis: dict[str, Any], **question: Any) -> requests.R
 
 
 def explain(person: Person, analysis: dict[str, Any], **question: Any) -> dict[str, Any]:
-    """Ask, and wait until it is done."""
-    answer = ask(person, analysis, **question)
-    assert answer.status_code == 202, answer.text
-    payload = person.wait(answer.headers["Location"])
+    """Request an inspection and wait until it is done."""
+    response = ask(person, analysis, **question)
+    assert response.status_code == 202, response.text
+    payload = person.wait(response.headers["Location"])
     assert payload["state"] == "done", payload["error"]
     return payload
 
@@ -74,19 +74,19 @@ def folders_of(server: Server, inspection: dict[str, Any]) -> list[Path]:
 
 
 def sounds_of(person: Person, inspection: dict[str, Any]) -> tuple[list[Any], int]:
-    """kept and rest as they were before they were made as loud as the original."""
+    """Return kept and rest without the gain of their playback, and the sample rate."""
     sounds = []
     for part in ("kept", "rest"):
-        answer = person.get(inspection["files"][f"{part}.flac"])
-        assert answer.headers["Content-Type"] == "audio/flac"
-        samples, rate = soundfile.read(io.BytesIO(answer.content), dtype="float32")
+        response = person.get(inspection["files"][f"{part}.flac"])
+        assert response.headers["Content-Type"] == "audio/flac"
+        samples, rate = soundfile.read(io.BytesIO(response.content), dtype="float32")
         assert samples.ndim == 1
-        assert soundfile.info(io.BytesIO(answer.content)).subtype == "PCM_16"
+        assert soundfile.info(io.BytesIO(response.content)).subtype == "PCM_16"
         sounds.append(samples / inspection["figures"][f"{part}_gain"])
     return sounds, rate
 
 
-def test_a_sound_comes_apart_into_what_spoke_and_the_rest(
+def test_a_sound_is_split_into_its_attribution_and_the_rest(
     anna: Person, analysed: dict, classifier: Classifier, second_window: Any
 ) -> None:
     label = analysed["predictions"][0]["class"]
@@ -96,7 +96,7 @@ def test_a_sound_comes_apart_into_what_spoke_and_the_rest(
     (kept, rest), rate = sounds_of(anna, inspection)
     assert rate == classifier.info.features.sample_rate
     assert len(kept) == len(rest) == len(second_window)
-    # Two roundings to 16 bits, as loud as the files are.
+    # Rounding errors of two files with 16 bits, at their gain.
     rounding = (1 / figures["kept_gain"] + 1 / figures["rest_gain"]) / 2**15
     assert np.abs(kept + rest - second_window).max() <= rounding
     asked = classifier.info.classes.index(label)
@@ -107,7 +107,7 @@ def test_a_sound_comes_apart_into_what_spoke_and_the_rest(
     exact = [parts.kept[0].numpy(), parts.rest[0].numpy()]
     for wanted, sound in zip(exact, (kept, rest), strict=True):
         assert np.abs(wanted - sound).max() <= rounding + 1e-3
-    # Of the exact ones: between their cells is silence, and 16 bits put a hiss there.
+    # From the exact sounds, because rounding to 16 bits adds noise to the silent cells.
     answers = classifier.predict([second_window, *exact])
     for name, answer in zip(("original", "kept", "rest"), answers, strict=True):
         assert figures[name] == pytest.approx(float(answer.probabilities[asked]), abs=0.02), name
@@ -117,7 +117,7 @@ def test_a_sound_comes_apart_into_what_spoke_and_the_rest(
     assert (part.status_code, part.content) == (206, b"fLaC")
 
 
-def test_a_short_sound_stays_as_long_as_it_is(anna: Person) -> None:
+def test_the_parts_of_a_short_sound_have_its_length(anna: Person) -> None:
     short = anna.wait(anna.submit("short.wav", SHORT, again=True))
     label = short["predictions"][0]["class"]
     inspection = explain(anna, short, kind="sound", label=label)
@@ -126,7 +126,7 @@ def test_a_short_sound_stays_as_long_as_it_is(anna: Person) -> None:
 
 
 @pytest.mark.parametrize("name", ["layer2", "layer1.block0.conv"])
-def test_all_channels_of_a_map_are_the_models_own(
+def test_all_channels_of_a_map_equal_the_models(
     anna: Person, analysed: dict, classifier: Classifier, second_window: Any, name: str
 ) -> None:
     inspection = explain(anna, analysed, kind="channels", window=1, map=name)
@@ -143,8 +143,8 @@ def test_all_channels_of_a_map_are_the_models_own(
     numbers = [channel["number"] for channel in figures["channels"]]
     assert sorted(numbers) == list(range(len(values)))
     if name == "layer2":
-        spoke = [channel["contribution"] for channel in figures["channels"]]
-        assert spoke == sorted(spoke, reverse=True)
+        contributions = [channel["contribution"] for channel in figures["channels"]]
+        assert contributions == sorted(contributions, reverse=True)
         assert figures["ordered_by"] == "contribution"
     else:
         assert numbers == sorted(numbers)
@@ -179,14 +179,14 @@ def test_another_window_of_a_long_clip_is_drawn(
         expected = to_index(mean, float(mean.min()), float(mean.max()))
         assert np.abs(drawn.astype(int) - expected).max() <= 3, facts["name"]
     for name in ("attribution.0", "layer4.top0", "pooled"):
-        answer = anna.get(inspection["files"][f"maps/{name}.png"])
-        assert (answer.status_code, answer.content[:4]) == (200, b"\x89PNG"), name
+        response = anna.get(inspection["files"][f"maps/{name}.png"])
+        assert (response.status_code, response.content[:4]) == (200, b"\x89PNG"), name
     pack = zipfile.ZipFile(io.BytesIO(anna.get(inspection["files"]["maps.zip"]).content))
     named = {f"maps/{name}" for name in pack.namelist()} - {"maps/index.json"}
     assert named == set(inspection["files"]) - {"maps.zip"}
 
 
-def test_asking_twice_is_one_row_and_one_set_of_files(
+def test_two_equal_requests_create_one_row_and_one_set_of_files(
     server: Server, anna: Person, analysed: dict
 ) -> None:
     inspection = explain(anna, analysed, kind="window", window=2)
@@ -198,24 +198,26 @@ def test_asking_twice_is_one_row_and_one_set_of_files(
     assert folders_of(server, inspection) == [folder]
 
 
-def test_an_unfinished_or_failed_analysis_cannot_be_looked_at(anna: Person) -> None:
+def test_a_failed_analysis_cannot_be_inspected(anna: Person) -> None:
     failed = anna.wait(anna.submit("notes.wav", b"Monday: buy milk\n" * 50, again=True))
-    answer = ask(anna, failed, kind="window")
-    assert (answer.status_code, answer.json()["code"]) == (409, "not_done")
+    response = ask(anna, failed, kind="window")
+    assert (response.status_code, response.json()["code"]) == (409, "not_done")
 
 
-def test_for_a_stranger_there_is_nothing(anna: Person, ben: Person, analysed: dict) -> None:
+def test_another_user_gets_404(anna: Person, ben: Person, analysed: dict) -> None:
     inspection = explain(anna, analysed, kind="window", window=3)
     assert ask(ben, analysed, kind="window", window=3).status_code == 404
     addresses = [f"/api/v1/inspections/{inspection['id']}/", *inspection["files"].values()]
     assert {ben.get(address).status_code for address in addresses} == {404}
     assert ben.page(f"/inspections/{inspection['id']}/part/").status_code == 404
-    answer = ben.post_page(f"/analyses/{analysed['id']}/inspections/", kind="window", window="3")
-    assert answer.status_code == 404
+    response = ben.post_page(f"/analyses/{analysed['id']}/inspections/", kind="window", window="3")
+    assert response.status_code == 404
 
 
-def test_a_missing_checkpoint_fails_it_with_a_reason(server: Server, anna: Person) -> None:
-    path = usable(server.data / "checkpoints" / "passing.safetensors", temperature=2.0)
+def test_an_inspection_fails_with_a_reason_if_its_checkpoint_is_missing(
+    server: Server, anna: Person
+) -> None:
+    path = shipped_copy(server.data / "checkpoints" / "passing.safetensors", temperature=2.0)
     try:
         sent = requests.post(
             f"{server.url}/api/v1/clips/",
@@ -227,13 +229,13 @@ def test_a_missing_checkpoint_fails_it_with_a_reason(server: Server, anna: Perso
         analysed = anna.wait(sent.headers["Location"])
     finally:
         path.unlink()
-    answer = ask(anna, analysed, kind="window")
-    inspection = anna.wait(answer.headers["Location"])
+    response = ask(anna, analysed, kind="window")
+    inspection = anna.wait(response.headers["Location"])
     assert (inspection["state"], inspection["error"]["code"]) == ("failed", "checkpoint_missing")
     assert "passing@" in inspection["error"]["detail"]
 
 
-def test_a_killed_worker_and_a_wiped_broker_lose_none(server: Server) -> None:
+def test_a_killed_worker_and_an_emptied_broker_lose_no_inspection(server: Server) -> None:
     person = server.person()
     analysed = person.wait(person.submit("long.flac", LONG))
     server.kill("worker")
@@ -255,7 +257,7 @@ def test_a_killed_worker_and_a_wiped_broker_lose_none(server: Server) -> None:
     for address in asked:
         inspection = person.wait(address, limit_s=120)
         assert inspection["state"] == "done", inspection["error"]
-        # What a killed worker left is an orphan until the sweep, but the row names one folder.
+        # Files of a killed worker are orphans until the sweep, but the row names one folder.
         assert person.get(inspection["files"]["channels.npy"]).content[:6] == b"\x93NUMPY"
 
 

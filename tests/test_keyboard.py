@@ -1,4 +1,4 @@
-"""Without a mouse: the main job, and the keys that walk through it."""
+"""The main tasks with the keyboard alone, and the keyboard shortcuts."""
 
 import re
 from collections.abc import Iterator
@@ -17,7 +17,7 @@ MAX_TABS = 40
 
 @pytest.fixture
 def page(browser: Browser, server: Server) -> Iterator[Page]:
-    """A page that must not misbehave, and whose mouse is never moved."""
+    """A page that must not report errors."""
     context = browser.new_context()
     page = context.new_page()
     watch = Watch(page, urlsplit(server.url).netloc)
@@ -27,13 +27,13 @@ def page(browser: Browser, server: Server) -> Iterator[Page]:
 
 
 def tab_to(page: Page, wanted: Locator) -> None:
-    """Press Tab until it has the focus, and shows it."""
+    """Press Tab until the element has a visible focus."""
     for _ in range(MAX_TABS):
         page.keyboard.press("Tab")
         if wanted.evaluate("element => element === document.activeElement"):
             assert wanted.evaluate("element => element.matches(':focus-visible')")
             return
-    raise AssertionError(f"{MAX_TABS} tabs do not lead to {wanted}")
+    raise AssertionError(f"{wanted} did not get the focus after {MAX_TABS} tabs")
 
 
 def sign_in(page: Page, person: Person) -> None:
@@ -55,7 +55,7 @@ def test_a_file_is_chosen_opened_and_played(server: Server, page: Page, tmp_path
     page.on("filechooser", lambda chooser: chosen.append(chooser))
 
     def opened() -> bool:
-        # On a crowded machine the browser forgets a key now and then; a person presses it again.
+        # On a busy machine the browser sometimes drops a key, so it is pressed again.
         page.keyboard.press("Enter")
         page.wait_for_timeout(1000)
         return bool(chosen)
@@ -74,14 +74,16 @@ def test_a_file_is_chosen_opened_and_played(server: Server, page: Page, tmp_path
     expect(page.get_by_role("button", name="Play")).to_be_visible()
 
 
-def test_a_sample_is_one_key_away(server: Server, page: Page) -> None:
+def test_a_sample_is_analysed_with_one_key(server: Server, page: Page) -> None:
     sign_in(page, server.person())
     tab_to(page, page.get_by_role("button", name="Crickets"))
     page.keyboard.press("Space")
     expect(page.locator(".row.done")).to_have_count(1, timeout=60_000)
 
 
-def test_j_and_k_walk_the_history_and_enter_opens(server: Server, page: Page) -> None:
+def test_j_and_k_move_through_the_history_and_enter_opens_a_result(
+    server: Server, page: Page
+) -> None:
     person = server.person()
     for seed, name in enumerate(("first.wav", "second.wav", "third.wav")):
         data = fixtures.encode(fixtures.noise(1.0, seed=seed))
@@ -101,7 +103,9 @@ def test_j_and_k_walk_the_history_and_enter_opens(server: Server, page: Page) ->
     expect(page).to_have_title(re.compile("second.wav"))
 
 
-def test_the_filter_and_the_keys_are_each_one_key_away(server: Server, page: Page) -> None:
+def test_slash_focuses_the_filter_and_question_mark_shows_the_shortcuts(
+    server: Server, page: Page
+) -> None:
     person = server.person()
     person.wait(person.submit("owl?.wav", fixtures.encode(fixtures.tone())))
     sign_in(page, person)
@@ -109,7 +113,7 @@ def test_the_filter_and_the_keys_are_each_one_key_away(server: Server, page: Pag
     keys = page.get_by_role("dialog", name="Keys")
     page.keyboard.press("?")
     expect(keys).to_be_visible()
-    page.keyboard.press("j")  # the rows behind it stay where they are
+    page.keyboard.press("j")  # has no effect while the dialog is open
     expect(keys.get_by_role("button", name="Close")).to_be_focused()
     page.keyboard.press("Escape")
     expect(keys).to_be_hidden()

@@ -1,4 +1,4 @@
-"""What is installed is what was tested, file by file."""
+"""The lock files pin every package to the tested version, with the hash of each file."""
 
 import re
 from pathlib import Path
@@ -13,7 +13,7 @@ LOCKS = ("requirements.lock", "requirements-dev.lock", "requirements-node.lock")
 
 
 def locked(path: Path) -> dict[str, tuple[str, int]]:
-    """Name → version and how many files are known by their hash."""
+    """Return the version and the number of hashes of each package."""
     found: dict[str, tuple[str, int]] = {}
     for entry in re.split(r"\n(?=\S)", path.read_text()):
         pin = re.match(r"([\w.\[\]-]+)==(\S+)", entry)
@@ -23,13 +23,13 @@ def locked(path: Path) -> dict[str, tuple[str, int]]:
     return found
 
 
-def asked(path: Path) -> set[str]:
+def requirements(path: Path) -> set[str]:
     lines = (line.partition("#")[0].strip() for line in path.read_text().splitlines())
     return {canonicalize_name(Requirement(line).name) for line in lines if line}
 
 
 @pytest.mark.parametrize("name", LOCKS)
-def test_every_file_is_known_by_its_hash_at_the_version_that_was_tested(name: str) -> None:
+def test_every_package_has_hashes_and_the_tested_version(name: str) -> None:
     pins: dict[str, str] = {}
     for line in (ROOT / "constraints.txt").read_text().splitlines():
         if "==" in line:
@@ -40,8 +40,8 @@ def test_every_file_is_known_by_its_hash_at_the_version_that_was_tested(name: st
         assert pins.get(package, version) == version, f"{package}: run make lock"
 
 
-def test_the_locks_hold_everything_that_is_asked_for() -> None:
-    needed = asked(ROOT / "requirements.txt")
+def test_the_lock_files_contain_all_requirements() -> None:
+    needed = requirements(ROOT / "requirements.txt")
     assert needed <= set(locked(ROOT / "requirements.lock")), "run make lock"
-    needed |= asked(ROOT / "requirements-dev.txt")
+    needed |= requirements(ROOT / "requirements-dev.txt")
     assert needed <= set(locked(ROOT / "requirements-dev.lock")), "run make lock"

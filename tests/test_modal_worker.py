@@ -1,4 +1,4 @@
-"""A real worker with INFERENCE=modal. In Modal's place another process of this machine listens."""
+"""A real worker with INFERENCE=modal; another process on this machine takes Modal's place."""
 
 import io
 import os
@@ -22,7 +22,7 @@ from ml.inference import Classifier
 from ml.rendering import png
 from tasks.modal_app import InferenceService
 from tests import fixtures
-from tests.modal_cloud import ModalCloud
+from tests.fake_modal_server import FakeModalServer
 from tests.server import ROOT, Person, Server
 
 LONG = fixtures.encode(fixtures.chirp(300, 6000, 12.0, 44_100), 44_100, "FLAC")
@@ -30,20 +30,20 @@ SHORT = fixtures.encode(fixtures.noise(1.0, seed=7))
 
 
 @pytest.fixture(scope="module")
-def away(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Make this file, and Modal answers no more."""
-    return tmp_path_factory.mktemp("modal") / "away"
+def down_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """While this file exists, every call to Modal fails."""
+    return tmp_path_factory.mktemp("modal") / "down"
 
 
 @pytest.fixture(scope="module")
-def remote_server(tmp_path_factory: pytest.TempPathFactory, away: Path) -> Iterator[Server]:
+def remote_server(tmp_path_factory: pytest.TempPathFactory, down_file: Path) -> Iterator[Server]:
     first_on_path = tmp_path_factory.mktemp("path")
-    shutil.copy(ROOT / "tests" / "modal_stand_in.py", first_on_path / "modal.py")
+    shutil.copy(ROOT / "tests" / "fake_modal_package.py", first_on_path / "modal.py")
     server = Server(
         tmp_path_factory.mktemp("remote-server"),
         INFERENCE="modal",
         PYTHONPATH=str(first_on_path),
-        MODAL_STAND_IN_AWAY=str(away),
+        FAKE_MODAL_DOWN_FILE=str(down_file),
     )
     server.open()
     yield server
@@ -55,7 +55,7 @@ def emil(remote_server: Server) -> Person:
     return remote_server.person()
 
 
-def test_a_clip_heard_at_modal_has_the_result_it_would_have_here(
+def test_a_clip_classified_at_modal_has_the_same_result_as_locally(
     emil: Person, tmp_path: Path
 ) -> None:
     sent = [emil.submit("long.flac", LONG), emil.submit("short.wav", SHORT)]
@@ -68,11 +68,11 @@ def test_a_clip_heard_at_modal_has_the_result_it_would_have_here(
         assert analysed["checkpoint"] == classifier.identity
         waveform = read(tmp_path / name, classifier.info.features.sample_rate).waveform
         here = classifier.classify([waveform])[0]
-        payload = {p["class"]: p["confidence"] for p in analysed["predictions"]}
+        remote = {p["class"]: p["confidence"] for p in analysed["predictions"]}
         expected = dict(zip(classifier.info.classes, here.probabilities.tolist(), strict=True))
-        assert payload == pytest.approx(expected, abs=2e-3)
-        answer = emil.get(f"/media/analyses/{analysed['id']}/maps.zip")
-        with zipfile.ZipFile(io.BytesIO(answer.content)) as pack:
+        assert remote == pytest.approx(expected, abs=2e-3)
+        response = emil.get(f"/media/analyses/{analysed['id']}/maps.zip")
+        with zipfile.ZipFile(io.BytesIO(response.content)) as pack:
             for map_name in map_names():
                 mean = here.activations.maps[map_name].mean
                 drawn = np.flipud(np.asarray(Image.open(io.BytesIO(pack.read(f"{map_name}.png")))))
@@ -80,58 +80,60 @@ def test_a_clip_heard_at_modal_has_the_result_it_would_have_here(
                 assert np.abs(drawn.astype(int) - shades).max() <= 2, map_name
 
 
-def test_a_broken_file_is_reported_here_and_takes_no_try(emil: Person) -> None:
-    answer = emil.wait(emil.submit("notes.wav", b"Monday: buy milk\n" * 50))
-    assert answer["error"]["code"] == "not_audio"
+def test_a_file_without_audio_fails_with_its_reason(emil: Person) -> None:
+    analysis = emil.wait(emil.submit("notes.wav", b"Monday: buy milk\n" * 50))
+    assert analysis["error"]["code"] == "not_audio"
 
 
-def test_a_closer_look_is_taken_here_even_while_modal_is_away(emil: Person, away: Path) -> None:
+def test_an_inspection_is_computed_locally_while_modal_is_down(
+    emil: Person, down_file: Path
+) -> None:
     analysed = emil.wait(emil.submit("close.wav", fixtures.encode(fixtures.noise(1.0, seed=77))))
-    away.touch()
+    down_file.touch()
     address = f"{emil.server.url}/api/v1/analyses/{analysed['id']}/inspections/"
     body = {"kind": "channels", "map": "layer4"}
-    asked = requests.post(address, json=body, headers=emil.headers, timeout=30)
-    inspection = emil.wait(asked.headers["Location"])
-    away.unlink()
+    requested = requests.post(address, json=body, headers=emil.headers, timeout=30)
+    inspection = emil.wait(requested.headers["Location"])
+    down_file.unlink()
     assert inspection["state"] == "done", inspection["error"]
     assert inspection["figures"]["shape"] == [512, 4, 10]
 
 
-def test_while_modal_is_away_no_sound_is_blamed_and_nothing_is_lost(
-    emil: Person, away: Path, remote_server: Server
+def test_while_modal_is_down_clips_fail_with_a_reason_and_can_be_retried(
+    emil: Person, down_file: Path, remote_server: Server
 ) -> None:
-    away.touch()
+    down_file.touch()
     failed = emil.wait(emil.submit("away.wav", fixtures.encode(fixtures.noise(1.0, seed=8))))
     assert failed["state"] == "failed"
     assert failed["error"]["code"] == "inference_unavailable"
     assert "not a problem with the sound" in failed["error"]["hint"]
-    assert "Modal is away" in remote_server.log("worker")
-    away.unlink()
+    assert "Modal is down" in remote_server.log("worker")
+    down_file.unlink()
     page = emil.post_page(f"/analyses/{failed['id']}/again/")
     again = page.url.rstrip("/").rsplit("/", 1)[-1]
     assert emil.wait(f"/api/v1/analyses/{again}/")["state"] == "done"
 
 
-def test_only_the_deployed_checkpoint_is_asked(emil: Person, remote_server: Server) -> None:
+def test_only_the_deployed_checkpoint_is_used(emil: Person, remote_server: Server) -> None:
     remote_server.kill("worker")
     location = emil.submit("other.wav", fixtures.encode(fixtures.noise(1.0, seed=9)))
     pk = location.rstrip("/").rpartition("/")[2]
-    asked = (
+    code = (
         "from classifier.models import Analysis; "
         f"Analysis.objects.filter(pk='{pk}').update(checkpoint='other@0123456789ab')"
     )
-    remote_server.manage("shell", "--no-imports", "-c", asked)
+    remote_server.manage("shell", "--no-imports", "-c", code)
     remote_server.start("worker")
     failed = emil.wait(location)
     assert failed["error"]["code"] == "checkpoint_missing"
     assert "not the one deployed at Modal" in failed["error"]["detail"]
 
 
-def test_a_worker_gets_through_with_modals_own_client_too(
+def test_a_worker_also_works_with_modals_own_client(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> None:
-    ears: Any = InferenceService()
-    with ModalCloud(ears.predict.local) as cloud:
+    service: Any = InferenceService()
+    with FakeModalServer(service.predict.local) as cloud:
         server = Server(
             tmp_path_factory.mktemp("client-server"), INFERENCE="modal", **cloud.settings
         )
@@ -145,7 +147,7 @@ def test_a_worker_gets_through_with_modals_own_client_too(
     assert len(cloud.requests("FunctionMap")) == 1
 
 
-def test_nothing_loads_modal_until_it_is_asked() -> None:
+def test_importing_the_tasks_and_the_web_app_does_not_import_modal() -> None:
     script = (
         "import sys, django; django.setup(); import tasks.analyse, tasks.sweep, webapp.wsgi; "
         "sys.exit('modal' in sys.modules)"

@@ -1,4 +1,4 @@
-"""A sound goes in over HTTP, an answer with its maps comes out: real broker, worker, database."""
+"""From an upload over HTTP to a result with maps, with a real broker, worker and database."""
 
 import base64
 import io
@@ -33,20 +33,22 @@ def analysed(anna: Person, sound: bytes) -> dict:
     return anna.wait(anna.submit("chirp.flac", sound, again=True))
 
 
-def test_it_answers_an_upload_with_where_to_ask(anna: Person, sound: bytes) -> None:
-    answer = anna.upload("chirp.flac", sound, again=True)
-    body = answer.json()
-    assert answer.status_code == 202
+def test_the_response_to_an_upload_contains_the_url_of_the_analysis(
+    anna: Person, sound: bytes
+) -> None:
+    response = anna.upload("chirp.flac", sound, again=True)
+    body = response.json()
+    assert response.status_code == 202
     assert set(body) == {"clip", "analysis", "duplicate"}
     assert body["duplicate"] is False
-    assert answer.headers["Location"] == f"/api/v1/analyses/{body['analysis']}/"
-    asked = anna.get(answer.headers["Location"])
-    unfinished = asked.json()["state"] in ("queued", "running")
-    assert ("Retry-After" in asked.headers) == unfinished
-    anna.wait(answer.headers["Location"])
+    assert response.headers["Location"] == f"/api/v1/analyses/{body['analysis']}/"
+    polled = anna.get(response.headers["Location"])
+    unfinished = polled.json()["state"] in ("queued", "running")
+    assert ("Retry-After" in polled.headers) == unfinished
+    anna.wait(response.headers["Location"])
 
 
-def test_it_names_all_fifty_classes_best_first(analysed: dict) -> None:
+def test_the_result_lists_all_fifty_classes_in_order_of_confidence(analysed: dict) -> None:
     assert analysed["state"] == "done"
     assert analysed["error"] is None
     assert analysed["progress"] == 1.0
@@ -57,7 +59,7 @@ def test_it_names_all_fifty_classes_best_first(analysed: dict) -> None:
     assert set(analysed["timings"]) >= {"decoding_s", "classifying_s", "rendering_s"}
 
 
-def test_its_pictures_are_the_models_own_arrays(
+def test_the_pictures_match_the_models_arrays(
     anna: Person, analysed: dict, sound: bytes, tmp_path
 ) -> None:
     path = tmp_path / "chirp.flac"
@@ -70,9 +72,9 @@ def test_its_pictures_are_the_models_own_arrays(
     for name, facts in analysed["maps"].items():
         mean = result.activations.maps[name].mean
         assert facts["shape"] == list(mean.shape)
-        answer = anna.get(facts["url"])
-        assert answer.headers["Content-Type"] == "image/png"
-        drawn = np.flipud(np.asarray(Image.open(io.BytesIO(answer.content))))
+        response = anna.get(facts["url"])
+        assert response.headers["Content-Type"] == "image/png"
+        drawn = np.flipud(np.asarray(Image.open(io.BytesIO(response.content))))
         expected = png.to_index(mean, float(mean.min()), float(mean.max()))
         assert np.abs(drawn.astype(int) - expected).max() <= 1, name
 
@@ -83,21 +85,21 @@ def test_its_pictures_are_the_models_own_arrays(
     assert np.abs(np.flipud(drawn).astype(int) - expected).max() <= 1
 
 
-def test_all_maps_come_as_one_zip(anna: Person, analysed: dict) -> None:
-    answer = anna.get(f"/media/analyses/{analysed['id']}/maps.zip")
-    pack = zipfile.ZipFile(io.BytesIO(answer.content))
+def test_all_maps_can_be_downloaded_as_one_zip(anna: Person, analysed: dict) -> None:
+    response = anna.get(f"/media/analyses/{analysed['id']}/maps.zip")
+    pack = zipfile.ZipFile(io.BytesIO(response.content))
     assert {f"{name}.png" for name in map_names()} < set(pack.namelist())
     assert json.loads(pack.read("index.json"))["maps"][-1]["channels"] == 512
 
 
-def test_an_analysis_takes_few_files_and_little_room(server: Server, analysed: dict) -> None:
+def test_an_analysis_takes_at_most_five_files_and_150_kb(server: Server, analysed: dict) -> None:
     folder = next(f for f in server.result_folders() if f.name.startswith(analysed["id"]))
     sizes = [file.stat().st_size for file in folder.iterdir()]
     assert len(sizes) <= 5
     assert sum(sizes) < 150_000
 
 
-def test_command_line_page_and_rest_agree(
+def test_command_line_page_and_rest_show_the_same_result(
     server: Server, anna: Person, analysed: dict, sound: bytes, tmp_path
 ) -> None:
     path = tmp_path / "chirp.flac"
@@ -119,7 +121,7 @@ def test_command_line_page_and_rest_agree(
     assert f"{best['confidence'] * 100:.1f} %" in page
 
 
-def test_the_history_shows_it(anna: Person, analysed: dict) -> None:
+def test_the_history_lists_the_analysis(anna: Person, analysed: dict) -> None:
     page = anna.page("/history/?name=chirp").text
     assert f"/analyses/{analysed['id']}/" in page
     assert "chirp.flac" in page
@@ -129,7 +131,9 @@ def test_the_history_shows_it(anna: Person, analysed: dict) -> None:
     assert f"/analyses/{analysed['id']}/" in anna.page(f"/history/?label={label}&state=done").text
 
 
-def test_for_another_user_it_does_not_exist(ben: Person, server: Server, analysed: dict) -> None:
+def test_another_user_gets_404_for_every_url_of_the_analysis(
+    ben: Person, server: Server, analysed: dict
+) -> None:
     addresses = [
         f"/analyses/{analysed['id']}/",
         f"/api/v1/analyses/{analysed['id']}/",
@@ -143,10 +147,10 @@ def test_for_another_user_it_does_not_exist(ben: Person, server: Server, analyse
     ]
     for address in addresses:
         assert ben.page(address).status_code == 404, address
-        if not address.startswith("/analyses/"):  # pages know no tokens
+        if not address.startswith("/analyses/"):  # pages do not accept tokens
             assert ben.get(address).status_code == 404, address
-        nobody = requests.get(server.url + address, timeout=30, allow_redirects=False)
-        assert nobody.status_code in (302, 401, 404), address
+        anonymous = requests.get(server.url + address, timeout=30, allow_redirects=False)
+        assert anonymous.status_code in (302, 401, 404), address
     for address in (f"/analyses/{analysed['id']}/again/", f"/clips/{analysed['clip']}/delete/"):
         assert ben.post_page(address).status_code == 404, address
     assert analysed["id"] not in ben.page("/history/").text
@@ -167,15 +171,17 @@ def test_the_sound_is_served_in_ranges(anna: Person, analysed: dict, sound: byte
         assert anna.get(analysed["audio"], Range=ignored).status_code == 200, ignored
 
 
-def test_a_format_browsers_cannot_play_gets_one_they_can(anna: Person) -> None:
+def test_a_format_that_browsers_cannot_play_is_served_as_flac(anna: Person) -> None:
     aiff = fixtures.encode(fixtures.tone(440, 1.0, 22_050), 22_050, "AIFF")
     done = anna.wait(anna.submit("tone.aiff", aiff))
-    answer = anna.get(f"/media/analyses/{done['id']}/audio")
-    assert answer.headers["Content-Type"] == "audio/flac"
-    assert answer.content[:4] == b"fLaC"
+    response = anna.get(f"/media/analyses/{done['id']}/audio")
+    assert response.headers["Content-Type"] == "audio/flac"
+    assert response.content[:4] == b"fLaC"
 
 
-def test_bad_files_fail_clearly_and_harm_nobody(anna: Person, sound: bytes, tmp_path) -> None:
+def test_bad_files_fail_with_a_reason_and_do_not_affect_others(
+    anna: Person, sound: bytes, tmp_path
+) -> None:
     mp3 = fixtures.encode(fixtures.noise(4.0, 44_100), 44_100, "MP3")
     other = tmp_path / "other.wav"
     other.write_bytes(fixtures.encode(fixtures.tone()))
@@ -194,17 +200,17 @@ def test_bad_files_fail_clearly_and_harm_nobody(anna: Person, sound: bytes, tmp_
     assert empty.json()["code"] == "empty"
 
     for name, location in sent.items():
-        answer = anna.wait(location)
-        assert answer["state"] == "failed", name
-        assert answer["error"]["code"] == bad[name][1], name
-        assert answer["error"]["hint"], name
-        page = anna.page(f"/analyses/{answer['id']}/")
+        analysis = anna.wait(location)
+        assert analysis["state"] == "failed", name
+        assert analysis["error"]["code"] == bad[name][1], name
+        assert analysis["error"]["hint"], name
+        page = anna.page(f"/analyses/{analysis['id']}/")
         assert page.status_code == 200
-        assert requests_text(answer["error"]["detail"]) in page.text, name
+        assert escaped(analysis["error"]["detail"]) in page.text, name
     assert anna.wait(good)["state"] == "done"
 
 
-def test_analyse_again_and_delete(anna: Person, server: Server) -> None:
+def test_a_clip_can_be_analysed_again_and_deleted(anna: Person, server: Server) -> None:
     first = anna.wait(anna.submit("short.wav", fixtures.encode(fixtures.noise(1.0, seed=7))))
     page = anna.post_page(f"/analyses/{first['id']}/again/")
     second_id = page.url.rstrip("/").rsplit("/", 1)[-1]
@@ -219,7 +225,7 @@ def test_analyse_again_and_delete(anna: Person, server: Server) -> None:
         assert not [f for f in server.result_folders() if f.name.startswith(analysis["id"])]
 
 
-def test_identical_uploads_of_one_owner_share_their_bytes(anna: Person, server: Server) -> None:
+def test_identical_uploads_of_one_owner_share_one_file(anna: Person, server: Server) -> None:
     clips = server.data / "media" / "clips"
     data = fixtures.encode(fixtures.noise(0.5, seed=8))
     before = len(list(clips.glob("*/*")))
@@ -231,16 +237,16 @@ def test_identical_uploads_of_one_owner_share_their_bytes(anna: Person, server: 
     assert len(list(clips.glob("*/*"))) == before
 
 
-def test_a_long_clip_is_cut_into_windows(anna: Person) -> None:
+def test_a_long_clip_is_split_into_windows(anna: Person) -> None:
     data = fixtures.encode(fixtures.noise(12.0, 16_000), 16_000)
     done = anna.wait(anna.submit("long.wav", data))
     assert done["duration_s"] == pytest.approx(12, abs=0.01)
     assert "one of 4" in anna.page(f"/analyses/{done['id']}/").text
 
 
-def test_every_refusal_of_the_api_has_code_detail_and_hint(server: Server, anna: Person) -> None:
+def test_every_api_error_has_code_detail_and_hint(server: Server, anna: Person) -> None:
     api = f"{server.url}/api/v1"
-    answers = [
+    responses = [
         requests.post(f"{api}/token/", json={"username": anna.name, "password": "no"}, timeout=30),
         requests.post(f"{api}/token/", json={}, timeout=30),
         requests.post(f"{api}/token/", data="{", timeout=30),
@@ -263,22 +269,22 @@ def test_every_refusal_of_the_api_has_code_detail_and_hint(server: Server, anna:
             f"{api}/clips/", headers=anna.headers, data={"file": "x" * 3_000_000}, timeout=30
         ),
     ]
-    for answer in answers:
-        assert 400 <= answer.status_code < 500, answer.url
-        assert set(answer.json()) == {"code", "detail", "hint"}, answer.text
-        assert all(answer.json().values()), answer.text
+    for response in responses:
+        assert 400 <= response.status_code < 500, response.url
+        assert set(response.json()) == {"code", "detail", "hint"}, response.text
+        assert all(response.json().values()), response.text
 
 
-# --- clients of the original --------------------------------------------------------------
+# --- clients of Audio CNN Visualizer ------------------------------------------------------
 
 
-def test_a_client_of_the_original_gets_its_exact_answer(
+def test_a_client_of_the_original_gets_the_same_response_format(
     server: Server, anna: Person, tmp_path: Path
 ) -> None:
     data = fixtures.encode(fixtures.chirp(500, 4000, 5.0, 44_100), 44_100)
-    answer = classify(server, anna, data)
-    assert answer.status_code == 200, answer.text
-    body = answer.json()
+    response = classify(server, anna, data)
+    assert response.status_code == 200, response.text
+    body = response.json()
     assert set(body) == {"predictions", "visualization", "input_spectrogram", "waveform"}
 
     assert len(body["predictions"]) == 3
@@ -312,7 +318,7 @@ def test_a_client_of_the_original_gets_its_exact_answer(
     assert body["waveform"]["duration"] == pytest.approx(5.0, abs=0.01)
 
 
-def test_classify_says_what_is_wrong_with_a_sound(server: Server, anna: Person) -> None:
+def test_classify_reports_why_a_sound_was_refused(server: Server, anna: Person) -> None:
     bad = classify(server, anna, b"Monday: buy milk\n" * 50)
     assert (bad.status_code, bad.json()["code"]) == (400, "not_audio")
     assert {"code", "detail", "hint"} == set(bad.json())
@@ -332,10 +338,10 @@ def classify(server: Server, person: Person, data: bytes) -> requests.Response:
     )
 
 
-# --- endpoints for machines -------------------------------------------------------------------
+# --- health checks, rate limits, idempotency ------------------------------------------------
 
 
-def test_it_says_whether_it_is_alive_and_ready(server: Server) -> None:
+def test_the_health_checks_report_alive_and_ready(server: Server) -> None:
     alive = requests.get(f"{server.url}/healthz", timeout=30)
     assert (alive.status_code, alive.json()) == (200, {"status": "alive"})
     ready = requests.get(f"{server.url}/readyz", timeout=30)
@@ -355,17 +361,17 @@ def test_requests_are_counted_across_web_processes(anna: Person) -> None:
     assert len(set(left)) == 6
 
 
-def test_one_key_sent_many_times_at_once_is_one_clip(anna: Person) -> None:
+def test_concurrent_requests_with_one_idempotency_key_create_one_clip(anna: Person) -> None:
     data = fixtures.encode(fixtures.noise(0.5, seed=99))
     with ThreadPoolExecutor(8) as pool:
-        answers = list(
+        responses = list(
             pool.map(
                 lambda _: anna.upload("x.wav", data, False, **{"Idempotency-Key": "one"}), range(8)
             )
         )
-    assert {answer.status_code for answer in answers} == {202}
-    assert len({answer.json()["analysis"] for answer in answers}) == 1
-    replayed = [answer for answer in answers if "Idempotent-Replayed" in answer.headers]
+    assert {response.status_code for response in responses} == {202}
+    assert len({response.json()["analysis"] for response in responses}) == 1
+    replayed = [response for response in responses if "Idempotent-Replayed" in response.headers]
     assert len(replayed) == 7
 
 
@@ -390,6 +396,6 @@ def _children(pid: int) -> list[int]:
     return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
-def requests_text(sentence: str) -> str:
-    """As it stands in HTML."""
+def escaped(sentence: str) -> str:
+    """Escape apostrophes as Django does."""
     return sentence.replace("'", "&#x27;")

@@ -1,4 +1,4 @@
-"""A processor whose bfloat16 gives NaN: a real worker still answers, and says that it happened."""
+"""A processor whose bfloat16 gives NaN: a real worker recomputes in fp32 and reports it."""
 
 import json
 from collections.abc import Iterator
@@ -15,8 +15,8 @@ from tests import fixtures
 from tests.server import Server
 from tests.test_doctor import doctor
 
-# Python imports a module of this name before anything else. Single windows give NaN in bf16; the
-# self-test's batch of several does not, or the worker would use fp32 from the start.
+# Python imports a module of this name at startup. Single windows give NaN in bf16; the self-test's
+# batch of several does not, or the worker would use fp32 from the start.
 _HOOK = """
 import sys
 if "worker" in sys.orig_argv:
@@ -31,7 +31,7 @@ if "worker" in sys.orig_argv:
 @pytest.fixture(scope="module")
 def nan_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     if pick_precision(torch.device("cpu")) != torch.bfloat16 or torch.cuda.is_available():
-        pytest.skip("workers compute in fp32 here")
+        pytest.skip("workers compute in fp32 on this machine")
     folder: Path = tmp_path_factory.mktemp("hook")
     (folder / "sitecustomize.py").write_text(_HOOK)
     server = Server(tmp_path_factory.mktemp("nan"), PYTHONPATH=str(folder))
@@ -40,7 +40,7 @@ def nan_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     server.close()
 
 
-def test_a_worker_whose_bf16_gives_nan_answers_in_fp32_and_counts_it(
+def test_windows_with_nan_in_bf16_are_recomputed_in_fp32_and_counted(
     nan_server: Server, tmp_path: Path
 ) -> None:
     person = nan_server.person()
@@ -52,7 +52,7 @@ def test_a_worker_whose_bf16_gives_nan_answers_in_fp32_and_counts_it(
         analysis = person.wait(person.submit(path.name, path.read_bytes()))
         best = analysis["predictions"][0]
         assert best["confidence"] == pytest.approx(float(expected.probabilities.max()), abs=1e-3)
-    # Two passes a clip: the answer, and the look inside.
+    # Two passes per clip: the prediction, and the feature maps.
     said = "4 windows recomputed in fp32 in 7 days"
     assert nan_server.log("worker").count("not finite in torch.bfloat16") == 1
     ready = requests.get(f"{nan_server.url}/readyz", timeout=30)

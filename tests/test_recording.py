@@ -1,4 +1,4 @@
-"""The microphone of the Listen page: recorded, heard again and sent; or why it cannot be."""
+"""Recording on the Listen page: record, play, discard and send, or show why it is impossible."""
 
 import re
 from collections.abc import Iterator
@@ -11,12 +11,12 @@ from tests.server import Person, Server, wait_for
 from tests.watch import Watch
 
 PLAYED = "document.querySelector('audio').currentTime > 0.2"
-LISTENS = """() => {
+COLLECT_TRACKS = """() => {
   const ask = navigator.mediaDevices.getUserMedia.bind(navigator.mediaDevices);
-  window.lent = [];
+  window.tracks = [];
   navigator.mediaDevices.getUserMedia = async (wanted) => {
     const stream = await ask(wanted);
-    window.lent.push(...stream.getTracks());
+    window.tracks.push(...stream.getTracks());
     return stream;
   };
 }"""
@@ -40,7 +40,7 @@ def context(browser: Browser, person: Person) -> Iterator[BrowserContext]:
 
 @pytest.fixture
 def page(context: BrowserContext, person: Person) -> Iterator[Page]:
-    """The Listen page, which must not misbehave."""
+    """The Listen page, which must not report errors."""
     context.grant_permissions(["microphone"])
     page = context.new_page()
     watch = Watch(page, urlsplit(person.server.url).netloc)
@@ -49,9 +49,7 @@ def page(context: BrowserContext, person: Person) -> Iterator[Page]:
     assert watch.faults == []
 
 
-def test_a_sound_is_recorded_heard_again_and_sent_without_a_mouse(
-    page: Page, person: Person
-) -> None:
+def test_a_sound_is_recorded_played_and_sent_with_the_keyboard(page: Page, person: Person) -> None:
     page.get_by_role("button", name="Record").focus()
     page.keyboard.press("Enter")
     stop = page.get_by_role("button", name="Stop")
@@ -73,16 +71,16 @@ def test_a_sound_is_recorded_heard_again_and_sent_without_a_mouse(
     assert clip["format"] == "WebM"
 
 
-def test_what_is_discarded_is_not_sent_and_the_microphone_is_given_back(
+def test_a_discarded_recording_is_not_sent_and_the_microphone_is_released(
     page: Page, person: Person
 ) -> None:
-    page.evaluate(LISTENS)
+    page.evaluate(COLLECT_TRACKS)
     page.get_by_role("button", name="Record").click()
     expect(page.get_by_role("timer")).to_have_text(re.compile("0:0[1-9]"))
-    assert page.evaluate("lent.map(track => track.readyState)") == ["live"]
+    assert page.evaluate("tracks.map(track => track.readyState)") == ["live"]
     page.get_by_role("button", name="Stop").click()
     expect(page.get_by_role("button", name="Discard")).to_be_visible()
-    assert page.evaluate("lent.map(track => track.readyState)") == ["ended"]
+    assert page.evaluate("tracks.map(track => track.readyState)") == ["ended"]
     page.get_by_role("button", name="Discard").click()
     expect(page.get_by_role("button", name="Record")).to_be_focused()
     expect(page.locator("sono-record [role=status]")).to_have_text("Discarded.")
@@ -90,10 +88,10 @@ def test_what_is_discarded_is_not_sent_and_the_microphone_is_given_back(
     assert person.get("/api/v1/clips/").json()["results"] == []
 
 
-def test_it_stops_by_itself_at_the_longest_that_is_listened_to(page: Page, person: Person) -> None:
+def test_recording_stops_at_the_maximum_duration(page: Page, person: Person) -> None:
     def shorter(route: Route) -> None:
-        answer = route.fetch()
-        route.fulfill(response=answer, body=answer.text().replace('most-s="600"', 'most-s="2"'))
+        response = route.fetch()
+        route.fulfill(response=response, body=response.text().replace('most-s="600"', 'most-s="2"'))
 
     page.route(f"{person.server.url}/", shorter)
     page.reload()
@@ -102,7 +100,7 @@ def test_it_stops_by_itself_at_the_longest_that_is_listened_to(page: Page, perso
     assert page.evaluate("document.querySelector('audio').src.startsWith('blob:')")
 
 
-def test_a_refused_microphone_is_said_and_can_be_allowed_afterwards(
+def test_a_refused_microphone_shows_an_error_and_can_be_allowed_later(
     context: BrowserContext, page: Page
 ) -> None:
     context.clear_permissions()
@@ -118,7 +116,7 @@ def test_a_refused_microphone_is_said_and_can_be_allowed_afterwards(
     ("name", "said"),
     [("NotFoundError", "There is no microphone"), ("NotReadableError", "Another program")],
 )
-def test_a_microphone_that_is_not_there_or_taken_is_said(page: Page, name: str, said: str) -> None:
+def test_a_missing_or_busy_microphone_shows_an_error(page: Page, name: str, said: str) -> None:
     page.evaluate(
         "name => navigator.mediaDevices.getUserMedia = async () => "
         "{ throw new DOMException('', name) }",
@@ -129,7 +127,7 @@ def test_a_microphone_that_is_not_there_or_taken_is_said(page: Page, name: str, 
     expect(page.get_by_role("button", name="Record")).to_be_enabled()
 
 
-def test_under_an_unsafe_address_the_page_says_why_it_cannot_record(
+def test_over_http_the_page_explains_why_recording_is_unavailable(
     context: BrowserContext, person: Person
 ) -> None:
     page = context.new_page()

@@ -1,4 +1,4 @@
-"""The sample sounds keep what the Listen page promises: the shipped model is right about them."""
+"""The shipped checkpoint classifies the sample sounds of the Listen page correctly."""
 
 from classifier.views.upload import SAMPLES, sample_names
 from ml import checkpoint_info
@@ -6,7 +6,7 @@ from ml.audio.decode import read
 from ml.inference import Classifier
 
 
-def test_the_shipped_model_names_each_sample_rightly() -> None:
+def test_the_shipped_checkpoint_classifies_each_sample_correctly() -> None:
     classifier = Classifier.load(checkpoint_info.SHIPPED)
     assert len(sample_names()) == 3
     for name in sample_names():

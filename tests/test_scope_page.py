@@ -1,4 +1,4 @@
-"""The result page as an instrument, in a real browser under the strict policy of the pages."""
+"""The result page in a real browser, under the content security policy of the pages."""
 
 import io
 import re
@@ -67,14 +67,14 @@ def clock(page: Page) -> float:
 
 
 def playhead(page: Page) -> float:
-    """Where it stands, a share of the time axis."""
+    """Return the playhead's position on the time axis, 0 to 1."""
     head = page.locator("[data-playhead]").bounding_box()
     course = page.locator("[data-course]").bounding_box()
     assert head and course
     return (head["x"] - course["x"]) / course["width"]
 
 
-def test_a_click_and_the_arrows_seek_and_the_playhead_goes_with_them(
+def test_a_click_and_the_arrow_keys_seek_and_move_the_playhead(
     page: Page, server: Server, short: dict
 ) -> None:
     show(page, server, short)
@@ -83,19 +83,21 @@ def test_a_click_and_the_arrows_seek_and_the_playhead_goes_with_them(
     page.locator("[data-picture]").click(position={"x": box["width"] / 2, "y": 60})
     expect(page.locator("[data-clock]")).to_have_text(re.compile(r"^2\.(49|5\d)"))
     assert playhead(page) == pytest.approx(0.5, abs=0.01)
-    # Two at once: the second must not be lost while the first is still being sought.
+    # Two at once: the second must not be lost while the first seek is in progress.
     page.evaluate(
         """() => { for (const key of ["ArrowRight", "ArrowRight"])
         document.body.dispatchEvent(new KeyboardEvent("keydown", { key, bubbles: true })) }"""
     )
     expect(page.locator("[data-clock]")).to_have_text(re.compile(r"^2\.(69|7\d) s$"))
     page.keyboard.press("Space")
-    wait_for(lambda: clock(page) > 2.9, 20, "the sound to go on")
+    wait_for(lambda: clock(page) > 2.9, 20, "playback to continue")
     page.keyboard.press("Space")
     expect(page.get_by_role("button", name="Play")).to_be_visible()
 
 
-def test_what_is_drawn_over_is_repeated(page: Page, server: Server, short: dict) -> None:
+def test_dragging_over_the_spectrogram_loops_the_selection(
+    page: Page, server: Server, short: dict
+) -> None:
     show(page, server, short)
     box = page.locator("[data-picture]").bounding_box()
     assert box
@@ -118,7 +120,7 @@ def test_what_is_drawn_over_is_repeated(page: Page, server: Server, short: dict)
     expect(page.locator("[data-loop-range]")).to_be_hidden()
 
 
-def test_zoom_widens_everything_on_the_time_axis(page: Page, server: Server, short: dict) -> None:
+def test_zoom_widens_all_parts_of_the_time_axis(page: Page, server: Server, short: dict) -> None:
     show(page, server, short)
     before = page.locator("[data-picture]").bounding_box()
     assert before
@@ -136,7 +138,7 @@ def test_zoom_widens_everything_on_the_time_axis(page: Page, server: Server, sho
     expect(page.get_by_role("button", name="Zoom out")).to_be_disabled()
 
 
-def test_the_picture_is_read_in_seconds_hertz_and_decibels(
+def test_the_readout_shows_seconds_hertz_and_decibels(
     page: Page, server: Server, short: dict
 ) -> None:
     show(page, server, short)
@@ -155,7 +157,7 @@ def test_the_picture_is_read_in_seconds_hertz_and_decibels(
     assert level > sorted(analysed)[len(analysed) // 2][0] + 20
 
 
-def test_attribution_lights_up_for_one_class_at_a_time_and_goes_away(
+def test_attribution_is_shown_for_one_class_at_a_time_and_can_be_hidden(
     page: Page, server: Server, short: dict
 ) -> None:
     show(page, server, short)
@@ -175,7 +177,7 @@ def test_attribution_lights_up_for_one_class_at_a_time_and_goes_away(
     expect(shown).to_have_attribute("data-attribution", "1")
 
 
-def test_only_the_attribution_is_played_and_it_is_where_the_attribution_is(
+def test_only_the_attribution_is_played_and_it_matches_the_map(
     page: Page, server: Server, listener: Person, short: dict
 ) -> None:
     show(page, server, short)
@@ -189,12 +191,12 @@ def test_only_the_attribution_is_played_and_it_is_where_the_attribution_is(
     wait_for(lambda: clock(page) > 0.3, 20, "the original to play")
     page.get_by_role("radio", name="Only the attribution").click()
     at = clock(page)
-    wait_for(lambda: clock(page) > at + 0.2, 20, "the attribution to play on from there")
+    wait_for(lambda: clock(page) > at + 0.2, 20, "playback to continue with the attribution")
     page.keyboard.press("a")
     expect(page.get_by_role("radio", name="Without it")).to_be_checked()
     page.keyboard.press("Space")
 
-    # What is drawn over the spectrogram is what stands out in the one sound and not in the other.
+    # Cells with high attribution are louder in `kept` than in `rest`.
     drawn = page.evaluate(
         """() => { const image = document.querySelector("[data-attribution='1']");
         const canvas = new OffscreenCanvas(image.naturalWidth, image.naturalHeight);
@@ -214,13 +216,13 @@ def test_only_the_attribution_is_played_and_it_is_where_the_attribution_is(
 
 
 def mel_decibels(flac: bytes, size: tuple[int, int]) -> np.ndarray:
-    """The sound's log-mel spectrogram in as many cells as the attribution has."""
+    """Return the sound's log-mel spectrogram, resized to the attribution's cells."""
     samples, _ = soundfile.read(io.BytesIO(flac), dtype="float32")
     decibels = LogMel(FeatureConfig()).decibels(torch.from_numpy(samples)[None])
     return torch.nn.functional.interpolate(decibels, size, mode="area")[0, 0].numpy()
 
 
-def test_a_stage_opens_and_a_channel_is_laid_under_the_spectrogram(
+def test_a_stage_opens_and_a_channel_is_shown_below_the_spectrogram(
     page: Page, server: Server, short: dict
 ) -> None:
     show(page, server, short)
@@ -252,7 +254,7 @@ def test_a_stage_opens_and_a_channel_is_laid_under_the_spectrogram(
     expect(lane).to_be_hidden()
 
 
-def test_every_channel_is_shown_when_asked_for(page: Page, server: Server, short: dict) -> None:
+def test_all_channels_are_shown_on_request(page: Page, server: Server, short: dict) -> None:
     show(page, server, short)
     page.get_by_role("button", name="3 blocks").last.click()
     stage = page.locator("#stage-layer4")
@@ -264,7 +266,7 @@ def test_every_channel_is_shown_when_asked_for(page: Page, server: Server, short
     expect(page.locator("[data-lane-title]")).to_have_text("layer4, channel 511")
 
 
-def test_each_window_of_a_long_clip_can_be_looked_into(
+def test_each_window_of_a_long_clip_can_be_inspected(
     page: Page, server: Server, long: dict
 ) -> None:
     show(page, server, long)
@@ -287,19 +289,21 @@ def test_each_window_of_a_long_clip_can_be_looked_into(
     expect(shown).to_have_attribute("data-window", other)
 
 
-def test_the_first_view_is_light(page: Page, server: Server, short: dict) -> None:
+def test_the_first_view_stays_below_350_kb_and_1500_dom_nodes(
+    page: Page, server: Server, short: dict
+) -> None:
     client = page.context.new_cdp_session(page)
     client.send("Network.enable")
     client.send("Network.setCacheDisabled", {"cacheDisabled": True})
     page.goto("about:blank")
-    answered: list[Response] = []
-    page.on("response", lambda answer: answered.append(answer))
+    responses: list[Response] = []
+    page.on("response", lambda response: responses.append(response))
     show(page, server, short)
     page.wait_for_load_state("networkidle")
     sizes = {
-        answer.url: answer.request.sizes()["responseBodySize"]
-        for answer in answered
-        if not answer.url.endswith(("/audio", ".flac"))
+        response.url: response.request.sizes()["responseBodySize"]
+        for response in responses
+        if not response.url.endswith(("/audio", ".flac"))
     }
     assert sum(sizes.values()) <= 350_000, sizes
     assert page.evaluate("document.querySelectorAll('*').length") <= 1500

@@ -1,4 +1,4 @@
-"""`make run` as a person meets it: one command, one line with the address, Ctrl-C."""
+"""`make run` from the start to Ctrl-C."""
 
 import os
 import re
@@ -39,7 +39,7 @@ def running(env: dict[str, str], tmp_path: Path) -> Iterator[subprocess.Popen[by
         process.wait(60)
 
 
-def test_it_starts_says_where_and_stops(
+def test_it_starts_prints_its_address_and_stops(
     env: dict[str, str], running: subprocess.Popen[bytes], tmp_path: Path
 ) -> None:
     out = tmp_path / "out"
@@ -133,7 +133,7 @@ def test_data_of_another_version_is_refused_and_left_as_it_is(env: dict[str, str
     assert tables == [("django_migrations",)]
 
 
-def test_what_is_kept_is_for_its_owner_only(
+def test_data_files_are_readable_by_their_owner_only(
     env: dict[str, str], running: subprocess.Popen[bytes], tmp_path: Path
 ) -> None:
     wait_for(lambda: "Ctrl-C" in (tmp_path / "out").read_text(), 60, "the address")

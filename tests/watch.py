@@ -1,4 +1,4 @@
-"""What a page did that it must not."""
+"""Record what a page must not do."""
 
 from urllib.parse import urlsplit
 
@@ -6,7 +6,12 @@ from playwright.sync_api import ConsoleMessage, Page
 
 
 class Watch:
-    """faults: errors and warnings of the console, and requests that left the machine."""
+    """Collects a page's errors.
+
+    Attributes
+    ----------
+    faults : errors and warnings on the console, and requests to other hosts
+    """
 
     def __init__(self, page: Page, host: str) -> None:
         self.faults: list[str] = []
@@ -16,11 +21,11 @@ class Watch:
         page.on("request", lambda request: self._request(request.url, host))
 
     def _console(self, message: ConsoleMessage) -> None:
-        # A page that says 404 is itself said to have failed to load.
+        # Chromium reports a page with status 404 as a failed load.
         itself = message.location["url"] == self.page.url
         if message.type in ("error", "warning") and not (itself and "status of 4" in message.text):
             self.faults.append(f"console: {message.text}")
 
     def _request(self, url: str, host: str) -> None:
         if urlsplit(url).scheme in ("http", "https") and urlsplit(url).netloc != host:
-            self.faults.append(f"off the machine: {url}")
+            self.faults.append(f"request to another host: {url}")

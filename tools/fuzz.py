@@ -1,12 +1,12 @@
-"""Coverage-guided fuzzing of our own readers of other users' bytes: `make fuzz`.
+"""Coverage-guided fuzzing of the Python code that reads uploaded bytes: `make fuzz`.
 
-`formats` is the Python code that sniffs a file and counts what it promises; `zips` is the intake of
-a ZIP, with everything that is taken in thrown away instead of stored. Each input may end in an
-answer or a refusal; anything else stops the fuzzer, which keeps the input that did it. What was
-learnt is kept in `var/fuzz` for the next time.
+The target `formats` detects a file's format and counts its frames; `zips` imports a ZIP and
+discards the files instead of storing them. Each input must be accepted or refused. Any other
+exception stops the fuzzer, which keeps the input. The corpus is kept in `var/fuzz` for the next
+run.
 
-What FFmpeg and libsndfile make of a file is tried by `make hostile` instead: as they are shipped
-they do not tell which of their branches were taken. Needs atheris, of which tests know nothing.
+FFmpeg and libsndfile are tested by `make hostile` instead, because their wheels have no coverage
+instrumentation. Needs atheris, which the tests do not use.
 """
 
 import argparse
@@ -25,15 +25,15 @@ from tests import malicious_files, malicious_zips, mutated_files
 from tests.server import ROOT
 
 MAX_BYTES = 20_000
-# One input may take so long before it is called a hang.
+# An input that takes longer counts as a hang.
 HANG_S = 10
-KEPT = ROOT / "var" / "fuzz"
+FOLDER = ROOT / "var" / "fuzz"
 
 Target = Callable[[bytes], None]
 
 
 def formats_target() -> Target:
-    """All that `ml.audio.decode` asks before any decoder sees the file."""
+    """Return a target for the checks of `ml.audio.decode` before a decoder reads the file."""
     with atheris.instrument_imports(include=["ml.audio.formats"]):
         from ml.audio import formats
 
@@ -56,19 +56,19 @@ def formats_target() -> Target:
 
 
 def zips_target() -> Target:
-    """`zip_import.take_in`, and behind it a batch that keeps nothing."""
+    """Return a target for `zip_import.take_in`, with a batch that stores nothing."""
     os.environ["DJANGO_SETTINGS_MODULE"] = "webapp.settings"
     import django
 
     django.setup()
-    # Anew, for only what is imported here tells which of its branches were taken.
+    # Import zipfile again: only modules imported in the block below are instrumented.
     del sys.modules["zipfile"]
     with atheris.instrument_imports(include=["classifier.services.zip_import", "zipfile"]):
         from classifier.services import zip_import
     from classifier.services import batches
     from classifier.services.problems import RequestRefused
 
-    def swallow(batch: object, path: str, chunks: Iterable[bytes]) -> SimpleNamespace:
+    def discard(batch: object, path: str, chunks: Iterable[bytes]) -> SimpleNamespace:
         path = batches.path_of(path)
         assert path.isprintable()
         assert ".." not in path.split("/")
@@ -79,7 +79,7 @@ def zips_target() -> Target:
             return SimpleNamespace(outcome="refused")
         return SimpleNamespace(outcome="accepted" if size_bytes else "refused")
 
-    batches.add_file = swallow  # type: ignore[assignment]
+    batches.add_file = discard  # type: ignore[assignment]
     folder = Path(tempfile.mkdtemp())
 
     def read(data: bytes) -> None:
@@ -96,16 +96,16 @@ def zips_target() -> Target:
 def seeds(target: str) -> Iterable[bytes]:
     if target == "zips":
         return [data for _, data in malicious_zips.files(60)]
-    thought_of = [one.data for one in malicious_files.special()]
-    return [*mutated_files.valid().values(), *thought_of]
+    handcrafted = [one.data for one in malicious_files.handcrafted()]
+    return [*mutated_files.valid().values(), *handcrafted]
 
 
 TARGETS: dict[str, Callable[[], Target]] = {"formats": formats_target, "zips": zips_target}
 
 
 def fuzz(target: str, seconds: int) -> None:
-    """Does not return: libFuzzer ends the process."""
-    corpus, found = KEPT / target, KEPT / "found"
+    """Fuzz a target; does not return, because libFuzzer ends the process."""
+    corpus, found = FOLDER / target, FOLDER / "found"
     for folder in (corpus, found):
         folder.mkdir(parents=True, exist_ok=True)
     for number, data in enumerate(seeds(target)):
@@ -123,10 +123,10 @@ def fuzz(target: str, seconds: int) -> None:
 
 
 def main() -> int:
-    asked = argparse.ArgumentParser(prog="python -m tools.fuzz", description=__doc__)
-    asked.add_argument("target", nargs="?", choices=TARGETS, help="default: one after the other")
-    asked.add_argument("--seconds", type=int, default=90, help="for each target")
-    options = asked.parse_args()
+    parser = argparse.ArgumentParser(prog="python -m tools.fuzz", description=__doc__)
+    parser.add_argument("target", nargs="?", choices=TARGETS, help="default: all, in turn")
+    parser.add_argument("--seconds", type=int, default=90, help="time for each target")
+    options = parser.parse_args()
     if options.target:
         fuzz(options.target, options.seconds)
     ended = [

@@ -1,7 +1,7 @@
-"""Files made to hurt, from fixed seeds, and what becomes of them: `make hostile`.
+"""Decode hostile files, generated from a seed, and report the outcomes: `make hostile`.
 
-Every one goes through the very decoder that workers use. It has to end as a sound, or as a refusal
-with a code, a sentence and a hint, within the limit; this process must not notice.
+Each file goes through the decoder that workers use. It must be decoded, or be refused with a code,
+a sentence and a hint, within the time limit and without an effect on this process.
 """
 
 import argparse
@@ -21,18 +21,18 @@ from ml.audio import decoder as parent
 from ml.audio.decode import Limits
 from ml.audio.decoder import Decoder
 from ml.errors import AudioError
-from tests.malicious_files import Hostile, special
+from tests.malicious_files import Hostile, handcrafted
 from tests.mutated_files import MUTATIONS, valid
 
 RATE_HZ = 32_000
-# Shorter than what users may send, so that a bomb of a few seconds is one already.
+# Shorter than the limit for users, so that short files already exceed it.
 LIMITS = Limits(duration_s=60.0)
 LIMIT_S = parent.WALL_S + parent.WALL_S_PER_S * LIMITS.duration_s + 10
 
 
 def files(count: int, seed: int = 1) -> Iterator[Hostile]:
-    """Those that were thought of, then as many mutants as are missing. Always the same."""
-    made = special()
+    """Yield `count` files: the handcrafted ones, then mutations; the same for the same seed."""
+    made = handcrafted()
     yield from made[:count]
     whole = list(valid().items())
     for number in range(max(0, count - len(made))):
@@ -44,7 +44,14 @@ def files(count: int, seed: int = 1) -> Iterator[Hostile]:
 
 @dataclass(slots=True)
 class Report:
-    """outcomes: by code, "sound" among them · memory in megabytes, at its highest."""
+    """The results of a run.
+
+    Attributes
+    ----------
+    outcomes : number of files by error code, or "sound"
+    breakdowns : files that made the decoder fail
+    child_mb, parent_mb : peak memory in megabytes
+    """
 
     files: int = 0
     outcomes: Counter[str] = field(default_factory=Counter)
@@ -58,7 +65,7 @@ class Report:
 
 
 def run(hostile: Iterator[Hostile]) -> Report:
-    """Raises AssertionError for an outcome that no file may have."""
+    """Decode the files; raise AssertionError for an outcome that is not allowed."""
     report = Report(parent_mb_before=peak_mb("self"))
     with tempfile.TemporaryDirectory() as folder, closing(Decoder()) as decoder:
         path = Path(folder) / "sound"
@@ -82,6 +89,7 @@ def run(hostile: Iterator[Hostile]) -> Report:
 
 
 def outcome(decoder: Decoder, path: Path, one: Hostile) -> str:
+    """Decode a file and return "sound" or the error code."""
     try:
         sound = decoder.read(path, RATE_HZ, LIMITS)
     except AudioError as error:
@@ -95,7 +103,7 @@ def outcome(decoder: Decoder, path: Path, one: Hostile) -> str:
 
 
 def peak_mb(process: str) -> float:
-    """The most that it ever had in memory; 0 for one that is gone, or not on Linux."""
+    """Return a process's peak memory; 0 if it has ended, and 0 except on Linux."""
     status = Path(f"/proc/{process}/status")
     if not status.exists():
         return 0.0
@@ -104,21 +112,21 @@ def peak_mb(process: str) -> float:
 
 
 def main() -> int:
-    asked = argparse.ArgumentParser(prog="python -m tools.hostile", description=__doc__)
-    asked.add_argument("--files", type=int, default=5000)
-    asked.add_argument("--seed", type=int, default=1)
-    options = asked.parse_args()
+    parser = argparse.ArgumentParser(prog="python -m tools.hostile", description=__doc__)
+    parser.add_argument("--files", type=int, default=5000)
+    parser.add_argument("--seed", type=int, default=1)
+    options = parser.parse_args()
     report = run(files(options.files, options.seed))
     payload = {
         "files": report.files,
         "seed": options.seed,
         "outcomes": dict(report.outcomes.most_common()),
-        "breakdowns": report.breakdowns,
+        "decoder failures": report.breakdowns,
         "slowest, s": round(report.slowest_s, 1),
         "slowest": report.slowest,
         "decoder processes": len(report.children),
-        "most memory of a decoder, MB": round(report.child_mb),
-        "most memory of this process, MB: before, after": [
+        "peak memory of a decoder, MB": round(report.child_mb),
+        "peak memory of this process, MB: before, after": [
             round(report.parent_mb_before),
             round(report.parent_mb),
         ],

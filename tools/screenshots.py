@@ -1,6 +1,6 @@
-"""Every page as a picture: `python -m tools.screenshots` fills screenshots/.
+"""Take a screenshot of every page: `python -m tools.screenshots` writes them to screenshots/.
 
-`--only NAME …` photographs some. The table of pages is also what the accessibility test reads.
+`--only NAME …` selects pages. The accessibility test uses the same table of pages.
 """
 
 import argparse
@@ -18,22 +18,22 @@ import numpy as np
 from PIL import Image
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
-from tests.demo_data import Scene, furnish
+from tests.demo_data import DemoData, create_demo_data
 from tests.server import ROOT, Server, chromium, wait_for
 
 TARGET = ROOT / "screenshots"
-QUIET = [
+BROWSER_ARGS = [
     "--no-sandbox",
     "--disable-gpu",
     "--no-first-run",
     "--hide-scrollbars",
-    "--use-fake-device-for-media-stream",  # a microphone that beeps, for who allows it
+    "--use-fake-device-for-media-stream",  # a microphone that beeps, once it is permitted
 ]
 SCHEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
 SIZES = {1440: 900, 360: 780}
 MAX_COLOURS = 128
-# Where nothing moves any more: no picture is on its way, no font is missing.
-SETTLED = """[...document.images].every(i => i.complete)
+# All pictures and fonts are loaded.
+LOADED = """[...document.images].every(i => i.complete)
   && document.fonts.status == 'loaded'"""
 
 
@@ -41,14 +41,18 @@ SETTLED = """[...document.images].every(i => i.complete)
 class View:
     """A page in one state.
 
-    path: with the names of `Scene.places` in braces. who: "keeper", "newcomer", "chief", or "" for
-    nobody. ready: what is there once the page is. act: brings it into its state. whole: not only
-    what is seen without scrolling.
+    Attributes
+    ----------
+    path : with names of `DemoData.ids` in braces
+    who : "user", "new_user" or "admin", or "" for a visitor who is not signed in
+    ready : selector of an element that is visible once the page is loaded
+    act : brings the page into its state
+    whole : take the full page, not only the viewport
     """
 
     name: str
     path: str
-    who: str = "keeper"
+    who: str = "user"
     ready: str = "main h1"
     act: Callable[[Page], None] | None = None
     whole: bool = True
@@ -73,7 +77,7 @@ def _try_too_often(page: Page) -> None:
     expect(waits).to_be_visible()
 
 
-def _look_inside(page: Page) -> None:
+def _open_stage(page: Page) -> None:
     page.get_by_role("button", name="4 blocks").click()
     channel = page.locator("#stage-layer2 button[data-map]").nth(9)
     expect(channel.locator("img")).to_have_js_property("naturalWidth", 40)
@@ -142,22 +146,22 @@ VIEWS = (
     View("sign-up", "/account/sign-up/", ""),
     View("sign-up-weak", "/account/sign-up/", "", act=_weak_password),
     View("listen", "/"),
-    View("listen-empty", "/", "newcomer"),
+    View("listen-empty", "/", "new_user"),
     View("listen-recording", "/", act=_record),
     View("listen-recorded", "/", act=_record_and_stop),
-    View("listen-no-microphone", "/", "newcomer", act=_refuse_microphone),
-    View("refused", "/", "newcomer", act=_send_nothing),
+    View("listen-no-microphone", "/", "new_user", act=_refuse_microphone),
+    View("refused", "/", "new_user", act=_send_nothing),
     View("history", "/history/"),
     View("history-nothing-fits", "/history/?name=thunder&state=done"),
-    View("history-empty", "/history/", "newcomer"),
+    View("history-empty", "/history/", "new_user"),
     View("keys", "/history/", act=_show_keys, whole=False),
     View("result", "/analyses/{crickets}/"),
-    View("result-inside", "/analyses/{church_bells}/", act=_look_inside),
+    View("result-inside", "/analyses/{church_bells}/", act=_open_stage),
     View("result-long", "/analyses/{dawn-at-the-lake}/"),
     View("result-waiting", "/analyses/{waiting}/"),
     View("result-failed", "/analyses/{field-notes}/"),
     View("batches", "/batches/"),
-    View("batches-empty", "/batches/", "newcomer"),
+    View("batches-empty", "/batches/", "new_user"),
     View("batch-new", "/batches/new/"),
     View("batch-plan", "/batches/new/", act=_choose_folder),
     View("batch", "/batches/{batch}/"),
@@ -166,43 +170,43 @@ VIEWS = (
     View("api", "/api/docs/", whole=False),
     View("api-signed-out", "/api/docs/", "", whole=False),
     View("account", "/account/"),
-    View("account-empty", "/account/", "newcomer"),
+    View("account-empty", "/account/", "new_user"),
     View("account-token", "/account/", act=_make_token),
     View("account-delete", "/account/delete/"),
     View("password", "/account/password/"),
     View("admin-sign-in", "/admin/login/", ""),
-    View("admin", "/admin/", "chief"),
-    View("admin-analyses", "/admin/classifier/analysis/", "chief"),
-    View("admin-failed", "/admin/classifier/analysis/?state__exact=failed", "chief"),
-    View("admin-analysis", "/admin/classifier/analysis/{crickets}/change/", "chief"),
-    View("admin-clips", "/admin/classifier/clip/", "chief"),
-    View("admin-batches", "/admin/classifier/batch/", "chief"),
-    View("admin-batch", "/admin/classifier/batch/{batch}/change/", "chief"),
-    View("admin-users", "/admin/auth/user/", "chief"),
-    View("admin-user", "/admin/auth/user/{chief}/change/", "chief"),
-    View("admin-user-delete", "/admin/auth/user/{chief}/delete/", "chief"),
-    View("admin-attempts", "/admin/axes/accessattempt/", "chief"),
+    View("admin", "/admin/", "admin"),
+    View("admin-analyses", "/admin/classifier/analysis/", "admin"),
+    View("admin-failed", "/admin/classifier/analysis/?state__exact=failed", "admin"),
+    View("admin-analysis", "/admin/classifier/analysis/{crickets}/change/", "admin"),
+    View("admin-clips", "/admin/classifier/clip/", "admin"),
+    View("admin-batches", "/admin/classifier/batch/", "admin"),
+    View("admin-batch", "/admin/classifier/batch/{batch}/change/", "admin"),
+    View("admin-users", "/admin/auth/user/", "admin"),
+    View("admin-user", "/admin/auth/user/{admin}/change/", "admin"),
+    View("admin-user-delete", "/admin/auth/user/{admin}/delete/", "admin"),
+    View("admin-attempts", "/admin/axes/accessattempt/", "admin"),
     View("not-found", "/nowhere/"),
     View("fault", "/history/?" + "a=&" * 1001),
 )
 
 
 @contextmanager
-def browser_here() -> Iterator[Browser]:
+def launched_browser() -> Iterator[Browser]:
     path = chromium()
     if path is None:
-        sys.exit("no Chromium here: install it, or name it in CHROMIUM")
+        sys.exit("Chromium is not installed; install it or set CHROMIUM to its path")
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=QUIET)
+        browser = playwright.chromium.launch(executable_path=path, args=BROWSER_ARGS)
         yield browser
         browser.close()
 
 
-def looks(
-    browser: Browser, scene: Scene, views: tuple[View, ...] = VIEWS
+def visit_views(
+    browser: Browser, demo: DemoData, views: tuple[View, ...] = VIEWS
 ) -> Iterator[tuple[Page, View, str, int]]:
-    """Each view, ready to be looked at, in each scheme and width."""
-    people = {"keeper": scene.keeper, "newcomer": scene.newcomer, "chief": scene.chief}
+    """Yield the page, view, colour scheme and width of each view, once it is loaded."""
+    people = {"user": demo.user, "new_user": demo.new_user, "admin": demo.admin}
     for scheme in SCHEMES:
         for who in ("", *people):
             context = browser.new_context(
@@ -212,7 +216,7 @@ def looks(
             if who:
                 for one in people[who].browser.cookies:
                     context.add_cookies(
-                        [{"name": one.name, "value": one.value or "", "url": scene.server.url}]
+                        [{"name": one.name, "value": one.value or "", "url": demo.server.url}]
                     )
             page = context.new_page()
             for view in views:
@@ -220,35 +224,36 @@ def looks(
                     continue
                 for width, height in SIZES.items():
                     page.set_viewport_size({"width": width, "height": height})
-                    show(page, scene, view)
+                    show(page, demo, view)
                     yield page, view, scheme, width
             context.close()
 
 
-def show(page: Page, scene: Scene, view: View) -> None:
-    page.goto(scene.server.url + view.path.format(**scene.places))
+def show(page: Page, demo: DemoData, view: View) -> None:
+    page.goto(demo.server.url + view.path.format(**demo.ids))
     expect(page.locator(view.ready).first).to_be_visible(timeout=30_000)
     if view.act:
         view.act(page)
     page.evaluate("for (const image of document.images) image.loading = 'eager'")
-    wait_for(lambda: page.evaluate(SETTLED), 20, f"the pictures of {view.name}", every_s=0.05)
+    wait_for(lambda: page.evaluate(LOADED), 20, f"the pictures of {view.name}", every_s=0.05)
 
 
-def photograph(page: Page, view: View) -> bytes:
+def take_screenshot(page: Page, view: View) -> bytes:
+    """Return a PNG with few colours."""
     taken = page.screenshot(full_page=view.whole, animations="disabled", caret="hide")
     small = io.BytesIO()
-    few_colours(Image.open(io.BytesIO(taken)).convert("RGB")).save(small, "PNG", optimize=True)
+    reduce_colours(Image.open(io.BytesIO(taken)).convert("RGB")).save(small, "PNG", optimize=True)
     return small.getvalue()
 
 
-def few_colours(picture: Image.Image) -> Image.Image:
-    """So that all of them together stay small.
+def reduce_colours(picture: Image.Image) -> Image.Image:
+    """Reduce a picture to `MAX_COLOURS`, so that the files stay small.
 
-    Half are the commonest as they are, for those of the interface must stay true; Pillow would
-    map to them only nearly.
+    Half of them are the most common colours, unchanged, because Pillow would only approximate the
+    colours of the interface.
     """
     red, green, blue = np.moveaxis(np.asarray(picture).astype(np.int32), 2, 0)
-    codes, places, counts = np.unique(
+    codes, ids, counts = np.unique(
         red << 16 | green << 8 | blue, return_inverse=True, return_counts=True
     )
     colours = np.stack([codes >> 16, codes >> 8 & 255, codes & 255], axis=1)
@@ -256,7 +261,7 @@ def few_colours(picture: Image.Image) -> Image.Image:
     mixed = picture.quantize(MAX_COLOURS // 2, method=Image.Quantize.MEDIANCUT).getpalette()
     chosen = np.concatenate([common, np.array(mixed).reshape(-1, 3)])
     nearest = np.square(colours[:, None] - chosen[None]).sum(axis=2).argmin(axis=1)
-    few = Image.fromarray(nearest.astype(np.uint8)[places.reshape(red.shape)], "P")
+    few = Image.fromarray(nearest.astype(np.uint8)[ids.reshape(red.shape)], "P")
     few.putpalette(chosen.astype(np.uint8).tobytes())
     return few
 
@@ -265,17 +270,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--only", nargs="+", choices=[view.name for view in VIEWS])
     parser.add_argument("--to", type=Path, default=TARGET)
-    asked = parser.parse_args()
-    views = tuple(view for view in VIEWS if not asked.only or view.name in asked.only)
-    asked.to.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory() as folder, browser_here() as browser:
+    options = parser.parse_args()
+    views = tuple(view for view in VIEWS if not options.only or view.name in options.only)
+    options.to.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory() as folder, launched_browser() as browser:
         server = Server(Path(folder) / "server", LEASE_S="60")
         try:
             server.open()
-            scene = furnish(server)
-            for page, view, scheme, width in looks(browser, scene, views):
-                path = asked.to / f"{view.name}-{scheme}-{width}.png"
-                path.write_bytes(photograph(page, view))
+            demo = create_demo_data(server)
+            for page, view, scheme, width in visit_views(browser, demo, views):
+                path = options.to / f"{view.name}-{scheme}-{width}.png"
+                path.write_bytes(take_screenshot(page, view))
                 print(path.name, flush=True)
         finally:
             server.close()

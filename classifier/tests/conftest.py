@@ -11,7 +11,7 @@ from classifier.checkpoints import inventory
 from classifier.checkpoints.inventory import Installed
 from classifier.models import Analysis, Clip, Lane, State
 from classifier.services import tokens
-from tests.checkpoints import described
+from tests.checkpoints import header_only
 
 
 @pytest.fixture(autouse=True)
@@ -38,7 +38,7 @@ def ben(db: None) -> User:
 def other(settings: Settings, tmp_path: Path) -> Installed:
     """A second installed checkpoint, called `other`."""
     settings.CHECKPOINTS = tmp_path / "checkpoints"
-    described(settings.CHECKPOINTS / "other.safetensors", notes=["A second opinion."])
+    header_only(settings.CHECKPOINTS / "other.safetensors", notes=["A second opinion."])
     found = inventory.find("other")
     assert found is not None
     return found

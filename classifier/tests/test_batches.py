@@ -362,7 +362,11 @@ def test_the_api_takes_files_once(visitor: Client, anna: User) -> None:
     assert set(send("a/4.wav", b"4", 409)) == {"code", "detail", "hint"}
     assert visitor.post(f"{address}cancel/").json()["cancelled_now"] == 1
     assert visitor.post(f"{address}retry/").status_code == 409
-    assert set(visitor.post("/api/v1/batches/", {}, "application/json").json()) == {"code", "detail", "hint"}
+    assert set(visitor.post("/api/v1/batches/", {}, "application/json").json()) == {
+        "code",
+        "detail",
+        "hint",
+    }
 
 
 def test_batches_of_another_user_are_not_found(batch: Batch, ben: User) -> None:

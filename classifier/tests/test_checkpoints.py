@@ -18,7 +18,7 @@ from classifier.services import batches, uploads
 from classifier.tests.conftest import Caller, done, refused
 from classifier.views import upload
 from tests.bulk_data import METADATA
-from tests.checkpoints import described
+from tests.checkpoints import header_only
 
 
 def analysed(checkpoint: str = "") -> None:
@@ -46,7 +46,7 @@ def test_the_default_checkpoint_is_listed_first(
     shipped, tested = (inventory.find(f"esc50-folds{folds}") for folds in ("1234", "123"))
     assert inventory.installed() == (shipped, tested, other)
     assert inventory.find("") == shipped
-    settings.CHECKPOINT = described(tmp_path / "elsewhere" / "mine.safetensors")
+    settings.CHECKPOINT = header_only(tmp_path / "elsewhere" / "mine.safetensors")
     names = [one.name for one in inventory.installed()]
     assert names == ["mine", "esc50-folds123", "esc50-folds1234", "other"]
     settings.CHECKPOINT = other.path
@@ -62,7 +62,7 @@ def test_a_file_is_hashed_again_only_after_a_change(
     for _ in range(5):
         assert inventory.find("other") == other
     assert inventory._read.cache_info().misses == misses
-    described(other.path, notes=["A third opinion, with more words."])
+    header_only(other.path, notes=["A third opinion, with more words."])
     os.utime(other.path, ns=(1, 1))
     new = inventory.find("other")
     assert new and new.identity != other.identity
@@ -249,7 +249,7 @@ def test_pages_offer_a_choice_only_with_several_checkpoints(
         assertNotContains(visitor.get(address), 'name="checkpoint"')
     settings.INFERENCE = "local"
     settings.CHECKPOINTS = tmp_path
-    described(tmp_path / "other.safetensors")
+    header_only(tmp_path / "other.safetensors")
     for address in addresses:
         page = visitor.get(address)
         assertContains(page, 'name="checkpoint"', count=1)

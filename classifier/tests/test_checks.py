@@ -13,7 +13,7 @@ from pytest_django import Settings
 from classifier.models import Inspection, State
 from classifier.monitoring import checks, precision
 from classifier.tests.conftest import done, queued
-from tests.checkpoints import described
+from tests.checkpoints import header_only
 
 
 def test_a_missing_or_damaged_checkpoint_is_wrong(settings: Settings, tmp_path: Path) -> None:
@@ -32,10 +32,10 @@ def test_a_missing_or_damaged_checkpoint_is_wrong(settings: Settings, tmp_path: 
 
 def test_a_bad_file_beside_the_default_is_a_warning(settings: Settings, tmp_path: Path) -> None:
     settings.CHECKPOINTS = tmp_path
-    described(tmp_path / "other.safetensors")
+    header_only(tmp_path / "other.safetensors")
     assert checks.checkpoint().verdict == "ok"
     assert "other.safetensors" in checks.checkpoint().seen
-    twin = described(tmp_path / Path(settings.CHECKPOINT).name)
+    twin = header_only(tmp_path / Path(settings.CHECKPOINT).name)
     assert checks.checkpoint().verdict == "warning"
     assert f"{twin}: it has the same name as {settings.CHECKPOINT}" in checks.checkpoint().seen
     twin.write_bytes(b"half a file")

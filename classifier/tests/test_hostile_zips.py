@@ -43,28 +43,30 @@ def test_every_malicious_zip_is_handled(batch: Batch, tmp_path: Path) -> None:
     assert len(stored) == batches.totals(batch).waiting
 
 
-@pytest.mark.parametrize("name", ["many entries, one declared", "two opinions"])
+@pytest.mark.parametrize("name", ["many entries, one declared", "two conflicting directories"])
 def test_directory_entries_are_counted_instead_of_trusting_the_header(
     batch: Batch, tmp_path: Path, name: str
 ) -> None:
-    assert take_in(batch, tmp_path / "x.zip", malicious_zips.special()[name]) == "too_many_files"
+    assert (
+        take_in(batch, tmp_path / "x.zip", malicious_zips.handcrafted()[name]) == "too_many_files"
+    )
 
 
 def test_a_member_without_a_name_does_not_stop_the_import(batch: Batch, tmp_path: Path) -> None:
-    assert take_in(batch, tmp_path / "x.zip", malicious_zips.nameless()) == ""
+    assert take_in(batch, tmp_path / "x.zip", malicious_zips.without_name()) == ""
     assert list(batch.files.values_list("path", "code")) == [("fine.wav", "")]
 
 
 def test_a_member_with_an_invalid_offset_is_damaged(batch: Batch, tmp_path: Path) -> None:
-    assert take_in(batch, tmp_path / "x.zip", malicious_zips.far_away()) == ""
+    assert take_in(batch, tmp_path / "x.zip", malicious_zips.impossible_offset()) == ""
     assert list(batch.files.values_list("path", "code")) == [("a.wav", "damaged")]
 
 
-@pytest.mark.parametrize("name", ["greedy LZMA", "deflate64"])
+@pytest.mark.parametrize("name", ["LZMA with a 4 GB dictionary", "deflate64"])
 def test_an_unsupported_compression_method_is_refused(
     batch: Batch, tmp_path: Path, name: str
 ) -> None:
-    assert take_in(batch, tmp_path / "x.zip", malicious_zips.special()[name]) == ""
+    assert take_in(batch, tmp_path / "x.zip", malicious_zips.handcrafted()[name]) == ""
     assert set(batch.files.values_list("code", flat=True)) == {"unsupported"}
 
 

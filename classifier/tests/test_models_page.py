@@ -14,7 +14,7 @@ from pytest_django.asserts import assertContains, assertNotContains
 
 from classifier.checkpoints import evaluation, inventory
 from classifier.checkpoints.inventory import Installed
-from tests.checkpoints import TESTED, described
+from tests.checkpoints import TESTED, header_only
 
 
 @pytest.fixture
@@ -59,7 +59,7 @@ def test_a_single_checkpoint_is_not_compared(
     visitor: Client, settings: Settings, tmp_path: Path
 ) -> None:
     settings.WEIGHTS = tmp_path
-    settings.CHECKPOINT = described(tmp_path / "alone.safetensors")
+    settings.CHECKPOINT = header_only(tmp_path / "alone.safetensors")
     page = visitor.get("/models/")
     assertContains(page, "alone@")
     assertNotContains(page, "Side by side")
@@ -99,7 +99,7 @@ def test_accuracy_on_training_data_is_marked(visitor: Client, other: Installed) 
 
 
 def test_a_fitted_temperature_is_shown_with_its_effect(visitor: Client, other: Installed) -> None:
-    described(other.path, temperature=0.68)
+    header_only(other.path, temperature=0.68)
     given = inventory.find("other")
     assert given is not None
     before = {"ece": 0.1357, "band": [0.03, 0.06], "log_loss": 1.0, "bins": []}

@@ -10,7 +10,7 @@ from django.test.utils import CaptureQueriesContext
 from classifier.models import Analysis, ApiToken, Batch, BatchFile, Clip, FileOutcome, State
 from classifier.services import batches, dispatch
 from classifier.services.batches import MAX_FILES
-from tests.bulk_data import ANALYSES, INSPECTIONS, pages, settle_in
+from tests.bulk_data import ANALYSES, INSPECTIONS, create_bulk_data, pages
 
 LISTS = (f"{ANALYSES}?", INSPECTIONS, "/history/", "/api/v1/analyses/", "/api/v1/clips/")
 
@@ -33,10 +33,10 @@ def test_the_number_of_queries_does_not_grow_with_the_rows(
 ) -> None:
     monkeypatch.setattr(dispatch, "_worker_answers", lambda tick: True)
     client.force_login(superuser)
-    settle_in(superuser, [anna, ben], 240, MAX_FILES)
+    create_bulk_data(superuser, [anna, ben], 240, MAX_FILES)
     ContentType.objects.get_for_models(Analysis, Batch, Clip, User)  # cached after one look-up
     few = counts(client, pages(superuser, anna))
-    settle_in(superuser, [anna, ben], 20_000, MAX_FILES)
+    create_bulk_data(superuser, [anna, ben], 20_000, MAX_FILES)
     ApiToken.objects.bulk_create(
         ApiToken(user=superuser, digest=f"{n}", token_key="x", expiry=None) for n in range(1000)
     )
@@ -54,7 +54,7 @@ def test_no_page_scans_a_table_or_sorts_a_list(
     superuser: User, anna: User, ben: User, client: Client
 ) -> None:
     client.force_login(superuser)
-    settle_in(superuser, [anna, ben], 240, MAX_FILES)
+    create_bulk_data(superuser, [anna, ben], 240, MAX_FILES)
     for page, address in pages(superuser, anna).items():
         listed = "?q=" not in address and address.startswith(LISTS)
         for sql in asked(client, address):
@@ -70,7 +70,7 @@ def test_no_page_scans_a_table_or_sorts_a_list(
 
 
 def test_totals_of_batches_match_their_files(superuser: User, anna: User, ben: User) -> None:
-    settle_in(superuser, [anna, ben], 1_000, batch_files=150)
+    create_bulk_data(superuser, [anna, ben], 1_000, batch_files=150)
     every = list(Batch.objects.all())
     assert len(every) == 8
     for batch, totals in batches.totals_of(every).items():

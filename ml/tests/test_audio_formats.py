@@ -120,7 +120,7 @@ def test_a_trailing_tag_or_padding_is_ignored(decode: Decode, form: str) -> None
 
 @pytest.mark.parametrize(
     "form",
-    ["MP3 VBR", "MP3 bare", "MP3 bare VBR", "AAC", "M4A", "WMA", "MKV live", "MP4 film"],
+    ["MP3 VBR", "MP3 bare", "MP3 bare VBR", "AAC", "M4A", "WMA", "MKV live", "MP4 with video"],
 )
 def test_a_quiet_start_or_end_does_not_change_the_duration(decode: Decode, form: str) -> None:
     # Where nothing states the length, a guess from the first frames' bit rate is far off.

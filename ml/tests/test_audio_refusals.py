@@ -80,7 +80,7 @@ def test_a_playlist_never_opens_the_file_it_names(
 
 @pytest.mark.parametrize("container", ["mp4", "webm"])
 def test_a_film_without_an_audio_track_is_not_audio(refuse: Refuse, container: str) -> None:
-    error = refuse(fixtures.silent_film(container))
+    error = refuse(fixtures.video_without_sound(container))
     assert error.code == "not_audio"
     assert "no audio track" in error.detail
 
@@ -156,7 +156,7 @@ def test_a_truncated_file_is_damaged(refuse: Refuse, form: str, share: float) ->
         assert "of 3.0 s" in error.detail
 
 
-@pytest.mark.parametrize("form", ["M4A", "M4A streamed", "MP4 film", "OGG", "Opus"])
+@pytest.mark.parametrize("form", ["M4A", "M4A streamed", "MP4 with video", "OGG", "Opus"])
 def test_a_file_truncated_at_any_place_is_damaged(refuse: Refuse, form: str) -> None:
     whole = cut(form, 1.0, 0.5)
     for kept in range(40, len(whole), 97):
@@ -252,8 +252,8 @@ def test_an_extreme_rate_or_channel_count_is_unsupported(refuse: Refuse) -> None
 
 def test_a_codec_that_is_not_listed_is_unsupported(refuse: Refuse) -> None:
     """FFmpeg could decode it, but it is not in AV_CODECS."""
-    how = fixtures.ByAv("matroska", "tta")
-    error = refuse(fixtures.by_av(fixtures.tone(1000, 1.0, 44_100), 44_100, how))
+    how = fixtures.FFmpegOptions("matroska", "tta")
+    error = refuse(fixtures.encode_with_ffmpeg(fixtures.tone(1000, 1.0, 44_100), 44_100, how))
     assert error.code == "unsupported"
     assert "encoding" in error.detail
 

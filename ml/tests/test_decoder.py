@@ -15,7 +15,15 @@ from ml.audio.decode import Limits, read
 from ml.audio.decoder import Decoder, DecoderError
 from ml.errors import AudioError, Problem
 from tests import fixtures
-from tests.crashing_files import CRASH, FILL, SLEEP, SPIN, STUMBLE, antidote_off, poisoned
+from tests.crashing_files import (
+    CRASH,
+    FILL_MEMORY,
+    LOOP_FOREVER,
+    RAISE,
+    SLEEP,
+    crashing_sound,
+    unsafe_decoder_env,
+)
 from tests.server import ROOT, wait_for
 
 RATE_HZ = 32_000
@@ -52,12 +60,12 @@ def fine(tmp_path: Path) -> Path:
 @pytest.fixture
 def poison(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Poison:
     """Return a function that writes a sound which runs a line of Python in its decoder."""
-    for name, value in antidote_off(tmp_path / "before").items():
+    for name, value in unsafe_decoder_env(tmp_path / "before").items():
         monkeypatch.setenv(name, value)
 
     def poison(what: str) -> Path:
         path = tmp_path / "poison"
-        path.write_bytes(poisoned(what))
+        path.write_bytes(crashing_sound(what))
         return path
 
     return poison
@@ -129,7 +137,7 @@ def test_a_missing_file_raises_file_not_found(shared: Decoder, tmp_path: Path, f
     ("what", "code"),
     [
         (CRASH, "decoder_crashed"),
-        (STUMBLE, "decoder_crashed"),
+        (RAISE, "decoder_crashed"),
         ("os._exit(0)", "decoder_crashed"),
         ("os.write(int(sys.argv[2]), b'\\xff' * 9)", "decoder_crashed"),
         ("answer(b'[' * 9000)", "decoder_crashed"),
@@ -140,7 +148,7 @@ def test_a_missing_file_raises_file_not_found(shared: Decoder, tmp_path: Path, f
         (LIE % (1, 1, "a format"), "decoder_crashed"),
         (LIE % (1, 1, "WAV") + "; os.write(int(sys.argv[2]), b'\\xff' * 4)", "decoder_crashed"),
         ("os.write(int(sys.argv[2]), b'\\x02\\0\\0\\0{}')", "decoder_crashed"),
-        (FILL, "decoder_out_of_memory"),
+        (FILL_MEMORY, "decoder_out_of_memory"),
     ],
 )
 def test_a_crash_fails_one_file_and_the_child_is_replaced(
@@ -170,7 +178,7 @@ def test_a_child_that_exceeds_its_cpu_time_is_killed_by_the_kernel(
 ) -> None:
     monkeypatch.setattr(parent, "CPU_S", 1)
     with pytest.raises(AudioError) as caught:
-        decoder.read(poison(SPIN), RATE_HZ, Limits(duration_s=10))
+        decoder.read(poison(LOOP_FOREVER), RATE_HZ, Limits(duration_s=10))
     assert caught.value.problem.code == "decoder_too_slow"
     # The time of one file is not counted against the next.
     for _ in range(3):
@@ -258,7 +266,7 @@ def test_it_gains_no_privileges_and_writes_no_core_dump(decoder: Decoder, poison
 
 
 @LINUX
-@pytest.mark.parametrize("what", [SLEEP, SPIN])
+@pytest.mark.parametrize("what", [SLEEP, LOOP_FOREVER])
 def test_it_ends_with_its_parent_even_while_decoding(poison: Poison, what: str) -> None:
     """Even if the parent was killed and closed nothing."""
     script = (

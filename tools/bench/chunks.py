@@ -1,4 +1,4 @@
-"""Measure windows per second by the size of a forward pass: `python -m tools.bench.chunks`."""
+"""Measure windows per second by batch size: `python -m tools.bench.chunks`."""
 
 import json
 import time
@@ -28,7 +28,7 @@ def main() -> None:
             {
                 "device": str(classifier.device),
                 "precision": str(classifier.precision),
-                "share of the best, by windows in a pass": {
+                "share of the best, by windows per pass": {
                     size: round(rate / best, 2) for size, rate in rates.items()
                 },
                 "best, windows/s": round(best, 1),

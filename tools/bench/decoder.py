@@ -1,7 +1,7 @@
-"""What it costs to decode in a process beside ours: `python -m tools.bench.decoder`.
+"""Measure the cost of decoding in a separate process: `python -m tools.bench.decoder`.
 
-Five-second files, each read in this process and through the worker's decoder, in turns. Best of
-many, and CPU time: on a busy machine the rest is waiting for one's turn.
+Reads each five-second file in this process and in the worker's decoder, in turns. Compare the
+minimum and the CPU time; on a busy machine the other times include waiting for a core.
 """
 
 import argparse
@@ -57,9 +57,9 @@ def compare(decoder: Decoder, path: Path, times: int) -> dict[str, float]:
         here.add(lambda: read(path, RATE_HZ), decoder)
         beside.add(lambda: decoder.read(path, RATE_HZ), decoder)
     return {
-        "in this process, ms at best": round(min(here.wall_ms), 1),
-        "added, ms at best": round(min(beside.wall_ms) - min(here.wall_ms), 1),
-        "added, ms in the middle": round(median(beside.wall_ms) - median(here.wall_ms), 1),
+        "in this process, ms, minimum": round(min(here.wall_ms), 1),
+        "added, ms, minimum": round(min(beside.wall_ms) - min(here.wall_ms), 1),
+        "added, ms, median": round(median(beside.wall_ms) - median(here.wall_ms), 1),
         "CPU in this process, ms": round(here.cpu_ms / times, 1),
         "CPU added, ms": round((beside.cpu_ms - here.cpu_ms) / times, 1),
     }
@@ -77,10 +77,10 @@ def start_ms(path: Path) -> float:
 
 
 def main() -> None:
-    asked = argparse.ArgumentParser(prog="python -m tools.bench.decoder", description=__doc__)
-    asked.add_argument("--times", type=int, default=60)
-    # More than one child reads: its time would begin anew.
-    times = min(asked.parse_args().times, FILES_PER_CHILD - 1)
+    parser = argparse.ArgumentParser(prog="python -m tools.bench.decoder", description=__doc__)
+    parser.add_argument("--times", type=int, default=60)
+    # A decoder that reads more files is replaced, and its CPU time would start again at zero.
+    times = min(parser.parse_args().times, FILES_PER_CHILD - 1)
     report: dict[str, object] = {}
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "sound"
@@ -90,9 +90,9 @@ def main() -> None:
             with closing(Decoder()) as decoder:
                 decoder.read(path, RATE_HZ)
                 report[form] = compare(decoder, path, times)
-        report["a new process, ms at best"] = round(min(start_ms(path) for _ in range(7)))
-    report["one is started every"] = f"{FILES_PER_CHILD} files"
-    report["load of the machine"] = [round(load, 1) for load in os.getloadavg()]
+        report["start of a decoder, ms, minimum"] = round(min(start_ms(path) for _ in range(7)))
+    report["files per decoder"] = FILES_PER_CHILD
+    report["load average"] = [round(load, 1) for load in os.getloadavg()]
     print(json.dumps(report, indent=2))
 
 

@@ -1,8 +1,9 @@
 """Measure how faithful attributions are: `python -m tools.bench.faithfulness CHECKPOINT --fold K`.
 
-Of every clip of a fold the cells of the spectrogram that spoke most for the network's own answer
-are taken away, or kept alone, through the sound: mask → spectrum → sound → network. Beside it, as
-controls, equally many cells elsewhere. `--write` renews docs/attribution.md and its picture.
+For each clip of a fold, the cells of the spectrogram with the highest attribution for the
+network's prediction are removed from the sound, or only they are kept: mask → spectrum → sound →
+network. Controls do the same with as many other cells. `--write` updates docs/attribution.md and
+its figure.
 """
 
 import argparse
@@ -34,7 +35,7 @@ from training.evaluate.measure import machine
 Array = NDArray[np.float64]
 SHARES = (0.1, 0.2, 0.3, 0.5)
 BAR = SHARES.index(0.2)
-CHOSEN_WITH = 80  # the fold's first clips, with which the method was chosen
+CHOSEN_WITH = 80  # the first clips of the fold, which were used to choose the method
 BLOCKS = (16, 20)  # the grid of the control that takes random blocks
 BATCH, SEED = 16, 1
 PAIRS, SURE = 64, 0.5
@@ -61,7 +62,7 @@ class Experiment:
     ----------
     size : (mels, frames) of a spectrogram
     waveforms : (clips, samples) float32 in [-1, 1] at the checkpoint's sample rate
-    answers : (clips,) predicted class indices
+    predicted : (clips,) predicted class indices
     before : (clips,) probability of the predicted class
     right : (clips,) bool, the prediction is correct
     sounding : (clips,) bool, less than a tenth of the frames is silent
@@ -75,18 +76,18 @@ class Experiment:
         for row, example in zip(self.waveforms, examples, strict=True):
             sound = read(example.path, features.sample_rate).waveform[: len(row)]
             row[: len(sound)] = torch.from_numpy(sound)
-        probabilities = self.listen(self.waveforms)
-        self.answers = probabilities.argmax(1)
-        self.before = probabilities[np.arange(len(examples)), self.answers]
+        probabilities = self.predict(self.waveforms)
+        self.predicted = probabilities.argmax(1)
+        self.before = probabilities[np.arange(len(examples)), self.predicted]
         labels = [classifier.info.classes.index(example.label) for example in examples]
-        self.right = self.answers == np.array(labels)
+        self.right = self.predicted == np.array(labels)
         loudest_db = torch.cat([
             classifier.log_mel.decibels(part)[:, 0].amax(1) for part in self.waveforms.split(BATCH)
         ])  # fmt: skip
         silent = loudest_db <= classifier.log_mel.decibels(torch.zeros(1, 32_000)).max() + 1
         self.sounding = (silent.float().mean(1) < 0.1).numpy()
 
-    def listen(self, waveforms: Tensor) -> NDArray[np.float32]:
+    def predict(self, waveforms: Tensor) -> NDArray[np.float32]:
         """Return the probabilities (clips, classes), as in an analysis."""
         found = self.classifier.predict(list(waveforms.numpy()))
         return np.stack([one.probabilities for one in found])
@@ -99,12 +100,12 @@ class Experiment:
         masks : (clips, H, W) in [0, 1]
         """
         kept, rest = [], []
-        rows = np.arange(len(self.answers))
+        rows = np.arange(len(self.predicted))
         for sounds, mask in zip(self.waveforms.split(BATCH), masks.split(BATCH), strict=True):
             split = self.masking.split(sounds, mask)
-            kept.append(self.listen(split.kept))
-            rest.append(self.listen(split.rest))
-        return Parts(*(np.concatenate(one)[rows, self.answers] for one in (kept, rest)))
+            kept.append(self.predict(split.kept))
+            rest.append(self.predict(split.rest))
+        return Parts(*(np.concatenate(one)[rows, self.predicted] for one in (kept, rest)))
 
 
 def maps_of(
@@ -124,14 +125,14 @@ def maps_of(
     """
     found, seconds = [], []
     for sounds, asked in zip(waveforms.split(BATCH), classes.split(BATCH), strict=True):
-        output = hear(classifier, sounds)
+        output = forward(classifier, sounds)
         started = time.process_time()
         found.append(method(output, classifier.info.features.silence, asked).detach().float())
         seconds.append((time.process_time() - started) / len(sounds))
     return torch.cat(found), 1000 * float(np.median(seconds))
 
 
-def hear(classifier: Classifier, waveforms: Tensor) -> ModelOutput:
+def forward(classifier: Classifier, waveforms: Tensor) -> ModelOutput:
     """Run a forward pass with gradients down to its input picture.
 
     Parameters
@@ -228,8 +229,8 @@ def in_own_half(experiment: Experiment, methods: dict[str, Method]) -> dict[str,
     draw = np.random.default_rng(SEED)
     sure = np.flatnonzero(experiment.right & (experiment.before > SURE))
     drawn = (draw.choice(sure, 2, replace=False) for _ in range(100 * PAIRS))
-    answers = experiment.answers
-    pairs = [pair for pair in drawn if answers[pair[0]] != answers[pair[1]]][:PAIRS]
+    predicted = experiment.predicted
+    pairs = [pair for pair in drawn if predicted[pair[0]] != predicted[pair[1]]][:PAIRS]
     half = experiment.waveforms.shape[1] // 2
     joined = torch.stack([
         torch.cat([experiment.waveforms[a, :half], experiment.waveforms[b, :half]])
@@ -239,7 +240,7 @@ def in_own_half(experiment: Experiment, methods: dict[str, Method]) -> dict[str,
     for name, method in methods.items():
         shares = []
         for side in (0, 1):
-            asked = torch.from_numpy(experiment.answers[[pair[side] for pair in pairs]])
+            asked = torch.from_numpy(experiment.predicted[[pair[side] for pair in pairs]])
             maps = resized(
                 maps_of(experiment.classifier, method, joined, asked)[0], *experiment.size
             )
@@ -254,7 +255,7 @@ def measure(path: Path, examples: Sequence[Example], fold: int) -> dict[str, Any
     """Run the whole experiment on the clips of a fold and return the report."""
     torch.set_num_threads(1)
     experiment = Experiment(Classifier.load(path), examples)
-    asked = torch.from_numpy(experiment.answers)
+    asked = torch.from_numpy(experiment.predicted)
     random = curves(experiment, blocks(len(examples), experiment.size))
     report: dict[str, Any] = {
         "checkpoint": checkpoint_info.identity(path),
@@ -301,9 +302,9 @@ def main() -> None:
     add = parser.add_argument
     add("checkpoint", type=Path, nargs="?", default=checkpoint_info.TESTED)
     add("--data", type=Path, default=esc50_dir(), help="default: ESC50_DIR")
-    add("--fold", type=int, default=4, help="one that the weights have not seen")
-    add("--clips", type=int, help="the first so many of the fold; default: all")
-    add("--write", action="store_true", help="renew docs/attribution.md and docs/faithfulness.png")
+    add("--fold", type=int, default=4, help="a fold that was not used for training")
+    add("--clips", type=int, help="number of clips, from the first; default: all")
+    add("--write", action="store_true", help="update docs/attribution.md and its figure")
     options = parser.parse_args()
     if options.data is None:
         parser.error(NO_DATA)

@@ -29,12 +29,12 @@ def table(report: dict[str, Any]) -> str:
         f"Weights `{report['checkpoint']}` (folds seen: {seen}); {report['clips']} clips of fold "
         f"{report['fold']}, {report['clips without silence']} of them without long digital"
         f" silence; "
-        f"one thread of an {report['machine']}. The answer's probability is "
-        f"{report['before']:.3f} on average before anything is changed.",
+        f"one thread of an {report['machine']}. The mean probability of the prediction is "
+        f"{report['before']:.3f} for the unchanged sounds.",
         "",
-        "| method | 20 % removed | only 20 % kept | removing: does more than blocks, than moved "
-        "| keeping: does more than blocks, than moved | attribution in its own half "
-        "| processor ms a map |",
+        "| method | 20 % removed | only 20 % kept | removed: lower than with blocks · moved "
+        "| kept: higher than with blocks · moved | attribution in its own half "
+        "| CPU time per map, ms |",
         "|---|---|---|---|---|---|---|",
     ]
     for name, one in report["methods"].items():
@@ -50,15 +50,15 @@ def table(report: dict[str, Any]) -> str:
     rows += [
         f"| random blocks | {blocks['rest'][bar]:.3f} | {blocks['kept'][bar]:.3f} | | | | |",
         "",
-        "The first row by clips (more than blocks · more than moved):",
+        "The first row by groups of clips (compared with blocks · moved):",
         "",
-        "| clips | removing does more | keeping does more |",
+        "| clips | removed: lower | kept: higher |",
         "|---|---|---|",
     ]
     first = report["methods"]["attribution"]
     names = {
         "all": "all",
-        "chosen with": "the first 80, with which the method was chosen",
+        "chosen with": "the first 80, used to choose the method",
         "others": "the others",
         "without silence": "without long digital silence",
     }
@@ -71,13 +71,13 @@ def table(report: dict[str, Any]) -> str:
     played = report["played"]
     rows += [
         "",
-        f"What is played (soft edges, {percent(played['mean of the mask'])} of the cells by "
-        f"weight): the attribution alone keeps {played['kept']:.3f}, the rest "
-        f"{played['rest']:.3f}. The attribution keeps more than half of the probability in "
-        f"{percent(played['kept keeps half'])} of the clips, the rest loses more than half in "
-        f"{percent(played['rest loses half'])}.",
+        f"With the mask for playback (soft edges, mean weight "
+        f"{percent(played['mean of the mask'])}), the probability is {played['kept']:.3f} for the "
+        f"attribution alone and {played['rest']:.3f} for the rest. The attribution keeps more than "
+        f"half of the probability in {percent(played['kept keeps half'])} of the clips, and the "
+        f"rest loses more than half in {percent(played['rest loses half'])}.",
         "",
-        "![The answer's probability by the share of cells removed, and by the share kept alone]"
+        "![Probability of the prediction by the share of cells removed, and by the share kept]"
         f"({PICTURE.name})",
     ]
     return "\n".join(rows)

@@ -16,9 +16,14 @@ from playwright.sync_api import Browser, Page, Response, sync_playwright
 from tests.server import PASSWORD, ROOT, Person, Server, chromium
 
 LOADS = 7
-# Counted in its documents for five seconds.
+# Drawn by Audio CNN Visualizer for five seconds of sound.
 RECTANGLES = 93_792
-QUIET = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run"]
+BROWSER_ARGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--no-first-run",
+]
 LARGEST_PAINT = """() => new Promise(resolve => new PerformanceObserver(list =>
   resolve(list.getEntries().at(-1).startTime)).observe(
   {type: "largest-contentful-paint", buffered: true}))"""
@@ -53,16 +58,16 @@ def ours(browser: Browser, server: Server, person: Person, analysis: str) -> lis
 
 
 def load(page: Page, url: str) -> dict[str, Any]:
-    answered: list[Response] = []
+    responses: list[Response] = []
 
-    def note(answer: Response) -> None:
-        answered.append(answer)
+    def note(response: Response) -> None:
+        responses.append(response)
 
     page.on("response", note)
     page.goto(url)
     page.wait_for_load_state("networkidle")
     page.remove_listener("response", note)
-    counted = [one for one in answered if not one.url.endswith("/audio")]
+    counted = [one for one in responses if not one.url.endswith("/audio")]
     return {
         "largest_paint_ms": page.evaluate(LARGEST_PAINT),
         "bytes": sum(one.request.sizes()["responseBodySize"] for one in counted),
@@ -83,7 +88,7 @@ def rectangles(browser: Browser) -> list[float]:
 def main() -> None:
     path = chromium()
     if path is None:
-        raise SystemExit("no Chromium here: install it, or name it in CHROMIUM")
+        raise SystemExit("Chromium is not installed; install it or set CHROMIUM to its path")
     sound = (ROOT / "webapp" / "samples" / "crickets.flac").read_bytes()
     with tempfile.TemporaryDirectory(prefix="sonoscope-bench-") as folder:
         server = Server(Path(folder))
@@ -92,7 +97,7 @@ def main() -> None:
             person = server.person()
             analysis = person.wait(person.submit("crickets.flac", sound))["id"]
             with sync_playwright() as playwright:
-                browser = playwright.chromium.launch(executable_path=path, args=QUIET)
+                browser = playwright.chromium.launch(executable_path=path, args=BROWSER_ARGS)
                 loads = ours(browser, server, person, analysis)
                 drawn = rectangles(browser)
                 browser.close()

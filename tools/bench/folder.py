@@ -1,7 +1,7 @@
-"""A folder of 600 real clips with bad ones among them: `ESC50_DIR=… python -m tools.bench.folder`.
+"""Measure a batch of 600 real clips and some bad files: `ESC50_DIR=… python -m tools.bench.folder`.
 
-By command and by API, each as a user of its own: what became of every file, how long it took,
-and how long single uploads took meanwhile, from sending to "done".
+Submits the folder by command and by API, as different users. Reports the outcome of every file,
+the duration, and the time that single uploads took meanwhile, until they were done.
 """
 
 import argparse
@@ -28,7 +28,7 @@ from tests import fixtures
 from tests.server import ROOT, Person, Server, wait_for
 from training.config import esc50_dir
 
-CLIPS, NO_SOUNDS, CUT, EMPTY, TWINS = 600, 8, 7, 5, 10
+CLIPS, NO_SOUNDS, CUT, EMPTY, DUPLICATES = 600, 8, 7, 5, 10
 SENDERS = 3
 
 
@@ -41,7 +41,7 @@ def make_folder(folder: Path, clips: int) -> dict[str, int]:
     """
     esc50 = esc50_dir()
     if esc50 is None:
-        raise SystemExit("Set ESC50_DIR to the folder of the ESC-50 data.")
+        raise SystemExit("Set ESC50_DIR to a folder with audio/ and meta/esc50.csv.")
     with (esc50 / "meta" / "esc50.csv").open() as table:
         rows = list(csv.DictReader(table))[:clips]
     for row in rows:
@@ -56,15 +56,15 @@ def make_folder(folder: Path, clips: int) -> dict[str, int]:
         (folder / f"cut {number}.wav").write_bytes(whole[: 20 + number])
     for number in range(EMPTY):
         (folder / f"empty {number}.wav").touch()
-    for number, row in enumerate(rows[:TWINS]):
+    for number, row in enumerate(rows[:DUPLICATES]):
         source = folder / row["category"] / row["filename"]
-        shutil.copyfile(source, folder / row["category"] / f"zz twin {number}.wav")
+        shutil.copyfile(source, folder / row["category"] / f"zz duplicate {number}.wav")
     return {
-        "total": clips + NO_SOUNDS + CUT + EMPTY + TWINS,
+        "total": clips + NO_SOUNDS + CUT + EMPTY + DUPLICATES,
         "done": len(seen),
         "failed": NO_SOUNDS + CUT,
         "refused": EMPTY,
-        "duplicate": TWINS + clips - len(seen),
+        "duplicate": DUPLICATES + clips - len(seen),
     }
 
 
@@ -149,12 +149,12 @@ def measure(
         submitted_s = time.monotonic() - started
         address = f"/api/v1/batches/{batch}/"
 
-        def settled() -> bool:
+        def finished() -> bool:
             totals = person.get(address).json()["totals"]
             return totals["waiting"] + totals["running"] == 0
 
-        wait_for(settled, 1800, "the batch", 0.5)
-        heard_s = time.monotonic() - started
+        wait_for(finished, 1800, "the batch", 0.5)
+        done_s = time.monotonic() - started
     finally:
         singles.ended.set()
         singles.thread.join()
@@ -170,9 +170,9 @@ def measure(
         "totals": totals,
         "as expected": totals == expected,
         "page and CSV agree": agree,
-        "right labels of those done": sum(row["path"].startswith(row["label"]) for row in mine),
+        "correct labels": sum(row["path"].startswith(row["label"]) for row in mine),
         "submitted, s": round(submitted_s, 1),
-        "heard, s": round(heard_s, 1),
+        "done, s": round(done_s, 1),
         "single uploads meanwhile": singles.summary(),
     }
 
@@ -193,7 +193,7 @@ def main() -> None:
             del idle.sent_s[0], idle.taken_s[0]  # the worker loads its weights
             figures = {
                 "machine": f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores",
-                "single uploads, nothing else": idle.summary(),
+                "single uploads without other load": idle.summary(),
                 "by command": measure(server, folder, expected, by_command),
                 "by API": measure(server, folder, expected, by_api),
             }

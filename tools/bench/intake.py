@@ -1,7 +1,7 @@
 """Measure the web process's memory while oversized uploads arrive: `python -m tools.bench.intake`.
 
-Sends bodies of gigabytes, from a sparse file, over HTTP to a running Sonoscope. Reports its
-answers, and the peak memory of its processes meanwhile and at rest.
+Sends request bodies of gigabytes, from a sparse file, to a running server. Reports its responses
+and the peak memory of its processes during each request and at rest.
 """
 
 import http.client
@@ -57,7 +57,7 @@ def blocks(size_bytes: int, file: BinaryIO) -> Iterator[bytes]:
 def send(
     server: Server, path: str, headers: dict[str, str], parts: list[bytes | Path], declared: bool
 ) -> dict[str, Any]:
-    """Send a body as a client that reads the answer as soon as it cannot send more."""
+    """Send a body as a client that reads the response as soon as it cannot send more."""
     size_bytes = sum(len(p) if isinstance(p, bytes) else p.stat().st_size for p in parts)
     connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=300)
     connection.putrequest("POST", path)
@@ -78,16 +78,16 @@ def send(
         if not declared:
             connection.send(b"0\r\n\r\n")
     except (BrokenPipeError, ConnectionResetError):
-        pass  # it does not want to hear the rest; its answer may be there
+        pass  # the server closed the connection; its response may have arrived
     report: dict[str, Any] = {"sent, MB": round(sent / 1e6)}
     try:
-        answer = connection.getresponse()
-        report["status"] = answer.status
-        if answer.headers.get_content_type() == "application/json":
-            body = json.loads(answer.read())
+        response = connection.getresponse()
+        report["status"] = response.status
+        if response.headers.get_content_type() == "application/json":
+            body = json.loads(response.read())
             report |= {name: body[name] for name in ("code", "detail", "outcomes") if name in body}
     except (TimeoutError, http.client.HTTPException, ConnectionError) as error:
-        report["no answer"] = repr(error)
+        report["no response"] = repr(error)
     connection.close()
     return report | {"took, s": round(time.monotonic() - started, 1)}
 
@@ -116,8 +116,8 @@ def zip_of_zeros(path: Path) -> Path:
 
 
 def new_batch(person: Person) -> str:
-    answer = person.post_page("/batches/", name="a folder")
-    return str(answer.json()["url"])
+    response = person.post_page("/batches/", name="a folder")
+    return str(response.json()["url"])
 
 
 def main() -> None:
@@ -156,7 +156,7 @@ def measure(server: Server, folder: Path) -> dict[str, Any]:
         "a clip of 2 GB": (clips, form, [HEAD, two, TAIL], True),
         "a clip of 2 GB, length not declared": (clips, form, [HEAD, two, TAIL], False),
         "a clip of 200 MB": (clips, form, [HEAD, nearly, TAIL], True),
-        "a ZIP of 2 GB that is none": (unpack, archive, [two], True),
+        "2 GB that are not a ZIP, sent as one": (unpack, archive, [two], True),
         "a ZIP of more than 2 GB": (unpack, archive, [beyond], True),
         "a ZIP of 2.25 GB of zeros": (unpack, archive, [zeros], True),
         "2 GB at a page's endpoint": ("/account/sign-in/", {"Content-Type": FORM}, [two], True),
@@ -165,8 +165,8 @@ def measure(server: Server, folder: Path) -> dict[str, Any]:
     report: dict[str, Any] = {"at rest, MB": round(rest_mb, 1)}
     for name, case in cases.items():
         forget_peaks(pids)
-        answer = send(server, *case)
-        report[name] = answer | {"most memory, MB": round(peak_mb(pids), 1)}
+        response = send(server, *case)
+        report[name] = response | {"peak memory, MB": round(peak_mb(pids), 1)}
     assert pids == web_processes(server)
     left = list((server.data / "media" / "incoming").glob("*"))
     return report | {"files left behind": len(left)}

@@ -1,8 +1,8 @@
-"""Fifty people at once for five minutes: `python -m tools.bench.load`.
+"""Measure the load of fifty concurrent uploaders for five minutes: `python -m tools.bench.load`.
 
-Each sends a sound over the API, asks for its state as Retry-After says until it is done, and sends
-the next: a closed loop, so that what is measured is what the server can take. Real processes; their
-memory is looked at every five seconds. Quotas and rates are raised.
+Each uploads a sound over the API, polls its state at the interval of Retry-After until it is done,
+and uploads the next. This closed loop measures the server's capacity. The memory of the server's
+processes is measured every five seconds. Quotas and rate limits are raised.
 """
 
 import argparse
@@ -27,7 +27,7 @@ import soundfile
 from tests.server import Person, Server
 
 PEOPLE = 10
-EVERY_S = 5.0
+INTERVAL_S = 5.0
 PAGE_KB = os.sysconf("SC_PAGE_SIZE") / 1024
 
 
@@ -54,12 +54,12 @@ def loop(person: Person, numbers: "itertools.count[int]", until: float, counts: 
         number = next(numbers)
         started = time.monotonic()
         try:
-            answer = person.upload(f"{number}.wav", sound(number))
-            if answer.status_code != 202:
-                counts.errors.append(f"upload: {answer.status_code} {answer.text[:200]}")
+            response = person.upload(f"{number}.wav", sound(number))
+            if response.status_code != 202:
+                counts.errors.append(f"upload: {response.status_code} {response.text[:200]}")
                 continue
             counts.accepted_s.append(time.monotonic() - started)
-            counts.states[finished(person, answer.headers["Location"])] += 1
+            counts.states[finished(person, response.headers["Location"])] += 1
             counts.done_s.append(time.monotonic() - started)
         except requests.RequestException as error:
             counts.errors.append(repr(error))
@@ -68,12 +68,12 @@ def loop(person: Person, numbers: "itertools.count[int]", until: float, counts: 
 def finished(person: Person, location: str) -> str:
     """Poll an analysis at the server's Retry-After and return its last state."""
     while True:
-        answer = person.get(location)
-        answer.raise_for_status()
-        state = answer.json()["state"]
+        response = person.get(location)
+        response.raise_for_status()
+        state = response.json()["state"]
         if state not in ("queued", "running"):
             return state
-        time.sleep(float(answer.headers.get("Retry-After", 1)))
+        time.sleep(float(response.headers.get("Retry-After", 1)))
 
 
 def memory_mb(server: Server) -> dict[str, float]:
@@ -95,7 +95,7 @@ def memory_mb(server: Server) -> dict[str, float]:
 
 
 def watch(server: Server, ended: threading.Event, seen: list[dict[str, float]]) -> None:
-    while not ended.wait(EVERY_S):
+    while not ended.wait(INTERVAL_S):
         seen.append(memory_mb(server))
 
 
@@ -112,7 +112,7 @@ def flatness(seen: list[dict[str, float]]) -> dict[str, dict[str, float]]:
             when: round(statistics.median(row[name] for row in rows))
             for when, rows in parts.items()
         }
-        table[name]["most, MB"] = round(max(row[name] for row in seen))
+        table[name]["maximum, MB"] = round(max(row[name] for row in seen))
     return table
 
 
@@ -125,13 +125,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tools.bench.load", description=__doc__)
     parser.add_argument("--minutes", type=float, default=5.0)
     parser.add_argument("--uploaders", type=int, default=50)
-    asked = parser.parse_args()
+    options = parser.parse_args()
     raised = {"MAX_WAITING_CLIPS": "1000000", "MAX_GB_PER_DAY": "1000000"}
     with tempfile.TemporaryDirectory() as folder:
         server = Server(Path(folder), LEASE_S="60", SWEEP_EVERY_S="5", **raised)
         server.open()
         try:
-            figures = measure(server, asked.uploaders, 60 * asked.minutes)
+            figures = measure(server, options.uploaders, 60 * options.minutes)
         finally:
             server.close()
     print(json.dumps(figures, indent=2, ensure_ascii=False))
@@ -140,7 +140,7 @@ def main() -> None:
 def measure(server: Server, uploaders: int, seconds: float) -> dict[str, object]:
     people = [server.person() for _ in range(PEOPLE)]
     first = people[0]
-    first.wait(first.submit("first.wav", sound(0)))  # the worker has its weights
+    first.wait(first.submit("first.wav", sound(0)))  # the worker loads its weights
     counts, numbers, seen = Counts(), itertools.count(1), [memory_mb(server)]
     ended = threading.Event()
     watcher = threading.Thread(target=watch, args=(server, ended, seen))
@@ -163,10 +163,10 @@ def measure(server: Server, uploaders: int, seconds: float) -> dict[str, object]
         "database": "PostgreSQL" if server.database_url else "SQLite",
         "uploaders": uploaders,
         "seconds": round(taken_s, 1),
-        "ended as": dict(counts.states),
+        "states": dict(counts.states),
         "errors": counts.errors[:20],
-        "count of errors": len(counts.errors),
-        "clips a second": round(len(counts.done_s) / taken_s, 2),
+        "number of errors": len(counts.errors),
+        "clips per second": round(len(counts.done_s) / taken_s, 2),
         "until accepted, s": spread(counts.accepted_s),
         "until done, s": spread(counts.done_s),
         "memory": flatness(seen),

@@ -1,8 +1,9 @@
-"""The whole path against a plain loop, in one run: `make bench`.
+"""Compare the throughput of the whole system with a plain loop: `make bench`.
 
-Plain loop: decode, log-mel, forward with maps, pictures, in this process, in chunks of the
-same size. Whole path: the same clips uploaded over HTTP to a running Sonoscope, until the last
-one is done. Also: what a result page weighs, and how long starting takes.
+The plain loop decodes, computes log-mel spectrograms, classifies with feature maps and renders, in
+this process, in chunks of the same size. The whole path uploads the same clips over HTTP to a
+running server until the last one is done. Also measures the size of a result page and the start-up
+time.
 """
 
 import argparse
@@ -95,18 +96,18 @@ def page_weight(person: Person, path: Path) -> dict[str, int]:
     weights = {url: _wire_bytes(person, url) for url in wanted}
     return {
         "html": _wire_bytes(person, address),
-        "static (cached for good)": sum(v for url, v in weights.items() if "/static/" in url),
+        "static (cached permanently)": sum(v for url, v in weights.items() if "/static/" in url),
         "pictures and peaks": sum(v for url, v in weights.items() if "/media/" in url),
         "requests": 1 + len(wanted),
     }
 
 
 def _wire_bytes(person: Person, url: str) -> int:
-    answer = person.browser.get(
+    response = person.browser.get(
         person.server.url + url, stream=True, headers={"Accept-Encoding": "gzip"}, timeout=30
     )
-    answer.raise_for_status()
-    return len(answer.raw.read(decode_content=False))
+    response.raise_for_status()
+    return len(response.raw.read(decode_content=False))
 
 
 def start_times(data: Path) -> dict[str, float]:

@@ -1,7 +1,7 @@
 """Compare this processor's reduced precision with fp32, over every clip of ESC-50.
 
 `ESC50_DIR=… python -m tools.bench.precision` prints how many windows were recomputed,
-how many clips have another top class, and the largest difference of a probability.
+how many clips have the same top class, and the largest difference of a probability.
 """
 
 import json

@@ -1,11 +1,9 @@
-"""Measure pages over a large table: `python -m tools.bench.scale`.
+"""Measure pages with 200,000 analyses: `python -m tools.bench.scale`.
 
-The table holds 200,000 analyses in a temporary SQLite database.
-
-Prints, for each page, the queries it asks and the median time of five requests to the
-application itself, in this process, without network. Half of the rows belong to the admin who
-looks, in batches as large as a batch may be: nobody is heavier. `--server postgres://…` measures
-in a database of its own on that server, which is dropped afterwards.
+Prints, for each page, the number of queries and the median time of five requests, made in this
+process without a network. The database is a temporary SQLite file. Half of the rows belong to the
+administrator who requests the pages, in batches of the maximum size. `--server postgres://…` uses
+a new database on that server and drops it afterwards.
 """
 
 import argparse
@@ -17,7 +15,7 @@ import time
 
 import django
 
-from tests.server import drop_database, own_database
+from tests.server import create_database, drop_database
 
 USERS = 50
 REQUESTS = 5
@@ -28,11 +26,11 @@ def fill(rows: int) -> None:
     from django.db import connection
 
     from classifier.services.batches import MAX_FILES
-    from tests.bulk_data import settle_in
+    from tests.bulk_data import create_bulk_data
 
     admin = User.objects.create_superuser("admin", password="admin")
     others = User.objects.bulk_create([User(username=f"user{n}") for n in range(USERS)])
-    settle_in(admin, others, rows, MAX_FILES)
+    create_bulk_data(admin, others, rows, MAX_FILES)
     if connection.vendor == "postgresql":  # what its autovacuum does a little later
         with connection.cursor() as cursor:
             cursor.execute("VACUUM ANALYZE")
@@ -56,9 +54,9 @@ def measure() -> dict[str, dict[str, float]]:
         for _ in range(REQUESTS):
             started = time.perf_counter()
             with CaptureQueriesContext(connection) as queries:
-                answer = client.get(address)
+                response = client.get(address)
             times_ms.append(1000 * (time.perf_counter() - started))
-            assert answer.status_code == 200, (address, answer.status_code)
+            assert response.status_code == 200, (address, response.status_code)
         figures[name] = {
             "queries": len(queries),
             "median_ms": round(statistics.median(times_ms), 1),
@@ -70,8 +68,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tools.bench.scale", description=__doc__)
     parser.add_argument("--rows", type=int, default=200_000)
     parser.add_argument("--server", default="", help="postgres://user:password@host:port/name")
-    asked = parser.parse_args()
-    database_url = own_database(asked.server)
+    options = parser.parse_args()
+    database_url = create_database(options.server)
     with tempfile.TemporaryDirectory() as folder:
         os.environ |= {
             "SONOSCOPE_DATA": folder, "DATABASE_URL": database_url, "ENV_FILE": os.devnull,
@@ -84,14 +82,14 @@ def main() -> None:
         try:
             call_command("migrate", verbosity=0)
             call_command("collectstatic", verbosity=0, interactive=False)
-            fill(asked.rows)
+            fill(options.rows)
             figures = measure()
         finally:
             connection.close()
             if database_url:
-                drop_database(asked.server, database_url)
+                drop_database(options.server, database_url)
         lines = ",\n".join(f"    {json.dumps(k)}: {json.dumps(v)}" for k, v in figures.items())
-    print(f'{{\n  "database": "{connection.vendor}",\n  "rows": {asked.rows},\n  "pages": {{')
+    print(f'{{\n  "database": "{connection.vendor}",\n  "rows": {options.rows},\n  "pages": {{')
     print(f"{lines}\n  }}\n}}")
 
 

@@ -1,10 +1,10 @@
-"""How long an epoch takes, ours beside a plain loop: `python -m tools.bench.training`.
+"""Compare the duration of an epoch with a plain training loop: `python -m tools.bench.training`.
 
-The same network, features and augmentations, on the same sounds, turn by turn in one process. The
-plain loop does what a first version does: its loader opens each clip's file in each epoch and makes
-its features, clip by clip; the network runs in fp32 and contiguous memory. The time that it waits
-for files is told apart, for whoever keeps them decoded. An epoch is the median step times the steps
-of an epoch: told as what it is, an extrapolation.
+Both use the same network, features, augmentations and sounds, and run in turns in one process. The
+plain loop opens each clip's file in each epoch and computes its features clip by clip; the network
+runs in fp32 and contiguous memory. The time spent on opening files is reported separately, for
+comparison with a loop that keeps them decoded. The duration of an epoch is extrapolated: the
+median step times the number of steps.
 """
 
 import argparse
@@ -34,7 +34,7 @@ from training.data.windows import cut
 from training.loop import Run
 
 EPOCH_CLIPS, CLASSES = 1600, 50
-# The original's pictures are 128 × 431: it feeds 44.1 kHz to features made for 22.05 kHz.
+# The original's spectrograms are 128 × 431: it uses 44.1 kHz with features for 22.05 kHz.
 WIDE = FeatureConfig(sample_rate=44_100, f_max_hz=16_000.0, mean_db=-50.0, deviation_db=25.0)
 OURS = FeatureConfig(mean_db=-50.0, deviation_db=25.0)
 
@@ -127,10 +127,10 @@ def contestants(
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tools.bench.training", description=__doc__)
-    parser.add_argument("--steps", type=int, default=4, help="timed steps of each")
+    parser.add_argument("--steps", type=int, default=4, help="number of timed steps")
     steps = parser.parse_args().steps
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    # Without crops: the pictures are to have the widths that are told.
+    # Without crops, so that the spectrograms have the reported widths.
     recipe = dataclasses.replace(Recipe(), epochs=10 * steps + 10, crop_share=0.0)
     with tempfile.TemporaryDirectory() as folder:
         paths = clips(recipe.batch, Path(folder))
@@ -140,12 +140,12 @@ def main() -> None:
     figures = {
         "machine": f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores",
         "device": torch.cuda.get_device_name() if device.type == "cuda" else "cpu",
-        "load while measured": [round(load, 1) for load in os.getloadavg()[:1]],
+        "load average": [round(load, 1) for load in os.getloadavg()[:1]],
         "sounds": "ESC-50" if esc50_dir() else "noise",
         "batch": recipe.batch,
-        "timed steps of each": steps,
+        "timed steps": steps,
         "step, s": rounded(taken_s, 3),
-        "of it opening files, s": rounded(files_s, 3),
+        "opening files, s per step": rounded(files_s, 3),
         f"epoch of {EPOCH_CLIPS} clips, s, extrapolated": rounded(taken_s, 1, epoch_steps),
         "plain / ours": ratios(taken_s),
         "plain without its files / ours": ratios(memory_s),

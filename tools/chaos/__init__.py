@@ -1,1 +1,1 @@
-"""Faults, done to real processes: `make chaos`. docs/reliability.md says what came out."""
+"""Fault injection into real processes: `make chaos`. The results are in docs/reliability.md."""

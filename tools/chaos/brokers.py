@@ -1,4 +1,4 @@
-"""Faults of the broker: restarted, wiped, standing still, away."""
+"""Faults of the broker: restarted, emptied, paused, stopped."""
 
 import signal
 import time
@@ -6,93 +6,99 @@ from urllib.parse import quote
 
 from celery import Celery
 
-from tools.chaos.stage import Skipped, Stage
+from tools.chaos.harness import Harness, Skipped
 
-FROZEN_S = 120
-
-
-def restarts(stage: Stage) -> None:
-    """SIGTERM or `kill -9`, at random, and up to two seconds without it."""
-    _own(stage)
-    for _ in stage.rounds():
-        _at_work(stage)
-        softly = stage.random.random() < 0.5
-        (stage.server.stop if softly else stage.server.kill)("broker")
-        stage.client.send()
-        stage.sleep(0, 2)
-        stage.server.start("broker")
-    stage.expect(not stage.client.refused, f"uploads were refused: {dict(stage.client.refused)}")
+PAUSE_S = 120
 
 
-def wipes(stage: Stage) -> None:
-    """Everything in it is forgotten: messages, and what workers had taken."""
-    for _ in stage.rounds():
-        _at_work(stage)
-        stage.server.broker().flushdb()
+def restarts(harness: Harness) -> None:
+    """Stop the broker with SIGTERM or SIGKILL, at random, for up to two seconds."""
+    _require_own_broker(harness)
+    for _ in harness.repetitions():
+        _while_working(harness)
+        gracefully = harness.random.random() < 0.5
+        (harness.server.stop if gracefully else harness.server.kill)("broker")
+        harness.client.send()
+        harness.sleep(0, 2)
+        harness.server.start("broker")
+    harness.expect(
+        not harness.client.refused, f"uploads were refused: {dict(harness.client.refused)}"
+    )
 
 
-def frozen(stage: Stage) -> None:
-    """It takes connections and answers nothing (SIGSTOP), for two minutes."""
-    _own(stage)
-    for _ in stage.rounds():
-        _at_work(stage)
-        stage.server.signal("broker", signal.SIGSTOP)
-        until, sent = time.monotonic() + FROZEN_S, 0
+def wipes(harness: Harness) -> None:
+    """Delete all messages and the list of unacknowledged ones (FLUSHDB)."""
+    for _ in harness.repetitions():
+        _while_working(harness)
+        harness.server.broker().flushdb()
+
+
+def paused(harness: Harness) -> None:
+    """Pause the broker for two minutes (SIGSTOP): it accepts connections and never responds."""
+    _require_own_broker(harness)
+    for _ in harness.repetitions():
+        _while_working(harness)
+        harness.server.signal("broker", signal.SIGSTOP)
+        until, sent = time.monotonic() + PAUSE_S, 0
         while time.monotonic() < until:
-            sent += stage.client.send() is not None
+            sent += harness.client.send() is not None
             time.sleep(0.5)
-        stage.server.signal("broker", signal.SIGCONT)
-        stage.notes.append(f"{sent} uploads were accepted meanwhile")
-    stage.expect(not stage.client.refused, f"uploads were refused: {dict(stage.client.refused)}")
+        harness.server.signal("broker", signal.SIGCONT)
+        harness.notes.append(f"{sent} uploads were accepted during the pause")
+    harness.expect(
+        not harness.client.refused, f"uploads were refused: {dict(harness.client.refused)}"
+    )
 
 
-def away(stage: Stage) -> None:
-    """No broker at all while clips are uploaded."""
-    _own(stage)
-    for _ in stage.rounds():
-        stage.strike()
-        stage.server.kill("broker")
+def stopped(harness: Harness) -> None:
+    """Upload clips while no broker is running."""
+    _require_own_broker(harness)
+    for _ in harness.repetitions():
+        harness.record_injection()
+        harness.server.kill("broker")
         for _ in range(10):
-            stage.client.send()
-        stage.server.start("broker")
-        stage.drain()
-    stage.expect(not stage.client.refused, f"uploads were refused: {dict(stage.client.refused)}")
+            harness.client.send()
+        harness.server.start("broker")
+        harness.drain()
+    harness.expect(
+        not harness.client.refused, f"uploads were refused: {dict(harness.client.refused)}"
+    )
 
 
-def messages(stage: Stage) -> None:
-    """Every message five times more, to two workers, and once more when all is done."""
-    stage.server.start("worker", "second")
-    sender = Celery(broker=_url(stage), set_as_current=False)
+def duplicates(harness: Harness) -> None:
+    """Send every message five more times to two workers, and once more when all are done."""
+    harness.server.start("worker", "second")
+    sender = Celery(broker=_url(harness), set_as_current=False)
 
     def dispatch_analysis(number: int) -> None:
-        asked = str(stage.client.accepted[number].analysis)
-        sender.send_task("tasks.analyse", [asked], queue="interactive")
+        analysis = str(harness.client.accepted[number].analysis)
+        sender.send_task("tasks.analyse", [analysis], queue="interactive")
 
-    while len(stage.client.accepted) < stage.clips:
-        stage.client.send(patient=True)
-        number = max(stage.client.accepted)
-        for _ in range(stage.times):
+    while len(harness.client.accepted) < harness.clips:
+        harness.client.send(retry=True)
+        number = max(harness.client.accepted)
+        for _ in range(harness.times):
             dispatch_analysis(number)
-    stage.strike()
-    stage.drain()
-    for number in stage.client.accepted:
+    harness.record_injection()
+    harness.drain()
+    for number in harness.client.accepted:
         dispatch_analysis(number)
     time.sleep(10)
-    stage.server.stop("second")
+    harness.server.stop("second")
 
 
-def _at_work(stage: Stage) -> None:
-    with stage.new_claim():
-        stage.fill()
-    stage.sleep(0, 1)
-    stage.strike()
+def _while_working(harness: Harness) -> None:
+    with harness.new_claim():
+        harness.fill_queue()
+    harness.sleep(0, 1)
+    harness.record_injection()
 
 
-def _own(stage: Stage) -> None:
-    if stage.server.redis_url:
-        raise Skipped("the broker is a shared server, not ours to stop")
+def _require_own_broker(harness: Harness) -> None:
+    if harness.server.redis_url:
+        raise Skipped("REDIS_URL names a shared broker, which must not be stopped")
 
 
-def _url(stage: Stage) -> str:
-    socket = quote(str(stage.server.command("socket")))
-    return stage.server.redis_url or f"redis+socket://{socket}?virtual_host=0"
+def _url(harness: Harness) -> str:
+    socket = quote(str(harness.server.command("socket")))
+    return harness.server.redis_url or f"redis+socket://{socket}?virtual_host=0"

@@ -1,4 +1,4 @@
-"""Who sends the clips, and keeps a list of its own of what was accepted."""
+"""The client that uploads clips and records which were accepted."""
 
 import hashlib
 import itertools
@@ -21,7 +21,7 @@ RATE_HZ = 16_000
 
 @dataclass(slots=True)
 class Accepted:
-    """An upload that got its answer. healthy: whether it is to end DONE."""
+    """An accepted upload; `healthy` clips must end as done."""
 
     analysis: UUID
     clip: UUID
@@ -31,9 +31,12 @@ class Accepted:
 
 @dataclass(slots=True)
 class Client:
-    """accepted: by the upload's number · refused: how often each status or error came instead.
+    """Uploads clips, from several threads if needed.
 
-    Uploads may be made from several threads.
+    Attributes
+    ----------
+    accepted : accepted uploads by number
+    refused : number of other responses by status or error
     """
 
     server: Server
@@ -49,51 +52,53 @@ class Client:
         self.person = self.server.person()
 
     def sound(self, number: int, duration_s: float = 0.5) -> bytes:
-        """A noise that no other upload is."""
+        """Return noise that is different for each upload."""
         drawn = np.random.default_rng((self.seed, number)).standard_normal(
             round(duration_s * RATE_HZ)
         )
         return fixtures.encode(np.clip(0.2 * drawn, -1, 1).astype(np.float32), RATE_HZ)
 
-    def send(self, duration_s: float = 0.5, patient: bool = False) -> Accepted | None:
-        """One new clip; None when it was not accepted. patient: tried with the same key until an
-        answer comes, as a careful client does."""
+    def send(self, duration_s: float = 0.5, retry: bool = False) -> Accepted | None:
+        """Upload a new clip; return None if it was not accepted.
+
+        With `retry`, repeat the request with the same Idempotency-Key until it is accepted.
+        """
         number, key = next(self.numbers), secrets.token_hex(8)
         data = self.sound(number, duration_s)
         while True:
             refused, payload = self._post(f"{number}.wav", data, key)
             with self.lock:
                 if payload:
-                    return self._note(number, data, payload)
+                    return self._record(number, data, payload)
                 self.refused[refused] += 1
-            if not patient:
+            if not retry:
                 return None
             time.sleep(0.2)
 
     def delete(self, one: Accepted) -> bool:
         address = f"{self.server.url}/api/v1/clips/{one.clip}/"
-        answer = requests.delete(address, headers=self.person.headers, timeout=60)
-        if answer.status_code == requests.codes.no_content:
+        response = requests.delete(address, headers=self.person.headers, timeout=60)
+        if response.status_code == requests.codes.no_content:
             self.deleted.add(one.clip)
         return one.clip in self.deleted
 
     def _post(self, name: str, data: bytes, key: str) -> tuple[str, dict[str, str]]:
-        """Why it was refused, or else what was told."""
+        """Return the reason of a refusal, or an empty string and the response body."""
         try:
-            answer = requests.post(
+            response = requests.post(
                 f"{self.server.url}/api/v1/clips/",
                 headers=self.person.headers | {"Idempotency-Key": key},
                 files={"file": (name, data)},
                 timeout=60,
             )
-            if answer.status_code in (requests.codes.ok, requests.codes.accepted):
-                return "", answer.json()
+            if response.status_code in (requests.codes.ok, requests.codes.accepted):
+                return "", response.json()
         except requests.RequestException as error:
             return type(error).__name__, {}
-        code = answer.json()["code"] if "json" in answer.headers["Content-Type"] else ""
-        return f"{answer.status_code} {code}".strip(), {}
+        code = response.json()["code"] if "json" in response.headers["Content-Type"] else ""
+        return f"{response.status_code} {code}".strip(), {}
 
-    def _note(self, number: int, data: bytes, payload: dict[str, str]) -> Accepted:
+    def _record(self, number: int, data: bytes, payload: dict[str, str]) -> Accepted:
         sha256 = hashlib.sha256(data).hexdigest()
         known = Accepted(UUID(payload["analysis"]), UUID(payload["clip"]), sha256)
         self.accepted[number] = known

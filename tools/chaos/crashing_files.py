@@ -1,4 +1,4 @@
-"""Clips that kill whoever hears them, among others that do not."""
+"""Clips that crash their worker, queued among healthy ones."""
 
 import os
 import secrets
@@ -10,84 +10,86 @@ from pathlib import Path
 
 from tests.server import wait_for
 from tools.chaos.client import Accepted
-from tools.chaos.outside import Row
-from tools.chaos.stage import Skipped, Stage
+from tools.chaos.harness import Harness, Skipped
+from tools.chaos.observer import Row
 
-BESIDE = 16
+OTHER_CLIPS = 16
 MEMORY = Path("/sys/fs/cgroup/memory")
-# What the worker may take beyond what short clips took: the long one takes far more.
+# Memory allowed in addition to what short clips used; the long clip needs far more.
 SPARE_BYTES = 24_000_000
 LONG_S = 580
 
 
-def segfault(stage: Stage) -> None:
-    """Whoever opens the clip's file hangs in it, and dies of SIGSEGV: as in a broken decoder."""
+def segfault(harness: Harness) -> None:
+    """Replace a clip's file with a pipe, so that its worker hangs, and send it SIGSEGV."""
 
-    def poisoned() -> Accepted:
-        clip = stage.client.send(patient=True)
+    def crashing_clip() -> Accepted:
+        clip = harness.client.send(retry=True)
         assert clip
-        ((key,),) = stage.outside.ask(
-            "SELECT file_key FROM classifier_clip WHERE id = ?", stage.outside.key(clip.clip)
+        ((key,),) = harness.observer.ask(
+            "SELECT file_key FROM classifier_clip WHERE id = ?", harness.observer.key(clip.clip)
         )
-        stored = stage.server.data / "media" / "clips" / key[:2] / key
+        stored = harness.server.data / "media" / "clips" / key[:2] / key
         stored.unlink()
         os.mkfifo(stored)
         return clip
 
-    def shoot() -> None:
+    def kill_children() -> None:
         time.sleep(0.5)
-        stage.strike()
-        for child in _children(stage.server.processes["worker"].pid):
+        harness.record_injection()
+        for child in _children(harness.server.processes["worker"].pid):
             os.kill(child, signal.SIGSEGV)
 
-    _among_others(stage, poisoned, shoot)
+    _among_others(harness, crashing_clip, kill_children)
 
 
-def memory(stage: Stage) -> None:
-    """A clip so long that the kernel's out-of-memory killer ends its worker's child."""
-    with _limited(stage) as limit:
-        stage.fill(BESIDE)
-        stage.drain()
+def memory(harness: Harness) -> None:
+    """Send a clip so long that the kernel kills the worker's child for lack of memory."""
+    with _limited(harness) as limit:
+        harness.fill_queue(OTHER_CLIPS)
+        harness.drain()
         limit()
 
-        def poisoned() -> Accepted:
-            clip = stage.client.send(LONG_S, patient=True)
+        def crashing_clip() -> Accepted:
+            clip = harness.client.send(LONG_S, retry=True)
             assert clip
             return clip
 
-        _among_others(stage, poisoned, stage.strike)
+        _among_others(harness, crashing_clip, harness.record_injection)
 
 
 def _among_others(
-    stage: Stage, poisoned: Callable[[], Accepted], when_taken: Callable[[], None]
+    harness: Harness, crashing_clip: Callable[[], Accepted], when_claimed: Callable[[], None]
 ) -> None:
-    for _ in stage.rounds():
-        stage.server.stop("worker")
-        stage.fill(BESIDE // 2)
-        clip = poisoned()
+    for _ in harness.repetitions():
+        harness.server.stop("worker")
+        harness.fill_queue(OTHER_CLIPS // 2)
+        clip = crashing_clip()
         clip.healthy = False
-        stage.fill(BESIDE)
-        stage.server.start("worker")
-        found = _until_it_ended(stage, clip, when_taken)
+        harness.fill_queue(OTHER_CLIPS)
+        harness.server.start("worker")
+        found = _wait_for_end(harness, clip, when_claimed)
         payload = (found.state, found.error_code, "3 times" in found.error_detail)
-        stage.expect(payload == ("failed", "crashed", True), f"a poisoned clip ended {found}")
+        harness.expect(
+            payload == ("failed", "crashed", True), f"the crashing clip ended as {found}"
+        )
 
 
-def _until_it_ended(stage: Stage, clip: Accepted, when_taken: Callable[[], None]) -> Row:
+def _wait_for_end(harness: Harness, clip: Accepted, when_claimed: Callable[[], None]) -> Row:
     def now() -> Row:
-        return stage.outside.row(clip.analysis)
+        return harness.observer.row(clip.analysis)
 
     while (found := now()).state in ("queued", "running"):
         if found.state == "running":
-            taken = found.token
-            when_taken()
-            # Not until it waits again: the next worker may have it by then.
-            wait_for(lambda: _given_up(now(), taken), 60, "the sweep", 0.1)  # noqa: B023
+            token = found.token
+            when_claimed()
+            # Do not wait for "queued": the next worker may already have claimed it again.
+            wait_for(lambda: _released(now(), token), 60, "the sweep", 0.1)  # noqa: B023
         time.sleep(0.1)
     return found
 
 
-def _given_up(row: Row, token: str) -> bool:
+def _released(row: Row, token: str) -> bool:
     return row.state != "running" or row.token != token
 
 
@@ -96,30 +98,30 @@ def _children(pid: int) -> list[int]:
 
 
 @contextmanager
-def _limited(stage: Stage) -> Iterator[Callable[[], None]]:
-    """A control group with the worker in it; what is yielded limits it from then on."""
+def _limited(harness: Harness) -> Iterator[Callable[[], None]]:
+    """Run the worker in a control group; yield a function that limits its memory."""
     if not os.access(MEMORY / "memory.limit_in_bytes", os.W_OK):
-        raise Skipped("there is no control group of memory that we may write to")
+        raise Skipped("no writable memory control group")
     group = MEMORY / f"chaos-{secrets.token_hex(4)}"
     group.mkdir()
-    start = stage.server.start
+    start = harness.server.start
 
     def start_inside(name: str, alias: str = "") -> None:
         start(name, alias)
-        (group / "cgroup.procs").write_text(str(stage.server.processes[alias or name].pid))
+        (group / "cgroup.procs").write_text(str(harness.server.processes[alias or name].pid))
 
     def limit() -> None:
-        most = int((group / "memory.max_usage_in_bytes").read_text())
-        (group / "memory.limit_in_bytes").write_text(str(most + SPARE_BYTES))
+        peak = int((group / "memory.max_usage_in_bytes").read_text())
+        (group / "memory.limit_in_bytes").write_text(str(peak + SPARE_BYTES))
 
-    stage.server.start = start_inside  # type: ignore[method-assign]
-    stage.server.stop("worker")
-    stage.server.start("worker")
+    harness.server.start = start_inside  # type: ignore[method-assign]
+    harness.server.stop("worker")
+    harness.server.start("worker")
     try:
         yield limit
     finally:
-        stage.server.stop("worker")
+        harness.server.stop("worker")
         with suppress(OSError):
             group.rmdir()
-        stage.server.start = start  # type: ignore[method-assign]
-        stage.server.start("worker")
+        harness.server.start = start  # type: ignore[method-assign]
+        harness.server.start("worker")

@@ -1,4 +1,4 @@
-"""Faults of the database: PostgreSQL restarted, SQLite's write lock held by somebody."""
+"""Faults of the database: PostgreSQL restarted, SQLite locked by another connection."""
 
 import os
 import shutil
@@ -11,34 +11,34 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from tests.server import free_port
-from tools.chaos.stage import Skipped, Stage
+from tools.chaos.harness import Harness, Skipped
 
 LOCKED_S = 15
 VERSIONS = Path("/usr/lib/postgresql")
 
 
-def restarts(stage: Stage) -> None:
-    """Softly (`fast`) or as after a crash (`immediate`), with uploads going on."""
-    for _ in stage.rounds():
-        with stage.new_claim():
-            stage.fill()
-        stage.sleep(0, 1)
-        stage.strike()
-        mode = stage.random.choice(("fast", "immediate"))
+def restarts(harness: Harness) -> None:
+    """Restart PostgreSQL during uploads, in mode `fast` or, as in a crash, `immediate`."""
+    for _ in harness.repetitions():
+        with harness.new_claim():
+            harness.fill_queue()
+        harness.sleep(0, 1)
+        harness.record_injection()
+        mode = harness.random.choice(("fast", "immediate"))
         with ThreadPoolExecutor(2) as threads:
-            sent = [threads.submit(stage.client.send, patient=True) for _ in range(4)]
-            _server(Path(stage.server.env["CHAOS_SERVER"]), "-m", mode, "stop")
-            stage.sleep(0, 3)
-            _server(Path(stage.server.env["CHAOS_SERVER"]), "-w", "start")
+            sent = [threads.submit(harness.client.send, retry=True) for _ in range(4)]
+            _server(Path(harness.server.env["CHAOS_SERVER"]), "-m", mode, "stop")
+            harness.sleep(0, 3)
+            _server(Path(harness.server.env["CHAOS_SERVER"]), "-w", "start")
             for one in sent:
                 one.result()
 
 
 @contextmanager
 def server(data: Path) -> Iterator[dict[str, str]]:
-    """A PostgreSQL of its own; only root may become the user that it insists on."""
+    """Start a PostgreSQL server; needs root, because it must run as another user."""
     if not (VERSIONS.is_dir() and os.geteuid() == 0):
-        raise Skipped("it needs Debian's PostgreSQL and root")
+        raise Skipped("needs Debian's PostgreSQL package and root")
     folder = Path(tempfile.mkdtemp(prefix="chaos-postgres-"))
     port = free_port()
     try:
@@ -56,21 +56,23 @@ def server(data: Path) -> Iterator[dict[str, str]]:
         shutil.rmtree(folder)
 
 
-def locked(stage: Stage) -> None:
-    """Somebody writes for 15 s without a break, while clips are uploaded and heard."""
-    if stage.server.database_url:
-        raise Skipped("only SQLite has one lock for all")
-    for _ in stage.rounds():
-        with stage.new_claim():
-            stage.fill()
-        stage.strike()
+def locked(harness: Harness) -> None:
+    """Hold the write lock for 15 s while clips are uploaded and classified."""
+    if harness.server.database_url:
+        raise Skipped("only SQLite has a single write lock")
+    for _ in harness.repetitions():
+        with harness.new_claim():
+            harness.fill_queue()
+        harness.record_injection()
         with ThreadPoolExecutor(4) as threads:
-            with stage.outside.locked():
-                sent = [threads.submit(stage.client.send) for _ in range(4)]
+            with harness.observer.locked():
+                sent = [threads.submit(harness.client.send) for _ in range(4)]
                 time.sleep(LOCKED_S)
             for one in sent:
                 one.result()
-    stage.expect(not stage.client.refused, f"uploads were refused: {dict(stage.client.refused)}")
+    harness.expect(
+        not harness.client.refused, f"uploads were refused: {dict(harness.client.refused)}"
+    )
 
 
 def _server(folder: Path, *how: str) -> None:
@@ -82,7 +84,7 @@ def _program(name: str) -> str:
 
 
 def _as_postgres(*command: str) -> None:
-    # Its own log, and no pipe: the server would keep it open for as long as it lives.
+    # No pipes: the server would keep them open for as long as it runs.
     subprocess.run(
         command, user="postgres", cwd="/", check=True,
         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,

@@ -1,4 +1,4 @@
-"""Full disks: a small file system over `media/`, filled to the last byte."""
+"""Full disks: mount a small file system over `media/` and fill it completely."""
 
 import os
 import subprocess
@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tools.chaos.stage import Skipped, Stage
+from tools.chaos.harness import Harness, Skipped
 
 SIZE_MB = 64
-# Within the work on a first chunk, also on a fast machine.
+# Shorter than the work on the first chunk, even on a fast machine.
 WORK_S = 0.4
 
 
@@ -30,24 +30,24 @@ def small(data: Path) -> Iterator[dict[str, str]]:
         subprocess.run(["umount", str(media)], check=True)
 
 
-def full(stage: Stage) -> None:
-    """While a worker saves results and clips are uploaded; a while later there is room again."""
-    ballast = stage.server.data / "media" / "ballast"
-    for _ in stage.rounds():
-        with stage.new_claim():
-            stage.fill()
-        stage.sleep(0, WORK_S)
-        stage.strike()
+def full(harness: Harness) -> None:
+    """Fill the disk while a worker saves results and clips are uploaded, then free it again."""
+    ballast = harness.server.data / "media" / "ballast"
+    for _ in harness.repetitions():
+        with harness.new_claim():
+            harness.fill_queue()
+        harness.sleep(0, WORK_S)
+        harness.record_injection()
         _fill(ballast)
-        before = len(stage.client.accepted)
+        before = len(harness.client.accepted)
         for _ in range(5):
-            stage.client.send(2.0)
-            stage.sleep(0, 2)
-        stage.notes.append(f"{len(stage.client.accepted) - before} accepted while full")
+            harness.client.send(2.0)
+            harness.sleep(0, 2)
+        harness.notes.append(f"{len(harness.client.accepted) - before} accepted while full")
         ballast.unlink()
-    stage.expect(
-        set(stage.client.refused) <= {"507 no_room"},
-        f"uploads were refused with {dict(stage.client.refused)}",
+    harness.expect(
+        set(harness.client.refused) <= {"507 no_room"},
+        f"uploads were refused with {dict(harness.client.refused)}",
     )
 
 

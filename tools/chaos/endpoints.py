@@ -1,73 +1,75 @@
-"""Faults at the endpoints: the web process killed, clips deleted, the clock set."""
+"""Faults at the endpoints: web processes killed, clips deleted, the clock changed."""
 
 import socket
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
-from tools.chaos.stage import Stage
+from tools.chaos.harness import Harness
 
 
-def killed(stage: Stage) -> None:
-    """`kill -9` of all web processes while uploads arrive, one of them half."""
-    for _ in stage.rounds():
+def killed(harness: Harness) -> None:
+    """Kill all web processes (SIGKILL) during uploads, one of which is half sent."""
+    for _ in harness.repetitions():
         with ThreadPoolExecutor(4) as threads:
-            sent = [threads.submit(stage.client.send, 2.0, True) for _ in range(20)]
-            stage.sleep(0, 0.3)
-            with _half_an_upload(stage):
-                stage.sleep(0, 0.3)
-                stage.strike()
-                stage.server.kill("web")
-                stage.server.start("web")
+            sent = [threads.submit(harness.client.send, 2.0, True) for _ in range(20)]
+            harness.sleep(0, 0.3)
+            with _half_an_upload(harness):
+                harness.sleep(0, 0.3)
+                harness.record_injection()
+                harness.server.kill("web")
+                harness.server.start("web")
             for one in sent:
                 one.result()
 
 
 @contextmanager
-def _half_an_upload(stage: Stage) -> Iterator[None]:
-    data = stage.client.sound(0, 4.0)
+def _half_an_upload(harness: Harness) -> Iterator[None]:
+    data = harness.client.sound(0, 4.0)
     head = (
-        f"POST /api/v1/clips/ HTTP/1.1\r\nHost: localhost:{stage.server.port}\r\n"
-        f"Authorization: {stage.client.person.headers['Authorization']}\r\n"
+        f"POST /api/v1/clips/ HTTP/1.1\r\nHost: localhost:{harness.server.port}\r\n"
+        f"Authorization: {harness.client.person.headers['Authorization']}\r\n"
         f"Content-Type: multipart/form-data; boundary=x\r\nContent-Length: {len(data) + 99}\r\n\r\n"
         '--x\r\nContent-Disposition: form-data; name="file"; filename="half.wav"\r\n\r\n'
     )
-    with socket.create_connection(("127.0.0.1", stage.server.port), 10) as connection:
+    with socket.create_connection(("127.0.0.1", harness.server.port), 10) as connection:
         connection.sendall(head.encode() + data[: len(data) // 2])
         yield
 
 
-def deleted(stage: Stage) -> None:
-    """Clips are deleted that a worker is just hearing."""
-    for _ in stage.rounds():
-        with stage.new_claim():
-            stage.fill()
-        stage.sleep(0, 0.5)
-        held = {row.analysis for row in stage.outside.rows() if row.state == "running"}
-        mine = [one for one in stage.client.accepted.values() if one.analysis in held]
-        stage.strike()
-        for one in stage.random.sample(mine, min(3, len(mine))):
-            stage.expect(stage.client.delete(one), "a clip can be deleted at any time")
+def deleted(harness: Harness) -> None:
+    """Delete clips that a worker is processing."""
+    for _ in harness.repetitions():
+        with harness.new_claim():
+            harness.fill_queue()
+        harness.sleep(0, 0.5)
+        running = {row.analysis for row in harness.observer.rows() if row.state == "running"}
+        clips = [one for one in harness.client.accepted.values() if one.analysis in running]
+        harness.record_injection()
+        for one in harness.random.sample(clips, min(3, len(clips))):
+            harness.expect(harness.client.delete(one), "a clip could not be deleted")
 
 
-def clock(stage: Stage) -> None:
-    """An hour ahead or back, as the leases show it: they seem an hour older, or not to end for an
-    hour. Half of the time a worker dies with it."""
+def clock(harness: Harness) -> None:
+    """Move the leases in the database by an hour, as a clock change would make them appear.
+
+    In half of the repetitions a worker is killed at the same time.
+    """
     shifted = (
         "leased_until + CAST(? AS interval)"
-        if stage.server.database_url
+        if harness.server.database_url
         else "strftime('%Y-%m-%d %H:%M:%f', leased_until, ?)"
     )
-    for number in stage.rounds():
-        with stage.new_claim():
-            stage.fill()
-        stage.sleep(0, 0.5)
-        stage.strike()
+    for number in harness.repetitions():
+        with harness.new_claim():
+            harness.fill_queue()
+        harness.sleep(0, 0.5)
+        harness.record_injection()
         if number % 4 > 1:
-            stage.server.kill("worker")
-        stage.outside.ask(
+            harness.server.kill("worker")
+        harness.observer.ask(
             f"UPDATE classifier_analysis SET leased_until = {shifted} WHERE state = 'running'",
             "+1 hours" if number % 2 else "-1 hours",
         )
         if number % 4 > 1:
-            stage.server.start("worker")
+            harness.server.start("worker")

@@ -1,7 +1,7 @@
-"""Workers that start in a moment, forked from a process that has imported everything.
+"""Workers that start quickly, forked from a process that has imported everything.
 
-A worker's start is nearly all imports, and faults are to strike its work. What is forked is the
-very worker: it runs Celery's command line as `webapp.processes.worker` gives it.
+A worker's start consists almost entirely of imports, and faults must hit its work. A forked worker
+runs the command line of `webapp.processes.worker`.
 """
 
 import importlib
@@ -15,8 +15,8 @@ from pathlib import Path
 from tests.server import ROOT, Server
 
 
-class Forked:
-    """As much of a Popen as a Server asks of one; the prefork process is its parent."""
+class ForkedProcess:
+    """The part of Popen's interface that `Server` uses, for a child of the prefork process."""
 
     def __init__(self, pid: int) -> None:
         self.pid = pid
@@ -40,7 +40,7 @@ class Forked:
         return 0
 
 
-class QuickHouse(Server):
+class ForkingServer(Server):
     """A server whose workers are forked from one process."""
 
     parent: "subprocess.Popen[str] | None" = None
@@ -59,7 +59,7 @@ class QuickHouse(Server):
         assert self.parent.stdin and self.parent.stdout
         self.parent.stdin.write(f"{alias}\t{self.data / f'{alias}.log'}\n")
         self.parent.stdin.flush()
-        self.processes[alias] = Forked(int(self.parent.stdout.readline()))  # type: ignore[assignment]
+        self.processes[alias] = ForkedProcess(int(self.parent.stdout.readline()))  # type: ignore[assignment]
 
     def close(self) -> None:
         super().close()
@@ -77,10 +77,10 @@ def main() -> None:
         importlib.import_module(name)
     from tasks.analyse import load_classifier
 
-    # Also the weights are there already; nothing is computed with them here, or a fork would hang.
+    # Load the weights, but compute nothing: torch's threads would make a fork hang.
     load_classifier("")
 
-    # Whoever ends is reaped at once, and so is known to be gone.
+    # Children are reaped at once, so that `poll` sees that they ended.
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     for line in sys.stdin:
         name, log = line.rstrip("\n").split("\t")
@@ -92,7 +92,7 @@ def become_worker(name: str, log: Path) -> None:
     from celery.__main__ import main as celery_main
 
     os.setsid()
-    # Only now can it be killed with all its children.
+    # Report the process id only now, when the whole process group can be killed.
     print(os.getpid(), flush=True)
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     with log.open("ab") as out, open(os.devnull, "rb") as nothing:  # noqa: PTH123

@@ -1,4 +1,4 @@
-"""One line of the table for each fault: on the screen, and in docs/reliability.md."""
+"""Print the result of each fault and write it to the table in docs/reliability.md."""
 
 import fcntl
 import json
@@ -7,10 +7,10 @@ import statistics
 from dataclasses import asdict, dataclass
 
 from tests.server import ROOT
-from tools.chaos.accounts import Account
-from tools.chaos.stage import Stage
+from tools.chaos.audit import Audit
+from tools.chaos.harness import Harness
 
-PAPER = ROOT / "docs" / "reliability.md"
+DOCUMENT = ROOT / "docs" / "reliability.md"
 TABLE = re.compile(r"(?<=<!-- faults -->\n).*?(?=<!-- end of faults -->)", re.S)
 HEAD = """\
 | fault | times | clips | in flight | lost | doubled | healthy failed | orphans | recovery p50 / p95 | seed | `make chaos ARGS=…` |
@@ -20,14 +20,19 @@ HEAD = """\
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """in_flight: clips that a worker held, at each fault · refused: how often each answer came
-    instead of an acceptance · recovery_s: from each fault to the next clip that ended, the
-    shortest first."""
+    """The result of a fault: one line of the table.
+
+    Attributes
+    ----------
+    in_flight : clips that a worker held at each injection
+    refused : number of refused uploads by status or error
+    recovery_s : times from an injection to the next clip that ended, in ascending order
+    """
 
     name: str
     title: str
     in_flight: tuple[int, ...]
-    found: Account
+    found: Audit
     refused: dict[str, int]
     recovery_s: tuple[float, ...]
     notes: tuple[str, ...]
@@ -35,24 +40,24 @@ class Line:
     took_s: float
 
     @classmethod
-    def of(cls, name: str, title: str, stage: Stage, found: Account, took_s: float) -> "Line":
+    def of(cls, name: str, title: str, harness: Harness, found: Audit, took_s: float) -> "Line":
         return cls(
             name,
             title,
-            tuple(strike.in_flight for strike in stage.strikes),
+            tuple(injection.in_flight for injection in harness.injections),
             found,
-            dict(stage.client.refused),
-            tuple(stage.recoveries_s()),
-            tuple(stage.notes),
-            stage.seed,
+            dict(harness.client.refused),
+            tuple(harness.recoveries_s()),
+            tuple(harness.notes),
+            harness.seed,
             round(took_s),
         )
 
     @property
     def clean(self) -> bool:
-        return self.found.clean and not any(note.startswith("NOT") for note in self.notes)
+        return self.found.clean and not any(note.startswith("FAILED") for note in self.notes)
 
-    def payload(self) -> str:
+    def text(self) -> str:
         return f"{json.dumps(asdict(self))}\n{self.row()}"
 
     def row(self) -> str:
@@ -73,17 +78,17 @@ class Line:
 
 
 def write(line: Line, names: list[str]) -> None:
-    """Renew its line in the paper; the others stay, all in the order of `names`."""
-    with PAPER.open("r+") as file:
+    """Update a line of the document's table; all lines are in the order of `names`."""
+    with DOCUMENT.open("r+") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
-        paper = file.read()
-        match = TABLE.search(paper)
-        assert match, f"{PAPER} has no table"
+        document = file.read()
+        match = TABLE.search(document)
+        assert match, f"{DOCUMENT} has no table"
         rows = {_name(row): row for row in match[0].splitlines()[2:]}
         rows[line.name] = line.row()
         table = "".join(f"{rows[name]}\n" for name in names if name in rows)
         file.seek(0)
-        file.write(TABLE.sub(lambda _: HEAD + table, paper))
+        file.write(TABLE.sub(lambda _: HEAD + table, document))
         file.truncate()
 
 

@@ -1,82 +1,81 @@
-"""Faults of workers: killed at any moment, deployed, two of them on one clip."""
+"""Faults of workers: killed, replaced, paused beyond their lease, and a replaced checkpoint."""
 
 import signal
 import time
 
 from tests import checkpoints
-from tools.chaos.stage import Stage
+from tools.chaos.harness import Harness
 
-# How long after a claim a fault may come: a chunk of sixteen takes about half as long.
+# Maximum time from a claim to a fault; a chunk of sixteen takes about half as long.
 WORK_S = 2.0
-# How long a start may take; the rare kill that falls into it.
+# Maximum time from a start to a kill, for the kills that hit a starting worker.
 START_S = 1.5
 INTERRUPTED = "SELECT count(*) FROM classifier_analysis WHERE alone OR attempts > 1"
 
 
-def kills(stage: Stage) -> None:
-    """`kill -9` of the whole tree; nine in ten while it works, one while it starts."""
-    for _ in stage.rounds():
-        if stage.random.random() < 0.1:
-            stage.fill()
-            stage.sleep(0, START_S)
+def kills(harness: Harness) -> None:
+    """Kill a worker's process group (SIGKILL): nine in ten while it works, one at its start."""
+    for _ in harness.repetitions():
+        if harness.random.random() < 0.1:
+            harness.fill_queue()
+            harness.sleep(0, START_S)
         else:
-            with stage.new_claim():
-                stage.fill()
-            stage.sleep(0, WORK_S)
-        stage.strike()
-        stage.server.kill("worker")
-        stage.server.start("worker")
+            with harness.new_claim():
+                harness.fill_queue()
+            harness.sleep(0, WORK_S)
+        harness.record_injection()
+        harness.server.kill("worker")
+        harness.server.start("worker")
 
 
-def deploys(stage: Stage) -> None:
-    """SIGTERM and a new one: nobody is interrupted, so nobody is tried again."""
-    ((before,),) = stage.outside.ask(INTERRUPTED)
-    for _ in stage.rounds():
-        with stage.new_claim():
-            stage.fill()
-        stage.sleep(0, WORK_S)
-        stage.strike()
-        stage.server.stop("worker")
-        stage.server.start("worker")
-    stage.send_rest()
-    stage.drain()
-    ((after,),) = stage.outside.ask(INTERRUPTED)
-    stage.expect(after == before, f"{after - before} clips were interrupted by a deploy")
+def deploys(harness: Harness) -> None:
+    """Replace the worker (SIGTERM): no clip may be interrupted or retried."""
+    ((before,),) = harness.observer.ask(INTERRUPTED)
+    for _ in harness.repetitions():
+        with harness.new_claim():
+            harness.fill_queue()
+        harness.sleep(0, WORK_S)
+        harness.record_injection()
+        harness.server.stop("worker")
+        harness.server.start("worker")
+    harness.send_rest()
+    harness.drain()
+    ((after,),) = harness.observer.ask(INTERRUPTED)
+    harness.expect(after == before, f"{after - before} clips were interrupted by a deploy")
 
 
-def two(stage: Stage) -> None:
-    """A worker stands still for longer than its lease, another takes its clips, it goes on."""
-    stage.server.start("worker", "second")
-    for _ in stage.rounds():
-        with stage.new_claim():
-            stage.fill()
-        stage.sleep(0, WORK_S / 3)
-        stage.strike()
-        stage.server.signal("worker", signal.SIGSTOP)
-        time.sleep(float(stage.server.env["LEASE_S"]) + 2)
-        stage.server.signal("worker", signal.SIGCONT)
-    stage.send_rest()
-    stage.drain()
-    stage.server.stop("second")
+def paused(harness: Harness) -> None:
+    """Pause a worker beyond its lease, so that another claims its clips, then continue it."""
+    harness.server.start("worker", "second")
+    for _ in harness.repetitions():
+        with harness.new_claim():
+            harness.fill_queue()
+        harness.sleep(0, WORK_S / 3)
+        harness.record_injection()
+        harness.server.signal("worker", signal.SIGSTOP)
+        time.sleep(float(harness.server.env["LEASE_S"]) + 2)
+        harness.server.signal("worker", signal.SIGCONT)
+    harness.send_rest()
+    harness.drain()
+    harness.server.stop("second")
 
 
-def replaced(stage: Stage) -> None:
-    """Another default checkpoint in place of the one in use; each second time it is a while in
-    coming, and half of it lies there meanwhile."""
-    path = stage.checkpoint
-    for number in stage.rounds():
-        with stage.new_claim():
-            stage.fill()
-        stage.sleep(0, WORK_S)
-        new = checkpoints.small(path.with_name("new"), notes=[f"number {number}"])
-        stage.strike()
+def replaced(harness: Harness) -> None:
+    """Replace the default checkpoint; every second time it is truncated for a while first."""
+    path = harness.checkpoint
+    for number in harness.repetitions():
+        with harness.new_claim():
+            harness.fill_queue()
+        harness.sleep(0, WORK_S)
+        new = checkpoints.small_copy(path.with_name("new"), notes=[f"number {number}"])
+        harness.record_injection()
         if number % 2:
             path.write_bytes(new.read_bytes()[:1_000_000])
             time.sleep(3)
         new.replace(path)
-    stage.send_rest()
-    stage.drain()
-    analysed = stage.outside.ask(
+    harness.send_rest()
+    harness.drain()
+    analysed = harness.observer.ask(
         "SELECT checkpoint, count(*) FROM classifier_analysis WHERE state = 'done' GROUP BY 1"
     )
-    stage.expect(len(analysed) > 1, "more than one checkpoint has heard")
+    harness.expect(len(analysed) > 1, "only one checkpoint was used")

@@ -1,4 +1,4 @@
-"""The server seen from outside: its database in plain SQL, and nothing of the product's code."""
+"""Read a server's database in plain SQL, without Sonoscope's own code."""
 
 import sqlite3
 from collections import Counter
@@ -13,7 +13,7 @@ import psycopg
 from tests.server import Server
 
 ROWS = "classifier_analysis"
-# The database itself writes down every end of an analysis, in the transaction that ends it.
+# A trigger records every end of an analysis, in the transaction that ends it.
 ENDS = ("CREATE TABLE chaos_ends (analysis varchar(36), state varchar(9), at_s double precision)",)
 SQLITE_TRIGGER = f"""
 CREATE TRIGGER chaos_end AFTER UPDATE OF state ON {ROWS}
@@ -35,7 +35,7 @@ CREATE TRIGGER chaos_end AFTER UPDATE OF state ON {ROWS}
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """An analysis as it stands in the database."""
+    """An analysis in the database."""
 
     analysis: UUID
     clip: UUID
@@ -47,7 +47,7 @@ class Row:
 
 
 @dataclass(frozen=True, slots=True)
-class Outside:
+class Observer:
     server: Server
 
     def watch(self) -> None:
@@ -56,7 +56,7 @@ class Outside:
             self.ask(statement)
 
     def ask(self, statement: str, *values: Any) -> list[tuple[Any, ...]]:
-        """One statement over a connection of its own: the server may have been away since."""
+        """Execute a statement on a new connection, because the server may have been restarted."""
         with self._connection() as connection:
             if self.server.database_url:
                 statement = statement.replace("?", "%s")
@@ -69,7 +69,7 @@ class Outside:
         return int(count)
 
     def tokens(self) -> set[str]:
-        """Of the claims under way."""
+        """Return the tokens of the running analyses."""
         return {token for (token,) in self.ask(f"SELECT token FROM {ROWS} WHERE state = 'running'")}
 
     def rows(self, condition: str = "true", *values: Any) -> list[Row]:
@@ -85,25 +85,25 @@ class Outside:
         return row
 
     def key(self, pk: UUID) -> str:
-        """As the database writes it."""
+        """Return the id as the database stores it."""
         return str(pk) if self.server.database_url else pk.hex
 
     def clips(self) -> dict[UUID, str]:
-        """Each clip's file key."""
+        """Return each clip's file key."""
         found = self.ask("SELECT id, file_key FROM classifier_clip")
         return {UUID(str(pk)): key for pk, key in found}
 
     def ends(self) -> Counter[UUID]:
-        """How often each analysis came to an end."""
+        """Return how often each analysis ended."""
         return Counter(UUID(pk) for (pk,) in self.ask("SELECT analysis FROM chaos_ends"))
 
     def ended_at_s(self) -> list[float]:
-        """Unix times of all ends, in order."""
+        """Return the Unix times of all ends, in order."""
         return [at for (at,) in self.ask("SELECT at_s FROM chaos_ends ORDER BY at_s")]
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """SQLite's one write lock, held by somebody else."""
+        """Hold SQLite's write lock."""
         with closing(self._sqlite()) as connection:
             connection.execute("BEGIN EXCLUSIVE")
             yield

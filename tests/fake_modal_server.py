@@ -1,7 +1,7 @@
-"""A cloud that says yes to everything and remembers what it was asked.
+"""A fake Modal server that accepts and records every request.
 
-Modal's own client and command line talk to it as to the real one, over gRPC; nothing is built or
-run, except what a test gives it to run. So it is seen exactly what would have been asked for.
+Modal's own client and command line talk to it over gRPC as to the real service. It builds and runs
+nothing except a function that the test provides, so a test sees exactly what was requested.
 """
 
 import asyncio
@@ -25,17 +25,20 @@ from tests.server import ROOT, free_port
 BUILDER = "2026.10"
 
 
-class Plain(pickle.Unpickler):
-    """Of lists, dictionaries, texts, bytes and numbers alone; anything else is a class."""
+class PlainUnpickler(pickle.Unpickler):
+    """Unpickles lists, dictionaries, strings, bytes and numbers, and refuses every class."""
 
     def find_class(self, module: str, name: str) -> Any:
-        raise pickle.UnpicklingError(f"{module}.{name} is not plain")
+        raise pickle.UnpicklingError(f"{module}.{name} is not a plain value")
 
 
-class ModalCloud:
-    """Use it in `with`. `asked`: every request's name and contents, in order.
+class FakeModalServer:
+    """A context manager that runs the server.
 
-    deployed: whatever method is called remotely, this computes its answer.
+    Attributes
+    ----------
+    asked : name and contents of every request, in order
+    deployed : computes the result of every remote call
     """
 
     def __init__(self, deployed: Callable[..., Any] = lambda: None) -> None:
@@ -45,7 +48,7 @@ class ModalCloud:
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
 
-    def __enter__(self) -> "ModalCloud":
+    def __enter__(self) -> "FakeModalServer":
         self._thread.start()
         self.port = free_port()
         self._run(self._start())
@@ -66,7 +69,7 @@ class ModalCloud:
         self._loop.close()
 
     def command(self, *arguments: str) -> str:
-        """`modal ARGUMENTS`, from the root of the repository; what it printed."""
+        """Run `modal ARGUMENTS` in the root of the repository and return its output."""
         done = subprocess.run(
             [sys.executable, "-m", "modal", *arguments],
             cwd=ROOT, env=os.environ | self.settings, capture_output=True, text=True, timeout=60,
@@ -87,32 +90,32 @@ class ModalCloud:
         return [request for asked, request in self.asked if asked == name]
 
     def functions(self) -> dict[str, Any]:
-        """What was created, by name."""
+        """Return the created functions by name."""
         created = [request.function for request in self.requests("FunctionCreate")]
         return {function.function_name: function for function in created}
 
-    # --- inside ---------------------------------------------------------------------------
+    # --- responses ------------------------------------------------------------------------
 
     def __mapping__(self) -> dict[str, Handler]:
-        """For grpclib: every call of Modal's, all answered alike."""
+        """Return a handler for every method of Modal's API, as grpclib expects."""
         every = type("Every", (ModalClientBase,), {})
         every.__abstractmethods__ = frozenset()  # type: ignore[attr-defined]
         return {
-            path: handler._replace(func=self._answering(path.rpartition("/")[2], handler))
+            path: handler._replace(func=self._responder(path.rpartition("/")[2], handler))
             for path, handler in every().__mapping__().items()
         }
 
-    def _answering(
+    def _responder(
         self, name: str, handler: Handler
     ) -> Callable[[Stream[Any, Any]], Coroutine[Any, Any, None]]:
         async def answer(stream: Stream[Any, Any]) -> None:
             self.asked.append((name, request := await stream.recv_message()))
-            await stream.send_message(self._yes(name, request, handler.reply_type()))
+            await stream.send_message(self._reply(name, request, handler.reply_type()))
 
         return answer
 
-    def _yes(self, name: str, request: Any, reply: Message) -> Message:
-        """Every id that can be given is given; what is to be built is built."""
+    def _reply(self, name: str, request: Any, reply: Message) -> Message:
+        """Fill in every id, and report every image as built."""
         for field in reply.DESCRIPTOR.fields:
             if field.type == field.TYPE_STRING and field.name.endswith("_id"):
                 kind = "cs" if field.name == "class_id" else field.name[:2]
@@ -139,14 +142,14 @@ class ModalCloud:
         return reply
 
     def _compute(self, output: Any) -> None:
-        """The answer to the latest call."""
+        """Compute the result of the latest remote call."""
         asked = self.requests("FunctionMap")[-1].pipelined_inputs[0].input
         output.data_format = asked.data_format
         try:
-            arguments, named = Plain(io.BytesIO(asked.args)).load()
+            arguments, named = PlainUnpickler(io.BytesIO(asked.args)).load()
             answer = pickle.dumps(self.deployed(*arguments, **named))
-            Plain(io.BytesIO(answer)).load()
-        except Exception as error:  # noqa: BLE001 – it crosses, whatever it is
+            PlainUnpickler(io.BytesIO(answer)).load()
+        except Exception as error:  # noqa: BLE001 – every error is sent to the client
             output.result.status = output.result.GENERIC_STATUS_FAILURE
             output.result.exception = repr(error)
             output.result.data = pickle.dumps(error)

@@ -1,4 +1,4 @@
-"""What was accepted against what there is: rows, ends, results and files."""
+"""Compare the accepted clips with the rows, results and files on the server."""
 
 import hashlib
 import json
@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tools.chaos.client import Accepted, Client
-from tools.chaos.outside import Outside, Row
+from tools.chaos.observer import Observer, Row
 
-UNDER_WAY = ("queued", "running")
-# The sweep spares what is younger than an hour, so everything is made two hours old.
+UNFINISHED = ("queued", "running")
+# The sweep ignores files younger than an hour, so all files are made two hours old.
 SWEEP_ALL = """
 import os, time
 from classifier import storage
@@ -23,11 +23,18 @@ print(sum(deletion.remove_orphans(f"{shard:02x}") for shard in range(256)))
 
 
 @dataclass(frozen=True, slots=True)
-class Account:
-    """lost: accepted, but without a row, without the bytes that were sent, or never ended ·
-    doubled: more than one end, or more than one result, of one request · failed: good clips ·
-    orphans: files without a row after the sweep, rows without all their files ·
-    swept: what the sweep found to remove · reasons: why analyses failed."""
+class Audit:
+    """The result of a comparison.
+
+    Attributes
+    ----------
+    lost : accepted clips without a row, without the bytes that were sent, or that never ended
+    doubled : analyses that ended more than once, and clips with more than one result
+    failed : healthy clips that failed
+    orphans : files without a row after the sweep, and rows without all their files
+    swept : number of files that the sweep removed
+    reasons : why analyses failed, with counts
+    """
 
     accepted: int
     done: int
@@ -44,19 +51,19 @@ class Account:
         return not (self.lost or self.doubled or self.failed or self.orphans)
 
 
-def account(client: Client, outside: Outside) -> Account:
-    """Only when nothing is under way any more."""
-    swept = outside.server.manage("shell", "--no-imports", "-c", SWEEP_ALL).split()[-1]
-    rows = {row.analysis: row for row in outside.rows()}
-    clips, media = outside.clips(), outside.server.data / "media"
+def audit(client: Client, observer: Observer) -> Audit:
+    """Compare what the client sent with what the server has, once all analyses have ended."""
+    swept = observer.server.manage("shell", "--no-imports", "-c", SWEEP_ALL).split()[-1]
+    rows = {row.analysis: row for row in observer.rows()}
+    clips, media = observer.clips(), observer.server.data / "media"
     kept = [one for one in client.accepted.values() if one.clip not in client.deleted]
 
     lost = [str(one.analysis) for one in kept if not _ended(one, rows.get(one.analysis))]
     lost += [f"the bytes of {one.clip}" for one in kept if not _stored(one, clips, media)]
-    # Also what was stored although its answer never arrived must come to an end.
+    # Clips that were stored although their response never arrived must end as well.
     mine = {one.analysis for one in kept}
-    lost += [str(pk) for pk, row in rows.items() if row.state in UNDER_WAY and pk not in mine]
-    doubled = [f"{pk}, {times} ends" for pk, times in outside.ends().items() if times > 1]
+    lost += [str(pk) for pk, row in rows.items() if row.state in UNFINISHED and pk not in mine]
+    doubled = [f"{pk}, {times} ends" for pk, times in observer.ends().items() if times > 1]
     runs = Counter(row.clip for row in rows.values() if row.state == "done")
     doubled += [f"{clip}, {times} results" for clip, times in runs.items() if times > 1]
     ill = {one.analysis for one in kept if not one.healthy}
@@ -70,7 +77,7 @@ def account(client: Client, outside: Outside) -> Account:
         f"{row.analysis} of a deleted clip" for row in rows.values() if row.clip in client.deleted
     ]
     found = {"lost": lost, "doubled": doubled, "failed": failed, "orphan": orphans}
-    return Account(
+    return Audit(
         accepted=len(client.accepted),
         done=sum(row.state == "done" for row in rows.values()),
         lost=len(lost),
@@ -88,7 +95,7 @@ def _ended(one: Accepted, row: Row | None) -> bool:
 
 
 def _stored(one: Accepted, clips: dict, media: Path) -> bool:
-    """Whether the very bytes that were sent lie there. Those of a poisoned clip were taken away."""
+    """Return whether the stored bytes are those sent; a crashing clip's file was replaced."""
     key = clips.get(one.clip, "")
     path = media / "clips" / key[:2] / key
     return not one.healthy or (
@@ -103,7 +110,7 @@ def _unknown(media: Path, keys: set[str], folders: set[str]) -> list[str]:
 
 
 def _whole(row: Row, media: Path) -> bool:
-    """Whether a finished analysis has all its files, each to its end."""
+    """Return whether a finished analysis has all its files, complete."""
     if row.state != "done":
         return True
     folder = media / "analyses" / str(row.analysis)[:2] / f"{row.analysis}-{row.token}"

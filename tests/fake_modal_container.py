@@ -1,6 +1,6 @@
-"""Another process, for tests: Modal's side of a call, `InferenceService` as it would be deployed.
+"""A process that runs `InferenceService` as a container at Modal would.
 
-`python -m tests.modal_elsewhere` reads pickled arguments and writes pickled answers.
+`python -m tests.fake_modal_container` reads pickled arguments and writes pickled results.
 """
 
 import pickle
@@ -13,7 +13,7 @@ from tasks.modal_app import InferenceService
 
 def main() -> None:
     warnings.simplefilter("ignore")
-    ears = InferenceService()
+    service = InferenceService()
     while True:
         try:
             arguments = pickle.load(sys.stdin.buffer)
@@ -21,8 +21,8 @@ def main() -> None:
             return
         answer: tuple[str, Any]
         try:
-            answer = "done", ears.predict.local(*arguments)
-        except Exception as error:  # noqa: BLE001 – it crosses, whatever it is
+            answer = "done", service.predict.local(*arguments)
+        except Exception as error:  # noqa: BLE001 – every error is sent to the caller
             answer = "failed", f"{error}"
         pickle.dump(answer, sys.stdout.buffer)
         sys.stdout.buffer.flush()
