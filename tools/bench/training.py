@@ -83,7 +83,7 @@ def plain_step(
     loss.backward()
     run.optimiser.step()
     run.schedule.step()
-    loop.follow(run.average, run.model, recipe.ema)
+    loop.update_average(run.average, run.model, recipe.ema)
     loss.item()
     return files_s
 
@@ -101,7 +101,7 @@ def contestants(
 
     def ours(features: FeatureConfig) -> Callable[[], float]:
         waveforms = torch.stack([sound(path, features) for path in paths])
-        samples = loop.settle((waveforms * 32767).to(torch.int16), device)
+        samples = loop.move_to_gpu((waveforms * 32767).to(torch.int16), device)
         log_mel = LogMel(features).to(device)
         run = loop.start(recipe, CLASSES, 1, device)
 
