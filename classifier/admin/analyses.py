@@ -14,12 +14,13 @@ from django.utils.safestring import SafeString
 from classifier import storage
 from classifier.admin.filters import CheckpointFilter, FailureFilter, LabelFilter, WaitingFilter
 from classifier.admin.lists import HEAVY_COLUMNS, SearchedByClip
+from classifier.checkpoints.class_names import display_name
 from classifier.models import Analysis, State
 from classifier.monitoring import dashboard
 from classifier.services import deletion, uploads
 from classifier.services.exports.csv_lines import csv_lines
 from classifier.services.file_responses import ranged
-from classifier.templatetags.sound import percent, seconds, words
+from classifier.templatetags.sound import percent, seconds
 from ml.errors import Problem
 
 STOPPED = Problem(
@@ -84,7 +85,7 @@ class AnalysisAdmin(SearchedByClip):
 
     @admin.display(description="heard as", ordering="label")
     def predicted(self, row: Analysis) -> str:
-        return words(row.label) if row.label else row.error_detail or "–"
+        return display_name(row.label) if row.label else row.error_detail or "–"
 
     @admin.display(description="confidence", ordering="confidence")
     def confidence_percent(self, row: Analysis) -> str:
@@ -99,7 +100,7 @@ class AnalysisAdmin(SearchedByClip):
     @admin.display(description="best five")
     def best_five(self, row: Analysis) -> str:
         return ", ".join(
-            f"{words(p['class'])} {percent(p['confidence'])}" for p in row.predictions[:5]
+            f"{display_name(p['class'])} {percent(p['confidence'])}" for p in row.predictions[:5]
         )
 
     @admin.action(description="Analyse again")

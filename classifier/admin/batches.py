@@ -9,9 +9,10 @@ from django.http import HttpRequest
 from django.utils.safestring import SafeString
 
 from classifier.admin.lists import HEAVY_OF_ANALYSIS, NewestFirst, ReadOnly, link
+from classifier.checkpoints.class_names import display_name
 from classifier.models import Batch, BatchFile
 from classifier.services import batches, deletion
-from classifier.templatetags.sound import percent, words
+from classifier.templatetags.sound import percent
 
 # A batch holds up to 10,000 files, and each of them is counted.
 PAGE_BATCHES = 20
@@ -138,7 +139,7 @@ class BatchFileAdmin(ReadOnly):
 
     @admin.display(description="heard as")
     def predicted(self, file: BatchFile) -> str:
-        return words(file.analysis.label) if file.analysis and file.analysis.label else "–"
+        return display_name(file.analysis.label) if file.analysis and file.analysis.label else "–"
 
     @admin.display
     def confidence(self, file: BatchFile) -> str:

@@ -7,8 +7,8 @@ from django.http import HttpRequest
 from django.utils.safestring import SafeString
 
 from classifier.admin.lists import HEAVY_OF_ANALYSIS, NewestFirst, link
+from classifier.checkpoints.class_names import display_name
 from classifier.models import Inspection
-from classifier.templatetags.sound import words
 
 
 @admin.register(Inspection)
@@ -35,7 +35,7 @@ class InspectionAdmin(NewestFirst):
 
     @admin.display
     def about(self, row: Inspection) -> str:
-        return words(row.label) or row.map or f"window {row.window}"
+        return display_name(row.label) or row.map or f"window {row.window}"
 
     @admin.display(description="analysis of")
     def of_analysis(self, row: Inspection) -> SafeString:
