@@ -1,4 +1,4 @@
-"""The admin of inspections, read-only: they are deleted with their analysis or when unused."""
+"""The admin of inspections, read-only. They are deleted with their analysis or when unused."""
 
 from typing import Any
 
@@ -33,11 +33,11 @@ class InspectionAdmin(NewestFirst):
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
 
-    @admin.display
+    @admin.display(description="subject")
     def about(self, row: Inspection) -> str:
         return display_name(row.label) or row.map or f"window {row.window}"
 
-    @admin.display(description="analysis of")
+    @admin.display(description="clip")
     def of_analysis(self, row: Inspection) -> SafeString:
         return link(row.analysis.clip.name, "classifier_analysis_change", row.analysis_id)
 
