@@ -107,7 +107,7 @@ def test_a_refused_microphone_is_said_and_can_be_allowed_afterwards(
 ) -> None:
     context.clear_permissions()
     page.get_by_role("button", name="Record").click()
-    expect(page.get_by_role("alert").filter(has_text="was refused")).to_be_visible()
+    expect(page.get_by_role("alert").filter(has_text="was denied")).to_be_visible()
     context.grant_permissions(["microphone"])
     page.get_by_role("button", name="Record").click()
     expect(page.get_by_role("button", name="Stop")).to_be_visible()
@@ -116,7 +116,7 @@ def test_a_refused_microphone_is_said_and_can_be_allowed_afterwards(
 
 @pytest.mark.parametrize(
     ("name", "said"),
-    [("NotFoundError", "There is no microphone"), ("NotReadableError", "Another program")],
+    [("NotFoundError", "No microphone was found"), ("NotReadableError", "Another program")],
 )
 def test_a_microphone_that_is_not_there_or_taken_is_said(page: Page, name: str, said: str) -> None:
     page.evaluate(
@@ -138,6 +138,6 @@ def test_under_an_unsafe_address_the_page_says_why_it_cannot_record(
         "delete Navigator.prototype.mediaDevices;"
     )
     page.goto(person.server.url)
-    expect(page.get_by_text("only to pages under https://")).to_be_visible()
+    expect(page.get_by_text("only on pages under https://")).to_be_visible()
     expect(page.get_by_role("button", name="Record")).to_have_count(0)
     expect(page.get_by_text("Choose files")).to_be_visible()
