@@ -106,7 +106,7 @@ def test_the_filter_and_the_keys_are_each_one_key_away(server: Server, page: Pag
     person.wait(person.submit("owl?.wav", fixtures.encode(fixtures.tone())))
     sign_in(page, person)
     page.goto(f"{server.url}/history/")
-    keys = page.get_by_role("dialog", name="Keys")
+    keys = page.get_by_role("dialog", name="Keyboard shortcuts")
     page.keyboard.press("?")
     expect(keys).to_be_visible()
     page.keyboard.press("j")  # the rows behind it stay where they are

@@ -36,7 +36,7 @@ def test_history_filters_by_name_label_and_state(visitor: Client, anna: User) ->
     assertNotContains(only, dog.pk)
     assertContains(visitor.get("/history/?state=queued"), waiting.pk)
     assertNotContains(visitor.get("/history/?state=queued"), dog.pk)
-    assertContains(visitor.get("/history/?name=nothing-like-it"), "Nothing in your history fits")
+    assertContains(visitor.get("/history/?name=nothing-like-it"), "No sounds in your history match")
 
 
 def test_a_wrong_filter_shows_everything_rather_than_an_error(visitor: Client, anna: User) -> None:
@@ -101,7 +101,7 @@ def test_sign_up_can_be_switched_off(db: None, settings: Settings) -> None:
     assert Client().get("/account/sign-up/").status_code == 200
     settings.SIGN_UP_OPEN = False
     assert Client().get("/account/sign-up/").status_code == 404
-    assertNotContains(Client().get("/account/sign-in/"), "Make an account")
+    assertNotContains(Client().get("/account/sign-in/"), "Create an account")
 
 
 def test_every_page_carries_the_strict_policy(visitor: Client) -> None:
@@ -119,7 +119,7 @@ def test_nobody_records_more_than_is_listened_to_or_accepted(
 ) -> None:
     assertContains(visitor.get("/"), 'data-most-s="600"')
     settings.MAX_DURATION_S = 90
-    assertContains(visitor.get("/"), 'stops by itself after <span class="number">1:30 min')
+    assertContains(visitor.get("/"), 'stops automatically after <span class="number">1:30 min')
     settings.MAX_UPLOAD_BYTES = 1_000_000
     assertContains(visitor.get("/"), 'data-most-s="50"')
 

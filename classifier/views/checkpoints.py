@@ -15,7 +15,7 @@ from classifier.checkpoints.evaluation import Picture, Report
 from classifier.checkpoints.inventory import Installed
 
 MAX_CLASSES = 12
-# Shares that are the same but for rounding.
+# Shares that differ by less than this are equal up to rounding.
 SAME = 5e-4
 _FOLD = re.compile(r"fold (\d+)")
 
