@@ -32,7 +32,7 @@ class TokenForm(forms.Form):
     )
 
 
-class LeaveForm(forms.Form):
+class DeleteAccountForm(forms.Form):
     password = forms.CharField(
         widget=forms.PasswordInput(attrs={"autocomplete": "current-password"}),
         help_text="Enter your password to confirm.",
@@ -99,7 +99,7 @@ def export(request: HttpRequest) -> HttpResponseBase:
 def delete(request: HttpRequest) -> HttpResponse:
     pk = request.user.pk
     assert pk is not None
-    form = LeaveForm(request.POST or None, request=request)
+    form = DeleteAccountForm(request.POST or None, request=request)
     if request.method == "POST" and form.is_valid():
         user = get_user_model().objects.get(pk=pk)
         logout(request)

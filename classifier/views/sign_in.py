@@ -23,7 +23,7 @@ from rest_framework.views import APIView
 from classifier.services.rate_limits import SignInThrottle
 from classifier.views.forms import SignUpForm
 
-OURS = "django.contrib.auth.backends.ModelBackend"
+BACKEND = "django.contrib.auth.backends.ModelBackend"
 View = Callable[..., HttpResponseBase]
 
 
@@ -31,7 +31,9 @@ def locked(request: HttpRequest, *_: Any) -> HttpResponse:
     """Show the page for a name with too many failed attempts."""
     minutes = settings.LOCKED_MINUTES
     detail = "There were too many failed sign-in attempts for this username from your address."
-    hint = f"Wait {minutes} minutes, then try again. An administrator can unlock it sooner."
+    hint = (
+        f"Wait {minutes} minutes, then try again. An administrator can unlock the account sooner."
+    )
     return _wait(request, 60 * minutes, detail, hint)
 
 
@@ -65,7 +67,7 @@ def sign_up(request: HttpRequest) -> HttpResponse:
         raise Http404
     form = SignUpForm(request.POST or None)
     if request.method == "POST" and form.is_valid():
-        login(request, form.save(), backend=OURS)
+        login(request, form.save(), backend=BACKEND)
         return redirect("listen")
     return render(request, "registration/sign_up.html", {"form": form})
 
