@@ -38,7 +38,7 @@ def sign_up(page: Page, server: Server, name: str) -> None:
     page.get_by_label("Username").fill(name)
     page.get_by_label("Password", exact=False).first.fill(PASSWORD)
     page.get_by_label("Password confirmation").fill(PASSWORD)
-    page.get_by_role("button", name="Make account").click()
+    page.get_by_role("button", name="Create account").click()
     expect(page.get_by_role("button", name="Sign out")).to_be_visible()
     page.wait_for_load_state("load")  # the page's scripts have run
 
@@ -189,8 +189,8 @@ def test_dropping_a_zip_on_the_upload_form_offers_a_batch(
         form.dispatchEvent(
           new DragEvent("drop", { dataTransfer: data, bubbles: true, cancelable: true })) }"""
     )
-    page.get_by_role("link", name="drop it there").click()
-    expect(page.get_by_role("heading", level=1)).to_have_text("A folder of sounds")
+    page.get_by_role("link", name="create a batch").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("New batch")
 
 
 def test_a_form_with_an_expired_csrf_token_shows_what_to_do(
@@ -200,7 +200,7 @@ def test_a_form_with_an_expired_csrf_token_shows_what_to_do(
     sign_up(page, server, "kurt")
     context.clear_cookies(name="csrftoken")
     page.get_by_role("button", name="Sign out").click()
-    expect(page.get_by_role("heading", level=1)).to_have_text("That did not work")
+    expect(page.get_by_role("heading", level=1)).to_have_text("Something went wrong")
     expect(page.get_by_text("reload the page and send it again")).to_be_visible()
     assert (
         page.evaluate("getComputedStyle(document.body).margin") == "0px"
@@ -262,12 +262,12 @@ def test_a_token_is_created_and_revoked_on_the_account_page(
     sign_up(page, server, "keeper")
     page.get_by_role("link", name="keeper").click()
     page.get_by_label("Name").fill("garden box")
-    page.get_by_role("button", name="Make token").click()
+    page.get_by_role("button", name="Create token").click()
     secret = page.locator("[data-secret]").inner_text()
     headers = {"Authorization": f"Token {secret}"}
     assert context.request.get(f"{server.url}/api/v1/clips/", headers=headers).ok
     page.on("dialog", lambda dialog: dialog.accept())
     page.get_by_role("button", name="Revoke garden box").click()
-    expect(page.get_by_text("You have none yet.")).to_be_visible()
+    expect(page.get_by_text("You have no tokens yet.")).to_be_visible()
     expect(page.locator("[data-secret]")).to_have_count(0)
     assert watch.faults == []

@@ -110,7 +110,7 @@ def test_slash_focuses_the_filter_and_question_mark_shows_the_shortcuts(
     person.wait(person.submit("owl?.wav", fixtures.encode(fixtures.tone())))
     sign_in(page, person)
     page.goto(f"{server.url}/history/")
-    keys = page.get_by_role("dialog", name="Keys")
+    keys = page.get_by_role("dialog", name="Keyboard shortcuts")
     page.keyboard.press("?")
     expect(keys).to_be_visible()
     page.keyboard.press("j")  # has no effect while the dialog is open

@@ -105,7 +105,7 @@ def test_a_refused_microphone_shows_an_error_and_can_be_allowed_later(
 ) -> None:
     context.clear_permissions()
     page.get_by_role("button", name="Record").click()
-    expect(page.get_by_role("alert").filter(has_text="was refused")).to_be_visible()
+    expect(page.get_by_role("alert").filter(has_text="was denied")).to_be_visible()
     context.grant_permissions(["microphone"])
     page.get_by_role("button", name="Record").click()
     expect(page.get_by_role("button", name="Stop")).to_be_visible()
@@ -114,7 +114,7 @@ def test_a_refused_microphone_shows_an_error_and_can_be_allowed_later(
 
 @pytest.mark.parametrize(
     ("name", "said"),
-    [("NotFoundError", "There is no microphone"), ("NotReadableError", "Another program")],
+    [("NotFoundError", "No microphone was found"), ("NotReadableError", "Another program")],
 )
 def test_a_missing_or_busy_microphone_shows_an_error(page: Page, name: str, said: str) -> None:
     page.evaluate(
@@ -136,6 +136,6 @@ def test_over_http_the_page_explains_why_recording_is_unavailable(
         "delete Navigator.prototype.mediaDevices;"
     )
     page.goto(person.server.url)
-    expect(page.get_by_text("only to pages under https://")).to_be_visible()
+    expect(page.get_by_text("only on pages under https://")).to_be_visible()
     expect(page.get_by_role("button", name="Record")).to_have_count(0)
     expect(page.get_by_text("Choose files")).to_be_visible()

@@ -250,7 +250,7 @@ def test_a_stage_opens_and_a_channel_is_shown_below_the_spectrogram(
     expect(page.locator("[data-readout]")).to_have_text(
         re.compile(r"^\d\.\d\d s +\S+ k?Hz +−?[\d.]+$")
     )
-    page.get_by_role("button", name="Put away").click()
+    page.locator("[data-lane-close]").click()
     expect(lane).to_be_hidden()
 
 
@@ -258,7 +258,7 @@ def test_all_channels_are_shown_on_request(page: Page, server: Server, short: di
     show(page, server, short)
     page.get_by_role("button", name="3 blocks").last.click()
     stage = page.locator("#stage-layer4")
-    stage.get_by_role("button", name="Show, with the numbers").click()
+    stage.get_by_role("button", name="Show channels").click()
     sheet = stage.locator("img[data-sheet]")
     expect(sheet).to_be_visible(timeout=60_000)
     stage.get_by_label("Channel", exact=True).fill("511")

@@ -66,7 +66,7 @@ def _wrong_password(page: Page) -> None:
 
 
 def _try_too_often(page: Page) -> None:
-    waits = page.get_by_role("heading", name="Wait a while")
+    waits = page.get_by_role("heading", name="Too many attempts")
     for _ in range(11):
         page.get_by_label("Username").fill("somebody")
         page.get_by_label("Password").fill("not this one")

@@ -8,6 +8,6 @@ __all__ = ["analyses", "batches", "clips", "inspections", "users"]
 
 admin.site.site_header = admin.site.site_title = "Sonoscope"
 admin.site.index_title = "Administration"
-# Six tables need no second list of them beside each; the rows need the room.
+# With only six tables the sidebar is not needed; wide lists use the space.
 admin.site.enable_nav_sidebar = False
 admin.site.index_template = "classifier/admin_index.html"

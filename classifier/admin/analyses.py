@@ -10,22 +10,26 @@ from django.shortcuts import render
 from django.urls import path, reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
+from django.utils.translation import ngettext
 
 from classifier import storage
 from classifier.admin.filters import CheckpointFilter, FailureFilter, LabelFilter, WaitingFilter
 from classifier.admin.lists import HEAVY_COLUMNS, SearchedByClip
+from classifier.checkpoints.class_names import display_name
 from classifier.models import Analysis, State
 from classifier.monitoring import dashboard
 from classifier.services import deletion, uploads
 from classifier.services.exports.csv_lines import csv_lines
 from classifier.services.file_responses import ranged
-from classifier.templatetags.sound import percent, seconds, words
+from classifier.templatetags.sound import percent, seconds
 from ml.errors import Problem
 
 STOPPED = Problem(
-    "stopped", "Somebody who keeps this Sonoscope stopped it.", "Ask them, or try again."
+    "stopped",
+    "An administrator stopped this analysis.",
+    "Ask the administrator, or analyse the clip again.",
 )
-# Of an exported line, and where a row has them.
+# Column of the export → attribute path of the analysis.
 CSV_COLUMNS = {
     "analysis": "pk",
     "clip": "clip.name",
@@ -82,9 +86,9 @@ class AnalysisAdmin(SearchedByClip):
         picture = '<img src="{}" width="160" height="32" alt="Spectrogram" loading="lazy">'
         return format_html(picture, url)
 
-    @admin.display(description="heard as", ordering="label")
+    @admin.display(description="prediction", ordering="label")
     def predicted(self, row: Analysis) -> str:
-        return words(row.label) if row.label else row.error_detail or "–"
+        return display_name(row.label) if row.label else row.error_detail or "–"
 
     @admin.display(description="confidence", ordering="confidence")
     def confidence_percent(self, row: Analysis) -> str:
@@ -96,10 +100,10 @@ class AnalysisAdmin(SearchedByClip):
             return "–"
         return seconds((row.finished_at - row.started_at).total_seconds())
 
-    @admin.display(description="best five")
+    @admin.display(description="top five")
     def best_five(self, row: Analysis) -> str:
         return ", ".join(
-            f"{words(p['class'])} {percent(p['confidence'])}" for p in row.predictions[:5]
+            f"{display_name(p['class'])} {percent(p['confidence'])}" for p in row.predictions[:5]
         )
 
     @admin.action(description="Analyse again")
@@ -107,12 +111,19 @@ class AnalysisAdmin(SearchedByClip):
         clips = {row.clip_id: row.clip for row in rows.select_related("clip")}
         for clip in clips.values():
             uploads.analyse_again(clip)
-        self.message_user(request, f"{len(clips)} clips wait to be heard again.", messages.SUCCESS)
+        count = len(clips)
+        text = ngettext(
+            "%d clip will be analysed again.", "%d clips will be analysed again.", count
+        )
+        self.message_user(request, text % count, messages.SUCCESS)
 
     @admin.action(description="Mark as failed")
     def mark_as_failed(self, request: HttpRequest, rows: QuerySet[Analysis]) -> None:
         stopped = Analysis.objects.filter(pk__in=rows.values("pk")).fail(STOPPED)
-        self.message_user(request, f"{stopped} unfinished analyses were stopped.", messages.SUCCESS)
+        text = ngettext(
+            "%d unfinished analysis was stopped.", "%d unfinished analyses were stopped.", stopped
+        )
+        self.message_user(request, text % stopped, messages.SUCCESS)
 
     @admin.action(description="Export as CSV")
     def export_csv(self, request: HttpRequest, rows: QuerySet[Analysis]) -> StreamingHttpResponse:
@@ -132,7 +143,7 @@ class AnalysisAdmin(SearchedByClip):
         ]
 
     def workers(self, request: HttpRequest) -> HttpResponse:
-        """Return the workers' part of the dashboard, which is loaded separately."""
+        """Return the list of workers for the dashboard, which loads it separately."""
         return render(request, "classifier/_workers.html", {"workers": dashboard.workers()})
 
     def strip_png(self, request: HttpRequest, pk: UUID) -> HttpResponseBase:

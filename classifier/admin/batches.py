@@ -7,18 +7,20 @@ from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.safestring import SafeString
+from django.utils.translation import ngettext
 
 from classifier.admin.lists import HEAVY_OF_ANALYSIS, NewestFirst, ReadOnly, link
+from classifier.checkpoints.class_names import display_name
 from classifier.models import Batch, BatchFile
 from classifier.services import batches, deletion
-from classifier.templatetags.sound import percent, words
+from classifier.templatetags.sound import percent
 
-# A batch holds up to 10,000 files, and each of them is counted.
+# Small pages: every file of the batches shown is counted, up to 10,000 per batch.
 PAGE_BATCHES = 20
 
 
 def _files(batch: Batch, count: int, condition: str = "") -> SafeString:
-    """Return a number with a link to the files it counts, and so to their analyses."""
+    """Return a count that links to the files it counts."""
     query = f"?batch={batch.pk}{condition}"
     return link(count, "classifier_batchfile_changelist", query=query)
 
@@ -69,7 +71,7 @@ class BatchAdmin(NewestFirst):
     list_select_related = ("owner",)
     sortable_by = ("created_at",)
     search_fields = ("name", "owner__username")
-    search_help_text = "Part of a name or of a user's name"
+    search_help_text = "Part of a batch name or username."
     fields = ("name", "owner", "state", "source", "checkpoint", "created_at", "closed_at",
               "cancelled_at", "files", "totals")  # fmt: skip
     readonly_fields = ("state", "files", "totals")
@@ -90,22 +92,28 @@ class BatchAdmin(NewestFirst):
         counts = batch.totals.as_dict()  # type: ignore[attr-defined]
         return ", ".join(f"{count} {what}" for what, count in counts.items() if count)
 
-    @admin.action(description="Cancel: what waits is not heard")
+    @admin.action(description="Cancel waiting files")
     def cancel(self, request: HttpRequest, rows: QuerySet[Batch]) -> None:
         cancelled = sum(batches.cancel(batch) for batch in rows)
-        self.message_user(request, f"{cancelled} waiting files were cancelled.", messages.SUCCESS)
+        text = ngettext(
+            "%d waiting file was cancelled.", "%d waiting files were cancelled.", cancelled
+        )
+        self.message_user(request, text % cancelled, messages.SUCCESS)
 
-    @admin.action(description="Retry what failed")
+    @admin.action(description="Retry failed files")
     def retry_failed(self, request: HttpRequest, rows: QuerySet[Batch]) -> None:
         retried = sum(batches.retry_failed(batch) for batch in rows.filter(cancelled_at=None))
-        self.message_user(request, f"{retried} files wait to be heard again.", messages.SUCCESS)
+        text = ngettext(
+            "%d failed file will be retried.", "%d failed files will be retried.", retried
+        )
+        self.message_user(request, text % retried, messages.SUCCESS)
         if rows.exclude(cancelled_at=None).exists():
-            self.message_user(request, "Cancelled batches stay as they are.", messages.WARNING)
+            self.message_user(request, "Cancelled batches were not changed.", messages.WARNING)
 
     def get_deleted_objects(
         self, objs: Sequence[Any] | QuerySet[Any], request: HttpRequest
     ) -> tuple[list[str], dict[str, int], set[str], list[str]]:
-        """Add the clips of the batch, which no foreign key tells Django about."""
+        """Mention the clips of the batch, which Django cannot find by foreign key."""
         named, counts, forbidden, protected = super().get_deleted_objects(objs, request)
         named = [f"{name}, and its clips that are in no other batch" for name in named]
         if not request.user.has_perm("classifier.delete_clip"):
@@ -127,7 +135,7 @@ class BatchFileAdmin(ReadOnly):
         return lookup == "analysis__state" or super().lookup_allowed(lookup, value, request)
 
     def delete_queryset(self, request: HttpRequest, queryset: QuerySet[BatchFile]) -> None:
-        queryset.delete()  # no files hang on them
+        queryset.delete()  # these rows have no stored files
 
     @admin.display(description="analysis")
     def state(self, file: BatchFile) -> SafeString | str:
@@ -136,14 +144,14 @@ class BatchFileAdmin(ReadOnly):
         text = file.analysis.get_state_display()
         return link(text, "classifier_analysis_change", file.analysis.pk)
 
-    @admin.display(description="heard as")
+    @admin.display(description="prediction")
     def predicted(self, file: BatchFile) -> str:
-        return words(file.analysis.label) if file.analysis and file.analysis.label else "–"
+        return display_name(file.analysis.label) if file.analysis and file.analysis.label else "–"
 
     @admin.display
     def confidence(self, file: BatchFile) -> str:
         return percent(file.analysis.confidence) if file.analysis else ""
 
-    @admin.display
+    @admin.display(description="reason")
     def why(self, file: BatchFile) -> str:
         return file.error.detail if file.error else ""

@@ -1,7 +1,8 @@
-"""Date hierarchy for large tables: years, months and days to choose from, found by index.
+"""Date hierarchy for large tables: the years, months and days that have rows, found by index.
 
-Django's own reads every row that the filters leave. This one looks up the first and the last row
-of the table, and the first row of each period between them; filters do not reduce the choices.
+Django's own date hierarchy reads every row that matches the filters. This one looks up the first
+and the last row of the table, and the first row of each period between them; filters do not reduce
+the choices.
 """
 
 from calendar import monthrange

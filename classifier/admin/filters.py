@@ -1,18 +1,20 @@
-"""Admin filters whose choices and rows are found by index."""
+"""Admin filters that read their choices and rows from an index."""
 
+from operator import itemgetter
 from typing import Any
 
 from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
+from classifier.checkpoints.class_names import display_name
 from classifier.models import Analysis, Lane, State
 
-# Labels and checkpoints to filter by are those of this many latest rows.
-LATELY_ROWS = 2_000
+# The label and checkpoint filters offer the values of this many latest rows.
+RECENT_ROWS = 2_000
 
 
-class Lately(admin.SimpleListFilter):
+class RecentValuesFilter(admin.SimpleListFilter):
     """A filter by values of the latest rows; finding all values would read the whole table."""
 
     parameter_name: str
@@ -21,22 +23,26 @@ class Lately(admin.SimpleListFilter):
         latest = Analysis.objects.order_by("-created_at", "-id").values_list(
             self.parameter_name, flat=True
         )
-        return [(value, value) for value in sorted(set(latest[:LATELY_ROWS]) - {""})]
+        return [(value, value) for value in sorted(set(latest[:RECENT_ROWS]) - {""})]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet) -> QuerySet:
         value = self.value()
         return queryset.filter(**{self.parameter_name: value}) if value else queryset
 
 
-class LabelFilter(Lately):
-    title = parameter_name = "label"
+class LabelFilter(RecentValuesFilter):
+    title, parameter_name = "class", "label"
+
+    def lookups(self, request: HttpRequest, model_admin: admin.ModelAdmin) -> list[tuple[str, str]]:
+        names = super().lookups(request, model_admin)
+        return sorted(((name, display_name(name)) for name, _ in names), key=itemgetter(1))
 
 
-class CheckpointFilter(Lately):
+class CheckpointFilter(RecentValuesFilter):
     title = parameter_name = "checkpoint"
 
 
-class FailureFilter(Lately):
+class FailureFilter(RecentValuesFilter):
     title, parameter_name = "failure", "error_code"
 
     def queryset(self, request: HttpRequest, queryset: QuerySet) -> QuerySet:

@@ -1,4 +1,4 @@
-"""The admin of inspections, read-only: they are deleted with their analysis or when unused."""
+"""The admin of inspections, read-only. They are deleted with their analysis or when unused."""
 
 from typing import Any
 
@@ -7,8 +7,8 @@ from django.http import HttpRequest
 from django.utils.safestring import SafeString
 
 from classifier.admin.lists import HEAVY_OF_ANALYSIS, NewestFirst, link
+from classifier.checkpoints.class_names import display_name
 from classifier.models import Inspection
-from classifier.templatetags.sound import words
 
 
 @admin.register(Inspection)
@@ -33,11 +33,11 @@ class InspectionAdmin(NewestFirst):
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
 
-    @admin.display
+    @admin.display(description="subject")
     def about(self, row: Inspection) -> str:
-        return words(row.label) or row.map or f"window {row.window}"
+        return display_name(row.label) or row.map or f"window {row.window}"
 
-    @admin.display(description="analysis of")
+    @admin.display(description="clip")
     def of_analysis(self, row: Inspection) -> SafeString:
         return link(row.analysis.clip.name, "classifier_analysis_change", row.analysis_id)
 

@@ -19,11 +19,11 @@ from classifier.admin import search
 from classifier.admin.days import drill_down
 
 PAGE_ROWS = 50
-# Further than this nobody pages; counting all rows would cost more than showing them.
+# Counting all rows would cost more than showing a page of them.
 MAX_COUNTED = 10_000
-# A confirmation names so many of those that are to be deleted, and counts the others.
+# A delete confirmation names at most this many rows and counts the others.
 MAX_NAMED = 20
-# Columns of an analysis that no list shows; and as other tables name them.
+# Large columns of an analysis, which no list shows, and their names in joined tables.
 HEAVY_COLUMNS = ("predictions", "render_metadata", "timings")
 HEAVY_OF_ANALYSIS = tuple(f"analysis__{name}" for name in HEAVY_COLUMNS)
 
@@ -43,7 +43,7 @@ class CappedPaginator(Paginator):
 
 
 class PageList(ChangeList):
-    """A change list that passes the rows of its page to `prepare`, so that one query serves all."""
+    """A change list that passes all rows of its page to `prepare`, which can use one query."""
 
     model_admin: "Browsing"
     paginator: CappedPaginator
@@ -56,7 +56,7 @@ class PageList(ChangeList):
         self.result_list = list(self.result_list)
         self.model_admin.prepare(self.result_list)
         if self.paginator.capped or not self.params:
-            # Said beside the search box otherwise; it would be a limit there, or say nothing.
+            # Otherwise Django shows it beside the search box, where a capped count would mislead.
             self.full_result_count = self.result_count
 
     def days(self) -> dict[str, Any]:
@@ -65,19 +65,19 @@ class PageList(ChangeList):
 
 
 class Browsing(admin.ModelAdmin):
-    """An admin whose lists count to a limit, sort by index, and delete without naming every row."""
+    """An admin whose lists cap their count, sort by index, and delete without naming every row."""
 
     list_per_page = PAGE_ROWS
     show_full_result_count = False
     show_facets = admin.ShowFacets.NEVER
     paginator = CappedPaginator
     change_list_template = "classifier/admin_list.html"
-    heavy_columns: Sequence[str] = ()  # that the list does not show
-    # With the row's files, where it has some: Django's own way would leave those to the sweep.
+    heavy_columns: Sequence[str] = ()  # not loaded for lists
+    # Deletes a row and its files; with Django's own deletion the files would stay until the sweep.
     delete_row: Callable[[Any], object] = methodcaller("delete")
 
     def prepare(self, rows: Sequence[Any]) -> None:
-        """Add what the columns show to the rows of a page, or to the one row of a detail page."""
+        """Add computed values to the rows of a page, or to the one row of a detail page."""
 
     def delete_model(self, request: HttpRequest, obj: Any) -> None:
         self.delete_row(obj)
@@ -100,7 +100,7 @@ class Browsing(admin.ModelAdmin):
     def get_deleted_objects(
         self, objs: Sequence[Any] | QuerySet[Any], request: HttpRequest
     ) -> tuple[list[str], dict[str, int], set[str], list[str]]:
-        """Count related rows; Django would fetch and name each of them, even a hundred thousand."""
+        """Count related rows; Django would fetch and name each of them, however many there are."""
         rows = list(objs)
         counts = {str(self.opts.verbose_name_plural): len(rows)}
         forbidden = set() if self.has_delete_permission(request) else {str(self.opts.verbose_name)}

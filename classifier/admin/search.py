@@ -1,4 +1,4 @@
-"""Search of the admin: one index at a time, never a join of whole tables."""
+"""Search in the admin. Each query uses one index and never joins whole tables."""
 
 import re
 from uuid import UUID
@@ -8,12 +8,12 @@ from django.db.models import QuerySet
 
 from classifier.models import Clip
 
-# Clips that one search finds, the newest.
+# A search finds at most this many clips, the newest first.
 MAX_FOUND = 500
 HASH_START = re.compile(r"[0-9a-f]{4,64}")
 HELP = (
-    f"A user's whole name, or part of a file name or the start of a SHA-256 "
-    f"(the {MAX_FOUND} newest clips)."
+    f"Full username, part of a file name, or start of a SHA-256 hash "
+    f"(finds the {MAX_FOUND} newest clips)."
 )
 
 
@@ -23,7 +23,7 @@ def search(rows: QuerySet, term: str, clip: str) -> QuerySet:
     Parameters
     ----------
     term : str
-        Whole user name, part of a file name, or start of a SHA-256.
+        Full username, part of a file name, or start of a SHA-256 hash.
     clip : str
         Name of the column of `rows` that holds the clip's id.
     """
@@ -40,7 +40,7 @@ def _clips(term: str) -> set[UUID]:
     found = set(newest.filter(name__icontains=term)[:MAX_FOUND])
     start = term.lower()
     if HASH_START.fullmatch(start):
-        # As a range, because LIKE uses no index everywhere; "g" follows the last hex digit.
+        # A range, because LIKE does not always use the index; "g" follows the last hex digit.
         same = Clip.objects.filter(sha256__gte=start, sha256__lt=f"{start}g")
         found.update(same.values_list("pk", flat=True)[:MAX_FOUND])
     return found

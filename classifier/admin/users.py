@@ -22,7 +22,7 @@ USAGE = ("clips", "uploaded", "analyses", "failed", "batches", "last_upload")
 
 
 def _count(name: str, kind: str, condition: str = "") -> Any:
-    """Return a column of numbers with links to the rows they count."""
+    """Return a column with counts that link to the rows they count."""
 
     @admin.display(description=name)
     def column(_: admin.ModelAdmin, user: Any) -> SafeString:
@@ -35,7 +35,7 @@ def _count(name: str, kind: str, condition: str = "") -> Any:
 @admin.register(User)
 class PersonAdmin(Browsing, UserAdmin):
     list_display = ("username", "is_active", "is_staff", *USAGE)
-    # The dates are facts; and what Django draws for them and for long lists has no labels.
+    # Django's date widgets and its filter for long lists have no labels.
     readonly_fields = (*USAGE, "last_login", "date_joined")
     filter_horizontal = ()
     delete_row = staticmethod(deletion.delete_account)
@@ -48,7 +48,7 @@ class PersonAdmin(Browsing, UserAdmin):
         first, *others = super().get_fieldsets(request, obj)
         return [first, ("Usage", {"fields": USAGE}), *others] if obj else [first, *others]
 
-    # Rows carry the `usage` that is put there here; a User has none.
+    # `User` has no attribute `usage`; it is added to the rows here.
     def prepare(self, rows: Sequence[Any]) -> None:
         usage = usage_of(user.pk for user in rows)
         for user in rows:

@@ -2,13 +2,11 @@
 
 from django import template
 
+from classifier.checkpoints.class_names import display_name
+
 register = template.Library()
 
-
-@register.filter
-def words(label: str) -> str:
-    """Format a label: chirping_birds → Chirping birds."""
-    return label.replace("_", " ").capitalize()
+register.filter("display_name", display_name)
 
 
 @register.filter

@@ -254,11 +254,11 @@ def test_admin_retries_and_cancels_a_batch(admin_client: Client, batch: Batch) -
             follow=True,
         ).content.decode()
 
-    assert "3 files wait to be heard again." in act("retry_failed")
+    assert "3 failed files will be retried." in act("retry_failed")
     assert batches.totals(batch).waiting == 3
     assert "3 waiting files were cancelled." in act("cancel")
     assert batches.totals(batch).cancelled == 3
-    assert "Cancelled batches stay as they are." in act("retry_failed")
+    assert "Cancelled batches were not changed." in act("retry_failed")
     assert Analysis.objects.filter(state=State.QUEUED).count() == 0
 
 

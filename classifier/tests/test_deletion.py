@@ -93,7 +93,7 @@ def test_deleting_an_account_requires_the_password_and_another_superuser(anna: U
     assert "This is not your password." in answer.content.decode()
     User.objects.update(is_superuser=True)
     answer = visitor.post("/account/delete/", {"password": PASSWORD})
-    assert "Make somebody else a superuser" in answer.content.decode()
+    assert "Make another user a superuser" in answer.content.decode()
     assert User.objects.filter(username="anna", is_active=True).exists()
 
 

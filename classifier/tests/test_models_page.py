@@ -44,14 +44,14 @@ def test_the_shipped_checkpoint_has_an_evaluation(visitor: Client) -> None:
     assert found and default
     for said in (
         default.identity, "no accuracy of its own",
-        found.identity, found.sha256, "86.2 %", "96.5 %", "2.9 %", "which these weights had never",
-        "CC BY-NC 3.0", "learning rate", "0.0015", "70 %", "6 dB", "taken for",
+        found.identity, found.sha256, "86.2 %", "96.5 %", "2.9 %", "which was not used in training",
+        "CC BY-NC 3.0", "learning rate", "0.0015", "70 %", "6 dB", "confused with",
     ):  # fmt: skip
         assertContains(page, said)
     assertContains(page, "Side by side")
     assertContains(page, "clips/s")
-    assertContains(page, "confidence matches accuracy")
-    assertNotContains(page, "Its file says")  # the file and the report agree
+    assertContains(page, "Reliability diagram")
+    assertNotContains(page, "File header")  # the report contains the same figure
     assertContains(visitor.get("/"), 'href="/models/"')
 
 
@@ -94,8 +94,8 @@ def test_without_a_report_it_says_how_to_make_one(visitor: Client, other: Instal
 def test_accuracy_on_training_data_is_marked(visitor: Client, other: Installed) -> None:
     give_report(other, seen=True, fold=2)
     page = visitor.get("/models/")
-    assertContains(page, "Measured on what it learned from.")
-    assertContains(page, "Its file says")
+    assertContains(page, "Evaluated on training data.")
+    assertContains(page, "File header")
 
 
 def test_a_fitted_temperature_is_shown_with_its_effect(visitor: Client, other: Installed) -> None:

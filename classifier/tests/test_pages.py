@@ -8,9 +8,11 @@ from django.test import Client
 from pytest_django import DjangoAssertNumQueries, Settings
 from pytest_django.asserts import assertContains, assertNotContains
 
+from classifier.checkpoints import inventory
+from classifier.checkpoints.class_names import DISPLAY_NAMES, display_name
 from classifier.models import Analysis, State, Step
 from classifier.models.analyses import STEPS
-from classifier.templatetags.sound import channels, percent, seconds, words
+from classifier.templatetags.sound import channels, percent, seconds
 from classifier.tests.conftest import done, queued
 from classifier.views.result_layout import frequency_ticks, time_ticks
 from ml.render_metadata import FrequencyTick
@@ -34,7 +36,7 @@ def test_history_filters_by_name_label_and_state(visitor: Client, anna: User) ->
     assertNotContains(only, dog.pk)
     assertContains(visitor.get("/history/?state=queued"), waiting.pk)
     assertNotContains(visitor.get("/history/?state=queued"), dog.pk)
-    assertContains(visitor.get("/history/?name=nothing-like-it"), "Nothing in your history fits")
+    assertContains(visitor.get("/history/?name=nothing-like-it"), "No sounds in your history match")
 
 
 def test_a_wrong_filter_shows_everything_rather_than_an_error(visitor: Client, anna: User) -> None:
@@ -99,7 +101,7 @@ def test_sign_up_can_be_switched_off(db: None, settings: Settings) -> None:
     assert Client().get("/account/sign-up/").status_code == 200
     settings.SIGN_UP_OPEN = False
     assert Client().get("/account/sign-up/").status_code == 404
-    assertNotContains(Client().get("/account/sign-in/"), "Make an account")
+    assertNotContains(Client().get("/account/sign-in/"), "Create an account")
 
 
 def test_every_page_has_the_content_security_policy(visitor: Client) -> None:
@@ -117,7 +119,7 @@ def test_recordings_are_limited_to_the_accepted_length_and_size(
 ) -> None:
     assertContains(visitor.get("/"), 'data-most-s="600"')
     settings.MAX_DURATION_S = 90
-    assertContains(visitor.get("/"), 'stops by itself after <span class="number">1:30 min')
+    assertContains(visitor.get("/"), 'stops automatically after <span class="number">1:30 min')
     settings.MAX_UPLOAD_BYTES = 1_000_000
     assertContains(visitor.get("/"), 'data-most-s="50"')
 
@@ -149,12 +151,26 @@ def test_names_are_shown_as_text(visitor: Client, anna: User) -> None:
 
 
 def test_numbers_are_formatted_for_people() -> None:
-    assert words("chirping_birds") == "Chirping birds"
     assert [percent(x) for x in (0.924, 0.99996, 1.0, 0, None)] == [
         "92.4 %", "99.9 %", "100.0 %", "0.0 %", "",
     ]  # fmt: skip
     assert [seconds(x) for x in (5.0, 95, 600, None)] == ["5.00 s", "1:35 min", "10:00 min", ""]
     assert [channels(x) for x in (1, 2, 6, None)] == ["mono", "stereo", "6 channels", ""]
+
+
+def test_every_class_of_the_default_checkpoint_has_a_display_name() -> None:
+    default = inventory.find("")
+    assert default is not None
+    assert set(default.info.classes) == set(DISPLAY_NAMES)
+    assert display_name("door_wood_knock") == "Knocking on a door"
+    assert display_name("wood_saw") == "Wood saw"
+
+
+def test_history_shows_display_names_and_filters_by_class_name(visitor: Client, anna: User) -> None:
+    row = done(anna, "door_wood_knock")
+    page = visitor.get("/history/?label=door_wood_knock")
+    assertContains(page, row.pk)
+    assertContains(page, "<strong>Knocking on a door</strong>")
 
 
 def test_ticks_are_round_numbers_and_do_not_overlap() -> None:

@@ -22,20 +22,20 @@ MAX_SHOWN = 100
 
 class TokenForm(forms.Form):
     name = forms.CharField(
-        required=False, max_length=100, help_text="What you will know it by: garden box, laptop …"
+        required=False, max_length=100, help_text="For your own reference, for example “laptop”."
     )
     expires_in_days = forms.IntegerField(
         min_value=1,
         max_value=tokens.MAX_DAYS,
         initial=tokens.DEFAULT_DAYS,
-        label="Ends after (days)",
+        label="Expires in (days)",
     )
 
 
-class LeaveForm(forms.Form):
+class DeleteAccountForm(forms.Form):
     password = forms.CharField(
         widget=forms.PasswordInput(attrs={"autocomplete": "current-password"}),
-        help_text="Yours, so that nobody else does this at your open page.",
+        help_text="Enter your password to confirm.",
     )
 
     def __init__(self, *args: Any, request: HttpRequest, **kwargs: Any) -> None:
@@ -46,18 +46,17 @@ class LeaveForm(forms.Form):
         user = self.request.user
         if deletion.is_last_keeper(user):
             raise forms.ValidationError(
-                "You are the only one who runs this Sonoscope. Make somebody else a superuser "
-                "first, in the admin."
+                "You are the only superuser. Make another user a superuser in the admin first."
             )
         password = self.cleaned_data.get("password", "")
-        # By the same endpoint as signing in, so that passwords cannot be tried here either.
+        # Uses the sign-in backends, so failed attempts count towards the lockout.
         if authenticate(self.request, username=user.get_username(), password=password) is None:
             self.add_error("password", "This is not your password.")
 
 
 @login_required
 def account(request: HttpRequest) -> HttpResponse:
-    """List the tokens; after POST also show the new token's secret, which is shown only once."""
+    """List the tokens; after POST also show the secret of the new token, once."""
     form = TokenForm(request.POST or None)
     made, secret = None, ""
     if request.method == "POST" and form.is_valid():
@@ -100,7 +99,7 @@ def export(request: HttpRequest) -> HttpResponseBase:
 def delete(request: HttpRequest) -> HttpResponse:
     pk = request.user.pk
     assert pk is not None
-    form = LeaveForm(request.POST or None, request=request)
+    form = DeleteAccountForm(request.POST or None, request=request)
     if request.method == "POST" and form.is_valid():
         user = get_user_model().objects.get(pk=pk)
         logout(request)

@@ -1,4 +1,4 @@
-"""The pages of batches, and the requests of their script."""
+"""The batch pages, and the requests of their script."""
 
 import secrets
 import shutil
@@ -103,13 +103,13 @@ def batch_rows(request: HttpRequest, pk: UUID) -> HttpResponse:
     return render_rows(request, "classifier/_file.html", "file", files)
 
 
-# --- what their script sends --------------------------------------------------------------
+# --- requests of the script ---------------------------------------------------------------
 
 
 @require_GET
 @for_script
 def batch_paths(request: HttpRequest, pk: UUID) -> HttpResponse:
-    """Return the paths that the batch has, so that no file is sent twice."""
+    """Return the paths that are already in the batch, so that no file is sent twice."""
     paths = list(_own(request, pk).files.values_list("path", flat=True))
     return JsonResponse({"paths": paths}, headers={"Cache-Control": "no-store"})
 
@@ -146,7 +146,7 @@ def batch_unpack(request: HttpRequest, pk: UUID) -> HttpResponse:
 @login_required
 @require_POST
 def batch_action(request: HttpRequest, pk: UUID, name: str) -> HttpResponse:
-    """Do one of ACTIONS. If the batch was closed or deleted meanwhile, the page says so."""
+    """Run one of ACTIONS. If it is refused, the next page shows the current state of the batch."""
     with suppress(RequestRefused):
         ACTIONS[name](_own(request, pk))
     return redirect("batches") if name == "delete" else redirect("batch", pk=pk)
@@ -177,7 +177,7 @@ def _part_context(batch: Batch, totals: batches.Totals, notice: Problem | None) 
         "problems": problems,
         "more_problems": totals.failed + totals.refused - len(problems),
         "labels": batches.labels(batch) if totals.done else [],
-        # The word on the page, how many, and the filter behind it.
+        # Name on the page, count, and value of the `show` filter.
         "kinds": [
             (name, count, State.QUEUED if name == "waiting" else name)
             for name, count in totals.as_dict().items()

@@ -10,11 +10,12 @@ from django.views.decorators.cache import cache_control
 from django.views.decorators.http import condition, require_safe
 
 from classifier.checkpoints import evaluation, inventory
+from classifier.checkpoints.class_names import display_name
 from classifier.checkpoints.evaluation import Picture, Report
 from classifier.checkpoints.inventory import Installed
 
 MAX_CLASSES = 12
-# Shares that are the same but for rounding.
+# Shares that differ by less than this are equal up to rounding.
 SAME = 5e-4
 _FOLD = re.compile(r"fold (\d+)")
 
@@ -57,6 +58,7 @@ def _model(found: Installed) -> dict[str, Any]:
     return {
         "installed": found,
         "report": report,
+        "classes": sorted(map(display_name, found.info.classes)),
         "recipe": _recipe(found.info.recipe),
         "header_figures": _header_figures(found, report),
         "weakest": sorted(shares, key=lambda one: (shares[one], one.name))[:half],
@@ -89,13 +91,13 @@ def _recipe(recipe: dict[str, Any]) -> list[tuple[str, str]]:
         if value in (0, "", None):
             continue
         ending = next((end for end in units if name.endswith(end)), "")
-        words = name.removesuffix("_db").removesuffix("_s").replace("_", " ")
-        words = {"ema": "EMA of the weights", "batch": "batch size"}.get(words, words)
+        title = name.removesuffix("_db").removesuffix("_s").replace("_", " ")
+        title = {"ema": "EMA of the weights", "batch": "batch size"}.get(title, title)
         if value is True:
             text = "yes"
         elif ending and isinstance(value, (int, float)):
             text = f"{100 * value if ending == '_share' else value:g} {units[ending]}"
         else:
             text = str(value)
-        rows.append((words, text))
+        rows.append((title, text))
     return rows

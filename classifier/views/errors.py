@@ -8,17 +8,17 @@ from ml.errors import Problem
 
 NOT_FOUND = Problem(
     "not_found",
-    "There is nothing here.",
-    "Check the address, and that the token belongs to the owner.",
+    "Nothing was found at this address.",
+    "Check the address, and that you use the account or token of the owner.",
 )
 BAD_REQUEST = Problem(
     "bad_request",
     "The request could not be understood.",
-    "Send fewer fields or files at once, under the address that this Sonoscope is known by.",
+    "Send fewer fields or files at once, and use the configured address of this server.",
 )
 INTERNAL = Problem(
     "internal",
-    "Something broke on our side; it was written to the log.",
+    "An internal error occurred. It was logged.",
     "Try again in a minute.",
 )
 

@@ -1,13 +1,14 @@
 """Forms of the pages."""
 
+from operator import itemgetter
 from typing import Any
 
 from django import forms
 from django.contrib.auth.forms import UserCreationForm
 from django.contrib.auth.models import User
 
+from classifier.checkpoints.class_names import display_name
 from classifier.models import Analysis, Batch, Owner, State
-from classifier.templatetags.sound import words
 
 
 class SignUpForm(UserCreationForm):
@@ -21,12 +22,12 @@ class HistoryForm(forms.Form):
     """The filters of the history page; they are part of its URL."""
 
     name = forms.CharField(required=False, max_length=100, label="Name contains")
-    label = forms.ChoiceField(required=False, label="Heard as")
+    label = forms.ChoiceField(required=False, label="Class")
     state = forms.ChoiceField(
         required=False,
         choices=[("", "any"), *((state.value, state.label) for state in State)],
     )
-    # Comes with the link of a batch's page, not by choosing.
+    # Set by the link on a batch's page; there is no field to choose it.
     batch = forms.ModelChoiceField(
         Batch.objects.none(), required=False, widget=forms.HiddenInput, label="Batch"
     )
@@ -36,7 +37,8 @@ class HistoryForm(forms.Form):
         labels = Analysis.objects.labels_of(user)
         choice = self.fields["label"]
         assert isinstance(choice, forms.ChoiceField)
-        choice.choices = [("", "anything"), *((label, words(label)) for label in labels)]
+        named = sorted(((label, display_name(label)) for label in labels), key=itemgetter(1))
+        choice.choices = [("", "any"), *named]
         batch = self.fields["batch"]
         assert isinstance(batch, forms.ModelChoiceField)
         batch.queryset = Batch.objects.for_owner(user)

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 
 from django.db import DatabaseError
 from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.template.defaultfilters import pluralize
 from django.views.decorators.http import require_safe
 from kombu.exceptions import OperationalError
 from redis.exceptions import RedisError
@@ -16,7 +17,7 @@ from classifier.models import Analysis
 from classifier.monitoring import probes
 from classifier.monitoring.precision import DAYS, recomputed_windows
 
-# Everybody may ask, so the answer is made at most this often.
+# Anyone may request it, so the checks run at most this often.
 KEPT_S = 2.0
 
 
@@ -55,15 +56,17 @@ def _checks() -> dict[str, Check]:
 
 
 def _found() -> dict[str, Check]:
-    broker = _tried(lambda: f"{probes.messages()} messages wait", OperationalError, OSError)
-    worker = _tried(_worker, OperationalError, OSError) if broker.ok else Check(False, "not asked")
-    # Where a file lies is nobody's business here.
+    broker = _tried(_messages, OperationalError, OSError)
+    worker = (
+        _tried(_worker, OperationalError, OSError) if broker.ok else Check(False, "not checked")
+    )
+    # The response is public, so it does not contain the path of the file.
     checkpoint = any(one.default for one in inventory.installed())
     return {
         "database": _tried(_database, DatabaseError),
         "broker": broker,
         "worker": worker,
-        "checkpoint": Check(checkpoint, "there" if checkpoint else "unusable"),
+        "checkpoint": Check(checkpoint, "usable" if checkpoint else "not usable"),
         "static": _tried(lambda: probes.static_address("css/app.css"), ValueError),
         "precision": _precision(),
     }
@@ -71,8 +74,13 @@ def _found() -> dict[str, Check]:
 
 def _database() -> str:
     vendor = probes.database()
-    Analysis.objects.only("pk").first()  # its columns are there only when every migration ran
+    Analysis.objects.only("pk").first()  # fails unless every migration has run
     return vendor
+
+
+def _messages() -> str:
+    count = probes.messages()
+    return f"{count} message{pluralize(count)} waiting"
 
 
 def _worker() -> str:
@@ -84,7 +92,8 @@ def _worker() -> str:
 def _precision() -> Check:
     """Report recomputed windows. They never make the server unready: the results are correct."""
     try:
-        return Check(True, f"{recomputed_windows()} windows recomputed in fp32 in {DAYS} days")
+        count = recomputed_windows()
+        return Check(True, f"{count} window{pluralize(count)} recomputed in fp32 in {DAYS} days")
     except (RedisError, ValueError) as error:
         return Check(True, f"not counted: {type(error).__name__}")
 
@@ -93,7 +102,7 @@ def _tried(ask: Callable[[], str], *faults: type[Exception]) -> Check:
     try:
         return Check(True, ask())
     except faults as error:
-        # By its kind only: its words may name hosts and users.
+        # Only the type: the message may contain host and user names.
         return Check(False, type(error).__name__)
 
 

@@ -1,4 +1,4 @@
-"""The history page, and the rows that pages request while analyses run."""
+"""The history page, and the rows that pages poll while analyses run."""
 
 from uuid import UUID
 

@@ -41,7 +41,9 @@ def _question(request: HttpRequest) -> Question:
             f"Kinds: {', '.join(InspectionKind)}.",
         )
     if not (window.isascii() and window.isdigit() and len(window) < 10):
-        raise refusal("unknown_window", "A window has a number.", "They count from 0.")
+        raise refusal(
+            "unknown_window", "The window must be a number.", "Windows are numbered from 0."
+        )
     return Question(InspectionKind(kind), int(window), sent.get("label", ""), sent.get("map", ""))
 
 
@@ -57,7 +59,7 @@ def _part(request: HttpRequest, inspection: Inspection) -> HttpResponse:
     context = partial(inspection_context, inspection)
     response = render_part(request, template, inspection.state, context, status)
     if inspection.kind == InspectionKind.WINDOW and inspection.state == State.DONE:
-        # The page shows it in many places: from the start, then.
+        # Many parts of the page show the window, so reload all of it.
         response["HX-Refresh"] = "true"
     return response
 

@@ -14,7 +14,7 @@ from django.urls import reverse
 
 from classifier.services.problems import RequestRefused
 
-# Rows one request of a page may be about.
+# A page may ask for at most this many rows in one request.
 MAX_ROWS = 60
 
 View = Callable[..., HttpResponse]

@@ -1,4 +1,4 @@
-"""Positions of elements on the result page's pictures, as plain numbers for the template."""
+"""Positions of elements on the pictures of the result page, as plain numbers for the template."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -11,9 +11,9 @@ from ml.render_metadata import ArchiveIndex, ChannelInfo, FrequencyTick, RenderM
 _STEPS_S = (0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120)
 MAX_TICKS = 10
 CLOSEST_TICKS = 0.06
-# A clip that is hardly longer than a window is shown as one.
+# A clip that exceeds one window by less than this is shown as one window.
 MIN_REST_S = 0.25
-# Percentages of the strip that a label takes.
+# Width that a label needs, in percent of the strip.
 NAME_ROOM = 8
 
 

@@ -1,8 +1,8 @@
 """Sign-in and sign-up, with limits on password attempts.
 
-One name from one address is locked for a while after a number of failures (django-axes keeps the
-count in the database), on the page, in the admin and for API tokens alike. In addition, each
-address is limited to a number of requests per minute, whatever names it tries.
+A username is locked for one client address after a number of failures (django-axes keeps the count
+in the database). The sign-in page, the admin and API tokens share this lock. In addition, each
+address is limited to a number of requests per minute for all usernames together.
 """
 
 import functools
@@ -14,6 +14,7 @@ from django.contrib.auth import login
 from django.contrib.auth.views import LoginView
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect, render
+from django.template.defaultfilters import pluralize
 from django.template.loader import render_to_string
 from django.utils.decorators import method_decorator
 from rest_framework.request import Request
@@ -22,16 +23,17 @@ from rest_framework.views import APIView
 from classifier.services.rate_limits import SignInThrottle
 from classifier.views.forms import SignUpForm
 
-OURS = "django.contrib.auth.backends.ModelBackend"
+BACKEND = "django.contrib.auth.backends.ModelBackend"
 View = Callable[..., HttpResponseBase]
 
 
 def locked(request: HttpRequest, *_: Any) -> HttpResponse:
     """Show the page for a name with too many failed attempts."""
     minutes = settings.LOCKED_MINUTES
-    detail = "This name was tried with wrong passwords too often from where you are."
-    hint = f"Wait {minutes} minutes, then sign in with the right one; "
-    hint += "whoever runs this Sonoscope can unlock it sooner."
+    detail = "There were too many failed sign-in attempts for this username from your address."
+    hint = (
+        f"Wait {minutes} minutes, then try again. An administrator can unlock the account sooner."
+    )
     return _wait(request, 60 * minutes, detail, hint)
 
 
@@ -43,8 +45,9 @@ def rate_limited(view: View) -> View:
         throttle = SignInThrottle()
         if request.method == "POST" and not throttle.allow_request(Request(request), APIView()):
             wait_s = int(throttle.wait())
-            detail = "Somebody at your address signed in, or tried to, too often."
-            return _wait(request, wait_s, detail, f"Wait {wait_s} seconds and try again.")
+            detail = "There were too many attempts from your address."
+            hint = f"Wait {wait_s} second{pluralize(wait_s)}, then try again."
+            return _wait(request, wait_s, detail, hint)
         return view(request, *args, **kwargs)
 
     return inner
@@ -64,7 +67,7 @@ def sign_up(request: HttpRequest) -> HttpResponse:
         raise Http404
     form = SignUpForm(request.POST or None)
     if request.method == "POST" and form.is_valid():
-        login(request, form.save(), backend=OURS)
+        login(request, form.save(), backend=BACKEND)
         return redirect("listen")
     return render(request, "registration/sign_up.html", {"form": form})
 

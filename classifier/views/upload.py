@@ -16,12 +16,12 @@ from classifier.services import uploads
 from classifier.services.problems import RequestRefused, refusal
 
 SAMPLES = settings.BASE_DIR / "webapp" / "samples"
-# A little more than the page's script asks of its recorder.
+# Slightly above the bit rate that record.js requests.
 RECORDED_BYTES_PER_S = 20_000
 LATEST_ROWS = 8
 
 
-# A recording is heard before it is sent.
+# The page plays a recording from a blob: URL before it is sent.
 @csp_update({"media-src": [SELF, "blob:"]})
 @login_required
 @require_GET
@@ -40,7 +40,7 @@ def listen(request: HttpRequest) -> HttpResponse:
 @login_required
 @require_POST
 def upload(request: HttpRequest) -> HttpResponse:
-    """Take one file from the page's script and return its row, or several from a plain form."""
+    """Accept one file from the page's script and return its row, or several from a plain form."""
     sent = request.FILES.getlist("file")
     if not sent:
         problem = refusal("no_file", "No file was sent.", "Choose one or more sound files.")

@@ -1,5 +1,5 @@
-// What moves on our pages: the drop area, the rows, local times, the theme switch.
-// A result page fills itself by htmx, which reads its own attributes.
+// Scripts of every page: the drop area, rows, local times, the theme switch.
+// The result page is updated by htmx attributes.
 
 const MAX_UPLOADS_AT_ONCE = 3;
 
@@ -15,7 +15,7 @@ class SonoDrop extends HTMLElement {
       this.add(this.input.files);
     });
     this.input.addEventListener("change", () => this.add(this.input.files));
-    this.add(this.input.files); // chosen before this script had loaded
+    this.add(this.input.files); // files chosen before this script loaded
     for (const [type, over] of [["dragover", true], ["dragleave", false], ["drop", false]]) {
       this.form.addEventListener(type, (event) => {
         event.preventDefault();
@@ -34,7 +34,7 @@ class SonoDrop extends HTMLElement {
     }
   }
 
-  // Single sounds only: a folder or a ZIP belongs to a batch, and the page says where.
+  // Accepts only single sounds. For a folder or a ZIP, shows a link to the batch page.
   dropped(transfer) {
     const folder = [...transfer.items].some((item) => item.webkitGetAsEntry?.()?.isDirectory);
     const zip = [...transfer.files].some((file) => file.name.toLowerCase().endsWith(".zip"));
@@ -71,7 +71,7 @@ class SonoDrop extends HTMLElement {
     }
   }
 
-  // XMLHttpRequest, because fetch cannot tell how much of a body has left.
+  // XMLHttpRequest, because fetch does not report upload progress.
   send({ row, url, body }) {
     const request = new XMLHttpRequest();
     const progress = row.querySelector("progress");
@@ -81,7 +81,7 @@ class SonoDrop extends HTMLElement {
       if (event.lengthComputable) progress.value = event.loaded / event.total;
     });
     request.addEventListener("loadend", () => {
-      // A row, accepted or refused; anything else is a sign-in page or a broken server.
+      // The response is a row, accepted or refused; otherwise a sign-in page or a server error.
       const fresh = rowOf(request.responseText);
       if (fresh && request.status >= 202 && request.status < 500) {
         row.replaceWith(fresh);
@@ -115,7 +115,7 @@ const rowOf = (html) => {
   return holder.content.firstElementChild?.matches("li.row") ? holder.content.firstElementChild : null;
 };
 
-// Asks once for all unfinished rows, and touches only those that changed.
+// Polls all unfinished rows with one request, and replaces only rows that changed.
 class SonoRows extends HTMLElement {
   connectedCallback() {
     this.timer = setInterval(() => this.ask(), 1000);
@@ -135,7 +135,7 @@ class SonoRows extends HTMLElement {
       if (response.status === 401) return location.reload();
       if (response.ok) this.update(await response.json());
     } catch (error) {
-      if (!(error instanceof TypeError)) throw error; // no connection: the next second will do
+      if (!(error instanceof TypeError)) throw error; // no connection: try again in a second
     } finally {
       this.asking = false;
     }
@@ -158,7 +158,7 @@ class SonoRows extends HTMLElement {
   }
 }
 
-// A moment in the reader's own time zone; without script it stands in UTC.
+// A time in the reader's own time zone; without JavaScript it is shown in UTC.
 class SonoTime extends HTMLElement {
   connectedCallback() {
     const time = this.querySelector("time");
@@ -169,7 +169,7 @@ class SonoTime extends HTMLElement {
   }
 }
 
-// What is often wanted elsewhere. Browsers hand out the clipboard only to safe addresses.
+// A copy button, hidden where the clipboard is not available (pages without https).
 class SonoCopy extends HTMLElement {
   connectedCallback() {
     const button = this.querySelector("button");
@@ -188,14 +188,14 @@ customElements.define("sono-time", SonoTime);
 customElements.define("sono-rows", SonoRows);
 customElements.define("sono-drop", SonoDrop);
 
-// Until somebody chooses, and whenever the choice is the system's, the system's theme holds.
+// Follow the system's theme unless the user has chosen the other one.
 const themeSwitch = document.querySelector("[data-theme-switch]");
 const system = matchMedia("(prefers-color-scheme: dark)");
 const root = document.documentElement;
 const dark = () => (root.dataset.theme ? root.dataset.theme === "dark" : system.matches);
 const label = () => {
   themeSwitch.textContent = dark() ? "Light" : "Dark";
-  themeSwitch.title = `Show the pages ${dark() ? "light" : "dark"}`;
+  themeSwitch.title = `Switch to the ${dark() ? "light" : "dark"} theme`;
 };
 themeSwitch.addEventListener("click", () => {
   const wanted = dark() ? "light" : "dark";
@@ -212,7 +212,7 @@ themeSwitch.addEventListener("click", () => {
 system.addEventListener("change", label);
 label();
 
-// When a result has filled itself: the tab's title, and a word to those who do not see it.
+// After a result is updated, set the page title and announce it to screen readers.
 document.addEventListener("htmx:after:swap", () => {
   const announce = document.querySelector("[data-announce]");
   const heading = announce && document.querySelector(announce.dataset.announce);

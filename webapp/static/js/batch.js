@@ -1,5 +1,6 @@
-// A folder or a ZIP becomes a batch: list first, then send file by file. What the server has is
-// never sent again, so a lost connection or a reload costs only the files that were under way.
+// Uploads a folder or a ZIP as a batch: lists the files first, then sends them one by one. Files that
+// the server already has are not sent again, so after a lost connection or a reload only the files
+// in transfer are repeated.
 
 const AT_ONCE = 3;
 const BACK_OFF_S = [1, 2, 4, 8, 15, 30];
@@ -11,7 +12,10 @@ const hiddenPath = (path) =>
 const counted = (count, word) => `${count.toLocaleString("en-GB")} ${word}${count === 1 ? "" : "s"}`;
 const megabytes = (bytes) => `${(bytes / 1e6).toFixed(1)} MB`;
 const seconds = (ms) => new Promise((done) => setTimeout(done, ms * 1000));
-const minutes = (s) => `${Math.floor(s / 60)}:${String(Math.round(s) % 60).padStart(2, "0")}`;
+const remaining = (s) => {
+  if (s < 60) return counted(Math.max(1, Math.round(s)), "second");
+  return s < 5400 ? counted(Math.round(s / 60), "minute") : counted(Math.round(s / 3600), "hour");
+};
 
 class SonoFolder extends HTMLElement {
   connectedCallback() {
@@ -86,16 +90,16 @@ class SonoFolder extends HTMLElement {
     const news = [];
     const there = seen.filter(({ path }) => known.has(path)).length;
     if (files.length - seen.length) news.push(`${counted(files.length - seen.length, "hidden or system file")} left out.`);
-    if (there) news.push(`${counted(there, "file")} already in the batch: not sent again.`);
+    if (there) news.push(`${counted(there, "file")} already in the batch, not sent again.`);
     const tooMany = seen.length > Number(this.dataset.mostFiles);
-    if (tooMany) news.push(`A batch holds at most ${counted(Number(this.dataset.mostFiles), "file")}: choose its inner folders one by one.`);
+    if (tooMany) news.push(`A batch holds at most ${counted(Number(this.dataset.mostFiles), "file")}. Choose its subfolders one by one.`);
     this.show({
       summary: `${name}: ${counted(ready.length, "file")} to send, ${megabytes(ready.reduce((sum, { file }) => sum + file.size, 0))}` +
         (refused.length ? `; ${refused.length} refused` : ""),
       news: news.join(" "),
       ready,
       refused,
-      send: tooMany ? "" : this.queue.length ? `Send ${counted(ready.length, "file")}` : this.url ? "Finish: everything is there" : "",
+      send: tooMany ? "" : this.queue.length ? `Send ${counted(ready.length, "file")}` : this.url ? "Finish: all files are sent" : "",
     });
   }
 
@@ -106,8 +110,8 @@ class SonoFolder extends HTMLElement {
     this.show({
       summary: `${file.name}: a ZIP of ${megabytes(file.size)}`,
       news: tooLarge
-        ? `It is larger than ${Number(this.dataset.mostZipBytes) / 1e9} GB: split it, or choose the folder instead.`
-        : "It is unpacked after sending; what cannot be heard is listed with its reason then.",
+        ? `It is larger than ${Number(this.dataset.mostZipBytes) / 1e9} GB. Split it, or choose the folder instead.`
+        : "It is unpacked after it is sent. Files that cannot be used are then listed with the reason.",
       ready: [],
       refused: [],
       send: tooLarge ? "" : "Send the ZIP",
@@ -182,7 +186,7 @@ class SonoFolder extends HTMLElement {
     body.set("checkpoint", this.querySelector("[name=checkpoint]")?.value ?? "");
     const answer = await this.request("POST", "", body, null, this.dataset.new);
     this.url = answer.url;
-    // A reload from here on finds the batch, and goes on with it.
+    // After this, a reload opens the batch and continues with it.
     history.replaceState(null, "", this.url);
   }
 
@@ -194,7 +198,7 @@ class SonoFolder extends HTMLElement {
     try {
       return await this.request("POST", "files/", body, item);
     } catch (error) {
-      // A file that went away since it was chosen looks like a lost line.
+      // A file deleted since it was chosen looks like a lost connection.
       if (!(error instanceof Trouble) || !error.passing || (await readable(item.file))) throw error;
       this.refusals += 1;
       return {};
@@ -215,7 +219,7 @@ class SonoFolder extends HTMLElement {
     return this.querySelector("[name=csrfmiddlewaretoken]").value;
   }
 
-  // Tries until it worked (true) or was refused for good (false).
+  // Retries until the attempt succeeds (true) or is refused (false).
   async steadily(attempt) {
     for (let tries = 0; ; tries += 1) {
       try {
@@ -229,7 +233,7 @@ class SonoFolder extends HTMLElement {
           return false;
         }
         const pause = BACK_OFF_S[Math.min(tries, BACK_OFF_S.length - 1)];
-        this.trouble(`${error.message} Nothing is lost; the next try is in ${pause} s.`, true);
+        this.trouble(`${error.message} No files are lost. Retrying in ${counted(pause, "second")}.`, true);
         this.pause ??= new Promise((go) => (this.wake = go));
         await Promise.race([seconds(pause), this.pause]);
       }
@@ -247,7 +251,7 @@ class SonoFolder extends HTMLElement {
     this.part("go-on-holder").hidden = !passing;
   }
 
-  // XMLHttpRequest, because fetch cannot tell how much of a body has left.
+  // XMLHttpRequest, because fetch does not report upload progress.
   request(method, end, body, item = null, url = this.url + end) {
     return new Promise((done, fail) => {
       const request = new XMLHttpRequest();
@@ -264,7 +268,7 @@ class SonoFolder extends HTMLElement {
         try {
           response = JSON.parse(request.responseText);
         } catch {
-          // a page: after the redirect of a form, or from whatever stands before the server
+          // HTML: after the redirect of a form, or from a proxy
         }
         if (item) item.loaded = 0;
         if (request.status >= 200 && request.status < 300) {
@@ -275,7 +279,7 @@ class SonoFolder extends HTMLElement {
           location.reload();
         } else if (item?.path && [400, 413].includes(request.status)) {
           this.refusals += 1;
-          done(response); // of this file only
+          done(response); // only this file was refused
         } else if (request.status === 0 || request.status === 429 || request.status >= 500) {
           const what = request.status ? `The server answered ${request.status}.` : "The connection was lost.";
           fail(new Trouble(response.detail ?? what, true));
@@ -296,7 +300,7 @@ class SonoFolder extends HTMLElement {
     this.part("status").textContent = this.zip
       ? share < 1 ? "Sending the ZIP" : "Unpacking the ZIP"
       : `${done.length.toLocaleString("en-GB")} of ${counted(this.items.length, "file")} sent${this.refusals ? `, ${this.refusals} refused` : ""}`;
-    const left = share > 0.02 && share < 1 ? ` · about ${minutes((elapsed / share) * (1 - share))} min left` : "";
+    const left = share > 0.02 && share < 1 ? ` · about ${remaining((elapsed / share) * (1 - share))} left` : "";
     this.part("rate").textContent = `${megabytes(sent)} of ${megabytes(this.bytes)}${left}`;
   }
 }
@@ -326,7 +330,7 @@ const fill = (details, title, items, words) => {
   });
   if (items.length > LISTED) {
     const row = document.createElement("li");
-    row.textContent = `and ${items.length - LISTED} more`;
+    row.textContent = `and ${(items.length - LISTED).toLocaleString("en-GB")} more`;
     rows.push(row);
   }
   details.querySelector("ul").replaceChildren(...rows);
@@ -335,7 +339,7 @@ const fill = (details, title, items, words) => {
 const fromInput = (files) =>
   named([...files].map((file) => ({ file, path: file.webkitRelativePath || file.name })), true);
 
-// The chosen folder names the batch; the paths begin inside it, as those of the command do.
+// The batch is named after the chosen folder. Paths are relative to it, as in submit_folder.
 const named = (files, oneFolder) => {
   const root = oneFolder && files.length ? files[0].path.split("/")[0] : "";
   return {
@@ -352,7 +356,7 @@ const walk = async (entry, above, found) => {
     return;
   }
   const reader = entry.createReader();
-  // Hands out a hundred at a time, and nothing at the end.
+  // Returns at most a hundred entries at a time, and an empty list at the end.
   for (;;) {
     const some = await new Promise((done) => reader.readEntries(done, () => done([])));
     if (!some.length) return;

@@ -1,5 +1,5 @@
-// Keys of every page: ? shows them, j and k walk the rows, / goes to the filter. What a page has
-// of its own (the result's player) it listens to itself; `_keys.html` is the table of all.
+// Keyboard shortcuts of every page: ? lists them, j and k move through rows, / focuses the filter.
+// The result page handles its own keys in scope.js; `_keys.html` lists all shortcuts.
 
 const keys = document.querySelector("[data-keys]");
 
@@ -18,7 +18,7 @@ const filter = () => {
 };
 
 document.querySelector("[data-show-keys]").addEventListener("click", () => keys.showModal());
-// A click beside it closes it.
+// A click outside the dialog closes it.
 keys.addEventListener("click", (event) => event.target === keys && keys.close());
 
 document.addEventListener("keydown", (event) => {

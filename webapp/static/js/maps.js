@@ -1,11 +1,11 @@
-// Pictures of numbers: reading a cell under the pointer, and laying one under the spectrogram.
+// Pictures of numeric maps: read the cell under the pointer, and copy a map under the spectrogram.
 
-// The anchors of the worker's palette; a test holds them equal.
+// The anchors of the worker's palette; a test checks that they are equal.
 const MAGMA = `000004 030312 0a0822 130d34 1d1147 29115a 36106b 440f76 51127c 5d177f 6a1c81
 762181 832681 902a81 9c2e7f aa337d b73779 c23b75 cf4070 db476a e55064 ee5b5e
 f4695c f9785d fb8761 fd9668 fea571 feb47b fec287 fed194 fde0a1 fceeb0 fcfdbf`.split(/\s+/);
 
-// Colour → palette index, as the worker made the colours: straight lines between the anchors.
+// Colour → palette index. As in the worker, colours are interpolated linearly between the anchors.
 const INDEX_OF = (() => {
   const anchors = MAGMA.map((hex) => [0, 2, 4].map((at) => parseInt(hex.slice(at, at + 2), 16)));
   const found = new Map();
@@ -26,7 +26,7 @@ function roundHalfEven(value) {
 
 const drawn = new WeakMap();
 
-// The picture's colours, one pixel a cell; drawn once.
+// The colours of the picture, one pixel per cell; decoded once.
 function pixelsOf(element) {
   if (element instanceof HTMLCanvasElement) {
     return element.width ? element.getContext("2d").getImageData(0, 0, element.width, element.height) : null;
@@ -41,7 +41,7 @@ function pixelsOf(element) {
   return drawn.get(element);
 }
 
-// What the cell under (x, y), shares of the picture from its top left, says in words.
+// The cell at (x, y) as text; x and y are fractions of the picture from its top left.
 function reading(element, x, y, bands) {
   const pixels = pixelsOf(element);
   if (!pixels) return "";
@@ -64,7 +64,7 @@ function hertz(frequency) {
   return frequency >= 1000 ? `${(frequency / 1000).toFixed(frequency < 10000 ? 2 : 1)} kHz` : `${Math.round(frequency)} Hz`;
 }
 
-// A picture, or one tile of a sheet, onto a canvas with one pixel a cell.
+// Copies a picture, or one tile of a sheet, to a canvas with one pixel per cell.
 function copyOnto(canvas, image, tile) {
   const [left, top, width, height] = tile ?? [0, 0, image.naturalWidth, image.naturalHeight];
   canvas.width = width;

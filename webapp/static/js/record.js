@@ -1,22 +1,22 @@
-// The microphone of the Listen page: asked for, recorded, played back, then sent as a file is.
-// Where a browser cannot record, its button never shows.
+// Recording on the Listen page: request the microphone, record, play back, then upload as a file.
+// The button is hidden if the browser cannot record.
 
 const TICK_MS = 50;
 const BAR_PX = 4;
 const SILENCE_DB = -60;
 const BITS_PER_S = 128_000;
 const FORMATS = ["audio/webm;codecs=opus", "audio/ogg;codecs=opus", "audio/mp4"];
-// What browsers do to make speech clear takes away what is to be named here.
+// Speech processing in browsers removes the environmental sounds that are to be classified.
 const AS_IT_SOUNDS = { echoCancellation: false, noiseSuppression: false, autoGainControl: false };
 const REASONS = {
-  NotAllowedError: "The microphone was refused. Allow it for this page in your browser, then press Record again.",
-  NotFoundError: "There is no microphone here. Plug one in, then press Record again.",
-  NotReadableError: "The microphone cannot be used now. Another program may have it: close that, then press Record again.",
+  NotAllowedError: "Microphone access was denied. Allow it for this page in your browser, then press Record again.",
+  NotFoundError: "No microphone was found. Connect one, then press Record again.",
+  NotReadableError: "The microphone is not available. Another program may be using it: close it, then press Record again.",
 };
 
 const clock = (seconds) => `${Math.floor(seconds / 60)}:${String(Math.floor(seconds % 60)).padStart(2, "0")}`;
 
-// recording-2026-11-22-21-40.webm, in the reader's own time
+// recording-2026-11-22-21-40.webm, in local time
 const nameOf = (type, now = new Date()) => {
   const local = new Date(now - now.getTimezoneOffset() * 60_000).toISOString();
   return `recording-${local.slice(0, 16).replace(/[T:]/g, "-")}.${type.match(/\w+\/(\w+)/)[1]}`;
@@ -60,7 +60,7 @@ class SonoRecord extends HTMLElement {
   async record() {
     this.part("refusal").hidden = true;
     this.part("record").disabled = true;
-    this.say("Asking for the microphone.");
+    this.say("Requesting access to the microphone.");
     try {
       this.stream = await navigator.mediaDevices.getUserMedia({ audio: AS_IT_SOUNDS });
       this.start();
@@ -68,7 +68,7 @@ class SonoRecord extends HTMLElement {
       this.letGo();
       this.say("");
       if (!(error instanceof DOMException)) throw error;
-      this.part("refusal").textContent = REASONS[error.name] ?? `The microphone did not start (${error.name}).`;
+      this.part("refusal").textContent = REASONS[error.name] ?? `The microphone could not be started (${error.name}).`;
       this.part("refusal").hidden = false;
     } finally {
       this.part("record").disabled = false;
@@ -97,7 +97,7 @@ class SonoRecord extends HTMLElement {
 
   tick() {
     const elapsedS = (performance.now() - this.startedMs) / 1000;
-    // A little early, for the recorder adds what is on its way.
+    // Stop slightly early, because the recorder adds data that is still buffered.
     if (elapsedS > this.mostS - 0.5) return this.stop();
     const samples = new Float32Array(this.analyser.fftSize);
     this.analyser.getFloatTimeDomainData(samples);
@@ -126,17 +126,18 @@ class SonoRecord extends HTMLElement {
     this.show("recorded");
     const whole = squeeze(this.levels, this.bars());
     this.draw(whole, this.part("level").clientWidth / whole.length);
-    this.say(`Recorded ${Math.round(lengthS)} seconds. Hear it, send it or discard it.`);
+    const rounded = Math.round(lengthS);
+    this.say(`Recorded ${rounded} second${rounded === 1 ? "" : "s"}. Play, send or discard the recording.`);
   }
 
-  // A recorder does not go back to write how long it has recorded: at its end the player knows.
-  // Until then it is not to be played, for what plays would stop there.
+  // A recording has no duration in its header; the player finds it by seeking to the end. Until then
+  // it must not be played, because playback would stop there.
   findEnd() {
     const player = this.part("play");
     const found = () => {
       player.currentTime = 0;
       player.inert = false;
-      // Not the button: who holds a key down on "Stop" must not send with it.
+      // Not the Send button: a key held down on Stop must not trigger it.
       if (document.activeElement === document.body) player.focus();
     };
     if (player.duration !== Infinity) return found();
@@ -186,7 +187,7 @@ class SonoRecord extends HTMLElement {
   }
 }
 
-// As many as there is room for, each the loudest of those that it stands for.
+// Reduces the levels to the bars that fit; each bar is the maximum of its levels.
 const squeeze = (levels, most) => {
   if (levels.length <= most) return levels;
   const from = (index) => Math.floor((index * levels.length) / most);

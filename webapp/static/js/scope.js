@@ -1,5 +1,5 @@
-// The scope of a result page: waveform, spectrogram, attribution and maps on one time axis, with one
-// playhead, whatever is played.
+// The scope of a result page: waveform, spectrogram, attribution and maps on one time axis with one
+// playhead.
 
 const SEEK_SHARE = 1 / 50;
 const SHORTEST_LOOP_S = 0.02;
@@ -19,7 +19,7 @@ class SonoScope extends HTMLElement {
     this.use("original");
     this.listen();
     const response = await fetch(this.dataset.peaks).catch(() => null);
-    if (!response?.ok) return this.say("The waveform could not be fetched; reload to try again.");
+    if (!response?.ok) return this.say("The waveform could not be loaded. Reload the page to try again.");
     if (!this.isConnected) return;
     const flat = await response.json();
     this.wave = WaveSurfer.create({
@@ -68,13 +68,13 @@ class SonoScope extends HTMLElement {
       if (!event.target.matches("[data-sheet-channel]")) return;
       const sheet = event.target.closest(".inspection").querySelector("img[data-sheet]");
       const { channels } = JSON.parse(sheet.dataset.figures);
-      this.layTile(sheet, channels.findIndex(({ number }) => number === event.target.valueAsNumber));
+      this.showTile(sheet, channels.findIndex(({ number }) => number === event.target.valueAsNumber));
     });
     for (const button of this.querySelectorAll("[data-source]")) {
       this.on(button, "click", () => this.use(button.dataset.source));
     }
     this.on(this.find("sources"), "keydown", (event) => this.walkSources(event));
-    // A inspection that is done, by htmx: its sounds join the original.
+    // When htmx shows a finished inspection, add its sounds to the sources.
     this.on(document, "htmx:after:swap", () => this.adopt());
     this.on(window, "resize", () => this.drawTimeAxis());
     this.drawTimeAxis();
@@ -83,7 +83,7 @@ class SonoScope extends HTMLElement {
 
   // --- sound ------------------------------------------------------------------------------
 
-  // offset: where on the time axis the sound begins.
+  // offset: start of the sound on the time axis, in seconds.
   source(url, offset) {
     const media = new Audio();
     media.preload = "none";
@@ -125,7 +125,7 @@ class SonoScope extends HTMLElement {
     this.querySelector(`[data-source="${this.name}"]`).focus();
   }
 
-  // The sounds of the attribution that is shown, once a worker has made them.
+  // Uses the sounds of the selected attribution if its inspection is finished.
   adopt() {
     const done = document.querySelector(`[data-hear="${this.chosen}"] [data-kept]`);
     const url = done?.dataset.kept;
@@ -151,7 +151,7 @@ class SonoScope extends HTMLElement {
     this.start(media);
   }
 
-  // A pause may come before the play has begun: then it is nobody's fault.
+  // AbortError only means that playback was paused before it started.
   start(media) {
     media.play().catch((error) => {
       if (error.name !== "AbortError") this.say("This browser cannot play the file.");
@@ -211,7 +211,7 @@ class SonoScope extends HTMLElement {
     shown.style.width = `${(100 * (this.loop[1] - this.loop[0])) / this.duration}%`;
   }
 
-  // A press is a seek; drawn out, it chooses what is repeated.
+  // A click seeks; a drag selects the loop.
   press(event) {
     if (event.button || event.target.closest("a")) return;
     const start = this.timeAt(event);
@@ -271,7 +271,7 @@ class SonoScope extends HTMLElement {
     return [travel.scrollLeft, travel.scrollLeft + travel.clientWidth].map((at) => Math.min(this.duration, (at / width) * this.duration));
   }
 
-  // The server drew it for no zoom; here in steps that leave room for the words.
+  // The server draws the axis without zoom. Redraw it with steps that leave room for the labels.
   drawTimeAxis() {
     const axis = this.find("time-axis");
     const width = this.find("course").clientWidth;
@@ -288,7 +288,7 @@ class SonoScope extends HTMLElement {
 
   // --- attribution ---------------------------------------------------------------------------
 
-  // number: of the answer from 1; 0 hides it.
+  // number: rank of the class, from 1; 0 hides the attribution.
   show(number) {
     const layers = [...this.querySelectorAll("[data-attribution]")];
     if (number > layers.length) return;
@@ -309,7 +309,7 @@ class SonoScope extends HTMLElement {
     this.adopt();
   }
 
-  // What belongs to one window lies over that part of the clip.
+  // Places an element of the window shown on its part of the time axis.
   place(element) {
     const from = Number(this.dataset.from);
     const to = Number(this.dataset.to);
@@ -319,8 +319,8 @@ class SonoScope extends HTMLElement {
 
   // --- maps -------------------------------------------------------------------------------
 
-  // facts: low, high, and of how many channels it is the mean · tile: of a sheet, in its cells.
-  lay(image, title, facts, tile) {
+  // facts: low, high and the number of channels averaged. tile: left, top, width, height in a sheet.
+  showMap(image, title, facts, tile) {
     const canvas = this.querySelector("[data-lane] canvas");
     copyOnto(canvas, image, tile);
     for (const name of ["low", "high"]) canvas.dataset[name] = facts[name];
@@ -329,7 +329,7 @@ class SonoScope extends HTMLElement {
     this.find("lane-caption").hidden = false;
     this.find("lane-title").textContent = title;
     const of = Number(facts.of) > 1 ? `mean of ${facts.of} channels · ` : "";
-    this.find("lane-facts").textContent = `${of}${canvas.height}×${canvas.width} cells · ${Number(facts.low).toFixed(2)} … ${Number(facts.high).toFixed(2)}`;
+    this.find("lane-facts").textContent = `${of}${canvas.height}×${canvas.width} cells · ${Number(facts.low).toFixed(2)} to ${Number(facts.high).toFixed(2)}`;
     const png = this.find("lane-png");
     png.hidden = Boolean(tile);
     png.href = image.src;
@@ -338,15 +338,15 @@ class SonoScope extends HTMLElement {
     this.scrollIntoView({ block: "nearest" });
   }
 
-  layTile(sheet, place) {
+  showTile(sheet, place) {
     const { columns, shape: [, height, width], channels } = JSON.parse(sheet.dataset.figures);
     const facts = channels[place];
     if (!facts) return;
     const tile = [(place % columns) * width, Math.floor(place / columns) * height, width, height];
-    this.lay(sheet, `${sheet.dataset.title}, channel ${facts.number}`, facts, tile);
+    this.showMap(sheet, `${sheet.dataset.title}, channel ${facts.number}`, facts, tile);
   }
 
-  putAway() {
+  closeMap() {
     this.find("lane").hidden = true;
     this.find("lane-caption").hidden = true;
     for (const button of document.querySelectorAll("button[data-map]")) button.setAttribute("aria-pressed", false);
@@ -360,8 +360,8 @@ class SonoScope extends HTMLElement {
     const open = event.target.closest("[data-open]");
     if (map) {
       const image = map.querySelector("img");
-      if (map.getAttribute("aria-pressed") === "true") this.putAway();
-      else if (image.complete && image.naturalWidth) this.lay(image, map.dataset.title, image.dataset);
+      if (map.getAttribute("aria-pressed") === "true") this.closeMap();
+      else if (image.complete && image.naturalWidth) this.showMap(image, map.dataset.title, image.dataset);
     } else if (answer) {
       const number = Number(answer.dataset.class);
       this.show(number === this.chosen ? 0 : number);
@@ -375,9 +375,9 @@ class SonoScope extends HTMLElement {
       const { columns, shape } = JSON.parse(sheet.dataset.figures);
       const column = Math.floor(((event.clientX - box.left) / box.width) * columns);
       const row = Math.floor(((event.clientY - box.top) / box.height) * Math.ceil(shape[0] / columns));
-      this.layTile(sheet, row * columns + column);
+      this.showTile(sheet, row * columns + column);
     } else if (event.target.closest("[data-lane-close]")) {
-      this.putAway();
+      this.closeMap();
     }
   }
 
@@ -399,7 +399,7 @@ class SonoScope extends HTMLElement {
     tip.style.top = `${event.clientY + 16}px`;
   }
 
-  // For the small pictures, which have no line of their own to be read in.
+  // Tooltip for the small pictures, which have no readout of their own.
   tip() {
     let tip = document.querySelector(".tip");
     if (!tip) {

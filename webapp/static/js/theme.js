@@ -1,4 +1,4 @@
-// In the head and small, so that the page is never first drawn in the other theme.
+// Loaded in the head, so that the page is not drawn in the wrong theme first.
 (() => {
   const root = document.documentElement;
   const chosen = localStorage.getItem("theme");
