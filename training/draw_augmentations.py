@@ -22,7 +22,7 @@ from training.config import HERE, Recipe
 from training.data.windows import cut
 
 FEATURES = FeatureConfig()
-SOUNDS = HERE / "classifier" / "samples"
+SOUNDS = HERE / "webapp" / "samples"
 WIDTH, HEIGHT, EDGE, TITLE, COLUMNS = 270, 110, 40, 24, 3
 LOW_DB, HIGH_DB = -55.0, 35.0
 SEED = 39  # chosen so that each change can be seen well
