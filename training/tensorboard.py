@@ -14,6 +14,7 @@ from training.cli import Plan
 from training.data.windows import to_float
 from training.evaluate import plots
 from training.evaluate.metrics import Predictions, accuracy, by_class, confusion, log_loss, worst
+from training.figures import pixels
 
 PICTURES, MISTAKES = 8, 8
 TEST_NOTE = (
@@ -87,7 +88,7 @@ class Curves:
         """
         probabilities = answered.probabilities()
         table = confusion(probabilities, answered.labels)
-        drawn = np.asarray(plots.confusion(table, classes).convert("RGB"))
+        drawn = pixels(plots.confusion(table, classes))
         self.writer.add_image(f"{fold}/Confusion", drawn, epoch, dataformats="HWC")
         rate = self.plan.features.sample_rate
         for place, clip in enumerate(worst(probabilities, answered.labels, MISTAKES), 1):
