@@ -10,23 +10,23 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image, ImageDraw, ImageFont
+from matplotlib.figure import Figure
 from torch import Tensor
 
 from ml.audio.decode import read
 from ml.checkpoint_info import FeatureConfig
 from ml.features import LogMel
-from ml.rendering.png import PALETTE, to_index
 from training import augment
 from training.config import HERE, Recipe
 from training.data.windows import cut
+from training.figures import figure, save
 
 FEATURES = FeatureConfig()
-SOUNDS = HERE / "classifier" / "samples"
-WIDTH, HEIGHT, EDGE, TITLE, COLUMNS = 270, 110, 40, 24, 3
+SOUNDS = HERE / "webapp" / "samples"
+COLUMNS = 3
 LOW_DB, HIGH_DB = -55.0, 35.0
+TICKS = {200: "200", 1000: "1k", 4000: "4k", 14_000: "14k"}  # labels by frequency in Hz
 SEED = 39  # chosen so that each change can be seen well
-INK, PAPER = (24, 20, 40), (255, 255, 255)
 Change = Callable[[Tensor, torch.Generator], Tensor]
 
 
@@ -92,45 +92,31 @@ def everything(waveform: Tensor, generator: torch.Generator) -> Tensor:
     return picture * deviation + mean
 
 
-def panel(decibels: np.ndarray) -> Image.Image:
-    """Draw a spectrogram; one with fewer frames than a window is narrower.
-
-    Parameters
-    ----------
-    decibels : (mels, frames), low frequencies first
-    """
-    image = Image.fromarray(np.flipud(to_index(decibels, LOW_DB, HIGH_DB)))
-    image.putpalette(PALETTE)
-    full = 1 + FEATURES.window_samples // FEATURES.hop_samples
-    width = round(WIDTH * decibels.shape[1] / full)
-    return image.convert("RGB").resize((width, HEIGHT), Image.Resampling.BOX)
-
-
-def draw() -> Image.Image:
-    """Draw the whole sheet."""
+def draw() -> Figure:
+    """Draw the sound after each augmentation, with a common scale of levels."""
     both = torch.stack([sound("church_bells"), sound("crickets")])
     drawn = changes()
-    rows = -(-len(drawn) // COLUMNS)
-    step_x, step_y = WIDTH + EDGE + 16, HEIGHT + TITLE + 28
-    sheet = Image.new("RGB", (COLUMNS * step_x + 8, rows * step_y), PAPER)
-    pen = ImageDraw.Draw(sheet)
-    title, small = ImageFont.load_default(14), ImageFont.load_default(11)
-    for place, (name, change) in enumerate(drawn.items()):
-        left = place % COLUMNS * step_x + EDGE
-        top = place // COLUMNS * step_y + TITLE
-        shown = change(both, torch.Generator().manual_seed(SEED))[0, 0].numpy()
-        image = panel(shown)
-        sheet.paste(image, (left, top))
-        pen.text((left, top - 7), name, INK, title, anchor="ls")
-        for seconds in range(6):
-            x = left + round(seconds / FEATURES.window_s * WIDTH)
-            pen.text((x, top + HEIGHT + 3), str(seconds), INK, small, anchor="mt")
-        pen.text((left + WIDTH + 5, top + HEIGHT + 3), "s", INK, small, anchor="lt")
-        centres_hz = LogMel(FEATURES).band_centres_hz()
-        for hz, text in ((200, "200"), (1000, "1 k"), (4000, "4 k"), (14_000, "14 kHz")):
-            band = int(np.searchsorted(centres_hz, hz))
-            y = top + HEIGHT - round((band + 0.5) / FEATURES.mels * HEIGHT)
-            pen.text((left - 4, y), text, INK, small, anchor="rm")
+    sheet = figure(9.6, 7.2, dpi=100)
+    panels = sheet.subplots(-(-len(drawn) // COLUMNS), COLUMNS, sharex=True, sharey=True)
+    for axes, (name, change) in zip(panels.flat, drawn.items(), strict=False):
+        decibels = change(both, torch.Generator().manual_seed(SEED))[0, 0].numpy()
+        duration_s = decibels.shape[1] * FEATURES.hop_samples / FEATURES.sample_rate
+        image = axes.imshow(
+            decibels, "magma", aspect="auto", origin="lower", vmin=LOW_DB, vmax=HIGH_DB,
+            extent=(0, duration_s, 0, FEATURES.mels),
+        )  # fmt: skip
+        axes.set_title(name, loc="left", size=10)
+        axes.tick_params(labelbottom=True, labelsize=8)
+        axes.spines[["top", "right"]].set_visible(False)
+    for axes in panels.flat[len(drawn) :]:
+        axes.set_visible(False)
+    bands = np.searchsorted(LogMel(FEATURES).band_centres_hz(), list(TICKS))
+    axes = panels.flat[0]
+    axes.set_yticks(bands + 0.5, TICKS.values())
+    axes.set_xlim(0, FEATURES.window_s)
+    sheet.supxlabel("time (s)", size=10)
+    sheet.supylabel("frequency (Hz)", size=10)
+    sheet.colorbar(image, ax=panels, label="level (dB)", shrink=0.5, pad=0.01)
     return sheet
 
 
@@ -138,7 +124,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m training.draw_augmentations")
     parser.add_argument("--out", type=Path, default=HERE / "docs" / "augmentations.png")
     options = parser.parse_args()
-    draw().quantize(128).save(options.out, optimize=True)
+    save(draw(), options.out, colours=32)
 
 
 if __name__ == "__main__":

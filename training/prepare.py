@@ -135,12 +135,13 @@ def write_csv(examples: Sequence[Example], file: Path) -> None:
             table.writerow([name.as_posix(), example.label, example.fold, example.source])
 
 
-def fetch(url: str, out: Path, most_bytes: int) -> Path:
+def fetch(url: str, out: Path, max_bytes: int, known_hash: str | None = None) -> Path:
     """Download the ZIP file at `url` and unpack it into `out`, unless `out` exists.
 
     Parameters
     ----------
-    most_bytes : largest size of the download; the unpacked files may take four times as much
+    max_bytes : largest total size of the unpacked files
+    known_hash : "ALGORITHM:HEX" that the ZIP file must have; None: not checked
 
     Raises
     ------
@@ -150,17 +151,11 @@ def fetch(url: str, out: Path, most_bytes: int) -> Path:
     if out.exists():
         print(f"{out} already exists; nothing is downloaded.")
         return out
+    if url == ESC50_URL:
+        print(ESC50_LICENCE)
     archive = out.with_name(out.name + ".zip")
-    if not archive.is_file():
-        print(f"Downloading {url}\n{ESC50_LICENCE if url == ESC50_URL else ''}")
-        with tqdm(unit="B", unit_scale=True, desc="download", disable=None) as bar:
-
-            def on_bytes(have: int, total: int | None) -> None:
-                bar.total = total
-                bar.update(have - bar.n)
-
-            download.download(url, archive, most_bytes, on_bytes)
-    download.unpack(archive, out, 4 * most_bytes)
+    download.download(url, archive, known_hash)
+    download.unpack(archive, out, max_bytes)
     archive.unlink()
     return out
 
@@ -173,12 +168,12 @@ def prepare(options: argparse.Namespace) -> Path:
     DataError
         The download or the ZIP file failed.
     """
-    most_bytes = options.size_limit_mb * 1_000_000
+    max_bytes = options.size_limit_mb * 1_000_000
     source: Path | None = options.source
     if source is None:
-        return fetch(options.url, options.out, most_bytes)
+        return fetch(options.url, options.out, max_bytes, options.hash)
     if source.suffix.lower() == ".zip":
-        download.unpack(source, options.out, 4 * most_bytes)
+        download.unpack(source, options.out, max_bytes)
         return options.out
     return source
 
@@ -186,10 +181,11 @@ def prepare(options: argparse.Namespace) -> Path:
 def main(argv: list[str] | None = None) -> int:
     """Prepare and check the data; return the exit status, 1 if there is a problem."""
     parser = argparse.ArgumentParser(prog="python -m training.prepare", description=__doc__)
-    parser.add_argument("source", type=Path, nargs="?", help="default: ESC-50, which is downloaded")
+    parser.add_argument("source", type=Path, nargs="?", help="default: download ESC-50")
     parser.add_argument("--url", default=ESC50_URL, help="address of the ZIP to download")
     parser.add_argument("--out", type=Path, default=PREPARED, help="folder to unpack a ZIP into")
-    parser.add_argument("--size-limit-mb", type=int, default=2000, help="largest download in MB")
+    parser.add_argument("--hash", metavar="sha256:HEX", help="expected hash of the downloaded ZIP")
+    parser.add_argument("--size-limit-mb", type=int, default=8000, help="of the unpacked files")
     parser.add_argument("--write-csv", type=Path, metavar="FILE", help="write the folds to FILE")
     options = parser.parse_args(argv)
     try:

@@ -14,6 +14,7 @@ from training.cli import Plan
 from training.data.windows import to_float
 from training.evaluate import plots
 from training.evaluate.metrics import Predictions, accuracy, by_class, confusion, log_loss, worst
+from training.figures import pixels
 
 PICTURES, MISTAKES = 8, 8
 TEST_NOTE = (
@@ -88,7 +89,7 @@ class Curves:
         """
         probabilities = predictions.probabilities()
         table = confusion(probabilities, predictions.labels)
-        drawn = np.asarray(plots.confusion(table, classes).convert("RGB"))
+        drawn = pixels(plots.confusion(table, classes))
         self.writer.add_image(f"{fold}/Confusion", drawn, epoch, dataformats="HWC")
         rate = self.plan.features.sample_rate
         for place, clip in enumerate(worst(probabilities, predictions.labels, MISTAKES), 1):

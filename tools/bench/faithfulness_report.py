@@ -1,24 +1,25 @@
 """Write the results of tools.bench.faithfulness to docs/attribution.md as a table and a picture."""
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from PIL import Image, ImageDraw, ImageFont
+from matplotlib.figure import Figure
+from matplotlib.ticker import PercentFormatter
+
+from training.figures import FAINT, INK, figure, save
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 DOCUMENT, PICTURE = DOCS / "attribution.md", DOCS / "faithfulness.png"
 BEGIN, END = "<!-- measured -->", "<!-- /measured -->"
-COLOURS = ((213, 94, 0), (0, 114, 178), (0, 158, 115), (204, 121, 167), (86, 180, 233))
-INK, FAINT, WHITE = (24, 20, 40), (196, 192, 204), (255, 255, 255)
-LEFT, TOP, SIDE, GAP = 70, 60, 380, 90
+COLOURS = ("#d55e00", "#0072b2", "#009e73", "#cc79a7", "#56b4e9")
+CONTROL = "#807c88"
 
 
 def write(report: dict[str, Any]) -> None:
     text = DOCUMENT.read_text()
     before, after = text.partition(BEGIN)[0], text.partition(END)[2]
     DOCUMENT.write_text(f"{before}{BEGIN}\n{table(report)}\n{END}{after}")
-    picture(report).quantize(64).save(PICTURE, optimize=True)
+    save(picture(report), PICTURE)
 
 
 def table(report: dict[str, Any]) -> str:
@@ -87,63 +88,34 @@ def percent(value: float | None) -> str:
     return "–" if value is None else f"{100 * value:.1f} %"
 
 
-def picture(report: dict[str, Any]) -> Image.Image:
+def picture(report: dict[str, Any]) -> Figure:
     """Draw the probability of the prediction by what was removed and by what was kept."""
     named = {**report["methods"], "random blocks": report["random blocks"]}
-    image = Image.new("RGB", (LEFT + 2 * SIDE + GAP + 30, TOP + SIDE + 62 + 20 * len(named)), WHITE)
-    pen = ImageDraw.Draw(image)
-    ends = {"rest": (report["before"], 0.0), "kept": (0.0, report["before"])}
-    titles = {"rest": "what spoke most is removed", "kept": "only what spoke most is kept"}
-    for place, what in enumerate(("rest", "kept")):
-        left = LEFT + place * (SIDE + GAP)
-        _frame(pen, left, titles[what], report["before"])
-        for number, (name, one) in enumerate(named.items()):
-            shares, values = [0.0, *report["shares"]], [ends[what][0], *one[what]]
-            _curve(pen, left, shares, values, number, len(named), name == "attribution")
-    for number, name in enumerate(named):
-        y = TOP + SIDE + 66 + 20 * number
-        pen.line((LEFT, y, LEFT + 30, y), _colour(number, len(named)), 5 if number == 0 else 2)
-        pen.text((LEFT + 40, y), name, INK, _font(13), anchor="lm")
-    return image
+    before = report["before"]
+    drawn = figure(9.6, 5.2)
+    removed, kept = drawn.subplots(1, 2, sharex=True, sharey=True)
+    removed.set_title("Highest-ranked cells removed")
+    kept.set_title("Only the highest-ranked cells kept")
+    for axes, what, start in ((removed, "rest", before), (kept, "kept", 0.0)):
+        for (name, one), colour in zip(named.items(), colours(len(named)), strict=True):
+            axes.plot(
+                [0, *report["shares"]], [start, *one[what]], color=colour, marker="o", ms=4,
+                lw=3.5 if name == "attribution" else 1.6, label=name, clip_on=False,
+            )  # fmt: skip
+        axes.axhline(before, color=INK, lw=1, ls="--", label="whole sound")
+        axes.set(xlabel="share of the spectrogram's cells", xlim=(0, 0.5), ylim=(0, 1))
+        axes.xaxis.set_major_formatter(PercentFormatter(1))
+        axes.grid(color=FAINT, linewidth=0.6)
+        axes.spines[["top", "right"]].set_visible(False)
+    removed.set_ylabel("mean probability of the prediction")
+    handles, labels = removed.get_legend_handles_labels()
+    drawn.legend(handles, labels, loc="outside lower center", ncols=4, frameon=False)
+    return drawn
 
 
-def _frame(pen: ImageDraw.ImageDraw, left: int, title: str, before: float) -> None:
-    pen.text((left, TOP - 16), title, INK, _font(16), anchor="ls")
-    for tick in range(6):
-        x, y = left + tick / 5 * SIDE, TOP + SIDE - tick / 5 * SIDE
-        pen.line((left, y, left + SIDE, y), FAINT)
-        pen.text((left - 8, y), f"{tick / 5:.1f}", INK, _font(13), anchor="rm")
-        pen.text((x, TOP + SIDE + 8), f"{tick * 10} %", INK, _font(13), anchor="mt")
-    pen.text((left + SIDE / 2, TOP + SIDE + 28), "share of the spectrogram's cells", INK,
-             _font(13), anchor="mt")  # fmt: skip
-    y = TOP + SIDE * (1 - before)
-    pen.text((left + SIDE, y - 4), "whole sound", INK, _font(12), anchor="rb")
-    pen.line((left, y, left + SIDE, y), INK)
+def colours(count: int) -> list[str]:
+    """Return colours that colour-blind readers can distinguish (Okabe and Ito, 2008).
 
-
-def _curve(
-    pen: ImageDraw.ImageDraw,
-    left: int,
-    shares: Sequence[float],
-    values: Sequence[float],
-    number: int,
-    count: int,
-    thick: bool,
-) -> None:
-    points = [
-        (left + 2 * share * SIDE, TOP + SIDE * (1 - value))
-        for share, value in zip(shares, values, strict=True)
-    ]
-    pen.line(points, _colour(number, count), 5 if thick else 2, joint="curve")
-
-
-def _colour(number: int, count: int) -> tuple[int, int, int]:
-    """Return a colour that colour-blind readers can distinguish (Okabe and Ito, 2008).
-
-    The last curve, the control, is grey.
+    The last one, for the control, is grey.
     """
-    return (128, 124, 136) if number == count - 1 else COLOURS[number % len(COLOURS)]
-
-
-def _font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
-    return ImageFont.load_default(size)
+    return [COLOURS[number % len(COLOURS)] for number in range(count - 1)] + [CONTROL]

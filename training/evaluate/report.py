@@ -20,6 +20,7 @@ from training.evaluate.metrics import (
     likely_range,
     worst,
 )
+from training.figures import save
 
 WORST = 12
 
@@ -118,9 +119,8 @@ def write(measured: Evaluation, folder: Path) -> Path:
     }
     measured = dataclasses.replace(measured, pictures=names)
     table = np.array(measured.confusion)
-    plots.confusion(table, measured.classes).quantize(64).save(folder / names["confusion"])
-    drawn = plots.reliability(measured.calibration)
-    drawn.quantize(64).save(folder / names["reliability"])
+    save(plots.confusion(table, measured.classes), folder / names["confusion"])
+    save(plots.reliability(measured.calibration), folder / names["reliability"])
     (folder / f"{stem}.evaluation.md").write_text(markdown(measured))
     path = folder / f"{stem}.evaluation.json"
     path.write_text(json.dumps(measured.to_json(), indent=1) + "\n")
