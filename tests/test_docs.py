@@ -1,6 +1,7 @@
 """The documentation is correct: examples run, every setting is listed, links are valid."""
 
 import csv
+import html
 import json
 import os
 import re
@@ -16,18 +17,12 @@ import pytest
 import requests
 from django.core.management import get_commands
 
+from tests.documents import assert_output, blocks, steps
 from tests.server import PASSWORD, ROOT, Person, Server, wait_for
 from webapp import env
 from webapp.configuration import DOCUMENT, document
 
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
-
-
-def blocks(path: str, language: str, indent: str = "") -> list[str]:
-    text = (ROOT / path).read_text()
-    found = re.findall(rf"^{indent}```{language}\n(.*?)^{indent}```$", text, re.M | re.S)
-    assert found, f"{path} has no {language} examples"
-    return found
 
 
 def run(command: list[str], script: str, server: Server, person: Person, folder: Path) -> str:
@@ -153,6 +148,77 @@ def test_the_python_examples_work(shell: str, server: Server, anna: Person, fold
     assert refused == "empty.wav The file is empty."
     assert known == "3 files, 1 of them known"
     assert (folder / "layer1.0.png").exists() or len(list(folder.glob("layer1*.png"))) > 1
+
+
+# --- the tutorial -------------------------------------------------------------------------
+
+TUTORIAL = "docs/tutorial.md"
+NEXT_STEP = "--- next step ---"
+
+
+@pytest.fixture(scope="module")
+def newcomer(server: Server) -> Person:
+    """A user who has an account and tried a sample sound, as in step 2."""
+    person = server.person()
+    result = person.post_page("/samples/crickets/")
+    assert "/analyses/" in result.url
+    return person
+
+
+@pytest.fixture(scope="module")
+def tutorial_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("newcomer")
+
+
+@pytest.fixture(scope="module")
+def tutorial(server: Server, newcomer: Person, tutorial_folder: Path) -> list[str]:
+    """The outputs of the tutorial's blocks, which ran in one shell, as they do for its readers.
+
+    The first block is left out: instead of `make run`, the server is that of the tests, whose
+    address `run` puts in place of http://localhost:8000. tests/test_serve.py checks the output of
+    `make run`.
+    """
+    (first, _), *others = steps(TUTORIAL)
+    assert first.endswith("\nmake run\n")
+    script = f"echo '{NEXT_STEP}'\n".join(block for block, _ in others)
+    output = run(BASH, script, server, newcomer, tutorial_folder)
+    return output.split(f"{NEXT_STEP}\n")
+
+
+def test_the_tutorial_s_blocks_print_what_is_shown(tutorial: list[str]) -> None:
+    for (_, shown), real in zip(steps(TUTORIAL)[1:], tutorial, strict=True):
+        assert_output(shown, real)
+
+
+def test_the_tutorial_s_files_are_as_described(
+    tutorial: list[str], server: Server, tutorial_folder: Path
+) -> None:
+    (folder,) = tutorial_folder.iterdir()
+    with (folder / "results.csv").open() as file:
+        rows = {row["path"]: row for row in csv.DictReader(file)}
+    assert (rows["hiss.wav"]["state"], rows["hiss.wav"]["label"]) == ("done", "rain")
+    assert (rows["notes.wav"]["state"], rows["notes.wav"]["error_code"]) == ("failed", "not_audio")
+    assert (folder / "layer4.png").read_bytes()[:4] == b"\x89PNG"
+
+
+def test_the_tutorial_names_links_and_buttons_as_the_pages_do(
+    tutorial: list[str], server: Server, newcomer: Person
+) -> None:
+    without_batches = server.person()
+    (batch,) = newcomer.get("/api/v1/batches/").json()["results"]
+    pages = [
+        requests.get(f"{server.url}/account/sign-in/", timeout=30),
+        *(without_batches.page(path) for path in ("/", "/batches/", "/batches/new/")),
+        newcomer.page(f"/batches/{batch['id']}/"),
+    ]
+    shown = html.unescape("".join(page.text for page in pages))
+    names = re.findall(r"\*\*(.+?)\*\*", (ROOT / TUTORIAL).read_text())
+    assert len(names) > 5
+    for name in names:
+        assert re.search(rf">\s*{re.escape(name)}\s*<", shown), name
+
+
+# --- backup -------------------------------------------------------------------------------
 
 
 def test_a_restored_backup_of_sqlite_answers_as_before(

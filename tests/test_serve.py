@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 import requests
 
+from tests.documents import assert_output, steps
 from tests.server import ROOT, free_port, wait_for
 
 
@@ -46,7 +47,10 @@ def test_it_starts_prints_its_address_and_stops(
     url = f"http://localhost:{env['PORT']}"
     wait_for(lambda: "Ctrl-C" in out.read_text(), 60, "the address")
     said = out.read_text()
-    assert url in said
+    (_, shown), *_ = steps("docs/tutorial.md")
+    installing, _, shown = shown.partition("\n")
+    assert installing in (ROOT / "Makefile").read_text()
+    assert_output(shown.replace("http://localhost:8000", url), said)
     password = re.search(r"Password: +(\S+)", said)
     assert password
 
