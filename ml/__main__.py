@@ -4,6 +4,7 @@ import argparse
 import json
 import sys
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 from ml.audio.decode import Sound, read
@@ -15,7 +16,16 @@ from ml.inference import Classifier, Prediction
 CHUNK_FILES = 16
 
 
-Outcome = tuple[Sound, list[Prediction]] | Problem
+@dataclass(frozen=True, slots=True)
+class Classified:
+    """A file's sound and predictions, and whether the checkpoint is not sure of them."""
+
+    sound: Sound
+    predictions: list[Prediction]
+    not_sure: bool
+
+
+Outcome = Classified | Problem
 
 
 def outcomes(files: list[str], classifier: Classifier) -> Iterator[tuple[str, Outcome]]:
@@ -27,7 +37,9 @@ def outcomes(files: list[str], classifier: Classifier) -> Iterator[tuple[str, Ou
         results = iter(classifier.predict(waveforms))
         for file, sound in zip(chunk, decoded, strict=True):
             if isinstance(sound, Sound):
-                yield file, (sound, classifier.predictions(next(results).probabilities))
+                result = next(results)
+                predictions = classifier.predictions(result.probabilities)
+                yield file, Classified(sound, predictions, classifier.not_sure(result))
             else:
                 yield file, sound
 
@@ -45,22 +57,26 @@ def _decode(file: str, sample_rate: int) -> Sound | Problem:
 def as_json(file: str, outcome: Outcome, identity: str) -> str:
     if isinstance(outcome, Problem):
         return json.dumps({"file": file, "error": outcome.as_dict()})
-    sound, predictions = outcome
     payload = {
         "file": file,
-        "duration_s": round(sound.duration_s, 3),
-        "sample_rate": sound.source_rate_hz,
-        "predictions": [one.to_json() for one in predictions],
+        "duration_s": round(outcome.sound.duration_s, 3),
+        "sample_rate": outcome.sound.source_rate_hz,
+        "predictions": [one.to_json() for one in outcome.predictions],
+        "not_sure": outcome.not_sure,
         "checkpoint": identity,
     }
     return json.dumps(payload)
 
 
-def as_text(sound: Sound, predictions: list[Prediction]) -> str:
-    first = ", ".join(f"{value:.6f}" for value in sound.waveform[:10])
-    head = f"First 10 values: [{first}]...\nDuration: {round(sound.duration_s, 3)}"
-    best = [f"  - {one.label} {one.confidence:.2%}" for one in predictions[:3]]
-    return "\n".join([head, "Top predictions:", *best])
+def as_text(found: Classified) -> str:
+    first = ", ".join(f"{value:.6f}" for value in found.sound.waveform[:10])
+    head = f"First 10 values: [{first}]...\nDuration: {round(found.sound.duration_s, 3)}"
+    best = [f"  - {one.label} {one.confidence:.2%}" for one in found.predictions[:3]]
+    lines = [head, "Top predictions:", *best]
+    if found.not_sure:
+        names = " or ".join(one.label for one in found.predictions[:2])
+        lines.append(f"Not sure: {names}? The sound is probably none of the classes.")
+    return "\n".join(lines)
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -87,7 +103,7 @@ def main(argv: list[str] | None = None) -> int:
         if isinstance(outcome, Problem):
             print(f"{file}: {outcome}", file=sys.stderr)
         else:
-            print(as_text(*outcome), flush=True)
+            print(as_text(outcome), flush=True)
     return int(failed)
 
 

@@ -23,6 +23,8 @@ HEADER_KEY = "sonoscope"
 ARCHITECTURE = "AudioCNN"
 STAGES = ("conv1", "layer1", "layer2", "layer3", "layer4")
 BLOCKS = {"layer1": 3, "layer2": 4, "layer3": 6, "layer4": 3}
+# The score that tells whether a clip is none of the classes; see `ml.rejection`.
+CLASS_DISTANCE = "class_distance"
 # Power below this counts as silence: -100 dB. A fixed floor, and no `top_db`, so that
 # a clip's features never depend on the other clips of its chunk.
 POWER_FLOOR = 1e-10
@@ -77,6 +79,64 @@ class FeatureConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class EmbeddingStatistics:
+    """Where the training clips lie in the embedding: `ml.rejection.ClassDistance` as plain values.
+
+    Attributes
+    ----------
+    means, directions : str
+        Base64 of little-endian float16.
+    """
+
+    means: str
+    directions: str
+    variances: tuple[float, ...]
+    rest_variance: float
+
+
+@dataclass(frozen=True, slots=True)
+class Rejection:
+    """When a checkpoint says that it is not sure, and how often that was right.
+
+    The rates were measured on a fold that was not used in training, and on synthesised sounds
+    that belong to none of the classes (`training/evaluate/rejection.py`).
+
+    Attributes
+    ----------
+    score : str
+        The name of the score, always CLASS_DISTANCE.
+    threshold : float
+        A clip with a lower score is not sure.
+    statistics : EmbeddingStatistics
+        What the score is computed from.
+    fold : int
+        The fold that the threshold was fitted on.
+    right_flagged, wrong_flagged : float
+        Share of the correct and of the wrong predictions on that fold that are not sure, each clip
+        with a threshold fitted on other clips.
+    outside_flagged : dict of str to float
+        Share of the sounds outside the classes that are not sure, by kind.
+    auroc : dict of str to float
+        By kind, the share of pairs of a correct prediction and a sound outside the classes of
+        which the correct prediction has the higher score; 0.5 by chance.
+    """
+
+    score: str
+    threshold: float
+    statistics: EmbeddingStatistics
+    fold: int
+    right_flagged: float
+    wrong_flagged: float
+    outside_flagged: dict[str, float]
+    auroc: dict[str, float]
+
+    @property
+    def outside_flagged_mean(self) -> float:
+        """The mean over the kinds of `outside_flagged`."""
+        return sum(self.outside_flagged.values()) / len(self.outside_flagged)
+
+
+@dataclass(frozen=True, slots=True)
 class CheckpointInfo:
     """The header of a checkpoint.
 
@@ -90,6 +150,8 @@ class CheckpointInfo:
         The logits are divided by it before the softmax.
     notes : tuple of str
         Sentences to show beside the figures, for example on which fold the temperature was fitted.
+    rejection : Rejection or None
+        When a prediction is not sure; None if it always counts as sure.
     """
 
     classes: tuple[str, ...]
@@ -102,6 +164,7 @@ class CheckpointInfo:
     data_licence: str = "CC BY-NC 3.0"
     architecture: str = ARCHITECTURE
     notes: tuple[str, ...] = ()
+    rejection: Rejection | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,12 +215,14 @@ def read_info(path: Path) -> CheckpointInfo:
         text = _read_metadata(path).get(HEADER_KEY)
         if text is None:
             raise CheckpointError(f"{path.name} is a safetensors file without a Sonoscope header.")
-        payload = {"notes": (), **json.loads(text)}
+        payload = {"notes": (), "rejection": None, **json.loads(text)}
         if missing := {one.name for one in dataclasses.fields(CheckpointInfo)} - payload.keys():
             raise ValueError(f"its header lacks {', '.join(sorted(missing))}")
         info = from_json(CheckpointInfo, payload)
     except (ValueError, TypeError, LookupError, AttributeError) as error:
         raise CheckpointError(f"{path.name} is not a readable checkpoint: {error}") from error
+    if info.rejection and info.rejection.score != CLASS_DISTANCE:
+        raise CheckpointError(f"{path.name} needs an unknown score, {info.rejection.score}.")
     if info.architecture != ARCHITECTURE:
         raise CheckpointError(f"{path.name} holds a {info.architecture}, not an {ARCHITECTURE}.")
     return info

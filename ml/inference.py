@@ -18,6 +18,7 @@ from ml.explain.activations import SHOWN_CLASSES, channels_of, explain
 from ml.explain.results import Activations, Array, Channels, all_finite
 from ml.features import LogMel
 from ml.model import AudioCNN
+from ml.rejection import ClassDistance
 
 logger = logging.getLogger(__name__)
 
@@ -48,6 +49,7 @@ class ClipPrediction:
     probabilities : (classes,)
         The mean over the windows.
     window_probabilities : (windows, classes)
+    window_embeddings : (windows, 512)
     window_starts_s : tuple of float
         Where each window begins, in seconds.
     shown_window : int
@@ -56,6 +58,7 @@ class ClipPrediction:
 
     probabilities: Array
     window_probabilities: Array
+    window_embeddings: Array
     window_starts_s: tuple[float, ...]
     shown_window: int
 
@@ -141,6 +144,8 @@ class BaseClassifier(ABC):
         self.identity = identity
         self.device = device
         self.log_mel = LogMel(info.features).to(device)
+        rejection = info.rejection
+        self.distance = ClassDistance.from_info(rejection.statistics) if rejection else None
 
     @abstractmethod
     def classify(self, waveforms: Sequence[Array]) -> list[Result]:
@@ -169,6 +174,17 @@ class BaseClassifier(ABC):
         """
         order = np.argsort(-probabilities, kind="stable")
         return [Prediction(self.info.classes[i], float(probabilities[i])) for i in order]
+
+    def not_sure(self, predicted: ClipPrediction) -> bool:
+        """Return whether a clip is probably none of the classes: the mean score of its windows.
+
+        False if the checkpoint's header has no threshold for it.
+        """
+        rejection = self.info.rejection
+        if rejection is None or self.distance is None:
+            return False
+        score = self.distance.scores(predicted.window_embeddings).mean()
+        return bool(score < rejection.threshold)
 
     def spectrogram(self, waveform: Array) -> Array:
         """Return the log-mel spectrogram of a whole clip in dB.
@@ -293,14 +309,15 @@ class Classifier(BaseClassifier):
             for waveform, its_starts in zip(waveforms, starts, strict=True)
             for start in its_starts
         ]
-        rows = iter(self._in_chunks(windows, self._probabilities))
+        rows = iter(self._in_chunks(windows, self._outputs))
         found = []
         for its_starts in starts:
-            stacked = np.stack(list(islice(rows, len(its_starts))))
+            both = np.stack(list(islice(rows, len(its_starts))))
+            stacked, embeddings = np.split(both, [len(self.info.classes)], axis=1)
             mean = stacked.mean(axis=0)
             starts_s = tuple(start / features.sample_rate for start in its_starts)
             shown = int(stacked[:, mean.argmax()].argmax())
-            found.append(ClipPrediction(mean, stacked, starts_s, shown))
+            found.append(ClipPrediction(mean, stacked, embeddings, starts_s, shown))
         return found
 
     def explain(
@@ -411,10 +428,11 @@ class Classifier(BaseClassifier):
         noise = torch.randn(SELF_TEST_WINDOWS, samples, generator=generator) * loudness
         pictures = self._pictures(list(noise.numpy()))
         numbers = range(SELF_TEST_WINDOWS)
-        exact = self._probabilities(pictures, numbers, torch.float32)
+        exact = self._outputs(pictures, numbers, torch.float32)
         if not all_finite(exact):
             raise NonFiniteError(f"{self.identity} gives values that are not finite in fp32.")
-        error = np.abs(self._probabilities(pictures, numbers, self.precision) - exact).max()
+        reduced = self._outputs(pictures, numbers, self.precision)
+        error = np.abs((reduced - exact)[:, : len(self.info.classes)]).max()
         # A comparison with NaN is false.
         if not error <= SELF_TEST_TOLERANCE:
             message = "%s: %s differs from fp32 by %.3f in the self-test; fp32 is used instead."
@@ -432,8 +450,9 @@ class Classifier(BaseClassifier):
         return pictures.contiguous(memory_format=torch.channels_last)
 
     @torch.inference_mode()
-    def _probabilities(self, pictures: Tensor, _: Sequence[int], precision: torch.dtype) -> Array:
-        """Return the probabilities, (batch, classes)."""
+    def _outputs(self, pictures: Tensor, _: Sequence[int], precision: torch.dtype) -> Array:
+        """Return probabilities and embedding side by side, (batch, classes + 512)."""
         with torch.autocast(self.device.type, precision, enabled=precision != torch.float32):
-            logits = self.model(pictures).logits
-        return torch.softmax(logits.float() / self.info.temperature, dim=1).cpu().numpy()
+            output = self.model(pictures)
+        probabilities = torch.softmax(output.logits.float() / self.info.temperature, dim=1)
+        return torch.cat([probabilities, output.pooled.float()], dim=1).cpu().numpy()

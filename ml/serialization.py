@@ -50,6 +50,7 @@ def result_to_plain(result: Result) -> Plain:
     return {
         "probabilities": array_to_plain(result.probabilities),
         "window_probabilities": array_to_plain(result.window_probabilities),
+        "window_embeddings": array_to_plain(result.window_embeddings),
         "window_starts_s": list(result.window_starts_s),
         "shown_window": result.shown_window,
         "logits": array_to_plain(activations.logits),
@@ -87,6 +88,7 @@ def result_from_plain(plain: Plain) -> Result:
     return Result(
         probabilities=array_from_plain(plain["probabilities"]),
         window_probabilities=array_from_plain(plain["window_probabilities"]),
+        window_embeddings=array_from_plain(plain["window_embeddings"]),
         window_starts_s=tuple(plain["window_starts_s"]),
         shown_window=plain["shown_window"],
         activations=activations,

@@ -7,10 +7,11 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from ml.checkpoint_info import CheckpointInfo, map_names
+from ml.checkpoint_info import CheckpointInfo, Rejection, map_names
 from ml.explain.results import Array
 from ml.inference import Classifier, NonFiniteError, Result
 from ml.model import AudioCNN, ModelOutput
+from ml.rejection import ClassDistance, fit
 from ml.tests.conftest import CLASSES, RATE_HZ, SHORT
 from tests import fixtures
 
@@ -125,6 +126,35 @@ def test_a_higher_temperature_lowers_confidence(network: AudioCNN, info: Checkpo
     assert softened.top_class == plain.top_class
     expected = torch.softmax(torch.from_numpy(plain.activations.logits) / 3.0, dim=0).numpy()
     assert np.allclose(softened.probabilities, expected, atol=1e-4)
+
+
+# --- not sure -----------------------------------------------------------------------------
+
+
+def test_a_clip_whose_score_is_below_the_threshold_is_not_sure(
+    network: AudioCNN, info: CheckpointInfo, classifier: Classifier
+) -> None:
+    random = np.random.default_rng(1)
+    distance = fit(random.standard_normal((100, 512)), np.arange(100) % len(CLASSES))
+    statistics = distance.to_info()
+    for one in classifier.predict([fixtures.noise(0.5), fixtures.chirp(duration_s=1.2)]):
+        stored = ClassDistance.from_info(statistics)
+        score = float(stored.scores(one.window_embeddings).mean())
+        for threshold, expected in ((score + 1, True), (score - 1, False)):
+            rejection = Rejection("class_distance", threshold, statistics, 4, 0.05, 0.3, {}, {})
+            cautious = make(network, replace(info, rejection=rejection), torch.float32)
+            assert cautious.not_sure(one) is expected
+
+
+def test_a_checkpoint_without_a_threshold_is_always_sure(classifier: Classifier) -> None:
+    (result,) = classifier.predict([fixtures.silence(0.5)])
+    assert classifier.not_sure(result) is False
+
+
+def test_the_embedding_of_a_window_is_the_pooled_vector(classifier: Classifier) -> None:
+    (result,) = classifier.classify([fixtures.noise(0.5)])
+    (embedding,) = result.window_embeddings
+    assert np.allclose(embedding, result.activations.pooled, atol=1e-4)
 
 
 # --- long clips ---------------------------------------------------------------------------
