@@ -177,6 +177,7 @@ def _classify(chunk: list[Analysis], classifier: BaseClassifier) -> None:
         values = {
             "checkpoint": classifier.identity,
             "predictions": [one.to_json() for one in classifier.predictions(result.probabilities)],
+            "not_sure": classifier.not_sure(result),
             "render_metadata": metadata.to_json(),
             "timings": {**timings, "rendering_s": rendering_s},
         }

@@ -21,7 +21,7 @@ from classifier.monitoring import dashboard
 from classifier.services import deletion, uploads
 from classifier.services.exports.csv_lines import csv_lines
 from classifier.services.file_responses import ranged
-from classifier.templatetags.sound import percent, seconds
+from classifier.templatetags.sound import percent, predicted, seconds
 from ml.errors import Problem
 
 STOPPED = Problem(
@@ -37,6 +37,7 @@ CSV_COLUMNS = {
     "state": "state",
     "label": "label",
     "confidence": "confidence",
+    "not_sure": "not_sure",
     "duration_s": "clip.duration_s",
     "checkpoint": "checkpoint",
     "created_at": "created_at",
@@ -88,7 +89,7 @@ class AnalysisAdmin(SearchedByClip):
 
     @admin.display(description="prediction", ordering="label")
     def predicted(self, row: Analysis) -> str:
-        return display_name(row.label) if row.label else row.error_detail or "–"
+        return predicted(row) if row.label else row.error_detail or "–"
 
     @admin.display(description="confidence", ordering="confidence")
     def confidence_percent(self, row: Analysis) -> str:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from classifier.checkpoints import inventory
 from classifier.checkpoints.inventory import Installed
+from ml.checkpoint_info import Rejection
 from ml.evaluation import FORMAT, Bin, Evaluation
 
 PICTURES = ("confusion", "reliability")
@@ -89,6 +90,18 @@ def meaning(identity: str, confidence: float | None) -> Bin | None:
         if one.low < confidence <= one.high and one.clips >= MIN_ANSWERS:
             return one
     return None
+
+
+def rejection(identity: str) -> Rejection | None:
+    """Return how often a checkpoint is not sure, None if it is unknown or never is.
+
+    Parameters
+    ----------
+    identity : str
+        Identity of the checkpoint.
+    """
+    found = inventory.find(identity)
+    return found.info.rejection if found else None
 
 
 def picture_of(found: Installed, name: str) -> Picture | None:

@@ -224,6 +224,10 @@ class Analysis(LeasedJob):
     )
     label = models.CharField(max_length=80, blank=True)
     confidence = models.FloatField(null=True)
+    second_label = models.CharField(max_length=80, blank=True)
+    not_sure = models.BooleanField(
+        default=False, help_text="The sound is probably none of the checkpoint's classes."
+    )
     predictions = models.JSONField(default=list, help_text="All classes, the best first.")
     render_metadata = models.JSONField(
         default=dict, help_text="Axes and ranges of the images; empty until the analysis is done."

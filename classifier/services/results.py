@@ -51,12 +51,12 @@ def save(
 def save_analysis(
     analysis: Analysis, contents: dict[str, bytes], values: dict[str, Any], facts: dict[str, Any]
 ) -> bool:
-    """Save an analysis like `save`, with the best prediction in its own columns.
+    """Save an analysis like `save`, with the two best classes in their own columns.
 
     Parameters
     ----------
     values : dict
-        Columns of the analysis; `predictions` has the best class first.
+        Columns of the analysis; `predictions` has the best class first, and at least two.
     facts : dict
         Columns of its clip.
 
@@ -65,7 +65,11 @@ def save_analysis(
     bool
         Whether the analysis was still held; if not, no file is kept.
     """
-    best = values["predictions"][0]
-    values = values | {"label": best["class"], "confidence": best["confidence"]}
+    best, second = values["predictions"][:2]
+    values = values | {
+        "label": best["class"],
+        "confidence": best["confidence"],
+        "second_label": second["class"],
+    }
     clip = Clip.objects.filter(pk=analysis.clip_id)
     return save(analysis, contents, values, lambda: clip.update(**facts))

@@ -3,10 +3,20 @@
 from django import template
 
 from classifier.checkpoints.class_names import display_name
+from classifier.models import Analysis
 
 register = template.Library()
 
 register.filter("display_name", display_name)
+
+
+@register.filter
+def predicted(analysis: Analysis) -> str:
+    """Return the predicted class, or both likely ones: Not sure: rain or crackling fire?"""
+    if not analysis.not_sure:
+        return display_name(analysis.label)
+    first, second = (display_name(name) for name in (analysis.label, analysis.second_label))
+    return f"Not sure: {first.lower()} or {second.lower()}?"
 
 
 @register.filter

@@ -19,7 +19,8 @@ def claim(limit: int = 16, max_bytes: int = 10**9) -> list[Analysis]:
 
 
 def save(row: Analysis) -> bool:
-    values = {"checkpoint": "tiny@abc", "predictions": [{"class": "dog", "confidence": 0.9}]}
+    predictions = [{"class": "dog", "confidence": 0.9}, {"class": "cat", "confidence": 0.1}]
+    values = {"checkpoint": "tiny@abc", "predictions": predictions}
     return save_analysis(row, {"strip.png": b"png"}, values, FACTS)
 
 

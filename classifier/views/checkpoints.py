@@ -13,6 +13,7 @@ from classifier.checkpoints import evaluation, inventory
 from classifier.checkpoints.class_names import display_name
 from classifier.checkpoints.evaluation import Picture, Report
 from classifier.checkpoints.inventory import Installed
+from ml.checkpoint_info import Rejection
 
 MAX_CLASSES = 12
 # Shares that differ by less than this are equal up to rounding.
@@ -64,7 +65,16 @@ def _model(found: Installed) -> dict[str, Any]:
         "weakest": sorted(shares, key=lambda one: (shares[one], one.name))[:half],
         "strongest": sorted(shares, key=lambda one: (-shares[one], one.name))[:half],
         "faultless": sum(share == 1 for share in shares.values()),
+        "outside": _outside(found.info.rejection),
     }
+
+
+def _outside(rejection: Rejection | None) -> list[tuple[str, float, float]]:
+    """Return each kind of sound outside the classes with the share that is not sure and AUROC."""
+    if rejection is None:
+        return []
+    shares, auroc = rejection.outside_flagged, rejection.auroc
+    return [(kind, share, auroc[kind]) for kind, share in shares.items()]
 
 
 def _header_figures(found: Installed, report: Report) -> list[tuple[str, float, bool | None]]:

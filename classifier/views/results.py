@@ -55,6 +55,7 @@ def _context(analysis: Analysis, notice: Problem | None, asked_window: str = "")
         "clip": analysis.clip,
         "checkpoints": inventory.offered(),
         "checkpoint_page": checkpoint_page(analysis.checkpoint),
+        "rejection": evaluation.rejection(analysis.checkpoint) if analysis.not_sure else None,
     }
     metadata = analysis.metadata
     if analysis.state == State.DONE and metadata:

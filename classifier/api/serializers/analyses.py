@@ -34,6 +34,7 @@ ANALYSIS = {
     "progress": 1.0,
     "label": "chirping_birds",
     "confidence": 0.924,
+    "not_sure": False,
     "duration_s": 5.0,
     "checkpoint": "esc50-folds1234@4f6a1c0d9b2e",
     "created_at": "2026-11-22T09:00:00Z",
@@ -95,6 +96,10 @@ class AnalysisSummary(Serializer):
     progress = fields.FloatField(help_text="Share of the steps completed, 0 to 1.")
     label = TextOrNull(help_text=LABEL)  # type: ignore[assignment]
     confidence = fields.FloatField(allow_null=True, help_text=CONFIDENCE)
+    not_sure = fields.BooleanField(
+        help_text="Whether the sound is probably none of the checkpoint's classes. Always false if "
+        "the checkpoint's header has no threshold for this."
+    )
     duration_s = fields.FloatField(
         source="clip.duration_s",
         allow_null=True,

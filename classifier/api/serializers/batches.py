@@ -152,7 +152,12 @@ class AddedFile(Serializer):
     error = Problem(allow_null=True, help_text="Why it was refused; null unless it was refused.")
 
 
-FIELDS = {str: fields.CharField, float: fields.FloatField, UUID: fields.UUIDField}
+FIELDS = {
+    str: fields.CharField,
+    float: fields.FloatField,
+    bool: fields.BooleanField,
+    UUID: fields.UUIDField,
+}
 
 
 class BatchFile(Serializer):

@@ -32,6 +32,29 @@ class Features(Serializer):
     )
 
 
+class Rejection(Serializer):
+    """When a prediction is not sure, and how often that was right in the evaluation."""
+
+    score = fields.CharField(help_text="What is compared with the threshold.")
+    threshold = fields.FloatField(help_text="A clip with a lower score is not sure.")
+    fold = fields.IntegerField(help_text="The fold that the threshold was fitted on.")
+    right_flagged = fields.FloatField(
+        help_text="Share of that fold's correct predictions that are not sure, 0 to 1."
+    )
+    wrong_flagged = fields.FloatField(
+        help_text="Share of that fold's wrong predictions that are not sure, 0 to 1."
+    )
+    outside_flagged = fields.DictField(
+        child=fields.FloatField(),
+        help_text="Share of sounds outside the classes that are not sure, 0 to 1, by kind.",
+    )
+    auroc = fields.DictField(
+        child=fields.FloatField(),
+        help_text="How well the score separates these sounds from correct predictions, by kind: "
+        "1 perfectly, 0.5 by chance.",
+    )
+
+
 class InstalledCheckpoint(Serializer):
     # Serializes an `inventory.Installed`; `info` holds the header of the file.
     default = fields.BooleanField(help_text="Whether it is used when no checkpoint is requested.")
@@ -67,6 +90,11 @@ class InstalledCheckpoint(Serializer):
     data_licence = fields.CharField(help_text="Licence of the training data.")
     notes = fields.ListField(
         child=fields.CharField(), help_text="Notes to show beside the accuracy."
+    )
+
+    rejection = Rejection(
+        allow_null=True,
+        help_text="When a prediction is not sure; null if the checkpoint never says so.",
     )
 
     def get_fields(self) -> dict[str, fields.Field]:

@@ -26,7 +26,7 @@ class Column:
     Attributes
     ----------
     type : type
-        One of str, float, UUID, a class of text choices, or list for predictions.
+        One of str, float, bool, UUID, a class of text choices, or list for predictions.
     source : str
         Where a BatchFile has the value; an empty value becomes null.
     words, example
@@ -49,6 +49,13 @@ COLUMNS = {
     "label": Column(str, "analysis.label", "Top class; null until done.", "chirping_birds"),
     "confidence": Column(
         float, "analysis.confidence", "Confidence of the top class, 0 to 1; null until done.", 0.924
+    ),
+    "not_sure": Column(
+        bool,
+        "analysis.not_sure",
+        "Whether the sound is probably none of the checkpoint's classes; false until done, null if "
+        "refused.",
+        False,
     ),
     "top_five": Column(
         list,
