@@ -107,10 +107,10 @@ def test_batches_and_their_exports_say_it(visitor: Client, anna: User, unsure: A
     page = visitor.get(f"/batches/{batch.pk}/")
     assertContains(page, "<strong>Not sure: rain or crackling fire?</strong>")
     assert batch_files.file_json(file)["not_sure"] is True
-    lines = b"".join(batch_files.as_csv(batch)).decode().splitlines()  # type: ignore[arg-type]
+    lines = b"".join(batch_files.as_csv(batch)).decode().splitlines()
     column = lines[0].split(",").index("not_sure")
     assert lines[1].split(",")[column] == "True"
-    exported = json.loads(b"".join(batch_files.as_json(batch)))  # type: ignore[arg-type]
+    exported = json.loads(b"".join(batch_files.as_json(batch)))
     assert exported["files"][0]["not_sure"] is True
 
 
