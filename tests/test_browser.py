@@ -259,8 +259,8 @@ def test_a_token_is_created_and_revoked_on_the_account_page(
 ) -> None:
     page = context.new_page()
     watch = Watch(page, urlsplit(server.url).netloc)
-    sign_up(page, server, "keeper")
-    page.get_by_role("link", name="keeper").click()
+    sign_up(page, server, "superuser")
+    page.get_by_role("link", name="superuser").click()
     page.get_by_label("Name").fill("garden box")
     page.get_by_role("button", name="Create token").click()
     secret = page.locator("[data-secret]").inner_text()

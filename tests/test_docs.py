@@ -100,10 +100,10 @@ def test_the_responses_have_the_documented_shape(shell: str, folder: Path) -> No
     payload = json.loads((folder / "batch.json").read_text())
     _same_shape(batch, payload)
     assert payload["totals"] == batch["totals"]
-    listens = json.loads((folder / "checkpoint.json").read_text())
-    _same_shape(checkpoint, listens)
+    detail = json.loads((folder / "checkpoint.json").read_text())
+    _same_shape(checkpoint, detail)
     name = checkpoint["checkpoint"].removesuffix("…")
-    assert listens["checkpoint"].startswith(name)
+    assert detail["checkpoint"].startswith(name)
     assert not answer["checkpoint"].startswith(name), "the default checkpoint was used"
 
 

@@ -77,7 +77,7 @@ def run() -> None:
 
     answered = wait_for_answer(supervisor, stopping)
     if answered:
-        print(f"\nSonoscope listens at {settings.ORIGIN}\n")
+        print(f"\nSonoscope is running at {settings.ORIGIN}\n")
         print(f"Logs are in {log_folder}. Ctrl-C stops everything.", flush=True)
         while supervisor.poll() is None and not stopping.wait(0.5):
             pass

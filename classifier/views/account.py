@@ -44,7 +44,7 @@ class DeleteAccountForm(forms.Form):
 
     def clean(self) -> None:
         user = self.request.user
-        if deletion.is_last_keeper(user):
+        if deletion.is_last_superuser(user):
             raise forms.ValidationError(
                 "You are the only superuser. Make another user a superuser in the admin first."
             )

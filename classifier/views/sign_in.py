@@ -68,7 +68,7 @@ def sign_up(request: HttpRequest) -> HttpResponse:
     form = SignUpForm(request.POST or None)
     if request.method == "POST" and form.is_valid():
         login(request, form.save(), backend=BACKEND)
-        return redirect("listen")
+        return redirect("home")
     return render(request, "registration/sign_up.html", {"form": form})
 
 

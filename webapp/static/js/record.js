@@ -1,4 +1,4 @@
-// Recording on the Listen page: request the microphone, record, play back, then upload as a file.
+// Recording on the Upload page: request the microphone, record, play back, then upload as a file.
 // The button is hidden if the browser cannot record.
 
 const TICK_MS = 50;
