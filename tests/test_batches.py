@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 import requests
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Page, Route, expect
 
 from tests import fixtures
 from tests.server import ROOT, Person, Server, wait_for
@@ -236,6 +236,19 @@ def signed_in(browser: Browser, person: Person) -> Page:
 def sent_files(page: Page) -> int:
     found = re.match(r"(\d+) of", page.locator("[data-status]").inner_text())
     return int(found[1]) if found else 0
+
+
+def test_a_folder_chosen_before_the_script_has_loaded_is_listed(
+    server: Server, folder: Path, browser: Browser
+) -> None:
+    page = signed_in(browser, server.person())
+    waiting: list[Route] = []
+    page.route("**/batch*.js", lambda route: waiting.append(route))
+    with page.expect_request("**/batch*.js"):
+        page.goto(f"{server.url}/batches/new/", wait_until="commit")
+    page.set_input_files("#folder", folder)
+    waiting[0].continue_()
+    expect(page.locator("[data-summary]")).to_have_text(re.compile("39 files to send.*1 refused"))
 
 
 def test_the_page_continues_an_upload_after_a_lost_connection_and_a_reload(

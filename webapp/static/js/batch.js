@@ -27,6 +27,9 @@ class SonoFolder extends HTMLElement {
     const zip = this.querySelector("#zip");
     folder.addEventListener("change", () => this.consider(fromInput(folder.files)));
     zip.addEventListener("change", () => zip.files.length && this.considerZip(zip.files[0]));
+    // Files may have been chosen before this script was loaded.
+    if (folder.files.length) this.consider(fromInput(folder.files));
+    else if (zip.files.length) this.considerZip(zip.files[0]);
     this.drop.addEventListener("submit", (event) => event.preventDefault());
     for (const [type, over] of [["dragover", true], ["dragleave", false], ["drop", false]]) {
       this.drop.addEventListener(type, (event) => {
