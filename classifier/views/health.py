@@ -93,7 +93,9 @@ def _precision() -> Check:
     """Report recomputed windows. They never make the server unready: the results are correct."""
     try:
         count = recomputed_windows()
-        return Check(True, f"{count} window{pluralize(count)} recomputed in fp32 in {DAYS} days")
+        return Check(
+            True, f"{count} window{pluralize(count)} recomputed in fp32 in the last {DAYS} days"
+        )
     except (RedisError, ValueError) as error:
         return Check(True, f"not counted: {type(error).__name__}")
 
