@@ -135,14 +135,14 @@ def test_command_api_and_page_say_that_no_worker_answers(server: Server, tmp_pat
             cwd=ROOT, env=server.env, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
         )  # fmt: skip
         assert command.stderr
-        reported = next(line for line in command.stderr if "No worker answers" in line)
+        reported = next(line for line in command.stderr if "No worker is responding" in line)
         assert "make run" in reported
         batch = person.get("/api/v1/batches/").json()["results"][0]["id"]
         analysis = person.get("/api/v1/analyses/").json()["results"][0]["id"]
         for address in (f"/api/v1/batches/{batch}/", f"/api/v1/analyses/{analysis}/"):
             assert person.get(address).json()["notice"]["code"] == "no_worker"
-        assert "No worker answers" in person.page(f"/batches/{batch}/").text
-        assert "No worker answers" in person.page(f"/analyses/{analysis}/").text
+        assert "No worker is responding" in person.page(f"/batches/{batch}/").text
+        assert "No worker is responding" in person.page(f"/analyses/{analysis}/").text
     finally:
         server.start("worker")
     command.communicate(timeout=120)

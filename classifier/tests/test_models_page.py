@@ -84,7 +84,7 @@ def test_the_shipped_report_matches_the_shipped_weights() -> None:
 
 def test_without_a_report_it_says_how_to_make_one(visitor: Client, other: Installed) -> None:
     page = visitor.get("/models/")
-    assertContains(page, "It has not been evaluated yet.")
+    assertContains(page, "This checkpoint has not been evaluated yet.")
     assertContains(page, "training.evaluate …/other.safetensors")
     assertContains(page, "A second opinion.")
     assertContains(page, "Side by side")
