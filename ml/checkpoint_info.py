@@ -159,7 +159,7 @@ def read_info(path: Path) -> CheckpointInfo:
     except (ValueError, TypeError, LookupError, AttributeError) as error:
         raise CheckpointError(f"{path.name} is not a readable checkpoint: {error}") from error
     if info.architecture != ARCHITECTURE:
-        raise CheckpointError(f"{path.name} holds a {info.architecture}, not an {ARCHITECTURE}.")
+        raise CheckpointError(f"{path.name} contains a {info.architecture}, not an {ARCHITECTURE}.")
     return info
 
 

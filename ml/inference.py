@@ -390,14 +390,14 @@ class Classifier(BaseClassifier):
                 rows[place] = row
             if not self.recomputed_windows:
                 message = (
-                    "%s gave values that are not finite in %s; such windows are computed again in "
-                    "fp32. Further ones are counted, not logged."
+                    "%s produced non-finite values in %s; the affected windows are recomputed in "
+                    "fp32. Further occurrences are counted but not logged."
                 )
                 logger.warning(message, self.identity, self.precision)
             self.recomputed_windows += len(broken)
             self.on_recomputed(len(broken))
         if not all(all_finite(rows[place]) for place in broken):
-            raise NonFiniteError(f"{self.identity} gives values that are not finite in fp32.")
+            raise NonFiniteError(f"{self.identity} produces non-finite values in fp32.")
         return rows
 
     def _self_test(self) -> None:
@@ -413,7 +413,7 @@ class Classifier(BaseClassifier):
         numbers = range(SELF_TEST_WINDOWS)
         exact = self._probabilities(pictures, numbers, torch.float32)
         if not all_finite(exact):
-            raise NonFiniteError(f"{self.identity} gives values that are not finite in fp32.")
+            raise NonFiniteError(f"{self.identity} produces non-finite values in fp32.")
         error = np.abs(self._probabilities(pictures, numbers, self.precision) - exact).max()
         # A comparison with NaN is false.
         if not error <= SELF_TEST_TOLERANCE:
