@@ -180,7 +180,7 @@ class BaseClassifier(ABC):
         Returns
         -------
         Array
-            (mels, frames), row 0 the lowest frequency.
+            (mels, frames); row 0 is the lowest frequency.
         """
         features = self.info.features
         hop, pad = features.hop_samples, features.n_fft
