@@ -91,7 +91,7 @@ def test_each_clip_of_a_mixed_queue_gets_the_requested_checkpoint(
     page = greta.page("/models/").text
     for identity in names.values():
         assert identity in page
-    assert "It has not been evaluated yet." in page
+    assert "This checkpoint has not been evaluated yet." in page
     assert 'href="/models/#modest"' in greta.page(f"/analyses/{modest['id']}/").text
 
 
@@ -149,5 +149,5 @@ def test_a_checkpoint_that_cannot_be_loaded_fails_its_clips_and_no_others(
     assert failed["error"]["code"] == "checkpoint_missing"
     assert "cannot be used" in failed["error"]["detail"]
     assert greta.wait(plain)["state"] == "done"
-    assert "does not fit the network" in two.log("worker")
+    assert "does not match the network" in two.log("worker")
     file.unlink()
