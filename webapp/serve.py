@@ -43,7 +43,7 @@ def run() -> None:
     ------
     Refused
         It is already running, the port is in use, the checkpoint is unusable, the web process does
-        not answer in time, or the supervisor stops by itself.
+        not respond in time, or the supervisor stops unexpectedly.
     ImproperlyConfigured
         As `prepare` raises it.
     """
@@ -191,7 +191,7 @@ def _escape(value: object) -> str:
 
 
 def wait_for_answer(supervisor: subprocess.Popen[bytes], stopping: threading.Event) -> bool:
-    """Wait until the web process answers, and return whether it does.
+    """Wait until the web process responds, and return whether it does.
 
     The wait ends after `START_LIMIT_S` seconds, when the supervisor ends, or when `stopping` is
     set.
