@@ -23,7 +23,7 @@ def test_every_field_can_be_set_by_name() -> None:
     [
         ("learning_rat=1", "Did you mean learning_rate"),
         ("zzz=1", "The fields are: epochs, batch"),
-        ("epochs", "Write name=value"),
+        ("epochs", "Write it as name=value"),
         ("epochs=many", "epochs must be a whole number, not 'many'"),
         ("epochs=1.5", "epochs must be a whole number"),
         ("epochs=0", "epochs must be greater than 0"),
