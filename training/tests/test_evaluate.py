@@ -104,7 +104,7 @@ def test_it_writes_json_markdown_and_pictures(command: Command, made: Path, tmp_
 def test_a_temperature_is_not_fitted_on_a_seen_fold(command: Command, made: Path) -> None:
     before = made.read_bytes()
     report = command("--fold", 2, "--fit-temperature", status=1)
-    assert "have seen fold 2" in report["refusal"]
+    assert "were trained on fold 2" in report["refusal"]
     assert made.read_bytes() == before
 
 

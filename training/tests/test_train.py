@@ -112,7 +112,7 @@ def test_the_best_epoch_is_saved_and_its_validation_fold_counts_as_seen(finished
     assert info.accuracy["fold 3"] == pytest.approx(best_accuracy, abs=1e-4)
     assert info.notes == (
         f"Epoch {best_epoch} of 2 was chosen by its accuracy on fold 3, which therefore counts as "
-        "seen.",
+        "used in training.",
         "Fold 4 was evaluated every 1 epochs for curves and did not influence the training.",
     )
 
@@ -176,7 +176,7 @@ def test_recipes_are_chosen_by_name_and_changed_by_field(esc50: Path) -> None:
         (["--validation-fold", "3", "--test-fold", "3"], "must not be the same"),
         (["--test-fold", "9"], "has no fold 9; its folds are 1, 2, 3, 4"),
         (["--test-fold", "four"], "a fold number or none"),
-        (["--keep", "best"], "--keep best needs --validation-fold"),
+        (["--keep", "best"], "--keep best requires --validation-fold"),
         (["--test-fold", "none", "--watch", "3"], "--watch requires a --test-fold"),
         (["--cross-validate", "--test-fold", "3"], "chooses the folds itself"),
         (["--set", "epochs=none"], "epochs must be a whole number"),
