@@ -304,7 +304,7 @@ def precision() -> Finding:
         windows = recomputed_windows()
     except (RedisError, ValueError) as error:
         return warning(f"the count cannot be read: {error}", "See `broker` above.")
-    seen = f"{windows} windows recomputed in fp32 in {DAYS} days"
+    seen = f"{windows} windows recomputed in fp32 in the last {DAYS} days"
     if not windows:
         return ok(seen)
     return warning(

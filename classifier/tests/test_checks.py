@@ -73,7 +73,7 @@ def test_an_unreadable_count_is_reported(settings: Settings) -> None:
     precision.count_recomputed(2)  # a failed count must not fail the analysis
     assert checks.precision().verdict == "warning"
     settings.CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
-    assert checks.precision() == checks.ok("0 windows recomputed in fp32 in 7 days")
+    assert checks.precision() == checks.ok("0 windows recomputed in fp32 in the last 7 days")
 
 
 def test_the_file_system_of_a_path_is_read_from_the_mounts(tmp_path: Path) -> None:

@@ -90,7 +90,7 @@ def test_deleting_an_account_requires_the_password_and_another_superuser(anna: U
     visitor.force_login(anna)
     answer = visitor.post("/account/delete/", {"password": "wrong"})
     assert answer.status_code == 400
-    assert "This is not your password." in answer.content.decode()
+    assert "The password is incorrect." in answer.content.decode()
     User.objects.update(is_superuser=True)
     answer = visitor.post("/account/delete/", {"password": PASSWORD})
     assert "Make another user a superuser" in answer.content.decode()
