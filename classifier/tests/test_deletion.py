@@ -75,9 +75,9 @@ def test_deleting_an_account_leaves_no_rows_or_files(
         client.force_login(anna)
     elsewhere.post("/account/sign-in/", {"username": "anna", "password": "wrong"})
     page = visitor.get("/account/delete/").content.decode()
-    assert "2 clips" in page and "1 batch," in page
+    assert "2 sounds" in page and "1 batch," in page
     answer = visitor.post("/account/delete/", {"password": PASSWORD})
-    assert "is deleted" in answer.content.decode()
+    assert "has been deleted" in answer.content.decode()
     rest[User] -= 1
     assert {model: model._default_manager.count() for model in apps.get_models()} == rest
     assert sorted(on_disk(own_media)) == disk
