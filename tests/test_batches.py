@@ -307,7 +307,7 @@ def test_a_dropped_folder_is_listed_before_anything_is_sent(
     )
     page.locator("[data-ready] summary").click()
     expect(page.locator("[data-ready] li", has_text="morning/pond/rec 01.flac")).to_be_visible()
-    expect(page.locator("[data-refused] li")).to_have_text("empty.wavIt is empty.")
+    expect(page.locator("[data-refused] li")).to_have_text("empty.wavThe file is empty.")
     page.goto(f"{server.url}/batches/")
     expect(page.locator(".batch-row")).to_have_count(0)
     page.context.close()

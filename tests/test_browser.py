@@ -201,7 +201,7 @@ def test_a_form_with_an_expired_csrf_token_shows_what_to_do(
     context.clear_cookies(name="csrftoken")
     page.get_by_role("button", name="Sign out").click()
     expect(page.get_by_role("heading", level=1)).to_have_text("Something went wrong")
-    expect(page.get_by_text("reload the page and send it again")).to_be_visible()
+    expect(page.get_by_text("reload the page and try again")).to_be_visible()
     assert (
         page.evaluate("getComputedStyle(document.body).margin") == "0px"
     )  # the style sheet is loaded

@@ -136,6 +136,6 @@ def test_over_http_the_page_explains_why_recording_is_unavailable(
         "delete Navigator.prototype.mediaDevices;"
     )
     page.goto(person.server.url)
-    expect(page.get_by_text("only on pages under https://")).to_be_visible()
+    expect(page.get_by_text("only on https:// pages")).to_be_visible()
     expect(page.get_by_role("button", name="Record")).to_have_count(0)
     expect(page.get_by_text("Choose files")).to_be_visible()

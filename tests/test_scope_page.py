@@ -189,11 +189,11 @@ def test_only_the_attribution_is_played_and_it_matches_the_map(
 
     page.keyboard.press("Space")
     wait_for(lambda: clock(page) > 0.3, 20, "the original to play")
-    page.get_by_role("radio", name="Only the attribution").click()
+    page.get_by_role("radio", name="Attribution only").click()
     at = clock(page)
     wait_for(lambda: clock(page) > at + 0.2, 20, "playback to continue with the attribution")
     page.keyboard.press("a")
-    expect(page.get_by_role("radio", name="Without it")).to_be_checked()
+    expect(page.get_by_role("radio", name="The rest")).to_be_checked()
     page.keyboard.press("Space")
 
     # Cells with high attribution are louder in `kept` than in `rest`.

@@ -51,7 +51,7 @@ class DeleteAccountForm(forms.Form):
         password = self.cleaned_data.get("password", "")
         # Uses the sign-in backends, so failed attempts count towards the lockout.
         if authenticate(self.request, username=user.get_username(), password=password) is None:
-            self.add_error("password", "This is not your password.")
+            self.add_error("password", "The password is incorrect.")
 
 
 @login_required
