@@ -258,7 +258,7 @@ def test_all_channels_are_shown_on_request(page: Page, server: Server, short: di
     show(page, server, short)
     page.get_by_role("button", name="3 blocks").last.click()
     stage = page.locator("#stage-layer4")
-    stage.get_by_role("button", name="Show channels").click()
+    stage.get_by_role("button", name="Show all channels").click()
     sheet = stage.locator("img[data-sheet]")
     expect(sheet).to_be_visible(timeout=60_000)
     stage.get_by_label("Channel", exact=True).fill("511")
