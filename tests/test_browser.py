@@ -218,7 +218,8 @@ def test_the_models_page_shows_the_evaluation_and_copies_the_checkpoint_name(
     for picture in page.locator(".attribution img").all():
         picture.scroll_into_view_if_needed()
     shown = "Array.from(document.images).filter(i => i.naturalWidth > 300).length == 2"
-    page.wait_for_function(shown)
+    # Not wait_for_function: it evaluates a string in the page, which the policy may refuse.
+    wait_for(lambda: page.evaluate(shown), 30, "both pictures")
     page.get_by_role("button", name="Copy esc50").first.click()
     expect(page.get_by_text("Copied")).to_be_visible()
     copied = page.evaluate("navigator.clipboard.readText()")
