@@ -5,6 +5,7 @@ import io
 import json
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import zipfile
@@ -135,8 +136,13 @@ def test_command_api_and_page_say_that_no_worker_answers(server: Server, tmp_pat
             cwd=ROOT, env=server.env, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
         )  # fmt: skip
         assert command.stderr
-        reported = next(line for line in command.stderr if "No worker is responding" in line)
-        assert "make run" in reported
+        lines = []
+        for line in command.stderr:
+            lines.append(line)
+            if "No worker is responding" in line:
+                break
+        assert "No worker is responding" in lines[-1], "".join(lines)
+        assert "make run" in lines[-1]
         batch = person.get("/api/v1/batches/").json()["results"][0]["id"]
         analysis = person.get("/api/v1/analyses/").json()["results"][0]["id"]
         for address in (f"/api/v1/batches/{batch}/", f"/api/v1/analyses/{analysis}/"):
@@ -345,7 +351,11 @@ def test_single_sounds_finish_before_the_next_bulk_chunk_starts(
             fixtures.encode(fixtures.noise(5.0, seed=100 + number))
         )
     bulk, single = server.person(), server.person()
-    done = submit_folder(server, str(folder), "--user", bulk.name, "--json")
+    server.signal("worker", signal.SIGSTOP)  # or it might finish before all files are queued
+    try:
+        done = submit_folder(server, str(folder), "--user", bulk.name, "--json")
+    finally:
+        server.signal("worker", signal.SIGCONT)
     batch = json.loads(done.stdout)["batch"]
     for number in range(3):
         location = single.submit(
