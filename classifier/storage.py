@@ -44,7 +44,7 @@ def inspection_folder(inspection_id: UUID, token: str) -> Path:
 
 
 def incoming_path(file_key: str) -> Path:
-    """Return the path of an arriving upload; create the folder if necessary."""
+    """Return the path for an incoming upload; create the folder if necessary."""
     folder = root() / INCOMING
     folder.mkdir(parents=True, exist_ok=True)
     return folder / file_key
@@ -89,7 +89,7 @@ def write_all(folder: Path, contents: dict[str, bytes]) -> None:
 
 
 def remove_folders(folders: Iterable[Path]) -> None:
-    """Remove folders in parallel; each removal waits some milliseconds on a busy disk."""
+    """Remove folders in parallel, because each removal takes a few milliseconds on a busy disk."""
     with ThreadPoolExecutor(FOLDERS_AT_ONCE) as threads:
         list(threads.map(remove_folder, folders))
 

@@ -18,7 +18,7 @@ from classifier.views import (
 )
 
 pages = [
-    path("", upload.listen, name="listen"),
+    path("", upload.home, name="home"),
     path("clips/", upload.upload, name="upload"),
     path("samples/<slug:name>/", upload.sample, name="sample"),
     path("analyses/<uuid:pk>/", results.result, name="result"),

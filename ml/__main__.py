@@ -51,7 +51,7 @@ def _decode(file: str, sample_rate: int) -> Sound | Problem:
         return error.problem
     except OSError as error:
         detail = f"The file cannot be opened: {error.strerror}."
-        return Problem("unreadable", detail, "Check its name.")
+        return Problem("unreadable", detail, "Check the file name and path.")
 
 
 def as_json(file: str, outcome: Outcome, identity: str) -> str:
@@ -84,7 +84,7 @@ def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser("python -m ml", description=about)
     parser.add_argument("files", nargs="+", metavar="FILE")
     parser.add_argument("--json", action="store_true", help="print one JSON object per line")
-    which = "default: the environment variable CHECKPOINT, else the shipped checkpoint"
+    which = "default: the CHECKPOINT environment variable, or else the shipped checkpoint"
     parser.add_argument("--checkpoint", type=Path, default=default_path(), help=which)
     options = parser.parse_args(argv)
     try:

@@ -31,7 +31,7 @@ def load_model(path: Path, info: CheckpointInfo) -> AudioCNN:
     Raises
     ------
     CheckpointError
-        If the weights cannot be read or do not fit the network.
+        If the weights cannot be read or do not match the network.
     """
     with torch.device("meta"):
         model = AudioCNN(len(info.classes))
@@ -42,5 +42,5 @@ def load_model(path: Path, info: CheckpointInfo) -> AudioCNN:
         }
         model.load_state_dict(weights, assign=True)
     except (RuntimeError, SafetensorError) as error:
-        raise CheckpointError(f"{path.name} does not fit the network: {error}") from error
+        raise CheckpointError(f"{path.name} does not match the network: {error}") from error
     return model.eval().requires_grad_(False)

@@ -224,7 +224,7 @@ def read_info(path: Path) -> CheckpointInfo:
     if info.rejection and info.rejection.score != CLASS_DISTANCE:
         raise CheckpointError(f"{path.name} needs an unknown score, {info.rejection.score}.")
     if info.architecture != ARCHITECTURE:
-        raise CheckpointError(f"{path.name} holds a {info.architecture}, not an {ARCHITECTURE}.")
+        raise CheckpointError(f"{path.name} contains a {info.architecture}, not an {ARCHITECTURE}.")
     return info
 
 

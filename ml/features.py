@@ -43,7 +43,7 @@ class LogMel(nn.Module):
         Returns
         -------
         Tensor
-            (batch, 1, mels, frames), row 0 the lowest frequency. Silence is -100 dB.
+            (batch, 1, mels, frames); row 0 is the lowest frequency. Silence is -100 dB.
         """
         mel = torch.matmul(self.power(waveform).transpose(-1, -2), self.bank).transpose(-1, -2)
         return 10.0 * torch.log10(mel.clamp_min(POWER_FLOOR)).unsqueeze(1)
@@ -67,6 +67,6 @@ class LogMel(nn.Module):
         Returns
         -------
         Tensor
-            (batch, 1, mels, frames), row 0 the lowest frequency.
+            (batch, 1, mels, frames); row 0 is the lowest frequency.
         """
         return self.normalise(self.decibels(waveform))

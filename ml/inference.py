@@ -196,7 +196,7 @@ class BaseClassifier(ABC):
         Returns
         -------
         Array
-            (mels, frames), row 0 the lowest frequency.
+            (mels, frames); row 0 is the lowest frequency.
         """
         features = self.info.features
         hop, pad = features.hop_samples, features.n_fft
@@ -407,14 +407,14 @@ class Classifier(BaseClassifier):
                 rows[place] = row
             if not self.recomputed_windows:
                 message = (
-                    "%s gave values that are not finite in %s; such windows are computed again in "
-                    "fp32. Further ones are counted, not logged."
+                    "%s produced non-finite values in %s; the affected windows are recomputed in "
+                    "fp32. Further occurrences are counted but not logged."
                 )
                 logger.warning(message, self.identity, self.precision)
             self.recomputed_windows += len(broken)
             self.on_recomputed(len(broken))
         if not all(all_finite(rows[place]) for place in broken):
-            raise NonFiniteError(f"{self.identity} gives values that are not finite in fp32.")
+            raise NonFiniteError(f"{self.identity} produces non-finite values in fp32.")
         return rows
 
     def _self_test(self) -> None:
@@ -430,7 +430,7 @@ class Classifier(BaseClassifier):
         numbers = range(SELF_TEST_WINDOWS)
         exact = self._outputs(pictures, numbers, torch.float32)
         if not all_finite(exact):
-            raise NonFiniteError(f"{self.identity} gives values that are not finite in fp32.")
+            raise NonFiniteError(f"{self.identity} produces non-finite values in fp32.")
         reduced = self._outputs(pictures, numbers, self.precision)
         error = np.abs((reduced - exact)[:, : len(self.info.classes)]).max()
         # A comparison with NaN is false.

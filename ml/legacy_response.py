@@ -16,7 +16,7 @@ from ml.errors import AudioError, Problem
 TOP = 3
 NOT_BASE64 = Problem(
     "not_base64",
-    "`audio_data` is not base64.",
+    "`audio_data` is not valid base64.",
     "Encode the file's bytes as base64, without a `data:` prefix.",
 )
 MAP_DIGITS = 5

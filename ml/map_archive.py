@@ -146,12 +146,12 @@ def picture(archive: Path, name: str) -> bytes | None:
 
 
 def map_values(archive: Path, index: ArchiveIndex) -> dict[str, NDArray[np.float64]]:
-    """Return the cells of each mean map, accurate to the 256 colours of its picture.
+    """Return the values of each mean map, quantised to the 256 colours of its picture.
 
     Returns
     -------
     dict of str to (H, W)
-        By name, row 0 the lowest frequency.
+        By name; row 0 is the lowest frequency.
 
     Raises
     ------
@@ -188,7 +188,7 @@ def cells(data: bytes, low: float, high: float) -> NDArray[np.float64]:
     Returns
     -------
     NDArray
-        (H, W), row 0 the lowest frequency.
+        (H, W); row 0 is the lowest frequency.
     """
     index = np.flipud(np.asarray(Image.open(io.BytesIO(data))))
     return low + index / 255 * (high - low)

@@ -47,7 +47,7 @@ class NotInstalledError(CheckpointError):
 
 
 def load_classifier(checkpoint: str) -> BaseClassifier:
-    """Return the classifier of a checkpoint: in this process, or at Modal if INFERENCE says so.
+    """Return the classifier of a checkpoint: in this process, or on Modal if INFERENCE says so.
 
     Parameters
     ----------
@@ -63,13 +63,13 @@ def load_classifier(checkpoint: str) -> BaseClassifier:
     modal = settings.INFERENCE == "modal"
     found = inventory.find(checkpoint)
     if found is None:
-        reason = "not the one deployed at Modal" if modal else "no longer installed"
+        reason = "not the one deployed on Modal" if modal else "no longer installed"
         raise NotInstalledError(f"{checkpoint or settings.CHECKPOINT} is {reason}.")
     return (_remote if modal else _local)(found.path, found.identity)
 
 
 def load_local_classifier(identity: str) -> Classifier:
-    """Return a checkpoint with its weights in this process, also when analyses run at Modal.
+    """Return a checkpoint with its weights in this process, also when analyses run on Modal.
 
     Raises
     ------
@@ -116,7 +116,7 @@ def analyse(analysis_id: str) -> None:
         try:
             _analyse(chunk)
         except RemoteError:
-            logger.exception("a chunk of %d clips was not classified", len(chunk))
+            logger.exception("a chunk of %d clips could not be classified", len(chunk))
             Analysis.objects.held(chunk[0].token).requeue_or_fail(UNAVAILABLE)
 
 
@@ -150,8 +150,9 @@ def _analyse(chunk: list[Analysis]) -> None:
     except CheckpointError as error:
         if not asked:
             raise
-        logger.warning("%d analyses fail because %s cannot be loaded: %s", len(chunk), asked, error)
-        hint = "Analyse it again with another checkpoint from the Models page."
+        message = "%d analyses failed because %s could not be loaded: %s"
+        logger.warning(message, len(chunk), asked, error)
+        hint = "Analyse the sound again with another checkpoint from the Models page."
         Analysis.objects.held(chunk[0].token).fail(missing_checkpoint(asked, error, hint))
     else:
         _classify(chunk, classifier)

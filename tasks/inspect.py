@@ -121,10 +121,10 @@ def _inspect_window(
 
 
 def sound(classifier: Classifier, window: Array, label: str) -> InspectionResult:
-    """Split a window into the sound under a class's attribution and the rest of it.
+    """Split a window into the sound attributed to a class and the rest.
 
-    Both are made as loud as the window, within the limits of `equal_gains`. The probabilities in
-    the figures are those of the sounds before that.
+    Both parts are scaled to the loudness of the window, within the limits of `equal_gains`. The
+    probabilities in the figures are computed before scaling.
 
     Parameters
     ----------

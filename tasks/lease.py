@@ -91,6 +91,10 @@ def recover(**_: object) -> None:
     _shared_token[:] = NO_TOKEN
     try:
         freed = sum(model.objects.held(token.decode()).requeue_or_fail() for model in LEASED_MODELS)
-        logger.error("a worker process died; %d of its jobs were returned", freed)
+        logger.error(
+            "a worker process died; %d of its jobs were returned to the queue or failed", freed
+        )
     except DatabaseError as error:
-        logger.warning("the jobs of a dead process are left to the sweep: %s", error)
+        logger.warning(
+            "the jobs of a dead process could not be returned; the sweep will: %s", error
+        )

@@ -1,4 +1,4 @@
-"""The default checkpoint on a GPU at Modal: `modal deploy tasks/modal_app.py`.
+"""The default checkpoint on a GPU on Modal: `modal deploy tasks/modal_app.py`.
 
 Workers with INFERENCE=modal call `InferenceService.predict` (tasks/remote.py); anyone with a
 token can send a sound to `InferenceService.classify`. While there are no calls, nothing runs and
@@ -73,7 +73,7 @@ class InferenceService:
         if identity != self.classifier.identity:
             raise ValueError(
                 f"The deployed checkpoint is {self.classifier.identity}, but {identity} was "
-                "requested. Deploy again with the CHECKPOINT of the worker."
+                "requested. Deploy again with the worker's CHECKPOINT."
             )
         sounds = [serialization.samples_from_bytes(one) for one in waveforms]
         return [serialization.result_to_plain(one) for one in self.classifier.classify(sounds)]

@@ -1,4 +1,4 @@
-"""Classify at Modal; decoding, resampling and drawing stay on this machine."""
+"""Classify on Modal; decoding, resampling and drawing stay on this machine."""
 
 import threading
 from collections.abc import Iterator, Sequence
@@ -23,7 +23,7 @@ class RemoteError(Exception):
 
 
 class RemoteClassifier(BaseClassifier):
-    """A classifier whose weights run at Modal.
+    """A classifier whose weights run on Modal.
 
     It reads the header of the checkpoint, which must be the deployed one, and never its weights.
     """

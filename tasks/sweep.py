@@ -39,7 +39,7 @@ def sweep(shard: str) -> None:
     shard : two hex digits: the folders that this pass cleans, so that no pass takes long
     """
     if freed := return_expired():
-        logger.info("%d interrupted analyses and inspections were returned", freed)
+        logger.info("%d interrupted jobs were returned to the queue or failed", freed)
     dispatch_waiting()
     deletion.remove_unused_inspections(MAX_REMOVED)
     deletion.remove_aged(MAX_REMOVED)
@@ -84,5 +84,5 @@ def loop() -> None:
             settings.SWEEP_MARK.parent.mkdir(parents=True, exist_ok=True)
             settings.SWEEP_MARK.touch()
         except (OperationalError, DatabaseError, OSError) as error:
-            logger.warning("the pass was interrupted; the next one continues: %s", error)
+            logger.warning("the pass was interrupted; the next pass will continue: %s", error)
         time.sleep(settings.SWEEP_EVERY_S)

@@ -1,4 +1,4 @@
-"""A process that runs `InferenceService` as a container at Modal would.
+"""A process that runs `InferenceService` as a container on Modal would.
 
 `python -m tests.fake_modal_container` reads pickled arguments and writes pickled results.
 """

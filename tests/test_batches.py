@@ -5,6 +5,7 @@ import io
 import json
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import zipfile
@@ -16,7 +17,7 @@ from typing import Any
 
 import pytest
 import requests
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Page, Route, expect
 
 from tests import fixtures
 from tests.server import ROOT, Person, Server, wait_for
@@ -135,14 +136,19 @@ def test_command_api_and_page_say_that_no_worker_answers(server: Server, tmp_pat
             cwd=ROOT, env=server.env, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
         )  # fmt: skip
         assert command.stderr
-        reported = next(line for line in command.stderr if "No worker answers" in line)
-        assert "make run" in reported
+        lines = []
+        for line in command.stderr:
+            lines.append(line)
+            if "No worker is responding" in line:
+                break
+        assert "No worker is responding" in lines[-1], "".join(lines)
+        assert "make run" in lines[-1]
         batch = person.get("/api/v1/batches/").json()["results"][0]["id"]
         analysis = person.get("/api/v1/analyses/").json()["results"][0]["id"]
         for address in (f"/api/v1/batches/{batch}/", f"/api/v1/analyses/{analysis}/"):
             assert person.get(address).json()["notice"]["code"] == "no_worker"
-        assert "No worker answers" in person.page(f"/batches/{batch}/").text
-        assert "No worker answers" in person.page(f"/analyses/{analysis}/").text
+        assert "No worker is responding" in person.page(f"/batches/{batch}/").text
+        assert "No worker is responding" in person.page(f"/analyses/{analysis}/").text
     finally:
         server.start("worker")
     command.communicate(timeout=120)
@@ -238,6 +244,19 @@ def sent_files(page: Page) -> int:
     return int(found[1]) if found else 0
 
 
+def test_a_folder_chosen_before_the_script_has_loaded_is_listed(
+    server: Server, folder: Path, browser: Browser
+) -> None:
+    page = signed_in(browser, server.person())
+    waiting: list[Route] = []
+    page.route("**/batch*.js", lambda route: waiting.append(route))
+    with page.expect_request("**/batch*.js"):
+        page.goto(f"{server.url}/batches/new/", wait_until="commit")
+    page.set_input_files("#folder", folder)
+    waiting[0].continue_()
+    expect(page.locator("[data-summary]")).to_have_text(re.compile("39 files to send.*1 refused"))
+
+
 def test_the_page_continues_an_upload_after_a_lost_connection_and_a_reload(
     server: Server, folder: Path, browser: Browser
 ) -> None:
@@ -294,7 +313,7 @@ def test_a_dropped_folder_is_listed_before_anything_is_sent(
     )
     page.locator("[data-ready] summary").click()
     expect(page.locator("[data-ready] li", has_text="morning/pond/rec 01.flac")).to_be_visible()
-    expect(page.locator("[data-refused] li")).to_have_text("empty.wavIt is empty.")
+    expect(page.locator("[data-refused] li")).to_have_text("empty.wavThe file is empty.")
     page.goto(f"{server.url}/batches/")
     expect(page.locator(".batch-row")).to_have_count(0)
     page.context.close()
@@ -332,7 +351,11 @@ def test_single_sounds_finish_before_the_next_bulk_chunk_starts(
             fixtures.encode(fixtures.noise(5.0, seed=100 + number))
         )
     bulk, single = server.person(), server.person()
-    done = submit_folder(server, str(folder), "--user", bulk.name, "--json")
+    server.signal("worker", signal.SIGSTOP)  # or it might finish before all files are queued
+    try:
+        done = submit_folder(server, str(folder), "--user", bulk.name, "--json")
+    finally:
+        server.signal("worker", signal.SIGCONT)
     batch = json.loads(done.stdout)["batch"]
     for number in range(3):
         location = single.submit(

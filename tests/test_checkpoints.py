@@ -91,7 +91,7 @@ def test_each_clip_of_a_mixed_queue_gets_the_requested_checkpoint(
     page = greta.page("/models/").text
     for identity in names.values():
         assert identity in page
-    assert "It has not been evaluated yet." in page
+    assert "This checkpoint has not been evaluated yet." in page
     assert 'href="/models/#modest"' in greta.page(f"/analyses/{modest['id']}/").text
 
 
@@ -100,13 +100,13 @@ def test_a_user_chooses_a_checkpoint_on_the_page(
 ) -> None:
     page = browser.new_page()
     sign_up(page, two, "ida")
-    page.get_by_label("Listen with").select_option("modest")
+    page.get_by_label("Checkpoint").select_option("modest")
     page.get_by_role("button", name="Crickets").click()
     page.locator(".row.done a.what").click(timeout=60_000)
     page.get_by_role("link", name="modest@").click()
     expect(page.locator("#modest")).to_be_in_viewport()
     page.goto(f"{two.url}/batches/new/")
-    page.get_by_label("Listen with").select_option("modest")
+    page.get_by_label("Checkpoint").select_option("modest")
     (tmp_path / "a.wav").write_bytes(SOUNDS[1])
     page.set_input_files("#folder", tmp_path)
     page.get_by_role("button", name="Send 1 file").click()
@@ -149,5 +149,5 @@ def test_a_checkpoint_that_cannot_be_loaded_fails_its_clips_and_no_others(
     assert failed["error"]["code"] == "checkpoint_missing"
     assert "cannot be used" in failed["error"]["detail"]
     assert greta.wait(plain)["state"] == "done"
-    assert "does not fit the network" in two.log("worker")
+    assert "does not match the network" in two.log("worker")
     file.unlink()

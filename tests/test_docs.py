@@ -100,10 +100,10 @@ def test_the_responses_have_the_documented_shape(shell: str, folder: Path) -> No
     payload = json.loads((folder / "batch.json").read_text())
     _same_shape(batch, payload)
     assert payload["totals"] == batch["totals"]
-    listens = json.loads((folder / "checkpoint.json").read_text())
-    _same_shape(checkpoint, listens)
+    detail = json.loads((folder / "checkpoint.json").read_text())
+    _same_shape(checkpoint, detail)
     name = checkpoint["checkpoint"].removesuffix("…")
-    assert listens["checkpoint"].startswith(name)
+    assert detail["checkpoint"].startswith(name)
     assert not answer["checkpoint"].startswith(name), "the default checkpoint was used"
 
 
@@ -190,9 +190,7 @@ def test_the_tutorial_s_blocks_print_what_is_shown(tutorial: list[str]) -> None:
         assert_output(shown, real)
 
 
-def test_the_tutorial_s_files_are_as_described(
-    tutorial: list[str], server: Server, tutorial_folder: Path
-) -> None:
+def test_the_tutorial_s_files_are_as_described(tutorial: list[str], tutorial_folder: Path) -> None:
     (folder,) = tutorial_folder.iterdir()
     with (folder / "results.csv").open() as file:
         rows = {row["path"]: row for row in csv.DictReader(file)}
@@ -204,11 +202,10 @@ def test_the_tutorial_s_files_are_as_described(
 def test_the_tutorial_names_links_and_buttons_as_the_pages_do(
     tutorial: list[str], server: Server, newcomer: Person
 ) -> None:
-    without_batches = server.person()
     (batch,) = newcomer.get("/api/v1/batches/").json()["results"]
     pages = [
         requests.get(f"{server.url}/account/sign-in/", timeout=30),
-        *(without_batches.page(path) for path in ("/", "/batches/", "/batches/new/")),
+        *(newcomer.page(path) for path in ("/", "/batches/", "/batches/new/")),
         newcomer.page(f"/batches/{batch['id']}/"),
     ]
     shown = html.unescape("".join(page.text for page in pages))

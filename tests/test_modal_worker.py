@@ -126,7 +126,7 @@ def test_only_the_deployed_checkpoint_is_used(emil: Person, remote_server: Serve
     remote_server.start("worker")
     failed = emil.wait(location)
     assert failed["error"]["code"] == "checkpoint_missing"
-    assert "not the one deployed at Modal" in failed["error"]["detail"]
+    assert "not the one deployed on Modal" in failed["error"]["detail"]
 
 
 def test_a_worker_also_works_with_modals_own_client(

@@ -1,4 +1,4 @@
-"""Recording on the Listen page: record, play, discard and send, or show why it is impossible."""
+"""Recording on the Upload page: record, play, discard and send, or show why it is impossible."""
 
 import re
 from collections.abc import Iterator
@@ -40,7 +40,7 @@ def context(browser: Browser, person: Person) -> Iterator[BrowserContext]:
 
 @pytest.fixture
 def page(context: BrowserContext, person: Person) -> Iterator[Page]:
-    """The Listen page, which must not report errors."""
+    """The Upload page, which must not report errors."""
     context.grant_permissions(["microphone"])
     page = context.new_page()
     watch = Watch(page, urlsplit(person.server.url).netloc)
@@ -136,6 +136,6 @@ def test_over_http_the_page_explains_why_recording_is_unavailable(
         "delete Navigator.prototype.mediaDevices;"
     )
     page.goto(person.server.url)
-    expect(page.get_by_text("only on pages under https://")).to_be_visible()
+    expect(page.get_by_text("only on https:// pages")).to_be_visible()
     expect(page.get_by_role("button", name="Record")).to_have_count(0)
     expect(page.get_by_text("Choose files")).to_be_visible()

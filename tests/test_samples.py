@@ -1,4 +1,4 @@
-"""The shipped checkpoint classifies the sample sounds of the Listen page correctly."""
+"""The shipped checkpoint classifies the sample sounds of the Upload page correctly."""
 
 from classifier.views.upload import SAMPLES, sample_names
 from ml import checkpoint_info

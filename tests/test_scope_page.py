@@ -189,11 +189,11 @@ def test_only_the_attribution_is_played_and_it_matches_the_map(
 
     page.keyboard.press("Space")
     wait_for(lambda: clock(page) > 0.3, 20, "the original to play")
-    page.get_by_role("radio", name="Only the attribution").click()
+    page.get_by_role("radio", name="Attribution only").click()
     at = clock(page)
     wait_for(lambda: clock(page) > at + 0.2, 20, "playback to continue with the attribution")
     page.keyboard.press("a")
-    expect(page.get_by_role("radio", name="Without it")).to_be_checked()
+    expect(page.get_by_role("radio", name="The rest")).to_be_checked()
     page.keyboard.press("Space")
 
     # Cells with high attribution are louder in `kept` than in `rest`.
@@ -258,7 +258,7 @@ def test_all_channels_are_shown_on_request(page: Page, server: Server, short: di
     show(page, server, short)
     page.get_by_role("button", name="3 blocks").last.click()
     stage = page.locator("#stage-layer4")
-    stage.get_by_role("button", name="Show channels").click()
+    stage.get_by_role("button", name="Show all channels").click()
     sheet = stage.locator("img[data-sheet]")
     expect(sheet).to_be_visible(timeout=60_000)
     stage.get_by_label("Channel", exact=True).fill("511")

@@ -80,7 +80,7 @@ def test_it_starts_prints_its_address_and_stops(
         cwd=ROOT, env=elsewhere, capture_output=True, text=True,
     )  # fmt: skip
     assert taken.returncode == 1
-    assert f"Port {env['PORT']} is used" in taken.stderr
+    assert f"Port {env['PORT']} is already in use" in taken.stderr
 
     running.send_signal(signal.SIGINT)
     assert running.wait(60) == 0
@@ -130,7 +130,7 @@ def test_data_of_another_version_is_refused_and_left_as_it_is(env: dict[str, str
     )
     assert done.returncode == 1
     assert f"The data in {data} was written by another version of Sonoscope" in done.stderr
-    assert "move that folder away" in done.stderr
+    assert "Move that folder elsewhere" in done.stderr
     assert "Traceback" not in done.stderr
     with sqlite3.connect(data / "sonoscope.sqlite3") as database:
         tables = database.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()

@@ -76,16 +76,18 @@ def parser() -> argparse.ArgumentParser:
     add("--set", action="append", default=[], metavar="NAME=VALUE", help="set a recipe field")
     add("--epochs", type=int, help="same as --set epochs=N")
     add("--seed", type=int, help="same as --set seed=N")
-    add("--folds", type=int, nargs="+", help="folds to train on; default: all others")
+    add("--folds", type=int, nargs="+", help="folds to train on; default: all "
+        "except the test and validation folds")  # fmt: skip
     add("--test-fold", help="fold to test on after the last epoch, or none; it does not influence "
         "the training; default: the last fold")  # fmt: skip
-    add("--validation-fold", type=int, help="fold to measure after every epoch")
+    add("--validation-fold", type=int, help="fold to evaluate after every epoch")
     add("--keep", choices=("last", "best"), default="last", help="epoch to save as the checkpoint")
-    add("--watch", type=int, default=0, metavar="N", help="also test every N epochs, for curves")
+    add("--watch", type=int, default=0, metavar="N",
+        help="also evaluate the test fold every N epochs, for curves")  # fmt: skip
     add("--out", type=Path, help="folder of the run; default: runs/RECIPE-foldsNNN")
     add("--data-licence", default="not stated", help="licence of your own sounds")
-    add("--smoke", action="store_true", help="a run of seconds on synthetic sounds")
-    add("--cross-validate", action="store_true", help="one run per fold; each is tested once")
+    add("--smoke", action="store_true", help="a run of a few seconds on synthetic sounds")
+    add("--cross-validate", action="store_true", help="one run per fold; each fold is tested once")
     return command_line
 
 
@@ -119,7 +121,7 @@ def make_plan(options: argparse.Namespace) -> Plan:
     recipe, features = recipe_of(options)
     data = options.data or esc50_dir()
     if data is None or not data.exists():
-        raise DataError(NO_DATA if data is None else f"{NO_DATA}; {data} does not exist")
+        raise DataError(NO_DATA if data is None else f"{NO_DATA} ({data} does not exist)")
     examples = read_index(data)
     there = fold_numbers(examples)
     test = _test_fold(options, there)
@@ -154,11 +156,11 @@ def _check_options(options: argparse.Namespace, test: int | None) -> None:
         )
     if options.keep == "best" and options.validation_fold is None:
         raise SettingError(
-            "--keep best needs --validation-fold: choosing the epoch by the test fold would bias "
-            "its accuracy"
+            "--keep best requires --validation-fold: choosing the epoch by its accuracy on the "
+            "test fold would bias the test accuracy"
         )
     if options.watch and test is None:
-        raise SettingError("--watch needs a --test-fold")
+        raise SettingError("--watch requires a --test-fold")
 
 
 def _source(options: argparse.Namespace, data: Path) -> tuple[str, str]:
@@ -205,7 +207,7 @@ def _check_folds(
     absent = [fold for fold in wanted if fold not in there]
     if absent:
         raise SettingError(
-            f"the data has no fold {', '.join(map(str, absent))}; it has "
+            f"the data has no fold {', '.join(map(str, absent))}; its folds are "
             f"{', '.join(map(str, there))}"
         )
     if not folds:

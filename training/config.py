@@ -69,14 +69,14 @@ class Recipe:
     def __post_init__(self) -> None:
         for name in ("epochs", "batch", "learning_rate", "mixup_beta"):
             if not getattr(self, name) > 0:
-                raise SettingError(f"{name} must be more than 0.")
+                raise SettingError(f"{name} must be greater than 0.")
         for name in ("warm_up", "label_smoothing", "crop_share", "mixup_share", "ema"):
             if not 0 <= getattr(self, name) <= 1:
                 raise SettingError(f"{name} must be between 0 and 1.")
         if self.ema == 1:
             raise SettingError("ema must be less than 1: at 1 the average never changes.")
         if self.crop_share and self.crop_s <= 0:
-            raise SettingError("crop_share needs crop_s, the number of seconds to keep.")
+            raise SettingError("crop_share requires crop_s, the number of seconds to keep.")
         if self.precision not in ("bf16", "fp32"):
             raise SettingError('precision must be "bf16" or "fp32".')
 
@@ -137,7 +137,7 @@ def changed(recipe: Recipe, settings: Sequence[str]) -> Recipe:
     for setting in settings:
         name, equals, text = setting.partition("=")
         if not equals:
-            raise SettingError(f"{setting!r} is not a setting. Write name=value.")
+            raise SettingError(f"{setting!r} is not a valid setting. Write it as name=value.")
         if name not in kinds:
             near = difflib.get_close_matches(name, kinds, n=1)
             hint = f"Did you mean {near[0]}?" if near else f"The fields are: {', '.join(kinds)}."

@@ -31,7 +31,7 @@ Change = Callable[[Tensor, torch.Generator], Tensor]
 
 
 def sound(name: str) -> Tensor:
-    """Return the first window (samples,) float32 of a sample sound."""
+    """Return the first window of a sample sound, (samples,) float32."""
     waveform = read(SOUNDS / f"{name}.flac", FEATURES.sample_rate).waveform
     return torch.from_numpy(next(cut(waveform, FEATURES.window_samples)))
 
@@ -60,7 +60,7 @@ def changes() -> dict[str, Change]:
         return lambda waveform, generator: log_mel.decibels(change(waveform, generator))
 
     return {
-        "the sound: church bells": on_sound(lambda x, g: x),
+        "original sound: church bells": on_sound(lambda x, g: x),
         "mixed with: crickets": on_sound(lambda x, g: x.flip(0)),
         "shift": on_sound(augment.shift),
         "gain (here 6 dB quieter)": on_sound(lambda x, g: x * 10 ** (-6 / 20)),
@@ -70,7 +70,7 @@ def changes() -> dict[str, Change]:
         "between_class": on_sound(lambda x, g: augment.between_class(x, targets, 1.0, g)[0]),
         "colour": colour_of,
         "mask": mask_of,
-        "all that the recipe uses": everything,
+        "all augmentations of the recipe": everything,
     }
 
 

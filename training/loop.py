@@ -264,7 +264,7 @@ def _on_skipped(run: Run, in_this_epoch: int) -> None:
     if run.precision == "fp32":
         raise _diverged(run)
     logger.warning(
-        "Epoch %d: %d steps were not finite in bf16 and were skipped; training continues in fp32.",
+        "Epoch %d: skipped %d steps with non-finite values in bf16; training continues in fp32.",
         run.epoch + 1,
         in_this_epoch,
     )
@@ -273,7 +273,7 @@ def _on_skipped(run: Run, in_this_epoch: int) -> None:
 
 def _diverged(run: Run) -> Diverged:
     return Diverged(
-        f"The loss of epoch {run.epoch + 1} is not finite in {run.precision}. "
+        f"The loss in epoch {run.epoch + 1} is not finite in {run.precision}. "
         "Try a lower learning_rate."
     )
 

@@ -1,4 +1,4 @@
-"""Train on a GPU at Modal: `modal run training/modal_job.py --test-fold 5`.
+"""Train on a GPU on Modal: `modal run training/modal_job.py --test-fold 5`.
 
 `::cross_validate` trains five times, testing each fold once; `::tensorboard` shows the curves of
 all runs; `::download` copies a run to this machine. A run's folder is on a Volume, so an
@@ -72,7 +72,7 @@ def prepare() -> None:
     if (DATA / "esc50" / "meta" / "esc50.csv").is_file():
         return
     if prepare_data(["--out", str(DATA / "esc50")]):
-        raise RuntimeError("ESC-50 could not be prepared; the reason is above.")
+        raise RuntimeError("ESC-50 could not be prepared; see the error above.")
     data.commit()
 
 
@@ -133,7 +133,7 @@ def repeat(action: Callable[[], None], every_s: float, over: threading.Event) ->
         try:
             action()
         except (modal.Error, RuntimeError) as error:
-            print(f"failed, trying again in {every_s:g} s: {error}")
+            print(f"failed; trying again in {every_s:g} s: {error}")
 
 
 @app.local_entrypoint()
@@ -208,7 +208,8 @@ def launch_board(folder: Path, port: int) -> None:
 
 def show_board() -> None:
     """Serve the curves of all runs, until Ctrl-C."""
-    print(f"TensorBoard: {board.get_web_url()} (until Ctrl-C; anyone with the address can open it)")
+    print(f"TensorBoard: {board.get_web_url()}")
+    print("Press Ctrl-C to stop. Anyone with the address can open it.")
     threading.Event().wait()
 
 

@@ -56,7 +56,9 @@ class Checked:
 def check_file(example: Example) -> Checked:
     """Decode one file as training will."""
     if not example.path.is_file():
-        return Checked(example, 0.0, "The file does not exist. Add it, or remove its row.")
+        return Checked(
+            example, 0.0, "The file does not exist. Add it, or remove its row from the CSV file."
+        )
     try:
         sound = read(example.path, FeatureConfig().sample_rate)
     except AudioError as error:
@@ -85,8 +87,9 @@ def problems(checked: Sequence[Checked], data: Path) -> Iterator[str]:
     for source, folds in _shared(checked).items():
         where = " and ".join(map(str, folds))
         yield (
-            f"source {source} has pieces in folds {where}. All pieces of one recording must be in "
-            "the same fold, because tests must not use training data. Correct the fold column."
+            f"Clips of source {source} are in folds {where}. All clips of one recording must be in "
+            "the same fold, so that the test fold contains no training data. "
+            "Correct the fold column."
         )
 
 
@@ -99,7 +102,7 @@ def remarks(checked: Sequence[Checked], data: Path) -> Iterator[str]:
     """Yield a line for each fact worth knowing that is not a problem."""
     if is_esc50(data) and (shared := _shared(checked)):
         yield (
-            f"As published, ESC-50 has pieces of {len(shared)} recordings in two folds "
+            f"In ESC-50 as published, clips of {len(shared)} recordings are in two folds "
             f"(sources {', '.join(shared)})."
         )
     examples = [one.example for one in checked]
@@ -110,7 +113,7 @@ def remarks(checked: Sequence[Checked], data: Path) -> Iterator[str]:
     if short:
         yield f"Clips shorter than {window_s:g} s, which are padded with silence: {short}."
     if long:
-        yield f"Clips cut into pieces of {window_s:g} s, which share a fold: {long}."
+        yield f"Clips cut into windows of {window_s:g} s, which share a fold: {long}."
     folds: defaultdict[str, Counter[int]] = defaultdict(Counter)
     for example in examples:
         folds[example.label][example.fold] += 1
@@ -185,7 +188,8 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--url", default=ESC50_URL, help="address of the ZIP to download")
     parser.add_argument("--out", type=Path, default=PREPARED, help="folder to unpack a ZIP into")
     parser.add_argument("--hash", metavar="sha256:HEX", help="expected hash of the downloaded ZIP")
-    parser.add_argument("--size-limit-mb", type=int, default=8000, help="of the unpacked files")
+    what = "maximum total size of the unpacked files, in MB"
+    parser.add_argument("--size-limit-mb", type=int, default=8000, help=what)
     parser.add_argument("--write-csv", type=Path, metavar="FILE", help="write the folds to FILE")
     options = parser.parse_args(argv)
     try:

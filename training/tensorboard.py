@@ -19,12 +19,12 @@ from training.figures import pixels
 PICTURES, MISTAKES = 8, 8
 TEST_NOTE = (
     "**Accuracy/Test** and **Loss/Test** are measured on fold {fold}, which is not used for "
-    "training. It is measured {when} and does not influence the training."
+    "training. The fold is evaluated {when} and does not influence the training."
 )
 VALIDATION_NOTE = (
-    "**Accuracy/Validation** and **Loss/Validation** are measured on fold {fold}{chooses}. Their "
-    "loss is plain cross-entropy. Loss/Train is higher, because its sounds are augmented and its "
-    "labels smoothed."
+    "**Accuracy/Validation** and **Loss/Validation** are measured on fold {fold}{chooses}. "
+    "Loss/Validation is plain cross-entropy. Loss/Train is higher, because the training sounds are "
+    "augmented and their labels are smoothed."
 )
 
 
@@ -47,7 +47,7 @@ class Curves:
         Parameters
         ----------
         rate : learning rate
-        skipped_steps : steps of the whole run so far that were skipped because they were not finite
+        skipped_steps : steps of the whole run so far that were skipped because of non-finite values
         """
         self.writer.add_scalar("Loss/Train", loss, epoch)
         self.writer.add_scalar("Learning_Rate", rate, epoch)

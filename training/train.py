@@ -52,7 +52,7 @@ class Work:
     device: torch.device
 
     def predict(self, run: Run, fold: int) -> tuple[Tensor, Predictions]:
-        """Predict the clips of a fold with the network that is shipped.
+        """Predict the clips of a fold with the network that the checkpoint will contain.
 
         Returns
         -------
@@ -119,7 +119,7 @@ def _earlier(plan: Plan) -> dict[str, Any] | None:
         other = [name for name in asked if asked[name] != begun.get(name)]
         raise SettingError(
             f"{plan.out} contains a run with other settings ({', '.join(other)}). "
-            "Choose another --out."
+            "Choose another folder with --out."
         )
     return state
 
@@ -209,22 +209,22 @@ def _notes(run: Run, plan: Plan) -> list[str]:
     notes = []
     if plan.validation_fold is not None:
         notes.append(
-            f"Fold {plan.validation_fold} was measured after every epoch and did not influence the "
-            "training."
+            f"Fold {plan.validation_fold} was evaluated after every epoch and did not influence "
+            "the training."
         )
     if plan.keep == "best":
         notes = [
             f"Epoch {run.epoch} of {plan.recipe.epochs} was chosen by its accuracy on fold "
-            f"{plan.validation_fold}, which therefore counts as seen."
+            f"{plan.validation_fold}, which therefore counts as used in training."
         ]
     if plan.watch:
         notes.append(
-            f"Fold {plan.test_fold} was measured every {plan.watch} epochs for curves and did not "
+            f"Fold {plan.test_fold} was evaluated every {plan.watch} epochs for curves and did not "
             "influence the training."
         )
     if run.skipped_steps:
         notes.append(
-            f"Training steps skipped because they were not finite: {run.skipped_steps}. "
+            f"Training steps skipped because of non-finite values: {run.skipped_steps}. "
             f"The last epoch was trained in {run.precision}."
         )
     return notes

@@ -145,9 +145,9 @@ def secret(name: str, file: Path, *, may_be_made: bool, meaning: str = "") -> st
         return value
     if not may_be_made and not file.exists():
         raise ImproperlyConfigured(
-            f"{name} is missing, and it is not generated if ORIGIN is https://: set {name}, or set "
-            f'{name}_FILE to a file that contains it; python3 -c "import secrets; '
-            'print(secrets.token_urlsafe(50))" prints a new one.'
+            f"{name} is not set, and it is not generated automatically if ORIGIN starts with "
+            f"https://. Set {name}, or set {name}_FILE to a file that contains it. "
+            'python3 -c "import secrets; print(secrets.token_urlsafe(50))" prints a new one.'
         )
     file.parent.mkdir(parents=True, exist_ok=True)
     if not file.exists():

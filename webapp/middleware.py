@@ -38,7 +38,7 @@ def refuse_huge_bodies(
             return get_response(request)
         detail = f"The request body is larger than {most / 1e6:.0f} MB."
         each_mb = settings.MAX_UPLOAD_BYTES / 1e6
-        hint = f"Send files one by one, of at most {each_mb:.0f} MB each."
+        hint = f"Send the files one at a time, each at most {each_mb:.0f} MB."
         return _refusal(413, Problem("too_large", detail, hint))
 
     return answer

@@ -55,8 +55,8 @@ def check_data_version() -> None:
     if any(app == "classifier" for app, _ in unknown):
         raise ImproperlyConfigured(
             f"The data in {settings.DATA} was written by another version of Sonoscope and cannot "
-            "be used by this one: move that folder away, or set SONOSCOPE_DATA (and DATABASE_URL, "
-            "if it is set) to a new location, and start again."
+            "be used by this one. Move that folder elsewhere, or set SONOSCOPE_DATA (and "
+            "DATABASE_URL, if it is set) to a new location, and start again."
         )
 
 

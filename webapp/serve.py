@@ -43,7 +43,7 @@ def run() -> None:
     ------
     Refused
         It is already running, the port is in use, the checkpoint is unusable, the web process does
-        not answer in time, or the supervisor stops by itself.
+        not respond in time, or the supervisor stops unexpectedly.
     ImproperlyConfigured
         As `prepare` raises it.
     """
@@ -77,17 +77,17 @@ def run() -> None:
 
     answered = wait_for_answer(supervisor, stopping)
     if answered:
-        print(f"\nSonoscope listens at {settings.ORIGIN}\n")
-        print(f"Logs are in {log_folder}. Ctrl-C stops everything.", flush=True)
+        print(f"\nSonoscope is running at {settings.ORIGIN}\n")
+        print(f"Logs are in {log_folder}. Press Ctrl-C to stop.", flush=True)
         while supervisor.poll() is None and not stopping.wait(0.5):
             pass
     ended_itself = supervisor.poll() is not None
     supervisor.terminate()
     supervisor.wait(STOP_LIMIT_S)
     if ended_itself:
-        raise Refused(f"The supervisor stopped by itself. See {log_folder / 'supervisord.log'}")
+        raise Refused(f"The supervisor stopped unexpectedly. See {log_folder / 'supervisord.log'}")
     if not answered and not stopping.is_set():
-        raise Refused(f"The web process does not answer. See {log_folder / 'web.log'}")
+        raise Refused(f"The web process is not responding. See {log_folder / 'web.log'}")
     print("Stopped.")
 
 
@@ -106,7 +106,7 @@ def take_lock(path: Path) -> TextIO:
         holder = json.loads(path.read_text() or "{}")
         raise Refused(
             f"Sonoscope is already running at {holder.get('url', settings.ORIGIN)}\n"
-            f"To stop it, press Ctrl-C where it runs, or run kill {holder.get('pid', '…')}"
+            f"To stop it, press Ctrl-C in its terminal, or run: kill {holder.get('pid', '…')}"
         ) from None
     file.truncate(0)
     return file
@@ -129,8 +129,8 @@ def check_port(host: str, port: int) -> None:
             if error.errno != errno.EADDRINUSE:
                 raise Refused(f"Cannot listen on {host}:{port}: {error.strerror}.") from error
             raise Refused(
-                f"Port {port} is used by another program. Choose one: make run PORT=8001\n"
-                "(If an earlier Sonoscope was killed, end its processes: pkill -f webapp.wsgi)"
+                f"Port {port} is already in use. Choose another port: make run PORT=8001\n"
+                "(If an earlier run was killed, stop its remaining processes: pkill -f webapp.wsgi)"
             ) from error
 
 
@@ -147,7 +147,9 @@ def stop_leftover_broker(path: Path) -> None:
     try:
         redis.Redis(unix_socket_path=str(path), socket_timeout=10).shutdown()
     except (redis.TimeoutError, redis.BusyLoadingError) as error:
-        raise Refused(f"An earlier broker still uses {path}: {error}") from error
+        raise Refused(
+            f"The broker of an earlier run is still using {path}: {error}. Stop it and try again."
+        ) from error
     except redis.ConnectionError:
         path.unlink()  # no broker listens there any more
 
@@ -189,7 +191,7 @@ def _escape(value: object) -> str:
 
 
 def wait_for_answer(supervisor: subprocess.Popen[bytes], stopping: threading.Event) -> bool:
-    """Wait until the web process answers, and return whether it does.
+    """Wait until the web process responds, and return whether it does.
 
     The wait ends after `START_LIMIT_S` seconds, when the supervisor ends, or when `stopping` is
     set.

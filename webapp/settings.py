@@ -24,13 +24,13 @@ ORIGIN = env.text(
     "ORIGIN",
     f"http://localhost:{PORT}",
     shown="http://localhost:8000",
-    meaning="The public address; with `https://`, cookies are secure-only, see below.",
+    meaning="The public URL. With `https://`, cookies are sent only over HTTPS; see below.",
 )
 DATA = env.path(
     "SONOSCOPE_DATA",
     BASE_DIR / "var",
     shown="var",
-    meaning="The folder for all stored data, see below.",
+    meaning="The folder for all stored data; see below.",
 ).resolve()
 MEDIA_ROOT = DATA / "media"
 
@@ -39,7 +39,7 @@ MEDIA_ROOT = DATA / "media"
 ADMIN_USER = env.text(
     "ADMIN_USER",
     "admin",
-    meaning="The user name of the first administrator, who is created at the first start.",
+    meaning="The username of the first administrator, who is created at the first start.",
 )
 ADMIN_PASSWORD = env.confided(
     "ADMIN_PASSWORD",
@@ -97,7 +97,7 @@ AXES_RESET_ON_SUCCESS = True
 AXES_DISABLE_ACCESS_LOG = True
 AXES_VERBOSE = False
 LOGIN_URL = "login"
-LOGIN_REDIRECT_URL = "listen"
+LOGIN_REDIRECT_URL = "home"
 LOGOUT_REDIRECT_URL = "login"
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": f"django.contrib.auth.password_validation.{name}Validator"}
@@ -111,12 +111,14 @@ MAX_UPLOAD_BYTES = MAX_UPLOAD_MB * 1_000_000
 MAX_ZIP_BYTES = 2_000_000_000  # of a folder's ZIP, and of its unpacked files together
 MAX_DURATION_S = env.whole("MAX_DURATION_S", 600, meaning="Longest accepted sound, in seconds.")
 MAX_WAITING_CLIPS = env.whole(
-    "MAX_WAITING_CLIPS", 20_000, meaning="Unfinished clips per user; superusers have no limit."
+    "MAX_WAITING_CLIPS",
+    20_000,
+    meaning="Maximum number of unfinished clips per user; superusers have no limit.",
 )
 MAX_GB_PER_DAY = env.whole(
     "MAX_GB_PER_DAY",
     50,
-    meaning="Gigabytes a user can upload in 24 hours; superusers have no limit.",
+    meaning="Maximum upload per user in 24 hours, in gigabytes; superusers have no limit.",
 )
 MAX_DAY_BYTES = MAX_GB_PER_DAY * 1_000_000_000
 KEEP_DAYS = env.whole(
@@ -234,8 +236,8 @@ CELERY_BROKER_URL = REDIS_URL or f"redis+socket://{quote(str(BROKER_SOCKET))}?vi
 LEASE_S = env.whole(
     "LEASE_S",
     60,
-    meaning="Seconds after which another worker gets the clips of a worker that stopped renewing "
-    "their lease.",
+    meaning="Seconds after which clips are given to another worker if their worker stops renewing "
+    "the lease.",
 )
 SWEEP_EVERY_S = env.whole("SWEEP_EVERY_S", 5, meaning="Seconds between two passes of the sweep.")
 SWEEP_MARK = DATA / "run" / "last_sweep"
@@ -245,14 +247,14 @@ CHECKPOINTS = DATA / "checkpoints"
 CHECKPOINT = env.path(
     "CHECKPOINT",
     checkpoint_info.SHIPPED,
-    shown="the shipped one",
+    shown="the shipped checkpoint",
     meaning="The default checkpoint, a `.safetensors` file; uploads can request another installed "
     "one.",
 )
 INFERENCE = env.one_of(
     "INFERENCE",
     ("local", "modal"),
-    meaning="Where workers run the network: on their own machine (`local`) or on a GPU at "
+    meaning="Where workers run the network: on their own machine (`local`) or on a GPU on "
     "[Modal](modal.md) (`modal`).",
 )
 WORKER_THREADS = env.whole(
@@ -260,8 +262,8 @@ WORKER_THREADS = env.whole(
     env.cores(),
     most=1024,
     shown="all available cores",
-    meaning="Threads of one worker. Set it if a container's CPU limit is lower than the number of "
-    "cores.",
+    meaning="Number of threads per worker. Set it if a container's CPU limit is lower than the "
+    "number of cores.",
 )
 
 CELERY_TASK_ACKS_LATE = True
@@ -299,10 +301,18 @@ CACHES = {
     }
 }
 _PER_MINUTE = {
-    "uploads": env.whole("UPLOADS_PER_MINUTE", 600, meaning="API uploads per user and minute."),
-    "reads": env.whole("READS_PER_MINUTE", 6000, meaning="Other API requests per user and minute."),
+    "uploads": env.whole(
+        "UPLOADS_PER_MINUTE", 600, meaning="Maximum number of API uploads per user per minute."
+    ),
+    "reads": env.whole(
+        "READS_PER_MINUTE",
+        6000,
+        meaning="Maximum number of other API requests per user per minute.",
+    ),
     "sign_ins": env.whole(
-        "SIGN_INS_PER_MINUTE", 20, meaning="Sign-ins and sign-ups per address and minute."
+        "SIGN_INS_PER_MINUTE",
+        20,
+        meaning="Maximum number of sign-ins and sign-ups per IP address per minute.",
     ),
 }
 THROTTLE_RATES = {name: f"{count}/min" for name, count in _PER_MINUTE.items()}
@@ -344,6 +354,6 @@ CLASSIFY_WAIT_S = env.whole(
     "CLASSIFY_WAIT_S",
     30,
     100,
-    meaning="Seconds that `classify/` waits for a result before it answers 202.",
+    meaning="Seconds that `classify/` waits for a result before it returns 202.",
 )
 KNOX_TOKEN_MODEL = "classifier.ApiToken"  # noqa: S105 - the name of a model

@@ -27,7 +27,7 @@ from ml.errors import Problem
 STOPPED = Problem(
     "stopped",
     "An administrator stopped this analysis.",
-    "Ask the administrator, or analyse the clip again.",
+    "Analyse the clip again, or ask the administrator why the analysis was stopped.",
 )
 # Column of the export → attribute path of the analysis.
 CSV_COLUMNS = {

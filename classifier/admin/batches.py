@@ -115,7 +115,7 @@ class BatchAdmin(NewestFirst):
     ) -> tuple[list[str], dict[str, int], set[str], list[str]]:
         """Mention the clips of the batch, which Django cannot find by foreign key."""
         named, counts, forbidden, protected = super().get_deleted_objects(objs, request)
-        named = [f"{name}, and its clips that are in no other batch" for name in named]
+        named = [f"{name}, and its clips that are not in any other batch" for name in named]
         if not request.user.has_perm("classifier.delete_clip"):
             forbidden.add("clip")
         return named, counts, forbidden, protected

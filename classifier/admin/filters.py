@@ -51,7 +51,7 @@ class FailureFilter(RecentValuesFilter):
 
 
 class WaitingFilter(admin.SimpleListFilter):
-    title, parameter_name = "waiting in lane", "waiting"
+    title, parameter_name = "lane of waiting analyses", "waiting"
 
     def lookups(self, request: HttpRequest, model_admin: admin.ModelAdmin) -> Any:
         return Lane.choices

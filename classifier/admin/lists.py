@@ -119,7 +119,7 @@ class Browsing(admin.ModelAdmin):
 
 
 class ReadOnly(Browsing):
-    """An admin without adding and changing: rows come only from uploads and workers."""
+    """An admin in which rows cannot be added or changed; only uploads and workers create them."""
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False

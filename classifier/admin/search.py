@@ -13,7 +13,7 @@ MAX_FOUND = 500
 HASH_START = re.compile(r"[0-9a-f]{4,64}")
 HELP = (
     f"Full username, part of a file name, or start of a SHA-256 hash "
-    f"(finds the {MAX_FOUND} newest clips)."
+    f"(at most the {MAX_FOUND} newest clips)."
 )
 
 

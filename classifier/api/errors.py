@@ -17,14 +17,14 @@ HINTS = {
     "not_authenticated": "Send a token from POST /api/v1/token/ as `Authorization: Token …`.",
     "authentication_failed": "Get a new token from POST /api/v1/token/.",
     "permission_denied": "Sign in as a user with the required permission.",
-    "method_not_allowed": "The Allow header lists the methods of this URL.",
+    "method_not_allowed": "Use one of the methods listed in the Allow header.",
     "unsupported_media_type": "Send the body as JSON with `Content-Type: application/json`.",
     "parse_error": "Check that the body matches its Content-Type.",
     "invalid": "Correct the fields named in `detail`.",
-    "throttled": "Wait for the number of seconds in the header Retry-After.",
-    "no_such_page": "Start again without `cursor`.",
+    "throttled": "Wait for the number of seconds given in the Retry-After header.",
+    "no_such_page": "Request the first page again, without `cursor`.",
     "no_such_batch": "GET /api/v1/batches/ lists your batches.",
-    "not_found": "Check the URL, and that the token belongs to the owner.",
+    "not_found": "Check the URL, and make sure that the token belongs to the owner.",
 }
 
 # After this time some queued analyses may be done.
@@ -38,7 +38,7 @@ class BadCredentials(APIException):
 
 
 class Locked(Throttled):
-    """Too many failed sign-in attempts for this username from this address."""
+    """Too many failed sign-in attempts for this username from this IP address."""
 
     default_code = "locked"
 
@@ -46,12 +46,13 @@ class Locked(Throttled):
         super().__init__()
         self.wait = 60 * settings.LOCKED_MINUTES
         self.detail = ErrorDetail(
-            "Too many failed sign-in attempts for this username from your address.", "locked"
+            "There were too many failed sign-in attempts for this username from your IP address.",
+            "locked",
         )
 
 
 HINTS["locked"] = HINTS["throttled"]
-HINTS["bad_credentials"] = "Check both. Passwords are case-sensitive."
+HINTS["bad_credentials"] = "Check the username and password. Passwords are case-sensitive."
 
 
 def on_error(error: Exception, context: dict[str, Any]) -> Response | None:
@@ -65,7 +66,8 @@ def on_error(error: Exception, context: dict[str, Any]) -> Response | None:
     if response is None:
         return None
     if isinstance(error, Http404):
-        code, detail = "not_found", "This does not exist or belongs to another user."
+        code = "not_found"
+        detail = "The requested object does not exist or belongs to another user."
     elif isinstance(error, ValidationError):
         code, detail = "invalid", _sentence(error.detail)
     else:

@@ -24,7 +24,7 @@ class Filters(Serializer):
     """
 
     cursor = fields.CharField(
-        max_length=500, help_text="Cursor from `next` or `previous` of another page."
+        max_length=500, help_text="Cursor from the `next` or `previous` URL of a page."
     )
     limit = fields.IntegerField(
         min_value=1,
@@ -54,7 +54,9 @@ class Filters(Serializer):
             raise ValidationError({unknown[0][:100]: f"Unknown filter; use one of: {known}."})
         twice = [name for name in given if len(given.getlist(name)) > 1]
         if twice:
-            raise ValidationError({twice[0]: "Given more than once."})
+            raise ValidationError(
+                {twice[0]: "This filter was given more than once; send it only once."}
+            )
         condition = Q()
         for lookup, value in validated(cls, given.dict()).items():
             if isinstance(value, Q):
@@ -79,11 +81,11 @@ class BatchStateField(fields.ChoiceField):
 class CreatedFilters(Filters):
     created_after = fields.DateTimeField(
         source="created_at__gte",
-        help_text="Created at or after this time, ISO 8601: 2026-11-22T09:00:00Z",
+        help_text="Created at or after this time, in ISO 8601 format, such as 2026-11-22T09:00:00Z",
     )
     created_before = fields.DateTimeField(
         source="created_at__lt",
-        help_text="Created before this time, ISO 8601: 2026-11-23T09:00Z",
+        help_text="Created before this time, in ISO 8601 format, such as 2026-11-23T09:00:00Z",
     )
     name = Text(
         source="name__icontains",
@@ -103,7 +105,8 @@ class BatchFilters(CreatedFilters):
 
 class OfBatchFilters(CreatedFilters):
     batch = fields.UUIDField(
-        help_text="Only this batch, including its duplicates of earlier uploads.",
+        help_text="Only items of this batch, including the earlier uploads that its duplicates are "
+        "linked to.",
     )
 
     @classmethod
@@ -137,7 +140,7 @@ class AnalysisFilters(OfBatchFilters):
     clip = fields.UUIDField(source="clip_id", help_text="Only analyses of this clip.")
     label = Text(  # type: ignore[assignment]
         max_length=80,
-        help_text="Top class, exactly as the checkpoint names it: chirping_birds",
+        help_text="Top class, spelled exactly as in the checkpoint, for example chirping_birds",
     )
     min_confidence = fields.FloatField(
         source="confidence__gte",
@@ -148,5 +151,5 @@ class AnalysisFilters(OfBatchFilters):
     state = fields.ChoiceField(choices=State.values, help_text="State of the analysis.")
     checkpoint = Text(
         max_length=120,
-        help_text="Checkpoint, exactly as GET /api/v1/checkpoints/ names it.",
+        help_text="Checkpoint, exactly as listed by GET /api/v1/checkpoints/.",
     )

@@ -1,4 +1,7 @@
-"""Cursor pagination: pages stay correct while rows change; cost does not grow with depth."""
+"""Cursor pagination: pages stay correct while rows change.
+
+The cost of a page does not grow with the number of pages before it.
+"""
 
 from datetime import UTC
 from typing import Any
@@ -20,7 +23,7 @@ class NewestFirst(CursorPagination):
     def get_paginated_response_schema(self, schema: Any) -> dict[str, Any]:
         url = {"type": ["string", "null"], "format": "uri", "example": None}
         if isinstance(schema, dict):  # to build examples, drf-spectacular passes a placeholder
-            schema = schema | {"description": "The rows of this page, newest first."}
+            schema = schema | {"description": "The rows on this page, newest first."}
         return {
             "type": "object",
             "required": ["next", "previous", "results"],

@@ -29,20 +29,20 @@ Classify environmental sounds and inspect the feature maps of the network.
 To analyse a folder, create a batch with `POST /api/v1/batches/` and add its files one by one.
 
 Send the token as `Authorization: Token …`. Files are sent as `multipart/form-data`, all other
-request bodies as `application/json`. Every error is `{"code", "detail", "hint"}`.
+request bodies as `application/json`. Every error response is `{"code", "detail", "hint"}`.
 Requests are limited per minute; `X-RateLimit-Limit`, `X-RateLimit-Remaining` and
-`X-RateLimit-Reset` (seconds) report the limit, and a 429 has `Retry-After`.
+`X-RateLimit-Reset` (seconds) report the limit, and a 429 response has `Retry-After`.
 Lists are sorted newest first; `next` and `previous` are the URLs of the adjacent pages.
 """
 # In the order in which a client needs them.
 TAGS = {
     "tokens": "Authentication. Every other request needs a token.",
     "clips": "Your sounds. Uploading a clip queues its analysis.",
-    "analyses": "The predictions of a checkpoint for a clip, with its feature maps.",
+    "analyses": "A checkpoint's predictions for a clip, with the feature maps.",
     "inspections": "Details of one window of a finished analysis, computed on request.",
-    "batches": "A folder of sounds, added file by file.",
+    "batches": "Groups of sounds, such as a folder, uploaded one file at a time.",
     "checkpoints": "Installed network weights and their accuracy.",
-    "compatibility": "For clients of the Audio CNN Visualizer: one request, one response.",
+    "compatibility": "For clients of the Audio CNN Visualizer: one request returns the result.",
 }
 RESPONSES = {
     "200": "OK.",
@@ -54,17 +54,17 @@ ERRORS = {
     "400": "The request is invalid; nothing was changed.",
     "401": "The token is missing, wrong, revoked or expired.",
     "404": "The object does not exist or belongs to another user.",
-    "409": "The current state does not allow this.",
+    "409": "The current state of the object does not allow this operation.",
     "413": "The body is too large.",
     "415": "The body has an unsupported Content-Type.",
     "429": "Too many requests; wait for `Retry-After` seconds.",
     "507": "The server is out of storage; try again later.",
-    "500": "Server error; it was logged.",
+    "500": "Internal server error; the error was logged.",
 }
 PROBLEM_EXAMPLE = {
     "code": "not_found",
-    "detail": "This does not exist or belongs to another user.",
-    "hint": "Check the URL, and that the token belongs to the owner.",
+    "detail": "The requested object does not exist or belongs to another user.",
+    "hint": "Check the URL, and make sure that the token belongs to the owner.",
 }
 Content = type[BaseSerializer] | OpenApiTypes | OpenApiResponse | BaseSerializer | None
 

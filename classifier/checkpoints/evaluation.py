@@ -11,10 +11,10 @@ from ml.evaluation import FORMAT, Bin, Evaluation
 
 PICTURES = ("confusion", "reliability")
 MIN_ANSWERS = 10
-NO_REPORT = "It has not been evaluated yet."
-OTHER_FORMAT = "Its evaluation report was written by another version of Sonoscope."
-OTHER_WEIGHTS = "Its evaluation report is for other weights or another temperature."
-DAMAGED = "Its evaluation report cannot be read."
+NO_REPORT = "This checkpoint has not been evaluated yet."
+OTHER_FORMAT = "The evaluation report was written by another version of Sonoscope."
+OTHER_WEIGHTS = "The evaluation report is for other weights or another temperature."
+DAMAGED = "The evaluation report cannot be read."
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +49,7 @@ class Report:
 
 
 def report_of(found: Installed) -> Report:
-    """Return the report beside the checkpoint, or in `trouble` why there is no valid one."""
+    """Return the report beside the checkpoint; if it is not valid, `trouble` gives the reason."""
     path = found.path.with_name(f"{found.name}.evaluation.json")
     try:
         payload = json.loads(path.read_text())

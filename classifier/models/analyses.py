@@ -215,7 +215,9 @@ class Analysis(LeasedJob):
     lane = models.PositiveSmallIntegerField(choices=Lane.choices, default=Lane.INTERACTIVE)
     step = models.CharField(max_length=11, choices=Step.choices, default=Step.NONE, blank=True)
     started_at = models.DateTimeField(null=True)
-    alone = models.BooleanField(default=False, help_text="Retried on its own after a crash.")
+    alone = models.BooleanField(
+        default=False, help_text="Retried alone, without other clips, after a crash."
+    )
 
     checkpoint = models.CharField(
         max_length=120,
@@ -228,7 +230,7 @@ class Analysis(LeasedJob):
     not_sure = models.BooleanField(
         default=False, help_text="The sound is probably none of the checkpoint's classes."
     )
-    predictions = models.JSONField(default=list, help_text="All classes, the best first.")
+    predictions = models.JSONField(default=list, help_text="All classes, most probable first.")
     render_metadata = models.JSONField(
         default=dict, help_text="Axes and ranges of the images; empty until the analysis is done."
     )
@@ -236,7 +238,9 @@ class Analysis(LeasedJob):
 
     objects = AnalysisQuerySet.as_manager()
     called = "The analysis"
-    after_crashes = "Analyse it again. If that fails, save the sound as 16-bit WAV and upload that."
+    after_crashes = (
+        "Analyse the clip again. If that fails, save the sound as 16-bit WAV and upload that."
+    )
 
     class Meta:
         verbose_name_plural = "analyses"
@@ -277,7 +281,7 @@ class Analysis(LeasedJob):
 
     @property
     def stage(self) -> str:
-        """A text that changes whenever a page would show the analysis differently."""
+        """A string that changes whenever a page would show the analysis differently."""
         return f"{self.state}.{self.step}"
 
     @property

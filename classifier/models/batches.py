@@ -121,7 +121,7 @@ class BatchFile(models.Model):
     """A path of a batch and its outcome. A duplicate links to the earlier analysis."""
 
     batch = models.ForeignKey(Batch, models.CASCADE, related_name="files")
-    path = models.CharField(max_length=1000, help_text="Path in the folder; only a label.")
+    path = models.CharField(max_length=1000, help_text="Path in the folder; used only as a label.")
     outcome = models.CharField(max_length=9, choices=FileOutcome.choices)
     # The row is deleted with its analysis: deleted clips are no longer in the batch.
     analysis = models.ForeignKey(Analysis, models.CASCADE, null=True, related_name="batch_files")
@@ -147,7 +147,7 @@ class BatchFile(models.Model):
 
     @property
     def stage(self) -> str:
-        """A text that changes whenever a page would show the file differently."""
+        """A string that changes whenever a page would show the file differently."""
         return self.analysis.stage if self.analysis else self.outcome
 
     @property

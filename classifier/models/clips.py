@@ -43,7 +43,7 @@ class Clip(models.Model):
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     owner = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="clips")
     name = models.CharField(
-        max_length=255, help_text="The name of the uploaded file; only a label."
+        max_length=255, help_text="The name of the uploaded file; used only as a label."
     )
     file_key = models.CharField(max_length=32, db_index=True)
     size_bytes = models.BigIntegerField()

@@ -16,8 +16,8 @@ from classifier.models.leasing import LeasedJob, LeasedJobQuerySet, State
 class InspectionKind(models.TextChoices):
     """What an inspection looks at, always for one window."""
 
-    SOUND = "sound", "the sound behind a label"
-    CHANNELS = "channels", "all channels of a map"
+    SOUND = "sound", "the sound attributed to a class"
+    CHANNELS = "channels", "all channels of a feature map"
     WINDOW = "window", "another window"
 
 
@@ -66,7 +66,7 @@ class Inspection(LeasedJob):
 
     objects = InspectionQuerySet.as_manager()
     called = "This inspection"
-    after_crashes = "Request it again. The analysis itself is not affected."
+    after_crashes = "Request the inspection again. The analysis itself is not affected."
 
     class Meta:
         verbose_name_plural = "inspections"

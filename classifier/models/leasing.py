@@ -161,11 +161,11 @@ class LeasedJob(models.Model):
     finished_at = models.DateTimeField(null=True)
 
     token = models.CharField(
-        max_length=32, blank=True, help_text="Token of the claim that holds it."
+        max_length=32, blank=True, help_text="Token of the claim that holds this job."
     )
     leased_until = models.DateTimeField(null=True)
     attempts = models.PositiveSmallIntegerField(
-        default=0, help_text="Claims in which it ran alone."
+        default=0, help_text="Number of claims in which this job ran alone."
     )
 
     error_code = models.CharField(max_length=40, blank=True)
@@ -187,7 +187,7 @@ class LeasedJob(models.Model):
     @classmethod
     def interrupted(cls, times: int) -> Problem:
         """Return the problem of a job that was interrupted `times` times."""
-        detail = f"{cls.called} was interrupted {times} times and is not retried."
+        detail = f"{cls.called} was interrupted {times} times and will not be retried."
         return Problem("crashed", detail, cls.after_crashes)
 
     @property

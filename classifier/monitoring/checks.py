@@ -22,6 +22,7 @@ from django.conf import settings
 from django.contrib.staticfiles import finders
 from django.db import DatabaseError, connection
 from django.db.migrations.executor import MigrationExecutor
+from django.template.defaultfilters import pluralize
 from django.utils import timezone
 from kombu.exceptions import OperationalError
 from redis.exceptions import RedisError
@@ -90,9 +91,12 @@ def data_folder() -> Finding:
         with tempfile.NamedTemporaryFile(dir=folder):
             pass
     except OSError as error:
-        hint = "Make it writable for the user who runs Sonoscope, or set SONOSCOPE_DATA."
-        return wrong(f"{folder} cannot be written: {error.strerror}", hint)
-    return ok(f"{folder} can be written")
+        hint = (
+            "Make it writable by the user that Sonoscope runs as, or set SONOSCOPE_DATA to another "
+            "folder."
+        )
+        return wrong(f"{folder} is not writable: {error.strerror}", hint)
+    return ok(f"{folder} is writable")
 
 
 def disk() -> Finding:
@@ -102,9 +106,12 @@ def disk() -> Finding:
         return wrong(f"{settings.DATA}: {error.strerror}", "See `data` above.")
     seen = f"{free / 1e9:.1f} GB free under {settings.DATA}"
     if free < MIN_FREE_BYTES:
-        return wrong(seen, "Free some space: uploads and results can no longer be stored.")
+        return wrong(seen, "Free up disk space. Uploads and results can no longer be stored.")
     if free < COMFORTABLE_FREE_BYTES:
-        return warning(seen, "Free some space: an analysis takes up to 150 kB plus its upload.")
+        hint = (
+            "Free up disk space. Each analysis needs up to 150 kB in addition to the uploaded file."
+        )
+        return warning(seen, hint)
     return ok(seen)
 
 
@@ -116,11 +123,13 @@ def secret_key() -> Finding:
     try:
         mode = stat.S_IMODE(path.stat().st_mode)
     except OSError as error:
-        return wrong(f"{path}: {error.strerror}", "Start Sonoscope once, or set SECRET_KEY_FILE.")
+        hint = "Start Sonoscope once to create the key, or set SECRET_KEY_FILE."
+        return wrong(f"{path}: {error.strerror}", hint)
     # A mounted secret may be readable by others, but not writable.
     forbidden = 0o022 if named else 0o077
     if mode & forbidden:
-        return wrong(f"{path} is accessible to other users (mode {mode:o})", f"chmod 600 {path}")
+        seen = f"{path} is accessible to other users (mode {mode:o})"
+        return wrong(seen, f"Run chmod 600 {path}")
     return ok(f"{path} (mode {mode:o})")
 
 
@@ -130,9 +139,9 @@ def static_files() -> Finding:
     if not missing:
         return ok(f"collected in {settings.STATIC_ROOT}")
     if any(name.startswith("vendor/") and not finders.find(name) for name in missing):
-        hint = "npm ci && npm run vendor (make run does it), then manage.py collectstatic"
-        return wrong(f"not fetched yet: {', '.join(missing)}", hint)
-    return wrong(f"not collected: {', '.join(missing)}", "manage.py collectstatic --no-input")
+        hint = "Run npm ci && npm run vendor (make run does this), then manage.py collectstatic"
+        return wrong(f"not installed yet: {', '.join(missing)}", hint)
+    return wrong(f"not collected: {', '.join(missing)}", "Run manage.py collectstatic --no-input")
 
 
 def _collected(name: str) -> bool:
@@ -158,19 +167,19 @@ def migrations() -> Finding:
         return ok("all applied")
     named = ", ".join(f"{migration.app_label}.{migration.name}" for migration, _ in plan[:3])
     more = f" and {len(plan) - 3} more" if len(plan) > 3 else ""
-    return wrong(f"not applied: {named}{more}", "manage.py migrate (make run does it)")
+    return wrong(f"not applied: {named}{more}", "Run manage.py migrate (make run does this)")
 
 
 def database_place() -> Finding:
     """Check that SQLite is on a local disk."""
     if connection.vendor != "sqlite":
-        return ok(f"{connection.vendor} stores its own data")
+        return ok(f"{connection.vendor} manages its own storage")
     path = Path(str(connection.settings_dict["NAME"])).absolute()
     kind = file_system_of(path)
     if kind in NETWORK_FILE_SYSTEMS:
         hint = "Move SONOSCOPE_DATA to a local disk, or set DATABASE_URL to use PostgreSQL."
-        return wrong(f"SQLite is on a network file system ({kind})", hint)
-    return ok(f"SQLite on {kind or 'a local disk'}")
+        return wrong(f"the SQLite database is on a network file system ({kind})", hint)
+    return ok(f"the SQLite database is on {kind or 'a local disk'}")
 
 
 def file_system_of(path: Path, mounts: Path = Path("/proc/mounts")) -> str:
@@ -191,7 +200,7 @@ def clock() -> Finding:
         before = time.time()
         cursor.execute("SELECT extract(epoch FROM clock_timestamp())")
         skew_s = abs(float(cursor.fetchone()[0]) - (before + time.time()) / 2)
-    seen = f"{skew_s:.1f} s difference from the database's clock"
+    seen = f"this machine's clock differs from the database's by {skew_s:.1f} s"
     if skew_s > MAX_SKEW_S:
         return wrong(seen, "Synchronise the clocks of both machines (NTP); leases depend on them.")
     return ok(seen)
@@ -205,8 +214,8 @@ def _database_name() -> str:
 
 def _no_database(error: DatabaseError) -> Finding:
     reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-    hint = "Start the database, and compare DATABASE_URL with what it expects."
-    return wrong(f"{_database_name()} does not answer: {reason}", hint)
+    hint = "Start the database, and check the host, name, user and password in DATABASE_URL."
+    return wrong(f"{_database_name()} cannot be used: {reason}", hint)
 
 
 # --- queue --------------------------------------------------------------------------------
@@ -216,9 +225,12 @@ def broker() -> Finding:
     try:
         waiting = probes.messages()
     except OperationalError as error:
-        hint = "Start it (make run does it), or correct REDIS_URL. Uploads are stored meanwhile."
-        return wrong(f"it does not answer: {error}", hint)
-    return ok(f"it answers; messages waiting: {waiting}")
+        hint = (
+            "Start the broker (make run does this), or correct REDIS_URL. Uploads are still stored "
+            "in the meantime."
+        )
+        return wrong(f"the broker is not responding: {error}", hint)
+    return ok(f"the broker is responding; messages waiting: {waiting}")
 
 
 def worker() -> Finding:
@@ -227,18 +239,18 @@ def worker() -> Finding:
     except OperationalError:
         return wrong("workers cannot be reached without the broker", "See `broker` above.")
     if not names:
-        hint = "Start one (make run, or the worker service) and read its log."
-        return wrong(f"none answered within {sum(PINGS_S):.0f} s", hint)
+        hint = "Start a worker (make run, or the worker service) and check its log."
+        return wrong(f"no worker responded within {sum(PINGS_S):.0f} s", hint)
     return ok(", ".join(names))
 
 
 def sweep() -> Finding:
     """Check the age of the file that the sweep touches after every pass."""
-    hint = "Start it: python -m tasks (make run and Compose do), and read its log."
+    hint = "Start the sweep with python -m tasks (make run and Compose do this), and check its log."
     try:
         age_s = time.time() - Path(settings.SWEEP_MARK).stat().st_mtime
     except (FileNotFoundError, NotADirectoryError):
-        return wrong("it has never run", hint)
+        return wrong("the sweep has never run", hint)
     seen = f"last pass {age_s:.0f} s ago"
     return wrong(seen, hint) if age_s > 3 * settings.SWEEP_EVERY_S + 60 else ok(seen)
 
@@ -255,7 +267,9 @@ def queue() -> Finding:
             waiting += job.objects.waiting().order_by("created_at")[:1]
             running = running or job.objects.filter(state=State.RUNNING).exists()
     except DatabaseError:
-        return wrong("the rows cannot be read", "See `database` and `migrations` above.")
+        return wrong(
+            "the queue cannot be read from the database", "See `database` and `migrations` above."
+        )
     if abandoned:
         seen = f"the leases of some {' and '.join(abandoned)} have expired"
         return wrong(seen, "The sweep returns them to the queue: see `sweep`.")
@@ -289,12 +303,15 @@ def checkpoint() -> Finding:
 def inference() -> Finding:
     """Check that the Modal client finds a token. Only a worker learns whether Modal accepts it."""
     if settings.INFERENCE == "local":
-        return ok("workers compute locally")
+        return ok("workers run inference locally")
     named = {"MODAL_TOKEN_ID", "MODAL_TOKEN_SECRET"} <= set(os.environ)
     file = Path(os.environ.get("MODAL_CONFIG_PATH") or Path.home() / ".modal.toml")
     if named or file.is_file():
-        return ok("workers use Modal")
-    hint = "Run modal setup, or set MODAL_TOKEN_ID and MODAL_TOKEN_SECRET, where workers run."
+        return ok("workers run inference on Modal")
+    hint = (
+        "Run modal setup, or set MODAL_TOKEN_ID and MODAL_TOKEN_SECRET, on every machine that runs "
+        "workers."
+    )
     return wrong("INFERENCE is modal, but there is no Modal token", hint)
 
 
@@ -304,7 +321,7 @@ def precision() -> Finding:
         windows = recomputed_windows()
     except (RedisError, ValueError) as error:
         return warning(f"the count cannot be read: {error}", "See `broker` above.")
-    seen = f"{windows} windows recomputed in fp32 in {DAYS} days"
+    seen = f"{windows} window{pluralize(windows)} recomputed in fp32 in the last {DAYS} days"
     if not windows:
         return ok(seen)
     return warning(
@@ -323,18 +340,20 @@ def origin() -> Finding:
     contained = Path("/.dockerenv").exists() or Path("/run/.containerenv").exists()
     seen = f"ORIGIN is {settings.ORIGIN!r}"
     if address.scheme not in ("http", "https") or not address.hostname:
-        return wrong(seen, "Write it as https://sounds.example.org")
+        return wrong(seen, "Set ORIGIN to a URL such as https://sounds.example.org")
     if address.path or address.query:
         return wrong(seen, "Remove the path: use only scheme, host name and port.")
     if address.hostname not in settings.ALLOWED_HOSTS:
-        return wrong(f"{seen}, which is not an allowed host", "Set ORIGIN, then restart.")
+        return wrong(f"{seen}, but its host is not allowed", "Set ORIGIN, then restart.")
     if address.scheme == "http" and not local:
         hint = "Use a TLS-terminating proxy and set ORIGIN to its https:// address."
         return warning(f"{settings.ORIGIN}: passwords and sounds are sent unencrypted", hint)
     if local and settings.HOST in ("0.0.0.0", "::") and not contained:  # noqa: S104 - looks for it
         hint = "Set ORIGIN to the address that other machines use, or HOST to 127.0.0.1."
         return warning(
-            f"it listens on {settings.HOST}, but accepts only requests to {address.hostname}", hint
+            f"the server listens on {settings.HOST}, but accepts requests only for "
+            f"{address.hostname}",
+            hint,
         )
     return ok(settings.ORIGIN)
 

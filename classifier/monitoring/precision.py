@@ -17,7 +17,7 @@ DAYS = 7
 
 
 def count_recomputed(windows: int) -> None:
-    """Add to today's count. If the cache does not answer, log the number instead."""
+    """Add to today's count. If the cache is not responding, log the number instead."""
     key = _key(timezone.now().date())
     try:
         cache.add(key, 0, timeout=timedelta(days=DAYS + 1).total_seconds())
@@ -32,7 +32,7 @@ def recomputed_windows() -> int:
     Raises
     ------
     RedisError
-        The cache does not answer.
+        The cache is not responding.
     ValueError
         The URL of the cache is invalid.
     """

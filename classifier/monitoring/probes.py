@@ -20,7 +20,7 @@ def database() -> str:
     Raises
     ------
     DatabaseError
-        The database does not answer.
+        The database is not responding.
     """
     with connection.cursor() as cursor:
         cursor.execute("SELECT 1")
@@ -33,7 +33,7 @@ def messages() -> int:
     Raises
     ------
     kombu.exceptions.OperationalError or OSError
-        The broker does not answer.
+        The broker is not responding.
     """
     return sum(queued_messages(lane) for lane in Lane)
 
@@ -51,7 +51,7 @@ def workers(timeout_s: float, limit: int | None = None) -> list[str]:
     Raises
     ------
     kombu.exceptions.OperationalError or OSError
-        The broker does not answer.
+        The broker is not responding.
     """
     answers = sender.control.ping(timeout=timeout_s, limit=limit) or []
     return sorted(name for answer in answers for name in answer)

@@ -30,13 +30,13 @@ BATCH = ("id", "name", "source", "checkpoint", "created_at", "closed_at", "cance
 BATCH_FILE = ("batch", "path", "outcome", "analysis", "code", "detail", "hint")
 INSPECTION = ("id", "analysis", "kind", "window", "label", "map", "state", "figures", "created_at")
 README = """\
-All data that this Sonoscope stores about {name}.
+All data that this Sonoscope server stores about {name}.
 
 account.json        your account and your API tokens (their secrets are not stored)
 clips.jsonl         your clips, one per line; clips/ contains their files, by id
-analyses.jsonl      your analyses; analyses/ contains the images and feature maps of each, by id
+analyses.jsonl      your analyses; analyses/ contains the pictures and feature maps of each, by id
 batches.jsonl       your batches; batch_files.jsonl contains the outcome of each file
-inspections.jsonl   your inspections; inspections/ contains their images and sounds, by id
+inspections.jsonl   your inspections; inspections/ contains their pictures and sounds, by id
 """
 
 

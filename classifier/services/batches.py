@@ -96,7 +96,7 @@ def path_of(text: str) -> str:
     parts = [part for part in text.replace("\\", "/").split("/") if part not in ("", ".", "..")]
     path = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in "/".join(parts))
     if not path:
-        raise refusal("no_path", "The file has no name.", "Send its path relative to the folder.")
+        raise refusal("no_path", "The file has no name.", "Send the path relative to the folder.")
     if len(path) > MAX_PATH_CHARACTERS or len(path.encode()) > MAX_PATH_BYTES:
         raise refusal(
             "path_too_long",
@@ -208,7 +208,7 @@ def _check_open(batch: Batch) -> None:
         raise refusal(
             f"batch_{state}",
             f"The batch is {state}.",
-            "Create a new batch. Known files are linked, not analysed again.",
+            "Create a new batch. Files that you already uploaded are linked, not analysed again.",
             status=409,
         )
 
@@ -257,7 +257,7 @@ def cancel(batch: Batch) -> int:
 
 
 def retry_failed(batch: Batch) -> int:
-    """Queue a new analysis, with the batch's checkpoint, for each failed one.
+    """Queue a new analysis for each failed file, with the batch's checkpoint.
 
     Returns
     -------
@@ -286,9 +286,9 @@ def totals(batch: Batch) -> Totals:
 
 
 def totals_of(batches: Sequence[Batch]) -> dict[UUID, Totals]:
-    """Return the totals of several batches by id, in one query that reads no finished analysis.
+    """Return the totals of several batches by id, in one query that does not read finished ones.
 
-    Most analyses are done, so their number is the number of accepted files less the others.
+    Most analyses are done, so these are not counted: they are the accepted files minus the others.
     """
     found = {batch.pk: Totals() for batch in batches}
     files = BatchFile.objects.filter(batch__in=list(found))

@@ -152,7 +152,7 @@ def _hand_over(batch: Batch) -> None:
 # --- accounts -----------------------------------------------------------------------------
 
 
-def is_last_keeper(user: Owner) -> bool:
+def is_last_superuser(user: Owner) -> bool:
     """Whether this user is the only active superuser."""
     assert isinstance(user, User)
     others = get_user_model().objects.filter(is_superuser=True, is_active=True).exclude(pk=user.pk)

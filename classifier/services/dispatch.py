@@ -37,7 +37,7 @@ def dispatch_analysis(analysis_id: UUID, lane: int) -> None:
     Raises
     ------
     kombu.exceptions.OperationalError
-        The broker does not answer.
+        The broker is not responding.
     """
     sender.send_task("tasks.analyse", [str(analysis_id)], queue=Lane(lane).label, retry=False)
 
@@ -48,7 +48,7 @@ def dispatch_inspection(inspection_id: UUID) -> None:
     Raises
     ------
     kombu.exceptions.OperationalError
-        The broker does not answer.
+        The broker is not responding.
     """
     queue = Lane.INTERACTIVE.label
     sender.send_task("tasks.inspect", [str(inspection_id)], queue=queue, retry=False)
@@ -60,7 +60,7 @@ def queued_messages(lane: int) -> int:
     Raises
     ------
     kombu.exceptions.OperationalError or OSError
-        The broker does not answer.
+        The broker is not responding.
     """
     with sender.connection_for_read() as connection:
         connection.ensure_connection(max_retries=1, timeout=3)
@@ -69,7 +69,7 @@ def queued_messages(lane: int) -> int:
 
 
 def missing_worker(unfinished: object, since: datetime) -> Problem | None:
-    """Return the problem if no worker answers and no analysis is held under a lease.
+    """Return the problem if no worker is responding and no analysis is held under a lease.
 
     Pages and clients poll, so workers are pinged at most every `PING_EVERY_S` seconds.
 

@@ -93,8 +93,8 @@ def _check_name(what: str, name: str, known: set[str], wanted: bool) -> None:
         raise refusal(
             f"unknown_{what}",
             f"The analysis has no {what} {name[:80]!r}." if name else f"The {what} is missing.",
-            f"Send a {what} of the analysis, for example {', '.join(sorted(known)[:3])}.",
+            f"Send a {what} that the analysis has, for example {', '.join(sorted(known)[:3])}.",
         )
     if name and not wanted:
-        detail = f"This kind of inspection takes no {what}."
+        detail = f"This kind of inspection does not accept a {what}."
         raise refusal(f"no_{what}", detail, f"Leave `{what}` empty.")

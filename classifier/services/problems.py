@@ -7,13 +7,13 @@ from ml.errors import Problem
 NO_ROOM = Problem(
     "no_room",
     "The server has no disk space left.",
-    "Try again later. An administrator has to free disk space.",
+    "Try again later. An administrator must free up disk space.",
 )
 EMPTY = Problem("empty", "The file is empty.", "Choose a file that contains audio.")
 NO_WORKER = Problem(
     "no_worker",
-    "No worker answers, so nothing is being analysed.",
-    "Start one with make run, or start the worker service. Waiting clips are then analysed.",
+    "No worker is responding, so nothing is being analysed.",
+    "Start a worker with make run, or start the worker service. Waiting clips are then analysed.",
 )
 
 
@@ -49,6 +49,6 @@ def too_large() -> RequestRefused:
     return refusal(
         "too_large",
         f"The file is larger than {settings.MAX_UPLOAD_BYTES / 1e6:.0f} MB.",
-        "Cut it into parts, or save it in a compressed format such as FLAC.",
+        "Split it into parts, or save it in a compressed format such as FLAC.",
         status=413,
     )

@@ -1,4 +1,4 @@
-"""Limits on how much one user may have waiting and upload in a day, for fairness."""
+"""Limits on a user's unfinished clips and daily uploads, so that the server is shared fairly."""
 
 from datetime import timedelta
 
@@ -29,8 +29,8 @@ def reached(owner: Owner, size_bytes: int) -> Problem | None:
     if uploaded_bytes + size_bytes > settings.MAX_DAY_BYTES:
         return Problem(
             "too_much_today",
-            f"You uploaded {uploaded_bytes / 1e9:.1f} GB in the last 24 hours; "
-            f"{settings.MAX_DAY_BYTES / 1e9:.0f} GB are allowed.",
-            "Continue tomorrow, or ask an administrator for a higher limit.",
+            f"You have uploaded {uploaded_bytes / 1e9:.1f} GB in the last 24 hours; "
+            f"the limit is {settings.MAX_DAY_BYTES / 1e9:.0f} GB.",
+            "Try again tomorrow, or ask an administrator for a higher limit.",
         )
     return None

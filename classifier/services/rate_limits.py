@@ -14,7 +14,7 @@ from rest_framework.views import APIView
 
 logger = logging.getLogger(__name__)
 
-# If the cache does not answer, requests are not counted, and it is not tried again for this long.
+# If the cache is not responding, requests are not counted, and it is not tried again for this long.
 CACHE_REST_S = 10
 _asked_again_at = 0.0
 
@@ -75,7 +75,7 @@ def client_address(request: HttpRequest) -> str:
 
 
 def _count(key: str, keep_s: int) -> int | None:
-    """Return how often `key` was counted, including now; None if the cache does not answer."""
+    """Return how often `key` was counted, including now; None if the cache is not responding."""
     global _asked_again_at
     if time.monotonic() < _asked_again_at:
         return None
@@ -87,5 +87,5 @@ def _count(key: str, keep_s: int) -> int | None:
         return 1
     except RedisError as error:
         _asked_again_at = time.monotonic() + CACHE_REST_S
-        logger.warning("requests are not counted because the cache does not answer: %s", error)
+        logger.warning("requests are not counted because the cache is not responding: %s", error)
         return None

@@ -1,4 +1,4 @@
-"""Save the result of a job: the only way a worker's result reaches the database."""
+"""Save the result of a job. Workers store their results only through this module."""
 
 from collections.abc import Callable
 from typing import Any

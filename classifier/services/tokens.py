@@ -1,4 +1,4 @@
-"""API tokens: knox with a name and a last use, and one additional check."""
+"""API tokens: knox tokens with a name, a time of last use and one additional check."""
 
 from datetime import timedelta
 

@@ -32,7 +32,7 @@ class Usage:
 
 
 @dataclass(frozen=True, slots=True)
-class Keeper:
+class StorageUse:
     user_id: int
     username: str
     clips: int
@@ -66,7 +66,7 @@ def usage_of(user_ids: Iterable[int]) -> dict[int, Usage]:
     return found
 
 
-def keepers() -> list[Keeper]:
+def largest_users() -> list[StorageUse]:
     """Return the `MAX_USERS` users who uploaded most, largest first."""
     rows = (
         Clip.objects.values("owner")
@@ -75,7 +75,7 @@ def keepers() -> list[Keeper]:
     )
     users = get_user_model().objects.in_bulk([row["owner"] for row in rows])
     return [
-        Keeper(row["owner"], users[row["owner"]].get_username(), row["clips"], row["bytes"])
+        StorageUse(row["owner"], users[row["owner"]].get_username(), row["clips"], row["bytes"])
         for row in rows
         if row["owner"] in users
     ]

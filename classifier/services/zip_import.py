@@ -62,16 +62,17 @@ class _TooLarge(RequestRefused):
 
 
 def take_in(batch: Batch, path: Path) -> Unpacked:
-    """Add every member of the ZIP to the batch; a bad member becomes a refused row.
+    """Add every member of the ZIP to the batch; an invalid member becomes a refused row.
 
-    Members added before a limit was reached stay in the batch. Sending the ZIP again continues
-    there.
+    Members added before a limit was reached stay in the batch. If the ZIP is sent again, the import
+    continues there.
 
     Raises
     ------
     RequestRefused
         The file is not a ZIP or is damaged (400), holds too many files or bytes (413), or exceeds
-        the owner's quota (429); or the batch takes no more files (409), or the disk is full (507).
+        the owner's quota (429); or the batch accepts no more files (409), or the disk is full
+        (507).
     """
     unpacked = Unpacked(left_bytes=settings.MAX_ZIP_BYTES)
     with _Guarded(io.FileIO(path)) as file, _opened(file) as archive:
@@ -126,14 +127,14 @@ def _blocks(archive: zipfile.ZipFile, info: zipfile.ZipInfo, unpacked: Unpacked)
     if info.flag_bits & _ENCRYPTED:
         raise refusal(
             "encrypted",
-            "The file is protected with a password.",
-            "Send it in a ZIP without a password.",
+            "The file is password-protected.",
+            "Create the ZIP again without a password.",
         )
     if info.compress_type not in _PACKINGS:
         raise refusal(
             "unsupported",
             "The compression method of the file is not supported.",
-            "Create the ZIP with Deflate compression, or send the file without a ZIP.",
+            "Create the ZIP with Deflate compression, or send the file on its own.",
         )
     size_bytes = 0
     try:
@@ -146,23 +147,24 @@ def _blocks(archive: zipfile.ZipFile, info: zipfile.ZipInfo, unpacked: Unpacked)
                 if size_bytes > max(HARMLESS_BYTES, MAX_RATIO * info.compress_size):
                     raise refusal(
                         "compressed_too_well",
-                        f"The file unpacks to more than {MAX_RATIO} times its size.",
-                        "Send the file without a ZIP.",
+                        f"The file unpacks to more than {MAX_RATIO} times its compressed size.",
+                        "Send the file on its own, not in a ZIP.",
                     )
                 yield block
     except _DAMAGED as error:
         raise refusal(
             "damaged",
-            "The file is damaged in the ZIP.",
-            "Create the ZIP again, or send the file without a ZIP.",
+            "The file in the ZIP is damaged.",
+            "Create the ZIP again, or send the file on its own.",
         ) from error
 
 
 def _too_large() -> _TooLarge:
     problem = Problem(
         "zip_too_large",
-        f"The unpacked files exceed {settings.MAX_ZIP_BYTES / 1e9:.0f} GB; the rest was left out.",
-        "Split it into several ZIPs, or choose the folder instead.",
+        f"The unpacked files exceed {settings.MAX_ZIP_BYTES / 1e9:.0f} GB; "
+        "the remaining files were not added.",
+        "Split the ZIP into several smaller ones, or choose the folder instead.",
     )
     return _TooLarge(problem, status=413)
 
@@ -171,6 +173,6 @@ def _too_many() -> RequestRefused:
     return refusal(
         "too_many_files",
         f"The ZIP contains more than {batches.MAX_FILES:,} files.",
-        "Split it into several ZIPs and submit each as a separate batch.",
+        "Split the ZIP into several smaller ones and submit each as a separate batch.",
         status=413,
     )

@@ -18,6 +18,6 @@ def admin_dashboard() -> dict[str, Any]:
         "lanes": dashboard.lanes(),
         "failures": dashboard.failures(),
         "failure_days": dashboard.FAILURES_OF_DAYS,
-        "usage": usage.keepers(),
+        "usage": usage.largest_users(),
         "disk": shutil.disk_usage(settings.DATA),
     }

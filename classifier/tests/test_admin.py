@@ -55,8 +55,8 @@ def test_admin_dashboard_shows_the_state_of_the_server(admin_client: Client, ann
     page = admin_client.get("/admin/")
     assertContains(page, "interactive")
     assertContains(page, "damaged")
-    assertContains(page, "Workers answering")
-    assertContains(page, "Free on the data disk")
+    assertContains(page, "Active workers")
+    assertContains(page, "Free space on the data disk")
     assertContains(page, "anna")
 
 
@@ -278,7 +278,7 @@ def test_admin_lists_what_a_deletion_removes_and_checks_permission(
     client.post(person, {"post": "yes"})
     assert Batch.objects.filter(pk=batch.pk).exists()
     page = admin_client.get(f"/admin/classifier/batch/{batch.pk}/delete/")
-    assertContains(page, "its clips that are in no other batch")
+    assertContains(page, "its clips that are not in any other batch")
     admin_client.post(f"/admin/classifier/batch/{batch.pk}/delete/", {"post": "yes"})
     assert not Batch.objects.exists()
     assert not Analysis.objects.exists()

@@ -111,7 +111,7 @@ def test_the_history_can_be_filtered_by_batch(anna: User, ben: User) -> None:
     page = client.get(link)
     assertContains(page, "in the batch <a")
     assertNotContains(page, "alone.wav")
-    assertContains(client.get(f"/history/?batch={theirs.pk}"), "Everything is shown")
+    assertContains(client.get(f"/history/?batch={theirs.pk}"), "The filters were ignored")
 
 
 def test_batches_of_another_user_cannot_be_changed(caller: Caller, ben: User) -> None:
@@ -297,7 +297,7 @@ def test_the_page_asks_before_it_deletes(anna: User) -> None:
     client.force_login(anna)
     batch = filled(anna, "trip", b"one")
     page = client.get(f"/batches/{batch.pk}/")
-    assertContains(page, 'data-confirm="Delete this batch, and every sound that came in through it')
+    assertContains(page, 'data-confirm="Delete this batch and all its sounds')
     assert client.get(f"/batches/{batch.pk}/delete/").status_code == 405
     assert client.post(f"/batches/{batch.pk}/delete/")["Location"] == "/batches/"
     assert not Clip.objects.exists()
@@ -309,7 +309,7 @@ def test_the_admin_deletes_in_the_same_way(anna: User, own_media: Path) -> None:
     client.force_login(User.objects.create_superuser("root", password="x"))
     page = client.get(f"/admin/classifier/batch/{batch.pk}/delete/")
     assertContains(page, "Batch files: 2")
-    assertContains(page, "trip, and its clips that are in no other batch")
+    assertContains(page, "trip, and its clips that are not in any other batch")
     client.post(f"/admin/classifier/batch/{batch.pk}/delete/", {"post": "yes"})
     assert not Batch.objects.exists()
     assert not Clip.objects.exists()

@@ -73,7 +73,7 @@ def test_an_unreadable_count_is_reported(settings: Settings) -> None:
     precision.count_recomputed(2)  # a failed count must not fail the analysis
     assert checks.precision().verdict == "warning"
     settings.CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
-    assert checks.precision() == checks.ok("0 windows recomputed in fp32 in 7 days")
+    assert checks.precision() == checks.ok("0 windows recomputed in fp32 in the last 7 days")
 
 
 def test_the_file_system_of_a_path_is_read_from_the_mounts(tmp_path: Path) -> None:
@@ -95,7 +95,7 @@ def test_a_secret_key_that_others_can_access_is_wrong(
     assert checks.secret_key().verdict == "wrong"
     settings.SECRET_KEY_FILE.write_text("x")
     settings.SECRET_KEY_FILE.chmod(0o644)
-    assert checks.secret_key().hint == f"chmod 600 {settings.SECRET_KEY_FILE}"
+    assert checks.secret_key().hint == f"Run chmod 600 {settings.SECRET_KEY_FILE}"
     settings.SECRET_KEY_FILE.chmod(0o600)
     assert checks.secret_key().verdict == "ok"
     mounted = tmp_path / "mounted"

@@ -75,9 +75,9 @@ def test_deleting_an_account_leaves_no_rows_or_files(
         client.force_login(anna)
     elsewhere.post("/account/sign-in/", {"username": "anna", "password": "wrong"})
     page = visitor.get("/account/delete/").content.decode()
-    assert "2 clips" in page and "1 batch," in page
+    assert "2 sounds" in page and "1 batch," in page
     answer = visitor.post("/account/delete/", {"password": PASSWORD})
-    assert "is deleted" in answer.content.decode()
+    assert "has been deleted" in answer.content.decode()
     rest[User] -= 1
     assert {model: model._default_manager.count() for model in apps.get_models()} == rest
     assert sorted(on_disk(own_media)) == disk
@@ -90,7 +90,7 @@ def test_deleting_an_account_requires_the_password_and_another_superuser(anna: U
     visitor.force_login(anna)
     answer = visitor.post("/account/delete/", {"password": "wrong"})
     assert answer.status_code == 400
-    assert "This is not your password." in answer.content.decode()
+    assert "The password is incorrect." in answer.content.decode()
     User.objects.update(is_superuser=True)
     answer = visitor.post("/account/delete/", {"password": PASSWORD})
     assert "Make another user a superuser" in answer.content.decode()

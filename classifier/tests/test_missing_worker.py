@@ -89,8 +89,8 @@ def test_pages_show_the_notice_once_and_remove_it(anna: User, no_worker: Pinged)
     ):
         no_worker.answers = []
         dispatch._worker_answers.cache_clear()
-        assertContains(visitor.get(address), "No worker answers")
-        assertContains(visitor.get(f"{address}part/?seen={seen}"), "No worker answers")
+        assertContains(visitor.get(address), "No worker is responding")
+        assertContains(visitor.get(f"{address}part/?seen={seen}"), "No worker is responding")
         assert visitor.get(f"{address}part/?seen={seen}.no_worker").status_code == 204
         no_worker.answers = [{"worker": {}}]
         dispatch._worker_answers.cache_clear()

@@ -48,7 +48,7 @@ def test_the_shipped_checkpoint_has_an_evaluation(visitor: Client) -> None:
         "CC BY-NC 3.0", "learning rate", "0.0015", "70 %", "6 dB", "confused with",
     ):  # fmt: skip
         assertContains(page, said)
-    assertContains(page, "Side by side")
+    assertContains(page, "Comparison")
     assertContains(page, "clips/s")
     assertContains(page, "Reliability diagram")
     assertNotContains(page, "File header")  # the report contains the same figure
@@ -62,7 +62,7 @@ def test_a_single_checkpoint_is_not_compared(
     settings.CHECKPOINT = header_only(tmp_path / "alone.safetensors")
     page = visitor.get("/models/")
     assertContains(page, "alone@")
-    assertNotContains(page, "Side by side")
+    assertNotContains(page, "Comparison")
 
 
 def test_the_models_page_requires_signing_in(db: None) -> None:
@@ -84,10 +84,10 @@ def test_the_shipped_report_matches_the_shipped_weights() -> None:
 
 def test_without_a_report_it_says_how_to_make_one(visitor: Client, other: Installed) -> None:
     page = visitor.get("/models/")
-    assertContains(page, "It has not been evaluated yet.")
+    assertContains(page, "This checkpoint has not been evaluated yet.")
     assertContains(page, "training.evaluate …/other.safetensors")
     assertContains(page, "A second opinion.")
-    assertContains(page, "Side by side")
+    assertContains(page, "Comparison")
     assertNotContains(page, str(other.path.parent))
 
 

@@ -44,14 +44,14 @@ class DeleteAccountForm(forms.Form):
 
     def clean(self) -> None:
         user = self.request.user
-        if deletion.is_last_keeper(user):
+        if deletion.is_last_superuser(user):
             raise forms.ValidationError(
                 "You are the only superuser. Make another user a superuser in the admin first."
             )
         password = self.cleaned_data.get("password", "")
         # Uses the sign-in backends, so failed attempts count towards the lockout.
         if authenticate(self.request, username=user.get_username(), password=password) is None:
-            self.add_error("password", "This is not your password.")
+            self.add_error("password", "The password is incorrect.")
 
 
 @login_required

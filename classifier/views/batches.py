@@ -125,7 +125,7 @@ def batch_files(request: HttpRequest, pk: UUID) -> HttpResponse:
     if declared.isdecimal() and int(declared) > settings.MAX_UPLOAD_BYTES:
         file = batches.refuse(batch, path, too_large().problem)
         return JsonResponse(sent_file(file, known=False))
-    raise refusal("no_file", "No file was sent.", "Send it in the field `file`.")
+    raise refusal("no_file", "No file was sent.", "Send the file in the form field `file`.")
 
 
 @require_POST

@@ -8,17 +8,17 @@ from ml.errors import Problem
 
 NOT_FOUND = Problem(
     "not_found",
-    "Nothing was found at this address.",
-    "Check the address, and that you use the account or token of the owner.",
+    "Nothing was found at this URL.",
+    "Check the URL, and make sure that you are using the owner's account or token.",
 )
 BAD_REQUEST = Problem(
     "bad_request",
     "The request could not be understood.",
-    "Send fewer fields or files at once, and use the configured address of this server.",
+    "Send fewer fields or files at once, and use the configured URL of this server.",
 )
 INTERNAL = Problem(
     "internal",
-    "An internal error occurred. It was logged.",
+    "An internal error occurred and was logged.",
     "Try again in a minute.",
 )
 
@@ -36,7 +36,7 @@ def server_error(request: HttpRequest) -> HttpResponse:
 
 
 def _fault(request: HttpRequest, status: int, problem: Problem) -> HttpResponse:
-    """Return JSON for API clients, and for others a page that needs no database."""
+    """Return JSON for API clients, and a page that needs no database for everyone else."""
     if request.path.startswith("/api/"):
         return JsonResponse(problem.as_dict(), status=status)
     if status == 404:

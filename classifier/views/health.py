@@ -29,13 +29,13 @@ class Check:
 
 @require_safe
 def alive(request: HttpRequest) -> HttpResponse:
-    """Answer that the process runs; nothing else is checked."""
+    """Report that the process is running; nothing else is checked."""
     return _json({"status": "alive"}, 200)
 
 
 @require_safe
 def ready(request: HttpRequest) -> HttpResponse:
-    """Answer 503 if anything that a new upload needs is missing."""
+    """Return 503 if anything that a new upload needs is missing."""
     checks = _checks()
     fine = all(check.ok for check in checks.values())
     payload = {name: asdict(check) for name, check in checks.items()}
@@ -85,15 +85,17 @@ def _messages() -> str:
 
 def _worker() -> str:
     if not probes.workers(timeout_s=1, limit=1):
-        raise OperationalError("none answered within a second")
-    return "one answered"
+        raise OperationalError("no worker responded within a second")
+    return "a worker responded"
 
 
 def _precision() -> Check:
     """Report recomputed windows. They never make the server unready: the results are correct."""
     try:
         count = recomputed_windows()
-        return Check(True, f"{count} window{pluralize(count)} recomputed in fp32 in {DAYS} days")
+        return Check(
+            True, f"{count} window{pluralize(count)} recomputed in fp32 in the last {DAYS} days"
+        )
     except (RedisError, ValueError) as error:
         return Check(True, f"not counted: {type(error).__name__}")
 

@@ -37,8 +37,8 @@ def _question(request: HttpRequest) -> Question:
     if kind not in InspectionKind.values:
         raise refusal(
             "unknown_kind",
-            "There is no such kind of inspection.",
-            f"Kinds: {', '.join(InspectionKind)}.",
+            "Unknown kind of inspection.",
+            f"Use one of: {', '.join(InspectionKind)}.",
         )
     if not (window.isascii() and window.isdigit() and len(window) < 10):
         raise refusal(

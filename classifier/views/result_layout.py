@@ -44,7 +44,8 @@ class Slot:
     confidence : float
         Confidence of the label, 0 to 1.
     name : str
-        The label, on the first of a run of windows with the same one, if there is room; else "".
+        The label, set only on the first of consecutive windows with the same label and only if
+        there is room; otherwise "".
     """
 
     number: int

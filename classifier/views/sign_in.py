@@ -1,8 +1,8 @@
 """Sign-in and sign-up, with limits on password attempts.
 
-A username is locked for one client address after a number of failures (django-axes keeps the count
+A username is locked for one IP address after a number of failures (django-axes keeps the count
 in the database). The sign-in page, the admin and API tokens share this lock. In addition, each
-address is limited to a number of requests per minute for all usernames together.
+IP address is limited to a number of requests per minute for all usernames together.
 """
 
 import functools
@@ -28,9 +28,9 @@ View = Callable[..., HttpResponseBase]
 
 
 def locked(request: HttpRequest, *_: Any) -> HttpResponse:
-    """Show the page for a name with too many failed attempts."""
+    """Show the page for a username with too many failed attempts."""
     minutes = settings.LOCKED_MINUTES
-    detail = "There were too many failed sign-in attempts for this username from your address."
+    detail = "There were too many failed sign-in attempts for this username from your IP address."
     hint = (
         f"Wait {minutes} minutes, then try again. An administrator can unlock the account sooner."
     )
@@ -38,14 +38,14 @@ def locked(request: HttpRequest, *_: Any) -> HttpResponse:
 
 
 def rate_limited(view: View) -> View:
-    """Limit POST requests to this view by address; answer 429 beyond the limit per minute."""
+    """Limit POST requests to this view by IP address; return 429 beyond the limit per minute."""
 
     @functools.wraps(view)
     def inner(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
         throttle = SignInThrottle()
         if request.method == "POST" and not throttle.allow_request(Request(request), APIView()):
             wait_s = int(throttle.wait())
-            detail = "There were too many attempts from your address."
+            detail = "There were too many attempts from your IP address."
             hint = f"Wait {wait_s} second{pluralize(wait_s)}, then try again."
             return _wait(request, wait_s, detail, hint)
         return view(request, *args, **kwargs)
@@ -68,7 +68,7 @@ def sign_up(request: HttpRequest) -> HttpResponse:
     form = SignUpForm(request.POST or None)
     if request.method == "POST" and form.is_valid():
         login(request, form.save(), backend=BACKEND)
-        return redirect("listen")
+        return redirect("home")
     return render(request, "registration/sign_up.html", {"form": form})
 
 

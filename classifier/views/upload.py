@@ -1,4 +1,4 @@
-"""The Listen page: uploads, recordings and sample sounds."""
+"""The Upload page: uploads, recordings and sample sounds."""
 
 from collections.abc import Iterable
 
@@ -25,7 +25,7 @@ LATEST_ROWS = 8
 @csp_update({"media-src": [SELF, "blob:"]})
 @login_required
 @require_GET
-def listen(request: HttpRequest) -> HttpResponse:
+def home(request: HttpRequest) -> HttpResponse:
     most_bytes = settings.MAX_UPLOAD_BYTES
     context = {
         "latest": Analysis.objects.for_history(request.user)[:LATEST_ROWS],
@@ -34,7 +34,7 @@ def listen(request: HttpRequest) -> HttpResponse:
         "record_most_s": min(settings.MAX_DURATION_S, most_bytes // RECORDED_BYTES_PER_S),
         "checkpoints": inventory.offered(),
     }
-    return render(request, "classifier/listen.html", context)
+    return render(request, "classifier/upload.html", context)
 
 
 @login_required

@@ -112,13 +112,13 @@ def read(
             raise _refusal("empty", "The file is empty.", "Choose a file that contains audio.")
         if size_bytes > limits.size_bytes:
             size, limit = (round(one / 1e6) for one in (size_bytes, limits.size_bytes))
-            hint = "Cut it into parts, or save it in a compressed format such as FLAC."
+            hint = "Split it into parts, or save it in a compressed format such as FLAC."
             raise _refusal("too_large", f"The file is {size} MB; the limit is {limit} MB.", hint)
         name = formats.sniff(file)
         if name is None:
             raise _not_audio("This file contains no audio.")
         if formats.is_cut(file, name):
-            raise _damaged(name, "its end is missing")
+            raise _damaged(name, "the end of the file is missing")
         stream = _open_av(file, name) if name in formats.AV_FORMATS else _open_sndfile(file, name)
         _check_shape(stream, limits)
         waveform = _resample(stream, sample_rate, limits, name)
@@ -178,7 +178,7 @@ def _open_av(file: formats.Bytes, name: str) -> _Stream:
     stream.codec_context.thread_count = 1
     rate_hz, channels = stream.codec_context.sample_rate, stream.codec_context.channels
     if not rate_hz or not channels:
-        raise _damaged(name, "it declares no sample rate or no channels")
+        raise _damaged(name, "its header does not specify a sample rate or a number of channels")
     declared_s = declared / rate_hz if declared else _container_s(container, name)
 
     def blocks() -> Iterator[Samples]:
@@ -240,7 +240,7 @@ def _resample(stream: _Stream, sample_rate: int, limits: Limits, name: str) -> S
     parts.append(resampler.resample_chunk(np.zeros(0, np.float32), last=True))
     decoded_s, declared_s = frames / stream.rate_hz, stream.declared_s
     if declared_s is not None and decoded_s < declared_s * 0.99 - MISSING_S:
-        raise _damaged(name, f"it stops after {decoded_s:.1f} s of {declared_s:.1f} s")
+        raise _damaged(name, f"it ends after {decoded_s:.1f} s instead of {declared_s:.1f} s")
     return np.concatenate(parts)
 
 
@@ -261,10 +261,10 @@ def _check_waveform(waveform: Samples, stream: _Stream, sample_rate: int, name: 
         raise _refusal("empty", detail, "Record or export it again.")
     duration_s = len(waveform) / sample_rate
     if duration_s < SHORTEST_S:
-        detail = f"The sound lasts {duration_s:.3f} s; at least {SHORTEST_S} s are needed."
+        detail = f"The sound lasts {duration_s:.3f} s; at least {SHORTEST_S} s is required."
         raise _refusal("too_short", detail, "Choose a longer recording.")
     if not np.isfinite(waveform).all() or np.abs(waveform).max() > LOUDEST:
-        raise _damaged(name, "its samples are not numbers or far out of range")
+        raise _damaged(name, "some of its samples are not valid numbers or are far out of range")
 
 
 def _refusal(code: str, detail: str, hint: str) -> AudioError:
@@ -288,7 +288,7 @@ def _damaged(name: str, what: str) -> AudioError:
 def _too_long(duration_s: float, limits: Limits) -> AudioError:
     lasts, limit = _minutes(duration_s), _minutes(limits.duration_s)
     detail = f"The sound lasts {lasts} or more; the limit is {limit}."
-    return _refusal("too_long", detail, "Cut it into shorter parts.")
+    return _refusal("too_long", detail, "Split it into shorter parts.")
 
 
 def _minutes(duration_s: float) -> str:

@@ -217,7 +217,7 @@ class _Child:
         except subprocess.TimeoutExpired:  # it closed the pipe but still runs
             status = 0
         self.end()
-        logger.warning("decoder %d ended with %d", self.process.pid, status)
+        logger.warning("decoder %d exited with status %d", self.process.pid, status)
         return AudioError(TOO_SLOW if -status == signal.SIGXCPU else CRASHED)
 
     def _payload(self, until: float) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """Restrict a process before it reads an uploaded file.
 
 On every system: no core dumps, no new files, few descriptors, and limited memory and CPU time per
-file. On Linux also: the process ends with its parent, gains no privileges, has no network and
+file. On Linux also: the process exits with its parent, gains no privileges, has no network and
 cannot open files by name. Restrictions that a machine does not offer are skipped; `confine` returns
 those that are in force.
 """
@@ -71,7 +71,7 @@ def confine(parent_pid: int) -> list[str]:
         Path("/proc/self/oom_score_adj").write_text("1000")
     restrictions = []
     if _call("prctl", _PR_SET_PDEATHSIG, _SIGKILL, 0, 0, 0):
-        restrictions.append("ends with its parent")
+        restrictions.append("exits with its parent")
     if os.getppid() != parent_pid:  # it ended before the call above
         sys.exit(1)
     if _call("prctl", _PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0):

@@ -83,7 +83,7 @@ class Masking:
         waveforms : (batch, samples) in [-1, 1]
             At most a window long.
         masks : (batch, H, W) in [0, 1]
-            They cover the whole window, row 0 the lowest frequencies. H and W are free.
+            They cover the whole window; row 0 is the lowest frequency. H and W are free.
         """
         n_fft, hop = self.features.n_fft, self.features.hop_samples
         short = self.features.window_samples - waveforms.shape[1]

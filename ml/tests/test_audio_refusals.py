@@ -151,7 +151,7 @@ def test_a_truncated_file_is_damaged(refuse: Refuse, form: str, share: float) ->
     error = refuse(cut(form, share))
     assert error.code == "damaged"
     if form in ("WAV", "AIFF"):
-        assert f"stops after {3 * share:.1f} s of 3.0 s" in error.detail
+        assert f"ends after {3 * share:.1f} s instead of 3.0 s" in error.detail
     if form in ("MP3", "MP3 VBR", "WebM"):
         assert "of 3.0 s" in error.detail
 

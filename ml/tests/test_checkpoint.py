@@ -97,13 +97,13 @@ def test_another_architecture_is_rejected(
 ) -> None:
     other = dataclasses.replace(info, architecture="Transformer")
     checkpoint.save(saved, network.state_dict(), other)
-    with pytest.raises(CheckpointError, match="holds a Transformer"):
+    with pytest.raises(CheckpointError, match="contains a Transformer"):
         checkpoint_info.read_info(saved)
 
 
 def test_weights_that_do_not_fit_are_rejected(saved: Path, info: CheckpointInfo) -> None:
     checkpoint.save(saved, AudioCNN(3).state_dict(), info)
-    with pytest.raises(CheckpointError, match="does not fit the network"):
+    with pytest.raises(CheckpointError, match="does not match the network"):
         checkpoint.load_model(saved, checkpoint_info.read_info(saved))
 
 

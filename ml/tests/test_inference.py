@@ -349,7 +349,7 @@ def test_a_window_that_is_not_finite_is_computed_again_in_fp32(
         assert_same(result, expected)
     assert sum(counted) == classifier.recomputed_windows >= len(sounds)
     assert [record.levelname for record in caplog.records] == ["WARNING"], "once, not each time"
-    assert "not finite" in caplog.text
+    assert "non-finite" in caplog.text
 
 
 def test_a_map_that_is_not_finite_is_computed_again_even_if_relu_hides_it(

@@ -93,7 +93,7 @@ class Experiment:
         return np.stack([one.probabilities for one in found])
 
     def parts(self, masks: Tensor) -> Parts:
-        """Apply masks to the clips and predict both parts.
+        """Apply masks to the clips and classify both parts.
 
         Parameters
         ----------

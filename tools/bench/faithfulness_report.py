@@ -27,8 +27,8 @@ def table(report: dict[str, Any]) -> str:
     bar = report["shares"].index(0.2)
     seen = ", ".join(map(str, report["folds seen"]))
     rows = [
-        f"Weights `{report['checkpoint']}` (folds seen: {seen}); {report['clips']} clips of fold "
-        f"{report['fold']}, {report['clips without silence']} of them without long digital"
+        f"Weights `{report['checkpoint']}` (trained on folds {seen}); {report['clips']} clips of "
+        f"fold {report['fold']}, {report['clips without silence']} of them without long digital"
         f" silence; "
         f"one thread of an {report['machine']}. The mean probability of the prediction is "
         f"{report['before']:.3f} for the unchanged sounds.",
@@ -51,7 +51,7 @@ def table(report: dict[str, Any]) -> str:
     rows += [
         f"| random blocks | {blocks['rest'][bar]:.3f} | {blocks['kept'][bar]:.3f} | | | | |",
         "",
-        "The first row by groups of clips (compared with blocks · moved):",
+        "Results for the first row, by group of clips (compared with blocks · moved):",
         "",
         "| clips | removed: lower | kept: higher |",
         "|---|---|---|",
@@ -73,10 +73,11 @@ def table(report: dict[str, Any]) -> str:
     rows += [
         "",
         f"With the mask for playback (soft edges, mean weight "
-        f"{percent(played['mean of the mask'])}), the probability is {played['kept']:.3f} for the "
-        f"attribution alone and {played['rest']:.3f} for the rest. The attribution keeps more than "
-        f"half of the probability in {percent(played['kept keeps half'])} of the clips, and the "
-        f"rest loses more than half in {percent(played['rest loses half'])}.",
+        f"{percent(played['mean of the mask'])}), the mean probability is "
+        f"{played['kept']:.3f} for the attribution alone and {played['rest']:.3f} for "
+        f"the rest. The attribution keeps more than half of the probability in "
+        f"{percent(played['kept keeps half'])} of the clips, and the rest loses "
+        f"more than half in {percent(played['rest loses half'])}.",
         "",
         "![Probability of the prediction by the share of cells removed, and by the share kept]"
         f"({PICTURE.name})",

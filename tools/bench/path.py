@@ -125,7 +125,7 @@ def start_times(data: Path) -> dict[str, float]:
         ) as process:  # fmt: skip
             assert process.stdout
             for line in process.stdout:
-                if "listens at" in line:
+                if "is running at" in line:
                     taken[name] = round(time.monotonic() - started, 1)
                     process.send_signal(signal.SIGINT)
     return taken

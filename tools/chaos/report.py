@@ -13,7 +13,7 @@ from tools.chaos.harness import Harness
 DOCUMENT = ROOT / "docs" / "reliability.md"
 TABLE = re.compile(r"(?<=<!-- faults -->\n).*?(?=<!-- end of faults -->)", re.S)
 HEAD = """\
-| fault | times | clips | in flight | lost | doubled | healthy failed | orphans | recovery p50 / p95 | seed | `make chaos ARGS=…` |
+| fault | times | clips | in flight | lost | duplicated | valid failed | orphans | recovery p50 / p95 | seed | `make chaos ARGS=…` |
 |---|---|---|---|---|---|---|---|---|---|---|
 """  # noqa: E501
 

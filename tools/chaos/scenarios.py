@@ -39,15 +39,15 @@ def no_fault(harness: Harness) -> None:
     """Do nothing: the control has no server."""
 
 
-CONTROL = Scenario("control", "*control:* plain Celery's worker killed", no_fault, 200, 2000)
+CONTROL = Scenario("control", "*control:* plain Celery worker killed", no_fault, 200, 2000)
 ALL = (
     Scenario("kills", "worker killed (SIGKILL, whole process group)", workers.kills, 200, 2000),
     CONTROL,
     Scenario("segfault", "child process crashes on a clip", crashing_files.segfault, 3, 60),
     Scenario("memory", "child process out of memory on a clip", crashing_files.memory, 2, 60),
     Scenario("deploys", "worker replaced gracefully (SIGTERM)", workers.deploys, 20, 400),
-    Scenario("paused", "worker paused, a second claims its clips", workers.paused, 10, 300),
-    Scenario("duplicates", "every message sent 6 times, and late", brokers.duplicates, 5, 200),
+    Scenario("paused", "worker paused while a second claims its clips", workers.paused, 10, 300),
+    Scenario("duplicates", "messages sent 6 times, and again later", brokers.duplicates, 5, 200),
     Scenario("checkpoint", "checkpoint replaced or truncated", workers.replaced, 6, 200),
     Scenario("broker", "broker restarted (SIGTERM, SIGKILL)", brokers.restarts, 20, 600),
     Scenario("wipes", "broker emptied (FLUSHDB)", brokers.wipes, 5, 300),

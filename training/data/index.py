@@ -98,7 +98,9 @@ def _csv_rows(table: Path, sounds: Path) -> Iterator[_Row]:
                 raise DataError(f"{where}: filename and category must not be empty.")
             fold = (row.get("fold") or "").strip()
             if fold and not (fold.isdecimal() and int(fold) > 0):
-                raise DataError(f"{where}: the fold is {fold!r}; it must be a number from 1.")
+                raise DataError(
+                    f"{where}: the fold is {fold!r}; it must be a whole number of at least 1."
+                )
             source = (row.get("source") or row.get("src_file") or "").strip()
             yield _row(sounds, name, label, int(fold) if fold else None, source)
 
@@ -133,8 +135,8 @@ def _with_folds(rows: Sequence[_Row]) -> list[Example]:
     if given and len(given) < len(rows):
         lost = next(row for row in rows if row.fold is None)
         raise DataError(
-            f"{len(given)} of {len(rows)} clips have a fold and {lost.path.name} has none. "
-            "Give every clip a fold, or none."
+            f"{len(given)} of {len(rows)} clips have a fold, but {lost.path.name} has none. "
+            "Assign a fold to every clip or to none of them."
         )
     folds = given or by_source([Piece(row.source, row.label) for row in rows])
     return [
@@ -164,4 +166,4 @@ def describe(examples: Sequence[Example]) -> str:
     """Return a one-line summary."""
     folds = Counter(example.fold for example in examples)
     each = ", ".join(f"{fold}: {folds[fold]}" for fold in sorted(folds))
-    return f"{len(examples)} clips of {len(class_names(examples))} classes; folds {each}"
+    return f"{len(examples)} clips in {len(class_names(examples))} classes; folds {each}"

@@ -42,7 +42,7 @@ def cut(waveform: NDArray[np.float32], samples: int) -> Iterator[NDArray[np.floa
     """Yield consecutive windows of exactly `samples` samples.
 
     A remainder of at least half a window is padded with zeros; a shorter one is dropped. A clip
-    that is shorter than a window gives one padded window.
+    that is shorter than a window is padded to one window.
 
     Parameters
     ----------

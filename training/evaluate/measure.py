@@ -113,7 +113,7 @@ def top1_accuracy(classifier: Classifier, examples: Sequence[Example]) -> float:
     Raises
     ------
     DataError
-        As `predict_clips`.
+        For the reasons that `predict_clips` lists.
     """
     predictions = predict_clips(classifier, examples).predictions
     return accuracy(predictions.probabilities(classifier.info.temperature), predictions.labels)
@@ -122,7 +122,7 @@ def top1_accuracy(classifier: Classifier, examples: Sequence[Example]) -> float:
 def measure(
     path: Path, examples: Sequence[Example], fold: int, evaluated: EvaluatedClips, data: str = ""
 ) -> Evaluation:
-    """Return the whole evaluation, with the temperature in the checkpoint's header.
+    """Return the whole evaluation, using the temperature in the checkpoint's header.
 
     Parameters
     ----------
@@ -189,7 +189,10 @@ def stored(
         return evaluated
     with np.load(file) as kept:
         if kept["key"].tolist() != key:
-            raise DataError(f"{file} contains predictions of other weights or for other clips.")
+            raise DataError(
+                f"{file} contains predictions of other weights or for other clips. "
+                "Choose another file."
+            )
         predictions = Predictions(kept["logits"], kept["clips"], kept["labels"])
         return EvaluatedClips(predictions, Speed(**json.loads(str(kept["speed"]))))
 
@@ -198,12 +201,14 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m training.evaluate", description=__doc__)
     add = parser.add_argument
     add("checkpoint", type=Path, nargs="?", default=default_path())
-    add("--data", type=Path, default=esc50_dir(), help="as for training; default: ESC50_DIR")
-    add("--fold", type=int, help="default: the last fold that the weights have not seen")
+    add("--data", type=Path, default=esc50_dir(), help="a folder or a CSV file; default: ESC50_DIR")
+    add("--fold", type=int, help="default: the last fold not used in training")
     add("--out", type=Path, nargs="?", const=Path(), metavar="DIR",
-        help="write JSON, Markdown and pictures; without DIR beside the checkpoint")  # fmt: skip
-    add("--no-speed", action="store_true", help="leave out the speed, as on a busy machine")
-    add("--logits", type=Path, metavar="FILE.npz", help="save predictions, or reuse those saved")
+        help="write JSON, Markdown and pictures to DIR or, without DIR, beside the "
+        "checkpoint")  # fmt: skip
+    add("--no-speed", action="store_true", help="skip the speed, for example on a busy machine")
+    add("--logits", type=Path, metavar="FILE.npz",
+        help="save the predictions to this file, or reuse them if it exists")  # fmt: skip
     add("--fit-temperature", action="store_true",
         help="fit the temperature on this fold and write it into the checkpoint")  # fmt: skip
     options = parser.parse_args(argv)
@@ -237,11 +242,11 @@ def run(options: argparse.Namespace) -> int:
     fold = options.fold or _unseen(fold_numbers(everything), info)
     examples = [example for example in everything if example.fold == fold]
     if not examples:
-        raise DataError(f"There is no clip of fold {fold} in {options.data}.")
+        raise DataError(f"There are no clips of fold {fold} in {options.data}.")
     if options.fit_temperature and fold in info.folds_seen:
         raise DataError(
-            f"The weights have seen fold {fold} and are overconfident on it, so a temperature "
-            "fitted there would be wrong. Use another fold."
+            f"The weights were trained on fold {fold} and are overconfident on it, so a "
+            "temperature fitted on it would be wrong. Use another fold."
         )
     if options.logits:
         evaluated = stored(options.logits, path, examples, info)
@@ -261,7 +266,9 @@ def run(options: argparse.Namespace) -> int:
 def _unseen(folds: Sequence[int], info: CheckpointInfo) -> int:
     unseen = [fold for fold in folds if fold not in info.folds_seen]
     if not unseen:
-        raise DataError("The weights have seen every fold of this data. Choose one with --fold.")
+        raise DataError(
+            "The weights were trained on every fold of this data. Choose a fold with --fold."
+        )
     return unseen[-1]
 
 

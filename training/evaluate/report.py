@@ -136,14 +136,14 @@ def markdown(measured: Evaluation) -> str:
         *(f"{note}\n" for note in measured.notes),
         "| | |",
         "|---|---|",
-        f"| clips | {measured.clips}, folds seen: {seen} |",
+        f"| clips | {measured.clips}, training folds: {seen} |",
         f"| accuracy | **{measured.accuracy:.2%}** (95 %: {low:.1%} to {high:.1%}) |",
         f"| top-3 accuracy | {measured.accuracy_top3:.2%} |",
         *_calibration_lines(measured),
     ]
     if measured.speed:
         rate = f"{measured.speed.clips_per_s:.0f} clips/s"
-        lines.append(f"| speed | {rate} ({measured.speed}), without decoding |")
+        lines.append(f"| speed | {rate} ({measured.speed}), excluding decoding |")
     if measured.measured_at:
         lines.append(f"| measured | {measured.measured_at.isoformat()} |")
     lines += ["", f"![Confusion matrix]({measured.pictures['confusion']})", ""]
@@ -163,8 +163,8 @@ def _calibration_lines(measured: Evaluation) -> list[str]:
 
     lines = [line(f"calibration error, temperature {measured.temperature}", measured.calibration)]
     if measured.calibration_uncorrected:
-        lines.append(line("the same with temperature 1", measured.calibration_uncorrected))
+        lines.append(line("calibration error, temperature 1", measured.calibration_uncorrected))
     if measured.calibration_crossed:
-        name = "the same, each clip with a temperature fitted on other clips"
+        name = "calibration error, temperature for each clip fitted on other clips"
         lines.append(line(name, measured.calibration_crossed))
     return lines

@@ -23,16 +23,16 @@ def test_every_field_can_be_set_by_name() -> None:
     [
         ("learning_rat=1", "Did you mean learning_rate"),
         ("zzz=1", "The fields are: epochs, batch"),
-        ("epochs", "Write name=value"),
+        ("epochs", "Write it as name=value"),
         ("epochs=many", "epochs must be a whole number, not 'many'"),
         ("epochs=1.5", "epochs must be a whole number"),
-        ("epochs=0", "epochs must be more than 0"),
+        ("epochs=0", "epochs must be greater than 0"),
         ("gain_db=loud", "gain_db must be a number"),
         ("shift=perhaps", "shift must be yes or no"),
         ("mixup_share=1.5", "mixup_share must be between 0 and 1"),
         ("ema=1", "ema must be less than 1"),
         ("precision=fp8", "bf16"),
-        ("crop_s=0", "crop_share needs crop_s"),
+        ("crop_s=0", "crop_share requires crop_s"),
     ],
 )
 def test_an_invalid_setting_is_rejected_with_a_message(setting: str, message: str) -> None:

@@ -76,7 +76,7 @@ def test_the_default_is_a_fold_that_the_weights_have_not_seen(command: Command, 
     measure.change_header(made, folds_seen=(1, 2, 4))
     assert command()["fold"] == 3
     measure.change_header(made, folds_seen=(1, 2, 3, 4))
-    assert "have seen every fold" in command(status=1)["refusal"]
+    assert "were trained on every fold" in command(status=1)["refusal"]
 
 
 def test_a_training_fold_is_reported_as_seen(command: Command) -> None:
@@ -104,7 +104,7 @@ def test_it_writes_json_markdown_and_pictures(command: Command, made: Path, tmp_
 def test_a_temperature_is_not_fitted_on_a_seen_fold(command: Command, made: Path) -> None:
     before = made.read_bytes()
     report = command("--fold", 2, "--fit-temperature", status=1)
-    assert "have seen fold 2" in report["refusal"]
+    assert "were trained on fold 2" in report["refusal"]
     assert made.read_bytes() == before
 
 
@@ -143,7 +143,7 @@ def test_saved_predictions_are_reused(
 def test_missing_clips_and_checkpoints_are_reported(
     command: Command, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert "no clip of fold 9" in command("--fold", 9, status=1)["refusal"]
+    assert "no clips of fold 9" in command("--fold", 9, status=1)["refusal"]
     assert measure.main([str(tmp_path / "none.safetensors"), "--data", str(tmp_path)]) == 1
     assert "no checkpoint at" in capsys.readouterr().err
 

@@ -230,7 +230,7 @@ def test_training_continues_in_fp32_when_bf16_fails_again(
     assert np.isfinite(losses).all()
     assert (run.skipped_steps, run.precision) == (2, "fp32")
     assert [record.message for record in caplog.records] == [
-        "Epoch 1: 2 steps were not finite in bf16 and were skipped; training continues in fp32."
+        "Epoch 1: skipped 2 steps with non-finite values in bf16; training continues in fp32."
     ]
     resumed = loop.start(recipe, 2, 4, CPU)
     resumed.restore(run.state())

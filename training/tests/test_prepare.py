@@ -89,7 +89,7 @@ def test_it_downloads_unpacks_and_checks(server: Server, esc50: Path, tmp_path: 
     out = tmp_path / "data" / "esc50"
     payload = run("--url", server.url, "--out", out)
     assert payload.status == 0, payload.err
-    assert "8 clips of 2 classes; folds 1: 2, 2: 2, 3: 2, 4: 2" in payload.out
+    assert "8 clips in 2 classes; folds 1: 2, 2: 2, 3: 2, 4: 2" in payload.out
     assert f"python -m training.train --data {out}" in payload.out
     assert len(read_index(out)) == 8
     assert [path.name for path in out.parent.iterdir()] == ["esc50"]
@@ -234,7 +234,7 @@ def test_a_recording_in_two_folds_is_wrong_in_ones_own_data(tmp_path: Path, run)
                     "a.flac,cat,1,x\nb.flac,cat,2,x\nc.flac,dog,2,y\n")  # fmt: skip
     payload = run(path)
     assert payload.status == 1
-    assert "source x has pieces in folds 1 and 2" in payload.err
+    assert "Clips of source x are in folds 1 and 2" in payload.err
 
 
 def test_short_and_long_clips_are_reported_and_are_no_fault(tmp_path: Path, run) -> None:
@@ -245,7 +245,7 @@ def test_short_and_long_clips_are_reported_and_are_no_fault(tmp_path: Path, run)
     payload = run(tmp_path)
     assert payload.status == 0
     assert "Clips shorter than 5 s, which are padded with silence: 1." in payload.out
-    assert "Clips cut into pieces of 5 s, which share a fold: 1." in payload.out
+    assert "Clips cut into windows of 5 s, which share a fold: 1." in payload.out
     assert "Classes without clips in some folds: 2 (cat, dog)" in payload.out
 
 

@@ -56,7 +56,7 @@ def test_the_test_fold_is_measured_once_and_described(seen: EventAccumulator) ->
     (note,) = seen.Tensors("Read me/text_summary")
     text = note.tensor_proto.string_val[0].decode()
     assert "fold 4" in text
-    assert "measured after the last epoch and does not influence" in text
+    assert "evaluated after the last epoch and does not influence" in text
 
 
 def test_spectrograms_and_sounds_are_logged(seen: EventAccumulator) -> None:

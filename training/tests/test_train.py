@@ -112,8 +112,8 @@ def test_the_best_epoch_is_saved_and_its_validation_fold_counts_as_seen(finished
     assert info.accuracy["fold 3"] == pytest.approx(best_accuracy, abs=1e-4)
     assert info.notes == (
         f"Epoch {best_epoch} of 2 was chosen by its accuracy on fold 3, which therefore counts as "
-        "seen.",
-        "Fold 4 was measured every 1 epochs for curves and did not influence the training.",
+        "used in training.",
+        "Fold 4 was evaluated every 1 epochs for curves and did not influence the training.",
     )
 
 
@@ -174,10 +174,10 @@ def test_recipes_are_chosen_by_name_and_changed_by_field(esc50: Path) -> None:
         (["--folds", "1", "2", "4", "--test-fold", "4"], "--test-fold must not be one of --folds"),
         (["--folds", "1", "2", "--validation-fold", "2"], "--validation-fold must not be one"),
         (["--validation-fold", "3", "--test-fold", "3"], "must not be the same"),
-        (["--test-fold", "9"], "has no fold 9; it has 1, 2, 3, 4"),
+        (["--test-fold", "9"], "has no fold 9; its folds are 1, 2, 3, 4"),
         (["--test-fold", "four"], "a fold number or none"),
-        (["--keep", "best"], "--keep best needs --validation-fold"),
-        (["--test-fold", "none", "--watch", "3"], "--watch needs a --test-fold"),
+        (["--keep", "best"], "--keep best requires --validation-fold"),
+        (["--test-fold", "none", "--watch", "3"], "--watch requires a --test-fold"),
         (["--cross-validate", "--test-fold", "3"], "chooses the folds itself"),
         (["--set", "epochs=none"], "epochs must be a whole number"),
     ],

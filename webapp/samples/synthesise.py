@@ -1,4 +1,4 @@
-"""Synthesise the three sample sounds of the Listen page; no recording, so no licence, is needed.
+"""Synthesise the three sample sounds of the Upload page; no recording, so no licence, is needed.
 
 `python webapp/samples/synthesise.py` writes them beside this file. They were chosen because
 the shipped checkpoint classifies them correctly; a test checks that.

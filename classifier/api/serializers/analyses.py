@@ -45,8 +45,8 @@ ANALYSIS = {
 
 class FeatureMap(Serializer):
     url = fields.CharField(
-        help_text="URL of a palette PNG: palette indices 0 to 255 map linearly to `low` to `high`. "
-        "One pixel per cell, low frequencies at the bottom."
+        help_text="URL of a palette PNG: palette indices from 0 to 255 map linearly to values from "
+        "`low` to `high`. One pixel per cell, low frequencies at the bottom."
     )
     shape = fields.ListField(child=fields.IntegerField(), help_text=SHAPE)
     channels = fields.IntegerField(help_text="Number of channels that are averaged.")
@@ -61,10 +61,10 @@ class WindowPrediction(Serializer):
 
 
 class AttributionMap(Serializer):
-    label = fields.CharField(help_text="The class that is attributed.")  # type: ignore[assignment]
+    label = fields.CharField(help_text="The class whose attribution is shown.")  # type: ignore[assignment]
     url = fields.CharField(
-        help_text="URL of a PNG to overlay on the spectrogram of the shown window. Opacity is the "
-        "cell's attribution. One pixel per cell, low frequencies at the bottom."
+        help_text="URL of a PNG to overlay on the spectrogram of the shown window. The opacity of "
+        "a pixel is the cell's attribution. One pixel per cell, low frequencies at the bottom."
     )
     shape = fields.ListField(child=fields.IntegerField(), help_text=SHAPE)
     logit = fields.FloatField(help_text="Logit of the class in that window.")
@@ -93,7 +93,7 @@ class AnalysisSummary(Serializer):
         help_text="queued → running → done or failed. A queued analysis can be cancelled.",
     )
     step = TextOrNull(help_text="Current step while running; otherwise null.")
-    progress = fields.FloatField(help_text="Share of the steps completed, 0 to 1.")
+    progress = fields.FloatField(help_text="Fraction of the steps completed, 0 to 1.")
     label = TextOrNull(help_text=LABEL)  # type: ignore[assignment]
     confidence = fields.FloatField(allow_null=True, help_text=CONFIDENCE)
     not_sure = fields.BooleanField(
@@ -111,9 +111,9 @@ class AnalysisSummary(Serializer):
     )
     created_at = fields.DateTimeField(help_text="Time of the request, UTC.")
     finished_at = fields.DateTimeField(
-        allow_null=True, help_text="Time it finished, UTC; null before that."
+        allow_null=True, help_text="Time when it finished, UTC; null until then."
     )
-    error = Problem(allow_null=True, help_text="Why it failed; null unless it failed.")
+    error = Problem(allow_null=True, help_text="Why the analysis failed; null unless it failed.")
 
 
 @example(
@@ -166,16 +166,17 @@ class AnalysisDetail(AnalysisSummary):
     predictions = Prediction(many=True, help_text="Every class, most probable first.")
     maps = fields.SerializerMethodField(
         help_text="Channel-averaged feature maps by name, from input to output: conv1, "
-        "layer1 … layer4, and within a layer block0.conv (before ReLU), block0.relu, …"
+        "layer1 … layer4. Within a layer: block0.conv (before ReLU), block0.relu, and so on."
     )
     windows = fields.SerializerMethodField(
-        help_text="Prediction for each window of a longer clip; empty if there is only one."
+        help_text="Prediction for each window; empty if the clip has only one window."
     )
     shown_from_s = fields.FloatField(
         source="metadata.shown_from_s",
         allow_null=True,
-        help_text="Start in seconds of the window that maps and attribution show: the one with the "
-        "highest probability of the top class. Null until the analysis is done.",
+        help_text="Start, in seconds, of the window that the maps and the attribution refer to: "
+        "the window in which the top class has its highest probability. Null until the analysis is "
+        "done.",
     )
     attribution = fields.SerializerMethodField(
         help_text="Attribution of each of the top five classes, in order of probability."
@@ -185,7 +186,9 @@ class AnalysisDetail(AnalysisSummary):
     )
     audio = Address("clip_audio", source="clip_id", help_text="URL of the file as uploaded.")
     timings = Timings(help_text="Processing times.")
-    notice = fields.SerializerMethodField(help_text="Set while no worker responds; otherwise null.")
+    notice = fields.SerializerMethodField(
+        help_text="Set while no worker is responding; otherwise null."
+    )
     checkpoint_page = fields.SerializerMethodField(
         help_text="URL of the checkpoint's page with its accuracy; null until the analysis is done "
         "or if the checkpoint is no longer installed."

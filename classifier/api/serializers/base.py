@@ -81,12 +81,12 @@ class CheckpointChoice(Serializer):
         allow_blank=True,
         max_length=120,
         help_text="The installed checkpoint to use, by name or as name@sha256; the default "
-        "checkpoint if empty or not given.",
+        "checkpoint if empty or omitted.",
     )
 
 
 class Problem(Serializer):
-    code = fields.CharField(help_text="Stable error code for programs.")
+    code = fields.CharField(help_text="Stable, machine-readable error code.")
     detail = fields.CharField(help_text="What is wrong, in one sentence.")
     hint = fields.CharField(help_text="What to do about it, in one sentence.")
 
@@ -96,5 +96,7 @@ class Prediction(Serializer):
     def get_fields(self) -> dict[str, fields.Field]:
         return {
             "class": fields.CharField(help_text="Class name."),
-            "confidence": fields.FloatField(help_text="Probability, 0 to 1; all classes sum to 1."),
+            "confidence": fields.FloatField(
+                help_text="Probability, 0 to 1; the probabilities of all classes sum to 1."
+            ),
         }

@@ -43,7 +43,7 @@ DETAIL = {**BATCH, "labels": [{"label": "chirping_birds", "count": 1}], "notice"
 class CreateBatch(CheckpointChoice):
     name = Text(
         max_length=255,
-        help_text="A name to recognise the batch by, such as the folder's; up to 255 characters.",
+        help_text="A name for the batch, such as the folder name; up to 255 characters.",
     )
 
 
@@ -69,14 +69,14 @@ class AddFile(Serializer):
 
 class Totals(Serializer):
     total = fields.IntegerField(help_text="All files: the sum of the other counts.")
-    done = fields.IntegerField(help_text="Files that are analysed.")
+    done = fields.IntegerField(help_text="Files whose analysis is done.")
     running = fields.IntegerField(help_text="Files that a worker is analysing.")
-    waiting = fields.IntegerField(help_text="Files that wait for a worker.")
+    waiting = fields.IntegerField(help_text="Files that are waiting for a worker.")
     failed = fields.IntegerField(help_text="Files whose analysis failed.")
-    cancelled = fields.IntegerField(help_text="Files cancelled while they waited.")
+    cancelled = fields.IntegerField(help_text="Files that were cancelled while waiting.")
     refused = fields.IntegerField(help_text="Files that were not accepted.")
     duplicate = fields.IntegerField(
-        help_text="Files whose bytes you had uploaded before; linked to the earlier analysis."
+        help_text="Files whose bytes you had already uploaded; linked to the earlier analysis."
     )
 
 
@@ -100,7 +100,7 @@ class BatchSummary(Serializer):
     cancelled_at = fields.DateTimeField(
         allow_null=True, help_text="Time it was cancelled, UTC; null unless it was cancelled."
     )
-    totals = Totals(help_text="Number of files by state; each file counts once.")
+    totals = Totals(help_text="Number of files by state; each file is counted once.")
 
 
 class LabelCount(Serializer):
@@ -113,7 +113,7 @@ class BatchDetail(BatchSummary):
     labels = LabelCount(many=True, help_text="Top classes with their counts, most frequent first.")
     notice = Problem(
         allow_null=True,
-        help_text="Set while no worker responds; otherwise null.",
+        help_text="Set while no worker is responding; otherwise null.",
     )
 
 
@@ -140,16 +140,18 @@ class AddedFile(Serializer):
     path = fields.CharField(help_text="Path of the file in the batch.")
     outcome = fields.ChoiceField(
         choices=FileOutcome.values,
-        help_text="accepted: queued for analysis. duplicate: you uploaded the same bytes before; "
-        "the earlier analysis is linked. refused: nothing was stored.",
+        help_text="accepted: queued for analysis. duplicate: you had already uploaded the same "
+        "bytes; the earlier analysis is linked. refused: nothing was stored.",
     )
     known = fields.BooleanField(
-        help_text="Whether the batch already had this path; the new bytes were ignored."
+        help_text="Whether the batch already had this path; if so, the new bytes were ignored."
     )
     analysis = fields.UUIDField(
         allow_null=True, help_text="Analysis id; null if the file was refused."
     )
-    error = Problem(allow_null=True, help_text="Why it was refused; null unless it was refused.")
+    error = Problem(
+        allow_null=True, help_text="Why the file was refused; null unless it was refused."
+    )
 
 
 FIELDS = {

@@ -26,9 +26,11 @@ class Features(Serializer):
     f_min_hz = fields.FloatField(help_text="Lower edge of the lowest band in Hz.")
     f_max_hz = fields.FloatField(help_text="Upper edge of the highest band in Hz.")
     mel_scale = fields.CharField(help_text="Mel scale: slaney or htk.")
-    mean_db = fields.FloatField(help_text="Mean of the training data in dB; subtracted.")
+    mean_db = fields.FloatField(
+        help_text="Mean of the training data in dB; subtracted from the input."
+    )
     deviation_db = fields.FloatField(
-        help_text="Standard deviation of the training data in dB; divided by."
+        help_text="Standard deviation of the training data in dB; the input is divided by it."
     )
 
 
@@ -57,7 +59,9 @@ class Rejection(Serializer):
 
 class InstalledCheckpoint(Serializer):
     # Serializes an `inventory.Installed`; `info` holds the header of the file.
-    default = fields.BooleanField(help_text="Whether it is used when no checkpoint is requested.")
+    default = fields.BooleanField(
+        help_text="Whether this checkpoint is used when none is requested."
+    )
     sha256 = fields.CharField(help_text="SHA-256 of the file, hexadecimal.")
     size_bytes = fields.IntegerField(help_text="Size of the file in bytes.")
     architecture = fields.CharField(help_text="Network architecture.")
@@ -81,7 +85,8 @@ class InstalledCheckpoint(Serializer):
         help_text="Folds of the dataset used for training.",
     )
     accuracy = fields.DictField(
-        child=fields.FloatField(), help_text="Measured accuracies, 0 to 1, by name."
+        child=fields.FloatField(),
+        help_text='Measured accuracies, 0 to 1, by the data used, for example "fold 4".',
     )
     recipe = fields.DictField(help_text="Training settings.")
     data = fields.CharField(  # type: ignore[assignment]
@@ -109,20 +114,25 @@ class CheckpointDetail(Serializer):
     checkpoint = fields.CharField(help_text="Name and digest as name@sha256, as in analyses.")
     installed = InstalledCheckpoint(
         allow_null=True,
-        help_text="Contents of the file's header; null if you have analyses by this checkpoint but "
-        "it is no longer installed.",
+        help_text="Contents of the file's header; null if the checkpoint is no longer installed "
+        "and is listed only because you have analyses made with it.",
     )
-    analyses = fields.IntegerField(help_text="Number of your analyses that use or request it.")
+    analyses = fields.IntegerField(
+        help_text="Number of your analyses that use or request this checkpoint."
+    )
     first_used_at = fields.DateTimeField(
-        allow_null=True, help_text="Time of the oldest of these, UTC; null if there are none."
+        allow_null=True,
+        help_text="Time of the oldest of these analyses, UTC; null if there are none.",
     )
     last_used_at = fields.DateTimeField(
-        allow_null=True, help_text="Time of the newest of these, UTC; null if there are none."
+        allow_null=True,
+        help_text="Time of the newest of these analyses, UTC; null if there are none.",
     )
 
 
 @example({"results": [CHECKPOINT]})
 class CheckpointList(Serializer):
     results = CheckpointDetail(
-        many=True, help_text="Installed checkpoints first, then others, last used first."
+        many=True,
+        help_text="Installed checkpoints first, then the others, most recently used first.",
     )

@@ -22,9 +22,11 @@ class Grid(Serializer):
 class Waveform(Serializer):
     values = fields.ListField(
         child=fields.FloatField(),
-        help_text="Minimum and maximum sample of each of up to 1,000 equal segments, −1 to 1.",
+        help_text="Minimum and maximum sample in each of up to 1,000 equal segments, −1 to 1.",
     )
-    sample_rate = fields.IntegerField(help_text="In Hz; always 44100, as in the original.")
+    sample_rate = fields.IntegerField(
+        help_text="In Hz; always 44100, as in the Audio CNN Visualizer."
+    )
     duration = fields.FloatField(help_text="Length in seconds.")
 
 

@@ -42,7 +42,7 @@ class UploadClip(CheckpointChoice):
 class UploadQuery(Serializer):
     again = fields.BooleanField(
         default=False,
-        help_text="Analyse again even if the same bytes were analysed before.",
+        help_text="Analyse again even if the same bytes have already been analysed.",
     )
 
 
@@ -56,7 +56,8 @@ class AcceptedUpload(Serializer):
     clip = fields.UUIDField(source="analysis.clip_id", help_text="Clip id.")
     analysis = fields.UUIDField(source="analysis.pk", help_text="Analysis id.")
     duplicate = fields.BooleanField(
-        help_text="Whether you uploaded the same bytes before; this is the earlier analysis."
+        help_text="Whether you had already uploaded the same bytes; if so, this is the earlier "
+        "analysis."
     )
 
 

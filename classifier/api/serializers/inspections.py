@@ -16,7 +16,7 @@ MAX_WINDOWS = 1_000_000
 class CreateInspection(Serializer):
     kind = fields.ChoiceField(
         choices=InspectionKind.values,
-        help_text="sound: the audio masked by a class's attribution, and the rest. "
+        help_text="sound: the audio masked by the attribution of a class, and the rest. "
         "channels: every channel of one feature map. window: the feature maps of another window.",
     )
     window = fields.IntegerField(
@@ -58,7 +58,7 @@ class CreateInspection(Serializer):
 class InspectionDetail(Serializer):
     id = fields.UUIDField(read_only=True, help_text="Inspection id.")
     analysis = fields.UUIDField(source="analysis_id", help_text="Analysis id.")
-    kind = fields.ChoiceField(choices=InspectionKind.values, help_text="What is inspected.")
+    kind = fields.ChoiceField(choices=InspectionKind.values, help_text="Kind of inspection.")
     window = fields.IntegerField(help_text="Index of the window, from 0.")
     label = fields.CharField(  # type: ignore[assignment]
         help_text="The class, for `sound`; otherwise empty."
@@ -75,9 +75,9 @@ class InspectionDetail(Serializer):
     )
     created_at = fields.DateTimeField(help_text="Time of the request, UTC.")
     finished_at = fields.DateTimeField(
-        allow_null=True, help_text="Time it finished, UTC; null before that."
+        allow_null=True, help_text="Time when it finished, UTC; null until then."
     )
-    error = Problem(allow_null=True, help_text="Why it failed; null unless it failed.")
+    error = Problem(allow_null=True, help_text="Why the inspection failed; null unless it failed.")
 
     def get_files(self, inspection: Inspection) -> dict[str, str]:
         return inspection_files(inspection)

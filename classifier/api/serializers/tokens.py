@@ -7,7 +7,7 @@ from classifier.api.serializers.base import Text, example
 from classifier.models import ApiToken
 from classifier.services.tokens import DEFAULT_DAYS, MAX_DAYS
 
-SECRET = "The token itself. It is shown only this once."  # noqa: S105 - describes a secret
+SECRET = "The token itself. It is shown only once."  # noqa: S105 - describes a secret
 TOKEN = {
     "id": "5d1c6a0e-2b7f-4c58-9a3d-8e1f7b2c4d60",
     "name": "garden",
@@ -19,9 +19,7 @@ TOKEN = {
 
 @example({"name": "garden", "expires_in_days": 30})
 class CreateToken(Serializer):
-    name = Text(
-        default="", allow_blank=True, max_length=100, help_text="A name to recognise the token by."
-    )
+    name = Text(default="", allow_blank=True, max_length=100, help_text="A name for the token.")
     expires_in_days = fields.IntegerField(
         default=DEFAULT_DAYS,
         min_value=1,
@@ -32,8 +30,10 @@ class CreateToken(Serializer):
 
 @example({"username": "anna", "password": "correct horse battery staple"})
 class SignIn(CreateToken):
-    username = Text(max_length=150, trim_whitespace=True, help_text="As on the sign-in page.")
-    password = Text(max_length=1000, help_text="As on the sign-in page.")
+    username = Text(
+        max_length=150, trim_whitespace=True, help_text="The username used on the sign-in page."
+    )
+    password = Text(max_length=1000, help_text="The password used on the sign-in page.")
 
 
 @example({"token": "4bd0e6a3c1…"})
@@ -43,7 +43,7 @@ class TokenSecret(Serializer):
 
 @example(TOKEN)
 class TokenSummary(Serializer):
-    id = fields.UUIDField(source="public_id", help_text="Token id, needed to revoke it.")
+    id = fields.UUIDField(source="public_id", help_text="Token id, needed to revoke the token.")
     name = fields.CharField(help_text="The token's name.")
     created_at = fields.DateTimeField(source="created", help_text="Time of creation, UTC.")
     expires_at = fields.DateTimeField(source="expiry", help_text="Time of expiry, UTC.")

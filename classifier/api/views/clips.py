@@ -23,8 +23,8 @@ IDEMPOTENCY_KEY = OpenApiParameter(
     "Idempotency-Key",
     {"type": "string", "pattern": r"^[!-~]{1,200}$"},
     OpenApiParameter.HEADER,
-    description="Any string of your choice, the same whenever you repeat the request: "
-    "1 to 200 printable ASCII characters.",
+    description="A string of your choice: 1 to 200 printable ASCII characters without spaces. "
+    "Send the same string whenever you repeat the request.",
 )
 REPLAYED = header("Idempotent-Replayed", "`true` if the key was used before.", (200, 202))
 
@@ -53,15 +53,17 @@ class ClipsView(ApiView):
     def post(self, request: Request) -> Response:
         """Upload a sound for analysis.
 
-        202: the analysis is queued. 200: you uploaded the same bytes before, and the response is
-        the earlier analysis by the requested checkpoint; `?again=true` requests a new one. With an
-        `Idempotency-Key` you can safely repeat a request: the same key and bytes return the same
+        202: the analysis is queued. 200: you had already uploaded the same bytes, and the response
+        is the earlier analysis by the requested checkpoint; `?again=true` requests a new one. With
+        an `Idempotency-Key` you can safely repeat a request: the same key and bytes return the same
         analysis as long as it exists, with `Idempotent-Replayed: true`. The same key with other
         bytes or another checkpoint returns 409.
         """
         again = validated(serializers.UploadQuery, request.query_params.dict())["again"]
         if "checkpoint" in request.query_params:
-            raise ValidationError({"checkpoint": "Send it as a form field, not in the URL."})
+            raise ValidationError(
+                {"checkpoint": "Send this value as a form field, not in the URL."}
+            )
         key = _idempotency_key(request)
         form = validated(serializers.UploadClip, request.data)
         file = form["file"]

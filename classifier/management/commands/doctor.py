@@ -13,7 +13,7 @@ MARKS = {"ok": "ok     ", "warning": "warning", "wrong": "WRONG  "}
 
 
 class Command(BaseCommand):
-    help = "Checks the installation. The exit status is 1 if something is wrong."
+    help = "Checks the installation. The exit status is 1 if any check fails."
     # Django's own checks could stop the command before it reports what is wrong.
     requires_system_checks: list[str] = []
 

@@ -40,20 +40,20 @@ class Command(BaseCommand):
         )
         parser.add_argument("--wait", action="store_true", help="wait until all files are finished")
         parser.add_argument("--close", action="store_true", help="close the batch to new files")
-        parser.add_argument("--json", action="store_true", help="print one summary as JSON")
+        parser.add_argument("--json", action="store_true", help="print the summary as JSON")
 
     def handle(self, *args: Any, **options: Any) -> None:
         folder: Path = options["folder"].resolve()
         owner = User.objects.filter(username=options["user"]).first()
         if owner is None:
-            raise CommandError(f"There is no user {options['user']}.")
+            raise CommandError(f"User {options['user']} does not exist.")
         if not folder.is_dir():
             raise CommandError(f"{folder} is not a folder.")
         paths = list(files_in(folder))
         if len(paths) > batches.MAX_FILES:
             raise CommandError(
                 f"{folder} contains {len(paths):,} files; a batch holds at most "
-                f"{batches.MAX_FILES:,}. Submit its subfolders one by one."
+                f"{batches.MAX_FILES:,}. Submit its subfolders separately."
             )
         try:
             checkpoint = uploads.checkpoint_asked(options["checkpoint"])
@@ -123,12 +123,12 @@ def take_in(batch: Batch, path: str, file: Path) -> None:
     try:
         # Reading a pipe or a device might never end.
         if not file.is_file():
-            raise OSError("It is not a regular file.")
+            raise OSError("it is not a regular file")
         with file.open("rb") as content:
             batches.add_file(batch, path, File(content).chunks(BLOCK_BYTES))
     except OSError as error:
-        detail = f"The file cannot be read: {error.strerror or error}"
-        hint = "Check its permissions, and that it still exists."
+        detail = f"The file cannot be read: {error.strerror or error}."
+        hint = "Check that the file still exists and that you have permission to read it."
         batches.refuse(batch, path, Problem("unreadable", detail, hint))
     except RequestRefused as error:
         if not error.blames_file:
@@ -146,7 +146,7 @@ def text_of(path: str) -> str:
 
 
 def wait(batch: Batch) -> None:
-    """Wait until no file is unfinished. If no worker answers, report it and continue waiting."""
+    """Wait until no file is unfinished. If no worker is responding, report it and keep waiting."""
     totals, reported = batches.totals(batch), None
     with tqdm(total=totals.total, initial=totals.finished, unit="file", desc="finished") as bar:
         while totals.unfinished:

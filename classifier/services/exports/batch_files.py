@@ -42,9 +42,7 @@ class Column:
 
 COLUMNS = {
     "path": Column(str, "path", "Path in the batch.", "morning/dawn.wav", nullable=False),
-    "outcome": Column(
-        FileOutcome, "outcome", "Outcome of sending the file.", "accepted", nullable=False
-    ),
+    "outcome": Column(FileOutcome, "outcome", "Outcome of the upload.", "accepted", nullable=False),
     "state": Column(State, "analysis.state", "State of its analysis; null if refused.", "done"),
     "label": Column(str, "analysis.label", "Top class; null until done.", "chirping_birds"),
     "confidence": Column(
@@ -60,12 +58,15 @@ COLUMNS = {
     "top_five": Column(
         list,
         "analysis.predictions",
-        "The five most confident classes, best first.",
+        "The five most probable classes, most probable first.",
         [{"class": "chirping_birds", "confidence": 0.924}],
         nullable=False,
     ),
     "duration_s": Column(
-        float, "analysis.clip.duration_s", "Length in seconds; null until it was decoded.", 5.0
+        float,
+        "analysis.clip.duration_s",
+        "Duration in seconds; null until the file is decoded.",
+        5.0,
     ),
     "checkpoint": Column(
         str,
@@ -106,7 +107,7 @@ def summary(batch: Batch, totals: batches.Totals) -> dict[str, Any]:
 
 
 def detail(batch: Batch) -> dict[str, Any]:
-    """Return the summary with the labels, and a notice if no worker answers."""
+    """Return the summary with the labels, and a notice if no worker is responding."""
     totals = batches.totals(batch)
     notice = missing_worker(totals.unfinished, batch.created_at)
     return summary(batch, totals) | {
@@ -148,7 +149,7 @@ def csv_of(rows: Iterable[dict[str, Any]]) -> Iterator[str]:
 
 
 def _value(row: Any, source: str) -> Any:
-    """Follow `source` through attributes and keys; return None if a part of it is empty."""
+    """Follow the path `source` through attributes and keys; return None if any part is empty."""
     for name in source.split("."):
         if row is None:
             return None

@@ -100,7 +100,7 @@ class SonoDrop extends HTMLElement {
     const name = row.querySelector(".name").textContent;
     row.querySelector(".what").innerHTML = `<span><strong class="bad">Not sent</strong> <span data-why></span></span> <button type="button" class="chip">Send again</button>`;
     row.querySelector("[data-why]").textContent = status
-      ? `The server answered ${status}.`
+      ? `The server responded with status ${status}.`
       : "The connection was lost.";
     row.querySelector(".what button").addEventListener("click", () => {
       row.remove();

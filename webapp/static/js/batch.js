@@ -27,6 +27,9 @@ class SonoFolder extends HTMLElement {
     const zip = this.querySelector("#zip");
     folder.addEventListener("change", () => this.consider(fromInput(folder.files)));
     zip.addEventListener("change", () => zip.files.length && this.considerZip(zip.files[0]));
+    // Files may have been chosen before this script was loaded.
+    if (folder.files.length) this.consider(fromInput(folder.files));
+    else if (zip.files.length) this.considerZip(zip.files[0]);
     this.drop.addEventListener("submit", (event) => event.preventDefault());
     for (const [type, over] of [["dragover", true], ["dragleave", false], ["drop", false]]) {
       this.drop.addEventListener(type, (event) => {
@@ -76,9 +79,9 @@ class SonoFolder extends HTMLElement {
     seen.sort((one, other) => (one.path < other.path ? -1 : 1));
     const refused = [];
     for (const item of seen) {
-      if (item.unreadable) refused.push({ ...item, why: "It cannot be read." });
-      else if (!item.file.size) refused.push({ ...item, why: "It is empty." });
-      else if (item.file.size > most) refused.push({ ...item, why: `It is larger than ${most / 1e6} MB.` });
+      if (item.unreadable) refused.push({ ...item, why: "The file cannot be read." });
+      else if (!item.file.size) refused.push({ ...item, why: "The file is empty." });
+      else if (item.file.size > most) refused.push({ ...item, why: `The file is larger than ${most / 1e6} MB.` });
     }
     const bad = new Set(refused.map(({ path }) => path));
     const known = await this.known();
@@ -90,16 +93,16 @@ class SonoFolder extends HTMLElement {
     const news = [];
     const there = seen.filter(({ path }) => known.has(path)).length;
     if (files.length - seen.length) news.push(`${counted(files.length - seen.length, "hidden or system file")} left out.`);
-    if (there) news.push(`${counted(there, "file")} already in the batch, not sent again.`);
+    if (there) news.push(`${counted(there, "file")} already in the batch; will not be sent again.`);
     const tooMany = seen.length > Number(this.dataset.mostFiles);
-    if (tooMany) news.push(`A batch holds at most ${counted(Number(this.dataset.mostFiles), "file")}. Choose its subfolders one by one.`);
+    if (tooMany) news.push(`A batch holds at most ${counted(Number(this.dataset.mostFiles), "file")}. Send its subfolders as separate batches.`);
     this.show({
       summary: `${name}: ${counted(ready.length, "file")} to send, ${megabytes(ready.reduce((sum, { file }) => sum + file.size, 0))}` +
         (refused.length ? `; ${refused.length} refused` : ""),
       news: news.join(" "),
       ready,
       refused,
-      send: tooMany ? "" : this.queue.length ? `Send ${counted(ready.length, "file")}` : this.url ? "Finish: all files are sent" : "",
+      send: tooMany ? "" : this.queue.length ? `Send ${counted(ready.length, "file")}` : this.url ? "Finish (all files sent)" : "",
     });
   }
 
@@ -110,8 +113,8 @@ class SonoFolder extends HTMLElement {
     this.show({
       summary: `${file.name}: a ZIP of ${megabytes(file.size)}`,
       news: tooLarge
-        ? `It is larger than ${Number(this.dataset.mostZipBytes) / 1e9} GB. Split it, or choose the folder instead.`
-        : "It is unpacked after it is sent. Files that cannot be used are then listed with the reason.",
+        ? `The ZIP is larger than ${Number(this.dataset.mostZipBytes) / 1e9} GB. Split it into several ZIPs, or choose the folder instead.`
+        : "The ZIP is unpacked after it has been sent. Files that cannot be used are then listed with the reason.",
       ready: [],
       refused: [],
       send: tooLarge ? "" : "Send the ZIP",
@@ -139,7 +142,7 @@ class SonoFolder extends HTMLElement {
       if (answer.ok) return new Set((await answer.json()).paths);
       location.reload(); // signed out, or the batch is gone
     } catch {
-      this.show({ summary: "The server cannot be reached", news: "Choose the folder again in a moment.", ready: [], refused: [], send: "" });
+      this.show({ summary: "The server cannot be reached", news: "Wait a moment, then choose the folder again.", ready: [], refused: [], send: "" });
     }
     return null;
   }
@@ -233,7 +236,7 @@ class SonoFolder extends HTMLElement {
           return false;
         }
         const pause = BACK_OFF_S[Math.min(tries, BACK_OFF_S.length - 1)];
-        this.trouble(`${error.message} No files are lost. Retrying in ${counted(pause, "second")}.`, true);
+        this.trouble(`${error.message} No files have been lost. Retrying in ${counted(pause, "second")}.`, true);
         this.pause ??= new Promise((go) => (this.wake = go));
         await Promise.race([seconds(pause), this.pause]);
       }
@@ -281,10 +284,10 @@ class SonoFolder extends HTMLElement {
           this.refusals += 1;
           done(response); // only this file was refused
         } else if (request.status === 0 || request.status === 429 || request.status >= 500) {
-          const what = request.status ? `The server answered ${request.status}.` : "The connection was lost.";
+          const what = request.status ? `The server responded with status ${request.status}.` : "The connection was lost.";
           fail(new Trouble(response.detail ?? what, true));
         } else {
-          fail(new Trouble([response.detail ?? `The server answered ${request.status}.`, response.hint ?? ""].join(" "), false));
+          fail(new Trouble([response.detail ?? `The server responded with status ${request.status}.`, response.hint ?? ""].join(" "), false));
         }
       });
       request.send(body);
@@ -343,7 +346,7 @@ const fromInput = (files) =>
 const named = (files, oneFolder) => {
   const root = oneFolder && files.length ? files[0].path.split("/")[0] : "";
   return {
-    name: root || "Dropped files",
+    name: root || "Uploaded files",
     files: root ? files.map((item) => ({ ...item, path: item.path.slice(root.length + 1) })) : files,
   };
 };

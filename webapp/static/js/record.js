@@ -1,4 +1,4 @@
-// Recording on the Listen page: request the microphone, record, play back, then upload as a file.
+// Recording on the Upload page: request the microphone, record, play back, then upload as a file.
 // The button is hidden if the browser cannot record.
 
 const TICK_MS = 50;
@@ -11,7 +11,7 @@ const AS_IT_SOUNDS = { echoCancellation: false, noiseSuppression: false, autoGai
 const REASONS = {
   NotAllowedError: "Microphone access was denied. Allow it for this page in your browser, then press Record again.",
   NotFoundError: "No microphone was found. Connect one, then press Record again.",
-  NotReadableError: "The microphone is not available. Another program may be using it: close it, then press Record again.",
+  NotReadableError: "The microphone is not available. Another program may be using it. Close that program, then press Record again.",
 };
 
 const clock = (seconds) => `${Math.floor(seconds / 60)}:${String(Math.floor(seconds % 60)).padStart(2, "0")}`;
@@ -68,7 +68,7 @@ class SonoRecord extends HTMLElement {
       this.letGo();
       this.say("");
       if (!(error instanceof DOMException)) throw error;
-      this.part("refusal").textContent = REASONS[error.name] ?? `The microphone could not be started (${error.name}).`;
+      this.part("refusal").textContent = REASONS[error.name] ?? `The microphone could not be started (${error.name}). Check the microphone, then press Record again.`;
       this.part("refusal").hidden = false;
     } finally {
       this.part("record").disabled = false;

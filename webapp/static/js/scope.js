@@ -90,7 +90,7 @@ class SonoScope extends HTMLElement {
     for (const type of ["play", "pause", "ended"]) this.on(media, type, () => this.playing(media));
     for (const type of ["timeupdate", "seeked", "seeking"]) this.on(media, type, () => this.tick(media));
     this.on(media, "loadedmetadata", () => (this.find("play").disabled = false));
-    this.on(media, "error", () => this.say("This browser cannot play the file."));
+    this.on(media, "error", () => this.say("This browser cannot play the file. Try another browser."));
     media.src = url;
     return { media, offset };
   }
@@ -154,7 +154,7 @@ class SonoScope extends HTMLElement {
   // AbortError only means that playback was paused before it started.
   start(media) {
     media.play().catch((error) => {
-      if (error.name !== "AbortError") this.say("This browser cannot play the file.");
+      if (error.name !== "AbortError") this.say("This browser cannot play the file. Try another browser.");
     });
   }
 
