@@ -101,7 +101,7 @@ def draw() -> Figure:
     """Draw the sound after each augmentation, with a common scale of levels."""
     both = torch.stack([sound("church_bells"), sound("crickets")])
     drawn = changes()
-    sheet = figure(9.6, 7.2, dpi=100)
+    sheet = figure(9.6, 8.8, dpi=100)
     panels = sheet.subplots(-(-len(drawn) // COLUMNS), COLUMNS, sharex=True, sharey=True)
     for axes, (name, change) in zip(panels.flat, drawn.items(), strict=False):
         decibels = change(both, torch.Generator().manual_seed(SEED))[0, 0].numpy()
