@@ -16,6 +16,8 @@ from training.loop import Run
 # The measurement takes at least this share of the limit and this many epochs. Its first half does
 # not count, because a GPU is slower at first: it captures graphs and chooses algorithms.
 MEASURED_SHARE, MEASURED_EPOCHS = 0.05, 4
+# Fewer epochs must do once they have taken this share of the limit.
+LONGEST_MEASURED_SHARE = 0.25
 # The share of the limit that is left free, because epochs do not all take the same time.
 MARGIN = 0.03
 
@@ -61,7 +63,8 @@ class TimeLimit:
         self.epochs_s.append(now_s - self.epoch_began_s)
         self.epoch_began_s = now_s
         measured_s = sum(self.epochs_s)
-        if len(self.epochs_s) < MEASURED_EPOCHS or measured_s < MEASURED_SHARE * self.limit_s:
+        few = len(self.epochs_s) < MEASURED_EPOCHS or measured_s < MEASURED_SHARE * self.limit_s
+        if few and measured_s < LONGEST_MEASURED_SHARE * self.limit_s:
             return False
         left_s = (1 - MARGIN) * self.limit_s - (now_s - self.began_s)
         epoch_s = mean(self.epochs_s[len(self.epochs_s) // 2 :])

@@ -49,7 +49,9 @@ def simulate(
 
 
 @pytest.mark.parametrize("recipe", [CROPS, WHOLE])
-@pytest.mark.parametrize(("limit_s", "epoch_s"), [(540.0, 0.25), (540.0, 8.0), (3600.0, 20.0)])
+@pytest.mark.parametrize(
+    ("limit_s", "epoch_s"), [(540.0, 0.25), (540.0, 8.0), (3600.0, 20.0), (120.0, 10.0)]
+)
 def test_the_run_uses_its_time_and_ends_within_it(
     model_run: Run, recipe: Recipe, limit_s: float, epoch_s: float
 ) -> None:
@@ -57,6 +59,12 @@ def test_the_run_uses_its_time_and_ends_within_it(
     took_s = simulate(run, recipe, limit_s, epoch_s)
     assert took_s <= limit_s
     assert took_s > (1 - MARGIN) * limit_s - 2 * epoch_s - 1
+
+
+def test_two_slow_epochs_are_enough_to_decide(model_run: Run) -> None:
+    run = dataclasses.replace(model_run, epoch=0, epochs=5000, timed=False)
+    assert simulate(run, WHOLE, 120.0, 20.0) <= 120
+    assert run.epochs == 5
 
 
 def test_slow_first_epochs_do_not_count_for_the_rest(model_run: Run) -> None:
@@ -79,7 +87,7 @@ def test_a_limit_that_is_over_already_leaves_one_epoch_to_anneal() -> None:
 def test_the_length_is_decided_once(model_run: Run) -> None:
     clock = Clock()
     run = dataclasses.replace(model_run, epoch=0, epochs=5000, timed=False)
-    limit = TimeLimit(100.0, clock)
+    limit = TimeLimit(100.0, clock)  # four epochs are enough
     decided = []
     for _ in range(8):
         clock.now_s += 2.0
