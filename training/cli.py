@@ -29,6 +29,8 @@ class Plan:
     validation_fold : may choose the epoch, see `keep`
     keep : "last" epoch, or the "best" by accuracy on `validation_fold`
     watch : also measure the test fold after every so many epochs, for curves; 0: never
+    limit_s : seconds in which the training must end; None: no limit
+    eager : do not use CUDA graphs
     source, licence : of the data, for the checkpoint
     """
 
@@ -41,6 +43,8 @@ class Plan:
     validation_fold: int | None
     keep: str
     watch: int
+    limit_s: float | None
+    eager: bool
     out: Path
     source: str
     licence: str
@@ -76,6 +80,9 @@ def parser() -> argparse.ArgumentParser:
     add("--set", action="append", default=[], metavar="NAME=VALUE", help="set a recipe field")
     add("--epochs", type=int, help="same as --set epochs=N")
     add("--seed", type=int, help="same as --set seed=N")
+    add("--seeds", type=int, nargs="+", metavar="N", help="one run per seed, and a summary")
+    add("--minutes", type=float, help="end the training within this time, with fewer epochs than "
+        "the recipe's if necessary; with --seeds, all runs together")  # fmt: skip
     add("--folds", type=int, nargs="+", help="folds to train on; default: all "
         "except the test and validation folds")  # fmt: skip
     add("--test-fold", help="fold to test on after the last epoch, or none; it does not influence "
@@ -86,6 +93,7 @@ def parser() -> argparse.ArgumentParser:
         help="also evaluate the test fold every N epochs, for curves")  # fmt: skip
     add("--out", type=Path, help="folder of the run; default: runs/RECIPE-foldsNNN")
     add("--data-licence", default="not stated", help="licence of your own sounds")
+    add("--eager", action="store_true", help="on a GPU, do not use CUDA graphs")
     add("--smoke", action="store_true", help="a run of a few seconds on synthetic sounds")
     add("--cross-validate", action="store_true", help="one run per fold; each fold is tested once")
     return command_line
@@ -141,6 +149,8 @@ def make_plan(options: argparse.Namespace) -> Plan:
         validation_fold=validation,
         keep=options.keep,
         watch=options.watch,
+        limit_s=None if options.minutes is None else 60 * options.minutes,
+        eager=options.eager,
         out=options.out or Path("runs") / _name(options, folds),
         source=source,
         licence=licence,
@@ -154,6 +164,14 @@ def _check_options(options: argparse.Namespace, test: int | None) -> None:
             "--cross-validate chooses the folds itself; remove --folds, --test-fold, "
             "--validation-fold and --watch"
         )
+    if options.seeds and (options.seed is not None or options.cross_validate):
+        raise SettingError("--seeds can be combined with neither --seed nor --cross-validate")
+    if options.seeds and len(set(options.seeds)) < len(options.seeds):
+        raise SettingError("--seeds must not contain a number twice")
+    if options.minutes is not None and not options.minutes > 0:
+        raise SettingError("--minutes must be greater than 0")
+    if options.minutes is not None and options.cross_validate:
+        raise SettingError("--minutes cannot be combined with --cross-validate")
     if options.keep == "best" and options.validation_fold is None:
         raise SettingError(
             "--keep best requires --validation-fold: choosing the epoch by its accuracy on the "

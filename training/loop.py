@@ -2,7 +2,7 @@
 
 import copy
 import logging
-import warnings
+import math
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -17,12 +17,16 @@ from ml.model import AudioCNN
 from training.augment import augmented
 from training.config import Recipe
 from training.data.windows import to_float
+from training.draws import copied
+from training.graphs import StepGraphs
 
 logger = logging.getLogger(__name__)
 
 
 # Non-finite steps that are tolerated in an epoch. One more ends the use of bf16, or the run.
 TOLERATED_STEPS = 1
+# Steps on a GPU between two looks at the losses, because each look waits for the GPU.
+CHECKED_EVERY = 20
 
 
 class Diverged(Exception):
@@ -40,18 +44,29 @@ class Run:
     precision : the recipe's, until bf16 fails repeatedly; then "fp32" to the end
     skipped_steps : number of steps whose loss or gradients were not finite
     best_accuracy : highest validation accuracy so far, 0 to 1; -1 before the first
+    epochs : length of the schedule: the recipe's, or less if a time limit made it shorter
+    timed : whether `epochs` is final
+    graphs : CUDA graphs of the steps, where they are used; not part of the state
     """
 
     model: AudioCNN
     average: AudioCNN
     optimiser: torch.optim.Optimizer
-    schedule: torch.optim.lr_scheduler.LRScheduler
+    schedule: torch.optim.lr_scheduler.OneCycleLR
     generator: torch.Generator
+    epochs: int
     precision: str = "fp32"
     skipped_steps: int = 0
     epoch: int = 0
     best_epoch: int = 0
     best_accuracy: float = -1.0
+    timed: bool = False
+    graphs: StepGraphs | None = None
+
+    @property
+    def progress(self) -> float:
+        """The share of the training that is completed, 0 to 1."""
+        return self.epoch / self.epochs
 
     def state(self) -> dict[str, object]:
         """Return everything that `restore` needs, including the random number generators."""
@@ -67,6 +82,7 @@ class Run:
             "precision": self.precision,
             "skipped_steps": self.skipped_steps,
             "epoch": self.epoch,
+            "epochs": (self.epochs, self.timed),
             "best": (self.best_epoch, self.best_accuracy),
         }
 
@@ -83,6 +99,7 @@ class Run:
         self.precision = state["precision"]
         self.skipped_steps = state["skipped_steps"]
         self.epoch = state["epoch"]
+        self.epochs, self.timed = state["epochs"]
         self.best_epoch, self.best_accuracy = state["best"]
 
 
@@ -98,7 +115,7 @@ def start(recipe: Recipe, classes: int, steps_per_epoch: int, device: torch.devi
             {"params": vectors, "weight_decay": 0.0},
         ],
         lr=recipe.learning_rate,
-        fused=device.type == "cuda",
+        fused=True,  # on a CPU too: faster, and it can skip a step, see `take_step`
     )
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimiser,
@@ -108,7 +125,20 @@ def start(recipe: Recipe, classes: int, steps_per_epoch: int, device: torch.devi
     )
     generator = torch.Generator().manual_seed(recipe.seed)
     average = copy.deepcopy(model) if recipe.ema else model
-    return Run(model, average, optimiser, schedule, generator, recipe.precision)
+    return Run(model, average, optimiser, schedule, generator, recipe.epochs, recipe.precision)
+
+
+def shorten(run: Run, recipe: Recipe, epochs: int) -> None:
+    """Change the length of the schedule to `epochs`; the steps taken so far stay as they were."""
+    steps_per_epoch = run.schedule.total_steps // run.epochs
+    run.epochs = epochs
+    run.schedule = torch.optim.lr_scheduler.OneCycleLR(
+        run.optimiser,
+        recipe.learning_rate,
+        total_steps=epochs * steps_per_epoch,
+        pct_start=recipe.warm_up,
+        last_epoch=run.schedule.last_epoch - 1,  # its constructor takes a step
+    )
 
 
 @torch.no_grad()
@@ -135,7 +165,9 @@ def move_to_gpu(samples: Tensor, device: torch.device) -> Tensor:
 
 
 def batches(samples: Tensor, order: Tensor, batch: int, device: torch.device) -> Iterator[Tensor]:
-    """Yield `samples[order]` in batches on `device`; a thread fetches the next batch meanwhile.
+    """Yield `samples[order]` in batches on `device`.
+
+    Samples that are not in a GPU's memory are fetched one batch ahead, by a thread.
 
     Parameters
     ----------
@@ -148,9 +180,14 @@ def batches(samples: Tensor, order: Tensor, batch: int, device: torch.device) ->
     (batch, samples) int16; the last batch may be smaller
     """
 
+    if samples.device.type == "cuda":
+        for rows in copied(order, samples.device).split(batch):
+            yield samples[rows]
+        return
+
     def fetch(rows: Tensor) -> Tensor:
-        part = samples[rows.to(samples.device)]
-        if device.type == "cuda" and part.device.type == "cpu":
+        part = samples[rows]
+        if device.type == "cuda":
             part = part.pin_memory()
         return part.to(device, non_blocking=True)
 
@@ -183,7 +220,8 @@ def train_epoch(
     samples : (windows, samples) int16
     labels : (windows,) int64
     rows : (rows,) int64 indices of the windows to train on
-    on_step : called after each step with its number and its loss, a scalar still on the device
+    on_step : called after each step with its number and its loss, a scalar still on the device,
+        NaN if the step was skipped
 
     Raises
     ------
@@ -192,35 +230,37 @@ def train_epoch(
     """
     device = run.model.fc.weight.device
     order = rows[torch.randperm(len(rows), generator=run.generator)]
-    progress = run.epoch / recipe.epochs
+    one_hot = copied(F.one_hot(labels, run.model.fc.out_features).float(), device)
+    check_every = 1 if device.type == "cpu" else CHECKED_EVERY
     run.model.train()
-    losses = []
-    skipped_before = run.skipped_steps
+    losses: list[Tensor] = []
+    skipped = 0
     parts = zip(
-        batches(samples, order, recipe.batch, device), order.split(recipe.batch), strict=True
+        batches(samples, order, recipe.batch, device),
+        copied(order, device).split(recipe.batch),
+        strict=True,
     )
     for step, (part, chosen) in enumerate(parts):
-        targets = F.one_hot(labels[chosen], run.model.fc.out_features).float().to(device)
-        picture, targets = augmented(
-            to_float(part), targets, recipe, log_mel, progress, run.generator
+        _, picture, targets = augmented(
+            to_float(part), one_hot[chosen], recipe, log_mel, run.progress, run.generator
         )
-        loss = take_step(run, picture, targets, recipe)
-        if loss is None:
-            _on_skipped(run, run.skipped_steps - skipped_before)
-            continue
-        losses.append(loss)
-        on_step(step, loss)
-    if not losses:
+        losses.append(take_step(run, picture, targets, recipe))
+        on_step(step, losses[-1])
+        if (step + 1) % check_every == 0:
+            skipped = _count_skipped(run, losses, skipped)
+    _count_skipped(run, losses, skipped)
+    mean = torch.stack(losses).double().nanmean().item()
+    if math.isnan(mean):
         raise _diverged(run)
     run.epoch += 1
-    return torch.stack(losses).double().mean().item()
+    return mean
 
 
-def take_step(run: Run, picture: Tensor, targets: Tensor, recipe: Recipe) -> Tensor | None:
-    """Train on one batch.
+def take_step(run: Run, picture: Tensor, targets: Tensor, recipe: Recipe) -> Tensor:
+    """Train on one batch, without waiting for the device.
 
-    If the loss or a gradient is not finite, the weights, the average and the batch statistics
-    stay as they were, and only the schedule advances.
+    If the loss or a gradient is not finite, the weights and the batch statistics stay as they were;
+    schedule and average advance.
 
     Parameters
     ----------
@@ -229,46 +269,77 @@ def take_step(run: Run, picture: Tensor, targets: Tensor, recipe: Recipe) -> Ten
 
     Returns
     -------
-    The loss, a scalar on the device, or None if the step was skipped.
+    The loss, a scalar on the device; NaN if the step was skipped.
     """
-    statistics = [buffer.clone() for buffer in run.model.buffers()]
-    loss = loss_of(run.model, picture, targets, recipe, run.precision)
-    run.optimiser.zero_grad(set_to_none=True)
-    loss.backward()
-    gradients = [p.grad for p in run.model.parameters() if p.grad is not None]
-    norm = torch.nn.utils.get_total_norm(gradients)
-    finite = bool(torch.isfinite(loss.detach() + norm))
-    if finite:
-        run.optimiser.step()
+
+    def work(picture: Tensor, targets: Tensor) -> Tensor:
+        return _gradients(run, picture, targets, recipe)
+
+    # Smaller batches, at the end of an epoch, are not worth a graph.
+    if run.graphs and len(picture) == recipe.batch:
+        statistics = list(run.model.buffers())
+        loss = run.graphs.run(work, (picture, targets), run.precision, statistics)
     else:
-        run.skipped_steps += 1
-        torch._foreach_copy_(list(run.model.buffers()), statistics)
-    with warnings.catch_warnings():
-        # PyTorch warns if the very first optimiser step was skipped.
-        warnings.filterwarnings("ignore", "Detected call of `lr_scheduler.step", UserWarning)
-        run.schedule.step()
-    if not finite:
-        return None
+        loss = work(picture, targets)
+    # The optimiser skips its step where this is 1; a gradient scaler uses it in the same way.
+    run.optimiser.found_inf = loss.isnan().float()  # type: ignore[attr-defined]
+    run.optimiser.step()
+    run.schedule.step()
     if recipe.ema:
         update_average(run.average, run.model, recipe.ema)
-    return loss.detach()
+    return loss
 
 
-def _on_skipped(run: Run, in_this_epoch: int) -> None:
-    """Tolerate one skipped step in an epoch; at the second, change from bf16 to fp32.
+def _gradients(run: Run, picture: Tensor, targets: Tensor, recipe: Recipe) -> Tensor:
+    """Compute the gradients of one batch, and return its loss without waiting for the device.
 
-    Raises Diverged if the run is in fp32 already.
+    If the loss or a gradient is not finite, the result is NaN and the batch statistics stay as they
+    were.
     """
-    if in_this_epoch <= TOLERATED_STEPS:
-        return
+    # A CUDA graph needs the gradients at the same addresses.
+    run.optimiser.zero_grad(set_to_none=picture.device.type == "cpu")
+    statistics = [buffer.clone() for buffer in run.model.buffers()]
+    loss = loss_of(run.model, picture, targets, recipe, run.precision)
+    loss.backward()
+    gradients = [p.grad for group in run.optimiser.param_groups for p in group["params"]]
+    norm = torch.nn.utils.get_total_norm(gradients)
+    loss = loss.detach()
+    finite = torch.isfinite(loss + norm)
+    for buffer, before in zip(run.model.buffers(), statistics, strict=True):
+        buffer.copy_(torch.where(finite, buffer, before))
+    return torch.where(finite, loss, torch.full_like(loss, math.nan))
+
+
+def _count_skipped(run: Run, losses: list[Tensor], before: int) -> int:
+    """Count the skipped steps of an epoch, and change from bf16 to fp32 at the second.
+
+    Parameters
+    ----------
+    losses : of the epoch's steps so far
+    before : how many of them were known to be skipped
+
+    Returns
+    -------
+    How many of them were skipped.
+
+    Raises
+    ------
+    Diverged
+        More than the tolerated steps were skipped, and the run is in fp32 already.
+    """
+    skipped = int(torch.stack(losses).isnan().sum())
+    run.skipped_steps += skipped - before
+    if skipped == before or skipped <= TOLERATED_STEPS:
+        return skipped
     if run.precision == "fp32":
         raise _diverged(run)
     logger.warning(
         "Epoch %d: skipped %d steps with non-finite values in bf16; training continues in fp32.",
         run.epoch + 1,
-        in_this_epoch,
+        skipped,
     )
     run.precision = "fp32"
+    return skipped
 
 
 def _diverged(run: Run) -> Diverged:

@@ -114,17 +114,18 @@ class Curves:
             image = np.asarray(Image.open(io.BytesIO(png)).convert("RGB"))
             self.writer.add_image(f"Seen in training/{place}", image, epoch, dataformats="HWC")
 
-    def close(self, figures: dict[str, float]) -> None:
+    def close(self, figures: dict[str, float], epochs: int) -> None:
         """Write the run's settings and final figures, and close the writer.
 
         Parameters
         ----------
         figures : final metrics by name
+        epochs : of the whole run
         """
-        settings = dataclasses.asdict(self.plan.recipe)
+        settings = dataclasses.asdict(self.plan.recipe) | {"epochs": epochs}
         settings |= {"folds": " ".join(map(str, self.plan.folds))}
         named = {f"hparam/{name}": value for name, value in figures.items()}
-        after = self.plan.recipe.epochs + 1  # so that they are written once as well
+        after = epochs + 1  # so that they are written once as well
         self.writer.add_hparams(settings, named, run_name=".", global_step=after)
         self.writer.close()
 
