@@ -35,24 +35,51 @@ def augmented(
     picture : (batch, 1, mels, frames) normalised log-mel spectrograms
     targets : (batch, classes) probabilities, mixed where sounds were mixed
     """
+    rate = log_mel.config.sample_rate
+    waveform, targets = augmented_waveform(waveform, targets, recipe, rate, progress, generator)
+    return augmented_picture(waveform, recipe, log_mel, generator), targets
+
+
+def augmented_waveform(
+    waveform: Tensor,
+    targets: Tensor,
+    recipe: Recipe,
+    sample_rate: int,
+    progress: float,
+    generator: torch.Generator,
+) -> tuple[Tensor, Tensor]:
+    """Apply the augmentations of waveforms: the parameters of `augmented`, except the log-mel.
+
+    Returns
+    -------
+    waveform : (batch, samples), shorter where the recipe crops
+    targets : (batch, classes) probabilities, mixed where sounds were mixed
+    """
     if recipe.shift:
         waveform = shift(waveform, generator)
     if recipe.gain_db:
         waveform = gain(waveform, recipe.gain_db, generator)
     if progress < recipe.crop_share:
-        waveform = crop(waveform, int(recipe.crop_s * log_mel.config.sample_rate), generator)
+        waveform = crop(waveform, int(recipe.crop_s * sample_rate), generator)
     if recipe.speed:
         waveform = change_speed(waveform, recipe.speed, generator)
     if recipe.mixup_share and recipe.between_class:
         waveform, targets = between_class(waveform, targets, recipe.mixup_share, generator)
     elif recipe.mixup_share:
         waveform, targets = mixup(waveform, targets, recipe, generator)
+    return waveform, targets
+
+
+def augmented_picture(
+    waveform: Tensor, recipe: Recipe, log_mel: LogMel, generator: torch.Generator
+) -> Tensor:
+    """Return the augmented log-mel spectrograms (batch, 1, mels, frames) of a waveform."""
     picture = log_mel(waveform)
     if recipe.colour_db:
         picture = colour(picture, recipe.colour_db / log_mel.config.deviation_db, generator)
     if recipe.masks:
         picture = mask(picture, recipe, generator)
-    return picture, targets
+    return picture
 
 
 def _uniform(low: float, high: float, count: int, generator: torch.Generator) -> Tensor:

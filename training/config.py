@@ -37,6 +37,11 @@ class Recipe:
     masks : number of masks along each axis
     shift : shift sounds circularly
     precision : "bf16" (autocast) or "fp32"
+    init : SHA-256 of the checkpoint that the run starts from; "" without one. Set by --init
+    teacher : SHA-256 of the teacher's file; "" without one. Set by --teacher
+    teacher_epochs : epochs of fine-tuning of the teacher before the training; 0: none
+    label_weight, teacher_weight, feature_weight : of the parts of the loss with a teacher: the
+        labels, the predictions of the teacher's head, and the teacher's features
 
     Raises
     ------
@@ -65,6 +70,12 @@ class Recipe:
     seed: int = 1
     shift: bool = True
     precision: str = "bf16"
+    init: str = ""
+    teacher: str = ""
+    teacher_epochs: int = 0
+    label_weight: float = 0.5
+    teacher_weight: float = 1.0
+    feature_weight: float = 0.5
 
     def __post_init__(self) -> None:
         for name in ("epochs", "batch", "learning_rate", "mixup_beta"):
@@ -73,6 +84,9 @@ class Recipe:
         for name in ("warm_up", "label_smoothing", "crop_share", "mixup_share", "ema"):
             if not 0 <= getattr(self, name) <= 1:
                 raise SettingError(f"{name} must be between 0 and 1.")
+        for name in ("teacher_epochs", "label_weight", "teacher_weight", "feature_weight"):
+            if not getattr(self, name) >= 0:
+                raise SettingError(f"{name} must be at least 0.")
         if self.ema == 1:
             raise SettingError("ema must be less than 1: at 1 the average never changes.")
         if self.crop_share and self.crop_s <= 0:

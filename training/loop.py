@@ -14,9 +14,10 @@ from torch.nn import functional as F
 
 from ml.features import LogMel
 from ml.model import AudioCNN
-from training.augment import augmented
+from training.augment import augmented_picture, augmented_waveform
 from training.config import Recipe
 from training.data.windows import to_float
+from training.distil.distiller import Distiller, Knowledge
 
 logger = logging.getLogger(__name__)
 
@@ -37,6 +38,7 @@ class Run:
     ----------
     average : the network that is shipped: the moving average of the weights, or the model itself
         where the recipe asks for no average
+    distiller : the teacher and its loss, in a distilled run
     precision : the recipe's, until bf16 fails repeatedly; then "fp32" to the end
     skipped_steps : number of steps whose loss or gradients were not finite
     best_accuracy : highest validation accuracy so far, 0 to 1; -1 before the first
@@ -47,6 +49,7 @@ class Run:
     optimiser: torch.optim.Optimizer
     schedule: torch.optim.lr_scheduler.LRScheduler
     generator: torch.Generator
+    distiller: Distiller | None = None
     precision: str = "fp32"
     skipped_steps: int = 0
     epoch: int = 0
@@ -59,6 +62,7 @@ class Run:
         return {
             "model": self.model.state_dict(),
             "average": self.average.state_dict(),
+            "distiller": self.distiller.state_dict() if self.distiller else None,
             "optimiser": self.optimiser.state_dict(),
             "schedule": self.schedule.state_dict(),
             "generator": self.generator.get_state(),
@@ -74,6 +78,8 @@ class Run:
         """Continue from what `state` returned."""
         self.model.load_state_dict(state["model"])
         self.average.load_state_dict(state["average"])
+        if self.distiller:
+            self.distiller.load_state_dict(state["distiller"])
         self.optimiser.load_state_dict(state["optimiser"])
         self.schedule.load_state_dict(state["schedule"])
         self.generator.set_state(state["generator"])
@@ -86,12 +92,28 @@ class Run:
         self.best_epoch, self.best_accuracy = state["best"]
 
 
-def start(recipe: Recipe, classes: int, steps_per_epoch: int, device: torch.device) -> Run:
-    """Create the model, optimiser and schedule of a new run, seeded by the recipe."""
+def start(
+    recipe: Recipe,
+    classes: int,
+    steps_per_epoch: int,
+    device: torch.device,
+    weights: dict[str, Tensor] | None = None,
+    distiller: Distiller | None = None,
+) -> Run:
+    """Create the model, optimiser and schedule of a new run, seeded by the recipe.
+
+    Parameters
+    ----------
+    weights : to start from; without them, random ones
+    """
     torch.manual_seed(recipe.seed)
-    model = AudioCNN(classes).to(device).to(memory_format=torch.channels_last)
-    matrices = [p for p in model.parameters() if p.ndim > 1]
-    vectors = [p for p in model.parameters() if p.ndim <= 1]
+    model = AudioCNN(classes)
+    if weights:
+        model.load_state_dict(weights)
+    model = model.to(device).to(memory_format=torch.channels_last)
+    trained = [*model.parameters(), *(distiller.imitation.parameters() if distiller else ())]
+    matrices = [p for p in trained if p.ndim > 1]
+    vectors = [p for p in trained if p.ndim <= 1]
     optimiser = torch.optim.AdamW(
         [
             {"params": matrices, "weight_decay": recipe.weight_decay},
@@ -108,7 +130,7 @@ def start(recipe: Recipe, classes: int, steps_per_epoch: int, device: torch.devi
     )
     generator = torch.Generator().manual_seed(recipe.seed)
     average = copy.deepcopy(model) if recipe.ema else model
-    return Run(model, average, optimiser, schedule, generator, recipe.precision)
+    return Run(model, average, optimiser, schedule, generator, distiller, recipe.precision)
 
 
 @torch.no_grad()
@@ -201,10 +223,13 @@ def train_epoch(
     )
     for step, (part, chosen) in enumerate(parts):
         targets = F.one_hot(labels[chosen], run.model.fc.out_features).float().to(device)
-        picture, targets = augmented(
-            to_float(part), targets, recipe, log_mel, progress, run.generator
+        rate = log_mel.config.sample_rate
+        waveform, targets = augmented_waveform(
+            to_float(part), targets, recipe, rate, progress, run.generator
         )
-        loss = take_step(run, picture, targets, recipe)
+        picture = augmented_picture(waveform, recipe, log_mel, run.generator)
+        knowledge = run.distiller(waveform) if run.distiller else None
+        loss = take_step(run, picture, targets, recipe, knowledge)
         if loss is None:
             _on_skipped(run, run.skipped_steps - skipped_before)
             continue
@@ -216,7 +241,9 @@ def train_epoch(
     return torch.stack(losses).double().mean().item()
 
 
-def take_step(run: Run, picture: Tensor, targets: Tensor, recipe: Recipe) -> Tensor | None:
+def take_step(
+    run: Run, picture: Tensor, targets: Tensor, recipe: Recipe, knowledge: Knowledge | None = None
+) -> Tensor | None:
     """Train on one batch.
 
     If the loss or a gradient is not finite, the weights, the average and the batch statistics
@@ -226,16 +253,18 @@ def take_step(run: Run, picture: Tensor, targets: Tensor, recipe: Recipe) -> Ten
     ----------
     picture : (batch, 1, mels, frames) normalised log-mel spectrograms
     targets : (batch, classes) probabilities
+    knowledge : what the teacher makes of the batch, in a distilled run
 
     Returns
     -------
     The loss, a scalar on the device, or None if the step was skipped.
     """
     statistics = [buffer.clone() for buffer in run.model.buffers()]
-    loss = loss_of(run.model, picture, targets, recipe, run.precision)
+    loss = loss_of(run, picture, targets, recipe, knowledge)
     run.optimiser.zero_grad(set_to_none=True)
     loss.backward()
-    gradients = [p.grad for p in run.model.parameters() if p.grad is not None]
+    trained = (p for group in run.optimiser.param_groups for p in group["params"])
+    gradients = [p.grad for p in trained if p.grad is not None]
     norm = torch.nn.utils.get_total_norm(gradients)
     finite = bool(torch.isfinite(loss.detach() + norm))
     if finite:
@@ -279,19 +308,21 @@ def _diverged(run: Run) -> Diverged:
 
 
 def loss_of(
-    model: AudioCNN, picture: Tensor, targets: Tensor, recipe: Recipe, precision: str
+    run: Run, picture: Tensor, targets: Tensor, recipe: Recipe, knowledge: Knowledge | None = None
 ) -> Tensor:
-    """Return the mean cross-entropy with label smoothing, a scalar.
+    """Return the mean cross-entropy with label smoothing, or the loss of distillation: a scalar.
 
     Parameters
     ----------
     picture : (batch, 1, mels, frames) normalised log-mel spectrograms
     targets : (batch, classes) probabilities
-    precision : "bf16" (autocast) or "fp32"
+    knowledge : what the teacher makes of the batch, in a distilled run
     """
-    with torch.autocast(picture.device.type, torch.bfloat16, enabled=precision == "bf16"):
-        logits = model(picture.contiguous(memory_format=torch.channels_last)).logits
-    return F.cross_entropy(logits.float(), targets, label_smoothing=recipe.label_smoothing)
+    with torch.autocast(picture.device.type, torch.bfloat16, enabled=run.precision == "bf16"):
+        output = run.model(picture.contiguous(memory_format=torch.channels_last))
+    if run.distiller and knowledge:
+        return run.distiller.loss(output, targets, knowledge, recipe)
+    return F.cross_entropy(output.logits.float(), targets, label_smoothing=recipe.label_smoothing)
 
 
 @torch.inference_mode()
