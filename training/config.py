@@ -138,6 +138,13 @@ SMOKE = Setup(
 RECIPES = {"sonoscope": Setup(Recipe(), FeatureConfig()), "original": ORIGINAL}
 
 
+def unmixed(recipe: Recipe) -> Recipe:
+    """Return `recipe` with every share of sounds that are mixed with another one set to 0."""
+    names = [field.name for field in dataclasses.fields(Recipe)]
+    shares = [name for name in names if name.endswith(("mixup_share", "mix_share"))]
+    return dataclasses.replace(recipe, **dict.fromkeys(shares, 0.0))  # type: ignore[arg-type]
+
+
 def changed(recipe: Recipe, settings: Sequence[str]) -> Recipe:
     """Return `recipe` with each "name=value" of `settings` applied.
 

@@ -42,6 +42,8 @@ class Distiller(nn.Module):
 
     mean: Tensor
     deviation: Tensor
+    _sums: Tensor
+    _steps: Tensor
 
     def __init__(self, teacher: Teacher, classes: int, student_features: int = 512) -> None:
         super().__init__()
@@ -51,7 +53,10 @@ class Distiller(nn.Module):
         # Both start at zero, so that a teacher changes none of the run's random numbers.
         self.head = _zeros(teacher.size, classes).requires_grad_(False)
         self.imitation = _zeros(student_features, teacher.size)
-        self._losses: list[Tensor] = []
+        # Of the parts of the loss, for `mean_losses`. Buffers that are changed in place, so that
+        # no step waits for the device and a step can be a CUDA graph.
+        self.register_buffer("_sums", torch.zeros(len(PARTS)), persistent=False)
+        self.register_buffer("_steps", torch.zeros(()), persistent=False)
 
     def standardised(self, features: Tensor) -> Tensor:
         """Return features (batch, size) with mean 0 and deviation 1 over the training sounds."""
@@ -81,7 +86,10 @@ class Distiller(nn.Module):
             reduction="batchmean", log_target=True,
         )  # fmt: skip
         features = F.mse_loss(self.imitation(output.pooled.float()), knowledge.features)
-        self._losses.append(torch.stack([labels, teacher, features]).detach())
+        parts = torch.stack([labels, teacher, features]).detach()
+        finite = parts.isfinite().all()
+        self._sums += torch.where(finite, parts, 0.0)
+        self._steps += finite
         return (
             recipe.label_weight * labels
             + recipe.teacher_weight * teacher
@@ -90,10 +98,10 @@ class Distiller(nn.Module):
 
     def mean_losses(self) -> dict[str, float]:
         """Return the mean of each part of the loss since the last call, without failed steps."""
-        losses = torch.stack(self._losses).double()
-        self._losses.clear()
-        finite = losses[losses.isfinite().all(1)]
-        return dict(zip(PARTS, finite.mean(0).tolist(), strict=True))
+        means = (self._sums / self._steps).tolist()
+        self._sums.zero_()
+        self._steps.zero_()
+        return dict(zip(PARTS, means, strict=True))
 
 
 def _zeros(inputs: int, outputs: int) -> nn.Linear:

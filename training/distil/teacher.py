@@ -80,13 +80,12 @@ class Teacher(nn.Module):
         In fp32 even under autocast: EfficientAT's networks lose accuracy in bf16.
         """
         with torch.autocast(waveform.device.type, enabled=False):
-            picture = self.mel(waveform.float()).contiguous(memory_format=torch.channels_last)
-            return torch.cat(self.network(picture), 1)
+            return torch.cat(self.network(self.mel(waveform.float())), 1)
 
 
 def teacher_name(path: Path) -> str:
     """Return the teacher's name for the checkpoint: EfficientAT's if the file is named so."""
-    if re.fullmatch(r"(dy)?mn\d\d_as\w*", path.stem):
+    if re.fullmatch(r"mn\d\d_as", path.stem):
         return f"EfficientAT {path.stem} (AudioSet, MIT)"
     return path.stem
 
