@@ -224,8 +224,8 @@ def _check_init(
         )
     if list(info.classes) != list(classes):
         raise SettingError(f"{path.name} has other classes than the data")
-    statistics = {"mean_db": features.mean_db, "deviation_db": features.deviation_db}
-    if dataclasses.replace(info.features, **statistics) != features:
+    mean_db, deviation_db = features.mean_db, features.deviation_db
+    if dataclasses.replace(info.features, mean_db=mean_db, deviation_db=deviation_db) != features:
         raise SettingError(f"{path.name} was trained with other features than the recipe's")
     return f"The training started from the weights of {path.stem} ({info.data})."
 

@@ -8,6 +8,7 @@ import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -17,8 +18,7 @@ from training.config import SettingError
 
 # Wire types of the encoding, and its name for each type of tensor that we read.
 VARINT, FIXED64, BYTES, FIXED32 = 0, 1, 2, 5
-TENSOR_TYPES = {1: np.dtype("<f4"), 7: np.dtype("<i8")}
-Attribute = int | float | list[int] | Tensor
+TENSOR_TYPES: dict[int, Any] = {1: np.dtype("<f4"), 7: np.dtype("<i8")}
 Fields = dict[int, list[int | bytes]]
 
 
@@ -29,7 +29,7 @@ class Node:
     operator: str
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
-    attributes: dict[str, Attribute]
+    attributes: dict[str, Any]  # int, float or list of int
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,13 +169,11 @@ def _node(fields: Fields) -> Node:
     )
 
 
-def _attribute(fields: Fields) -> Attribute | None:
+def _attribute(fields: Fields) -> int | float | list[int] | None:
     """Return the value of an attribute message, or None if it is of another type, such as text."""
     kind = _integers(fields, 20)[-1]
     if kind == 1:
         return float(struct.unpack("<f", _one(fields, 2))[0])
     if kind == 2:
         return (_integers(fields, 3) or [0])[-1]
-    if kind == 4:
-        return _tensor(_fields(_one(fields, 5)))[1]
     return _integers(fields, 8) if kind == 7 else None
