@@ -61,7 +61,7 @@ def augmented_waveform(
     Returns
     -------
     waveform : (batch, samples), shorter where the recipe crops
-    targets : (batch, classes) probabilities
+    targets : (batch, classes) probabilities, mixed where sounds were mixed
     """
     if progress < recipe.crop_share:
         # A crop starts anywhere in the sound, as a shifted sound does.

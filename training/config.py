@@ -48,6 +48,11 @@ class Recipe:
     masks : number of masks along each axis
     shift : shift sounds circularly
     precision : "bf16" (autocast) or "fp32"
+    init : SHA-256 of the checkpoint that the run starts from; "" without one. Set by --init
+    teacher : SHA-256 of the teacher's file; "" without one. Set by --teacher
+    teacher_epochs : epochs of fine-tuning of the teacher before the training; 0: none
+    label_weight, teacher_weight, feature_weight : of the parts of the loss with a teacher: the
+        labels, the predictions of the teacher's head, and the teacher's features
 
     Raises
     ------
@@ -79,6 +84,12 @@ class Recipe:
     seed: int = 1
     shift: bool = True
     precision: str = "bf16"
+    init: str = ""
+    teacher: str = ""
+    teacher_epochs: int = 0
+    label_weight: float = 0.5
+    teacher_weight: float = 1.0
+    feature_weight: float = 0.5
 
     def __post_init__(self) -> None:
         for name in ("epochs", "batch", "learning_rate", "mixup_beta"):
@@ -87,6 +98,9 @@ class Recipe:
         for name in SHARES:
             if not 0 <= getattr(self, name) <= 1:
                 raise SettingError(f"{name} must be between 0 and 1.")
+        for name in ("teacher_epochs", "label_weight", "teacher_weight", "feature_weight"):
+            if not getattr(self, name) >= 0:
+                raise SettingError(f"{name} must be at least 0.")
         if self.ema == 1:
             raise SettingError("ema must be less than 1: at 1 the average never changes.")
         if self.crop_share and self.crop_s <= 0:
@@ -147,12 +161,50 @@ ORIGINAL = Setup(
         sample_rate=22_050, n_fft=1024, hop_samples=512, mels=128, f_min_hz=0.0, f_max_hz=11_025.0
     ),
 )
-# A run of seconds on one-second sounds, to try the code without real data.
-SMOKE = Setup(
-    Recipe(epochs=3, batch=8, ema=0.9, crop_s=0.5, precision="fp32"),
-    FeatureConfig(sample_rate=16_000, window_s=1.0, n_fft=512, mels=64, f_max_hz=8_000.0),
+# For a long run with a teacher, which labels whatever the augmentations make of a sound.
+DISTILLED = Setup(
+    Recipe(
+        epochs=1000,
+        crop_s=1.5,
+        crop_longest_s=5.0,
+        crop_share=0.88,
+        mixup_share=0.6,
+        time_mix_share=0.15,
+        frequency_mix_share=0.15,
+    ),
+    FeatureConfig(),
 )
-RECIPES = {"sonoscope": Setup(Recipe(), FeatureConfig()), "original": ORIGINAL}
+RECIPES = {
+    "sonoscope": Setup(Recipe(), FeatureConfig()),
+    "distilled": DISTILLED,
+    "original": ORIGINAL,
+}
+# The recipe that cannot be used without a teacher.
+NEEDS_TEACHER = "distilled"
+
+
+def small(recipe: Recipe) -> Setup:
+    """Return `recipe` for a run of seconds on one-second sounds, to try the code without data."""
+    shorter = dataclasses.replace(
+        recipe,
+        epochs=3,
+        batch=8,
+        ema=min(recipe.ema, 0.9),
+        crop_s=min(recipe.crop_s, 0.5),
+        crop_longest_s=min(recipe.crop_longest_s, 1.0),
+        precision="fp32",
+    )
+    return Setup(
+        shorter,
+        FeatureConfig(sample_rate=16_000, window_s=1.0, n_fft=512, mels=64, f_max_hz=8_000.0),
+    )
+
+
+def unmixed(recipe: Recipe) -> Recipe:
+    """Return `recipe` with every share of sounds that are mixed with another one set to 0."""
+    names = [field.name for field in dataclasses.fields(Recipe)]
+    shares = [name for name in names if name.endswith(("mixup_share", "mix_share"))]
+    return dataclasses.replace(recipe, **dict.fromkeys(shares, 0.0))  # type: ignore[arg-type]
 
 
 def changed(recipe: Recipe, settings: Sequence[str]) -> Recipe:

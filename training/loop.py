@@ -17,6 +17,7 @@ from ml.model import AudioCNN
 from training.augment import augmented
 from training.config import Recipe
 from training.data.windows import to_float
+from training.distil.distiller import PARTS, Distiller, Knowledge
 from training.draws import copied
 from training.graphs import StepGraphs
 
@@ -33,6 +34,20 @@ class Diverged(Exception):
     """The loss or its gradients are not finite in fp32."""
 
 
+@dataclass(frozen=True, slots=True)
+class EpochLoss:
+    """Means over the steps of an epoch that were not skipped.
+
+    Attributes
+    ----------
+    total : the loss that was minimised
+    parts : the parts of the loss of distillation before weighting, by name; empty without a teacher
+    """
+
+    total: float
+    parts: dict[str, float]
+
+
 @dataclass(slots=True)
 class Run:
     """The state that changes during training, and that a checkpoint of the run must hold.
@@ -41,6 +56,7 @@ class Run:
     ----------
     average : the network that is shipped: the moving average of the weights, or the model itself
         where the recipe asks for no average
+    distiller : the teacher and its loss, in a distilled run
     precision : the recipe's, until bf16 fails repeatedly; then "fp32" to the end
     skipped_steps : number of steps whose loss or gradients were not finite
     best_accuracy : highest validation accuracy so far, 0 to 1; -1 before the first
@@ -55,6 +71,7 @@ class Run:
     schedule: torch.optim.lr_scheduler.OneCycleLR
     generator: torch.Generator
     epochs: int
+    distiller: Distiller | None = None
     precision: str = "fp32"
     skipped_steps: int = 0
     epoch: int = 0
@@ -74,6 +91,7 @@ class Run:
         return {
             "model": self.model.state_dict(),
             "average": self.average.state_dict(),
+            "distiller": self.distiller.state_dict() if self.distiller else None,
             "optimiser": self.optimiser.state_dict(),
             "schedule": self.schedule.state_dict(),
             "generator": self.generator.get_state(),
@@ -90,6 +108,8 @@ class Run:
         """Continue from what `state` returned."""
         self.model.load_state_dict(state["model"])
         self.average.load_state_dict(state["average"])
+        if self.distiller:
+            self.distiller.load_state_dict(state["distiller"])
         self.optimiser.load_state_dict(state["optimiser"])
         self.schedule.load_state_dict(state["schedule"])
         self.generator.set_state(state["generator"])
@@ -103,12 +123,28 @@ class Run:
         self.best_epoch, self.best_accuracy = state["best"]
 
 
-def start(recipe: Recipe, classes: int, steps_per_epoch: int, device: torch.device) -> Run:
-    """Create the model, optimiser and schedule of a new run, seeded by the recipe."""
+def start(
+    recipe: Recipe,
+    classes: int,
+    steps_per_epoch: int,
+    device: torch.device,
+    weights: dict[str, Tensor] | None = None,
+    distiller: Distiller | None = None,
+) -> Run:
+    """Create the model, optimiser and schedule of a new run, seeded by the recipe.
+
+    Parameters
+    ----------
+    weights : to start from; without them, random ones
+    """
     torch.manual_seed(recipe.seed)
-    model = AudioCNN(classes).to(device).to(memory_format=torch.channels_last)
-    matrices = [p for p in model.parameters() if p.ndim > 1]
-    vectors = [p for p in model.parameters() if p.ndim <= 1]
+    model = AudioCNN(classes)
+    if weights:
+        model.load_state_dict(weights)
+    model = model.to(device).to(memory_format=torch.channels_last)
+    trained = [*model.parameters(), *(distiller.imitation.parameters() if distiller else ())]
+    matrices = [p for p in trained if p.ndim > 1]
+    vectors = [p for p in trained if p.ndim <= 1]
     optimiser = torch.optim.AdamW(
         [
             {"params": matrices, "weight_decay": recipe.weight_decay},
@@ -125,7 +161,9 @@ def start(recipe: Recipe, classes: int, steps_per_epoch: int, device: torch.devi
     )
     generator = torch.Generator().manual_seed(recipe.seed)
     average = copy.deepcopy(model) if recipe.ema else model
-    return Run(model, average, optimiser, schedule, generator, recipe.epochs, recipe.precision)
+    return Run(
+        model, average, optimiser, schedule, generator, recipe.epochs, distiller, recipe.precision
+    )
 
 
 def shorten(run: Run, recipe: Recipe, epochs: int) -> None:
@@ -209,7 +247,7 @@ def train_epoch(
     labels: Tensor,
     rows: Tensor,
     on_step: Callable[[int, Tensor], None],
-) -> float:
+) -> EpochLoss:
     """Train for one epoch and return the mean loss of its steps.
 
     A step whose loss or gradients are not finite changes no weights and does not count in the
@@ -241,22 +279,25 @@ def train_epoch(
         strict=True,
     )
     for step, (part, chosen) in enumerate(parts):
-        _, picture, targets = augmented(
+        waveform, picture, targets = augmented(
             to_float(part), one_hot[chosen], recipe, log_mel, run.progress, run.generator
         )
-        losses.append(take_step(run, picture, targets, recipe))
-        on_step(step, losses[-1])
+        knowledge = run.distiller(waveform) if run.distiller else None
+        losses.append(take_step(run, picture, targets, recipe, knowledge))
+        on_step(step, losses[-1][0])
         if (step + 1) % check_every == 0:
             skipped = _count_skipped(run, losses, skipped)
     _count_skipped(run, losses, skipped)
-    mean = torch.stack(losses).double().nanmean().item()
-    if math.isnan(mean):
+    total, *parts_of_loss = torch.stack(losses).double().nanmean(0).tolist()
+    if math.isnan(total):
         raise _diverged(run)
     run.epoch += 1
-    return mean
+    return EpochLoss(total, dict(zip(PARTS, parts_of_loss, strict=False)))
 
 
-def take_step(run: Run, picture: Tensor, targets: Tensor, recipe: Recipe) -> Tensor:
+def take_step(
+    run: Run, picture: Tensor, targets: Tensor, recipe: Recipe, knowledge: Knowledge | None = None
+) -> Tensor:
     """Train on one batch, without waiting for the device.
 
     If the loss or a gradient is not finite, the weights and the batch statistics stay as they were;
@@ -266,32 +307,39 @@ def take_step(run: Run, picture: Tensor, targets: Tensor, recipe: Recipe) -> Ten
     ----------
     picture : (batch, 1, mels, frames) normalised log-mel spectrograms
     targets : (batch, classes) probabilities
+    knowledge : what the teacher makes of the batch, in a distilled run
 
     Returns
     -------
-    The loss, a scalar on the device; NaN if the step was skipped.
+    The loss and, in a distilled run, its parts, (1,) or (4,), on the device; NaN if the step was
+    skipped.
     """
+    given = (knowledge.logits, knowledge.features) if knowledge else ()
 
-    def work(picture: Tensor, targets: Tensor) -> Tensor:
-        return _gradients(run, picture, targets, recipe)
+    def work(picture: Tensor, targets: Tensor, *given: Tensor) -> Tensor:
+        return _gradients(run, picture, targets, recipe, Knowledge(*given) if given else None)
 
     # Smaller batches, at the end of an epoch, are not worth a graph.
     if run.graphs and len(picture) == recipe.batch:
         statistics = list(run.model.buffers())
-        loss = run.graphs.run(work, (picture, targets), run.precision, statistics)
+        losses = run.graphs.run(work, (picture, targets, *given), run.precision, statistics)
     else:
-        loss = work(picture, targets)
+        losses = work(picture, targets, *given)
     # The optimiser skips its step where this is 1; a gradient scaler uses it in the same way.
-    run.optimiser.found_inf = loss.isnan().float()  # type: ignore[attr-defined]
+    run.optimiser.found_inf = losses[0].isnan().float()  # type: ignore[attr-defined]
     run.optimiser.step()
     run.schedule.step()
     if recipe.ema:
         update_average(run.average, run.model, recipe.ema)
-    return loss
+    return losses
 
 
-def _gradients(run: Run, picture: Tensor, targets: Tensor, recipe: Recipe) -> Tensor:
-    """Compute the gradients of one batch, and return its loss without waiting for the device.
+def _gradients(
+    run: Run, picture: Tensor, targets: Tensor, recipe: Recipe, knowledge: Knowledge | None
+) -> Tensor:
+    """Compute the gradients of one batch, and return what `loss_of` returns.
+
+    This does not wait for the device and changes nothing outside the model but the gradients.
 
     If the loss or a gradient is not finite, the result is NaN and the batch statistics stay as they
     were.
@@ -299,15 +347,15 @@ def _gradients(run: Run, picture: Tensor, targets: Tensor, recipe: Recipe) -> Te
     # A CUDA graph needs the gradients at the same addresses.
     run.optimiser.zero_grad(set_to_none=picture.device.type == "cpu")
     statistics = [buffer.clone() for buffer in run.model.buffers()]
-    loss = loss_of(run.model, picture, targets, recipe, run.precision)
-    loss.backward()
+    losses = loss_of(run, picture, targets, recipe, knowledge)
+    losses[0].backward()
     gradients = [p.grad for group in run.optimiser.param_groups for p in group["params"]]
     norm = torch.nn.utils.get_total_norm(gradients)
-    loss = loss.detach()
-    finite = torch.isfinite(loss + norm)
+    losses = losses.detach()
+    finite = torch.isfinite(losses[0] + norm)
     for buffer, before in zip(run.model.buffers(), statistics, strict=True):
         buffer.copy_(torch.where(finite, buffer, before))
-    return torch.where(finite, loss, torch.full_like(loss, math.nan))
+    return torch.where(finite, losses, torch.full_like(losses, math.nan))
 
 
 def _count_skipped(run: Run, losses: list[Tensor], before: int) -> int:
@@ -315,7 +363,7 @@ def _count_skipped(run: Run, losses: list[Tensor], before: int) -> int:
 
     Parameters
     ----------
-    losses : of the epoch's steps so far
+    losses : what `take_step` returned in the epoch so far
     before : how many of them were known to be skipped
 
     Returns
@@ -327,7 +375,7 @@ def _count_skipped(run: Run, losses: list[Tensor], before: int) -> int:
     Diverged
         More than the tolerated steps were skipped, and the run is in fp32 already.
     """
-    skipped = int(torch.stack(losses).isnan().sum())
+    skipped = int(torch.stack(losses)[:, 0].isnan().sum())
     run.skipped_steps += skipped - before
     if skipped == before or skipped <= TOLERATED_STEPS:
         return skipped
@@ -350,19 +398,26 @@ def _diverged(run: Run) -> Diverged:
 
 
 def loss_of(
-    model: AudioCNN, picture: Tensor, targets: Tensor, recipe: Recipe, precision: str
+    run: Run, picture: Tensor, targets: Tensor, recipe: Recipe, knowledge: Knowledge | None = None
 ) -> Tensor:
-    """Return the mean cross-entropy with label smoothing, a scalar.
+    """Return the loss: the mean cross-entropy with label smoothing, or that of distillation.
 
     Parameters
     ----------
     picture : (batch, 1, mels, frames) normalised log-mel spectrograms
     targets : (batch, classes) probabilities
-    precision : "bf16" (autocast) or "fp32"
+    knowledge : what the teacher makes of the batch, in a distilled run
+
+    Returns
+    -------
+    (1,) the loss, or (4,) the loss of distillation and its parts
     """
-    with torch.autocast(picture.device.type, torch.bfloat16, enabled=precision == "bf16"):
-        logits = model(picture.contiguous(memory_format=torch.channels_last)).logits
-    return F.cross_entropy(logits.float(), targets, label_smoothing=recipe.label_smoothing)
+    with torch.autocast(picture.device.type, torch.bfloat16, enabled=run.precision == "bf16"):
+        output = run.model(picture.contiguous(memory_format=torch.channels_last))
+    if run.distiller and knowledge:
+        return run.distiller.losses(output, targets, knowledge, recipe)
+    logits = output.logits.float()
+    return F.cross_entropy(logits, targets, label_smoothing=recipe.label_smoothing)[None]
 
 
 @torch.inference_mode()

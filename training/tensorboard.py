@@ -53,6 +53,11 @@ class Curves:
         self.writer.add_scalar("Learning_Rate", rate, epoch)
         self.writer.add_scalar("Skipped_Steps", skipped_steps, epoch)
 
+    def distilled(self, epoch: int, losses: dict[str, float]) -> None:
+        """Write the mean of each part of the loss of distillation, before weighting."""
+        for name, loss in losses.items():
+            self.writer.add_scalar(f"Loss parts/{name}", loss, epoch)
+
     def measured(
         self, epoch: int, fold: str, predictions: Predictions, classes: Sequence[str]
     ) -> float:

@@ -27,6 +27,9 @@ from training.cli import Plan, make_plan, parser
 from training.config import SettingError
 from training.data.index import DataError, class_names
 from training.data.windows import Windows, load_windows, to_float
+from training.distil import fit
+from training.distil.distiller import Distiller
+from training.distil.teacher import Teacher
 from training.evaluate import measure, report
 from training.evaluate.metrics import Predictions
 from training.graphs import StepGraphs
@@ -92,12 +95,7 @@ def train(plan: Plan) -> Path:
     state = _earlier(plan)
     work = _set_up(plan, state)
     steps = -(-len(work.training_rows) // plan.recipe.batch)
-    run = loop.start(plan.recipe, len(work.classes), steps, work.device)
-    if work.device.type == "cuda" and not plan.eager:
-        run.graphs = StepGraphs()
-    if state:
-        run.restore(state)
-        print(f"resuming after epoch {run.epoch}", flush=True)
+    run = _start(work, state, steps)
     plan.out.mkdir(parents=True, exist_ok=True)
     curves = Curves(plan, run.epoch)
     _all_epochs(run, work, curves, limit, steps)
@@ -141,12 +139,65 @@ def _set_up(plan: Plan, state: dict[str, Any] | None) -> Work:
     windows = dataclasses.replace(windows, samples=loop.move_to_gpu(windows.samples, device))
     if state:
         features = FeatureConfig(**state["features"])
+    elif plan.init:
+        features = checkpoint_info.read_info(plan.init).features
     else:
         plain = LogMel(plan.features).to(device)
         mean_db, deviation_db = loop.decibel_statistics(plain, windows.samples, training_rows, 64)
         features = dataclasses.replace(plan.features, mean_db=mean_db, deviation_db=deviation_db)
     classes = class_names(plan.examples)
     return Work(plan, classes, windows, training_rows, LogMel(features).to(device), device)
+
+
+def _start(work: Work, state: dict[str, Any] | None, steps: int) -> Run:
+    """Return a new run, or the saved one.
+
+    steps : steps per epoch
+    """
+    plan = work.plan
+    distiller = _distiller(work, fitted=state is not None)
+    weights = None
+    if plan.init and not state:
+        info = checkpoint_info.read_info(plan.init)
+        weights = checkpoint.load_model(plan.init, info).state_dict()
+    run = loop.start(plan.recipe, len(work.classes), steps, work.device, weights, distiller)
+    if work.device.type == "cuda" and not plan.eager:
+        run.graphs = StepGraphs()
+    if state:
+        run.restore(state)
+        print(f"resuming after epoch {run.epoch}", flush=True)
+    return run
+
+
+def _distiller(work: Work, fitted: bool) -> Distiller | None:
+    """Return the teacher with a head fitted on the training folds, or None without a teacher.
+
+    Parameters
+    ----------
+    fitted : a saved state will be loaded, so the head is not fitted
+    """
+    plan, recipe = work.plan, work.plan.recipe
+    if plan.teacher is None:
+        return None
+    teacher = Teacher(plan.teacher, plan.features.sample_rate)
+    distiller = Distiller(teacher, len(work.classes)).to(work.device)
+    if fitted:
+        return distiller
+    fit.fit_head(distiller, recipe, work.windows, work.training_rows)
+    _print_accuracy(distiller, work, "of a head on its features")
+    if recipe.teacher_epochs:
+        fit.fine_tune(distiller, recipe, work.windows, work.training_rows)
+        _print_accuracy(distiller, work, f"fine-tuned for {recipe.teacher_epochs} epochs")
+    return distiller
+
+
+def _print_accuracy(distiller: Distiller, work: Work, what: str) -> None:
+    """Print the teacher's accuracy on the test fold. Nothing depends on it."""
+    plan = work.plan
+    if plan.test_fold is not None:
+        rows = work.windows.of(plan.examples, [plan.test_fold])
+        right = fit.accuracy(distiller, plan.recipe, work.windows, rows)
+        print(f"teacher, {what}: {right:.2%} of the windows of fold {plan.test_fold}", flush=True)
 
 
 def _all_epochs(run: Run, work: Work, curves: Curves, limit: TimeLimit | None, steps: int) -> None:
@@ -189,7 +240,9 @@ def _epoch(run: Run, work: Work, curves: Curves, progress: Progress) -> tuple[fl
         run, recipe, work.log_mel, work.windows.samples, work.windows.labels, work.training_rows,
         progress.step,
     )  # fmt: skip
-    curves.trained(run.epoch, loss, float(run.schedule.get_last_lr()[0]), run.skipped_steps)
+    curves.trained(run.epoch, loss.total, float(run.schedule.get_last_lr()[0]), run.skipped_steps)
+    if run.distiller:
+        curves.distilled(run.epoch, loss.parts)
     last = run.epoch == run.epochs
     accuracy = None
     if plan.validation_fold is not None:
@@ -208,7 +261,7 @@ def _epoch(run: Run, work: Work, curves: Curves, progress: Progress) -> tuple[fl
             samples = work.windows.samples[rows]
             curves.mistakes(run.epoch, "Test", predictions, work.classes, samples)
     curves.writer.flush()
-    return loss, accuracy
+    return loss.total, accuracy
 
 
 def _seen(run: Run, work: Work) -> Tensor:
@@ -240,7 +293,7 @@ def _save(run: Run, work: Work, path: Path) -> None:
         features=work.log_mel.config,
         folds_seen=tuple(sorted(seen)),
         recipe=dataclasses.asdict(plan.recipe) | {"epochs": run.epochs},
-        data=plan.source,
+        data=plan.described_source(),
         data_licence=plan.licence,
         notes=tuple(_notes(run, plan)),
     )
@@ -264,6 +317,8 @@ def _notes(run: Run, plan: Plan) -> list[str]:
             f"Fold {plan.test_fold} was evaluated every {plan.watch} epochs for curves and did not "
             "influence the training."
         )
+    if plan.init_note:
+        notes.append(plan.init_note)
     if run.skipped_steps:
         notes.append(
             f"Training steps skipped because of non-finite values: {run.skipped_steps}. "

@@ -2,7 +2,7 @@ import dataclasses
 
 import pytest
 
-from training.config import ORIGINAL, RECIPES, Recipe, SettingError, changed
+from training.config import ORIGINAL, RECIPES, Recipe, SettingError, changed, unmixed
 
 
 def test_every_field_can_be_set_by_name() -> None:
@@ -49,3 +49,8 @@ def test_the_originals_settings_are_those_it_documents() -> None:
     assert (features.sample_rate, features.mels, features.n_fft) == (22_050, 128, 1024)
     assert (features.hop_samples, features.f_min_hz, features.f_max_hz) == (512, 0, 11_025)
     assert RECIPES["sonoscope"].recipe == Recipe()
+
+
+def test_an_unmixed_recipe_mixes_no_sounds_and_is_otherwise_the_same() -> None:
+    recipe = Recipe(mixup_share=0.7, crop_share=0.5)
+    assert unmixed(recipe) == dataclasses.replace(recipe, mixup_share=0.0)
