@@ -1,5 +1,8 @@
 """Tests of distillation with a tiny teacher that the tests write themselves."""
 
+import copy
+import math
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -116,6 +119,60 @@ def test_the_teacher_is_given_the_waveform_that_the_student_sees(
     for student, teacher in zip(*waveforms.values(), strict=True):
         assert torch.equal(student, teacher)
     assert distiller.imitation.weight.abs().sum() > 0, "it is trained together with the student"
+
+
+class Recorder:
+    """In place of the graphs: it keeps the shapes of their inputs and runs the work directly."""
+
+    def __init__(self) -> None:
+        self.shapes: list[list[int]] = []
+
+    def run(self, work: Callable[..., Tensor], inputs: tuple[Tensor, ...], *_: object) -> Tensor:
+        self.shapes.append([value.shape[-1] for value in inputs])
+        return work(*inputs)
+
+
+def test_a_graph_reads_what_the_teacher_makes_of_each_batch(
+    distiller: Distiller, windows: Windows
+) -> None:
+    log_mel = LogMel(FeatureConfig(window_s=0.5, mean_db=-50.0, deviation_db=25.0))
+    recorder = Recorder()
+    losses = []
+    for graphs in (None, recorder):
+        run = loop.start(RECIPE, 2, 2, CPU, distiller=copy.deepcopy(distiller))
+        run.graphs = graphs  # type: ignore[assignment]
+        losses.append(
+            loop.train_epoch(
+                run, RECIPE, log_mel, windows.samples, windows.labels, ROWS, lambda *_: None
+            )
+        )
+    assert losses[0] == losses[1]
+    assert set(losses[0].parts) == {"labels", "teacher", "features"}
+    assert [shapes[1:] for shapes in recorder.shapes] == [[2, 2, distiller.teacher.size]] * 2
+
+
+def test_a_skipped_step_does_not_count_in_the_parts_of_the_loss(
+    distiller: Distiller, windows: Windows
+) -> None:
+    log_mel = LogMel(FeatureConfig(window_s=0.5, mean_db=-50.0, deviation_db=25.0))
+    run = loop.start(RECIPE, 2, 2, CPU, distiller=distiller)
+    broken = iter((True, False))
+
+    def inject(module: object, inputs: object, knowledge: Knowledge) -> Knowledge:
+        if not next(broken):
+            return knowledge
+        return Knowledge(knowledge.logits * float("nan"), knowledge.features)
+
+    distiller.register_forward_hook(inject)
+    losses: list[float] = []
+    mean = loop.train_epoch(
+        run, RECIPE, log_mel, windows.samples, windows.labels, ROWS,
+        lambda step, loss: losses.append(loss.item()),
+    )  # fmt: skip
+    assert math.isnan(losses[0])
+    assert mean.total == pytest.approx(losses[1])
+    assert all(map(math.isfinite, mean.parts.values()))
+    assert run.skipped_steps == 1
 
 
 def test_a_teacher_changes_none_of_the_random_numbers_of_a_run(distiller: Distiller) -> None:

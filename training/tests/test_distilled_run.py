@@ -1,6 +1,7 @@
 """Tests of the training command with a teacher, and from the weights of a checkpoint."""
 
 import hashlib
+import itertools
 import os
 import signal
 import subprocess
@@ -14,9 +15,11 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from ml import checkpoint, checkpoint_info
 from training import train
 from training.tests import onnx_writer
+from training.time_limit import TimeLimit
 
 ROOT = Path(__file__).resolve().parents[2]
 SMOKE = ["--smoke", "--epochs", "2", "--test-fold", "4", "--set", "teacher_epochs=1"]
+DISTILLED = [*SMOKE, "--recipe", "distilled"]
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +31,7 @@ def teacher(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def finished(tmp_path_factory: pytest.TempPathFactory, teacher: Path) -> Path:
     """The folder of an uninterrupted distilled run."""
     out = tmp_path_factory.mktemp("runs") / "distilled"
-    train.main([*SMOKE, "--teacher", str(teacher), "--out", str(out)])
+    train.main([*DISTILLED, "--teacher", str(teacher), "--out", str(out)])
     return out
 
 
@@ -58,7 +61,7 @@ def test_a_killed_distilled_run_resumes_to_exactly_the_same_weights(
     finished: Path, teacher: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / "killed"
-    arguments = [*SMOKE, "--teacher", str(teacher), "--out", str(out)]
+    arguments = [*DISTILLED, "--teacher", str(teacher), "--out", str(out)]
     threads = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS"), "1")
     with subprocess.Popen(
         [sys.executable, "-m", "training.train", *arguments],
@@ -89,14 +92,38 @@ def test_a_run_is_not_resumed_with_another_teacher(
 ) -> None:
     other = tmp_path / "other.onnx"
     other.write_bytes(teacher.read_bytes() + onnx_writer.field(14, "changed"))
-    for arguments in ([], ["--teacher", str(other)]):
+    for arguments in ([], ["--recipe", "distilled", "--teacher", str(other)]):
         with pytest.raises(SystemExit, match=r"other settings \(recipe\)"):
             train.main([*SMOKE, *arguments, "--out", str(finished)])
+
+
+def test_seeds_and_a_time_limit_work_with_a_teacher(
+    teacher: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The clock moves on by ten seconds per epoch; both runs together have a minute."""
+    monkeypatch.setattr(
+        train, "TimeLimit", lambda limit_s: TimeLimit(limit_s, itertools.count(0, 10).__next__)
+    )
+    out = tmp_path / "seeds"
+    train.main(
+        ["--smoke", "--recipe", "distilled", "--teacher", str(teacher), "--epochs", "500",
+         "--minutes", "1", "--seeds", "1", "2", "--out", str(out)]
+    )  # fmt: skip
+    infos = [
+        checkpoint_info.read_info(out / seed / "checkpoint.safetensors")
+        for seed in ("seed1", "seed2")
+    ]
+    assert all(info.data.startswith("distilled from EfficientAT mn99_as") for info in infos)
+    assert [info.recipe["epochs"] for info in infos] == [2, 2]
+    states = [torch.load(out / seed / "last.pt", weights_only=True) for seed in ("seed1", "seed2")]
+    heads = [state["distiller"]["head.weight"] for state in states]
+    assert not torch.equal(*heads), "each seed fits a head to its own augmented sounds"
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
+        (["--recipe", "distilled"], "--recipe distilled requires --teacher"),
         (["--teacher", "nowhere.onnx"], "There is no file nowhere.onnx"),
         (["--init", "nowhere.safetensors"], "There is no file nowhere.safetensors"),
         (["--set", "teacher=mine"], "name the file with --teacher"),

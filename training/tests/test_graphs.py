@@ -1,6 +1,7 @@
 """Tests of CUDA graphs: the bookkeeping with a fake CUDA, and the result where there is a GPU."""
 
 from contextlib import nullcontext
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -10,7 +11,10 @@ from torch import Tensor
 
 from training import graphs, loop
 from training.config import Recipe
+from training.distil.distiller import Distiller
+from training.distil.teacher import Teacher
 from training.graphs import WARM_UP_RUNS, StepGraphs
+from training.tests import onnx_writer
 
 
 class Graph:
@@ -90,22 +94,29 @@ def test_the_result_is_a_copy_and_the_warm_up_leaves_no_trace() -> None:
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs an NVIDIA GPU")
-def test_graphs_train_like_single_steps() -> None:
+@pytest.mark.parametrize("distilled", [False, True])
+def test_graphs_train_like_single_steps(distilled: bool, tmp_path: Path) -> None:
     device = torch.device("cuda")
+    teacher = Teacher(onnx_writer.tiny_teacher(tmp_path / "tiny.onnx"), 32_000)
     recipe = Recipe(epochs=10, batch=4, precision="fp32", learning_rate=1e-4)
     random = torch.Generator().manual_seed(1)
     batches = [
         (torch.randn(4, 1, 64, width, generator=random).to(device), torch.eye(4, device=device))
         for width in (40, 40, 60, 40, 60)
     ]
+    sounds = torch.randn(4, 16_000, generator=random).to(device)
     losses = []
     for graphed in (False, True):
-        run = loop.start(recipe, 4, 5, device)
+        distiller = Distiller(teacher, 4).to(device) if distilled else None
+        run = loop.start(recipe, 4, 5, device, distiller=distiller)
         run.model.dropout.p = 0.0
         run.graphs = StepGraphs() if graphed else None
         run.model.train()
-        losses.append([float(loop.take_step(run, *batch, recipe)) for batch in batches])
-    assert losses[1] == pytest.approx(losses[0], rel=1e-3)
+        for batch in batches:
+            knowledge = distiller(sounds) if distiller else None
+            losses.append(loop.take_step(run, *batch, recipe, knowledge).tolist())
+    single, graph = losses[:5], losses[5:]
+    assert graph == [pytest.approx(step, rel=1e-3) for step in single]
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs an NVIDIA GPU")
