@@ -1,17 +1,23 @@
-"""Data augmentation that keeps a sound's label: every function changes a whole batch.
+"""Data augmentation: every function changes a whole batch, on the device of the sounds.
 
-All random numbers come from one generator on the CPU; only the drawn values are copied to the
-device of the sounds.
+Each row is changed in its own way by index arithmetic, without a loop over rows. All random numbers
+come from one generator on the CPU. Mixing is in training/mixing.py.
 """
 
 import math
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from ml.features import LogMel
 from training.config import Recipe
+from training.draws import copied, uniform
+from training.mixing import mix, mixup
+
+# Crop lengths are multiples of this, so that a GPU sees few shapes of its input.
+CROP_STEP_S = 0.5
+# A curve of `colour` has at most this many points.
+COLOUR_POINTS = 6
 
 
 def augmented(
@@ -21,8 +27,8 @@ def augmented(
     log_mel: LogMel,
     progress: float,
     generator: torch.Generator,
-) -> tuple[Tensor, Tensor]:
-    """Augment a batch by the recipe and return its log-mel spectrograms and targets.
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Augment a batch by the recipe.
 
     Parameters
     ----------
@@ -32,31 +38,58 @@ def augmented(
 
     Returns
     -------
-    picture : (batch, 1, mels, frames) normalised log-mel spectrograms
+    waveform : (batch, samples) as changed and mixed, of the length of the crop
+    picture : (batch, 1, mels, frames) normalised log-mel spectrograms of `waveform`, with masks and
+        colour
     targets : (batch, classes) probabilities, mixed where sounds were mixed
     """
-    if recipe.shift:
+    rate = log_mel.config.sample_rate
+    waveform, targets = augmented_waveform(waveform, targets, recipe, rate, progress, generator)
+    return waveform, augmented_picture(waveform, recipe, log_mel, generator), targets
+
+
+def augmented_waveform(
+    waveform: Tensor,
+    targets: Tensor,
+    recipe: Recipe,
+    sample_rate: int,
+    progress: float,
+    generator: torch.Generator,
+) -> tuple[Tensor, Tensor]:
+    """Apply the augmentations of waveforms: the parameters of `augmented`, except the log-mel.
+
+    Returns
+    -------
+    waveform : (batch, samples), shorter where the recipe crops
+    targets : (batch, classes) probabilities, mixed where sounds were mixed
+    """
+    if progress < recipe.crop_share:
+        # A crop starts anywhere in the sound, as a shifted sound does.
+        waveform = crop(waveform, crop_samples(recipe, sample_rate, generator), generator)
+    elif recipe.shift:
         waveform = shift(waveform, generator)
     if recipe.gain_db:
         waveform = gain(waveform, recipe.gain_db, generator)
-    if progress < recipe.crop_share:
-        waveform = crop(waveform, int(recipe.crop_s * log_mel.config.sample_rate), generator)
     if recipe.speed:
         waveform = change_speed(waveform, recipe.speed, generator)
-    if recipe.mixup_share and recipe.between_class:
-        waveform, targets = between_class(waveform, targets, recipe.mixup_share, generator)
+    if recipe.between_class:
+        if recipe.mixup_share or recipe.time_mix_share or recipe.frequency_mix_share:
+            waveform, targets = mix(waveform, targets, recipe, sample_rate, generator)
     elif recipe.mixup_share:
         waveform, targets = mixup(waveform, targets, recipe, generator)
+    return waveform, targets
+
+
+def augmented_picture(
+    waveform: Tensor, recipe: Recipe, log_mel: LogMel, generator: torch.Generator
+) -> Tensor:
+    """Return the augmented log-mel spectrograms (batch, 1, mels, frames) of a waveform."""
     picture = log_mel(waveform)
     if recipe.colour_db:
         picture = colour(picture, recipe.colour_db / log_mel.config.deviation_db, generator)
     if recipe.masks:
         picture = mask(picture, recipe, generator)
-    return picture, targets
-
-
-def _uniform(low: float, high: float, count: int, generator: torch.Generator) -> Tensor:
-    return torch.rand(count, generator=generator) * (high - low) + low
+    return picture
 
 
 # --- on waveforms -------------------------------------------------------------------------
@@ -73,9 +106,22 @@ def shift(waveform: Tensor, generator: torch.Generator) -> Tensor:
     -------
     (batch, samples)
     """
-    batch, samples = waveform.shape
-    shifts = torch.randint(samples, (batch,), generator=generator).tolist()
-    return torch.stack([row.roll(places) for row, places in zip(waveform, shifts, strict=True)])
+    starts = torch.randint(waveform.shape[1], (len(waveform),), generator=generator)
+    return _pieces(waveform, starts, waveform.shape[1])
+
+
+def _pieces(waveform: Tensor, starts: Tensor, samples: int) -> Tensor:
+    """Return a piece (batch, samples) of each sound from its own start on, read circularly.
+
+    Parameters
+    ----------
+    waveform : (batch, n), n at least `samples`
+    starts : (batch,) int64, 0 to n - 1, on the CPU
+    """
+    circular = torch.cat([waveform, waveform[:, : samples - 1]], 1)
+    rows = torch.arange(len(waveform), device=waveform.device)
+    # A view of the pieces from every start; only the chosen ones are copied.
+    return circular.unfold(1, samples, 1)[rows, copied(starts, waveform.device)]
 
 
 def gain(waveform: Tensor, most_db: float, generator: torch.Generator) -> Tensor:
@@ -90,8 +136,15 @@ def gain(waveform: Tensor, most_db: float, generator: torch.Generator) -> Tensor
     -------
     (batch, samples)
     """
-    gains = 10 ** (_uniform(-most_db, most_db, len(waveform), generator) / 20)
-    return waveform * gains.to(waveform.device)[:, None]
+    gains = 10 ** (uniform(-most_db, most_db, len(waveform), generator) / 20)
+    return waveform * copied(gains, waveform.device)[:, None]
+
+
+def crop_samples(recipe: Recipe, sample_rate: int, generator: torch.Generator) -> int:
+    """Return the length of a batch's crops: crop_s, or a random one up to crop_longest_s."""
+    steps = int(max(0.0, recipe.crop_longest_s - recipe.crop_s) / CROP_STEP_S)
+    step = int(torch.randint(steps + 1, (), generator=generator)) if steps else 0
+    return int((recipe.crop_s + step * CROP_STEP_S) * sample_rate)
 
 
 def crop(waveform: Tensor, samples: int, generator: torch.Generator) -> Tensor:
@@ -103,18 +156,16 @@ def crop(waveform: Tensor, samples: int, generator: torch.Generator) -> Tensor:
     Parameters
     ----------
     waveform : (batch, n)
-    samples : length of the crop
+    samples : length of the crop; a longer one than the sound is the whole sound
 
     Returns
     -------
     (batch, samples)
     """
     batch, length = waveform.shape
-    starts = torch.randint(length, (2, batch), generator=generator).tolist()
-    first, second = (
-        torch.stack([row.roll(-start)[:samples] for row, start in zip(waveform, at, strict=True)])
-        for at in starts
-    )
+    samples = min(samples, length)
+    starts = torch.randint(length, (2, batch), generator=generator)
+    first, second = (_pieces(waveform, at, samples) for at in starts)
     louder = first.square().sum(1) >= second.square().sum(1)
     return torch.where(louder[:, None], first, second)
 
@@ -134,92 +185,18 @@ def change_speed(waveform: Tensor, most: float, generator: torch.Generator) -> T
     (batch, samples)
     """
     samples = waveform.shape[1]
-    rates = torch.exp(_uniform(-1, 1, len(waveform), generator) * math.log1p(most)).tolist()
-    played = []
-    for row, rate in zip(waveform, rates, strict=True):
-        read = round(samples * rate)
-        circular = torch.cat([row, row[: max(0, read - samples)]])[None, None, :read]
-        played.append(F.interpolate(circular, samples, mode="linear", align_corners=True)[0, 0])
-    return torch.stack(played)
-
-
-def between_class(
-    waveform: Tensor, targets: Tensor, share: float, generator: torch.Generator
-) -> tuple[Tensor, Tensor]:
-    """Mix pairs of sounds by their loudness: between-class learning (Tokozume et al., 2018).
-
-    A ratio r ~ U(0, 1) is the perceived share of the first sound: the amplitudes are corrected
-    by the levels of both sounds, and the targets are mixed with r itself.
-
-    Parameters
-    ----------
-    waveform : (batch, samples)
-    targets : (batch, classes) probabilities
-    share : share of the batch that is mixed, 0 to 1
-
-    Returns
-    -------
-    waveform : (batch, samples)
-    targets : (batch, classes) probabilities
-    """
-    batch = len(waveform)
-    other = torch.randperm(batch, generator=generator)
-    ratio = torch.rand(batch, generator=generator).clamp(1e-3, 1 - 1e-3)
-    ratio = torch.where(torch.rand(batch, generator=generator) < share, ratio, 1.0)[:, None]
-    ratio, other = ratio.to(waveform.device), other.to(waveform.device)
-    levels = _level(waveform)
-    quieter = ((levels[other] + 1e-6) / (levels + 1e-6)).clamp(1 / 30, 30)
-    amplitude = 1 / (1 + (1 - ratio) / ratio / quieter[:, None])
-    amplitude = torch.where(ratio >= 1, 1.0, amplitude)
-    mixed = waveform * amplitude + waveform[other] * (1 - amplitude)
-    mixed = mixed / (amplitude**2 + (1 - amplitude) ** 2).sqrt()
-    return mixed, targets * ratio + targets[other] * (1 - ratio)
-
-
-def _level(waveform: Tensor) -> Tensor:
-    """Return the RMS (batch,) of the loudest tenth of a second (3200 samples at 32 kHz)."""
-    pieces = waveform[:, : waveform.shape[1] // 3200 * 3200].unflatten(1, (-1, 3200))
-    return pieces.square().mean(2).max(1).values.sqrt()
-
-
-def mixup(
-    waveform: Tensor, targets: Tensor, recipe: Recipe, generator: torch.Generator
-) -> tuple[Tensor, Tensor]:
-    """Mix every sound and its targets with another one, in a share of the batches.
-
-    Parameters
-    ----------
-    waveform : (batch, samples)
-    targets : (batch, classes) probabilities
-    recipe : mixup_share is the share of batches that are mixed, mixup_beta the parameter of the
-        Beta distribution of the mixing ratio
-
-    Returns
-    -------
-    waveform : (batch, samples)
-    targets : (batch, classes) probabilities
-    """
-    if torch.rand(1, generator=generator).item() >= recipe.mixup_share:
-        return waveform, targets
-    batch = len(waveform)
-    # Drawn from uniform numbers, so that one generator determines everything.
-    shares = _beta(recipe.mixup_beta, batch, generator)[:, None].to(waveform.device)
-    other = torch.randperm(batch, generator=generator).to(waveform.device)
-    return (
-        waveform * shares + waveform[other] * (1 - shares),
-        targets * shares + targets[other] * (1 - shares),
-    )
-
-
-def _beta(b: float, count: int, generator: torch.Generator) -> Tensor:
-    """Draw from Beta(b, b) by Jöhnk's method: exact for b < 1, with uniform draws only."""
-    drawn = torch.empty(0)
-    while len(drawn) < count:
-        x = torch.rand(4 * count, generator=generator) ** (1 / b)
-        y = torch.rand(4 * count, generator=generator) ** (1 / b)
-        keep = (x + y <= 1) & (x + y > 0)
-        drawn = torch.cat([drawn, (x / (x + y))[keep]])
-    return drawn[:count]
+    rates = torch.exp(uniform(-1, 1, len(waveform), generator) * math.log1p(most))
+    # The last of the samples that are read, `samples` of them played at the rate.
+    last = (samples * rates.double()).round() - 1
+    lag = copied((last / (samples - 1) - 1).float(), waveform.device)[:, None]
+    place = torch.arange(samples, device=waveform.device)
+    circular = torch.cat([waveform, waveform[:, : int(most * samples) + 2]], 1)
+    # Only the difference between both positions is a float: it is small, and therefore exact.
+    offset = lag * place
+    whole = offset.floor()
+    at = whole.long().add_(place)
+    before, after = circular.gather(1, at), circular.gather(1, at.add_(1))
+    return before.lerp_(after, offset.sub_(whole))
 
 
 # --- on pictures --------------------------------------------------------------------------
@@ -228,7 +205,7 @@ def _beta(b: float, count: int, generator: torch.Generator) -> Tensor:
 def colour(log_mel: Tensor, most: float, generator: torch.Generator) -> Tensor:
     """Raise and lower broad frequency bands at random, as a different microphone would.
 
-    The gain over frequency is a piecewise linear curve through 2 to 6 random points.
+    The gain over frequency is a piecewise linear curve through 2 to 6 random levels.
 
     Parameters
     ----------
@@ -239,12 +216,14 @@ def colour(log_mel: Tensor, most: float, generator: torch.Generator) -> Tensor:
     -------
     (batch, 1, mels, frames)
     """
-    batch, _, mels, _ = log_mel.shape
-    curves = []
-    for count in torch.randint(2, 7, (batch,), generator=generator).tolist():
-        points = _uniform(-most, most, count, generator)[None, None]
-        curves.append(F.interpolate(points, mels, mode="linear", align_corners=True)[0, 0])
-    return log_mel + torch.stack(curves)[:, None, :, None].to(log_mel.device)
+    batch, mels = len(log_mel), log_mel.shape[2]
+    counts = torch.randint(2, COLOUR_POINTS + 1, (batch, 1), generator=generator)
+    levels = uniform(-most, most, batch * COLOUR_POINTS, generator).view(batch, COLOUR_POINTS)
+    # The first `count` levels are spread evenly over the bands, from the first to the last.
+    place = torch.arange(mels) * (counts - 1) / (mels - 1)
+    left = place.long().clamp_max(counts - 2)
+    curves = torch.lerp(levels.gather(1, left), levels.gather(1, left + 1), place - left)
+    return log_mel + copied(curves, log_mel.device)[:, None, :, None]
 
 
 def mask(log_mel: Tensor, recipe: Recipe, generator: torch.Generator) -> Tensor:
@@ -263,9 +242,9 @@ def mask(log_mel: Tensor, recipe: Recipe, generator: torch.Generator) -> Tensor:
     batch, _, mels, frames = log_mel.shape
     hidden = torch.zeros(batch, mels, frames, dtype=torch.bool, device=log_mel.device)
     for _ in range(recipe.masks):
-        rows = _band(mels, recipe.frequency_mask, batch, generator).to(log_mel.device)
+        rows = copied(_band(mels, recipe.frequency_mask, batch, generator), log_mel.device)
         columns = _band(frames, min(recipe.time_mask, frames // 6), batch, generator)
-        hidden |= rows[:, :, None] | columns.to(log_mel.device)[:, None, :]
+        hidden |= rows[:, :, None] | copied(columns, log_mel.device)[:, None, :]
     return log_mel.masked_fill(hidden[:, None], 0.0)
 
 

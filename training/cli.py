@@ -7,9 +7,26 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ml.checkpoint_info import FeatureConfig
-from training.config import RECIPES, SMOKE, Recipe, SettingError, changed, esc50_dir
-from training.data.index import DataError, Example, fingerprint, fold_numbers, is_esc50, read_index
+from ml.checkpoint_info import CheckpointError, FeatureConfig, read_info
+from training.config import (
+    NEEDS_TEACHER,
+    RECIPES,
+    Recipe,
+    SettingError,
+    changed,
+    esc50_dir,
+    small,
+)
+from training.data.index import (
+    DataError,
+    Example,
+    class_names,
+    fingerprint,
+    fold_numbers,
+    is_esc50,
+    read_index,
+)
+from training.distil.teacher import digest, teacher_name
 
 ESC50 = ("ESC-50 (K. J. Piczak, 2015)", "CC BY-NC 3.0")
 NO_DATA = (
@@ -29,7 +46,12 @@ class Plan:
     validation_fold : may choose the epoch, see `keep`
     keep : "last" epoch, or the "best" by accuracy on `validation_fold`
     watch : also measure the test fold after every so many epochs, for curves; 0: never
+    limit_s : seconds in which the training must end; None: no limit
+    eager : do not use CUDA graphs
     source, licence : of the data, for the checkpoint
+    teacher : ONNX file of the network to distil from
+    init : checkpoint whose weights the run starts from
+    init_note : what the checkpoint says of `init`
     """
 
     data: Path
@@ -41,9 +63,14 @@ class Plan:
     validation_fold: int | None
     keep: str
     watch: int
+    limit_s: float | None
+    eager: bool
     out: Path
     source: str
     licence: str
+    teacher: Path | None = None
+    init: Path | None = None
+    init_note: str = ""
 
     @property
     def checkpoint(self) -> Path:
@@ -60,6 +87,16 @@ class Plan:
             "keep": self.keep,
         }
 
+    def described_source(self) -> str:
+        """Return what the network learned from, for the checkpoint."""
+        if self.teacher is None:
+            return self.source
+        folds = ", ".join(map(str, self.folds))
+        return (
+            f"distilled from {teacher_name(self.teacher)} on {self.source}, folds {folds} "
+            f"({self.licence})"
+        )
+
     def of_folds(self, *folds: int | None) -> list[Example]:
         return [example for example in self.examples if example.fold in folds]
 
@@ -73,9 +110,14 @@ def parser() -> argparse.ArgumentParser:
     add = command_line.add_argument
     add("--data", type=Path, help="a folder or a CSV file; default: ESC50_DIR, else data/esc50")
     add("--recipe", choices=RECIPES, default="sonoscope")
+    add("--teacher", type=Path, metavar="FILE.onnx", help="also learn from this network's output")
+    add("--init", type=Path, metavar="CHECKPOINT", help="start from the weights of a checkpoint")
     add("--set", action="append", default=[], metavar="NAME=VALUE", help="set a recipe field")
     add("--epochs", type=int, help="same as --set epochs=N")
     add("--seed", type=int, help="same as --set seed=N")
+    add("--seeds", type=int, nargs="+", metavar="N", help="one run per seed, and a summary")
+    add("--minutes", type=float, help="end the training within this time, with fewer epochs than "
+        "the recipe's if necessary; with --seeds, all runs together")  # fmt: skip
     add("--folds", type=int, nargs="+", help="folds to train on; default: all "
         "except the test and validation folds")  # fmt: skip
     add("--test-fold", help="fold to test on after the last epoch, or none; it does not influence "
@@ -86,6 +128,7 @@ def parser() -> argparse.ArgumentParser:
         help="also evaluate the test fold every N epochs, for curves")  # fmt: skip
     add("--out", type=Path, help="folder of the run; default: runs/RECIPE-foldsNNN")
     add("--data-licence", default="not stated", help="licence of your own sounds")
+    add("--eager", action="store_true", help="on a GPU, do not use CUDA graphs")
     add("--smoke", action="store_true", help="a run of a few seconds on synthetic sounds")
     add("--cross-validate", action="store_true", help="one run per fold; each fold is tested once")
     return command_line
@@ -97,15 +140,25 @@ def recipe_of(options: argparse.Namespace) -> tuple[Recipe, FeatureConfig]:
     Raises
     ------
     SettingError
-        `--set` names an unknown field of the recipe, or a value is invalid.
+        `--set` names an unknown field of the recipe, a value is invalid, or the recipe requires a
+        teacher.
     """
-    setup = SMOKE if options.smoke else RECIPES[options.recipe]
+    setup = RECIPES[options.recipe]
+    if options.recipe == NEEDS_TEACHER and not options.teacher:
+        raise SettingError(f"--recipe {NEEDS_TEACHER} requires --teacher, the file of a network")
+    if options.smoke:
+        setup = small(setup.recipe)
     short = [
         f"{name}={value}"
         for name, value in (("epochs", options.epochs), ("seed", options.seed))
         if value is not None
     ]
-    return changed(setup.recipe, [*short, *options.set]), setup.features
+    recipe = changed(setup.recipe, [*short, *options.set])
+    for name in ("teacher", "init"):
+        if getattr(recipe, name):
+            raise SettingError(f"{name} is not set by --set; name the file with --{name}")
+    teacher, init = (digest(path) if path else "" for path in (options.teacher, options.init))
+    return dataclasses.replace(recipe, teacher=teacher, init=init), setup.features
 
 
 def make_plan(options: argparse.Namespace) -> Plan:
@@ -130,6 +183,10 @@ def make_plan(options: argparse.Namespace) -> Plan:
     folds = tuple(options.folds or rest)
     _check_folds(folds, test, validation, there)
     _check_options(options, test)
+    init_note = ""
+    if options.init:
+        seen = {*folds, *([validation] if options.keep == "best" else [])}
+        init_note = _check_init(options.init, class_names(examples), features, seen)
     source, licence = _source(options, data)
     return Plan(
         data=data,
@@ -141,9 +198,14 @@ def make_plan(options: argparse.Namespace) -> Plan:
         validation_fold=validation,
         keep=options.keep,
         watch=options.watch,
+        limit_s=None if options.minutes is None else 60 * options.minutes,
+        eager=options.eager,
         out=options.out or Path("runs") / _name(options, folds),
         source=source,
         licence=licence,
+        teacher=options.teacher,
+        init=options.init,
+        init_note=init_note,
     )
 
 
@@ -154,6 +216,14 @@ def _check_options(options: argparse.Namespace, test: int | None) -> None:
             "--cross-validate chooses the folds itself; remove --folds, --test-fold, "
             "--validation-fold and --watch"
         )
+    if options.seeds and (options.seed is not None or options.cross_validate):
+        raise SettingError("--seeds can be combined with neither --seed nor --cross-validate")
+    if options.seeds and len(set(options.seeds)) < len(options.seeds):
+        raise SettingError("--seeds must not contain a number twice")
+    if options.minutes is not None and not options.minutes > 0:
+        raise SettingError("--minutes must be greater than 0")
+    if options.minutes is not None and options.cross_validate:
+        raise SettingError("--minutes cannot be combined with --cross-validate")
     if options.keep == "best" and options.validation_fold is None:
         raise SettingError(
             "--keep best requires --validation-fold: choosing the epoch by its accuracy on the "
@@ -161,6 +231,36 @@ def _check_options(options: argparse.Namespace, test: int | None) -> None:
         )
     if options.watch and test is None:
         raise SettingError("--watch requires a --test-fold")
+    if options.cross_validate and options.init:
+        raise SettingError(
+            "--cross-validate tests every fold, so it cannot start from a checkpoint that has "
+            "seen some; remove --init"
+        )
+
+
+def _check_init(
+    path: Path, classes: Sequence[str], features: FeatureConfig, seen: set[int | None]
+) -> str:
+    """Return a note on the checkpoint at `path`, from which a run on folds `seen` starts.
+
+    Raises SettingError if it cannot start from it.
+    """
+    try:
+        info = read_info(path)
+    except (CheckpointError, OSError) as error:
+        raise SettingError(f"--init: {error}") from error
+    others = sorted(set(info.folds_seen) - seen)
+    if others:
+        raise SettingError(
+            f"{path.name} was trained on fold {', '.join(map(str, others))}, which is not used "
+            "for this training: an accuracy on it would be too high"
+        )
+    if list(info.classes) != list(classes):
+        raise SettingError(f"{path.name} has other classes than the data")
+    mean_db, deviation_db = features.mean_db, features.deviation_db
+    if dataclasses.replace(info.features, mean_db=mean_db, deviation_db=deviation_db) != features:
+        raise SettingError(f"{path.name} was trained with other features than the recipe's")
+    return f"The training started from the weights of {path.stem} ({info.data})."
 
 
 def _source(options: argparse.Namespace, data: Path) -> tuple[str, str]:

@@ -16,7 +16,7 @@ from torch import Tensor
 from ml.audio.decode import read
 from ml.checkpoint_info import FeatureConfig
 from ml.features import LogMel
-from training import augment
+from training import augment, mixing
 from training.config import HERE, Recipe
 from training.data.windows import cut
 from training.figures import figure, save
@@ -44,6 +44,7 @@ def changes() -> dict[str, Change]:
     log_mel = LogMel(FEATURES)
     recipe = Recipe(mixup_share=1.0, mixup_beta=2.0, masks=2)
     targets = torch.eye(2)
+    half = torch.full((2,), 0.5)
 
     def normalised(change: Callable[[Tensor], Tensor], waveform: Tensor) -> Tensor:
         decibels = log_mel.decibels(waveform)
@@ -66,8 +67,12 @@ def changes() -> dict[str, Change]:
         "gain (here 6 dB quieter)": on_sound(lambda x, g: x * 10 ** (-6 / 20)),
         "change_speed (up to 10 %)": on_sound(lambda x, g: augment.change_speed(x, 0.1, g)),
         "crop (to 2.5 s)": on_sound(lambda x, g: augment.crop(x, x.shape[1] // 2, g)),
-        "mixup": on_sound(lambda x, g: augment.mixup(x, targets, recipe, g)[0]),
-        "between_class": on_sound(lambda x, g: augment.between_class(x, targets, 1.0, g)[0]),
+        "mixup": on_sound(lambda x, g: mixing.mixup(x, targets, recipe, g)[0]),
+        "mix by loudness": on_sound(lambda x, g: mixing.by_loudness(x, x.flip(0), half)[0]),
+        "mix in time": on_sound(lambda x, g: mixing.in_time(x, x.flip(0), half, 0.4 * half)[0]),
+        "mix in frequency": on_sound(
+            lambda x, g: mixing.in_frequency(x, x.flip(0), half, FEATURES.sample_rate)[0]
+        ),
         "colour": colour_of,
         "mask": mask_of,
         "all augmentations of the recipe": everything,
@@ -88,7 +93,7 @@ def everything(waveform: Tensor, generator: torch.Generator) -> Tensor:
     decibels = LogMel(FEATURES).decibels(waveform)
     mean, deviation = float(decibels.mean()), float(decibels.std())
     shown = LogMel(dataclasses.replace(FEATURES, mean_db=mean, deviation_db=deviation))
-    picture, _ = augment.augmented(waveform, torch.eye(2), Recipe(), shown, 0.0, generator)
+    _, picture, _ = augment.augmented(waveform, torch.eye(2), Recipe(), shown, 0.0, generator)
     return picture * deviation + mean
 
 
@@ -96,7 +101,7 @@ def draw() -> Figure:
     """Draw the sound after each augmentation, with a common scale of levels."""
     both = torch.stack([sound("church_bells"), sound("crickets")])
     drawn = changes()
-    sheet = figure(9.6, 7.2, dpi=100)
+    sheet = figure(9.6, 8.8, dpi=100)
     panels = sheet.subplots(-(-len(drawn) // COLUMNS), COLUMNS, sharex=True, sharey=True)
     for axes, (name, change) in zip(panels.flat, drawn.items(), strict=False):
         decibels = change(both, torch.Generator().manual_seed(SEED))[0, 0].numpy()

@@ -2,7 +2,7 @@
 
 import copy
 import logging
-import warnings
+import math
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -17,16 +17,35 @@ from ml.model import AudioCNN
 from training.augment import augmented
 from training.config import Recipe
 from training.data.windows import to_float
+from training.distil.distiller import PARTS, Distiller, Knowledge
+from training.draws import copied
+from training.graphs import StepGraphs
 
 logger = logging.getLogger(__name__)
 
 
 # Non-finite steps that are tolerated in an epoch. One more ends the use of bf16, or the run.
 TOLERATED_STEPS = 1
+# Steps on a GPU between two looks at the losses, because each look waits for the GPU.
+CHECKED_EVERY = 20
 
 
 class Diverged(Exception):
     """The loss or its gradients are not finite in fp32."""
+
+
+@dataclass(frozen=True, slots=True)
+class EpochLoss:
+    """Means over the steps of an epoch that were not skipped.
+
+    Attributes
+    ----------
+    total : the loss that was minimised
+    parts : the parts of the loss of distillation before weighting, by name; empty without a teacher
+    """
+
+    total: float
+    parts: dict[str, float]
 
 
 @dataclass(slots=True)
@@ -37,21 +56,34 @@ class Run:
     ----------
     average : the network that is shipped: the moving average of the weights, or the model itself
         where the recipe asks for no average
+    distiller : the teacher and its loss, in a distilled run
     precision : the recipe's, until bf16 fails repeatedly; then "fp32" to the end
     skipped_steps : number of steps whose loss or gradients were not finite
     best_accuracy : highest validation accuracy so far, 0 to 1; -1 before the first
+    epochs : length of the schedule: the recipe's, or less if a time limit made it shorter
+    timed : whether `epochs` is final
+    graphs : CUDA graphs of the steps, where they are used; not part of the state
     """
 
     model: AudioCNN
     average: AudioCNN
     optimiser: torch.optim.Optimizer
-    schedule: torch.optim.lr_scheduler.LRScheduler
+    schedule: torch.optim.lr_scheduler.OneCycleLR
     generator: torch.Generator
+    epochs: int
+    distiller: Distiller | None = None
     precision: str = "fp32"
     skipped_steps: int = 0
     epoch: int = 0
     best_epoch: int = 0
     best_accuracy: float = -1.0
+    timed: bool = False
+    graphs: StepGraphs | None = None
+
+    @property
+    def progress(self) -> float:
+        """The share of the training that is completed, 0 to 1."""
+        return self.epoch / self.epochs
 
     def state(self) -> dict[str, object]:
         """Return everything that `restore` needs, including the random number generators."""
@@ -59,6 +91,7 @@ class Run:
         return {
             "model": self.model.state_dict(),
             "average": self.average.state_dict(),
+            "distiller": self.distiller.state_dict() if self.distiller else None,
             "optimiser": self.optimiser.state_dict(),
             "schedule": self.schedule.state_dict(),
             "generator": self.generator.get_state(),
@@ -67,6 +100,7 @@ class Run:
             "precision": self.precision,
             "skipped_steps": self.skipped_steps,
             "epoch": self.epoch,
+            "epochs": (self.epochs, self.timed),
             "best": (self.best_epoch, self.best_accuracy),
         }
 
@@ -74,6 +108,8 @@ class Run:
         """Continue from what `state` returned."""
         self.model.load_state_dict(state["model"])
         self.average.load_state_dict(state["average"])
+        if self.distiller:
+            self.distiller.load_state_dict(state["distiller"])
         self.optimiser.load_state_dict(state["optimiser"])
         self.schedule.load_state_dict(state["schedule"])
         self.generator.set_state(state["generator"])
@@ -83,22 +119,39 @@ class Run:
         self.precision = state["precision"]
         self.skipped_steps = state["skipped_steps"]
         self.epoch = state["epoch"]
+        self.epochs, self.timed = state["epochs"]
         self.best_epoch, self.best_accuracy = state["best"]
 
 
-def start(recipe: Recipe, classes: int, steps_per_epoch: int, device: torch.device) -> Run:
-    """Create the model, optimiser and schedule of a new run, seeded by the recipe."""
+def start(
+    recipe: Recipe,
+    classes: int,
+    steps_per_epoch: int,
+    device: torch.device,
+    weights: dict[str, Tensor] | None = None,
+    distiller: Distiller | None = None,
+) -> Run:
+    """Create the model, optimiser and schedule of a new run, seeded by the recipe.
+
+    Parameters
+    ----------
+    weights : to start from; without them, random ones
+    """
     torch.manual_seed(recipe.seed)
-    model = AudioCNN(classes).to(device).to(memory_format=torch.channels_last)
-    matrices = [p for p in model.parameters() if p.ndim > 1]
-    vectors = [p for p in model.parameters() if p.ndim <= 1]
+    model = AudioCNN(classes)
+    if weights:
+        model.load_state_dict(weights)
+    model = model.to(device).to(memory_format=torch.channels_last)
+    trained = [*model.parameters(), *(distiller.imitation.parameters() if distiller else ())]
+    matrices = [p for p in trained if p.ndim > 1]
+    vectors = [p for p in trained if p.ndim <= 1]
     optimiser = torch.optim.AdamW(
         [
             {"params": matrices, "weight_decay": recipe.weight_decay},
             {"params": vectors, "weight_decay": 0.0},
         ],
         lr=recipe.learning_rate,
-        fused=device.type == "cuda",
+        fused=True,  # on a CPU too: faster, and it can skip a step, see `take_step`
     )
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimiser,
@@ -108,7 +161,22 @@ def start(recipe: Recipe, classes: int, steps_per_epoch: int, device: torch.devi
     )
     generator = torch.Generator().manual_seed(recipe.seed)
     average = copy.deepcopy(model) if recipe.ema else model
-    return Run(model, average, optimiser, schedule, generator, recipe.precision)
+    return Run(
+        model, average, optimiser, schedule, generator, recipe.epochs, distiller, recipe.precision
+    )
+
+
+def shorten(run: Run, recipe: Recipe, epochs: int) -> None:
+    """Change the length of the schedule to `epochs`; the steps taken so far stay as they were."""
+    steps_per_epoch = run.schedule.total_steps // run.epochs
+    run.epochs = epochs
+    run.schedule = torch.optim.lr_scheduler.OneCycleLR(
+        run.optimiser,
+        recipe.learning_rate,
+        total_steps=epochs * steps_per_epoch,
+        pct_start=recipe.warm_up,
+        last_epoch=run.schedule.last_epoch - 1,  # its constructor takes a step
+    )
 
 
 @torch.no_grad()
@@ -135,7 +203,9 @@ def move_to_gpu(samples: Tensor, device: torch.device) -> Tensor:
 
 
 def batches(samples: Tensor, order: Tensor, batch: int, device: torch.device) -> Iterator[Tensor]:
-    """Yield `samples[order]` in batches on `device`; a thread fetches the next batch meanwhile.
+    """Yield `samples[order]` in batches on `device`.
+
+    Samples that are not in a GPU's memory are fetched one batch ahead, by a thread.
 
     Parameters
     ----------
@@ -148,9 +218,14 @@ def batches(samples: Tensor, order: Tensor, batch: int, device: torch.device) ->
     (batch, samples) int16; the last batch may be smaller
     """
 
+    if samples.device.type == "cuda":
+        for rows in copied(order, samples.device).split(batch):
+            yield samples[rows]
+        return
+
     def fetch(rows: Tensor) -> Tensor:
-        part = samples[rows.to(samples.device)]
-        if device.type == "cuda" and part.device.type == "cpu":
+        part = samples[rows]
+        if device.type == "cuda":
             part = part.pin_memory()
         return part.to(device, non_blocking=True)
 
@@ -172,7 +247,7 @@ def train_epoch(
     labels: Tensor,
     rows: Tensor,
     on_step: Callable[[int, Tensor], None],
-) -> float:
+) -> EpochLoss:
     """Train for one epoch and return the mean loss of its steps.
 
     A step whose loss or gradients are not finite changes no weights and does not count in the
@@ -183,7 +258,8 @@ def train_epoch(
     samples : (windows, samples) int16
     labels : (windows,) int64
     rows : (rows,) int64 indices of the windows to train on
-    on_step : called after each step with its number and its loss, a scalar still on the device
+    on_step : called after each step with its number and its loss, a scalar still on the device,
+        NaN if the step was skipped
 
     Raises
     ------
@@ -192,83 +268,126 @@ def train_epoch(
     """
     device = run.model.fc.weight.device
     order = rows[torch.randperm(len(rows), generator=run.generator)]
-    progress = run.epoch / recipe.epochs
+    one_hot = copied(F.one_hot(labels, run.model.fc.out_features).float(), device)
+    check_every = 1 if device.type == "cpu" else CHECKED_EVERY
     run.model.train()
-    losses = []
-    skipped_before = run.skipped_steps
+    losses: list[Tensor] = []
+    skipped = 0
     parts = zip(
-        batches(samples, order, recipe.batch, device), order.split(recipe.batch), strict=True
+        batches(samples, order, recipe.batch, device),
+        copied(order, device).split(recipe.batch),
+        strict=True,
     )
     for step, (part, chosen) in enumerate(parts):
-        targets = F.one_hot(labels[chosen], run.model.fc.out_features).float().to(device)
-        picture, targets = augmented(
-            to_float(part), targets, recipe, log_mel, progress, run.generator
+        waveform, picture, targets = augmented(
+            to_float(part), one_hot[chosen], recipe, log_mel, run.progress, run.generator
         )
-        loss = take_step(run, picture, targets, recipe)
-        if loss is None:
-            _on_skipped(run, run.skipped_steps - skipped_before)
-            continue
-        losses.append(loss)
-        on_step(step, loss)
-    if not losses:
+        knowledge = run.distiller(waveform) if run.distiller else None
+        losses.append(take_step(run, picture, targets, recipe, knowledge))
+        on_step(step, losses[-1][0])
+        if (step + 1) % check_every == 0:
+            skipped = _count_skipped(run, losses, skipped)
+    _count_skipped(run, losses, skipped)
+    total, *parts_of_loss = torch.stack(losses).double().nanmean(0).tolist()
+    if math.isnan(total):
         raise _diverged(run)
     run.epoch += 1
-    return torch.stack(losses).double().mean().item()
+    return EpochLoss(total, dict(zip(PARTS, parts_of_loss, strict=False)))
 
 
-def take_step(run: Run, picture: Tensor, targets: Tensor, recipe: Recipe) -> Tensor | None:
-    """Train on one batch.
+def take_step(
+    run: Run, picture: Tensor, targets: Tensor, recipe: Recipe, knowledge: Knowledge | None = None
+) -> Tensor:
+    """Train on one batch, without waiting for the device.
 
-    If the loss or a gradient is not finite, the weights, the average and the batch statistics
-    stay as they were, and only the schedule advances.
+    If the loss or a gradient is not finite, the weights and the batch statistics stay as they were;
+    schedule and average advance.
 
     Parameters
     ----------
     picture : (batch, 1, mels, frames) normalised log-mel spectrograms
     targets : (batch, classes) probabilities
+    knowledge : what the teacher makes of the batch, in a distilled run
 
     Returns
     -------
-    The loss, a scalar on the device, or None if the step was skipped.
+    The loss and, in a distilled run, its parts, (1,) or (4,), on the device; NaN if the step was
+    skipped.
     """
-    statistics = [buffer.clone() for buffer in run.model.buffers()]
-    loss = loss_of(run.model, picture, targets, recipe, run.precision)
-    run.optimiser.zero_grad(set_to_none=True)
-    loss.backward()
-    gradients = [p.grad for p in run.model.parameters() if p.grad is not None]
-    norm = torch.nn.utils.get_total_norm(gradients)
-    finite = bool(torch.isfinite(loss.detach() + norm))
-    if finite:
-        run.optimiser.step()
+    given = (knowledge.logits, knowledge.features) if knowledge else ()
+
+    def work(picture: Tensor, targets: Tensor, *given: Tensor) -> Tensor:
+        return _gradients(run, picture, targets, recipe, Knowledge(*given) if given else None)
+
+    # Smaller batches, at the end of an epoch, are not worth a graph.
+    if run.graphs and len(picture) == recipe.batch:
+        statistics = list(run.model.buffers())
+        losses = run.graphs.run(work, (picture, targets, *given), run.precision, statistics)
     else:
-        run.skipped_steps += 1
-        torch._foreach_copy_(list(run.model.buffers()), statistics)
-    with warnings.catch_warnings():
-        # PyTorch warns if the very first optimiser step was skipped.
-        warnings.filterwarnings("ignore", "Detected call of `lr_scheduler.step", UserWarning)
-        run.schedule.step()
-    if not finite:
-        return None
+        losses = work(picture, targets, *given)
+    # The optimiser skips its step where this is 1; a gradient scaler uses it in the same way.
+    run.optimiser.found_inf = losses[0].isnan().float()  # type: ignore[attr-defined]
+    run.optimiser.step()
+    run.schedule.step()
     if recipe.ema:
         update_average(run.average, run.model, recipe.ema)
-    return loss.detach()
+    return losses
 
 
-def _on_skipped(run: Run, in_this_epoch: int) -> None:
-    """Tolerate one skipped step in an epoch; at the second, change from bf16 to fp32.
+def _gradients(
+    run: Run, picture: Tensor, targets: Tensor, recipe: Recipe, knowledge: Knowledge | None
+) -> Tensor:
+    """Compute the gradients of one batch, and return what `loss_of` returns.
 
-    Raises Diverged if the run is in fp32 already.
+    This does not wait for the device and changes nothing outside the model but the gradients.
+
+    If the loss or a gradient is not finite, the result is NaN and the batch statistics stay as they
+    were.
     """
-    if in_this_epoch <= TOLERATED_STEPS:
-        return
+    # A CUDA graph needs the gradients at the same addresses.
+    run.optimiser.zero_grad(set_to_none=picture.device.type == "cpu")
+    statistics = [buffer.clone() for buffer in run.model.buffers()]
+    losses = loss_of(run, picture, targets, recipe, knowledge)
+    losses[0].backward()
+    gradients = [p.grad for group in run.optimiser.param_groups for p in group["params"]]
+    norm = torch.nn.utils.get_total_norm(gradients)
+    losses = losses.detach()
+    finite = torch.isfinite(losses[0] + norm)
+    for buffer, before in zip(run.model.buffers(), statistics, strict=True):
+        buffer.copy_(torch.where(finite, buffer, before))
+    return torch.where(finite, losses, torch.full_like(losses, math.nan))
+
+
+def _count_skipped(run: Run, losses: list[Tensor], before: int) -> int:
+    """Count the skipped steps of an epoch, and change from bf16 to fp32 at the second.
+
+    Parameters
+    ----------
+    losses : what `take_step` returned in the epoch so far
+    before : how many of them were known to be skipped
+
+    Returns
+    -------
+    How many of them were skipped.
+
+    Raises
+    ------
+    Diverged
+        More than the tolerated steps were skipped, and the run is in fp32 already.
+    """
+    skipped = int(torch.stack(losses)[:, 0].isnan().sum())
+    run.skipped_steps += skipped - before
+    if skipped == before or skipped <= TOLERATED_STEPS:
+        return skipped
     if run.precision == "fp32":
         raise _diverged(run)
     logger.warning(
         "Epoch %d: skipped %d steps with non-finite values in bf16; training continues in fp32.",
         run.epoch + 1,
-        in_this_epoch,
+        skipped,
     )
     run.precision = "fp32"
+    return skipped
 
 
 def _diverged(run: Run) -> Diverged:
@@ -279,19 +398,26 @@ def _diverged(run: Run) -> Diverged:
 
 
 def loss_of(
-    model: AudioCNN, picture: Tensor, targets: Tensor, recipe: Recipe, precision: str
+    run: Run, picture: Tensor, targets: Tensor, recipe: Recipe, knowledge: Knowledge | None = None
 ) -> Tensor:
-    """Return the mean cross-entropy with label smoothing, a scalar.
+    """Return the loss: the mean cross-entropy with label smoothing, or that of distillation.
 
     Parameters
     ----------
     picture : (batch, 1, mels, frames) normalised log-mel spectrograms
     targets : (batch, classes) probabilities
-    precision : "bf16" (autocast) or "fp32"
+    knowledge : what the teacher makes of the batch, in a distilled run
+
+    Returns
+    -------
+    (1,) the loss, or (4,) the loss of distillation and its parts
     """
-    with torch.autocast(picture.device.type, torch.bfloat16, enabled=precision == "bf16"):
-        logits = model(picture.contiguous(memory_format=torch.channels_last)).logits
-    return F.cross_entropy(logits.float(), targets, label_smoothing=recipe.label_smoothing)
+    with torch.autocast(picture.device.type, torch.bfloat16, enabled=run.precision == "bf16"):
+        output = run.model(picture.contiguous(memory_format=torch.channels_last))
+    if run.distiller and knowledge:
+        return run.distiller.losses(output, targets, knowledge, recipe)
+    logits = output.logits.float()
+    return F.cross_entropy(logits, targets, label_smoothing=recipe.label_smoothing)[None]
 
 
 @torch.inference_mode()

@@ -35,7 +35,14 @@ training_image = image("ml", "training")
 
 
 def arguments(
-    run: str, folds: str, test_fold: int, epochs: int, seed: int, recipe: str
+    run: str,
+    folds: str,
+    test_fold: int,
+    epochs: int,
+    seed: int,
+    recipe: str,
+    teacher: str = "",
+    minutes: float = 0.0,
 ) -> list[str]:
     """Return the command line of training.train.
 
@@ -44,6 +51,8 @@ def arguments(
     folds : used for training, as in "1 2 3"; empty: all but `test_fold`
     epochs, seed : 0: the recipe's
     recipe : empty: the default
+    teacher : name of a file on the data Volume; empty: none
+    minutes : time limit; 0: none
     """
     training_folds = folds.replace(",", " ").split() or [
         str(fold) for fold in FOLDS if fold != test_fold
@@ -53,15 +62,27 @@ def arguments(
     argv += ["--epochs", str(epochs)] if epochs else []
     argv += ["--seed", str(seed)] if seed else []
     argv += ["--recipe", recipe] if recipe else []
+    argv += ["--teacher", str(DATA / teacher)] if teacher else []
+    argv += ["--minutes", f"{minutes:g}"] if minutes else []
     return argv
 
 
-def run_name(folds: str, test_fold: int, epochs: int, seed: int, recipe: str) -> str:
+def run_name(
+    folds: str,
+    test_fold: int,
+    epochs: int,
+    seed: int,
+    recipe: str,
+    teacher: str = "",
+    minutes: float = 0.0,
+) -> str:
     """Return the name of a run's folder; the same settings give the same name."""
     training_folds = "".join(folds.replace(",", " ").split()) or "others"
     parts = [recipe or "run", f"folds-{training_folds}", f"test-{test_fold}"]
     parts += [f"epochs-{epochs}"] if epochs else []
-    return "_".join(parts + ([f"seed-{seed}"] if seed else []))
+    parts += [f"seed-{seed}"] if seed else []
+    parts += [PurePosixPath(teacher).stem] if teacher else []
+    return "_".join(parts + ([f"minutes-{minutes:g}"] if minutes else []))
 
 
 @app.function(image=training_image, volumes={str(DATA): data}, timeout=HOUR_S, retries=2)
@@ -138,13 +159,24 @@ def repeat(action: Callable[[], None], every_s: float, over: threading.Event) ->
 
 @app.local_entrypoint()
 def main(
-    folds: str = "", test_fold: int = 5, epochs: int = 0, seed: int = 0, recipe: str = ""
+    folds: str = "",
+    test_fold: int = 5,
+    epochs: int = 0,
+    seed: int = 0,
+    recipe: str = "",
+    teacher: str = "",
+    minutes: float = 0.0,
 ) -> None:
-    """folds: used for training, as in "1 2 3"; by default all but the test fold."""
+    """Train one run.
+
+    folds: used for training, as in "1 2 3"; by default all but the test fold.
+    teacher: name of a file on the data Volume.
+    """
     prepare.remote()
-    run = run_name(folds, test_fold, epochs, seed, recipe)
+    settings = (folds, test_fold, epochs, seed, recipe, teacher, minutes)
+    run = run_name(*settings)
     # Not `remote`, because Modal keeps its result for a day only.
-    done = train.spawn(run, arguments(run, folds, test_fold, epochs, seed, recipe)).get()
+    done = train.spawn(run, arguments(run, *settings)).get()
     print(done)
     print(f"Download it with: modal run training/modal_job.py::download --run {run}")
 

@@ -1,5 +1,6 @@
 """The progress of a run: a bar on a terminal, otherwise one line per epoch."""
 
+import math
 import time
 from types import TracebackType
 
@@ -8,6 +9,8 @@ from tqdm import tqdm
 
 # Reading a loss waits for the GPU, so it is not done at every step.
 SHOWN_EVERY_S = 0.5
+# Without a terminal, lines come at most this often, but for the first and the last.
+LINES_EVERY_S = 2.0
 
 
 class Progress:
@@ -23,6 +26,7 @@ class Progress:
             dynamic_ncols=True,
         )
         self.shown_at = self.epoch_began = time.monotonic()
+        self.said_at = -math.inf
 
     def __enter__(self) -> "Progress":
         return self
@@ -44,13 +48,23 @@ class Progress:
             epoch = (self.bar.n - 1) // self.steps_per_epoch + 1
             self.bar.set_postfix_str(f"epoch {epoch}/{self.epochs}, loss {loss.item():.3f}")
 
+    def shorten(self, epochs: int) -> None:
+        """Change the number of epochs."""
+        self.epochs = epochs
+        self.bar.total = epochs * self.steps_per_epoch
+        self.bar.refresh()
+
     def epoch(self, epoch: int, loss: float, accuracy: float | None) -> None:
         now = time.monotonic()
         took_s, self.epoch_began = now - self.epoch_began, now
+        if self.bar.disable and epoch < self.epochs and now - self.said_at < LINES_EVERY_S:
+            return
+        self.said_at = now
         left_min = took_s * (self.epochs - epoch) / 60
         right = "" if accuracy is None else f"  validation {accuracy:.1%}"
+        took = f"{took_s:.0f}" if took_s >= 10 else f"{took_s:.1f}"
         self.say(
-            f"epoch {epoch}/{self.epochs}  loss {loss:.4f}{right}  {took_s:.0f} s  "
+            f"epoch {epoch}/{self.epochs}  loss {loss:.4f}{right}  {took} s  "
             f"{left_min:.0f} min left"
         )
 

@@ -53,6 +53,11 @@ class Curves:
         self.writer.add_scalar("Learning_Rate", rate, epoch)
         self.writer.add_scalar("Skipped_Steps", skipped_steps, epoch)
 
+    def distilled(self, epoch: int, losses: dict[str, float]) -> None:
+        """Write the mean of each part of the loss of distillation, before weighting."""
+        for name, loss in losses.items():
+            self.writer.add_scalar(f"Loss parts/{name}", loss, epoch)
+
     def measured(
         self, epoch: int, fold: str, predictions: Predictions, classes: Sequence[str]
     ) -> float:
@@ -114,17 +119,18 @@ class Curves:
             image = np.asarray(Image.open(io.BytesIO(png)).convert("RGB"))
             self.writer.add_image(f"Seen in training/{place}", image, epoch, dataformats="HWC")
 
-    def close(self, figures: dict[str, float]) -> None:
+    def close(self, figures: dict[str, float], epochs: int) -> None:
         """Write the run's settings and final figures, and close the writer.
 
         Parameters
         ----------
         figures : final metrics by name
+        epochs : of the whole run
         """
-        settings = dataclasses.asdict(self.plan.recipe)
+        settings = dataclasses.asdict(self.plan.recipe) | {"epochs": epochs}
         settings |= {"folds": " ".join(map(str, self.plan.folds))}
         named = {f"hparam/{name}": value for name, value in figures.items()}
-        after = self.plan.recipe.epochs + 1  # so that they are written once as well
+        after = epochs + 1  # so that they are written once as well
         self.writer.add_hparams(settings, named, run_name=".", global_step=after)
         self.writer.close()
 

@@ -5,8 +5,10 @@ The same command resumes an interrupted run after its last finished epoch.
 
 import dataclasses
 import json
+import math
 import sys
 import tempfile
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,20 +21,28 @@ from ml import checkpoint, checkpoint_info
 from ml.checkpoint_info import FeatureConfig
 from ml.features import LogMel
 from ml.inference import Classifier
-from training import cross_validate, loop, smoke
+from training import cross_validate, loop, seeds, smoke
 from training.augment import augmented
 from training.cli import Plan, make_plan, parser
 from training.config import SettingError
 from training.data.index import DataError, class_names
 from training.data.windows import Windows, load_windows, to_float
+from training.distil import fit
+from training.distil.distiller import Distiller
+from training.distil.teacher import Teacher
 from training.evaluate import measure, report
 from training.evaluate.metrics import Predictions
+from training.graphs import StepGraphs
 from training.loop import Diverged, Run
 from training.progress import Progress
 from training.tensorboard import Curves
+from training.time_limit import TimeLimit
 
-# Epochs between logs of spectrograms and of the validation fold's confusion matrix.
-LOOK_EVERY = 10
+# Spectrograms and the validation fold's confusion matrix are logged every LOOK_EVERY epochs, and
+# about MOST_LOOKS times in a long run.
+LOOK_EVERY, MOST_LOOKS = 10, 20
+# The state of a run is 340 MB: short epochs are not all saved.
+SAVED_EVERY_S = 30.0
 
 
 @dataclass(slots=True)
@@ -81,23 +91,20 @@ def train(plan: Plan) -> Path:
     Diverged
         The loss or its gradients are not finite in fp32.
     """
+    limit = TimeLimit(plan.limit_s) if plan.limit_s else None
     state = _earlier(plan)
     work = _set_up(plan, state)
     steps = -(-len(work.training_rows) // plan.recipe.batch)
-    run = loop.start(plan.recipe, len(work.classes), steps, work.device)
-    if state:
-        run.restore(state)
-        print(f"resuming after epoch {run.epoch}", flush=True)
+    run = _start(work, state, steps)
     plan.out.mkdir(parents=True, exist_ok=True)
     curves = Curves(plan, run.epoch)
-    with Progress(plan.recipe.epochs, steps, run.epoch) as progress:
-        while run.epoch < plan.recipe.epochs:
-            _epoch(run, work, curves, progress)
+    _all_epochs(run, work, curves, limit, steps)
     figures = _finish(run, work, curves)
-    curves.close(figures)
+    curves.close(figures, run.epochs)
     report_line = {
         "checkpoint": str(plan.checkpoint),
         "accuracy": figures,
+        "epochs": run.epochs,
         "skipped_steps": run.skipped_steps,
         "precision": run.precision,
     }
@@ -132,6 +139,8 @@ def _set_up(plan: Plan, state: dict[str, Any] | None) -> Work:
     windows = dataclasses.replace(windows, samples=loop.move_to_gpu(windows.samples, device))
     if state:
         features = FeatureConfig(**state["features"])
+    elif plan.init:
+        features = checkpoint_info.read_info(plan.init).features
     else:
         plain = LogMel(plan.features).to(device)
         mean_db, deviation_db = loop.decibel_statistics(plain, windows.samples, training_rows, 64)
@@ -140,21 +149,106 @@ def _set_up(plan: Plan, state: dict[str, Any] | None) -> Work:
     return Work(plan, classes, windows, training_rows, LogMel(features).to(device), device)
 
 
-def _epoch(run: Run, work: Work, curves: Curves, progress: Progress) -> None:
+def _start(work: Work, state: dict[str, Any] | None, steps: int) -> Run:
+    """Return a new run, or the saved one.
+
+    steps : steps per epoch
+    """
+    plan = work.plan
+    distiller = _distiller(work, fitted=state is not None)
+    weights = None
+    if plan.init and not state:
+        info = checkpoint_info.read_info(plan.init)
+        weights = checkpoint.load_model(plan.init, info).state_dict()
+    run = loop.start(plan.recipe, len(work.classes), steps, work.device, weights, distiller)
+    if work.device.type == "cuda" and not plan.eager:
+        run.graphs = StepGraphs()
+    if state:
+        run.restore(state)
+        print(f"resuming after epoch {run.epoch}", flush=True)
+    return run
+
+
+def _distiller(work: Work, fitted: bool) -> Distiller | None:
+    """Return the teacher with a head fitted on the training folds, or None without a teacher.
+
+    Parameters
+    ----------
+    fitted : a saved state will be loaded, so the head is not fitted
+    """
     plan, recipe = work.plan, work.plan.recipe
-    if run.epoch % LOOK_EVERY == 0:
+    if plan.teacher is None:
+        return None
+    teacher = Teacher(plan.teacher, plan.features.sample_rate)
+    distiller = Distiller(teacher, len(work.classes)).to(work.device)
+    if fitted:
+        return distiller
+    fit.fit_head(distiller, recipe, work.windows, work.training_rows)
+    _print_accuracy(distiller, work, "of a head on its features")
+    if recipe.teacher_epochs:
+        fit.fine_tune(distiller, recipe, work.windows, work.training_rows)
+        _print_accuracy(distiller, work, f"fine-tuned for {recipe.teacher_epochs} epochs")
+    return distiller
+
+
+def _print_accuracy(distiller: Distiller, work: Work, what: str) -> None:
+    """Print the teacher's accuracy on the test fold. Nothing depends on it."""
+    plan = work.plan
+    if plan.test_fold is not None:
+        rows = work.windows.of(plan.examples, [plan.test_fold])
+        right = fit.accuracy(distiller, plan.recipe, work.windows, rows)
+        print(f"teacher, {what}: {right:.2%} of the windows of fold {plan.test_fold}", flush=True)
+
+
+def _all_epochs(run: Run, work: Work, curves: Curves, limit: TimeLimit | None, steps: int) -> None:
+    """Train all epochs that are left, and save the state.
+
+    steps : steps per epoch
+    """
+    saved_at = -math.inf
+    with Progress(run.epochs, steps, run.epoch) as progress:
+        if limit:
+            limit.start_training()
+        while run.epoch < run.epochs:
+            loss, accuracy = _epoch(run, work, curves, progress)
+            timed = limit is not None and limit.after_epoch(
+                run, work.plan.recipe, work.plan.features.window_s
+            )
+            if timed:
+                progress.shorten(run.epochs)
+            now = time.monotonic()
+            must = timed or run.epoch in (run.epochs, run.best_epoch)
+            if must or now - saved_at >= SAVED_EVERY_S:
+                _keep_state(run, work)
+                saved_at = now
+            progress.epoch(run.epoch, loss, accuracy)
+
+
+def _epoch(run: Run, work: Work, curves: Curves, progress: Progress) -> tuple[float, float | None]:
+    """Train and measure one epoch.
+
+    Returns
+    -------
+    loss : mean over the steps
+    accuracy : on the validation fold, 0 to 1; None without one
+    """
+    plan, recipe = work.plan, work.plan.recipe
+    look_every = max(LOOK_EVERY, run.epochs // MOST_LOOKS)
+    if run.epoch % look_every == 0:
         curves.shown(run.epoch + 1, _seen(run, work))
     loss = loop.train_epoch(
         run, recipe, work.log_mel, work.windows.samples, work.windows.labels, work.training_rows,
         progress.step,
     )  # fmt: skip
-    curves.trained(run.epoch, loss, float(run.schedule.get_last_lr()[0]), run.skipped_steps)
-    last = run.epoch == recipe.epochs
+    curves.trained(run.epoch, loss.total, float(run.schedule.get_last_lr()[0]), run.skipped_steps)
+    if run.distiller:
+        curves.distilled(run.epoch, loss.parts)
+    last = run.epoch == run.epochs
     accuracy = None
     if plan.validation_fold is not None:
         rows, predictions = work.predict(run, plan.validation_fold)
         accuracy = curves.measured(run.epoch, "Validation", predictions, work.classes)
-        if last or run.epoch % LOOK_EVERY == 0:
+        if last or run.epoch % look_every == 0:
             samples = work.windows.samples[rows]
             curves.mistakes(run.epoch, "Validation", predictions, work.classes, samples)
         if plan.keep == "best" and accuracy > run.best_accuracy:
@@ -167,8 +261,7 @@ def _epoch(run: Run, work: Work, curves: Curves, progress: Progress) -> None:
             samples = work.windows.samples[rows]
             curves.mistakes(run.epoch, "Test", predictions, work.classes, samples)
     curves.writer.flush()
-    _keep_state(run, work)
-    progress.epoch(run.epoch, loss, accuracy)
+    return loss.total, accuracy
 
 
 def _seen(run: Run, work: Work) -> Tensor:
@@ -176,9 +269,11 @@ def _seen(run: Run, work: Work) -> Tensor:
     rows = work.training_rows[:: max(1, len(work.training_rows) // 8)][:8]
     waveform = to_float(work.windows.samples[rows].to(work.device))
     targets = torch.zeros(len(rows), len(work.classes), device=work.device)
-    progress = run.epoch / work.plan.recipe.epochs
     generator = torch.Generator().manual_seed(run.epoch)
-    return augmented(waveform, targets, work.plan.recipe, work.log_mel, progress, generator)[0]
+    _, picture, _ = augmented(
+        waveform, targets, work.plan.recipe, work.log_mel, run.progress, generator
+    )
+    return picture
 
 
 def _keep_state(run: Run, work: Work) -> None:
@@ -197,8 +292,8 @@ def _save(run: Run, work: Work, path: Path) -> None:
         classes=work.classes,
         features=work.log_mel.config,
         folds_seen=tuple(sorted(seen)),
-        recipe=dataclasses.asdict(plan.recipe),
-        data=plan.source,
+        recipe=dataclasses.asdict(plan.recipe) | {"epochs": run.epochs},
+        data=plan.described_source(),
         data_licence=plan.licence,
         notes=tuple(_notes(run, plan)),
     )
@@ -214,7 +309,7 @@ def _notes(run: Run, plan: Plan) -> list[str]:
         )
     if plan.keep == "best":
         notes = [
-            f"Epoch {run.epoch} of {plan.recipe.epochs} was chosen by its accuracy on fold "
+            f"Epoch {run.epoch} of {run.epochs} was chosen by its accuracy on fold "
             f"{plan.validation_fold}, which therefore counts as used in training."
         ]
     if plan.watch:
@@ -222,6 +317,8 @@ def _notes(run: Run, plan: Plan) -> list[str]:
             f"Fold {plan.test_fold} was evaluated every {plan.watch} epochs for curves and did not "
             "influence the training."
         )
+    if plan.init_note:
+        notes.append(plan.init_note)
     if run.skipped_steps:
         notes.append(
             f"Training steps skipped because of non-finite values: {run.skipped_steps}. "
@@ -269,6 +366,8 @@ def main(argv: list[str] | None = None) -> None:
         try:
             if options.cross_validate:
                 cross_validate.every_fold(asked, train)
+            elif options.seeds:
+                seeds.every_seed(asked, options.seeds, train)
             else:
                 train(asked)
         except (DataError, SettingError, Diverged) as error:

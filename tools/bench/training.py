@@ -73,7 +73,7 @@ def plain_step(
         waveform = sound(path, log_mel.config)[None]
         files_s += time.perf_counter() - opened
         target = F.one_hot(label[None], CLASSES).float()
-        picture, target = augmented(waveform, target, recipe, log_mel, 0.0, run.generator)
+        _, picture, target = augmented(waveform, target, recipe, log_mel, 0.0, run.generator)
         pictures.append(picture)
         targets.append(target)
     logits = run.model(torch.cat(pictures).to(device)).logits

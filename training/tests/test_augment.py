@@ -1,23 +1,25 @@
+import dataclasses
+import math
+from typing import Any
+
 import pytest
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from ml.checkpoint_info import FeatureConfig
 from ml.features import LogMel
 from training.augment import (
     augmented,
-    between_class,
     change_speed,
     colour,
     crop,
+    crop_samples,
     gain,
     mask,
-    mixup,
     shift,
 )
-from training.config import Recipe
-
-ALWAYS = Recipe(mixup_share=1.0)
+from training.config import Recipe, SettingError
 
 
 def one_hot(count: int) -> Tensor:
@@ -46,49 +48,7 @@ def test_the_gain_stays_within_its_range_and_covers_it(generator: torch.Generato
     assert float(gains_db.min()) < -5.5
 
 
-# --- mixup --------------------------------------------------------------------------------
-
-
-def test_mixed_labels_still_add_up_to_one(generator: torch.Generator) -> None:
-    waveform, targets = mixup(torch.randn(64, 50), one_hot(64), ALWAYS, generator)
-    assert waveform.shape == (64, 50)
-    assert targets.shape == (64, 64)
-    assert torch.allclose(targets.sum(dim=1), torch.ones(64))
-    assert float(targets.min()) >= 0
-
-
-def test_a_sound_is_mixed_by_the_shares_of_its_label(generator: torch.Generator) -> None:
-    originals = torch.randn(32, 200, generator=torch.Generator().manual_seed(9))
-    waveform, targets = mixup(originals, one_hot(32), ALWAYS, generator)
-    # Row k of one_hot is sound k, so the labels are the shares of the mixture.
-    assert torch.allclose(waveform, targets @ originals, atol=1e-5)
-    assert ((targets > 0.01).sum(dim=1) == 2).any()
-
-
-def test_shares_are_symmetric_and_mostly_near_the_ends(generator: torch.Generator) -> None:
-    recipe = Recipe(mixup_share=1.0, mixup_beta=0.3)
-    count = 4000
-    _, targets = mixup(torch.zeros(count, 1), one_hot(count), recipe, generator)
-    shares = targets.diagonal()
-    assert float(shares.mean()) == pytest.approx(0.5, abs=0.03)
-    # Beta(b, b) has the variance 1 / (4 (2 b + 1)).
-    assert float(shares.var()) == pytest.approx(1 / (4 * 1.6), abs=0.01)
-
-
-def test_mixup_is_applied_to_its_share_of_the_batches(generator: torch.Generator) -> None:
-    waveform, targets = torch.randn(4, 3), one_hot(4)
-
-    def mixed(share: float) -> int:
-        recipe = Recipe(mixup_share=share)
-        batches = [mixup(waveform, targets, recipe, generator) for _ in range(200)]
-        return sum(not torch.equal(after, targets) for _, after in batches)
-
-    assert mixed(0.0) == 0
-    assert 60 < mixed(0.5) < 140
-    assert mixed(1.0) > 180  # a permutation may change nothing
-
-
-# --- crop, speed, between-class mixing, colour --------------------------------------------
+# --- crop, speed, colour -----------------------------------------------------------------
 
 
 def test_a_crop_is_a_piece_of_the_sound_and_prefers_the_loud_one(
@@ -102,6 +62,49 @@ def test_a_crop_is_a_piece_of_the_sound_and_prefers_the_loud_one(
     assert float(cropped[:, 0].mean()) > 580
 
 
+def test_a_crop_equals_the_louder_of_two_rolled_pieces() -> None:
+    waveform = torch.randn(20, 1000) * torch.linspace(0.1, 1, 1000)
+    starts = torch.randint(1000, (2, 20), generator=torch.Generator().manual_seed(3)).tolist()
+    pieces = [
+        [row.roll(-start)[:300] for row, start in zip(waveform, at, strict=True)] for at in starts
+    ]
+    expected = [
+        max(two, key=lambda piece: float(piece.square().sum())) for two in zip(*pieces, strict=True)
+    ]
+    cropped = crop(waveform, 300, torch.Generator().manual_seed(3))
+    assert torch.equal(cropped, torch.stack(expected))
+
+
+def test_a_crop_longer_than_the_sound_is_the_whole_sound(generator: torch.Generator) -> None:
+    cropped = crop(torch.arange(100.0).repeat(8, 1), 300, generator)
+    assert torch.equal(cropped.sort(dim=1).values, torch.arange(100.0).repeat(8, 1))
+
+
+def test_crop_lengths_come_from_a_small_grid(generator: torch.Generator) -> None:
+    recipe = Recipe(crop_s=1.5, crop_longest_s=5.0)
+    lengths = [crop_samples(recipe, 1000, generator) for _ in range(400)]
+    assert set(lengths) == {1500, 2000, 2500, 3000, 3500, 4000, 4500, 5000}
+    assert min(map(lengths.count, set(lengths))) > 25
+
+
+def test_one_crop_length_draws_no_random_number(generator: torch.Generator) -> None:
+    before = generator.get_state()
+    assert crop_samples(Recipe(crop_s=2.0), 1000, generator) == 2000
+    assert torch.equal(generator.get_state(), before)
+
+
+def test_a_change_of_speed_equals_interpolation_row_by_row() -> None:
+    waveform = torch.randn(12, 3000, generator=torch.Generator().manual_seed(5))
+    draws = torch.rand(12, generator=torch.Generator().manual_seed(6)) * 2 - 1
+    expected = []
+    for row, rate in zip(waveform, torch.exp(draws * math.log(1.1)).tolist(), strict=True):
+        read = round(3000 * rate)
+        circular = torch.cat([row, row])[None, None, :read]
+        expected.append(F.interpolate(circular, 3000, mode="linear", align_corners=True)[0, 0])
+    played = change_speed(waveform, 0.1, torch.Generator().manual_seed(6))
+    assert torch.allclose(played, torch.stack(expected), atol=2e-3)
+
+
 def test_a_change_of_speed_changes_the_pitch_within_its_limit(generator: torch.Generator) -> None:
     seconds = torch.arange(32_000) / 32_000
     tones = torch.sin(2 * torch.pi * 1000 * seconds).repeat(40, 1)
@@ -113,26 +116,12 @@ def test_a_change_of_speed_changes_the_pitch_within_its_limit(generator: torch.G
     assert int(measured_hz.min()) < 950 < 1050 < int(measured_hz.max())
 
 
-def test_between_class_mixing_compensates_different_levels(
-    generator: torch.Generator,
-) -> None:
-    loud, quiet = torch.randn(1, 32_000), 0.05 * torch.randn(1, 32_000)
-    waveform = torch.cat([loud, quiet] * 8)
-    targets = torch.eye(2).repeat(8, 1)
-    mixed, labels = between_class(waveform, targets, 1.0, generator)
-    assert torch.allclose(labels.sum(dim=1), torch.ones(16))
-    for sound, label in zip(mixed, labels, strict=True):
-        if 0.05 < float(label[0]) < 0.95:
-            parts = torch.linalg.lstsq(torch.cat([loud, quiet]).T, sound[:, None]).solution[:, 0]
-            evaluated = parts * torch.tensor([float(loud.std()), float(quiet.std())])
-            assert float(evaluated[0] / evaluated.sum()) == pytest.approx(float(label[0]), abs=0.05)
-
-
-def test_a_share_of_zero_mixes_no_sound(generator: torch.Generator) -> None:
-    waveform, targets = torch.randn(6, 8_000), one_hot(6)
-    mixed, labels = between_class(waveform, targets, 0.0, generator)
-    assert torch.allclose(mixed, waveform)
-    assert torch.equal(labels, targets)
+def test_a_colour_is_a_line_through_two_to_six_levels(generator: torch.Generator) -> None:
+    curves = colour(torch.zeros(300, 1, 121, 1), 1.0, generator)[:, 0, :, 0]
+    bends = (curves.diff(dim=1).diff(dim=1).abs() > 1e-4).sum(dim=1)
+    # A bend lies on a band, or between two of them and then shows in both.
+    assert int(bends.min()) == 0, "two levels are a straight line"
+    assert 4 <= int(bends.max()) <= 8, "six levels bend the line four times"
 
 
 def test_colour_is_constant_over_time_and_smooth(generator: torch.Generator) -> None:
@@ -177,15 +166,16 @@ def test_a_picture_may_be_narrower_than_the_widest_mask(generator: torch.Generat
 
 
 EVERYTHING = Recipe(
-    crop_s=0.5, crop_share=1.0, speed=0.1, mixup_share=1.0, between_class=True, colour_db=6.0
-)
+    crop_s=0.5, crop_longest_s=1.0, crop_share=1.0, speed=0.1, mixup_share=0.4, time_mix_share=0.3,
+    frequency_mix_share=0.3, between_class=True, colour_db=6.0,
+)  # fmt: skip
 
 
 def test_one_generator_determines_everything() -> None:
     log_mel = LogMel(FeatureConfig(window_s=1.0))
     waveform, targets = torch.randn(8, 32_000), one_hot(8)
 
-    def once() -> tuple[Tensor, Tensor]:
+    def once() -> tuple[Tensor, Tensor, Tensor]:
         generator = torch.Generator().manual_seed(4)
         torch.rand(int(torch.randint(1, 9, ())))  # the global generator has another state each time
         return augmented(waveform, targets, EVERYTHING, log_mel, 0.0, generator)
@@ -202,7 +192,8 @@ def test_a_recipe_without_augmentation_changes_and_draws_nothing() -> None:
     waveform, targets = torch.randn(3, 32_000), one_hot(3)
     generator = torch.Generator().manual_seed(4)
     before = generator.get_state()
-    picture, labels = augmented(waveform, targets, off, log_mel, 0.0, generator)
+    sound, picture, labels = augmented(waveform, targets, off, log_mel, 0.0, generator)
+    assert torch.equal(sound, waveform)
     assert torch.equal(picture, log_mel(waveform))
     assert torch.equal(labels, targets)
     assert torch.equal(generator.get_state(), before)
@@ -213,7 +204,38 @@ def test_clips_are_cropped_in_the_first_part_of_the_training_only() -> None:
     recipe = Recipe(crop_s=0.5, crop_share=0.6)
     frames = [
         augmented(torch.randn(2, 32_000), one_hot(2), recipe, log_mel, progress,
-                  torch.Generator())[0].shape[-1]
+                  torch.Generator())[1].shape[-1]
         for progress in (0.0, 0.59, 0.6, 0.9)
     ]  # fmt: skip
     assert frames == [32, 32, 63, 63]
+
+
+def test_the_picture_is_that_of_the_returned_waveform() -> None:
+    log_mel = LogMel(FeatureConfig(window_s=1.0))
+    recipe = dataclasses.replace(EVERYTHING, colour_db=0.0, masks=0)
+    generator = torch.Generator().manual_seed(2)
+    waveform, picture, targets = augmented(
+        torch.randn(8, 32_000), one_hot(8), recipe, log_mel, 0.0, generator
+    )
+    assert torch.equal(picture, log_mel(waveform))
+    assert len(waveform) == len(targets) == 8
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"mixup_share": 0.7, "time_mix_share": 0.2, "frequency_mix_share": 0.2}, "more than 1"),
+        ({"between_class": False, "time_mix_share": 0.1}, "need between_class"),
+        ({"time_mix_share": -0.1}, "time_mix_share must be between"),
+        ({"crop_s": 2.0, "crop_longest_s": 1.5}, "crop_longest_s must be 0 or at least crop_s"),
+    ],
+)
+def test_settings_that_contradict_each_other_are_refused(
+    settings: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(SettingError, match=message):
+        Recipe(**settings)
+
+
+def test_the_mixing_shares_may_add_up_to_exactly_one() -> None:
+    Recipe(mixup_share=0.7, time_mix_share=0.2, frequency_mix_share=0.1)

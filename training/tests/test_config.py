@@ -2,7 +2,7 @@ import dataclasses
 
 import pytest
 
-from training.config import ORIGINAL, RECIPES, Recipe, SettingError, changed
+from training.config import ORIGINAL, RECIPES, Recipe, SettingError, changed, small, unmixed
 
 
 def test_every_field_can_be_set_by_name() -> None:
@@ -49,3 +49,33 @@ def test_the_originals_settings_are_those_it_documents() -> None:
     assert (features.sample_rate, features.mels, features.n_fft) == (22_050, 128, 1024)
     assert (features.hop_samples, features.f_min_hz, features.f_max_hz) == (512, 0, 11_025)
     assert RECIPES["sonoscope"].recipe == Recipe()
+
+
+def test_the_distilled_recipe_has_varied_lengths_most_sounds_mixed_and_whole_clips_last() -> None:
+    recipe, features = RECIPES["distilled"].recipe, RECIPES["distilled"].features
+    assert (recipe.crop_s, recipe.crop_longest_s) == (1.5, features.window_s)
+    assert 0.85 <= recipe.crop_share <= 0.9
+    mixed = recipe.mixup_share + recipe.time_mix_share + recipe.frequency_mix_share
+    assert recipe.between_class
+    assert recipe.time_mix_share > 0
+    assert recipe.frequency_mix_share > 0
+    assert 0.5 < mixed < 1
+    assert recipe.teacher_weight > recipe.label_weight
+    assert features == RECIPES["sonoscope"].features
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_a_small_run_keeps_the_augmentations_of_its_recipe(name: str) -> None:
+    recipe, shorter = RECIPES[name].recipe, small(RECIPES[name].recipe)
+    assert shorter.recipe.epochs <= 3
+    assert shorter.recipe.crop_longest_s <= shorter.features.window_s
+    for field in ("mixup_share", "time_mix_share", "frequency_mix_share", "crop_share", "masks"):
+        assert getattr(shorter.recipe, field) == getattr(recipe, field)
+    assert bool(shorter.recipe.ema) == bool(recipe.ema)
+
+
+def test_an_unmixed_recipe_mixes_no_sounds_and_is_otherwise_the_same() -> None:
+    recipe = Recipe(mixup_share=0.5, time_mix_share=0.2, frequency_mix_share=0.1, crop_share=0.5)
+    assert unmixed(recipe) == dataclasses.replace(
+        recipe, mixup_share=0.0, time_mix_share=0.0, frequency_mix_share=0.0
+    )

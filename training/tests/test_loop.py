@@ -39,7 +39,7 @@ ROWS = torch.arange(8)
 
 def train(run: Run, recipe: Recipe, log_mel: LogMel, samples: Tensor, epochs: int) -> list[float]:
     return [
-        loop.train_epoch(run, recipe, log_mel, samples, LABELS, ROWS, lambda step, loss: None)
+        loop.train_epoch(run, recipe, log_mel, samples, LABELS, ROWS, lambda step, loss: None).total
         for _ in range(epochs)
     ]
 
@@ -99,7 +99,7 @@ def test_it_reports_every_step_and_the_mean_of_their_losses(
         lambda step, loss: steps.append((step, loss.item())),
     )  # fmt: skip
     assert [step for step, _ in steps] == [0, 1, 2]
-    assert mean == pytest.approx(np.mean([loss for _, loss in steps]))
+    assert mean.total == pytest.approx(np.mean([loss for _, loss in steps]))
     assert run.epoch == 1
 
 
@@ -215,7 +215,9 @@ def test_a_skipped_step_changes_no_weight_and_no_statistic(
     fail_at(run, {0}, float("nan"))
     before = copy.deepcopy(run.model)
     targets = torch.eye(2)[LABELS[:4]]
-    assert loop.take_step(run, log_mel(to_float(samples[:4])), targets, RECIPE) is None
+    (loss,) = loop.take_step(run, log_mel(to_float(samples[:4])), targets, RECIPE)
+    assert torch.isnan(loss)
+    assert all(float(state["step"]) == 0 for state in run.optimiser.state.values())
     assert_same_weights(run.model, before)
     assert run.schedule.last_epoch == 1, "the schedule advances, so that it ends with the run"
 

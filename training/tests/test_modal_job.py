@@ -85,6 +85,8 @@ def test_it_passes_its_arguments_to_training(runs: Volume) -> None:
     assert "--folds 1 2 3 --test-fold 4 --epochs 9 --seed 7 --recipe original" in command_line
     command_line = " ".join(arguments("a", "", 2, 0, 0, ""))
     assert command_line.endswith(" --folds 1 3 4 5 --test-fold 2")
+    command_line = " ".join(arguments("a", "", 2, 0, 0, "", "mn04_as.onnx", 9.5))
+    assert command_line.endswith(f" --teacher {modal_job.DATA / 'mn04_as.onnx'} --minutes 9.5")
 
 
 def test_other_settings_give_another_run_name() -> None:
@@ -95,8 +97,10 @@ def test_other_settings_give_another_run_name() -> None:
         run_name("", 5, 9, 0, ""),
         run_name("", 5, 0, 9, ""),
         run_name("", 5, 0, 0, "original"),
+        run_name("", 5, 0, 0, "", "mn04_as.onnx"),
+        run_name("", 5, 0, 0, "", "", 9.5),
     }
-    assert len(names) == 6
+    assert len(names) == 8
     assert run_name("1 2 3", 5, 0, 0, "") == run_name("1,2,3", 5, 0, 0, "")
 
 

@@ -11,11 +11,12 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from ml import checkpoint_info
-from training import smoke, train
+from ml import checkpoint, checkpoint_info
+from training import seeds, smoke, train
 from training.cli import Plan, make_plan, parser
 from training.config import SettingError
 from training.data.index import DataError
+from training.time_limit import TimeLimit
 
 ROOT = Path(__file__).resolve().parents[2]
 SMOKE = ["--smoke", "--epochs", "2", "--validation-fold", "3", "--keep", "best", "--watch", "1"]
@@ -101,6 +102,73 @@ def test_a_folder_with_another_run_is_not_resumed(finished: Path) -> None:
         train.main([*SMOKE, "--seed", "2", "--out", str(finished)])
 
 
+# --- a time limit and several seeds -------------------------------------------------------
+
+
+class Clock:
+    """A clock that moves on by ten seconds whenever it is read."""
+
+    def __init__(self) -> None:
+        self.now_s = 0.0
+
+    def __call__(self) -> float:
+        self.now_s += 10.0
+        return self.now_s
+
+
+def test_a_time_limit_shortens_the_run_and_a_resumed_run_keeps_its_length(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(train, "TimeLimit", lambda limit_s: TimeLimit(limit_s, Clock()))
+    # The clock reads 10 s at the start and 20 s before the first epoch, then 10 s per epoch.
+    arguments = ["--smoke", "--epochs", "500", "--minutes", "2"]
+    train.main([*arguments, "--out", str(tmp_path / "limited")])
+    last = json.loads(capsys.readouterr().out.splitlines()[-1])
+    # Three epochs of 10 s are a quarter of the limit. One epoch in ten takes twice as long.
+    assert last["epochs"] == int((0.97 * 120 - 10) / 11)
+    info = checkpoint_info.read_info(tmp_path / "limited" / "checkpoint.safetensors")
+    assert info.recipe["epochs"] == last["epochs"]
+    state = torch.load(tmp_path / "limited" / "last.pt", weights_only=True)
+    assert state["schedule"]["total_steps"] == last["epochs"] * 4
+    assert state["schedule"]["last_epoch"] == last["epochs"] * 4
+
+    train.main([*arguments, "--out", str(tmp_path / "limited")])
+    assert f"resuming after epoch {last['epochs']}" in capsys.readouterr().out
+
+
+def test_several_seeds_are_trained_and_summarised(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "seeds"
+    train.main(["--smoke", "--epochs", "1", "--seeds", "3", "5", "--out", str(out)])
+    figures = json.loads((out / "seeds.json").read_text())
+    shares = [
+        checkpoint_info.read_info(out / f"seed{seed}" / "checkpoint.safetensors").accuracy["fold 4"]
+        for seed in (3, 5)
+    ]
+    assert figures["seeds"] == {"3": {"fold 4": shares[0]}, "5": {"fold 4": shares[1]}}
+    summary = figures["summary"]["fold 4"]
+    assert summary["mean"] == pytest.approx(sum(shares) / 2, abs=1e-4)
+    assert (summary["lowest"], summary["highest"]) == (min(shares), max(shares))
+    assert "mean (range)" in (out / "seeds.md").read_text()
+    weights = [load_file(out / f"seed{seed}" / "checkpoint.safetensors") for seed in (3, 5)]
+    assert not torch.equal(weights[0]["fc.weight"], weights[1]["fc.weight"])
+
+
+def test_seeds_share_a_time_limit(tmp_path: Path, esc50: Path) -> None:
+    asked = plan(esc50, "--minutes", "9", "--out", str(tmp_path))
+    limits_s = []
+
+    def fake_train(one: Plan) -> Path:
+        limits_s.append(one.limit_s)
+        info = checkpoint_info.CheckpointInfo(("a", "b"), one.features, folds_seen=())
+        checkpoint.save(one.checkpoint, {"fc.weight": torch.zeros(2, 2)}, info)
+        return one.checkpoint
+
+    seeds.every_seed(asked, [1, 2, 3], fake_train)
+    assert limits_s == pytest.approx([180.0, 270.0, 540.0], abs=1.0)
+
+
 # --- keeping the best ---------------------------------------------------------------------
 
 
@@ -180,6 +248,10 @@ def test_recipes_are_chosen_by_name_and_changed_by_field(esc50: Path) -> None:
         (["--test-fold", "none", "--watch", "3"], "--watch requires a --test-fold"),
         (["--cross-validate", "--test-fold", "3"], "chooses the folds itself"),
         (["--set", "epochs=none"], "epochs must be a whole number"),
+        (["--seeds", "1", "2", "--seed", "3"], "--seeds can be combined with neither"),
+        (["--seeds", "1", "1"], "a number twice"),
+        (["--minutes", "0"], "--minutes must be greater than 0"),
+        (["--minutes", "5", "--cross-validate"], "cannot be combined with --cross-validate"),
     ],
 )
 def test_invalid_options_are_rejected(esc50: Path, arguments: list[str], message: str) -> None:

@@ -1,0 +1,200 @@
+"""Tests of the training command with a teacher, and from the weights of a checkpoint."""
+
+import hashlib
+import itertools
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from ml import checkpoint, checkpoint_info
+from training import train
+from training.tests import onnx_writer
+from training.time_limit import TimeLimit
+
+ROOT = Path(__file__).resolve().parents[2]
+SMOKE = ["--smoke", "--epochs", "2", "--test-fold", "4", "--set", "teacher_epochs=1"]
+DISTILLED = [*SMOKE, "--recipe", "distilled"]
+
+
+@pytest.fixture(scope="module")
+def teacher(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return onnx_writer.tiny_teacher(tmp_path_factory.mktemp("teacher") / "mn99_as.onnx")
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory, teacher: Path) -> Path:
+    """The folder of an uninterrupted distilled run."""
+    out = tmp_path_factory.mktemp("runs") / "distilled"
+    train.main([*DISTILLED, "--teacher", str(teacher), "--out", str(out)])
+    return out
+
+
+def test_the_checkpoint_says_what_it_is_distilled_from(finished: Path, teacher: Path) -> None:
+    info = checkpoint_info.read_info(finished / "checkpoint.safetensors")
+    assert info.data == (
+        "distilled from EfficientAT mn99_as (AudioSet, MIT) on synthetic sounds, folds 1, 2, 3 "
+        "(none needed)"
+    )
+    assert info.recipe["teacher"] == hashlib.sha256(teacher.read_bytes()).hexdigest()
+    assert str(teacher.parent) not in str(info)
+
+
+def test_only_the_student_is_shipped(finished: Path) -> None:
+    path = finished / "checkpoint.safetensors"
+    checkpoint.load_model(path, checkpoint_info.read_info(path))
+
+
+def test_the_parts_of_the_loss_are_in_tensorboard(finished: Path) -> None:
+    events = EventAccumulator(str(finished / "tensorboard"))
+    events.Reload()
+    for part in ("labels", "teacher", "features"):
+        assert [event.step for event in events.Scalars(f"Loss parts/{part}")] == [1, 2]
+
+
+def test_a_killed_distilled_run_resumes_to_exactly_the_same_weights(
+    finished: Path, teacher: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "killed"
+    arguments = [*DISTILLED, "--teacher", str(teacher), "--out", str(out)]
+    threads = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+    with subprocess.Popen(
+        [sys.executable, "-m", "training.train", *arguments],
+        cwd=ROOT, env=os.environ | threads, stdout=subprocess.PIPE, text=True,
+    ) as process:  # fmt: skip
+        assert process.stdout is not None
+        assert "of a head on its features" in process.stdout.readline()
+        assert "fine-tuned for 1 epochs" in process.stdout.readline()
+        assert process.stdout.readline().startswith("epoch 1/2")
+        process.send_signal(signal.SIGKILL)
+    assert process.returncode == -signal.SIGKILL
+
+    train.main(arguments)
+    payload = capsys.readouterr().out
+    assert "resuming after epoch 1" in payload
+    assert "teacher," not in payload, "the head is in the saved state"
+    states = [torch.load(run / "last.pt", weights_only=True) for run in (finished, out)]
+    for part in ("model", "average", "distiller"):
+        for name, value in states[0][part].items():
+            assert torch.equal(value, states[1][part][name]), f"{part}: {name}"
+    for number, values in states[0]["optimiser"]["state"].items():
+        for name, value in values.items():
+            assert torch.equal(value, states[1]["optimiser"]["state"][number][name])
+
+
+def test_a_run_is_not_resumed_with_another_teacher(
+    finished: Path, teacher: Path, tmp_path: Path
+) -> None:
+    other = tmp_path / "other.onnx"
+    other.write_bytes(teacher.read_bytes() + onnx_writer.field(14, "changed"))
+    for arguments in ([], ["--recipe", "distilled", "--teacher", str(other)]):
+        with pytest.raises(SystemExit, match=r"other settings \(recipe\)"):
+            train.main([*SMOKE, *arguments, "--out", str(finished)])
+
+
+def test_seeds_and_a_time_limit_work_with_a_teacher(
+    teacher: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The clock moves on by ten seconds per epoch; both runs together have a minute."""
+    monkeypatch.setattr(
+        train, "TimeLimit", lambda limit_s: TimeLimit(limit_s, itertools.count(0, 10).__next__)
+    )
+    out = tmp_path / "seeds"
+    train.main(
+        ["--smoke", "--recipe", "distilled", "--teacher", str(teacher), "--epochs", "500",
+         "--minutes", "1", "--seeds", "1", "2", "--out", str(out)]
+    )  # fmt: skip
+    infos = [
+        checkpoint_info.read_info(out / seed / "checkpoint.safetensors")
+        for seed in ("seed1", "seed2")
+    ]
+    assert all(info.data.startswith("distilled from EfficientAT mn99_as") for info in infos)
+    assert [info.recipe["epochs"] for info in infos] == [2, 2]
+    states = [torch.load(out / seed / "last.pt", weights_only=True) for seed in ("seed1", "seed2")]
+    heads = [state["distiller"]["head.weight"] for state in states]
+    assert not torch.equal(*heads), "each seed fits a head to its own augmented sounds"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--recipe", "distilled"], "--recipe distilled requires --teacher"),
+        (["--teacher", "nowhere.onnx"], "There is no file nowhere.onnx"),
+        (["--init", "nowhere.safetensors"], "There is no file nowhere.safetensors"),
+        (["--set", "teacher=mine"], "name the file with --teacher"),
+        (["--set", "teacher_weight=-1"], "teacher_weight must be at least 0"),
+    ],
+)
+def test_invalid_options_are_refused(
+    arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        train.main(["--smoke", *arguments])
+    assert message in capsys.readouterr().err
+
+
+def test_a_file_that_is_no_teacher_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "notes.onnx"
+    file.write_text("This is not a network.")
+    with pytest.raises(SystemExit, match=r"notes\.onnx is not an ONNX file"):
+        train.main(["--smoke", "--teacher", str(file), "--out", str(tmp_path / "run")])
+
+
+# --- starting from a checkpoint -----------------------------------------------------------
+
+
+def test_a_run_starts_from_the_weights_and_features_of_a_checkpoint(
+    finished: Path, tmp_path: Path
+) -> None:
+    start = finished / "checkpoint.safetensors"
+    out = tmp_path / "warm"
+    # A learning rate too small to move the weights shows where they started.
+    train.main(
+        ["--smoke", "--epochs", "1", "--set", "learning_rate=1e-12", "--init", str(start),
+         "--out", str(out)]
+    )  # fmt: skip
+    before, after = (checkpoint_info.read_info(path / start.name) for path in (finished, out))
+    assert after.features == before.features
+    assert after.folds_seen == (1, 2, 3)
+    assert after.notes == (f"The training started from the weights of checkpoint ({before.data}).",)
+    weights = [
+        dict(checkpoint.load_model(path / start.name, before).named_parameters())
+        for path in (finished, out)
+    ]
+    for name, value in weights[0].items():
+        assert torch.allclose(value, weights[1][name], atol=1e-6), name
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--test-fold", "3"], "was trained on fold 3, which is not used for this training"),
+        (["--cross-validate"], "remove --init"),
+    ],
+)
+def test_a_checkpoint_that_has_seen_another_fold_is_refused(
+    finished: Path, arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    start = finished / "checkpoint.safetensors"
+    with pytest.raises(SystemExit):
+        train.main(["--smoke", "--init", str(start), *arguments])
+    assert message in capsys.readouterr().err
+
+
+def test_a_checkpoint_of_other_classes_or_features_is_refused(
+    finished: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    start = finished / "checkpoint.safetensors"
+    with pytest.raises(SystemExit):
+        train.main(["--smoke", "--init", str(checkpoint_info.TESTED)])
+    assert "has other classes than the data" in capsys.readouterr().err
+    data = tmp_path / "esc50"
+    train.smoke.make(data)
+    with pytest.raises(SystemExit):
+        train.main(["--data", str(data), "--init", str(start)])
+    assert "other features than the recipe's" in capsys.readouterr().err
