@@ -100,24 +100,19 @@ def test_a_run_is_not_resumed_with_another_teacher(
 def test_seeds_and_a_time_limit_work_with_a_teacher(
     teacher: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The clock moves on by ten seconds per epoch; both runs together have a minute."""
+    """The clock moves on by ten seconds per epoch, and the run has half a minute."""
     monkeypatch.setattr(
         train, "TimeLimit", lambda limit_s: TimeLimit(limit_s, itertools.count(0, 10).__next__)
     )
     out = tmp_path / "seeds"
     train.main(
         ["--smoke", "--recipe", "distilled", "--teacher", str(teacher), "--epochs", "500",
-         "--minutes", "1", "--seeds", "1", "2", "--out", str(out)]
+         "--minutes", "0.5", "--seeds", "2", "--out", str(out)]
     )  # fmt: skip
-    infos = [
-        checkpoint_info.read_info(out / seed / "checkpoint.safetensors")
-        for seed in ("seed1", "seed2")
-    ]
-    assert all(info.data.startswith("distilled from EfficientAT mn99_as") for info in infos)
-    assert [info.recipe["epochs"] for info in infos] == [2, 2]
-    states = [torch.load(out / seed / "last.pt", weights_only=True) for seed in ("seed1", "seed2")]
-    heads = [state["distiller"]["head.weight"] for state in states]
-    assert not torch.equal(*heads), "each seed fits a head to its own augmented sounds"
+    info = checkpoint_info.read_info(out / "seed2" / "checkpoint.safetensors")
+    assert info.data.startswith("distilled from EfficientAT mn99_as")
+    assert (info.recipe["seed"], info.recipe["epochs"]) == (2, 2)
+    assert "seed" in (out / "seeds.md").read_text()
 
 
 @pytest.mark.parametrize(
