@@ -251,7 +251,8 @@ def train_epoch(
     """Train for one epoch and return the mean loss of its steps.
 
     A step whose loss or gradients are not finite changes no weights and does not count in the
-    mean. One such step in an epoch is tolerated; at the second, bf16 is replaced by fp32.
+    mean. One such step in an epoch is tolerated; at the second, bf16 is replaced by fp32 and the
+    count starts again.
 
     Parameters
     ----------
@@ -272,7 +273,7 @@ def train_epoch(
     check_every = 1 if device.type == "cpu" else CHECKED_EVERY
     run.model.train()
     losses: list[Tensor] = []
-    skipped = 0
+    checked = skipped = 0
     parts = zip(
         batches(samples, order, recipe.batch, device),
         copied(order, device).split(recipe.batch),
@@ -286,8 +287,9 @@ def train_epoch(
         losses.append(take_step(run, picture, targets, recipe, knowledge))
         on_step(step, losses[-1][0])
         if (step + 1) % check_every == 0:
-            skipped = _count_skipped(run, losses, skipped)
-    _count_skipped(run, losses, skipped)
+            skipped = _count_skipped(run, losses[checked:], skipped)
+            checked = len(losses)
+    _count_skipped(run, losses[checked:], skipped)
     total, *parts_of_loss = torch.stack(losses).double().nanmean(0).tolist()
     if math.isnan(total):
         raise _diverged(run)
@@ -363,19 +365,22 @@ def _count_skipped(run: Run, losses: list[Tensor], before: int) -> int:
 
     Parameters
     ----------
-    losses : what `take_step` returned in the epoch so far
-    before : how many of them were known to be skipped
+    losses : what `take_step` returned since the last call
+    before : what the last call returned in this epoch, 0 at its start
 
     Returns
     -------
-    How many of them were skipped.
+    The skipped steps of the epoch so far; 0 after a change to fp32, because the steps in bf16 say
+    nothing about fp32.
 
     Raises
     ------
     Diverged
         More than the tolerated steps were skipped, and the run is in fp32 already.
     """
-    skipped = int(torch.stack(losses)[:, 0].isnan().sum())
+    if not losses:
+        return before
+    skipped = before + int(torch.stack(losses)[:, 0].isnan().sum())
     run.skipped_steps += skipped - before
     if skipped == before or skipped <= TOLERATED_STEPS:
         return skipped
@@ -387,7 +392,7 @@ def _count_skipped(run: Run, losses: list[Tensor], before: int) -> int:
         skipped,
     )
     run.precision = "fp32"
-    return skipped
+    return 0
 
 
 def _diverged(run: Run) -> Diverged:

@@ -239,6 +239,15 @@ def test_training_continues_in_fp32_when_bf16_fails_again(
     assert (resumed.skipped_steps, resumed.precision) == (2, "fp32"), "also after a restart"
 
 
+def test_skipped_steps_are_counted_anew_in_fp32(log_mel: LogMel, samples: Tensor) -> None:
+    recipe = Recipe(epochs=1, batch=2)
+    run = loop.start(recipe, 2, 4, CPU)
+    fail_at(run, {0, 1, 2}, float("nan"))
+    losses = train(run, recipe, log_mel, samples, 1)
+    assert np.isfinite(losses).all()
+    assert (run.skipped_steps, run.precision) == (3, "fp32")
+
+
 def test_a_run_that_also_fails_in_fp32_has_diverged(log_mel: LogMel, samples: Tensor) -> None:
     recipe = Recipe(epochs=1, batch=2, precision="fp32")
     run = loop.start(recipe, 2, 4, CPU)
