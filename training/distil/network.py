@@ -18,6 +18,11 @@ Value = Any
 
 def _conv(node: Node, x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     of = node.attributes.get
+    if of("auto_pad", "NOTSET") not in ("NOTSET", "VALID"):
+        raise SettingError(
+            f"The teacher pads a convolution with auto_pad={of('auto_pad')}, which is not "
+            "supported."
+        )
     axes = weight.ndim - 2
     pads = of("pads", [0] * 2 * axes)
     if pads[:axes] != pads[axes:]:
@@ -44,6 +49,7 @@ def _reduce(reduce: Callable[..., Tensor]) -> Callable[..., Tensor]:
 
 
 def _squeeze(node: Node, x: Tensor, axes: list[int] | None = None) -> Tensor:
+    axes = axes or node.attributes.get("axes")  # an attribute before version 13 of the operators
     return x.squeeze() if axes is None else x.squeeze(axes)
 
 

@@ -29,7 +29,7 @@ class Node:
     operator: str
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
-    attributes: dict[str, Any]  # int, float or list of int
+    attributes: dict[str, Any]  # int, float, str or list of int
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,11 +169,13 @@ def _node(fields: Fields) -> Node:
     )
 
 
-def _attribute(fields: Fields) -> int | float | list[int] | None:
-    """Return the value of an attribute message, or None if it is of another type, such as text."""
+def _attribute(fields: Fields) -> int | float | str | list[int] | None:
+    """Return the value of an attribute message, or None if it is of another type."""
     kind = _integers(fields, 20)[-1]
     if kind == 1:
         return float(struct.unpack("<f", _one(fields, 2))[0])
     if kind == 2:
         return (_integers(fields, 3) or [0])[-1]
+    if kind == 3:
+        return _name(fields, 4)
     return _integers(fields, 8) if kind == 7 else None

@@ -69,7 +69,9 @@ class Teacher(nn.Module):
         """Run the network once, to find an unusable graph before anything else is done."""
         try:
             return self(torch.zeros(1, self.mel.sample_rate)).shape[1]
-        except (RuntimeError, TypeError, KeyError, IndexError) as error:
+        except SettingError:
+            raise
+        except (RuntimeError, TypeError, LookupError, AttributeError, ValueError) as error:
             raise SettingError(
                 f"The teacher does not run on a spectrogram (1, 1, {MELS}, frames): {error}"
             ) from error

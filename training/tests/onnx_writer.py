@@ -28,7 +28,9 @@ def tensor(name: str, array: NDArray[np.generic]) -> bytes:
     return shape + field(2, kind) + field(8, name) + field(9, array.tobytes())
 
 
-def attribute(name: str, value: int | float | list[int]) -> bytes:
+def attribute(name: str, value: int | float | str | list[int]) -> bytes:
+    if isinstance(value, str):
+        return field(1, name) + field(4, value) + field(20, 3)
     if isinstance(value, float):
         return field(1, name) + varint(2 << 3 | 5) + struct.pack("<f", value) + field(20, 1)
     if isinstance(value, int):
@@ -36,7 +38,9 @@ def attribute(name: str, value: int | float | list[int]) -> bytes:
     return field(1, name) + b"".join(field(8, one) for one in value) + field(20, 7)
 
 
-def node(operator: str, inputs: str, outputs: str, **attributes: int | float | list[int]) -> bytes:
+def node(
+    operator: str, inputs: str, outputs: str, **attributes: int | float | str | list[int]
+) -> bytes:
     """Encode an operation; names are separated by spaces."""
     encoded = b"".join(field(1, name) for name in inputs.split())
     encoded += b"".join(field(2, name) for name in outputs.split()) + field(4, operator)

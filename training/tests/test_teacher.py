@@ -65,6 +65,30 @@ def test_a_hard_sigmoid_and_a_grouped_convolution(tmp_path: Path) -> None:
     assert torch.allclose(computed, (0.5 * conv + 0.25).clamp(0, 1).flatten(1))
 
 
+def test_a_convolution_with_automatic_padding_is_refused(tmp_path: Path) -> None:
+    kernel = np.ones((1, 1, 3, 3), np.float32)
+    x = torch.zeros(1, 1, 4, 4)
+    file = tmp_path / "padded.onnx"
+
+    def network(auto_pad: str) -> GraphNetwork:
+        nodes = [onnx_writer.node("Conv", "x kernel", "y", auto_pad=auto_pad)]
+        file.write_bytes(onnx_writer.model(nodes, {"kernel": kernel}, "x kernel", "y"))
+        return GraphNetwork(read_graph(file), ("y",))
+
+    for allowed in ("NOTSET", "VALID"):
+        assert network(allowed)(x)[0].shape == (1, 1, 2, 2)
+    with pytest.raises(SettingError, match="auto_pad=SAME_UPPER"):
+        network("SAME_UPPER")(x)
+
+
+def test_the_axes_of_a_squeeze_may_be_an_attribute(tmp_path: Path) -> None:
+    file = tmp_path / "squeezed.onnx"
+    nodes = [onnx_writer.node("Squeeze", "x", "y", axes=[2, 3])]
+    file.write_bytes(onnx_writer.model(nodes, {}, "x", "y"))
+    (squeezed,) = GraphNetwork(read_graph(file), ("y",))(torch.zeros(1, 5, 1, 1))
+    assert squeezed.shape == (1, 5)
+
+
 def test_mn04_as_computes_what_onnxruntime_does() -> None:
     if not MN04.is_file():
         pytest.skip(f"needs the teacher at {MN04}")
@@ -96,6 +120,12 @@ def test_what_is_not_a_teacher_is_refused_with_the_reason(path: Path, tmp_path: 
     with pytest.raises(SettingError, match="outputs features and logits; it has spec and logits"):
         Teacher(broken, 32_000)
     nodes.append(onnx_writer.node("Relu", "nothing", "features"))
+    broken.write_bytes(onnx_writer.model(nodes, {}, "spec", "logits features"))
+    with pytest.raises(SettingError, match="does not run"):
+        Teacher(broken, 32_000)
+    # A list of sizes where a tensor is needed.
+    nodes = [onnx_writer.node("Shape", "spec", "features"),
+             onnx_writer.node("Flatten", "features", "logits")]  # fmt: skip
     broken.write_bytes(onnx_writer.model(nodes, {}, "spec", "logits features"))
     with pytest.raises(SettingError, match="does not run"):
         Teacher(broken, 32_000)
