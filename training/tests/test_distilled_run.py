@@ -45,6 +45,11 @@ def test_the_checkpoint_says_what_it_is_distilled_from(finished: Path, teacher: 
     assert str(teacher.parent) not in str(info)
 
 
+def test_the_report_names_the_data_that_was_measured(finished: Path) -> None:
+    heading = (finished / "checkpoint.evaluation.md").read_text().splitlines()[0]
+    assert heading == "# checkpoint.safetensors on fold 4 of synthetic sounds"
+
+
 def test_only_the_student_is_shipped(finished: Path) -> None:
     path = finished / "checkpoint.safetensors"
     checkpoint.load_model(path, checkpoint_info.read_info(path))
