@@ -9,7 +9,7 @@ from torch.nn import functional as F
 from training.augment import augmented_waveform
 from training.config import Recipe, unmixed
 from training.data.windows import Windows, to_float
-from training.distil.distiller import Distiller
+from training.distil.distiller import MIN_DEVIATION, Distiller
 from training.loop import batches
 
 # Passes over the augmented training sounds for the head: every other one without mixing, the last
@@ -31,15 +31,25 @@ def fit_head(distiller: Distiller, recipe: Recipe, windows: Windows, rows: Tenso
     ----------
     rows : (rows,) int64 indices of the windows to fit on
     """
+    _fit(distiller, *_features(distiller, recipe, windows, rows))
+
+
+@torch.no_grad()
+def _features(
+    distiller: Distiller, recipe: Recipe, windows: Windows, rows: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Return the teacher's features (n, size) of augmented sounds and their targets (n, classes).
+
+    Each row is augmented PASSES times, so n is PASSES * len(rows).
+    """
     generator = torch.Generator().manual_seed(recipe.seed)
     features, targets = [], []
-    with torch.inference_mode():
-        for number in range(PASSES):
-            how, progress = unmixed(recipe) if number % 2 else recipe, number / (PASSES - 1)
-            for waveform, mixed in _augmented(distiller, how, windows, rows, progress, generator):
-                features.append(distiller.teacher(waveform))
-                targets.append(mixed)
-    _fit(distiller, torch.cat(features).clone(), torch.cat(targets).clone())
+    for number in range(PASSES):
+        how, progress = unmixed(recipe) if number % 2 else recipe, number / (PASSES - 1)
+        for waveform, mixed in _augmented(distiller, how, windows, rows, progress, generator):
+            features.append(distiller.teacher(waveform))
+            targets.append(mixed)
+    return torch.cat(features), torch.cat(targets)
 
 
 def _fit(distiller: Distiller, features: Tensor, targets: Tensor) -> None:
@@ -85,6 +95,27 @@ def fine_tune(distiller: Distiller, recipe: Recipe, windows: Windows, rows: Tens
             schedule.step()
     for parameter in trained:
         parameter.requires_grad_(False)
+    update_statistics(distiller, recipe, windows, rows)
+
+
+@torch.no_grad()
+def update_statistics(distiller: Distiller, recipe: Recipe, windows: Windows, rows: Tensor) -> None:
+    """Measure the mean and deviation of the features again, after the teacher has changed.
+
+    The head is adapted, so that its logits stay the same.
+
+    Parameters
+    ----------
+    rows : (rows,) int64 indices of the windows to measure
+    """
+    features, _ = _features(distiller, recipe, windows, rows)
+    mean, deviation = features.mean(0), features.std(0)
+    before = distiller.deviation.clamp_min(MIN_DEVIATION)
+    head = distiller.head
+    head.bias += head.weight @ ((mean - distiller.mean) / before)
+    head.weight *= deviation.clamp_min(MIN_DEVIATION) / before
+    distiller.mean.copy_(mean)
+    distiller.deviation.copy_(deviation)
 
 
 @torch.inference_mode()

@@ -79,6 +79,34 @@ def test_fine_tuning_changes_the_teacher_and_fits_the_labels_better(
     assert trained == ["imitation.weight", "imitation.bias"], "the run trains no part of it"
 
 
+def test_fine_tuning_measures_the_features_again(distiller: Distiller, windows: Windows) -> None:
+    """Without augmentation, the statistics are those of the windows themselves."""
+    recipe = Recipe(
+        batch=8, crop_share=0.0, shift=False, gain_db=0.0, speed=0.0, mixup_share=0.0,
+        teacher_epochs=5,
+    )  # fmt: skip
+    fit.fit_head(distiller, recipe, windows, ROWS)
+    fit.fine_tune(distiller, recipe, windows, ROWS)
+    features = distiller(windows.samples.float() / 32767).features
+    size = distiller.teacher.size
+    assert features.mean(0).tolist() == pytest.approx([0.0] * size, abs=1e-3)
+    assert features.std(0, correction=0).tolist() == pytest.approx([1.0] * size, abs=0.02)
+
+
+def test_new_statistics_do_not_change_the_logits(distiller: Distiller, windows: Windows) -> None:
+    recipe = Recipe(batch=8, crop_s=0.3)
+    fit.fit_head(distiller, recipe, windows, ROWS)
+    with torch.no_grad():
+        for parameter in distiller.teacher.parameters():
+            parameter *= 1.2
+    waveform = windows.samples.float() / 32767
+    before = distiller(waveform)
+    fit.update_statistics(distiller, recipe, windows, ROWS)
+    after = distiller(waveform)
+    assert not torch.allclose(before.features, after.features, atol=0.01)
+    assert torch.allclose(before.logits, after.logits, atol=1e-4)
+
+
 @torch.no_grad()
 def _loss_of_head(distiller: Distiller, windows: Windows) -> float:
     logits = distiller(windows.samples.float() / 32767).logits
