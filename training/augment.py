@@ -142,7 +142,8 @@ def gain(waveform: Tensor, most_db: float, generator: torch.Generator) -> Tensor
 
 def crop_samples(recipe: Recipe, sample_rate: int, generator: torch.Generator) -> int:
     """Return the length of a batch's crops: crop_s, or a random one up to crop_longest_s."""
-    steps = int(max(0.0, recipe.crop_longest_s - recipe.crop_s) / CROP_STEP_S)
+    # In floats, (2.3 - 1.8) / 0.5 is slightly less than 1.
+    steps = int(max(0.0, recipe.crop_longest_s - recipe.crop_s) / CROP_STEP_S + 1e-6)
     step = int(torch.randint(steps + 1, (), generator=generator)) if steps else 0
     return int((recipe.crop_s + step * CROP_STEP_S) * sample_rate)
 

@@ -37,7 +37,7 @@ class Recipe:
         of half a second
     crop_share : share of the training, from its start, in which sounds are cropped
     gain_db : largest change of the level, up or down
-    speed : largest change of the speed, 0.1 for 10 %
+    speed : largest change of the speed, 0.1 for 10 %; less than 1
     mixup_share : share of sounds (between-class) or of batches (mixup) that are mixed
     time_mix_share, frequency_mix_share : shares of sounds that are mixed in time and in frequency
         instead; they need between_class
@@ -101,6 +101,10 @@ class Recipe:
         for name in ("teacher_epochs", "label_weight", "teacher_weight", "feature_weight"):
             if not getattr(self, name) >= 0:
                 raise SettingError(f"{name} must be at least 0.")
+        if not 0 <= self.speed < 1:
+            raise SettingError(
+                "speed must be at least 0 and less than 1, for example 0.1 for 10 %."
+            )
         if self.ema == 1:
             raise SettingError("ema must be less than 1: at 1 the average never changes.")
         if self.crop_share and self.crop_s <= 0:

@@ -93,9 +93,10 @@ def by_loudness(first: Tensor, second: Tensor, ratio: Tensor) -> tuple[Tensor, T
 
 
 def _level(waveform: Tensor) -> Tensor:
-    """Return the RMS (batch,) of the loudest piece of LEVEL_SAMPLES."""
-    whole = waveform.shape[1] // LEVEL_SAMPLES * LEVEL_SAMPLES
-    pieces = waveform[:, :whole].unflatten(1, (-1, LEVEL_SAMPLES))
+    """Return the RMS (batch,) of the loudest piece of LEVEL_SAMPLES, or of a shorter waveform."""
+    length = min(LEVEL_SAMPLES, waveform.shape[1])
+    whole = waveform.shape[1] // length * length
+    pieces = waveform[:, :whole].unflatten(1, (-1, length))
     return pieces.square().mean(2).max(1).values.sqrt()
 
 

@@ -87,6 +87,12 @@ def test_crop_lengths_come_from_a_small_grid(generator: torch.Generator) -> None
     assert min(map(lengths.count, set(lengths))) > 25
 
 
+def test_crops_reach_the_longest_length(generator: torch.Generator) -> None:
+    recipe = Recipe(crop_s=1.8, crop_longest_s=2.3)
+    lengths = {crop_samples(recipe, 1000, generator) for _ in range(50)}
+    assert lengths == {1800, 2300}
+
+
 def test_one_crop_length_draws_no_random_number(generator: torch.Generator) -> None:
     before = generator.get_state()
     assert crop_samples(Recipe(crop_s=2.0), 1000, generator) == 2000

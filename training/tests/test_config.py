@@ -32,6 +32,7 @@ def test_every_field_can_be_set_by_name() -> None:
         ("mixup_share=1.5", "mixup_share must be between 0 and 1"),
         ("ema=1", "ema must be less than 1"),
         ("precision=fp8", "bf16"),
+        ("speed=1.5", "speed must be at least 0 and less than 1"),
         ("crop_s=0", "crop_share requires crop_s"),
     ],
 )

@@ -75,6 +75,14 @@ def test_between_class_mixing_compensates_different_levels(
             assert float(evaluated[0] / evaluated.sum()) == pytest.approx(float(label[0]), abs=0.05)
 
 
+def test_sounds_shorter_than_the_piece_of_a_level_are_mixed(generator: torch.Generator) -> None:
+    quiet, loud = 0.01 * tone(440, 0.05), tone(880, 0.05)
+    recipe = Recipe(mixup_share=1.0)
+    mixed, labels = mix(torch.cat([quiet, loud]), one_hot(2), recipe, RATE_HZ, generator)
+    assert mixed.shape == (2, quiet.shape[1])
+    assert torch.allclose(labels.sum(1), torch.ones(2))
+
+
 def test_a_share_of_zero_mixes_no_sound(generator: torch.Generator) -> None:
     waveform, targets = torch.randn(6, 8_000), one_hot(6)
     mixed, labels = mix(waveform, targets, Recipe(mixup_share=0.0), 32_000, generator)
