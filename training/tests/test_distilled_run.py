@@ -117,7 +117,8 @@ def test_seeds_and_a_time_limit_work_with_a_teacher(
     info = checkpoint_info.read_info(out / "seed2" / "checkpoint.safetensors")
     assert info.data.startswith("distilled from EfficientAT mn99_as")
     assert (info.recipe["seed"], info.recipe["epochs"]) == (2, 2)
-    assert "seed" in (out / "seeds.md").read_text()
+    figures = " | ".join(f"{accuracy:.2%}" for accuracy in info.accuracy.values())
+    assert f"| 2 | {figures} |" in (out / "seeds.md").read_text().splitlines()
 
 
 @pytest.mark.parametrize(
