@@ -18,7 +18,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from ml import checkpoint, checkpoint_info
-from ml.checkpoint_info import FeatureConfig
+from ml.checkpoint_info import CheckpointError, FeatureConfig
 from ml.features import LogMel
 from ml.inference import Classifier
 from training import cross_validate, loop, seeds, smoke
@@ -370,7 +370,7 @@ def main(argv: list[str] | None = None) -> None:
                 seeds.every_seed(asked, options.seeds, train)
             else:
                 train(asked)
-        except (DataError, SettingError, Diverged) as error:
+        except (DataError, SettingError, CheckpointError, Diverged) as error:
             sys.exit(str(error))
 
 

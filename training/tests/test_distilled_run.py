@@ -187,6 +187,16 @@ def test_a_checkpoint_that_has_seen_another_fold_is_refused(
     assert message in capsys.readouterr().err
 
 
+def test_a_checkpoint_with_weights_of_another_network_is_refused(
+    finished: Path, tmp_path: Path
+) -> None:
+    info = checkpoint_info.read_info(finished / "checkpoint.safetensors")
+    start = tmp_path / "foreign.safetensors"
+    checkpoint.save(start, {"weight": torch.zeros(1)}, info)
+    with pytest.raises(SystemExit, match=r"foreign\.safetensors does not match the network"):
+        train.main(["--smoke", "--init", str(start), "--out", str(tmp_path / "run")])
+
+
 def test_a_checkpoint_of_other_classes_or_features_is_refused(
     finished: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
