@@ -112,8 +112,8 @@ def update_statistics(distiller: Distiller, recipe: Recipe, windows: Windows, ro
     mean, deviation = features.mean(0), features.std(0)
     before = distiller.deviation.clamp_min(MIN_DEVIATION)
     head = distiller.head
-    head.bias += head.weight @ ((mean - distiller.mean) / before)
-    head.weight *= deviation.clamp_min(MIN_DEVIATION) / before
+    head.bias.add_(head.weight @ ((mean - distiller.mean) / before))
+    head.weight.mul_(deviation.clamp_min(MIN_DEVIATION) / before)
     distiller.mean.copy_(mean)
     distiller.deviation.copy_(deviation)
 

@@ -98,7 +98,7 @@ def test_new_statistics_do_not_change_the_logits(distiller: Distiller, windows: 
     fit.fit_head(distiller, recipe, windows, ROWS)
     with torch.no_grad():
         for parameter in distiller.teacher.parameters():
-            parameter *= 1.2
+            parameter.mul_(1.2)
     waveform = windows.samples.float() / 32767
     before = distiller(waveform)
     fit.update_statistics(distiller, recipe, windows, ROWS)
