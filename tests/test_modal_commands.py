@@ -123,7 +123,10 @@ def test_functions_without_need_of_a_gpu_have_none(training: FakeModalServer) ->
 @pytest.mark.parametrize(
     ("name", "options"),
     [
-        ("", {"--folds", "--test-fold", "--epochs", "--seed", "--recipe"}),
+        (
+            "",
+            {"--folds", "--test-fold", "--epochs", "--seed", "--recipe", "--teacher", "--minutes"},
+        ),
         ("::cross_validate", {"--epochs", "--seed", "--recipe"}),
         ("::tensorboard", set()),
         ("::download", {"--run", "--to"}),
