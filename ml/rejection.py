@@ -15,6 +15,8 @@ from numpy.typing import NDArray
 from ml.checkpoint_info import EmbeddingStatistics
 
 DIRECTIONS = 32
+# Width of the embedding of AudioCNN.
+EMBEDDING = 512
 
 Floats = NDArray[np.floating]
 
@@ -64,9 +66,21 @@ class ClassDistance:
 
     @classmethod
     def from_info(cls, info: EmbeddingStatistics) -> "ClassDistance":
+        """Read the statistics of a header.
+
+        Raises
+        ------
+        ValueError, TypeError
+            They are damaged: not numbers, of the wrong count, or a variance that is not positive.
+        """
         variances = np.array(info.variances, np.float32)
         directions = _from_text(info.directions).reshape(len(variances), -1)
         means = _from_text(info.means).reshape(-1, directions.shape[1])
+        for numbers in (means, directions, variances, info.rest_variance):
+            if not np.isfinite(numbers).all():
+                raise ValueError("a number is not finite")
+        if min(variances.min(), info.rest_variance) <= 0:
+            raise ValueError("a variance is not positive")
         return cls(means, directions, variances, info.rest_variance)
 
 
