@@ -15,6 +15,8 @@ from numpy.typing import NDArray
 from ml.checkpoint_info import EmbeddingStatistics
 
 DIRECTIONS = 32
+# A variance below this share of the largest one is zero up to rounding.
+MIN_VARIANCE = 1e-8
 # Width of the embedding of AudioCNN.
 EMBEDDING = 512
 
@@ -97,7 +99,8 @@ def fit(embeddings: Floats, labels: NDArray[np.integer]) -> ClassDistance:
     Raises
     ------
     ValueError
-        There are too few clips for DIRECTIONS directions.
+        There are too few clips for DIRECTIONS directions, or they vary in too few directions, for
+        example because many are copies of one another.
     """
     classes = int(labels.max()) + 1
     if len(embeddings) - classes <= DIRECTIONS:
@@ -107,6 +110,8 @@ def fit(embeddings: Floats, labels: NDArray[np.integer]) -> ClassDistance:
     within = embeddings - means[labels]
     variances, directions = np.linalg.eigh(within.T @ within / len(within))
     first, last = variances[:-DIRECTIONS], variances[-DIRECTIONS:]
+    if min(first.mean(), last[0]) <= MIN_VARIANCE * last[-1]:
+        raise ValueError("the clips vary in too few directions")
     return ClassDistance(means, directions[:, -DIRECTIONS:].T, last, float(first.mean()))
 
 
