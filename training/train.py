@@ -341,7 +341,7 @@ def _finish(run: Run, work: Work, curves: Curves) -> dict[str, float]:
             continue
         examples = plan.of_folds(fold)
         evaluated = measure.predict_clips(Classifier.load(path), examples)
-        measured = measure.measure(path, examples, fold, evaluated)
+        measured = measure.measure(path, examples, fold, evaluated, plan.source)
         figures[f"fold {fold}"] = round(measured.accuracy, 4)
         report.write(measured, path.parent)  # the test fold's is written last and stays
     measure.change_header(path, accuracy=figures)

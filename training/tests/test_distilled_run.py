@@ -2,6 +2,7 @@
 
 import hashlib
 import itertools
+import json
 import os
 import signal
 import subprocess
@@ -43,6 +44,11 @@ def test_the_checkpoint_says_what_it_is_distilled_from(finished: Path, teacher: 
     )
     assert info.recipe["teacher"] == hashlib.sha256(teacher.read_bytes()).hexdigest()
     assert str(teacher.parent) not in str(info)
+
+
+def test_the_report_names_the_sounds_that_were_measured(finished: Path) -> None:
+    report = json.loads((finished / "checkpoint.evaluation.json").read_text())
+    assert report["data"] == "synthetic sounds"
 
 
 def test_only_the_student_is_shipped(finished: Path) -> None:
