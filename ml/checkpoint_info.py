@@ -219,6 +219,7 @@ def read_info(path: Path) -> CheckpointInfo:
         if missing := {one.name for one in dataclasses.fields(CheckpointInfo)} - payload.keys():
             raise ValueError(f"its header lacks {', '.join(sorted(missing))}")
         info = from_json(CheckpointInfo, payload)
+        _check_rejection(info.rejection)
     except (ValueError, TypeError, LookupError, AttributeError) as error:
         raise CheckpointError(f"{path.name} is not a readable checkpoint: {error}") from error
     if info.rejection and info.rejection.score != CLASS_DISTANCE:
@@ -226,6 +227,18 @@ def read_info(path: Path) -> CheckpointInfo:
     if info.architecture != ARCHITECTURE:
         raise CheckpointError(f"{path.name} contains a {info.architecture}, not an {ARCHITECTURE}.")
     return info
+
+
+def _check_rejection(rejection: Rejection | None) -> None:
+    """Raises ValueError or TypeError if the threshold or the rates cannot be used."""
+    if rejection is None:
+        return
+    outside, auroc = rejection.outside_flagged, rejection.auroc
+    rates = (rejection.right_flagged, rejection.wrong_flagged, *outside.values(), *auroc.values())
+    if not all(map(math.isfinite, (rejection.threshold, *rates))):
+        raise ValueError("the threshold or a rate of “not sure” is not finite")
+    if not outside or outside.keys() != auroc.keys():
+        raise ValueError("outside_flagged and auroc must contain the same kinds, at least one")
 
 
 def _read_metadata(path: Path) -> dict[str, str]:

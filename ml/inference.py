@@ -13,12 +13,12 @@ import torch
 from torch import Tensor
 
 from ml.checkpoint import load_model
-from ml.checkpoint_info import CheckpointInfo, identity, read_info
+from ml.checkpoint_info import CheckpointError, CheckpointInfo, identity, read_info
 from ml.explain.activations import SHOWN_CLASSES, channels_of, explain
 from ml.explain.results import Activations, Array, Channels, all_finite
 from ml.features import LogMel
 from ml.model import AudioCNN
-from ml.rejection import ClassDistance
+from ml.rejection import EMBEDDING, ClassDistance
 
 logger = logging.getLogger(__name__)
 
@@ -133,6 +133,25 @@ def pick_precision(device: torch.device) -> torch.dtype:
     return torch.float32
 
 
+def _class_distance(info: CheckpointInfo) -> ClassDistance | None:
+    """Return the statistics of “not sure”, None if the header has none.
+
+    Raises CheckpointError if they are damaged.
+    """
+    if info.rejection is None:
+        return None
+    try:
+        distance = ClassDistance.from_info(info.rejection.statistics)
+        expected = (len(info.classes), EMBEDDING)
+        if distance.means.shape != expected:
+            raise ValueError(f"the means are {distance.means.shape}, not {expected}")
+    except (ValueError, TypeError) as error:
+        raise CheckpointError(
+            f"The checkpoint's “not sure” statistics are damaged: {error}."
+        ) from error
+    return distance
+
+
 class BaseClassifier(ABC):
     """A checkpoint without its weights. Subclasses hold the weights or call a process that does.
 
@@ -140,12 +159,12 @@ class BaseClassifier(ABC):
     """
 
     def __init__(self, info: CheckpointInfo, identity: str, device: torch.device) -> None:
+        """Raises CheckpointError if the header's statistics of “not sure” are damaged."""
         self.info = info
         self.identity = identity
         self.device = device
         self.log_mel = LogMel(info.features).to(device)
-        rejection = info.rejection
-        self.distance = ClassDistance.from_info(rejection.statistics) if rejection else None
+        self.distance = _class_distance(info)
 
     @abstractmethod
     def classify(self, waveforms: Sequence[Array]) -> list[Result]:

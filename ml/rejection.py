@@ -15,6 +15,10 @@ from numpy.typing import NDArray
 from ml.checkpoint_info import EmbeddingStatistics
 
 DIRECTIONS = 32
+# A variance below this share of the largest one is zero up to rounding.
+MIN_VARIANCE = 1e-8
+# Width of the embedding of AudioCNN.
+EMBEDDING = 512
 
 Floats = NDArray[np.floating]
 
@@ -64,9 +68,21 @@ class ClassDistance:
 
     @classmethod
     def from_info(cls, info: EmbeddingStatistics) -> "ClassDistance":
+        """Read the statistics of a header.
+
+        Raises
+        ------
+        ValueError, TypeError
+            They are damaged: not numbers, of the wrong count, or a variance that is not positive.
+        """
         variances = np.array(info.variances, np.float32)
         directions = _from_text(info.directions).reshape(len(variances), -1)
         means = _from_text(info.means).reshape(-1, directions.shape[1])
+        for numbers in (means, directions, variances, info.rest_variance):
+            if not np.isfinite(numbers).all():
+                raise ValueError("a number is not finite")
+        if min(variances.min(), info.rest_variance) <= 0:
+            raise ValueError("a variance is not positive")
         return cls(means, directions, variances, info.rest_variance)
 
 
@@ -83,7 +99,8 @@ def fit(embeddings: Floats, labels: NDArray[np.integer]) -> ClassDistance:
     Raises
     ------
     ValueError
-        There are too few clips for DIRECTIONS directions.
+        There are too few clips for DIRECTIONS directions, or they vary in too few directions, for
+        example because many are copies of one another.
     """
     classes = int(labels.max()) + 1
     if len(embeddings) - classes <= DIRECTIONS:
@@ -93,6 +110,8 @@ def fit(embeddings: Floats, labels: NDArray[np.integer]) -> ClassDistance:
     within = embeddings - means[labels]
     variances, directions = np.linalg.eigh(within.T @ within / len(within))
     first, last = variances[:-DIRECTIONS], variances[-DIRECTIONS:]
+    if min(first.mean(), last[0]) <= MIN_VARIANCE * last[-1]:
+        raise ValueError("the clips vary in too few directions")
     return ClassDistance(means, directions[:, -DIRECTIONS:].T, last, float(first.mean()))
 
 

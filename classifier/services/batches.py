@@ -334,8 +334,17 @@ def problems(batch: Batch, totals: Totals, most: int) -> list[BatchFile]:
 
 
 def labels(batch: Batch) -> list[LabelCount]:
-    """Return how many files got each label, the most frequent first."""
-    analysed = batch.files.in_state(State.DONE).values_list("analysis__label")
+    """Return how many files got each label, the most frequent first.
+
+    Files that are not sure are left out; `not_sure` counts them.
+    """
+    sure = batch.files.in_state(State.DONE).filter(analysis__not_sure=False)
+    analysed = sure.values_list("analysis__label")
     rows = list(analysed.annotate(count=Count("pk")).order_by("-count", "analysis__label"))
     whole = sum(count for _, count in rows)
     return [LabelCount(label, count, count / whole) for label, count in rows]
+
+
+def not_sure(batch: Batch) -> int:
+    """Return how many files are probably none of the classes."""
+    return batch.files.in_state(State.DONE).filter(analysis__not_sure=True).count()

@@ -134,6 +134,25 @@ def test_a_fitted_temperature_is_shown_with_its_effect(visitor: Client, other: I
     assert report and report.measured_at == datetime(2026, 11, 22, 15, tzinfo=UTC)
 
 
+def test_settings_of_a_teacher_are_shown_only_with_one(visitor: Client, other: Installed) -> None:
+    recipe = {
+        "teacher_epochs": 3,
+        "label_weight": 0.5,
+        "teacher_weight": 1.0,
+        "feature_weight": 0.4,
+    }
+    header_only(other.path, recipe={**recipe, "teacher": "", "init": ""})
+    page = visitor.get("/models/")
+    for said in ("teacher epochs", "label weight", "teacher weight", "feature weight"):
+        assertNotContains(page, said)
+    header_only(other.path, recipe={**recipe, "teacher": "ab" * 32, "init": "cd" * 32})
+    page = visitor.get("/models/")
+    for said in ("teacher epochs", "label weight", "teacher weight", "feature weight"):
+        assertContains(page, said)
+    assertContains(page, "SHA-256 abababababab…")
+    assertContains(page, "SHA-256 cdcdcdcdcdcd…")
+
+
 @pytest.mark.parametrize(
     ("changes", "trouble"),
     [

@@ -10,12 +10,14 @@ from django.test import Client
 from pytest_django import Settings
 from pytest_django.asserts import assertContains, assertNotContains
 
-from classifier.checkpoints import inventory
+from classifier.checkpoints import evaluation, inventory
 from classifier.checkpoints.inventory import Installed
 from classifier.models import Analysis, Batch, BatchFile, FileOutcome
 from classifier.services.exports import batch_files
 from classifier.tests.conftest import Caller, done
 from ml.checkpoint_info import EmbeddingStatistics, Rejection
+from ml.evaluation import Bin
+from tests.bulk_data import METADATA
 from tests.checkpoints import header_only
 
 REJECTION = Rejection(
@@ -68,6 +70,18 @@ def test_the_result_page_names_both_classes_and_says_what_it_means(
     assertContains(page, "4 % of the correct predictions")
 
 
+def test_the_result_page_does_not_say_how_often_such_a_confidence_was_correct(
+    visitor: Client, unsure: Analysis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    similar = Bin(low=0.3, high=0.4, clips=12, confidence=0.35, accuracy=0.83)
+    monkeypatch.setattr(evaluation, "meaning", lambda *_: similar)
+    unsure.render_metadata = METADATA.to_json()
+    for not_sure, check in ((False, assertContains), (True, assertNotContains)):
+        unsure.not_sure = not_sure
+        unsure.save()
+        check(visitor.get(f"/analyses/{unsure.pk}/"), "predictions with a similar confidence")
+
+
 def test_the_rates_are_left_out_when_the_checkpoint_is_no_longer_installed(
     visitor: Client, unsure: Analysis
 ) -> None:
@@ -112,6 +126,22 @@ def test_batches_and_their_exports_say_it(visitor: Client, anna: User, unsure: A
     assert lines[1].split(",")[column] == "True"
     exported = json.loads(b"".join(batch_files.as_json(batch)))
     assert exported["files"][0]["not_sure"] is True
+
+
+def test_a_batch_counts_files_that_are_not_sure_apart_from_the_classes(
+    visitor: Client, anna: User, unsure: Analysis
+) -> None:
+    batch = Batch.objects.create(owner=anna, name="garden")
+    for number, analysis in enumerate((unsure, done(anna, "rain"))):
+        BatchFile.objects.create(
+            batch=batch, path=f"{number}.wav", outcome=FileOutcome.ACCEPTED, analysis=analysis
+        )
+    labels = visitor.get(f"/api/v1/batches/{batch.pk}/").json()["labels"]
+    assert labels == [{"label": "rain", "count": 1}]
+    said = 'Not sure: <span class="number">1</span> file,'
+    assertContains(visitor.get(f"/batches/{batch.pk}/"), said)
+    batch.files.filter(path="1.wav").delete()
+    assertContains(visitor.get(f"/batches/{batch.pk}/"), said)  # also without any class
 
 
 def test_the_models_page_and_the_api_show_the_rates(

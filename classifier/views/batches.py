@@ -177,6 +177,7 @@ def _part_context(batch: Batch, totals: batches.Totals, notice: Problem | None) 
         "problems": problems,
         "more_problems": totals.failed + totals.refused - len(problems),
         "labels": batches.labels(batch) if totals.done else [],
+        "not_sure": batches.not_sure(batch) if totals.done else 0,
         # Name on the page, count, and value of the `show` filter.
         "kinds": [
             (name, count, State.QUEUED if name == "waiting" else name)

@@ -19,6 +19,10 @@ MAX_CLASSES = 12
 # Shares that differ by less than this are equal up to rounding.
 SAME = 5e-4
 _FOLD = re.compile(r"fold (\d+)")
+# Settings of a recipe that have no effect without a teacher.
+_OF_A_TEACHER = ("teacher_epochs", "label_weight", "teacher_weight", "feature_weight")
+# Settings that are the SHA-256 of a file.
+_FILES = ("init", "teacher")
 
 
 @login_required
@@ -94,17 +98,20 @@ def _header_figures(found: Installed, report: Report) -> list[tuple[str, float, 
 
 
 def _recipe(recipe: dict[str, Any]) -> list[tuple[str, str]]:
-    """Format the recipe with units; settings that are 0 or off are left out."""
+    """Format the recipe with units; settings that are 0, off or without effect are left out."""
     units = {"_db": "dB", "_s": "s", "_share": "%"}
     rows = []
+    unused = () if recipe.get("teacher") else _OF_A_TEACHER
     for name, value in recipe.items():
-        if value in (0, "", None):
+        if value in (0, "", None) or name in unused:
             continue
         ending = next((end for end in units if name.endswith(end)), "")
         title = name.removesuffix("_db").removesuffix("_s").replace("_", " ")
         title = {"ema": "EMA of the weights", "batch": "batch size"}.get(title, title)
         if value is True:
             text = "yes"
+        elif name in _FILES:
+            text = f"SHA-256 {str(value)[:12]}…"
         elif ending and isinstance(value, (int, float)):
             text = f"{100 * value if ending == '_share' else value:g} {units[ending]}"
         else:

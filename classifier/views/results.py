@@ -17,6 +17,7 @@ from classifier.views import result_layout
 from classifier.views.inspections import inspection_context
 from classifier.views.parts import for_htmx, render_part
 from ml.errors import Problem
+from ml.evaluation import Bin
 from ml.render_metadata import ArchiveIndex, RenderMetadata
 
 
@@ -71,7 +72,7 @@ def _predictions(analysis: Analysis, metadata: RenderMetadata, window: int) -> d
         "metadata": metadata,
         "best": analysis.predictions[:5],
         "rest": analysis.predictions[5:],
-        "meaning": evaluation.meaning(analysis.checkpoint, analysis.confidence),
+        "meaning": _meaning(analysis),
         "time_ticks": result_layout.time_ticks(duration_s),
         "frequency_ticks": result_layout.frequency_ticks(metadata.ticks),
         "slots": result_layout.slots(metadata, duration_s),
@@ -80,6 +81,16 @@ def _predictions(analysis: Analysis, metadata: RenderMetadata, window: int) -> d
         "shown_to_s": shown_from_s + metadata.window_s,
         "input": result_layout.input_place(metadata, shown_from_s, duration_s),
     }
+
+
+def _meaning(analysis: Analysis) -> Bin | None:
+    """Return how often predictions with a similar confidence were correct, None if unknown.
+
+    Also None if the clip is probably none of the classes: all evaluated clips had one of them.
+    """
+    if analysis.not_sure:
+        return None
+    return evaluation.meaning(analysis.checkpoint, analysis.confidence)
 
 
 def _activations(analysis: Analysis, metadata: RenderMetadata, window: int) -> dict[str, Any]:

@@ -1,13 +1,19 @@
 import dataclasses
 import hashlib
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from safetensors.torch import save_file
 
 from ml import checkpoint, checkpoint_info
-from ml.checkpoint_info import CheckpointError, CheckpointInfo
+from ml.checkpoint_info import (
+    CheckpointError,
+    CheckpointInfo,
+    EmbeddingStatistics,
+    Rejection,
+)
 from ml.model import AudioCNN
 
 
@@ -84,6 +90,33 @@ def test_an_invalid_header_is_rejected(tmp_path: Path, header: str) -> None:
     save_file({"weight": torch.zeros(3)}, path, metadata={checkpoint_info.HEADER_KEY: header})
     with pytest.raises(CheckpointError, match="not a readable checkpoint"):
         checkpoint_info.read_info(path)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        {"threshold": float("nan")},
+        {"threshold": "low"},
+        {"threshold": None},
+        {"right_flagged": None},
+        {"outside_flagged": {}, "auroc": {}},
+        {"auroc": {"speech": 0.8}},
+        {"auroc": {"hum": None}},
+    ],
+)
+def test_an_invalid_threshold_or_rate_of_not_sure_is_rejected(
+    saved: Path, network: AudioCNN, info: CheckpointInfo, damage: dict[str, Any]
+) -> None:
+    statistics = EmbeddingStatistics("", "", (), 1.0)
+    rates = {"hum": 0.5}
+    valid = Rejection("class_distance", -900.0, statistics, 4, 0.05, 0.3, rates, rates)
+    for rejection in (valid, dataclasses.replace(valid, **damage)):
+        changed = dataclasses.replace(info, rejection=rejection)
+        checkpoint.save(saved, network.state_dict(), changed)
+        if rejection is valid:
+            assert checkpoint_info.read_info(saved) == changed
+    with pytest.raises(CheckpointError, match="not a readable checkpoint"):
+        checkpoint_info.read_info(saved)
 
 
 def test_a_truncated_checkpoint_is_rejected(saved: Path) -> None:

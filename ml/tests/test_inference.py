@@ -1,13 +1,20 @@
 from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
 
-from ml.checkpoint_info import CheckpointInfo, Rejection, map_names
+from ml.checkpoint_info import (
+    CheckpointError,
+    CheckpointInfo,
+    EmbeddingStatistics,
+    Rejection,
+    map_names,
+)
 from ml.explain.results import Array
 from ml.inference import Classifier, NonFiniteError, Result
 from ml.model import AudioCNN, ModelOutput
@@ -131,19 +138,62 @@ def test_a_higher_temperature_lowers_confidence(network: AudioCNN, info: Checkpo
 # --- not sure -----------------------------------------------------------------------------
 
 
+def embedding_statistics() -> EmbeddingStatistics:
+    random = np.random.default_rng(1)
+    labels = np.arange(100) % len(CLASSES)
+    return fit(random.standard_normal((100, 512)), labels).to_info()
+
+
+def with_rejection(
+    info: CheckpointInfo, threshold: float, statistics: EmbeddingStatistics
+) -> CheckpointInfo:
+    rates = {"hum": 0.5}
+    rejection = Rejection("class_distance", threshold, statistics, 4, 0.05, 0.3, rates, rates)
+    return replace(info, rejection=rejection)
+
+
 def test_a_clip_whose_score_is_below_the_threshold_is_not_sure(
     network: AudioCNN, info: CheckpointInfo, classifier: Classifier
 ) -> None:
-    random = np.random.default_rng(1)
-    distance = fit(random.standard_normal((100, 512)), np.arange(100) % len(CLASSES))
-    statistics = distance.to_info()
+    statistics = embedding_statistics()
     for one in classifier.predict([fixtures.noise(0.5), fixtures.chirp(duration_s=1.2)]):
         stored = ClassDistance.from_info(statistics)
         score = float(stored.scores(one.window_embeddings).mean())
         for threshold, expected in ((score + 1, True), (score - 1, False)):
-            rejection = Rejection("class_distance", threshold, statistics, 4, 0.05, 0.3, {}, {})
-            cautious = make(network, replace(info, rejection=rejection), torch.float32)
+            cautious = make(network, with_rejection(info, threshold, statistics), torch.float32)
             assert cautious.not_sure(one) is expected
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        {"means": "no base64"},
+        {"means": "AAA="},  # two bytes: one number
+        {"means": "AAAA"},  # three bytes: one number and a half
+        {"directions": ""},
+        {"variances": ()},
+        {"variances": (0.0,) * 32},
+        {"variances": (float("nan"),) * 32},
+        {"rest_variance": None},
+        {"rest_variance": 0.0},
+        {"rest_variance": -1e-16},
+        {"rest_variance": "wide"},
+    ],
+)
+def test_damaged_statistics_make_the_checkpoint_unusable(
+    network: AudioCNN, info: CheckpointInfo, damage: dict[str, Any]
+) -> None:
+    damaged = with_rejection(info, -900.0, replace(embedding_statistics(), **damage))
+    with pytest.raises(CheckpointError, match="statistics are damaged"):
+        make(network, damaged, torch.float32)
+
+
+def test_statistics_of_other_classes_make_the_checkpoint_unusable(
+    network: AudioCNN, info: CheckpointInfo
+) -> None:
+    more = replace(info, classes=(*info.classes, "one_more"))
+    with pytest.raises(CheckpointError, match="the means are"):
+        make(network, with_rejection(more, -900.0, embedding_statistics()), torch.float32)
 
 
 def test_a_checkpoint_without_a_threshold_is_always_sure(classifier: Classifier) -> None:

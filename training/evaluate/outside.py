@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ml.audio.decode import read
+from training.data.index import DataError
 
 DURATION_S = 5.0
 COUNT = 24
@@ -44,6 +45,11 @@ def sounds(kind: str, sample_rate: int, count: int) -> list[Sound]:
     Returns
     -------
     list of (samples,) float32 in [-1, 1], each DURATION_S long
+
+    Raises
+    ------
+    DataError
+        The program for speech does not have one of VOICES.
     """
     t = np.arange(round(DURATION_S * sample_rate)) / sample_rate
     made = []
@@ -159,13 +165,18 @@ SYNTHESISED: dict[str, Callable[[np.random.Generator, Wave], Wave]] = {
 
 
 def _speech(number: int, sample_rate: int, samples: int) -> Wave:
-    """Return a spoken sentence, padded with silence or cut to `samples`."""
+    """Return a spoken sentence, padded with silence or cut to `samples`.
+
+    Raises DataError if the program cannot speak it.
+    """
     sentence = SENTENCES[number % len(SENTENCES)]
     voice = VOICES[(number + number // len(VOICES)) % len(VOICES)]
     words_per_minute = 140 + 10 * (number % 5)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "speech.wav"
         command = [SPEAKER, "-v", voice, "-s", str(words_per_minute), "-w", str(path), sentence]
-        subprocess.run(command, check=True)  # noqa: S603 - its own constants
+        done = subprocess.run(command, capture_output=True, text=True)  # noqa: S603 - its own constants
+        if done.returncode:
+            raise DataError(f"{SPEAKER} cannot speak with the voice {voice}: {done.stderr.strip()}")
         wave = read(path, sample_rate).waveform[:samples]
     return np.pad(wave.astype(np.float64), (0, samples - len(wave)))

@@ -50,10 +50,12 @@ class Scored:
     ----------
     scores : (clips,)
     right : (clips,) whether the prediction is correct
+    sources : (clips,) name of the recording that each clip was cut from
     """
 
     scores: Floats
     right: NDArray[np.bool_]
+    sources: NDArray[np.str_]
 
 
 # --- figures ------------------------------------------------------------------------------
@@ -71,17 +73,29 @@ def threshold_of(right_scores: Floats) -> float:
 
 
 def flagged_crossed(clips: Scored) -> NDArray[np.bool_]:
-    """Return which clips are flagged by a threshold that was fitted on other clips (two-fold).
+    """Return which clips are flagged by a threshold that was fitted on other recordings (two-fold).
 
     Returns
     -------
     (clips,)
+
+    Raises
+    ------
+    DataError
+        There are too few correct predictions in one half of the recordings.
     """
-    odd = np.arange(len(clips.scores)) % 2 == 1
+    # Clips of one recording have similar scores, so that they belong to the same half.
+    _, recordings = np.unique(clips.sources, return_inverse=True)
+    odd = recordings % 2 == 1
     flagged = np.zeros(len(odd), bool)
     for half in (odd, ~odd):
-        threshold = threshold_of(clips.scores[~half & clips.right])
-        flagged[half] = clips.scores[half] < threshold
+        others = clips.scores[~half & clips.right]
+        if len(others) < MIN_RIGHT // 2:
+            raise DataError(
+                f"Only {len(others)} predictions in one half of the recordings are correct; "
+                f"a threshold needs at least {MIN_RIGHT // 2}."
+            )
+        flagged[half] = clips.scores[half] < threshold_of(others)
     return flagged
 
 
@@ -172,12 +186,22 @@ def class_distance(classifier: Classifier, examples: Sequence[Example]) -> Class
 
 
 def scored(classifier: Classifier, examples: Sequence[Example], distance: ClassDistance) -> Scored:
-    """Return the score of each clip, as in an analysis, and whether its prediction is correct."""
+    """Return the score of each clip, as in an analysis, and whether its prediction is correct.
+
+    Raises
+    ------
+    DataError
+        A file cannot be read, or has a class that is not one of the checkpoint's.
+    """
+    foreign = {example.label for example in examples} - set(classifier.info.classes)
+    if foreign:
+        raise DataError(f"These classes are not in the checkpoint: {', '.join(sorted(foreign))}.")
     labels = class_indices([example.label for example in examples], classifier.info.classes)
     found = list(predict_files(classifier, examples))
     return Scored(
         np.array([distance.scores(one.window_embeddings).mean() for one in found]),
         np.array([one.top_class for one in found]) == labels,
+        np.array([example.source for example in examples]),
     )
 
 
@@ -218,7 +242,8 @@ def fitted(path: Path, examples: Sequence[Example], fold: int) -> Rejection:
     Raises
     ------
     DataError
-        The weights have seen the fold, or there are too few clips or correct predictions.
+        The weights have seen the fold, it has other classes, or there are too few clips or correct
+        predictions.
     CheckpointError
         The checkpoint cannot be read.
     """

@@ -1,5 +1,6 @@
 """The threshold of “not sure”, its measurement, and the sounds outside the classes."""
 
+import dataclasses
 import json
 from dataclasses import asdict
 from pathlib import Path
@@ -9,6 +10,7 @@ import pytest
 import torch
 
 from ml import checkpoint
+from ml.audio.decode import read
 from ml.checkpoint_info import (
     CheckpointInfo,
     EmbeddingStatistics,
@@ -20,7 +22,7 @@ from ml.from_json import from_json
 from ml.inference import Classifier
 from ml.model import AudioCNN
 from ml.rejection import ClassDistance, fit
-from training.data.index import DataError
+from training.data.index import DataError, read_index
 from training.evaluate import outside, rejection
 from training.evaluate.rejection import Scored
 
@@ -49,9 +51,31 @@ def test_auroc_is_one_for_separated_scores_and_a_half_for_equal_ones() -> None:
 def test_no_clip_is_flagged_by_a_threshold_fitted_on_itself() -> None:
     """The even clips score far higher than the odd ones, so only the odd ones are flagged."""
     scores = np.where(np.arange(80) % 2 == 1, 0.0, 10.0) + np.arange(80) / 1000
-    flagged = rejection.flagged_crossed(Scored(scores, np.ones(80, bool)))
+    sources = np.where(np.arange(80) % 2 == 1, "a", "b")
+    flagged = rejection.flagged_crossed(Scored(scores, np.ones(80, bool), sources))
     assert flagged[1::2].all()
     assert not flagged[::2].any()
+
+
+def test_clips_of_one_recording_are_in_the_same_half() -> None:
+    """Only the first of the two recordings has low scores, so all its clips are flagged."""
+    scores = np.where(np.arange(80) < 40, 0.0, 10.0) + np.arange(80) / 1000
+    sources = np.where(np.arange(80) < 40, "a", "b")
+    flagged = rejection.flagged_crossed(Scored(scores, np.ones(80, bool), sources))
+    assert flagged[:40].all()
+    assert not flagged[40:].any()
+
+
+def test_a_half_with_too_few_correct_predictions_is_refused() -> None:
+    sources = np.where(np.arange(80) < 70, "a", "b")
+    clips = Scored(np.ones(80), np.ones(80, bool), sources)
+    with pytest.raises(DataError, match="Only 10 predictions in one half"):
+        rejection.flagged_crossed(clips)
+
+
+def recordings(clips: int) -> np.ndarray:
+    """Return the names of the clips' recordings (clips,), one recording per clip."""
+    return np.array([f"{number:03}" for number in range(clips)])
 
 
 def blobs(clips: int, spread: float = 1.0) -> tuple[np.ndarray, np.ndarray]:
@@ -90,11 +114,23 @@ def test_too_few_clips_give_no_statistics() -> None:
         fit(*blobs(20))
 
 
+def test_copies_of_a_few_clips_give_no_statistics() -> None:
+    """Without variance in most directions, the sign of the score would depend on rounding."""
+    embeddings, labels = blobs(20)
+    with pytest.raises(ValueError, match="vary in too few directions"):
+        fit(np.tile(embeddings, (10, 1)), np.tile(labels, 10))
+    embeddings, labels = blobs(200)
+    embeddings[:, 32:] = 0  # the 32 directions that are stored vary, the rest does not
+    with pytest.raises(ValueError, match="vary in too few directions"):
+        fit(embeddings, labels)
+
+
 def test_the_rates_are_those_of_the_fitted_threshold() -> None:
     right = np.arange(100) < 60
     scores = np.where(right, 10.0, 0.0) + np.arange(100) / 1000
     others = {"hum": np.zeros(4), "speech": np.array([0.0, 20.0])}
-    found = rejection.measure(fit(*blobs(40)), Scored(scores, right), others, fold=3)
+    clips = Scored(scores, right, recordings(100))
+    found = rejection.measure(fit(*blobs(40)), clips, others, fold=3)
     assert (found.score, found.fold) == ("class_distance", 3)
     assert found.threshold == pytest.approx(10.003)
     assert found.right_flagged <= 0.1
@@ -106,7 +142,8 @@ def test_the_rates_are_those_of_the_fitted_threshold() -> None:
 
 def test_too_few_correct_predictions_are_refused() -> None:
     with pytest.raises(DataError, match="Only 5 predictions on fold 3"):
-        rejection.measure(fit(*blobs(40)), Scored(np.ones(5), np.ones(5, bool)), {}, fold=3)
+        clips = Scored(np.ones(5), np.ones(5, bool), recordings(5))
+        rejection.measure(fit(*blobs(40)), clips, {}, fold=3)
 
 
 # --- sounds outside the classes -----------------------------------------------------------
@@ -130,6 +167,12 @@ def test_speech_is_left_out_without_its_program(monkeypatch: pytest.MonkeyPatch)
     assert "melody" in outside.kinds()
 
 
+def test_a_voice_that_the_program_lacks_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(outside, "SPEAKER", "false")  # a program that always fails
+    with pytest.raises(DataError, match="cannot speak with the voice en"):
+        outside.sounds(outside.SPEECH, RATE_HZ, 1)
+
+
 # --- the command --------------------------------------------------------------------------
 
 
@@ -148,7 +191,7 @@ def few(monkeypatch: pytest.MonkeyPatch) -> None:
     """Measure with two kinds of sounds, and as if the folds had enough clips."""
     monkeypatch.setattr(outside, "kinds", lambda: ["tone", "silence"])
     monkeypatch.setattr(outside, "COUNT", 2)
-    clips = Scored(np.linspace(0.2, 1, 80), np.ones(80, bool))
+    clips = Scored(np.linspace(0.2, 1, 80), np.ones(80, bool), recordings(80))
     monkeypatch.setattr(rejection, "scored", lambda *_: clips)
     monkeypatch.setattr(rejection, "fit", lambda *_: fit(*blobs(40)))
 
@@ -177,6 +220,27 @@ def test_the_command_measures_and_stores_only_if_asked(
     classifier = Classifier.load(made)
     (found,) = classifier.predict([np.zeros(RATE_HZ, np.float32)])
     assert classifier.not_sure(found)
+
+
+def test_each_clip_gets_the_score_of_an_analysis(made: Path, esc50: Path) -> None:
+    classifier = Classifier.load(made)
+    distance = fit(*blobs(40))
+    examples = [example for example in read_index(esc50) if example.fold == 4]
+    clips = rejection.scored(classifier, examples, distance)
+    for number, example in enumerate(examples):
+        (found,) = classifier.predict([read(example.path, RATE_HZ).waveform])
+        score = distance.scores(found.window_embeddings).mean()
+        assert clips.scores[number] == pytest.approx(score, rel=1e-3)
+        label = classifier.info.classes[found.top_class]
+        assert clips.right[number] == (label == example.label)
+        assert clips.sources[number] == example.source
+
+
+def test_a_class_that_the_checkpoint_lacks_is_named(made: Path, esc50: Path) -> None:
+    (example, *_) = read_index(esc50)
+    foreign = dataclasses.replace(example, label="meow")
+    with pytest.raises(DataError, match=r"not in the checkpoint: meow\."):
+        rejection.scored(Classifier.load(made), [example, foreign], fit(*blobs(40)))
 
 
 def test_a_seen_fold_and_too_few_training_clips_are_refused(

@@ -105,12 +105,18 @@ class BatchSummary(Serializer):
 
 class LabelCount(Serializer):
     label = fields.CharField(help_text="Class name.")  # type: ignore[assignment]
-    count = fields.IntegerField(help_text="Files with this top class, duplicates excluded.")
+    count = fields.IntegerField(
+        help_text="Files with this top class, without duplicates and files that are not sure."
+    )
 
 
 @example(DETAIL)
 class BatchDetail(BatchSummary):
-    labels = LabelCount(many=True, help_text="Top classes with their counts, most frequent first.")
+    labels = LabelCount(
+        many=True,
+        help_text="Top classes with their counts, most frequent first. Files that are not sure are "
+        "left out.",
+    )
     notice = Problem(
         allow_null=True,
         help_text="Set while no worker is responding; otherwise null.",
