@@ -333,18 +333,23 @@ def problems(batch: Batch, totals: Totals, most: int) -> list[BatchFile]:
     return shown
 
 
-def labels(batch: Batch) -> list[LabelCount]:
-    """Return how many files got each label, the most frequent first.
+@dataclass(frozen=True, slots=True)
+class Labels:
+    """The labels of a batch's files, the most frequent first, without files that are not sure."""
 
-    Files that are not sure are left out; `not_sure` counts them.
-    """
-    sure = batch.files.in_state(State.DONE).filter(analysis__not_sure=False)
-    analysed = sure.values_list("analysis__label")
+    counts: list[LabelCount]
+    not_sure: int
+
+
+def labels(batch: Batch) -> Labels:
+    """Return how many files got each label, and how many are probably none of the classes."""
+    # Grouped by `not_sure` instead of filtered: with the filter, PostgreSQL chooses a plan that
+    # takes minutes if it has no statistics yet, as after a large import.
+    analysed = batch.files.in_state(State.DONE).values_list("analysis__label", "analysis__not_sure")
     rows = list(analysed.annotate(count=Count("pk")).order_by("-count", "analysis__label"))
-    whole = sum(count for _, count in rows)
-    return [LabelCount(label, count, count / whole) for label, count in rows]
-
-
-def not_sure(batch: Batch) -> int:
-    """Return how many files are probably none of the classes."""
-    return batch.files.in_state(State.DONE).filter(analysis__not_sure=True).count()
+    sure = [(label, count) for label, not_sure, count in rows if not not_sure]
+    whole = sum(count for _, count in sure)
+    return Labels(
+        [LabelCount(label, count, count / whole) for label, count in sure],
+        sum(count for _, not_sure, count in rows if not_sure),
+    )

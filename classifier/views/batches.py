@@ -176,8 +176,7 @@ def _part_context(batch: Batch, totals: batches.Totals, notice: Problem | None) 
         "seen": _seen(batch, totals, notice),
         "problems": problems,
         "more_problems": totals.failed + totals.refused - len(problems),
-        "labels": batches.labels(batch) if totals.done else [],
-        "not_sure": batches.not_sure(batch) if totals.done else 0,
+        "labels": batches.labels(batch) if totals.done else None,
         # Name on the page, count, and value of the `show` filter.
         "kinds": [
             (name, count, State.QUEUED if name == "waiting" else name)

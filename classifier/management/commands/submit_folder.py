@@ -75,7 +75,7 @@ class Command(BaseCommand):
                 "name": batch.name,
                 "open": batch.open,
                 "totals": totals.as_dict(),
-                "labels": {row.label: row.count for row in batches.labels(batch)},
+                "labels": {row.label: row.count for row in batches.labels(batch).counts},
             }
             self.stdout.write(json.dumps(summary, ensure_ascii=False))
         else:

@@ -111,7 +111,9 @@ def detail(batch: Batch) -> dict[str, Any]:
     totals = batches.totals(batch)
     notice = missing_worker(totals.unfinished, batch.created_at)
     return summary(batch, totals) | {
-        "labels": [{"label": row.label, "count": row.count} for row in batches.labels(batch)],
+        "labels": [
+            {"label": row.label, "count": row.count} for row in batches.labels(batch).counts
+        ],
         "notice": notice.as_dict() if notice else None,
     }
 
