@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from django.contrib.auth.models import User
+from django.db import connection
 from django.db.models import Count
 from django.utils import timezone
 
@@ -62,6 +63,9 @@ def create_bulk_data(owner: User, others: Sequence[User], rows: int, batch_files
         Analysis.objects.bulk_create(analyses)
         Inspection.objects.bulk_create(_inspections(analyses, rng))
         _add_to_batches(analyses, batches, batch_files, rng)
+    if connection.vendor == "postgresql":
+        with connection.cursor() as cursor:
+            cursor.execute("ANALYZE")  # autovacuum does not see rows of an open transaction
 
 
 def _analysis(
