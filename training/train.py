@@ -38,9 +38,9 @@ from training.progress import Progress
 from training.tensorboard import Curves
 from training.time_limit import TimeLimit
 
-# Spectrograms and the validation fold's confusion matrix are logged every LOOK_EVERY epochs, and
-# about MOST_LOOKS times in a long run.
-LOOK_EVERY, MOST_LOOKS = 10, 20
+# Spectrograms and the validation fold's confusion matrix are logged every IMAGES_EVERY
+# epochs, and about MOST_IMAGES times in a long run.
+IMAGES_EVERY, MOST_IMAGES = 10, 20
 # The state of a run is 340 MB: short epochs are not all saved.
 SAVED_EVERY_S = 30.0
 
@@ -233,7 +233,7 @@ def _epoch(run: Run, work: Work, curves: Curves, progress: Progress) -> tuple[fl
     accuracy : on the validation fold, 0 to 1; None without one
     """
     plan, recipe = work.plan, work.plan.recipe
-    look_every = max(LOOK_EVERY, run.epochs // MOST_LOOKS)
+    look_every = max(IMAGES_EVERY, run.epochs // MOST_IMAGES)
     if run.epoch % look_every == 0:
         curves.shown(run.epoch + 1, _seen(run, work))
     loss = loop.train_epoch(
