@@ -29,7 +29,7 @@ from ml.errors import AudioError
 from ml.legacy_response import answer, sound_of
 
 NAME = "classify"
-LOOK_EVERY_S = 0.1
+POLL_EVERY_S = 0.1
 # Of the eight threads of a web process at most this many wait.
 MAX_WAITING = 4
 # Codes of errors that the file does not cause.
@@ -82,7 +82,7 @@ def _waited_for(pk: UUID) -> Analysis:
     if _waiting.acquire(blocking=False):
         try:
             while time.monotonic() < ends and unfinished.exists():
-                time.sleep(LOOK_EVERY_S)
+                time.sleep(POLL_EVERY_S)
         finally:
             _waiting.release()
     return get_object_or_404(Analysis.objects.select_related("clip"), pk=pk)

@@ -25,7 +25,7 @@ from classifier.services.problems import RequestRefused
 from ml.errors import Problem
 
 BLOCK_BYTES = 1 << 20
-LOOK_EVERY_S = 1.0
+POLL_EVERY_S = 1.0
 
 
 class Command(BaseCommand):
@@ -150,7 +150,7 @@ def wait(batch: Batch) -> None:
     totals, reported = batches.totals(batch), None
     with tqdm(total=totals.total, initial=totals.finished, unit="file", desc="finished") as bar:
         while totals.unfinished:
-            time.sleep(LOOK_EVERY_S)
+            time.sleep(POLL_EVERY_S)
             totals = batches.totals(batch)
             bar.update(totals.finished - bar.n)
             notice = missing_worker(totals.unfinished, batch.created_at)
