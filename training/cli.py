@@ -11,6 +11,7 @@ from ml.checkpoint_info import CheckpointError, FeatureConfig, read_info
 from training.config import (
     NEEDS_TEACHER,
     RECIPES,
+    UNLABELLED_SHARE,
     Recipe,
     SettingError,
     changed,
@@ -22,9 +23,11 @@ from training.data.index import (
     Example,
     class_names,
     fingerprint,
+    fingerprint_of_files,
     fold_numbers,
     is_esc50,
     read_index,
+    read_unlabelled,
 )
 from training.distil.teacher import digest, teacher_name
 
@@ -50,6 +53,7 @@ class Plan:
     eager : do not use CUDA graphs
     source, licence : of the data, for the checkpoint
     teacher : ONNX file of the network to distil from
+    unlabelled : files of sounds without labels
     init : checkpoint whose weights the run starts from
     init_note : what the checkpoint says of `init`
     """
@@ -69,6 +73,7 @@ class Plan:
     source: str
     licence: str
     teacher: Path | None = None
+    unlabelled: tuple[Path, ...] = ()
     init: Path | None = None
     init_note: str = ""
 
@@ -82,6 +87,7 @@ class Plan:
             "recipe": dataclasses.asdict(self.recipe),
             "features": dataclasses.asdict(self.features),
             "data": fingerprint(self.examples),
+            "unlabelled": fingerprint_of_files(self.unlabelled),
             "folds": list(self.folds),
             "validation_fold": self.validation_fold,
             "keep": self.keep,
@@ -92,9 +98,10 @@ class Plan:
         if self.teacher is None:
             return self.source
         folds = ", ".join(map(str, self.folds))
+        more = f", and on {len(self.unlabelled):,} sounds without labels" if self.unlabelled else ""
         return (
             f"distilled from {teacher_name(self.teacher)} on {self.source}, folds {folds} "
-            f"({self.licence})"
+            f"({self.licence}){more}"
         )
 
     def of_folds(self, *folds: int | None) -> list[Example]:
@@ -111,6 +118,8 @@ def parser() -> argparse.ArgumentParser:
     add("--data", type=Path, help="a folder or a CSV file; default: ESC50_DIR, else data/esc50")
     add("--recipe", choices=RECIPES, default="sonoscope")
     add("--teacher", type=Path, metavar="FILE.onnx", help="also learn from this network's output")
+    add("--unlabelled", type=Path, metavar="PATH", help="with --teacher, also learn from sounds "
+        "without labels: a folder, or a CSV file with the column filename")  # fmt: skip
     add("--init", type=Path, metavar="CHECKPOINT", help="start from the weights of a checkpoint")
     add("--set", action="append", default=[], metavar="NAME=VALUE", help="set a recipe field")
     add("--epochs", type=int, help="same as --set epochs=N")
@@ -141,7 +150,7 @@ def recipe_of(options: argparse.Namespace) -> tuple[Recipe, FeatureConfig]:
     ------
     SettingError
         `--set` names an unknown field of the recipe, a value is invalid, or the recipe requires a
-        teacher.
+        teacher or sounds without labels.
     """
     setup = RECIPES[options.recipe]
     if options.recipe == NEEDS_TEACHER and not options.teacher:
@@ -158,7 +167,21 @@ def recipe_of(options: argparse.Namespace) -> tuple[Recipe, FeatureConfig]:
         if getattr(recipe, name):
             raise SettingError(f"{name} is not set by --set; name the file with --{name}")
     teacher, init = (digest(path) if path else "" for path in (options.teacher, options.init))
-    return dataclasses.replace(recipe, teacher=teacher, init=init), setup.features
+    share = _unlabelled_share(options, recipe)
+    recipe = dataclasses.replace(recipe, teacher=teacher, init=init, unlabelled_share=share)
+    return recipe, setup.features
+
+
+def _unlabelled_share(options: argparse.Namespace, recipe: Recipe) -> float:
+    if options.unlabelled is None:
+        if recipe.unlabelled_share:
+            raise SettingError("unlabelled_share requires --unlabelled, sounds without labels")
+        return 0.0
+    if not options.teacher:
+        raise SettingError(
+            "--unlabelled requires --teacher: without labels, only a teacher says what a sound is"
+        )
+    return recipe.unlabelled_share or UNLABELLED_SHARE
 
 
 def make_plan(options: argparse.Namespace) -> Plan:
@@ -204,6 +227,7 @@ def make_plan(options: argparse.Namespace) -> Plan:
         source=source,
         licence=licence,
         teacher=options.teacher,
+        unlabelled=read_unlabelled(options.unlabelled) if options.unlabelled else (),
         init=options.init,
         init_note=init_note,
     )

@@ -17,7 +17,7 @@ class SettingError(ValueError):
 # The fields of a recipe that are shares, 0 to 1.
 SHARES = (
     "warm_up", "label_smoothing", "crop_share", "mixup_share", "time_mix_share",
-    "frequency_mix_share", "ema",
+    "frequency_mix_share", "ema", "unlabelled_share",
 )  # fmt: skip
 
 
@@ -53,6 +53,8 @@ class Recipe:
     teacher_epochs : epochs of fine-tuning of the teacher before the training; 0: none
     label_weight, teacher_weight, feature_weight : of the parts of the loss with a teacher: the
         labels, the predictions of the teacher's head, and the teacher's features
+    unlabelled_share : windows of sounds without labels in each epoch, per window with a label; all
+        of them if there are fewer
 
     Raises
     ------
@@ -90,6 +92,7 @@ class Recipe:
     label_weight: float = 0.5
     teacher_weight: float = 1.0
     feature_weight: float = 0.5
+    unlabelled_share: float = 0.0
 
     def __post_init__(self) -> None:
         for name in ("epochs", "batch", "learning_rate", "mixup_beta"):
@@ -183,6 +186,8 @@ RECIPES = {
     "distilled": DISTILLED,
     "original": ORIGINAL,
 }
+# The share of a run with --unlabelled whose recipe has none.
+UNLABELLED_SHARE = 0.5
 # The recipe that cannot be used without a teacher.
 NEEDS_TEACHER = "distilled"
 

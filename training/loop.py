@@ -239,6 +239,32 @@ def batches(samples: Tensor, order: Tensor, batch: int, device: torch.device) ->
             yield waiting.result()
 
 
+def unlabelled_in_epoch(rows: Tensor, unlabelled: Tensor, recipe: Recipe) -> int:
+    """Return the number of windows without a label in each epoch.
+
+    Parameters
+    ----------
+    rows, unlabelled : (n,) indices of the windows with and without a label
+    """
+    return min(round(recipe.unlabelled_share * len(rows)), len(unlabelled))
+
+
+def rows_of_epoch(
+    rows: Tensor, unlabelled: Tensor, recipe: Recipe, generator: torch.Generator
+) -> Tensor:
+    """Return `rows`, and the recipe's share of the windows without a label, drawn at random.
+
+    Parameters
+    ----------
+    rows, unlabelled : (n,) int64 indices of the windows with and without a label
+    """
+    count = unlabelled_in_epoch(rows, unlabelled, recipe)
+    if not count:  # the random numbers stay those of a run without such sounds
+        return rows
+    drawn = torch.randperm(len(unlabelled), generator=generator)[:count]
+    return torch.cat([rows, unlabelled[drawn]])
+
+
 def train_epoch(
     run: Run,
     recipe: Recipe,
@@ -257,7 +283,7 @@ def train_epoch(
     Parameters
     ----------
     samples : (windows, samples) int16
-    labels : (windows,) int64
+    labels : (windows,) int64, -1 without a label
     rows : (rows,) int64 indices of the windows to train on
     on_step : called after each step with its number and its loss, a scalar still on the device,
         NaN if the step was skipped
@@ -269,7 +295,7 @@ def train_epoch(
     """
     device = run.model.fc.weight.device
     order = rows[torch.randperm(len(rows), generator=run.generator)]
-    one_hot = copied(F.one_hot(labels, run.model.fc.out_features).float(), device)
+    one_hot = copied(_one_hot(labels, run.model.fc.out_features), device)
     check_every = 1 if device.type == "cpu" else CHECKED_EVERY
     run.model.train()
     losses: list[Tensor] = []
@@ -295,6 +321,11 @@ def train_epoch(
         raise _diverged(run)
     run.epoch += 1
     return EpochLoss(total, dict(zip(PARTS, parts_of_loss, strict=False)))
+
+
+def _one_hot(labels: Tensor, classes: int) -> Tensor:
+    """Return the targets (windows, classes) float32: zeros for a window without a label."""
+    return F.one_hot(labels.clamp_min(0), classes).float() * (labels >= 0)[:, None]
 
 
 def take_step(

@@ -26,7 +26,7 @@ from training.augment import augmented
 from training.cli import Plan, make_plan, parser
 from training.config import SettingError
 from training.data.index import DataError, class_names
-from training.data.windows import Windows, load_windows, to_float
+from training.data.windows import Windows, load_windows, to_float, with_unlabelled
 from training.distil import fit
 from training.distil.distiller import Distiller
 from training.distil.teacher import Teacher
@@ -51,15 +51,25 @@ class Work:
 
     Attributes
     ----------
-    training_rows : (rows,) int64 indices of the windows to train on
+    training_rows : (rows,) int64 indices of the windows with a label to train on
+    unlabelled_rows : (rows,) int64 indices of the windows without a label, of which each epoch
+        draws some
     """
 
     plan: Plan
     classes: tuple[str, ...]
     windows: Windows
     training_rows: Tensor
+    unlabelled_rows: Tensor
     log_mel: LogMel
     device: torch.device
+
+    @property
+    def steps(self) -> int:
+        """Steps per epoch."""
+        recipe = self.plan.recipe
+        more = loop.unlabelled_in_epoch(self.training_rows, self.unlabelled_rows, recipe)
+        return -(-(len(self.training_rows) + more) // recipe.batch)
 
     def predict(self, run: Run, fold: int) -> tuple[Tensor, Predictions]:
         """Predict the clips of a fold with the network that the checkpoint will contain.
@@ -94,11 +104,10 @@ def train(plan: Plan) -> Path:
     limit = TimeLimit(plan.limit_s) if plan.limit_s else None
     state = _earlier(plan)
     work = _set_up(plan, state)
-    steps = -(-len(work.training_rows) // plan.recipe.batch)
-    run = _start(work, state, steps)
+    run = _start(work, state)
     plan.out.mkdir(parents=True, exist_ok=True)
     curves = Curves(plan, run.epoch)
-    _all_epochs(run, work, curves, limit, steps)
+    _all_epochs(run, work, curves, limit)
     figures = _finish(run, work, curves)
     curves.close(figures, run.epochs)
     report_line = {
@@ -135,6 +144,8 @@ def _set_up(plan: Plan, state: dict[str, Any] | None) -> Work:
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     torch.backends.cudnn.benchmark = True
     windows = load_windows(plan.examples, plan.features, plan.out.parent)
+    if plan.unlabelled:
+        windows = with_unlabelled(windows, plan.unlabelled, plan.features, plan.out.parent)
     training_rows = windows.of(plan.examples, plan.folds)
     windows = dataclasses.replace(windows, samples=loop.move_to_gpu(windows.samples, device))
     if state:
@@ -146,21 +157,21 @@ def _set_up(plan: Plan, state: dict[str, Any] | None) -> Work:
         mean_db, deviation_db = loop.decibel_statistics(plain, windows.samples, training_rows, 64)
         features = dataclasses.replace(plan.features, mean_db=mean_db, deviation_db=deviation_db)
     classes = class_names(plan.examples)
-    return Work(plan, classes, windows, training_rows, LogMel(features).to(device), device)
+    return Work(
+        plan, classes, windows, training_rows, windows.unlabelled(), LogMel(features).to(device),
+        device,
+    )  # fmt: skip
 
 
-def _start(work: Work, state: dict[str, Any] | None, steps: int) -> Run:
-    """Return a new run, or the saved one.
-
-    steps : steps per epoch
-    """
+def _start(work: Work, state: dict[str, Any] | None) -> Run:
+    """Return a new run, or the saved one."""
     plan = work.plan
     distiller = _distiller(work, fitted=state is not None)
     weights = None
     if plan.init and not state:
         info = checkpoint_info.read_info(plan.init)
         weights = checkpoint.load_model(plan.init, info).state_dict()
-    run = loop.start(plan.recipe, len(work.classes), steps, work.device, weights, distiller)
+    run = loop.start(plan.recipe, len(work.classes), work.steps, work.device, weights, distiller)
     if work.device.type == "cuda" and not plan.eager:
         run.graphs = StepGraphs()
     if state:
@@ -200,13 +211,10 @@ def _print_accuracy(distiller: Distiller, work: Work, what: str) -> None:
         print(f"teacher, {what}: {right:.2%} of the windows of fold {plan.test_fold}", flush=True)
 
 
-def _all_epochs(run: Run, work: Work, curves: Curves, limit: TimeLimit | None, steps: int) -> None:
-    """Train all epochs that are left, and save the state.
-
-    steps : steps per epoch
-    """
+def _all_epochs(run: Run, work: Work, curves: Curves, limit: TimeLimit | None) -> None:
+    """Train all epochs that are left, and save the state."""
     saved_at = -math.inf
-    with Progress(run.epochs, steps, run.epoch) as progress:
+    with Progress(run.epochs, work.steps, run.epoch) as progress:
         if limit:
             limit.start_training()
         while run.epoch < run.epochs:
@@ -236,10 +244,10 @@ def _epoch(run: Run, work: Work, curves: Curves, progress: Progress) -> tuple[fl
     look_every = max(IMAGES_EVERY, run.epochs // MOST_IMAGES)
     if run.epoch % look_every == 0:
         curves.shown(run.epoch + 1, _seen(run, work))
+    rows = loop.rows_of_epoch(work.training_rows, work.unlabelled_rows, recipe, run.generator)
     loss = loop.train_epoch(
-        run, recipe, work.log_mel, work.windows.samples, work.windows.labels, work.training_rows,
-        progress.step,
-    )  # fmt: skip
+        run, recipe, work.log_mel, work.windows.samples, work.windows.labels, rows, progress.step
+    )
     curves.trained(run.epoch, loss.total, float(run.schedule.get_last_lr()[0]), run.skipped_steps)
     if run.distiller:
         curves.distilled(run.epoch, loss.parts)

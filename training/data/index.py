@@ -1,4 +1,4 @@
-"""The index of labelled sounds on disk: either edition of ESC-50, or other data."""
+"""The index of sounds on disk: either edition of ESC-50, other data, or sounds without labels."""
 
 import csv
 import hashlib
@@ -108,14 +108,53 @@ def _csv_rows(table: Path, sounds: Path) -> Iterator[_Row]:
 def _folder_rows(data: Path) -> Iterator[_Row]:
     """`class/sound.wav`, or `class/recording/piece.wav` for several pieces of one recording."""
     for folder in sorted(path for path in data.iterdir() if path.is_dir()):
-        for path in sorted(folder.rglob("*")):
+        for path in sounds_in(folder):
             inside = path.relative_to(folder)
-            if not path.is_file() or any(part.startswith(".") for part in inside.parts):
-                continue
-            if path.suffix.lower() in IGNORED_SUFFIXES:
-                continue
             source = f"{folder.name}/{inside.parts[0]}" if len(inside.parts) > 1 else ""
             yield _row(data, path.relative_to(data).as_posix(), folder.name, None, source)
+
+
+def sounds_in(folder: Path) -> Iterator[Path]:
+    """Yield the files at any depth, sorted, without hidden ones and those that are no sounds."""
+    for path in sorted(folder.rglob("*")):
+        hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
+        if path.is_file() and not hidden and path.suffix.lower() not in IGNORED_SUFFIXES:
+            yield path
+
+
+def read_unlabelled(source: Path) -> tuple[Path, ...]:
+    """Return the files of sounds without labels.
+
+    Parameters
+    ----------
+    source : a folder, or a CSV file with the column filename, relative to its own folder
+
+    Raises
+    ------
+    DataError
+        There are no sounds, or a file does not exist.
+    """
+    if source.is_dir():
+        files = tuple(sounds_in(source))
+    elif source.is_file() and source.suffix.lower() == ".csv":
+        files = tuple(_listed(source))
+    else:
+        raise DataError(f"{source} is neither a folder nor a CSV file.")
+    if not files:
+        raise DataError(f"{source} contains no sounds.")
+    return files
+
+
+def _listed(table: Path) -> Iterator[Path]:
+    with table.open(newline="", encoding="utf-8-sig") as file:
+        reader = csv.DictReader(file)
+        if "filename" not in (reader.fieldnames or ()):
+            raise DataError(f"{table.name} has no column filename.")
+        for row in reader:
+            path = table.parent / (row["filename"] or "").strip()
+            if not path.is_file():
+                raise DataError(f"{table.name}, line {reader.line_num}: {path} does not exist.")
+            yield path
 
 
 def _row(sounds: Path, name: str, label: str, fold: int | None, source: str) -> _Row:
@@ -159,6 +198,14 @@ def fingerprint(examples: Sequence[Example]) -> str:
     They do not depend on where the files are.
     """
     listed = "\n".join(f"{e.path.name} {e.fold} {e.label}" for e in examples)
+    return hashlib.sha256(listed.encode()).hexdigest()[:12]
+
+
+def fingerprint_of_files(files: Sequence[Path]) -> str:
+    """Return 12 hex digits that identify files by their names and sizes, "" for no files."""
+    if not files:
+        return ""
+    listed = "\n".join(f"{path.name} {path.stat().st_size}" for path in files)
     return hashlib.sha256(listed.encode()).hexdigest()[:12]
 
 

@@ -23,9 +23,10 @@ class Windows:
 
     Attributes
     ----------
-    samples : (windows, samples) int16, memory-mapped
-    labels : (windows,) int64 class indices
-    clips : (windows,) int64 index of the clip that each window was cut from
+    samples : (windows, samples) int16, memory-mapped unless there are some without labels
+    labels : (windows,) int64 class indices, -1 without a label
+    clips : (windows,) int64 index of the clip that each window was cut from; those without a label
+        are numbered after all others
     """
 
     samples: Tensor
@@ -33,9 +34,17 @@ class Windows:
     clips: Tensor
 
     def of(self, examples: Sequence[Example], folds: Sequence[int]) -> Tensor:
-        """Return the rows (int64) of the windows whose clips are in `folds`."""
+        """Return the rows (int64) of the windows whose clips are in `folds`.
+
+        Windows without a label are in no fold.
+        """
         wanted = torch.tensor([example.fold in folds for example in examples])
-        return wanted[self.clips].nonzero().flatten()
+        labelled = (self.labels >= 0).nonzero().flatten()
+        return labelled[wanted[self.clips[labelled]]]
+
+    def unlabelled(self) -> Tensor:
+        """Return the rows (int64) of the windows without a label."""
+        return (self.labels < 0).nonzero().flatten()
 
 
 def cut(waveform: NDArray[np.float32], samples: int) -> Iterator[NDArray[np.float32]]:
@@ -61,20 +70,56 @@ def cut(waveform: NDArray[np.float32], samples: int) -> Iterator[NDArray[np.floa
 def load_windows(examples: Sequence[Example], features: FeatureConfig, folder: Path) -> Windows:
     """Decode the clips into a cache file in `folder` and memory-map it.
 
-    The cache is named after the files, their sizes and modification times, and the features, so
-    other data uses another cache.
+    Raises
+    ------
+    DataError
+        A file is missing or cannot be decoded; the message names it.
+    """
+    samples, clips = _cached([example.path for example in examples], features, folder)
+    names = class_names(examples)
+    classes = torch.tensor([names.index(example.label) for example in examples])
+    return Windows(samples, classes[clips], clips)
+
+
+def with_unlabelled(
+    windows: Windows, files: Sequence[Path], features: FeatureConfig, folder: Path
+) -> Windows:
+    """Return `windows`, in memory, followed by those of sounds without labels.
+
+    Parameters
+    ----------
+    files : of the sounds without labels, with a cache file of their own in `folder`
 
     Raises
     ------
     DataError
         A file is missing or cannot be decoded; the message names it.
     """
+    samples, clips = _cached(files, features, folder)
+    return Windows(
+        torch.cat([windows.samples, samples]),
+        torch.cat([windows.labels, torch.full_like(clips, -1)]),
+        torch.cat([windows.clips, clips + windows.clips.max() + 1]),
+    )
+
+
+def _cached(files: Sequence[Path], features: FeatureConfig, folder: Path) -> tuple[Tensor, Tensor]:
+    """Return the windows of the files, and the index of the file that each was cut from.
+
+    The cache is named after the files, their sizes and modification times, and the features, so
+    other data uses another cache.
+
+    Returns
+    -------
+    samples : (windows, samples) int16, memory-mapped
+    clips : (windows,) int64
+    """
     listed = []
-    for example in examples:
-        if not example.path.is_file():
-            raise DataError(f"{example.path} is in the list of clips but does not exist.")
-        stat = example.path.stat()
-        listed.append(f"{example.path.resolve()} {stat.st_size} {stat.st_mtime_ns}")
+    for path in files:
+        if not path.is_file():
+            raise DataError(f"{path} is in the list of clips but does not exist.")
+        stat = path.stat()
+        listed.append(f"{path.resolve()} {stat.st_size} {stat.st_mtime_ns}")
     sound = (features.sample_rate, features.window_samples)
     digest = hashlib.sha256("\n".join([str(sound), *listed]).encode())
     cache = folder / f"waveforms-{digest.hexdigest()[:12]}.windows"
@@ -83,25 +128,23 @@ def load_windows(examples: Sequence[Example], features: FeatureConfig, folder: P
         folder.mkdir(parents=True, exist_ok=True)
         # A unique name, because two runs may start at the same time.
         with NamedTemporaryFile(dir=folder, suffix=".partial", delete=False) as file:
-            for clip, example in enumerate(examples):
-                for piece in cut(_decoded(example, features.sample_rate), features.window_samples):
+            for clip, path in enumerate(files):
+                for piece in cut(_decoded(path, features.sample_rate), features.window_samples):
                     store = np.zeros(1, row)
                     store["clip"] = clip
                     store["samples"] = np.clip(np.round(piece * 32767), -32768, 32767)
                     file.write(store.tobytes())
         Path(file.name).replace(cache)
     stored = np.memmap(cache, dtype=row, mode="c")
-    names = class_names(examples)
-    classes = torch.tensor([names.index(example.label) for example in examples])
     clips = torch.from_numpy(stored["clip"].astype(np.int64))
-    return Windows(torch.from_numpy(stored["samples"]), classes[clips], clips)
+    return torch.from_numpy(stored["samples"]), clips
 
 
-def _decoded(example: Example, sample_rate: int) -> NDArray[np.float32]:
+def _decoded(path: Path, sample_rate: int) -> NDArray[np.float32]:
     try:
-        return read(example.path, sample_rate).waveform
+        return read(path, sample_rate).waveform
     except AudioError as error:
-        raise DataError(f"{example.path}: {error}") from error
+        raise DataError(f"{path}: {error}") from error
 
 
 def to_float(samples: Tensor) -> Tensor:

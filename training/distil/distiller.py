@@ -71,13 +71,16 @@ class Distiller(nn.Module):
 
         Parameters
         ----------
-        targets : (batch, classes) probabilities
+        targets : (batch, classes) probabilities. With sounds without labels, they may add up to
+            less than 1.
 
         Returns
         -------
         (4,) the loss, and its parts in the order of PARTS
         """
         logits = output.logits.float()
+        if recipe.unlabelled_share:
+            targets = filled(targets, knowledge)
         labels = F.cross_entropy(logits, targets, label_smoothing=recipe.label_smoothing)
         teacher = F.kl_div(
             logits.log_softmax(1), knowledge.logits.log_softmax(1),
@@ -90,6 +93,15 @@ class Distiller(nn.Module):
             + recipe.feature_weight * features
         )
         return torch.stack([loss, labels.detach(), teacher.detach(), features.detach()])
+
+
+def filled(targets: Tensor, knowledge: Knowledge) -> Tensor:
+    """Return the targets (batch, classes) with what is missing to 1 filled by the teacher.
+
+    A sound without a label has a target of zeros; mixed with another one, a part of it is missing.
+    """
+    missing = (1 - targets.sum(1, keepdim=True)).clamp_min(0)
+    return targets + missing * knowledge.logits.softmax(1)
 
 
 def _zeros(inputs: int, outputs: int) -> nn.Linear:

@@ -19,7 +19,7 @@ from training import loop
 from training.config import Recipe
 from training.data.windows import Windows
 from training.distil import fit
-from training.distil.distiller import Distiller, Knowledge
+from training.distil.distiller import Distiller, Knowledge, filled
 from training.distil.teacher import Teacher
 from training.tests import onnx_writer
 
@@ -154,13 +154,15 @@ def test_the_teacher_is_given_the_waveform_that_the_student_sees(
 
 
 class Recorder:
-    """In place of the graphs: it keeps the shapes of their inputs and runs the work directly."""
+    """In place of the graphs: it keeps the shapes of their inputs, and runs the work directly."""
 
     def __init__(self) -> None:
         self.shapes: list[list[int]] = []
+        self.targets: list[Tensor] = []
 
     def run(self, work: Callable[..., Tensor], inputs: tuple[Tensor, ...], *_: object) -> Tensor:
         self.shapes.append([value.shape[-1] for value in inputs])
+        self.targets.append(inputs[1])
         return work(*inputs)
 
 
@@ -211,3 +213,47 @@ def test_a_teacher_changes_none_of_the_random_numbers_of_a_run(distiller: Distil
     alone = loop.start(RECIPE, 2, 2, CPU).model.state_dict()
     distilled = loop.start(RECIPE, 2, 2, CPU, distiller=distiller).model.state_dict()
     assert all(torch.equal(value, distilled[name]) for name, value in alone.items())
+
+
+# --- sounds without labels ----------------------------------------------------------------
+
+
+def test_the_teacher_fills_what_is_missing_of_the_targets() -> None:
+    logits = torch.tensor([[0.0, 1.0, 2.0]]).repeat(4, 1)
+    said = logits[0].softmax(0)
+    targets = torch.tensor([[0.0, 1.0, 0.0], [0.0, 0.0, 0.0], [0.3, 0.0, 0.0], [0.5, 0.5, 0.001]])
+    found = filled(targets, Knowledge(logits, torch.empty(4, 0)))
+    assert torch.equal(found[0], targets[0])
+    assert torch.allclose(found[1], said)
+    assert torch.allclose(found[2], targets[2] + 0.7 * said)
+    assert torch.equal(found[3], targets[3]), "nothing is taken away"
+
+
+def test_the_loss_fills_targets_only_if_the_recipe_has_sounds_without_labels(
+    distiller: Distiller, generator: torch.Generator
+) -> None:
+    logits = torch.randn(3, 2, generator=generator)
+    output = ModelOutput(logits, torch.zeros(3, 512), {}, torch.empty(0))
+    knowledge = Knowledge(-logits, torch.zeros(3, distiller.teacher.size))
+    targets = torch.tensor([[1.0, 0.0], [0.0, 0.0], [0.0, 0.4]])
+    entropy = F.cross_entropy(logits, filled(targets, knowledge), label_smoothing=0.1)
+    plain, more = Recipe(), Recipe(unlabelled_share=0.5)
+    assert distiller.losses(output, targets, knowledge, more)[1] == entropy
+    unfilled = F.cross_entropy(logits, targets, label_smoothing=0.1)
+    assert distiller.losses(output, targets, knowledge, plain)[1] == unfilled
+
+
+def test_a_sound_without_a_label_has_a_target_of_zeros(
+    distiller: Distiller, windows: Windows
+) -> None:
+    recipe = Recipe(
+        epochs=2, batch=8, crop_s=0.3, mixup_share=0.0, precision="fp32", unlabelled_share=1.0
+    )
+    log_mel = LogMel(FeatureConfig(window_s=0.5, mean_db=-50.0, deviation_db=25.0))
+    recorder = Recorder()
+    run = loop.start(recipe, 2, 1, CPU, distiller=distiller)
+    run.graphs = recorder  # type: ignore[assignment]
+    labels = torch.tensor([0, 0, 1, 1, -1, -1, -1, -1])
+    loop.train_epoch(run, recipe, log_mel, windows.samples, labels, ROWS, lambda *_: None)
+    assert recorder.targets[0].sum(0).tolist() == [2.0, 2.0]
+    assert sorted(recorder.targets[0].sum(1).tolist()) == [0.0] * 4 + [1.0] * 4

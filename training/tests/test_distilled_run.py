@@ -13,6 +13,7 @@ import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from ml import checkpoint, checkpoint_info
+from tests import fixtures
 from training import train
 from training.tests import onnx_writer
 from training.time_limit import TimeLimit
@@ -129,6 +130,9 @@ def test_seeds_and_a_time_limit_work_with_a_teacher(
         (["--init", "nowhere.safetensors"], "There is no file nowhere.safetensors"),
         (["--set", "teacher=mine"], "name the file with --teacher"),
         (["--set", "teacher_weight=-1"], "teacher_weight must be at least 0"),
+        (["--unlabelled", "sounds"], "--unlabelled requires --teacher"),
+        (["--set", "unlabelled_share=0.5"], "unlabelled_share requires --unlabelled"),
+        (["--set", "unlabelled_share=2"], "unlabelled_share must be between 0 and 1"),
     ],
 )
 def test_invalid_options_are_refused(
@@ -144,6 +148,33 @@ def test_a_file_that_is_no_teacher_is_refused(tmp_path: Path) -> None:
     file.write_text("This is not a network.")
     with pytest.raises(SystemExit, match=r"notes\.onnx is not an ONNX file"):
         train.main(["--smoke", "--teacher", str(file), "--out", str(tmp_path / "run")])
+
+
+# --- sounds without labels ----------------------------------------------------------------
+
+
+def test_a_run_learns_from_sounds_without_labels(
+    finished: Path, teacher: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sounds = tmp_path / "sounds"
+    sounds.mkdir()
+    for number in range(3):
+        sound = fixtures.noise(1.0, 16_000, seed=number)
+        (sounds / f"{number}.wav").write_bytes(fixtures.encode(sound, 16_000))
+    asked = ["--smoke", "--epochs", "1", "--test-fold", "4", "--teacher", str(teacher)]
+    asked += ["--unlabelled", str(sounds), "--out", str(tmp_path / "run")]
+    train.main(asked)
+    info = checkpoint_info.read_info(tmp_path / "run" / "checkpoint.safetensors")
+    assert info.data == (
+        "distilled from EfficientAT mn99_as (AudioSet, MIT) on synthetic sounds, folds 1, 2, 3 "
+        "(none needed), and on 3 sounds without labels"
+    )
+    assert info.recipe["unlabelled_share"] == 0.5
+    labelled = checkpoint_info.read_info(finished / "checkpoint.safetensors")
+    assert info.features == labelled.features, "measured on the sounds with labels alone"
+    (sounds / "0.wav").unlink()
+    with pytest.raises(SystemExit, match=r"other settings \(unlabelled\)"):
+        train.main(asked)
 
 
 # --- starting from a checkpoint -----------------------------------------------------------

@@ -10,8 +10,10 @@ from training.data.index import (
     Example,
     class_names,
     fingerprint,
+    fingerprint_of_files,
     fold_numbers,
     read_index,
+    read_unlabelled,
 )
 
 
@@ -172,3 +174,41 @@ def test_an_error_in_a_csv_file_is_reported_with_its_line(
 def test_a_missing_path_is_named(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="nowhere"):
         read_index(tmp_path / "nowhere")
+
+
+# --- sounds without labels ----------------------------------------------------------------
+
+
+def test_sounds_without_labels_are_found_at_any_depth(tmp_path: Path) -> None:
+    sounds(tmp_path, "b.flac", "game/sfx/a.flac", ".hidden/c.flac")
+    (tmp_path / "game" / "README.txt").write_text("Sounds of a game.")
+    names = [path.relative_to(tmp_path).as_posix() for path in read_unlabelled(tmp_path)]
+    assert names == ["b.flac", "game/sfx/a.flac"]
+
+
+def test_a_csv_file_lists_sounds_without_labels(tmp_path: Path) -> None:
+    sounds(tmp_path, "b.flac", "game/a.flac", "c.flac")
+    listed = table(tmp_path, "filename", "game/a.flac", "b.flac")
+    assert read_unlabelled(listed) == (tmp_path / "game" / "a.flac", tmp_path / "b.flac")
+
+
+def test_missing_sounds_without_labels_are_named(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="contains no sounds"):
+        read_unlabelled(tmp_path)
+    with pytest.raises(DataError, match="neither a folder nor a CSV file"):
+        read_unlabelled(tmp_path / "nowhere")
+    with pytest.raises(DataError, match=r"line 2: .*lost\.wav does not exist"):
+        read_unlabelled(table(tmp_path, "filename", "lost.wav"))
+    with pytest.raises(DataError, match="no column filename"):
+        read_unlabelled(table(tmp_path, "name", "lost.wav"))
+
+
+def test_files_are_identified_by_their_names_and_sizes(tmp_path: Path) -> None:
+    one, two = read_unlabelled(sounds(tmp_path / "here", "a.flac", "b.flac"))
+    before = fingerprint_of_files([one, two])
+    moved = read_unlabelled(sounds(tmp_path / "there", "a.flac", "b.flac"))
+    assert fingerprint_of_files(moved) == before
+    assert fingerprint_of_files([one]) != before
+    two.write_bytes(two.read_bytes() + b"\0")
+    assert fingerprint_of_files([one, two]) != before
+    assert fingerprint_of_files([]) == ""

@@ -263,3 +263,32 @@ def test_a_measurement_that_is_not_finite_is_computed_again_in_fp32(
     exact = loop.predict(run.model, log_mel, samples, ROWS, RECIPE, "fp32")
     fail_at(run, set(range(99)), float("nan"), only_bf16=True)
     assert torch.equal(loop.predict(run.model, log_mel, samples, ROWS, RECIPE, "bf16"), exact)
+
+
+# --- sounds without labels ----------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("share", "more"), [(0.25, 2), (0.5, 4), (1.0, 5)])
+def test_an_epoch_has_the_share_of_windows_without_a_label(
+    share: float, more: int, generator: torch.Generator
+) -> None:
+    recipe, unlabelled = Recipe(unlabelled_share=share), torch.arange(8, 13)
+    drawn = loop.rows_of_epoch(ROWS, unlabelled, recipe, generator)
+    assert len(drawn) == 8 + more == 8 + loop.unlabelled_in_epoch(ROWS, unlabelled, recipe)
+    assert torch.equal(drawn[:8], ROWS)
+    added = drawn[8:].tolist()
+    assert len(set(added)) == more, "without replacement"
+    assert set(added) <= set(unlabelled.tolist())
+
+
+def test_each_epoch_draws_other_windows_without_a_label(generator: torch.Generator) -> None:
+    recipe, unlabelled = Recipe(unlabelled_share=0.5), torch.arange(8, 108)
+    first, second = (loop.rows_of_epoch(ROWS, unlabelled, recipe, generator) for _ in range(2))
+    assert first.tolist() != second.tolist()
+
+
+def test_without_a_share_no_random_number_is_drawn(generator: torch.Generator) -> None:
+    before = generator.get_state()
+    rows = loop.rows_of_epoch(ROWS, torch.arange(8, 13), Recipe(), generator)
+    assert torch.equal(rows, ROWS)
+    assert torch.equal(generator.get_state(), before)

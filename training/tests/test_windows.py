@@ -11,7 +11,7 @@ from ml.audio.decode import read
 from ml.checkpoint_info import FeatureConfig
 from tests import fixtures
 from training.data.index import DataError, read_index
-from training.data.windows import cut, load_windows, to_float
+from training.data.windows import cut, load_windows, to_float, with_unlabelled
 
 # Eight clips of five seconds, one window each.
 WHOLE = FeatureConfig(sample_rate=8_000, f_max_hz=4_000.0)
@@ -113,3 +113,17 @@ def test_a_file_that_cannot_be_read_is_named_and_leaves_no_cache(
     examples[5].path.unlink()
     with pytest.raises(DataError, match=f"{examples[5].path.name}.*does not exist"):
         load_windows(examples, WHOLE, tmp_path / "runs")
+
+
+def test_windows_without_a_label_come_last_and_are_in_no_fold(esc50: Path, tmp_path: Path) -> None:
+    examples = read_index(esc50)
+    labelled = load_windows(examples, WHOLE, tmp_path)
+    files = [examples[3].path, examples[0].path]
+    windows = with_unlabelled(labelled, files, WHOLE, tmp_path)
+    assert windows.labels.tolist() == [*labelled.labels.tolist(), -1, -1]
+    assert windows.clips.tolist() == list(range(10))
+    assert windows.unlabelled().tolist() == [8, 9]
+    assert windows.of(examples, [1, 2, 3, 4]).tolist() == list(range(8))
+    assert windows.of(examples, [2]).tolist() == [2, 3]
+    assert torch.equal(windows.samples[[8, 9]], labelled.samples[[3, 0]])
+    assert len(list(tmp_path.iterdir())) == 2, "each has a cache of its own"
