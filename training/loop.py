@@ -309,8 +309,7 @@ def train_epoch(
         waveform, picture, targets = augmented(
             to_float(part), one_hot[chosen], recipe, log_mel, run.progress, run.generator
         )
-        knowledge = run.distiller(waveform) if run.distiller else None
-        losses.append(take_step(run, picture, targets, recipe, knowledge))
+        losses.append(take_step(run, waveform, picture, targets, recipe))
         on_step(step, losses[-1][0])
         if (step + 1) % check_every == 0:
             skipped = _count_skipped(run, losses[checked:], skipped)
@@ -329,7 +328,7 @@ def _one_hot(labels: Tensor, classes: int) -> Tensor:
 
 
 def take_step(
-    run: Run, picture: Tensor, targets: Tensor, recipe: Recipe, knowledge: Knowledge | None = None
+    run: Run, waveform: Tensor, picture: Tensor, targets: Tensor, recipe: Recipe
 ) -> Tensor:
     """Train on one batch, without waiting for the device.
 
@@ -338,26 +337,25 @@ def take_step(
 
     Parameters
     ----------
+    waveform : (batch, samples) for the teacher; unused without one
     picture : (batch, 1, mels, frames) normalised log-mel spectrograms
     targets : (batch, classes) probabilities
-    knowledge : what the teacher makes of the batch, in a distilled run
 
     Returns
     -------
     The loss and, in a distilled run, its parts, (1,) or (4,), on the device; NaN if the step was
     skipped.
     """
-    given = (knowledge.logits, knowledge.features) if knowledge else ()
 
-    def work(picture: Tensor, targets: Tensor, *given: Tensor) -> Tensor:
-        return _gradients(run, picture, targets, recipe, Knowledge(*given) if given else None)
+    def work(waveform: Tensor, picture: Tensor, targets: Tensor) -> Tensor:
+        return _gradients(run, waveform, picture, targets, recipe)
 
     # Smaller batches, at the end of an epoch, are not worth a graph.
     if run.graphs and len(picture) == recipe.batch:
-        statistics = list(run.model.buffers())
-        losses = run.graphs.run(work, (picture, targets, *given), run.precision, statistics)
+        inputs, statistics = (waveform, picture, targets), list(run.model.buffers())
+        losses = run.graphs.run(work, inputs, run.precision, statistics)
     else:
-        losses = work(picture, targets, *given)
+        losses = work(waveform, picture, targets)
     # The optimiser skips its step where this is 1; a gradient scaler uses it in the same way.
     run.optimiser.found_inf = losses[0].isnan().float()  # type: ignore[attr-defined]
     run.optimiser.step()
@@ -368,7 +366,7 @@ def take_step(
 
 
 def _gradients(
-    run: Run, picture: Tensor, targets: Tensor, recipe: Recipe, knowledge: Knowledge | None
+    run: Run, waveform: Tensor, picture: Tensor, targets: Tensor, recipe: Recipe
 ) -> Tensor:
     """Compute the gradients of one batch, and return what `loss_of` returns.
 
@@ -380,6 +378,8 @@ def _gradients(
     # A CUDA graph needs the gradients at the same addresses.
     run.optimiser.zero_grad(set_to_none=picture.device.type == "cpu")
     statistics = [buffer.clone() for buffer in run.model.buffers()]
+    with torch.no_grad():
+        knowledge = run.distiller(waveform) if run.distiller else None
     losses = loss_of(run, picture, targets, recipe, knowledge)
     losses[0].backward()
     gradients = [p.grad for group in run.optimiser.param_groups for p in group["params"]]

@@ -215,7 +215,8 @@ def test_a_skipped_step_changes_no_weight_and_no_statistic(
     fail_at(run, {0}, float("nan"))
     before = copy.deepcopy(run.model)
     targets = torch.eye(2)[LABELS[:4]]
-    (loss,) = loop.take_step(run, log_mel(to_float(samples[:4])), targets, RECIPE)
+    waveform = to_float(samples[:4])
+    (loss,) = loop.take_step(run, waveform, log_mel(waveform), targets, RECIPE)
     assert torch.isnan(loss)
     assert all(float(state["step"]) == 0 for state in run.optimiser.state.values())
     assert_same_weights(run.model, before)
