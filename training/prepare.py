@@ -2,6 +2,8 @@
 
 Without an argument, ESC-50 is downloaded. Every file is decoded as in training, and those that
 cannot be decoded are listed with the reason. The exit status is 1 if there is any problem.
+
+With --unlabelled, sounds without labels are selected for distillation instead.
 """
 
 import argparse
@@ -18,7 +20,7 @@ from tqdm import tqdm
 from ml.audio.decode import read
 from ml.checkpoint_info import FeatureConfig
 from ml.errors import AudioError
-from training.config import PREPARED
+from training.config import PREPARED, esc50_dir
 from training.data import download
 from training.data.folds import shared_sources
 from training.data.index import (
@@ -29,7 +31,9 @@ from training.data.index import (
     fold_numbers,
     is_esc50,
     read_index,
+    read_unlabelled,
 )
+from training.data.selection import Reason, Selection, select
 
 ESC50_URL = "https://github.com/karoldvl/ESC-50/archive/master.zip"
 ESC50_LICENCE = (
@@ -128,14 +132,18 @@ def remarks(checked: Sequence[Checked], data: Path) -> Iterator[str]:
 
 def write_csv(examples: Sequence[Example], file: Path) -> None:
     """Write the clips and their folds to a CSV file that training can read."""
-    folder = file.resolve().parent
     with file.open("w", newline="", encoding="utf-8") as target:
         table = csv.writer(target)
         table.writerow(["filename", "category", "fold", "source"])
         for example in examples:
-            path = example.path.resolve()
-            name = path.relative_to(folder) if path.is_relative_to(folder) else path
-            table.writerow([name.as_posix(), example.label, example.fold, example.source])
+            name = _name_in_csv(example.path, file)
+            table.writerow([name, example.label, example.fold, example.source])
+
+
+def _name_in_csv(path: Path, file: Path) -> str:
+    """Return the path relative to the CSV file's folder, or an absolute one outside it."""
+    path, folder = path.resolve(), file.resolve().parent
+    return (path.relative_to(folder) if path.is_relative_to(folder) else path).as_posix()
 
 
 def fetch(url: str, out: Path, max_bytes: int, known_hash: str | None = None) -> Path:
@@ -181,6 +189,57 @@ def prepare(options: argparse.Namespace) -> Path:
     return source
 
 
+def prepare_unlabelled(source: Path, file: Path | None) -> int:
+    """Select sounds without labels, and return the exit status.
+
+    Parameters
+    ----------
+    source : a folder, or a CSV file with the column filename
+    file : CSV file that lists the accepted sounds, for training; None: only report
+
+    Raises
+    ------
+    DataError
+        There are no sounds, or ESC-50 cannot be read.
+    """
+    files = read_unlabelled(source)
+    data = esc50_dir()
+    known = read_index(data) if data else []
+    if known:
+        print(f"{data}: {describe(known)}")
+    selection = select(files, known)
+    for line in _described(selection, source):
+        print(line)
+    print(f"Accepted: {len(selection.accepted):,} of {len(files):,} sounds, "
+          f"{selection.duration_s / 60:.0f} minutes.")  # fmt: skip
+    if not known:
+        print(
+            "ESC-50 is not installed, so the sounds were not compared with it, and an accuracy on "
+            "it may be too high. Run `python -m training.prepare` or set ESC50_DIR first.",
+            file=sys.stderr,
+        )
+    if file and selection.accepted:
+        with file.open("w", newline="", encoding="utf-8") as target:
+            table = csv.writer(target)
+            table.writerow(["filename"])
+            table.writerows([_name_in_csv(path, file)] for path in selection.accepted)
+        print(f"Train with: python -m training.train --teacher FILE.onnx --unlabelled {file}")
+    return 0 if selection.accepted else 1
+
+
+def _described(selection: Selection, source: Path) -> Iterator[str]:
+    """Yield lines that count the sounds that are left out by reason, and name them."""
+    for reason in Reason:
+        of_reason = [one for one in selection.left_out if one.reason == reason]
+        if of_reason:
+            yield f"Left out, {reason}: {len(of_reason):,}"
+        for one in of_reason[:MAX_NAMED]:
+            name = one.path.relative_to(source) if one.path.is_relative_to(source) else one.path
+            yield f"  {name}{': ' if one.detail else ''}{one.detail}"
+        if len(of_reason) > MAX_NAMED:
+            yield f"  … and {len(of_reason) - MAX_NAMED:,} more."
+
+
 def main(argv: list[str] | None = None) -> int:
     """Prepare and check the data; return the exit status, 1 if there is a problem."""
     parser = argparse.ArgumentParser(prog="python -m training.prepare", description=__doc__)
@@ -191,8 +250,14 @@ def main(argv: list[str] | None = None) -> int:
     what = "maximum total size of the unpacked files, in MB"
     parser.add_argument("--size-limit-mb", type=int, default=8000, help=what)
     parser.add_argument("--write-csv", type=Path, metavar="FILE", help="write the folds to FILE")
+    what = "select sounds without labels; with --write-csv, list them in FILE"
+    parser.add_argument("--unlabelled", type=Path, metavar="PATH", help=what)
     options = parser.parse_args(argv)
+    if options.unlabelled and options.source:
+        parser.error("--unlabelled names the sounds itself; remove the other folder or file")
     try:
+        if options.unlabelled:
+            return prepare_unlabelled(options.unlabelled, options.write_csv)
         data = prepare(options)
         examples = read_index(data)
     except DataError as error:
