@@ -2,7 +2,9 @@
 
 import hashlib
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 
@@ -15,6 +17,9 @@ from ml.audio.decode import read
 from ml.checkpoint_info import FeatureConfig
 from ml.errors import AudioError
 from training.data.index import DataError, Example, class_names
+
+# Files that are decoded by threads before the first of them is written.
+DECODED_AHEAD = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,8 +133,8 @@ def _cached(files: Sequence[Path], features: FeatureConfig, folder: Path) -> tup
         folder.mkdir(parents=True, exist_ok=True)
         # A unique name, because two runs may start at the same time.
         with NamedTemporaryFile(dir=folder, suffix=".partial", delete=False) as file:
-            for clip, path in enumerate(files):
-                for piece in cut(_decoded(path, features.sample_rate), features.window_samples):
+            for clip, waveform in enumerate(_waveforms(files, features.sample_rate)):
+                for piece in cut(waveform, features.window_samples):
                     store = np.zeros(1, row)
                     store["clip"] = clip
                     store["samples"] = np.clip(np.round(piece * 32767), -32768, 32767)
@@ -138,6 +143,15 @@ def _cached(files: Sequence[Path], features: FeatureConfig, folder: Path) -> tup
     stored = np.memmap(cache, dtype=row, mode="c")
     clips = torch.from_numpy(stored["clip"].astype(np.int64))
     return torch.from_numpy(stored["samples"]), clips
+
+
+def _waveforms(files: Sequence[Path], sample_rate: int) -> Iterator[NDArray[np.float32]]:
+    """Yield the waveform (samples,) of each file, decoded in threads."""
+    with ThreadPoolExecutor() as pool:
+        # In parts, so that not all waveforms are in memory.
+        for start in range(0, len(files), DECODED_AHEAD):
+            part = files[start : start + DECODED_AHEAD]
+            yield from pool.map(partial(_decoded, sample_rate=sample_rate), part)
 
 
 def _decoded(path: Path, sample_rate: int) -> NDArray[np.float32]:
