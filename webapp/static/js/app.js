@@ -2,6 +2,9 @@
 // The result page is updated by htmx attributes.
 
 const MAX_UPLOADS_AT_ONCE = 3;
+const POLL_MS = 1000;
+const FAST_POLL_MS = 120;
+const FAST_POLLING_MS = 3000;
 
 class SonoDrop extends HTMLElement {
   connectedCallback() {
@@ -85,6 +88,7 @@ class SonoDrop extends HTMLElement {
       const fresh = rowOf(request.responseText);
       if (fresh && request.status >= 202 && request.status < 500) {
         row.replaceWith(fresh);
+        fresh.closest("sono-rows").expect();
       } else if (request.responseURL.includes("/account/")) {
         location.reload();
       } else {
@@ -115,14 +119,33 @@ const rowOf = (html) => {
   return holder.content.firstElementChild?.matches("li.row") ? holder.content.firstElementChild : null;
 };
 
-// Polls all unfinished rows with one request, and replaces only rows that changed.
+// Polls all unfinished rows with one request, and replaces only rows that changed. A sound that was
+// just sent is usually analysed in a fraction of a second, so polling is fast for a few seconds.
 class SonoRows extends HTMLElement {
   connectedCallback() {
-    this.timer = setInterval(() => this.ask(), 1000);
+    this.expect();
   }
 
   disconnectedCallback() {
-    clearInterval(this.timer);
+    clearTimeout(this.timer);
+  }
+
+  // A new row has been added.
+  expect() {
+    this.fastUntil = performance.now() + FAST_POLLING_MS;
+    this.plan();
+  }
+
+  plan() {
+    clearTimeout(this.timer);
+    const pause = performance.now() < this.fastUntil ? FAST_POLL_MS : POLL_MS;
+    this.timer = setTimeout(async () => {
+      try {
+        await this.ask();
+      } finally {
+        if (this.isConnected) this.plan();
+      }
+    }, pause);
   }
 
   async ask() {
@@ -135,7 +158,7 @@ class SonoRows extends HTMLElement {
       if (response.status === 401) return location.reload();
       if (response.ok) this.update(await response.json());
     } catch (error) {
-      if (!(error instanceof TypeError)) throw error; // no connection: try again in a second
+      if (!(error instanceof TypeError)) throw error; // no connection: try again later
     } finally {
       this.asking = false;
     }
