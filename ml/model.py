@@ -33,10 +33,26 @@ class ModelOutput:
     picture: Tensor
 
 
+class StridedConv2d(nn.Conv2d):
+    """A convolution that works around a fault of oneDNN in bfloat16.
+
+    On processors with AMX, oneDNN 3.12.0 reads uninitialised memory where a stride of 2 leaves a
+    single column of output: values and gradients are wrong, and sometimes NaN. On a CPU, such an
+    input is padded with zeros until there is a second column, which is then dropped. Remove this
+    class when PyTorch no longer needs it: https://github.com/pytorch/pytorch/issues/169688
+    """
+
+    def forward(self, input: Tensor) -> Tensor:
+        stride, width = self.stride[1], input.shape[-1]
+        if input.device.type != "cpu" or stride == 1 or width > stride:
+            return super().forward(input)
+        return super().forward(F.pad(input, (0, stride + 1 - width)))[..., :1]
+
+
 class ResidualBlock(nn.Module):
     def __init__(self, channels_in: int, channels: int, stride: int) -> None:
         super().__init__()
-        self.conv1 = nn.Conv2d(channels_in, channels, 3, stride=stride, padding=1, bias=False)
+        self.conv1 = StridedConv2d(channels_in, channels, 3, stride, padding=1, bias=False)
         self.bn1 = nn.BatchNorm2d(channels)
         self.conv2 = nn.Conv2d(channels, channels, 3, padding=1, bias=False)
         self.bn2 = nn.BatchNorm2d(channels)
@@ -77,7 +93,7 @@ class AudioCNN(nn.Module):
     def __init__(self, classes: int) -> None:
         super().__init__()
         self.conv1 = nn.Sequential(
-            nn.Conv2d(1, 64, 7, stride=2, padding=3, bias=False),
+            StridedConv2d(1, 64, 7, stride=2, padding=3, bias=False),
             nn.BatchNorm2d(64),
             nn.ReLU(),
             nn.MaxPool2d(3, stride=2, padding=1),

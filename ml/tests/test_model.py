@@ -1,9 +1,10 @@
 import pytest
 import torch
+from torch import Tensor
 from torch.nn import functional as F
 
 from ml.checkpoint_info import BLOCKS, STAGES, map_names
-from ml.model import AudioCNN, ModelOutput
+from ml.model import AudioCNN, ModelOutput, StridedConv2d
 
 
 def original_parameters(classes: int) -> dict[str, tuple[int, ...]]:
@@ -91,3 +92,29 @@ def test_each_layers_map_is_the_output_of_its_last_block(output: ModelOutput) ->
 
 def test_pooled_is_the_mean_of_the_last_stage(output: ModelOutput) -> None:
     assert torch.allclose(output.pooled, output.maps["layer4"].mean(dim=(2, 3)), atol=1e-5)
+
+
+def relative_error(value: Tensor, exact: Tensor) -> float:
+    return float((value.float() - exact).norm() / exact.norm())
+
+
+@pytest.mark.parametrize("width", [1, 2, 3, 4])
+def test_strided_convolutions_are_right_in_bf16_for_any_width(width: int) -> None:
+    torch.manual_seed(1)
+    # Rounded to bf16, so that only the arithmetic differs between the two precisions.
+    weight = torch.randn(512, 256, 3, 3).div(48).bfloat16().float()
+    picture = torch.randn(4, 256, 8, width).bfloat16().float()
+    found = []
+    for convolution, enabled in (
+        (torch.nn.Conv2d(256, 512, 3, stride=2, padding=1, bias=False), False),
+        (StridedConv2d(256, 512, 3, stride=2, padding=1, bias=False), True),
+    ):
+        convolution.weight.data = weight.contiguous(memory_format=torch.channels_last)
+        seen = picture.contiguous(memory_format=torch.channels_last).requires_grad_()
+        with torch.autocast("cpu", torch.bfloat16, enabled=enabled):
+            output = convolution(seen)
+        output.float().square().sum().backward()
+        found.append((output.detach(), seen.grad, convolution.weight.grad))
+    for exact, value in zip(*found, strict=True):
+        assert value.shape == exact.shape
+        assert relative_error(value, exact) < 0.02
