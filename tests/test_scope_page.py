@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import soundfile
 import torch
-from playwright.sync_api import Browser, Locator, Page, Response, expect
+from playwright.sync_api import Browser, Locator, Page, Request, Response, expect
 
 from ml.checkpoint_info import FeatureConfig
 from ml.features import LogMel
@@ -165,13 +165,24 @@ def shown_attribution(page: Page) -> Locator:
     return shown
 
 
+def watch_posts(page: Page) -> list[str]:
+    """Return a list to which the URL of each POST request of the page is added."""
+    posts: list[str] = []
+
+    def note(request: Request) -> None:
+        if request.method == "POST":
+            posts.append(request.url)
+
+    page.on("request", note)
+    return posts
+
+
 def test_the_page_asks_once_for_the_explanation_and_shows_it(
     page: Page, server: Server, listener: Person
 ) -> None:
     sound = fixtures.chirp(5000, 300, 5.0)
     analysis = listener.wait(listener.submit("falling.wav", fixtures.encode(sound)))
-    posts: list[str] = []
-    page.on("request", lambda request: request.method == "POST" and posts.append(request.url))
+    posts = watch_posts(page)
     show(page, server, analysis)
     before = page.locator("[data-opacity-row]").bounding_box()
     shown_attribution(page)
@@ -203,8 +214,7 @@ def test_a_second_visit_shows_the_explanation_without_asking(
 ) -> None:
     show(page, server, short)
     shown_attribution(page)
-    posts: list[str] = []
-    page.on("request", lambda request: request.method == "POST" and posts.append(request.url))
+    posts = watch_posts(page)
     show(page, server, short)
     shown_attribution(page)
     page.wait_for_load_state("networkidle")

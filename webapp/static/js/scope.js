@@ -346,7 +346,7 @@ class SonoScope extends HTMLElement {
       grid.replaceChildren(shown.content.cloneNode(true));
     }
     for (const name of document.querySelectorAll("[data-explained]")) name.textContent = block.dataset.name;
-    const state = block.querySelector("[role=status], [role=alert] strong")?.textContent ?? "";
+    const state = block.querySelector("[role=status]")?.textContent ?? "not computed";
     for (const place of document.querySelectorAll("[data-place-words]")) place.textContent = state;
   }
 
