@@ -16,9 +16,11 @@ from classifier.services.results import save_analysis
 from ml import map_archive
 from ml.audio.decode import Sound
 from ml.audio.encode import flac
+from ml.base_classifier import BaseClassifier
 from ml.checkpoint_info import CheckpointError
 from ml.errors import AudioError, Problem
-from ml.inference import BaseClassifier, Classifier, Result
+from ml.inference import Classifier
+from ml.predictions import Result
 from ml.render_metadata import RenderMetadata, WindowPrediction
 from ml.rendering import spectrogram
 from tasks.celery import app
@@ -179,6 +181,7 @@ def _classify(chunk: list[Analysis], classifier: BaseClassifier) -> None:
             "checkpoint": classifier.identity,
             "predictions": [one.to_json() for one in classifier.predictions(result.probabilities)],
             "not_sure": classifier.not_sure(result),
+            "embedding": result.embedding.astype("<f2").tobytes(),
             "render_metadata": metadata.to_json(),
             "timings": {**timings, "rendering_s": rendering_s},
         }

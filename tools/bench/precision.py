@@ -16,7 +16,8 @@ import torch
 
 from ml import checkpoint_info
 from ml.audio.decode import read
-from ml.inference import Classifier, Result
+from ml.inference import Classifier
+from ml.predictions import Result
 from training.data.index import read_index
 from training.evaluate.measure import machine
 
