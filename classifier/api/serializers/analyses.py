@@ -73,8 +73,8 @@ class AttributionMap(Serializer):
 class Timings(Serializer):
     decoding_s = fields.FloatField(
         required=False,
-        help_text="Time spent waiting for the decoder in seconds, averaged over the clips that were "
-        "analysed together. The next clips are decoded meanwhile.",
+        help_text="Time spent waiting for the decoder in seconds, averaged over the clips that "
+        "were analysed together. The next clips are decoded meanwhile.",
     )
     classifying_s = fields.FloatField(
         required=False, help_text="Inference time in seconds, averaged over these clips."
