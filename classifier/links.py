@@ -7,7 +7,6 @@ from django.urls import reverse
 from classifier.checkpoints import inventory
 from classifier.models import Inspection, InspectionKind, State
 from classifier.services import inspections
-from ml.render_metadata import ArchiveIndex
 
 
 def checkpoint_page(identity: str) -> str | None:
@@ -24,7 +23,7 @@ def inspection_files(inspection: Inspection) -> dict[str, str]:
         return {}
     names = inspections.FILES[InspectionKind(inspection.kind)]
     found = {name: reverse("inspection_file", args=[inspection.pk, name]) for name in names}
-    if inspection.kind == InspectionKind.WINDOW:
-        for name in ArchiveIndex.from_json(inspection.figures).picture_names():
+    if archive := inspections.archive(inspection):
+        for name in archive.index.picture_names():
             found[f"maps/{name}.png"] = reverse("inspection_map", args=[inspection.pk, name])
     return found

@@ -20,6 +20,7 @@ from django.conf import settings
 CLIPS, ANALYSES, INSPECTIONS, INCOMING = "clips", "analyses", "inspections", "incoming"
 SPECTROGRAM, STRIP, MAPS = "spectrogram.png", "strip.png", "maps.zip"
 PEAKS, PLAYABLE = "peaks.json", "playable.flac"
+EXPLANATION = "explanation.zip"
 KEPT, REST, ATTRIBUTION = "kept.flac", "rest.flac", "attribution.png"
 SHEET, CHANNELS, MEAN = "sheet.png", "channels.npy", "mean.npy"
 FOLDERS_AT_ONCE = 8

@@ -3,7 +3,6 @@ from django.contrib.auth import views as auth
 from django.urls import include, path
 
 from classifier import storage
-from classifier.models import Analysis, Inspection
 from classifier.views import account as accounts
 from classifier.views import (
     batches,
@@ -72,8 +71,8 @@ files = [
         path(f"{ANALYSIS}{name}", media.analysis_file, {"name": name}, name=name.partition(".")[0])
         for name in (storage.SPECTROGRAM, storage.STRIP, storage.PEAKS)
     ),
-    path(f"{ANALYSIS}{MAP}", media.map_picture, {"model": Analysis}, name="map"),
-    path(f"{INSPECTION}{MAP}", media.map_picture, {"model": Inspection}, name="inspection_map"),
+    path(f"{ANALYSIS}{MAP}", media.map_picture, name="map"),
+    path(f"{INSPECTION}{MAP}", media.inspection_picture, name="inspection_map"),
     path(f"{INSPECTION}<str:name>", media.inspection_file, name="inspection_file"),
 ]
 rest = [

@@ -10,7 +10,8 @@ from pathlib import Path
 from ml.audio.decode import Sound, read
 from ml.checkpoint_info import CheckpointError, default_path
 from ml.errors import AudioError, Problem
-from ml.inference import Classifier, Prediction
+from ml.inference import Classifier
+from ml.predictions import Prediction
 
 # Files decoded before the network runs on all of them.
 CHUNK_FILES = 16

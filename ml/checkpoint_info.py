@@ -23,6 +23,8 @@ HEADER_KEY = "sonoscope"
 ARCHITECTURE = "AudioCNN"
 STAGES = ("conv1", "layer1", "layer2", "layer3", "layer4")
 BLOCKS = {"layer1": 3, "layer2": 4, "layer3": 6, "layer4": 3}
+# Channels of every map of a stage.
+CHANNELS = {"conv1": 64, "layer1": 64, "layer2": 128, "layer3": 256, "layer4": 512}
 # The score that tells whether a clip is none of the classes; see `ml.rejection`.
 CLASS_DISTANCE = "class_distance"
 # Power below this counts as silence: -100 dB. A fixed floor, and no `top_db`, so that

@@ -1,9 +1,7 @@
-"""Classifiers: waveforms in, predictions and activations out."""
+"""The classifier of a checkpoint on this machine: waveforms in, predictions and activations out."""
 
 import logging
-from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import TypeVar
@@ -12,24 +10,21 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ml.base_classifier import BaseClassifier
 from ml.checkpoint import load_model
-from ml.checkpoint_info import CheckpointError, CheckpointInfo, identity, read_info
-from ml.explain.activations import SHOWN_CLASSES, channels_of, explain
-from ml.explain.results import Activations, Array, Channels, all_finite
-from ml.features import LogMel
+from ml.checkpoint_info import CheckpointInfo, identity, read_info
+from ml.explain.activations import channels_of, explain
+from ml.explain.results import Activations, Array, Channels, Explanation, all_finite
+from ml.forward import Outputs, forward
 from ml.model import AudioCNN
-from ml.rejection import EMBEDDING, ClassDistance
+from ml.predictions import BestWindows, ClipPrediction, Result, window_starts
 
 logger = logging.getLogger(__name__)
 
-Row = TypeVar("Row", Array, Activations, Channels)
-# Takes pictures, (batch, 1, mels, frames), the windows' numbers and the precision; returns rows.
-Run = Callable[[Tensor, Sequence[int], torch.dtype], Iterable[Row]]
+Found = TypeVar("Found", Explanation, Channels)
 
 # Windows in one forward pass. The CPU gains nothing from more; see tools/bench/README.md.
 CHUNK_WINDOWS = {"cpu": 16, "cuda": 64, "mps": 16}
-# Long clips are turned into a spectrogram in parts of this length, to bound the memory.
-SPECTROGRAM_PART_S = 60
 # How far a probability may lie from its fp32 value before the reduced precision is not used.
 # Measured on the shipped network: 0.008 in the self-test, 0.010 on the worst of 1,600 real clips.
 SELF_TEST_TOLERANCE = 0.05
@@ -38,83 +33,6 @@ SELF_TEST_WINDOWS = 4
 
 class NonFiniteError(ArithmeticError):
     """The network gives NaN or infinity even in fp32: its weights or its input are broken."""
-
-
-@dataclass(frozen=True, slots=True)
-class ClipPrediction:
-    """The prediction for one clip.
-
-    Attributes
-    ----------
-    probabilities : (classes,)
-        The mean over the windows.
-    window_probabilities : (windows, classes)
-    window_embeddings : (windows, 512)
-    window_starts_s : tuple of float
-        Where each window begins, in seconds.
-    shown_window : int
-        The window with the highest probability for the top class.
-    """
-
-    probabilities: Array
-    window_probabilities: Array
-    window_embeddings: Array
-    window_starts_s: tuple[float, ...]
-    shown_window: int
-
-    @property
-    def top_class(self) -> int:
-        """The number of the most probable class."""
-        return int(self.probabilities.argmax())
-
-    @property
-    def top(self) -> list[int]:
-        """The classes whose attribution is shown, the most probable first."""
-        return np.argsort(-self.probabilities, kind="stable")[:SHOWN_CLASSES].tolist()
-
-
-@dataclass(frozen=True, slots=True)
-class Result(ClipPrediction):
-    """A prediction with the activations of its shown window.
-
-    Attributes
-    ----------
-    activations : Activations
-        With the attribution for the classes in `top`.
-    """
-
-    activations: Activations
-
-
-@dataclass(frozen=True, slots=True)
-class Prediction:
-    label: str
-    confidence: float
-
-    def to_json(self) -> dict[str, str | float]:
-        """Return the prediction as it appears in JSON responses."""
-        return {"class": self.label, "confidence": round(self.confidence, 6)}
-
-
-def window_starts(samples: int, window: int, hop: int) -> list[int]:
-    """Return the first sample of each window of a clip.
-
-    Windows overlap by half. The last one ends with the clip, unless it would add less than one
-    spectrogram step: a remainder shorter than `hop` adds no frame, so it gets no window.
-
-    Parameters
-    ----------
-    samples : int
-        Length of the clip.
-    window : int
-        Length of a window in samples.
-    hop : int
-        Samples between two frames of the spectrogram.
-    """
-    starts = list(range(0, max(samples - window, 0) + 1, window // 2))
-    if samples - window - starts[-1] >= hop:
-        starts.append(samples - window)
-    return starts
 
 
 def pick_device() -> torch.device:
@@ -131,108 +49,6 @@ def pick_precision(device: torch.device) -> torch.dtype:
     if device.type == "cpu" and torch.cpu.get_capabilities().get("avx512_bf16", False):
         return torch.bfloat16
     return torch.float32
-
-
-def _class_distance(info: CheckpointInfo) -> ClassDistance | None:
-    """Return the statistics of “not sure”, None if the header has none.
-
-    Raises CheckpointError if they are damaged.
-    """
-    if info.rejection is None:
-        return None
-    try:
-        distance = ClassDistance.from_info(info.rejection.statistics)
-        expected = (len(info.classes), EMBEDDING)
-        if distance.means.shape != expected:
-            raise ValueError(f"the means are {distance.means.shape}, not {expected}")
-    except (ValueError, TypeError) as error:
-        raise CheckpointError(
-            f"The checkpoint's “not sure” statistics are damaged: {error}."
-        ) from error
-    return distance
-
-
-class BaseClassifier(ABC):
-    """A checkpoint without its weights. Subclasses hold the weights or call a process that does.
-
-    Not thread-safe. Create one per process.
-    """
-
-    def __init__(self, info: CheckpointInfo, identity: str, device: torch.device) -> None:
-        """Raises CheckpointError if the header's statistics of “not sure” are damaged."""
-        self.info = info
-        self.identity = identity
-        self.device = device
-        self.log_mel = LogMel(info.features).to(device)
-        self.distance = _class_distance(info)
-
-    @abstractmethod
-    def classify(self, waveforms: Sequence[Array]) -> list[Result]:
-        """Classify clips and explain each clip's shown window.
-
-        A clip's result does not depend on the other clips, up to the rounding of the precision in
-        use.
-
-        Parameters
-        ----------
-        waveforms : sequence of (samples,) float32 in [-1, 1] at info.features.sample_rate Hz
-            Lengths may differ.
-
-        Returns
-        -------
-        list of Result
-            One per waveform, in their order.
-        """
-
-    def predictions(self, probabilities: Array) -> list[Prediction]:
-        """Return a prediction for every class, the most probable first.
-
-        Parameters
-        ----------
-        probabilities : (classes,)
-        """
-        order = np.argsort(-probabilities, kind="stable")
-        return [Prediction(self.info.classes[i], float(probabilities[i])) for i in order]
-
-    def not_sure(self, predicted: ClipPrediction) -> bool:
-        """Return whether a clip is probably none of the classes: the mean score of its windows.
-
-        False if the checkpoint's header has no threshold for it.
-        """
-        rejection = self.info.rejection
-        if rejection is None or self.distance is None:
-            return False
-        score = self.distance.scores(predicted.window_embeddings).mean()
-        return bool(score < rejection.threshold)
-
-    def spectrogram(self, waveform: Array) -> Array:
-        """Return the log-mel spectrogram of a whole clip in dB.
-
-        Parameters
-        ----------
-        waveform : (samples,) float32 in [-1, 1] at info.features.sample_rate Hz
-
-        Returns
-        -------
-        Array
-            (mels, frames); row 0 is the lowest frequency.
-        """
-        features = self.info.features
-        hop, pad = features.hop_samples, features.n_fft
-        part = SPECTROGRAM_PART_S * features.sample_rate // hop * hop
-        columns = []
-        with torch.inference_mode():
-            for start in range(0, len(waveform), part):
-                # Each part includes samples of its neighbours, so that the joins do not show.
-                before = min(start, -(-pad // hop) * hop)
-                piece = torch.from_numpy(waveform[start - before : start + part + pad])
-                short = max(0, pad - len(piece))
-                piece = torch.nn.functional.pad(piece, (0, short)).to(self.device)
-                decibels = self.log_mel.decibels(piece[None])[0, 0].cpu().numpy()
-                last = part // hop if start + part < len(waveform) else None
-                columns.append(decibels[:, before // hop :][:, :last])
-        frames = 1 + len(waveform) // hop
-        return np.concatenate(columns, axis=1)[:, :frames]
 
 
 class Classifier(BaseClassifier):
@@ -292,18 +108,10 @@ class Classifier(BaseClassifier):
         return cls(load_model(path, info), info, identity(path), device, precision, on_recomputed)
 
     def classify(self, waveforms: Sequence[Array]) -> list[Result]:
-        features, predicted, shown = self.info.features, self.predict(waveforms), []
-        for waveform, one in zip(waveforms, predicted, strict=True):
-            start = round(one.window_starts_s[one.shown_window] * features.sample_rate)
-            shown.append(waveform[start : start + features.window_samples])
-        activations = self.explain(shown, [one.top for one in predicted])
-        return [
-            Result(**asdict(one), activations=explained)
-            for one, explained in zip(predicted, activations, strict=True)
-        ]
+        return list(self._results(waveforms, maps=True))
 
     def predict(self, waveforms: Sequence[Array]) -> list[ClipPrediction]:
-        """Classify clips without explaining them, which takes a fraction of the time.
+        """Classify clips without the feature maps, which takes four fifths of the time.
 
         Parameters
         ----------
@@ -318,51 +126,29 @@ class Classifier(BaseClassifier):
         Raises
         ------
         NonFiniteError
-            If a window's probabilities are not finite in fp32.
+            If a window's outputs are not finite in fp32.
         """
-        features = self.info.features
-        length, hop = features.window_samples, features.hop_samples
-        starts = [window_starts(len(waveform), length, hop) for waveform in waveforms]
-        windows = [
-            waveform[start : start + length]
-            for waveform, its_starts in zip(waveforms, starts, strict=True)
-            for start in its_starts
-        ]
-        rows = iter(self._in_chunks(windows, self._outputs))
-        found = []
-        for its_starts in starts:
-            both = np.stack(list(islice(rows, len(its_starts))))
-            stacked, embeddings = np.split(both, [len(self.info.classes)], axis=1)
-            mean = stacked.mean(axis=0)
-            starts_s = tuple(start / features.sample_rate for start in its_starts)
-            shown = int(stacked[:, mean.argmax()].argmax())
-            found.append(ClipPrediction(mean, stacked, embeddings, starts_s, shown))
-        return found
+        return list(self._results(waveforms, maps=False))
 
-    def explain(
-        self, windows: Sequence[Array], classes: Sequence[Sequence[int]]
-    ) -> list[Activations]:
-        """Return the activations of each window.
+    def explain(self, window: Array, asked: int) -> Explanation:
+        """Explain the logit of a class in one window.
 
         Parameters
         ----------
-        windows : sequence of (samples,) float32
-            Each at most a window long.
-        classes : sequence of sequences of int
-            For each window, the classes to attribute, the most important first. Every window has
-            the same number of classes.
+        window : (samples,) float32
+            At most a window long.
+        asked : int
+            The class.
 
         Raises
         ------
         NonFiniteError
-            If a window's activations are not finite in fp32.
+            If the explanation is not finite in fp32.
         """
-        asked, silence = torch.tensor(classes, device=self.device), self.info.features.silence
-        return self._in_chunks(
-            windows,
-            lambda pictures, numbers, precision: explain(
-                self.model, pictures, silence, asked[list(numbers)], precision
-            ),
+        silence = self.info.features.silence
+        return self._explained(
+            window,
+            lambda picture, precision: explain(self.model, picture, silence, asked, precision),
         )
 
     def channels(self, window: Array, name: str, asked: int) -> Channels:
@@ -382,59 +168,93 @@ class Classifier(BaseClassifier):
         NonFiniteError
             If the values are not finite in fp32.
         """
-        classes = torch.tensor([asked], device=self.device)
-        (found,) = self._in_chunks(
-            [window],
-            lambda pictures, _, precision: channels_of(
-                self.model, pictures, name, classes, precision
-            ),
+        return self._explained(
+            window,
+            lambda picture, precision: channels_of(self.model, picture, name, asked, precision),
         )
-        return found
 
     # --- internals ------------------------------------------------------------------------
 
-    def _in_chunks(self, windows: Sequence[Array], run: Run[Row]) -> list[Row]:
-        """Compute the rows of all windows chunk by chunk, and halve the chunk if memory runs out.
+    def _results(self, waveforms: Sequence[Array], maps: bool) -> Iterator[Result]:
+        """Yield the result of each clip, from one forward pass per window."""
+        features = self.info.features
+        length, hop = features.window_samples, features.hop_samples
+        starts = [window_starts(len(waveform), length, hop) for waveform in waveforms]
+        windows = [
+            waveform[start : start + length]
+            for waveform, its_starts in zip(waveforms, starts, strict=True)
+            for start in its_starts
+        ]
+        outputs = self._activations(windows, maps)
+        for its_starts in starts:
+            best, probabilities, embeddings = BestWindows(len(self.info.classes)), [], []
+            for number, activations in enumerate(islice(outputs, len(its_starts))):
+                probabilities.append(self._probabilities(activations.logits))
+                embeddings.append(activations.pooled)
+                best.add(number, probabilities[-1], activations)
+            stacked = np.stack(probabilities)
+            mean = stacked.mean(axis=0)
+            starts_s = tuple(start / features.sample_rate for start in its_starts)
+            shown, activations = best.of(int(mean.argmax()))
+            yield Result(mean, stacked, np.stack(embeddings), starts_s, shown, activations)
+
+    def _activations(self, windows: Sequence[Array], maps: bool) -> Iterator[Activations]:
+        """Yield the activations of all windows, and halve the chunk if memory runs out.
 
         Raises
         ------
         NonFiniteError
-            If a row is not finite in fp32.
+            If a window's outputs are not finite in fp32.
         """
-        rows: list[Row] = []
-        while len(rows) < len(windows):
-            chunk = windows[len(rows) : len(rows) + self.chunk_windows]
+        done = 0
+        while done < len(windows):
+            chunk = windows[done : done + self.chunk_windows]
             try:
-                numbers = range(len(rows), len(rows) + len(chunk))
-                rows += self._finite(run, self._pictures(chunk), numbers)
+                outputs = self._finite(self._pictures(chunk), maps)
             except torch.OutOfMemoryError:
                 if len(chunk) == 1:
                     raise
                 self.chunk_windows = max(1, len(chunk) // 2)
                 torch.cuda.empty_cache()
-        return rows
+            else:
+                yield from outputs.windows()
+                done += len(chunk)
 
-    def _finite(self, run: Run[Row], pictures: Tensor, numbers: Sequence[int]) -> list[Row]:
-        """Return the rows of one pass. Rows that are not finite are computed again in fp32."""
-        rows = list(run(pictures, numbers, self.precision))
-        broken = [place for place, row in enumerate(rows) if not all_finite(row)]
-        if not broken:
-            return rows
-        if self.precision != torch.float32:
-            again = run(pictures[broken], [numbers[place] for place in broken], torch.float32)
-            for place, row in zip(broken, again, strict=True):
-                rows[place] = row
-            if not self.recomputed_windows:
-                message = (
-                    "%s produced non-finite values in %s; the affected windows are recomputed in "
-                    "fp32. Further occurrences are counted but not logged."
-                )
-                logger.warning(message, self.identity, self.precision)
-            self.recomputed_windows += len(broken)
-            self.on_recomputed(len(broken))
-        if not all(all_finite(rows[place]) for place in broken):
+    def _outputs(self, pictures: Tensor, precision: torch.dtype, maps: bool) -> Outputs:
+        """Run one forward pass over pictures, (batch, 1, mels, frames)."""
+        return forward(self.model, pictures, precision, maps)
+
+    def _finite(self, pictures: Tensor, maps: bool) -> Outputs:
+        """Return the outputs of one pass. Windows that are not finite are computed in fp32."""
+        outputs = self._outputs(pictures, self.precision, maps)
+        broken = np.flatnonzero(~outputs.finite()).tolist()
+        if broken and self.precision != torch.float32:
+            outputs.replace(broken, self._outputs(pictures[broken], torch.float32, maps))
+            self._count_recomputed(len(broken))
+        if broken and not outputs.finite().all():
             raise NonFiniteError(f"{self.identity} produces non-finite values in fp32.")
-        return rows
+        return outputs
+
+    def _explained(self, window: Array, run: Callable[[Tensor, torch.dtype], Found]) -> Found:
+        """Return what `run` finds in a window; in fp32 if it is not finite otherwise."""
+        picture = self._pictures([window])
+        found = run(picture, self.precision)
+        if not all_finite(found) and self.precision != torch.float32:
+            found = run(picture, torch.float32)
+            self._count_recomputed(1)
+        if not all_finite(found):
+            raise NonFiniteError(f"{self.identity} produces non-finite values in fp32.")
+        return found
+
+    def _count_recomputed(self, windows: int) -> None:
+        if not self.recomputed_windows:
+            message = (
+                "%s produced non-finite values in %s; the affected windows are recomputed in "
+                "fp32. Further occurrences are counted but not logged."
+            )
+            logger.warning(message, self.identity, self.precision)
+        self.recomputed_windows += windows
+        self.on_recomputed(windows)
 
     def _self_test(self) -> None:
         """Compare the reduced precision with fp32 on seeded noise of the real shape.
@@ -446,12 +266,12 @@ class Classifier(BaseClassifier):
         loudness = torch.logspace(-4, -0.5, SELF_TEST_WINDOWS)[:, None]
         noise = torch.randn(SELF_TEST_WINDOWS, samples, generator=generator) * loudness
         pictures = self._pictures(list(noise.numpy()))
-        numbers = range(SELF_TEST_WINDOWS)
-        exact = self._outputs(pictures, numbers, torch.float32)
-        if not all_finite(exact):
+        exact = self._outputs(pictures, torch.float32, maps=False)
+        if not exact.finite().all():
             raise NonFiniteError(f"{self.identity} produces non-finite values in fp32.")
-        reduced = self._outputs(pictures, numbers, self.precision)
-        error = np.abs((reduced - exact)[:, : len(self.info.classes)]).max()
+        reduced = self._outputs(pictures, self.precision, maps=False)
+        changes = self._probabilities(reduced.logits) - self._probabilities(exact.logits)
+        error = np.abs(changes).max()
         # A comparison with NaN is false.
         if not error <= SELF_TEST_TOLERANCE:
             message = "%s: %s differs from fp32 by %.3f in the self-test; fp32 is used instead."
@@ -468,10 +288,7 @@ class Classifier(BaseClassifier):
         pictures = self.log_mel(stacked.to(self.device, non_blocking=True))
         return pictures.contiguous(memory_format=torch.channels_last)
 
-    @torch.inference_mode()
-    def _outputs(self, pictures: Tensor, _: Sequence[int], precision: torch.dtype) -> Array:
-        """Return probabilities and embedding side by side, (batch, classes + 512)."""
-        with torch.autocast(self.device.type, precision, enabled=precision != torch.float32):
-            output = self.model(pictures)
-        probabilities = torch.softmax(output.logits.float() / self.info.temperature, dim=1)
-        return torch.cat([probabilities, output.pooled.float()], dim=1).cpu().numpy()
+    def _probabilities(self, logits: Array) -> Array:
+        """Return the calibrated probabilities of logits; both (..., classes)."""
+        calibrated = torch.from_numpy(logits) / self.info.temperature
+        return torch.softmax(calibrated, dim=-1).numpy()

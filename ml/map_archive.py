@@ -1,10 +1,15 @@
-"""The map archive: a ZIP with the pictures of one window. Written by workers, read by the pages.
+"""Map archives: ZIPs with the pictures of one window. Written by workers, read by the pages.
+
+Of an analysis and of another window:
 
 layer2.maps.png   a sheet of the stage's mean maps, one below the other, in the order of
                   `_maps_on_sheet`
-layer2.top.png    a sheet of the channels that contributed most to the top class
-attribution.0.png …  the attribution of the best class, the second best …
 pooled.png        the means of the last stage's channels, 32 channels in a row
+
+Of the explanation of a class:
+
+attribution.png   how much each cell of the spectrogram contributed to the class
+layer2.top.png    a sheet of the stage's channels that contributed most to the class
 
 The maps are stored on sheets because the palette of a PNG is larger than a small map.
 """
@@ -21,19 +26,20 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from ml.checkpoint_info import STAGES, map_names
-from ml.explain.results import Activations, Array
+from ml.checkpoint_info import CHANNELS, STAGES, map_names
+from ml.explain.results import SHOWN_CHANNELS, Activations, Array, Explanation
 from ml.render_metadata import (
-    ActivationsInfo,
     ArchiveIndex,
-    AttributionInfo,
     ChannelInfo,
+    ExplanationIndex,
+    LogitInfo,
     MapInfo,
     PooledInfo,
 )
 from ml.rendering import png
 
 POOLED_COLUMNS = 32
+SHOWN_LOGITS = 5
 _TOP = re.compile(r"(\w+)\.top(\d{1,4})")
 
 
@@ -59,6 +65,20 @@ class MapArchive:
     index: ArchiveIndex
 
 
+@dataclass(frozen=True, slots=True)
+class ExplanationArchive:
+    """The archive of an explanation and its index.
+
+    Attributes
+    ----------
+    data : bytes
+        The ZIP.
+    """
+
+    data: bytes
+    index: ExplanationIndex
+
+
 def pack(activations: Activations, classes: Sequence[str]) -> MapArchive:
     """Draw the activations of a window and pack the pictures.
 
@@ -69,40 +89,42 @@ def pack(activations: Activations, classes: Sequence[str]) -> MapArchive:
     """
     pictures: dict[str, bytes] = {}
     maps = [info for stage in STAGES for info in _pack_maps(activations, stage, pictures)]
-    attribution = []
-    for rank, number in enumerate(activations.classes):
-        values = activations.attribution[rank]
-        pictures[f"attribution.{rank}"] = png.overlay(values)
-        logit = round(float(activations.logits[number]), 3)
-        attribution.append(AttributionInfo(classes[number], logit, _shape(values)))
+    rows = activations.pooled.reshape(-1, POOLED_COLUMNS)
+    drawn = png.picture(np.flipud(rows))
+    pictures["pooled"] = drawn.png
+    pooled = PooledInfo(_shape(rows), round(drawn.low, 5), round(drawn.high, 5))
+    best = np.argsort(-activations.logits, kind="stable")[:SHOWN_LOGITS]
+    logits = tuple(LogitInfo(classes[n], round(float(activations.logits[n]), 3)) for n in best)
+    return MapArchive(_zipped(pictures), ArchiveIndex(tuple(maps), pooled, logits))
+
+
+def pack_explanation(explanation: Explanation) -> ExplanationArchive:
+    """Draw the explanation of a class and pack the pictures."""
+    pictures = {"attribution": png.overlay(explanation.attribution)}
     strongest = {}
-    for stage, channels in activations.strongest.items():
+    for stage, channels in explanation.strongest.items():
         sheet = png.sheet([channel.values for channel in channels])
         pictures[f"{stage}.top"] = sheet.png
         strongest[stage] = tuple(
             ChannelInfo(one.number, round(one.contribution, 4), round(low, 4), round(high, 4))
             for one, (low, high) in zip(channels, sheet.ranges, strict=True)
         )
-    rows = activations.pooled.reshape(-1, POOLED_COLUMNS)
-    drawn = png.picture(np.flipud(rows))
-    pictures["pooled"] = drawn.png
-    pooled = PooledInfo(_shape(rows), round(drawn.low, 5), round(drawn.high, 5))
-    index = ArchiveIndex(tuple(maps), ActivationsInfo(tuple(attribution), strongest, pooled))
-    return MapArchive(_zipped({f"{name}.png": data for name, data in pictures.items()}), index)
+    shape = _shape(explanation.attribution)
+    index = ExplanationIndex(round(explanation.logit, 3), shape, strongest)
+    return ExplanationArchive(_zipped(pictures), index)
 
 
 def _pack_maps(
     activations: Activations, stage: str, pictures: dict[str, bytes]
 ) -> Iterator[MapInfo]:
     on_sheet = _maps_on_sheet(stage)
-    sheet = png.sheet([activations.maps[name].mean for name in on_sheet])
+    sheet = png.sheet([activations.maps[name] for name in on_sheet])
     pictures[f"{stage}.maps"] = sheet.png
     ranges = dict(zip(on_sheet, sheet.ranges, strict=True))
     for name in dict.fromkeys([*on_sheet, stage]):
         low, high = ranges.get(name, sheet.ranges[-1])
-        found = activations.maps[name]
-        shape = _shape(found.mean)
-        yield MapInfo(name, shape, found.channels, round(low, 5), round(high, 5))
+        shape = _shape(activations.maps[name])
+        yield MapInfo(name, shape, CHANNELS[stage], round(low, 5), round(high, 5))
 
 
 def _shape(values: Array) -> tuple[int, int]:
@@ -110,7 +132,12 @@ def _shape(values: Array) -> tuple[int, int]:
     return height, width
 
 
-def _zipped(files: Mapping[str, bytes]) -> bytes:
+def _zipped(pictures: Mapping[str, bytes]) -> bytes:
+    """Pack pictures by name."""
+    return _zip({f"{name}.png": data for name, data in pictures.items()})
+
+
+def _zip(files: Mapping[str, bytes]) -> bytes:
     """Pack files without timestamps, so that the same files give the same bytes."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as target:
@@ -128,8 +155,8 @@ def picture(archive: Path, name: str) -> bytes | None:
     Parameters
     ----------
     name : str
-        The name of a mean map, `layer2.top3` (the fourth of its strongest channels),
-        `attribution.0` or `pooled`.
+        The name of a mean map or `pooled`; of an explanation, `attribution` or `layer2.top3` (the
+        fourth of its strongest channels).
 
     Returns
     -------
@@ -166,13 +193,11 @@ def map_values(archive: Path, index: ArchiveIndex) -> dict[str, NDArray[np.float
     return found
 
 
-def as_zip(archive: Path, index: ArchiveIndex) -> bytes:
+def as_zip(archive: Path, index: ArchiveIndex | ExplanationIndex) -> bytes:
     """Return a ZIP with every picture under its own name, and an index.json that describes them."""
     found = {f"{name}.png": picture(archive, name) for name in index.picture_names()}
     files = {name: data for name, data in found.items() if data is not None}
-    plain = asdict(index)
-    described = json.dumps({"maps": plain["maps"], **plain["activations"]}, indent=1)
-    return _zipped(files | {"index.json": described.encode()})
+    return _zip(files | {"index.json": json.dumps(asdict(index), indent=1).encode()})
 
 
 def cells(data: bytes, low: float, high: float) -> NDArray[np.float64]:
@@ -196,18 +221,17 @@ def cells(data: bytes, low: float, high: float) -> NDArray[np.float64]:
 
 def _tile(pictures: zipfile.ZipFile, name: str) -> bytes | None:
     """Cut one tile from a sheet. Raise KeyError if there is no such sheet."""
-    top = _TOP.fullmatch(name)
-    stage = top[1] if top else name.partition(".")[0]
-    on_sheet = _maps_on_sheet(stage)
-    sheet = Image.open(io.BytesIO(pictures.read(f"{stage}.maps.png")))
-    height = sheet.height // len(on_sheet)
-    if top:
-        number = int(top[2])
-        sheet = Image.open(io.BytesIO(pictures.read(f"{stage}.top.png")))
+    if top := _TOP.fullmatch(name):
+        sheet, tiles, number = f"{top[1]}.top", SHOWN_CHANNELS, int(top[2])
     elif name in map_names():
-        number = on_sheet.index(name) if name in on_sheet else len(on_sheet) - 1
+        stage = name.partition(".")[0]
+        on_sheet = _maps_on_sheet(stage)
+        sheet, tiles = f"{stage}.maps", len(on_sheet)
+        number = on_sheet.index(name) if name in on_sheet else tiles - 1
     else:
         return None
-    if (number + 1) * height > sheet.height:
+    image = Image.open(io.BytesIO(pictures.read(f"{sheet}.png")))
+    height = image.height // tiles
+    if number >= tiles:
         return None
-    return png.encoded(sheet.crop((0, number * height, sheet.width, (number + 1) * height)))
+    return png.encoded(image.crop((0, number * height, image.width, (number + 1) * height)))

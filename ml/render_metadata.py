@@ -30,40 +30,6 @@ class MapInfo:
 
 
 @dataclass(frozen=True, slots=True)
-class AttributionInfo:
-    """The attribution of one class.
-
-    Attributes
-    ----------
-    logit : float
-        Of the class in the shown window.
-    shape : (H, W)
-    """
-
-    label: str
-    logit: float
-    shape: tuple[int, int]
-
-
-@dataclass(frozen=True, slots=True)
-class ChannelInfo:
-    """One channel of a stage.
-
-    Attributes
-    ----------
-    contribution : float
-        How much the channel contributed to the best class, in logits.
-    low, high : float
-        The range of the values.
-    """
-
-    number: int
-    contribution: float
-    low: float
-    high: float
-
-
-@dataclass(frozen=True, slots=True)
 class PooledInfo:
     """The picture of the pooled vector.
 
@@ -80,20 +46,9 @@ class PooledInfo:
 
 
 @dataclass(frozen=True, slots=True)
-class ActivationsInfo:
-    """The explanation of the shown window.
-
-    Attributes
-    ----------
-    attribution : tuple of AttributionInfo
-        Of the best classes, in their order.
-    strongest : dict of str to tuple of ChannelInfo
-        For each stage, the channels that contributed most to the best class, in falling order.
-    """
-
-    attribution: tuple[AttributionInfo, ...]
-    strongest: dict[str, tuple[ChannelInfo, ...]]
-    pooled: PooledInfo
+class LogitInfo:
+    label: str
+    logit: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,23 +59,73 @@ class ArchiveIndex:
     ----------
     maps : tuple of MapInfo
         In the order of the data flow.
+    logits : tuple of LogitInfo
+        The highest of the window, in falling order.
     """
 
     maps: tuple[MapInfo, ...]
-    activations: ActivationsInfo
+    pooled: PooledInfo
+    logits: tuple[LogitInfo, ...]
 
     @classmethod
     def from_json(cls, payload: dict[str, Any]) -> "ArchiveIndex":
         """Read the index from a dictionary that may have other keys as well."""
-        return from_json(cls, {name: payload[name] for name in ("maps", "activations")})
+        return from_json(cls, {name: payload[name] for name in ("maps", "pooled", "logits")})
 
     def picture_names(self) -> list[str]:
         """Return every name that `map_archive.picture` accepts for this archive."""
-        found = [one.name for one in self.maps]
-        for stage, channels in self.activations.strongest.items():
-            found += [f"{stage}.top{rank}" for rank in range(len(channels))]
-        found += [f"attribution.{rank}" for rank in range(len(self.activations.attribution))]
-        return [*found, "pooled"]
+        return [*(one.name for one in self.maps), "pooled"]
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelInfo:
+    """One channel of a stage.
+
+    Attributes
+    ----------
+    contribution : float
+        How much the channel contributed to the explained class, in logits.
+    low, high : float
+        The range of the values.
+    """
+
+    number: int
+    contribution: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, slots=True)
+class ExplanationIndex:
+    """The index of the archive of an explanation of one class.
+
+    Attributes
+    ----------
+    logit : float
+        Of the class in the explained window.
+    shape : (H, W)
+        Of the attribution.
+    strongest : dict of str to tuple of ChannelInfo
+        For each stage, the channels that contributed most to the class, in falling order.
+    """
+
+    logit: float
+    shape: tuple[int, int]
+    strongest: dict[str, tuple[ChannelInfo, ...]]
+
+    @classmethod
+    def from_json(cls, payload: dict[str, Any]) -> "ExplanationIndex":
+        """Read the index from a dictionary that may have other keys as well."""
+        return from_json(cls, {name: payload[name] for name in ("logit", "shape", "strongest")})
+
+    def picture_names(self) -> list[str]:
+        """Return every name that `map_archive.picture` accepts for this archive."""
+        channels = (
+            f"{stage}.top{rank}"
+            for stage, its in self.strongest.items()
+            for rank in range(len(its))
+        )
+        return ["attribution", *channels]
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,13 +4,12 @@ Only strings, numbers, lists, dictionaries and bytes are sent: the two machines 
 versions of everything but this file.
 """
 
-from dataclasses import asdict
 from typing import Any
 
 import numpy as np
 
-from ml.explain.results import Activations, Array, Channel, FeatureMap
-from ml.inference import Result
+from ml.explain.results import Activations, Array
+from ml.predictions import Result
 
 # The name under which `tasks/modal_app.py` is deployed, and the class in it.
 APP = "sonoscope-inference"
@@ -33,16 +32,8 @@ def array_to_plain(array: Array) -> Plain:
     return {"shape": list(array.shape), "float32": samples_to_bytes(array)}
 
 
-def picture_to_plain(array: Array) -> Plain:
-    """Encode an array in row-major order as float16, which is enough for 256 colours."""
-    return {"shape": list(array.shape), "float16": array.astype("<f2").tobytes()}
-
-
 def array_from_plain(plain: Plain) -> Array:
-    """Decode the output of `array_to_plain` or `picture_to_plain` into a float32 array."""
-    if "float32" in plain:
-        return samples_from_bytes(plain["float32"]).reshape(plain["shape"])
-    return np.frombuffer(plain["float16"], "<f2").astype(np.float32).reshape(plain["shape"])
+    return samples_from_bytes(plain["float32"]).reshape(plain["shape"])
 
 
 def result_to_plain(result: Result) -> Plain:
@@ -55,16 +46,7 @@ def result_to_plain(result: Result) -> Plain:
         "shown_window": result.shown_window,
         "logits": array_to_plain(activations.logits),
         "pooled": array_to_plain(activations.pooled),
-        "maps": [
-            {"name": name, "mean": array_to_plain(one.mean), "channels": one.channels}
-            for name, one in activations.maps.items()
-        ],
-        "strongest": {
-            stage: [asdict(one) | {"values": picture_to_plain(one.values)} for one in channels]
-            for stage, channels in activations.strongest.items()
-        },
-        "classes": list(activations.classes),
-        "attribution": picture_to_plain(activations.attribution),
+        "maps": {name: array_to_plain(mean) for name, mean in activations.maps.items()},
     }
 
 
@@ -72,18 +54,7 @@ def result_from_plain(plain: Plain) -> Result:
     activations = Activations(
         logits=array_from_plain(plain["logits"]),
         pooled=array_from_plain(plain["pooled"]),
-        maps={
-            one["name"]: FeatureMap(array_from_plain(one["mean"]), one["channels"])
-            for one in plain["maps"]
-        },
-        strongest={
-            stage: tuple(
-                Channel(**one | {"values": array_from_plain(one["values"])}) for one in its
-            )
-            for stage, its in plain["strongest"].items()
-        },
-        classes=tuple(plain["classes"]),
-        attribution=array_from_plain(plain["attribution"]),
+        maps={name: array_from_plain(mean) for name, mean in plain["maps"].items()},
     )
     return Result(
         probabilities=array_from_plain(plain["probabilities"]),

@@ -19,9 +19,11 @@ from classifier.services.results import AnalysisResult, save_analyses
 from ml import map_archive
 from ml.audio.decode import Sound
 from ml.audio.encode import flac
+from ml.base_classifier import BaseClassifier
 from ml.checkpoint_info import CheckpointError
 from ml.errors import AudioError, Problem
-from ml.inference import BaseClassifier, Classifier, Result
+from ml.inference import Classifier
+from ml.predictions import Result
 from ml.render_metadata import RenderMetadata, WindowPrediction
 from ml.rendering import spectrogram
 from tasks import decoding
@@ -255,6 +257,7 @@ def _analysis_result(
         "checkpoint": classifier.identity,
         "predictions": [one.to_json() for one in classifier.predictions(result.probabilities)],
         "not_sure": classifier.not_sure(result),
+        "embedding": result.embedding.astype("<f2").tobytes(),
         "render_metadata": metadata.to_json(),
         "timings": {**timings, "rendering_s": _per_clip(started, 1)},
     }

@@ -2,7 +2,6 @@
 
 import io
 import logging
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -19,7 +18,8 @@ from ml.errors import AudioError
 from ml.explain.masking import Masking, audible, equal_gains
 from ml.explain.results import Array
 from ml.features import LogMel
-from ml.inference import Classifier, window_starts
+from ml.inference import Classifier
+from ml.predictions import window_starts
 from ml.rendering import png
 from tasks.analyse import load_local_classifier, missing_checkpoint
 from tasks.celery import app
@@ -30,7 +30,7 @@ logger = logging.getLogger(__name__)
 
 # Every map's number of channels is a multiple of this.
 SHEET_COLUMNS = 16
-# Number of classes whose attribution is shown for another window.
+# Predictions of another window.
 TOP_CLASSES = 5
 
 
@@ -106,18 +106,32 @@ def _inspect_window(
     starts = window_starts(len(waveform), features.window_samples, features.hop_samples)
     start = starts[inspection.window]
     window = waveform[start : start + features.window_samples]
-    if inspection.kind == InspectionKind.SOUND:
+    if inspection.kind == InspectionKind.EXPLANATION:
+        found = explanation(classifier, window, inspection.label)
+    elif inspection.kind == InspectionKind.SOUND:
         found = sound(classifier, window, inspection.label)
     elif inspection.kind == InspectionKind.CHANNELS:
         found = channels(classifier, window, inspection.map, analysis.label)
     else:
-        best = [prediction["class"] for prediction in analysis.predictions[:TOP_CLASSES]]
-        found = another_window(classifier, window, best)
+        found = another_window(classifier, window)
     place = {"start_s": round(start / features.sample_rate, 3), "window_s": features.window_s}
     return InspectionResult(place | found.figures, found.contents)
 
 
 # --- kinds of inspection; window: (samples,) float32, at most a window long ----------------------
+
+
+def explanation(classifier: Classifier, window: Array, label: str) -> InspectionResult:
+    """Explain a class: its attribution, and the channels that contributed most to it.
+
+    Parameters
+    ----------
+    window : (samples,) float32
+    label : name of the class
+    """
+    found = classifier.explain(window, classifier.info.classes.index(label))
+    archive = map_archive.pack_explanation(found)
+    return InspectionResult(asdict(archive.index), {storage.EXPLANATION: archive.data})
 
 
 def sound(classifier: Classifier, window: Array, label: str) -> InspectionResult:
@@ -132,7 +146,7 @@ def sound(classifier: Classifier, window: Array, label: str) -> InspectionResult
     label : name of the class
     """
     asked = classifier.info.classes.index(label)
-    attribution = classifier.explain([window], [[asked]])[0].attribution[0]
+    attribution = classifier.explain(window, asked).attribution
     original = torch.from_numpy(window)[None]
     masks = audible(torch.from_numpy(attribution)[None])
     # On the CPU, even if the network runs on a GPU: it is little work.
@@ -197,21 +211,16 @@ def channels(classifier: Classifier, window: Array, name: str, answer: str) -> I
     return InspectionResult(figures, contents)
 
 
-def another_window(
-    classifier: Classifier, window: Array, labels: Sequence[str]
-) -> InspectionResult:
+def another_window(classifier: Classifier, window: Array) -> InspectionResult:
     """Return predictions and maps of another window, as an analysis has of its shown window.
 
     Parameters
     ----------
     window : (samples,) float32
-    labels : names of the classes whose attribution is computed
     """
-    asked = [classifier.info.classes.index(label) for label in labels]
-    probabilities = classifier.predict([window])[0].probabilities
-    activations = classifier.explain([window], [asked])[0]
-    archive = map_archive.pack(activations, classifier.info.classes)
-    best = classifier.predictions(probabilities)[:TOP_CLASSES]
+    (result,) = classifier.classify([window])
+    archive = map_archive.pack(result.activations, classifier.info.classes)
+    best = classifier.predictions(result.probabilities)[:TOP_CLASSES]
     figures = {"predictions": [one.to_json() for one in best], **asdict(archive.index)}
     return InspectionResult(figures, {storage.MAPS: archive.data})
 

@@ -102,7 +102,7 @@ class InferenceService:
         floor = decibels.max() - spectrogram.PICTURE_RANGE_DB
         return legacy_response.answer(
             [one.to_json() for one in self.classifier.predictions(result.probabilities)],
-            {name: one.mean for name, one in result.activations.maps.items()},
+            result.activations.maps,
             np.maximum(decibels, floor),
             spectrogram.peaks(sound.waveform),
             round(sound.duration_s, 3),

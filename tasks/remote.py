@@ -8,9 +8,10 @@ from pathlib import Path
 import torch
 
 from ml import serialization
+from ml.base_classifier import BaseClassifier
 from ml.checkpoint_info import identity, read_info
 from ml.explain.results import Array
-from ml.inference import BaseClassifier, Result
+from ml.predictions import Result
 
 # Samples in one call: 16 clips of five seconds at 32 kHz, 10 MB.
 CALL_SAMPLES = 16 * 5 * 32_000

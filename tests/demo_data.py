@@ -45,7 +45,9 @@ def create_demo_data(server: Server) -> DemoData:
         time.sleep(1)
     for name in set(ids) - {"batch"}:
         user.wait(f"/api/v1/analyses/{ids[name]}/", limit_s=300)
-    _split_sound(user, ids["crickets"], "crickets")
+    for name in (*SAMPLES, "dawn-at-the-lake"):
+        _inspect(user, ids[name], "explanation")
+    _inspect(user, ids["crickets"], "sound")
     for name in ("garden box", "laptop"):
         user.post_page("/account/", name=name, expires_in_days="90")
     server.stop("worker")
@@ -68,11 +70,16 @@ def _make_admin(person: Person) -> str:
     return person.server.manage("shell", "--no-imports", "-c", code).split()[-1]
 
 
-def _split_sound(person: Person, analysis: str, label: str) -> None:
-    """Request the sound inspection of a class and wait until it is done."""
+def _inspect(person: Person, analysis_id: str, kind: str) -> None:
+    """Request an inspection of the best class of the shown window and wait until it is done."""
+    address = f"/api/v1/analyses/{analysis_id}/"
+    analysis = person.get(address).json()
+    starts_s = [window["start_s"] for window in analysis["windows"]]
+    window = starts_s.index(analysis["shown_from_s"]) if starts_s else 0
+    label = analysis["windows"][window]["label"] if starts_s else analysis["label"]
     response = requests.post(
-        f"{person.server.url}/api/v1/analyses/{analysis}/inspections/",
-        json={"kind": "sound", "label": label},
+        f"{person.server.url}{address}inspections/",
+        json={"kind": kind, "window": window, "label": label},
         headers=person.headers,
         timeout=30,
     )

@@ -100,9 +100,9 @@ def test_a_sound_is_split_into_its_attribution_and_the_rest(
     rounding = (1 / figures["kept_gain"] + 1 / figures["rest_gain"]) / 2**15
     assert np.abs(kept + rest - second_window).max() <= rounding
     asked = classifier.info.classes.index(label)
-    attribution = torch.from_numpy(classifier.explain([second_window], [[asked]])[0].attribution)
+    attribution = torch.from_numpy(classifier.explain(second_window, asked).attribution)
     parts = Masking(classifier.log_mel).split(
-        torch.from_numpy(second_window)[None], audible(attribution)
+        torch.from_numpy(second_window)[None], audible(attribution[None])
     )
     exact = [parts.kept[0].numpy(), parts.rest[0].numpy()]
     for wanted, sound in zip(exact, (kept, rest), strict=True):
@@ -164,26 +164,54 @@ def test_another_window_of_a_long_clip_is_drawn(
 ) -> None:
     inspection = explain(anna, analysed, kind="window", window=1)
     figures = inspection["figures"]
-    (result,) = classifier.predict([second_window])
+    (result,) = classifier.classify([second_window])
     best = classifier.predictions(result.probabilities)[0]
     assert figures["predictions"][0]["class"] == best.label
     assert figures["predictions"][0]["confidence"] == pytest.approx(best.confidence, abs=0.02)
-    labels = [attribution["label"] for attribution in figures["activations"]["attribution"]]
-    assert labels == [p["class"] for p in analysed["predictions"][:5]]
-    activations = classifier.explain([second_window], [[0]])[0]
+    assert figures["logits"][0]["label"] == best.label
     for facts in figures["maps"]:
         png = anna.get(inspection["files"][f"maps/{facts['name']}.png"])
         assert png.headers["Content-Type"] == "image/png"
         drawn = np.flipud(np.asarray(Image.open(io.BytesIO(png.content))))
-        mean = activations.maps[facts["name"]].mean
+        mean = result.activations.maps[facts["name"]]
         expected = to_index(mean, float(mean.min()), float(mean.max()))
         assert np.abs(drawn.astype(int) - expected).max() <= 3, facts["name"]
-    for name in ("attribution.0", "layer4.top0", "pooled"):
-        response = anna.get(inspection["files"][f"maps/{name}.png"])
-        assert (response.status_code, response.content[:4]) == (200, b"\x89PNG"), name
+    pooled = anna.get(inspection["files"]["maps/pooled.png"])
+    assert (pooled.status_code, pooled.content[:4]) == (200, b"\x89PNG")
     pack = zipfile.ZipFile(io.BytesIO(anna.get(inspection["files"]["maps.zip"]).content))
     named = {f"maps/{name}" for name in pack.namelist()} - {"maps/index.json"}
     assert named == set(inspection["files"]) - {"maps.zip"}
+
+
+def test_a_class_is_explained_as_by_the_model(
+    anna: Person, analysed: dict, classifier: Classifier, second_window: Any
+) -> None:
+    label = analysed["predictions"][2]["class"]
+    inspection = explain(anna, analysed, kind="explanation", window=1, label=label)
+    figures, files = inspection["figures"], inspection["files"]
+    expected = classifier.explain(second_window, classifier.info.classes.index(label))
+    assert figures["start_s"] == SECOND_START_S
+    assert figures["logit"] == pytest.approx(expected.logit, abs=0.3)
+    picture = Image.open(io.BytesIO(anna.get(files["maps/attribution.png"]).content))
+    assert [picture.height, picture.width] == figures["shape"]
+    opacity = np.flipud(np.asarray(picture.convert("RGBA"))[:, :, 3]) / 255
+    # bf16 turns some ReLUs on or off, so that single cells differ.
+    assert np.abs(opacity - expected.attribution).mean() < 0.05
+    assert set(figures["strongest"]) == {"conv1", "layer1", "layer2", "layer3", "layer4"}
+    for stage, channels in figures["strongest"].items():
+        contributions = [channel["contribution"] for channel in channels]
+        assert len(channels) == 8
+        assert contributions == sorted(contributions, reverse=True)
+        picture = Image.open(io.BytesIO(anna.get(files[f"maps/{stage}.top7.png"]).content))
+        assert (picture.height, picture.width) == expected.strongest[stage][7].values.shape
+    strongest = {one["number"] for one in figures["strongest"]["layer4"]}
+    assert len(strongest & {one.number for one in expected.strongest["layer4"]}) >= 6
+    pack = zipfile.ZipFile(io.BytesIO(anna.get(files["explanation.zip"]).content))
+    named = {f"maps/{name}" for name in pack.namelist()} - {"maps/index.json"}
+    assert named == set(files) - {"explanation.zip"}
+    for name in ("attribution", "layer4.top0"):
+        missing = anna.get(f"/media/analyses/{analysed['id']}/maps/{name}.png")
+        assert missing.status_code == 404, "an analysis itself has no explanation"
 
 
 def test_two_equal_requests_create_one_row_and_one_set_of_files(

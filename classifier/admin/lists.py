@@ -24,7 +24,7 @@ MAX_COUNTED = 10_000
 # A delete confirmation names at most this many rows and counts the others.
 MAX_NAMED = 20
 # Large columns of an analysis, which no list shows, and their names in joined tables.
-HEAVY_COLUMNS = ("predictions", "render_metadata", "timings")
+HEAVY_COLUMNS = ("predictions", "render_metadata", "embedding", "timings")
 HEAVY_OF_ANALYSIS = tuple(f"analysis__{name}" for name in HEAVY_COLUMNS)
 
 

@@ -65,7 +65,7 @@ class AnalysisQuerySet(LeasedJobQuerySet["Analysis"]):
         **columns : str
             Values of label and state; "" for any.
         """
-        rows = self.for_owner(user, batch).defer("predictions", "render_metadata")
+        rows = self.for_owner(user, batch).defer("predictions", "render_metadata", "embedding")
         if name:
             # Not by a join: an index holds all names together, the clips are scattered.
             rows = rows.filter(clip__in=Clip.objects.filter(owner=user.pk, name__icontains=name))
@@ -74,7 +74,8 @@ class AnalysisQuerySet(LeasedJobQuerySet["Analysis"]):
 
     def for_list(self, user: Owner, batch: "Batch | None" = None) -> Self:
         """Return the rows of a list of the API, without the large columns."""
-        return self.for_owner(user, batch).defer("predictions", "render_metadata", "timings")
+        heavy = ("predictions", "render_metadata", "embedding", "timings")
+        return self.for_owner(user, batch).defer(*heavy)
 
     def checkpoints_of(self, user: Owner) -> models.QuerySet[Any, Any]:
         """Return the checkpoints of a user's analyses, the last used first.
@@ -233,6 +234,11 @@ class Analysis(LeasedJob):
     predictions = models.JSONField(default=list, help_text="All classes, most probable first.")
     render_metadata = models.JSONField(
         default=dict, help_text="Axes and ranges of the images; empty until the analysis is done."
+    )
+    embedding = models.BinaryField(
+        default=b"",
+        help_text="The mean of the windows' embeddings: 512 little-endian float16 numbers; empty "
+        "until the analysis is done.",
     )
     timings = models.JSONField(default=dict, help_text="Seconds spent in each step.")
 

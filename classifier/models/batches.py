@@ -102,7 +102,7 @@ class BatchFileQuerySet(models.QuerySet["BatchFile"]):
         show : str
             A State or a FileOutcome; anything else shows all rows.
         """
-        heavy = ("analysis__predictions", "analysis__render_metadata")
+        heavy = ("analysis__predictions", "analysis__render_metadata", "analysis__embedding")
         rows = self.select_related("analysis__clip").defer(*heavy).order_by("path")
         if show in State.values:
             return rows.in_state(show)
@@ -113,7 +113,7 @@ class BatchFileQuerySet(models.QuerySet["BatchFile"]):
         return self.for_page().filter(Q(outcome=FileOutcome.REFUSED) | failed)
 
     def for_export(self) -> Self:
-        heavy = ("analysis__render_metadata", "analysis__timings")
+        heavy = ("analysis__render_metadata", "analysis__embedding", "analysis__timings")
         return self.select_related("analysis__clip").defer(*heavy).order_by("path")
 
 

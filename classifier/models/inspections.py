@@ -16,6 +16,7 @@ from classifier.models.leasing import LeasedJob, LeasedJobQuerySet, State
 class InspectionKind(models.TextChoices):
     """What an inspection looks at, always for one window."""
 
+    EXPLANATION = "explanation", "the explanation of a class"
     SOUND = "sound", "the sound attributed to a class"
     CHANNELS = "channels", "all channels of a feature map"
     WINDOW = "window", "another window"
@@ -23,7 +24,10 @@ class InspectionKind(models.TextChoices):
 
 class InspectionQuerySet(LeasedJobQuerySet["Inspection"]):
     def for_owner(self, user: Owner) -> Self:
-        return self.filter(analysis__owner=user.pk).select_related("analysis__clip")
+        """Return a user's inspections with their clips, without the analyses' large columns."""
+        heavy = (f"analysis__{name}" for name in ("predictions", "render_metadata", "embedding"))
+        rows = self.filter(analysis__owner=user.pk).select_related("analysis__clip")
+        return rows.defer(*heavy)
 
     def unused(self, days: int) -> Self:
         """Return the inspections not requested for `days` days, except running ones."""
@@ -57,7 +61,7 @@ class Inspection(LeasedJob):
     """
 
     analysis = models.ForeignKey(Analysis, models.CASCADE, related_name="inspections")
-    kind = models.CharField(max_length=8, choices=InspectionKind.choices)
+    kind = models.CharField(max_length=11, choices=InspectionKind.choices)
     window = models.PositiveIntegerField(help_text="Window number, from 0.")
     label = models.CharField(max_length=80, blank=True, help_text="The inspected class.")
     map = models.CharField(max_length=40, blank=True, help_text="The map whose channels are shown.")

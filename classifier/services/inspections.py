@@ -1,6 +1,9 @@
 """Validate requests for inspections and queue them."""
 
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
 
 from django.db import transaction
 from django.utils import timezone
@@ -9,14 +12,31 @@ from classifier import storage
 from classifier.models import Analysis, Inspection, InspectionKind, State
 from classifier.services.dispatch import dispatch_inspection
 from classifier.services.problems import refusal
+from ml.render_metadata import ArchiveIndex, ExplanationIndex
 
 DAYS_KEPT = 30
 # The files of one inspection of each kind.
 FILES = {
+    InspectionKind.EXPLANATION: (storage.EXPLANATION,),
     InspectionKind.SOUND: (storage.KEPT, storage.REST, storage.ATTRIBUTION),
     InspectionKind.CHANNELS: (storage.SHEET, storage.CHANNELS, storage.MEAN),
     InspectionKind.WINDOW: (storage.MAPS,),
 }
+
+
+# The one of them that is an archive of pictures, and what reads its index from the figures.
+ARCHIVES: dict[str, tuple[str, Callable[[dict[str, Any]], ArchiveIndex | ExplanationIndex]]] = {
+    InspectionKind.EXPLANATION: (storage.EXPLANATION, ExplanationIndex.from_json),
+    InspectionKind.WINDOW: (storage.MAPS, ArchiveIndex.from_json),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class PictureArchive:
+    """The archive of pictures that some inspections have."""
+
+    path: Path
+    index: ArchiveIndex | ExplanationIndex
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +48,7 @@ class Question:
     window : int
         Number of the window, from 0.
     label : str
-        Class to inspect, for the kind `sound`.
+        Class to inspect, for the kinds `explanation` and `sound`.
     map : str
         Feature map to show, for the kind `channels`.
     """
@@ -67,6 +87,14 @@ def ask(analysis: Analysis, question: Question) -> Inspection:
     return inspection
 
 
+def archive(inspection: Inspection) -> PictureArchive | None:
+    """Return the archive of a finished inspection, None if its kind has none."""
+    if inspection.kind not in ARCHIVES:
+        return None
+    name, read_index = ARCHIVES[inspection.kind]
+    return PictureArchive(inspection.folder / name, read_index(inspection.figures))
+
+
 def _check(analysis: Analysis, question: Question) -> None:
     metadata = analysis.metadata
     if analysis.state != State.DONE or metadata is None:
@@ -83,7 +111,8 @@ def _check(analysis: Analysis, question: Question) -> None:
             f"Its windows are numbered from 0 to {metadata.window_count - 1}.",
         )
     labels = {prediction["class"] for prediction in analysis.predictions}
-    _check_name("label", question.label, labels, question.kind == InspectionKind.SOUND)
+    of_a_class = question.kind in (InspectionKind.EXPLANATION, InspectionKind.SOUND)
+    _check_name("label", question.label, labels, of_a_class)
     maps = {one.name for one in metadata.index.maps}
     _check_name("map", question.map, maps, question.kind == InspectionKind.CHANNELS)
 

@@ -55,7 +55,18 @@ def queued(
 
 
 def done(owner: User, label: str = "dog", confidence: float = 0.9) -> Analysis:
-    analysis = queued(owner, state=State.DONE, label=label, confidence=confidence, token="t" * 32)
+    predictions = [
+        {"class": label, "confidence": confidence},
+        {"class": "cat", "confidence": round(1 - confidence, 6)},
+    ]
+    analysis = queued(
+        owner,
+        state=State.DONE,
+        label=label,
+        confidence=confidence,
+        predictions=predictions,
+        token="t" * 32,
+    )
     Clip.objects.filter(pk=analysis.clip_id).update(format="WAV", duration_s=5.0)
     return analysis
 

@@ -1,5 +1,6 @@
 """Inspections: requests, existing results, the queue and removal."""
 
+import re
 from dataclasses import replace
 from datetime import timedelta
 
@@ -18,22 +19,28 @@ from classifier.models import (
 )
 from classifier.services import deletion, inspections, results
 from classifier.services.inspections import Question
-from classifier.services.problems import RequestRefused
+from classifier.services.problems import NO_WORKER, RequestRefused
 from classifier.tests.conftest import Caller, done, queued, refused
 from ml.errors import Problem
 from ml.render_metadata import MapInfo, WindowPrediction
 from tests.bulk_data import METADATA
 
 DOG = Question(InspectionKind.SOUND, 0, "dog")
+WHY_DOG = Question(InspectionKind.EXPLANATION, 0, "dog")
 FIGURES = {"original": 0.9, "kept": 0.95, "rest": 0.1}
+EXPLAINED = {
+    "start_s": 0.0,
+    "window_s": 5.0,
+    "logit": 7.25,
+    "shape": [64, 167],
+    "strongest": {
+        "layer4": [{"number": 300, "contribution": 1.5, "low": 0.0, "high": 2.0}],
+    },
+}
 
 
 def analysed(owner: User, windows: int = 3) -> Analysis:
     analysis = done(owner)
-    analysis.predictions = [
-        {"class": "dog", "confidence": 0.9},
-        {"class": "cat", "confidence": 0.1},
-    ]
     maps = tuple(MapInfo(name, (2, 3), 64, 0.0, 1.0) for name in ("conv1", "layer1.block0.conv"))
     metadata = replace(
         METADATA,
@@ -56,7 +63,8 @@ def made(analysis: Analysis, question: Question = DOG) -> Inspection:
     inspections.ask(analysis, question)
     inspection = claim()
     contents = dict.fromkeys(inspections.FILES[question.kind], b"0123456789")
-    assert results.save(inspection, contents, {"figures": FIGURES})
+    figures = EXPLAINED if question.kind == InspectionKind.EXPLANATION else FIGURES
+    assert results.save(inspection, contents, {"figures": figures})
     inspection.refresh_from_db()
     return inspection
 
@@ -71,10 +79,11 @@ def test_requesting_twice_creates_one_inspection(anna: User) -> None:
     others = [
         Question(InspectionKind.SOUND, 1, "dog"),
         Question(InspectionKind.SOUND, 0, "cat"),
+        Question(InspectionKind.EXPLANATION, 0, "dog"),
         Question(InspectionKind.CHANNELS, 0, map="conv1"),
         Question(InspectionKind.WINDOW, 0),
     ]
-    assert len({inspections.ask(analysis, other).pk for other in others} | {first.pk}) == 5
+    assert len({inspections.ask(analysis, other).pk for other in others} | {first.pk}) == 6
 
 
 def test_a_finished_inspection_is_returned_with_its_files(anna: User) -> None:
@@ -102,6 +111,8 @@ def test_a_failed_inspection_is_queued_again(anna: User) -> None:
         (Question(InspectionKind.SOUND, 3, "dog"), "unknown_window"),
         (Question(InspectionKind.SOUND, 0, "unicorn"), "unknown_label"),
         (Question(InspectionKind.SOUND, 0), "unknown_label"),
+        (Question(InspectionKind.EXPLANATION, 0, "unicorn"), "unknown_label"),
+        (Question(InspectionKind.EXPLANATION, 0), "unknown_label"),
         (Question(InspectionKind.SOUND, 0, "dog", "conv1"), "no_map"),
         (Question(InspectionKind.CHANNELS, 0, map="layer9"), "unknown_map"),
         (Question(InspectionKind.CHANNELS, 0), "unknown_map"),
@@ -230,6 +241,28 @@ def test_the_api_returns_202_until_the_inspection_is_done_and_then_200(
     assert "Retry-After" not in found
 
 
+def test_the_api_returns_the_figures_and_the_pictures_of_an_explanation(
+    caller: Caller, anna: User
+) -> None:
+    analysis = analysed(anna)
+    made(analysis, WHY_DOG)
+    body = {"kind": "explanation", "label": "dog", "window": 0}
+    answer = caller.post(f"analyses/{analysis.pk}/inspections/", body)
+    assert answer.status_code == 200
+    payload = answer.json()
+    assert (payload["kind"], payload["label"], payload["figures"]) == (
+        "explanation",
+        "dog",
+        EXPLAINED,
+    )
+    base = f"/media/inspections/{payload['id']}"
+    assert payload["files"] == {
+        "explanation.zip": f"{base}/explanation.zip",
+        "maps/attribution.png": f"{base}/maps/attribution.png",
+        "maps/layer4.top0.png": f"{base}/maps/layer4.top0.png",
+    }
+
+
 def test_the_api_refuses_with_code_detail_and_hint(caller: Caller, anna: User) -> None:
     address = f"analyses/{analysed(anna).pk}/inspections/"
     refused(caller.post(address, {"kind": "smell"}), 400, "invalid")
@@ -304,6 +337,97 @@ def test_the_page_polls_until_it_is_done(anna: User) -> None:
     ):
         assert said in shown, said
     assert page.post(address, {"kind": "sound", "label": "dog"}).status_code == 200
+
+
+def result_page(analysis: Analysis, query: str = "") -> str:
+    page = Client()
+    page.force_login(analysis.owner)
+    answer = page.get(f"/analyses/{analysis.pk}/{query}")
+    assert answer.status_code == 200
+    return answer.text
+
+
+def test_the_page_asks_for_the_explanation_of_the_first_class_only_until_it_is_made(
+    anna: User,
+) -> None:
+    analysis = analysed(anna)
+    fresh = result_page(analysis)
+    assert fresh.count('hx-trigger="load, submit"') == 1
+    assert fresh.count('name="kind" value="explanation"') == 2
+    inspection = inspections.ask(analysis, WHY_DOG)
+    waiting = result_page(analysis)
+    assert "load, submit" not in waiting
+    assert f'hx-get="/inspections/{inspection.pk}/part/?seen=queued"' in waiting
+    made(analysis, WHY_DOG)
+    second = result_page(analysis)
+    assert "load, submit" not in second
+    assert "hx-get" not in second
+    for said in (
+        f'src="/media/inspections/{inspection.pk}/maps/attribution.png"',
+        f'src="/media/inspections/{inspection.pk}/maps/layer4.top0.png"',
+        "channel 300",
+        "contribution +1.50",
+        "(logit 7.3)",
+    ):
+        assert said in second, said
+
+
+def test_a_window_with_another_best_class_offers_its_explanation(anna: User) -> None:
+    analysis = analysed(anna)
+    metadata = analysis.metadata
+    assert metadata is not None
+    windows = (*metadata.window_predictions[:2], WindowPrediction(5.0, "rain", 0.8))
+    analysis.render_metadata = replace(metadata, window_predictions=windows).to_json()
+    analysis.save()
+    extra = '<span class="quiet small">in this window</span>'
+    assert extra not in result_page(analysis)
+    other = result_page(analysis, "?window=2")
+    assert extra in other
+    (first,) = re.findall(r'data-name="(\w+)" data-first', other)
+    assert first == "Rain"
+    # For the explanation of that class, and for the maps of that window.
+    assert other.count('hx-trigger="load, submit"') == 2
+
+
+def test_a_failed_explanation_says_why_and_can_be_requested_again(anna: User) -> None:
+    analysis = analysed(anna)
+    inspection = inspections.ask(analysis, WHY_DOG)
+    claim().held().fail(Problem("broken", "The weights are broken.", "Install them again."))
+    shown = result_page(analysis)
+    assert 'role="alert"' in shown
+    assert "The weights are broken." in shown and "Install them again." in shown
+    assert "Try again" in shown
+    assert "load, submit" not in shown, "a failure is not repeated with every visit"
+    page = Client()
+    page.force_login(anna)
+    body = {"kind": "explanation", "window": "0", "label": "dog"}
+    again = page.post(f"/analyses/{analysis.pk}/inspections/", body)
+    assert (again.status_code, 'data-state="queued"' in again.text) == (202, True)
+    assert inspections.ask(analysis, WHY_DOG).pk == inspection.pk
+
+
+def test_the_page_asks_often_at_first_and_then_every_second(anna: User) -> None:
+    analysis, page = analysed(anna), Client()
+    page.force_login(anna)
+    inspection = inspections.ask(analysis, WHY_DOG)
+    address = f"/inspections/{inspection.pk}/part/"
+    assert 'hx-trigger="every 150ms"' in page.get(address).text
+    Inspection.objects.update(created_at=timezone.now() - timedelta(seconds=4))
+    later = page.get(f"{address}?seen=queued")
+    assert 'hx-trigger="every 1s"' in later.text
+    (seen,) = re.findall(r"\?seen=([\w.]+)", later.text)
+    assert page.get(f"{address}?seen={seen}").status_code == 204
+
+
+def test_the_page_says_when_no_worker_makes_an_inspection(
+    anna: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("classifier.services.dispatch._worker_answers", lambda tick: False)
+    analysis = analysed(anna)
+    inspections.ask(analysis, WHY_DOG)
+    assert NO_WORKER.detail not in result_page(analysis)
+    Inspection.objects.update(created_at=timezone.now() - timedelta(seconds=10))
+    assert NO_WORKER.detail in result_page(analysis)
 
 
 @pytest.mark.parametrize(

@@ -1,20 +1,28 @@
 """Inspections on the result page: request one, and show its state."""
 
 import json
-from functools import partial
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, render
+from django.urls import reverse
+from django.utils import timezone
 from django.views.decorators.http import require_GET, require_POST
 
 from classifier.links import inspection_files
 from classifier.models import Analysis, Inspection, InspectionKind, State
 from classifier.services import inspections
+from classifier.services.dispatch import missing_worker
 from classifier.services.inspections import Question
 from classifier.services.problems import RequestRefused, refusal
+from classifier.views import result_layout
 from classifier.views.parts import for_htmx, render_part
+from ml.render_metadata import ExplanationIndex
+
+# A page asks often at first, because most inspections take a fraction of a second.
+SOON_S = 3
 
 
 @require_POST
@@ -56,8 +64,8 @@ def part(request: HttpRequest, pk: UUID) -> HttpResponse:
 
 def _part(request: HttpRequest, inspection: Inspection) -> HttpResponse:
     status, template = 202 if inspection.unfinished else 200, "classifier/_inspection.html"
-    context = partial(inspection_context, inspection)
-    response = render_part(request, template, inspection.state, context, status)
+    context = inspection_context(inspection)
+    response = render_part(request, template, context["seen"], lambda: {"shown": context}, status)
     if inspection.kind == InspectionKind.WINDOW and inspection.state == State.DONE:
         # Many parts of the page show the window, so reload all of it.
         response["HX-Refresh"] = "true"
@@ -65,9 +73,17 @@ def _part(request: HttpRequest, inspection: Inspection) -> HttpResponse:
 
 
 def inspection_context(inspection: Inspection) -> dict[str, Any]:
-    """Return the context of `_inspection.html`."""
+    """Return `shown`, the context of `_inspection.html`."""
+    soon = timezone.now() - inspection.created_at < timedelta(seconds=SOON_S)
+    notice = missing_worker(inspection.unfinished, inspection.created_at)
+    pace = "" if soon or not inspection.unfinished else "slow"
+    code = notice.code if notice else ""
     return {
         "inspection": inspection,
+        # The part is rendered again when the pace of its polling changes.
+        "seen": ".".join(filter(None, (inspection.state, pace, code))),
+        "poll_every": "1s" if pace else "150ms",
+        "notice": notice,
         # For data attributes: kept.flac → data-kept.
         "files": [
             (name.partition(".")[0], address)
@@ -75,4 +91,16 @@ def inspection_context(inspection: Inspection) -> dict[str, Any]:
             if "/" not in name
         ],
         "figures": json.dumps(inspection.figures),
+        "explanation": _explanation(inspection),
     }
+
+
+def _explanation(inspection: Inspection) -> dict[str, Any] | None:
+    if inspection.kind != InspectionKind.EXPLANATION or inspection.state != State.DONE:
+        return None
+    start_s = inspection.figures["start_s"]
+    times_s = {"shown_from_s": start_s, "shown_to_s": start_s + inspection.figures["window_s"]}
+    return times_s | result_layout.explanation(
+        ExplanationIndex.from_json(inspection.figures),
+        lambda name: reverse("inspection_map", args=[inspection.pk, name]),
+    )

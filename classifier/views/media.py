@@ -12,13 +12,12 @@ from django.views.decorators.http import require_safe
 from rest_framework.exceptions import AuthenticationFailed
 
 from classifier import storage
-from classifier.models import Analysis, Clip, Inspection, InspectionKind, LeasedJob, Owner, State
+from classifier.models import Analysis, Clip, Inspection, InspectionKind, Owner, State
 from classifier.models.leasing import Job
 from classifier.services import inspections
 from classifier.services.file_responses import AUDIO_TYPES, audio, ranged
 from classifier.services.tokens import TokenAuthentication
 from ml import map_archive
-from ml.render_metadata import ArchiveIndex
 
 FILE_TYPES = {
     ".flac": "audio/flac",
@@ -85,20 +84,24 @@ def analysis_file(request: HttpRequest, user: Owner, pk: UUID, name: str) -> Htt
 
 
 @private
-def map_picture(
-    request: HttpRequest, user: Owner, pk: UUID, name: str, model: type[LeasedJob]
-) -> HttpResponseBase:
-    """Return a picture from the map archive of an analysis, or of an inspection of another window.
+def map_picture(request: HttpRequest, user: Owner, pk: UUID, name: str) -> HttpResponseBase:
+    """Return a picture from the map archive of an analysis.
 
     Parameters
     ----------
     name : str
         As `map_archive.picture` defines it.
     """
-    png = map_archive.picture(_done(model, user, pk).folder / storage.MAPS, name)
-    if png is None:
+    return _picture(_done(Analysis, user, pk).folder / storage.MAPS, name)
+
+
+@private
+def inspection_picture(request: HttpRequest, user: Owner, pk: UUID, name: str) -> HttpResponseBase:
+    """Return a picture from the archive of an inspection, like `map_picture`."""
+    archive = inspections.archive(_done(Inspection, user, pk))
+    if archive is None:
         raise Http404
-    return HttpResponse(png, content_type="image/png")
+    return _picture(archive.path, name)
 
 
 @private
@@ -107,7 +110,8 @@ def map_pack(request: HttpRequest, user: Owner, pk: UUID) -> HttpResponseBase:
     analysis = _done(Analysis, user, pk)
     if analysis.metadata is None:
         raise Http404
-    response = _archive(analysis.folder, analysis.metadata.index)
+    whole = map_archive.as_zip(analysis.folder / storage.MAPS, analysis.metadata.index)
+    response = HttpResponse(whole, content_type="application/zip")
     return _named(response, f"{Path(analysis.clip.name).stem}-maps.zip")
 
 
@@ -117,13 +121,16 @@ def inspection_file(request: HttpRequest, user: Owner, pk: UUID, name: str) -> H
     inspection = _done(Inspection, user, pk)
     if name not in inspections.FILES[InspectionKind(inspection.kind)]:
         raise Http404
-    if name == storage.MAPS:
-        response = _archive(inspection.folder, ArchiveIndex.from_json(inspection.figures))
+    archive = inspections.archive(inspection)
+    response: HttpResponseBase
+    if archive and name == archive.path.name:
+        whole = map_archive.as_zip(archive.path, archive.index)
+        response = HttpResponse(whole, content_type="application/zip")
     else:
         response = _file(request, inspection.folder / name)
     if not name.endswith((".npy", ".zip")):
         return response
-    parts = (Path(inspection.analysis.clip.name).stem, inspection.map, name)
+    parts = (Path(inspection.analysis.clip.name).stem, inspection.label, inspection.map, name)
     return _named(response, "-".join(part for part in parts if part))
 
 
@@ -136,9 +143,11 @@ def _file(request: HttpRequest, path: Path) -> HttpResponseBase:
     return ranged(request, path, FILE_TYPES[path.suffix])
 
 
-def _archive(folder: Path, index: ArchiveIndex) -> HttpResponseBase:
-    whole = map_archive.as_zip(folder / storage.MAPS, index)
-    return HttpResponse(whole, content_type="application/zip")
+def _picture(archive: Path, name: str) -> HttpResponseBase:
+    png = map_archive.picture(archive, name)
+    if png is None:
+        raise Http404
+    return HttpResponse(png, content_type="image/png")
 
 
 def _done(model: type[Job], user: Owner, pk: UUID) -> Job:

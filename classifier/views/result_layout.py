@@ -1,15 +1,23 @@
 """Positions of elements on the pictures of the result page, as plain numbers for the template."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from math import prod
 from typing import Any
 
+from classifier.models import Analysis
 from ml.checkpoint_info import STAGES
-from ml.render_metadata import ArchiveIndex, ChannelInfo, FrequencyTick, RenderMetadata
+from ml.render_metadata import (
+    ArchiveIndex,
+    ChannelInfo,
+    ExplanationIndex,
+    FrequencyTick,
+    RenderMetadata,
+)
 
 _STEPS_S = (0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120)
 MAX_TICKS = 10
+BEST_CLASSES = 5
 CLOSEST_TICKS = 0.06
 # A clip that exceeds one window by less than this is shown as one window.
 MIN_REST_S = 0.25
@@ -55,6 +63,26 @@ class Slot:
     label: str
     confidence: float
     name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """A class that can be explained on the page.
+
+    Attributes
+    ----------
+    number : int
+        Its key, from 1.
+    confidence : float
+        In the clip, or in the window if `in_window`.
+    in_window : bool
+        Whether it is shown only because it is the best class of the window.
+    """
+
+    number: int
+    label: str
+    confidence: float
+    in_window: bool = False
 
 
 def time_ticks(duration_s: float) -> list[Tick]:
@@ -107,54 +135,89 @@ def input_place(metadata: RenderMetadata, shown_from_s: float, duration_s: float
     }
 
 
-def activations(
-    index: ArchiveIndex, url_of: Callable[[str], str], sounds: Mapping[str, dict[str, Any]]
-) -> dict[str, Any]:
-    """Return the feature maps and attributions of one window, each with the URL of its picture.
+def activations(index: ArchiveIndex, url_of: Callable[[str], str]) -> dict[str, Any]:
+    """Return the feature maps of one window, each with the URL of its picture.
 
     Parameters
     ----------
     url_of : callable
         Returns the URL of a picture by name.
-    sounds : mapping of str to dict
-        Context of `_inspection.html` by label, for labels with a finished sound inspection.
 
     Returns
     -------
     dict
-        `attribution`: one for each of the best predictions, in their order; its `sound` is the
-        context from `sounds`, or None.
-        `stages`: in data flow order; each has `map` (the mean of its channels), `blocks` (before
-        and after ReLU) and `strongest` (the channels that contribute most to the prediction).
+        `stages`: in data flow order; each has `map` (the mean of its channels) and `blocks` (before
+        and after ReLU).
         `pooled`: the pooled features.
+        `logits`: the highest of the window.
     """
-    found, pooled = index.activations, index.activations.pooled
     views = {
         one.name: asdict(one) | {"title": _title(one.name), "url": url_of(one.name)}
         for one in index.maps
     }
-
-    def channel(stage: str, rank: int, one: ChannelInfo) -> dict[str, Any]:
-        view = views[stage] | asdict(one) | {"channels": 1, "url": url_of(f"{stage}.top{rank}")}
-        return view | {"title": f"{stage}, channel {one.number}"}
-
+    pooled = index.pooled
     return {
-        "attribution": [
-            asdict(one) | {"url": url_of(f"attribution.{rank}"), "sound": sounds.get(one.label)}
-            for rank, one in enumerate(found.attribution)
-        ],
         "stages": [
             {
                 "name": stage,
                 "map": views[stage],
                 "blocks": [view for name, view in views.items() if name.startswith(f"{stage}.")],
-                "strongest": [channel(stage, *row) for row in enumerate(found.strongest[stage])],
             }
             for stage in STAGES
             if stage in views
         ],
         "pooled": asdict(pooled) | {"channels": prod(pooled.shape), "url": url_of("pooled")},
+        "logits": index.logits,
     }
+
+
+def explanation(index: ExplanationIndex, url_of: Callable[[str], str]) -> dict[str, Any]:
+    """Return the attribution and the strongest channels of a class, with the URL of each picture.
+
+    Parameters
+    ----------
+    url_of : callable
+        Returns the URL of a picture by name.
+
+    Returns
+    -------
+    dict
+        `logit`, `shape` and `url`: of the class and its attribution.
+        `stages`: in data flow order; each has `channels`, those that contribute most.
+    """
+
+    def channel(stage: str, rank: int, one: ChannelInfo) -> dict[str, Any]:
+        title = f"{stage}, channel {one.number}"
+        return asdict(one) | {"title": title, "channels": 1, "url": url_of(f"{stage}.top{rank}")}
+
+    return {
+        "logit": index.logit,
+        "shape": index.shape,
+        "url": url_of("attribution"),
+        "stages": [
+            {"name": name, "channels": [channel(name, *row) for row in enumerate(channels)]}
+            for name, channels in index.strongest.items()
+        ],
+    }
+
+
+def choices(analysis: Analysis, metadata: RenderMetadata, window: int) -> list[Choice]:
+    """Return the classes that can be explained: the best of the clip, and the best of the window.
+
+    Parameters
+    ----------
+    window : int
+        Number of the window, from 0.
+    """
+    found = [
+        Choice(number, one["class"], one["confidence"])
+        for number, one in enumerate(analysis.predictions[:BEST_CLASSES], 1)
+    ]
+    if metadata.window_predictions:
+        best = metadata.window_predictions[window]
+        if best.label not in {one.label for one in found}:
+            found.append(Choice(len(found) + 1, best.label, best.confidence, in_window=True))
+    return found
 
 
 def slots(metadata: RenderMetadata, duration_s: float) -> list[Slot]:

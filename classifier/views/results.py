@@ -62,6 +62,7 @@ def _context(analysis: Analysis, notice: Problem | None, asked_window: str = "")
     if analysis.state == State.DONE and metadata:
         window = result_layout.window_of(metadata, asked_window)
         context |= _predictions(analysis, metadata, window)
+        context |= _explanations(analysis, metadata, window)
         context |= _activations(analysis, metadata, window)
     return context
 
@@ -70,8 +71,7 @@ def _predictions(analysis: Analysis, metadata: RenderMetadata, window: int) -> d
     duration_s, shown_from_s = analysis.clip.duration_s or 0.0, metadata.start_s(window)
     return {
         "metadata": metadata,
-        "best": analysis.predictions[:5],
-        "rest": analysis.predictions[5:],
+        "rest": analysis.predictions[result_layout.BEST_CLASSES :],
         "meaning": _meaning(analysis),
         "time_ticks": result_layout.time_ticks(duration_s),
         "frequency_ticks": result_layout.frequency_ticks(metadata.ticks),
@@ -93,18 +93,43 @@ def _meaning(analysis: Analysis) -> Bin | None:
     return evaluation.meaning(analysis.checkpoint, analysis.confidence)
 
 
+def _explanations(analysis: Analysis, metadata: RenderMetadata, window: int) -> dict[str, Any]:
+    """Return the classes that can be explained, with what was already made for each.
+
+    The page shows the best class of the window first.
+    """
+    made = {
+        (one.kind, one.label): one
+        for one in Inspection.objects.filter(analysis=analysis, window=window)
+    }
+    windows = metadata.window_predictions
+    first = windows[window].label if windows else analysis.predictions[0]["class"]
+    choices = []
+    for one in result_layout.choices(analysis, metadata, window):
+        explanation = made.get((InspectionKind.EXPLANATION, one.label))
+        sound = made.get((InspectionKind.SOUND, one.label))
+        choices.append(
+            {
+                "choice": one,
+                "first": one.label == first,
+                "explanation": inspection_context(explanation) if explanation else None,
+                "sound": inspection_context(sound) if sound and not sound.unfinished else None,
+            }
+        )
+    return {"choices": choices, "first": next(one["choice"] for one in choices if one["first"])}
+
+
 def _activations(analysis: Analysis, metadata: RenderMetadata, window: int) -> dict[str, Any]:
     """Return the activations of the window, from the analysis itself or from an inspection."""
-    index, address, owner = metadata.index, "map", analysis.pk
+    if window == metadata.shown_window:
+        return result_layout.activations(
+            metadata.index, lambda name: reverse("map", args=[analysis.pk, name])
+        )
     known = Inspection.objects.filter(analysis=analysis, window=window)
-    if window != metadata.shown_window:
-        inspection = known.filter(kind=InspectionKind.WINDOW).first()
-        if inspection is None or inspection.state != State.DONE:
-            return {"pending": inspection or True}
-        index = ArchiveIndex.from_json(inspection.figures)
-        address, owner = "inspection_map", inspection.pk
-    made = known.filter(kind=InspectionKind.SOUND, state=State.DONE)
-    sounds = {inspection.label: inspection_context(inspection) for inspection in made}
+    inspection = known.filter(kind=InspectionKind.WINDOW).first()
+    if inspection is None or inspection.state != State.DONE:
+        return {"pending": inspection_context(inspection) if inspection else None}
     return result_layout.activations(
-        index, lambda name: reverse(address, args=[owner, name]), sounds
+        ArchiveIndex.from_json(inspection.figures),
+        lambda name: reverse("inspection_map", args=[inspection.pk, name]),
     )

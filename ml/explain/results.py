@@ -1,4 +1,4 @@
-"""The results of explaining one window, as NumPy arrays. Does not import torch."""
+"""The activations of one window and their explanation, as NumPy arrays. Without torch."""
 
 import math
 from dataclasses import dataclass, fields, is_dataclass
@@ -10,20 +10,30 @@ from numpy.typing import NDArray
 Array = NDArray[np.float32]
 
 
+# Channels of each stage in an explanation.
+SHOWN_CHANNELS = 8
+
+
 @dataclass(frozen=True, slots=True)
-class FeatureMap:
-    """The mean of a feature map over its channels.
+class Activations:
+    """The activations of one window.
 
     Attributes
     ----------
-    mean : (H, W) float32
-        Row 0 is the lowest frequency.
-    channels : int
-        How many channels the mean is over.
+    logits : (classes,)
+    pooled : (512,)
+    maps : dict of str to (H, W)
+        The mean of each feature map over its channels, by name, in the order of the data flow.
+        Row 0 is the lowest frequency. Empty if the maps were not asked for.
     """
 
-    mean: Array
-    channels: int
+    logits: Array
+    pooled: Array
+    maps: dict[str, Array]
+
+    def copy(self) -> "Activations":
+        maps = {name: mean.copy() for name, mean in self.maps.items()}
+        return Activations(self.logits.copy(), self.pooled.copy(), maps)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +44,7 @@ class Channel:
     ----------
     values : (H, W) float32
     contribution : float
-        How much the channel contributed to the top class, in logits.
+        How much the channel contributed to the explained class, in logits.
     """
 
     number: int
@@ -43,28 +53,22 @@ class Channel:
 
 
 @dataclass(frozen=True, slots=True)
-class Activations:
-    """The activations of one window and their explanation.
+class Explanation:
+    """Why the network gave one class its logit in one window.
 
     Attributes
     ----------
-    logits : (classes,)
-    pooled : (512,)
-    maps : dict of str to FeatureMap
-        By name.
+    logit : float
+        Of the class.
+    attribution : (H, W) in [0, 1]
+        How much each cell of the spectrogram contributed to the class.
     strongest : dict of str to tuple of Channel
-        For each stage, the channels that contributed most to the first class, in falling order.
-    classes : tuple of int
-        The classes that `attribution` is for.
-    attribution : (len(classes), H, W) in [0, 1]
+        For each stage, the channels that contributed most to the class, in falling order.
     """
 
-    logits: Array
-    pooled: Array
-    maps: dict[str, FeatureMap]
-    strongest: dict[str, tuple[Channel, ...]]
-    classes: tuple[int, ...]
+    logit: float
     attribution: Array
+    strongest: dict[str, tuple[Channel, ...]]
 
 
 @dataclass(frozen=True, slots=True)

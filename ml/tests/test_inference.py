@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from ml.checkpoint_info import (
+    CHANNELS,
     CheckpointError,
     CheckpointInfo,
     EmbeddingStatistics,
@@ -16,8 +17,9 @@ from ml.checkpoint_info import (
     map_names,
 )
 from ml.explain.results import Array
-from ml.inference import Classifier, NonFiniteError, Result
+from ml.inference import Classifier, NonFiniteError
 from ml.model import AudioCNN, ModelOutput
+from ml.predictions import BestWindows, Result
 from ml.rejection import ClassDistance, fit
 from ml.tests.conftest import CLASSES, RATE_HZ, SHORT
 from tests import fixtures
@@ -69,17 +71,11 @@ def assert_same(one: Result, other: Result, tolerance: float = 1e-4) -> None:
     ]
     for a, b in pairs:
         assert np.allclose(a, b, atol=tolerance * max(1.0, float(np.abs(a).max())))
-    # Rounding turns a ReLU that is near zero on or off, which changes a few cells' gradients by
-    # more than rounding itself; how many depends on the processor's order of summation.
-    differences = np.abs(one.activations.attribution - other.activations.attribution)
-    assert differences.mean() < 0.002
-    assert np.quantile(differences, 0.99) < 0.02
     assert one.window_starts_s == other.window_starts_s
     assert one.shown_window == other.shown_window
     assert one.activations.maps.keys() == other.activations.maps.keys()
-    for name, map_ in one.activations.maps.items():
-        assert map_.channels == other.activations.maps[name].channels
-        assert np.allclose(map_.mean, other.activations.maps[name].mean, atol=tolerance), name
+    for name, mean in one.activations.maps.items():
+        assert np.allclose(mean, other.activations.maps[name], atol=tolerance), name
 
 
 # --- one clip, many clips -----------------------------------------------------------------
@@ -242,47 +238,104 @@ def test_the_shown_window_of_a_long_clip_is_the_most_confident_one(
     (window,) = classifier.classify([long_clip[start : start + WINDOW]])
     assert np.allclose(result.activations.logits, window.activations.logits, atol=1e-3)
     assert np.allclose(result.activations.pooled, window.activations.pooled, atol=1e-4)
-    assert np.allclose(result.activations.attribution, window.activations.attribution, atol=1e-3)
     for name in map_names():
         assert np.allclose(
-            result.activations.maps[name].mean, window.activations.maps[name].mean, atol=1e-4
+            result.activations.maps[name], window.activations.maps[name], atol=1e-4
         ), name
+
+
+class Counting(AudioCNN):
+    """A network that counts its passes and windows, and whether any pass kept gradients."""
+
+    passes = windows = with_gradients = 0
+
+    def forward(self, log_mel: Tensor) -> ModelOutput:
+        output = super().forward(log_mel)
+        self.passes += 1
+        self.windows += len(log_mel)
+        self.with_gradients += output.logits.requires_grad
+        return output
+
+
+@pytest.fixture
+def counting(network: AudioCNN) -> Counting:
+    model = Counting(len(CLASSES)).eval().requires_grad_(False)
+    model.load_state_dict(network.state_dict())
+    return model
+
+
+def test_each_window_takes_one_forward_pass_and_no_backward_pass(
+    counting: Counting, info: CheckpointInfo, long_clip: Array
+) -> None:
+    classifier = make(counting, info, torch.float32)
+    results = classifier.classify([long_clip, fixtures.noise(0.5), fixtures.noise(0.1)])
+    assert counting.windows == sum(len(one.window_starts_s) for one in results) == 9
+    assert counting.passes == 1
+    assert counting.with_gradients == 0
+
+
+def test_of_a_long_recording_at_most_one_window_per_class_is_kept(
+    classifier: Classifier, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept = []
+    add = BestWindows.add
+
+    def counted(self: BestWindows, *window: Any) -> None:
+        add(self, *window)
+        kept.append(len(self.kept))
+
+    monkeypatch.setattr(BestWindows, "add", counted)
+    draw = np.random.default_rng(4)
+    parts = [fixtures.tone(float(draw.uniform(100, 9000)), 0.5) for _ in range(10)]
+    parts += [fixtures.noise(0.5, level=level) for level in (0.001, 0.1, 0.5)]
+    (result,) = classifier.classify([np.concatenate(parts)])
+    assert len(result.window_starts_s) == len(kept) == 25
+    assert 1 < max(kept) <= len(CLASSES)
+    # Not a view of the arrays of its whole chunk of windows.
+    assert all(mean.base is None for mean in result.activations.maps.values())
+    expected = result.window_probabilities[:, result.top_class].argmax()
+    assert result.shown_window == expected
 
 
 # --- what is shown ------------------------------------------------------------------------
 
 
-def test_attribution_is_given_for_the_top_classes_on_one_scale(
+def test_predictions_without_maps_are_the_same(classifier: Classifier, long_clip: Array) -> None:
+    sounds = [long_clip, fixtures.noise(0.3)]
+    whole = classifier.classify(sounds)
+    for one, other in zip(classifier.predict(sounds), whole, strict=True):
+        assert np.allclose(one.window_probabilities, other.window_probabilities, atol=1e-6)
+        assert np.allclose(one.window_embeddings, other.window_embeddings, atol=1e-6)
+        assert (one.shown_window, one.top_class) == (other.shown_window, other.top_class)
+
+
+def test_the_embedding_of_a_clip_is_the_mean_over_its_windows(
     classifier: Classifier, long_clip: Array
 ) -> None:
-    for result in classifier.classify([fixtures.clicks(duration_s=0.5), long_clip]):
-        assert result.activations.classes == tuple(result.top)
-        assert result.top[0] == result.top_class
-        assert len(result.activations.attribution) == min(5, len(CLASSES))
-        assert result.activations.attribution.min() >= 0
-        largest = result.activations.attribution.max(axis=(1, 2))
-        assert largest[0] == 1
-        assert set(largest.tolist()) <= {0, 1}, "no evidence for a class, or the maximum is 1"
+    (result,) = classifier.classify([long_clip])
+    assert result.embedding.shape == (512,)
+    assert np.allclose(result.embedding, result.window_embeddings.mean(0))
 
 
-def test_the_shown_channels_contribute_most_to_the_top_class(
+def test_the_explanation_of_a_class_adds_up_to_its_logit(
     classifier: Classifier, network: AudioCNN
 ) -> None:
     sound = fixtures.chirp(duration_s=0.5)
     (result,) = classifier.classify([sound])
-    strongest = result.activations.strongest["layer4"]
-    weights = network.fc.weight[result.top_class].numpy()
-    contributions = weights * result.activations.pooled
-    order = np.argsort(-contributions)[: len(strongest)]
-    assert [one.number for one in strongest] == order.tolist()
-    assert np.allclose([one.contribution for one in strongest], contributions[order], atol=1e-4)
-    assert np.allclose(
-        contributions.sum() + network.fc.bias[result.top_class].item(),
-        result.activations.logits[result.top_class],
-        atol=1e-3,
-    )
-    for one in strongest:
-        assert np.allclose(one.values.mean(), result.activations.pooled[one.number], atol=1e-4)
+    for asked in (result.top_class, int(result.probabilities.argmin())):
+        found = classifier.explain(sound, asked)
+        assert found.attribution.min() >= 0
+        assert found.attribution.max() in (0, 1), "nothing contributed, or the maximum is 1"
+        assert np.isclose(found.logit, result.activations.logits[asked], atol=1e-3)
+        strongest = found.strongest["layer4"]
+        contributions = network.fc.weight[asked].numpy() * result.activations.pooled
+        order = np.argsort(-contributions)[: len(strongest)]
+        assert [one.number for one in strongest] == order.tolist()
+        assert np.allclose([one.contribution for one in strongest], contributions[order], atol=1e-4)
+        total = contributions.sum() + network.fc.bias[asked].item()
+        assert np.isclose(total, found.logit, atol=1e-3)
+        for one in strongest:
+            assert np.allclose(one.values.mean(), result.activations.pooled[one.number], atol=1e-4)
 
 
 def test_maps_are_the_means_over_the_channels(classifier: Classifier, network: AudioCNN) -> None:
@@ -292,11 +345,9 @@ def test_maps_are_the_means_over_the_channels(classifier: Classifier, network: A
         output = network(classifier.log_mel(torch.from_numpy(sound)[None]))
     assert tuple(result.activations.maps) == map_names()
     for name, value in output.maps.items():
-        assert result.activations.maps[name].channels == value.shape[1]
-        assert result.activations.maps[name].mean.dtype == np.float32
-        assert np.allclose(
-            result.activations.maps[name].mean, value[0].mean(dim=0).numpy(), atol=1e-4
-        )
+        assert CHANNELS[name.partition(".")[0]] == value.shape[1]
+        assert result.activations.maps[name].dtype == np.float32
+        assert np.allclose(result.activations.maps[name], value[0].mean(dim=0).numpy(), atol=1e-4)
 
 
 @pytest.mark.parametrize("duration_s", [0.1, 3.0, 60.0, 61.234, 120.001, 150.0])
@@ -406,14 +457,13 @@ def test_a_map_that_is_not_finite_is_computed_again_even_if_relu_hides_it(
     network: AudioCNN, info: CheckpointInfo
 ) -> None:
     sound = fixtures.chirp(duration_s=0.5)
-    (exact,) = make(network, info, torch.float32).explain([sound], [[0]])
+    (exact,) = make(network, info, torch.float32).classify([sound])
     breakable = Breakable(network, float("-inf"), torch.bfloat16, place="layer2.1.bn2")
     classifier = make(breakable.model, info, torch.bfloat16)
     breakable.broken = True
-    (found,) = classifier.explain([sound], [[0]])
+    (found,) = classifier.classify([sound])
     assert classifier.recomputed_windows == 1
-    for name, map_ in found.maps.items():
-        assert np.allclose(map_.mean, exact.maps[name].mean, atol=1e-4), name
+    assert_same(found, exact)
 
 
 def test_only_the_broken_window_of_a_chunk_is_computed_again(
@@ -426,7 +476,7 @@ def test_only_the_broken_window_of_a_chunk_is_computed_again(
     classifier = make(breakable.model, info, torch.bfloat16)
     breakable.broken = True
     results = classifier.classify(sounds)
-    assert classifier.recomputed_windows == 2, "in the predictions, and in the activations"
+    assert classifier.recomputed_windows == 1
     assert_same(results[0], exact)
     for result, expected in zip(results[1:], coarse[1:], strict=True):
         assert np.array_equal(result.probabilities, expected.probabilities)
@@ -445,6 +495,22 @@ def test_the_channels_of_a_map_are_computed_again_in_fp32(
     assert found.contributions is not None and np.isfinite(found.contributions).all()
 
 
+def test_an_explanation_is_computed_again_in_fp32(network: AudioCNN, info: CheckpointInfo) -> None:
+    sound = fixtures.chirp(duration_s=0.5)
+    exact = make(network, info, torch.float32).explain(sound, 2)
+    breakable = Breakable(network, float("nan"), torch.bfloat16)
+    classifier = make(breakable.model, info, torch.bfloat16)
+    breakable.broken = True
+    found = classifier.explain(sound, 2)
+    assert classifier.recomputed_windows == 1
+    assert np.isclose(found.logit, exact.logit, atol=1e-4)
+    # Rounding turns a ReLU that is near zero on or off, which changes a few cells' gradients by
+    # more than rounding itself; how many depends on the processor's order of summation.
+    differences = np.abs(found.attribution - exact.attribution)
+    assert differences.mean() < 0.002
+    assert np.quantile(differences, 0.99) < 0.02
+
+
 def test_a_network_that_is_not_finite_in_fp32_either_is_an_error(
     network: AudioCNN, info: CheckpointInfo
 ) -> None:
@@ -455,6 +521,8 @@ def test_a_network_that_is_not_finite_in_fp32_either_is_an_error(
         breakable.broken = True
         with pytest.raises(NonFiniteError, match="fp32"):
             classifier.classify([fixtures.noise(0.5)])
+        with pytest.raises(NonFiniteError, match="fp32"):
+            classifier.explain(fixtures.noise(0.5), 0)
     with pytest.raises(NonFiniteError):
         make(breakable.model, info, torch.bfloat16)
 

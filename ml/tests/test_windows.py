@@ -2,7 +2,7 @@ from itertools import pairwise
 
 import pytest
 
-from ml.inference import window_starts
+from ml.predictions import window_starts
 
 WINDOW, HOP = 160_000, 512
 SECOND = 32_000

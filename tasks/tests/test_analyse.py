@@ -16,7 +16,8 @@ from classifier.services import uploads
 from ml.audio.decode import Sound
 from ml.checkpoint_info import SHIPPED
 from ml.explain.results import Array
-from ml.inference import Classifier, Result
+from ml.inference import Classifier
+from ml.predictions import Result
 from tasks import analyse as task
 from tests import fixtures
 

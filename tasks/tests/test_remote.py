@@ -73,10 +73,8 @@ def test_it_gives_the_same_results_as_local_inference(
         assert one.shown_window == other.shown_window
         assert list(one.activations.maps) == list(other.activations.maps)
         for name in one.activations.maps:
-            assert one.activations.maps[name].channels == other.activations.maps[name].channels
-            np.testing.assert_allclose(
-                one.activations.maps[name].mean, other.activations.maps[name].mean, atol=0.02
-            )
+            mine, theirs = one.activations.maps[name], other.activations.maps[name]
+            np.testing.assert_allclose(mine, theirs, atol=0.02)
         for field in ("probabilities", "window_probabilities"):
             np.testing.assert_allclose(getattr(one, field), getattr(other, field), atol=0.1)
         for field in ("pooled", "logits"):
@@ -154,8 +152,8 @@ def test_long_clips_are_sent_separately_and_short_ones_together(
 def test_every_field_of_a_result_is_serialised() -> None:
     """A field added to Result or Activations must be added to ml/serialization.py as well."""
     from ml import serialization
-    from ml.explain.activations import Activations
-    from ml.inference import Result
+    from ml.explain.results import Activations
+    from ml.predictions import Result
 
     result = Classifier.load(checkpoint_info.SHIPPED).classify(CLIPS[:1])[0]
     plain = serialization.result_to_plain(result)
@@ -163,9 +161,8 @@ def test_every_field_of_a_result_is_serialised() -> None:
     assert set(plain) == {field.name for field in fields} - {"activations"}
     assert len(pickle.dumps(plain)) < 350_000
     back = serialization.result_from_plain(plain)
-    np.testing.assert_allclose(
-        back.activations.attribution, result.activations.attribution, atol=1e-3
+    assert back.activations.maps.keys() == result.activations.maps.keys()
+    np.testing.assert_array_equal(
+        back.activations.maps["layer2"], result.activations.maps["layer2"]
     )
-    assert back.activations.strongest.keys() == result.activations.strongest.keys()
-    assert back.activations.classes == result.activations.classes
     assert back.window_starts_s == result.window_starts_s

@@ -34,7 +34,7 @@ def main() -> None:
             read(example.path, exact.info.features.sample_rate).waveform
             for example in examples[first : first + CLIPS_AT_ONCE]
         ]
-        # `classify` computes the maps and the attribution as well, and checks that all are finite.
+        # `classify` computes the maps as well, and checks that all are finite.
         for one, other in zip(reduced.classify(waveforms), exact.predict(waveforms), strict=True):
             same += one.top_class == other.top_class
             differences.append(np.abs(one.probabilities - other.probabilities).max())

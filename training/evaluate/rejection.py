@@ -27,7 +27,8 @@ from ml.checkpoint_info import (
     read_info,
 )
 from ml.errors import AudioError
-from ml.inference import Classifier, ClipPrediction
+from ml.inference import Classifier
+from ml.predictions import ClipPrediction
 from ml.rejection import ClassDistance, fit
 from training.cli import NO_DATA
 from training.config import esc50_dir

@@ -21,7 +21,6 @@ from classifier.api.serializers.base import (
 from classifier.links import checkpoint_page
 from classifier.models import Analysis, State
 from classifier.services.dispatch import missing_worker
-from ml.render_metadata import ArchiveIndex
 
 CLIP_ID = "7e57d004-2b97-4e7a-b45f-5387367791cd"
 ANALYSIS_ID = "9f1c2b7e-3f4a-4d52-8a39-0d6c2f1e7b10"
@@ -58,16 +57,6 @@ class WindowPrediction(Serializer):
     start_s = fields.FloatField(help_text="Start of the window in seconds.")
     label = fields.CharField(help_text="Top class of the window.")  # type: ignore[assignment]
     confidence = fields.FloatField(help_text="Probability of that class, 0 to 1.")
-
-
-class AttributionMap(Serializer):
-    label = fields.CharField(help_text="The class whose attribution is shown.")  # type: ignore[assignment]
-    url = fields.CharField(
-        help_text="URL of a PNG to overlay on the spectrogram of the shown window. The opacity of "
-        "a pixel is the cell's attribution. One pixel per cell, low frequencies at the bottom."
-    )
-    shape = fields.ListField(child=fields.IntegerField(), help_text=SHAPE)
-    logit = fields.FloatField(help_text="Logit of the class in that window.")
 
 
 class Timings(Serializer):
@@ -139,14 +128,6 @@ class AnalysisSummary(Serializer):
         },
         "windows": [],
         "shown_from_s": 0.0,
-        "attribution": [
-            {
-                "label": "chirping_birds",
-                "url": f"/media/analyses/{ANALYSIS_ID}/maps/attribution.0.png",
-                "shape": [64, 216],
-                "logit": 9.1,
-            }
-        ],
         "spectrogram": f"/media/analyses/{ANALYSIS_ID}/spectrogram.png",
         "audio": f"/media/clips/{CLIP_ID}/audio",
         "timings": {
@@ -160,7 +141,7 @@ class AnalysisSummary(Serializer):
     }
 )
 class AnalysisDetail(AnalysisSummary):
-    """An analysis with its predictions, feature maps and attribution."""
+    """An analysis with its predictions and feature maps."""
 
     sample_rate = fields.IntegerField(
         source="clip.source_rate_hz",
@@ -178,12 +159,9 @@ class AnalysisDetail(AnalysisSummary):
     shown_from_s = fields.FloatField(
         source="metadata.shown_from_s",
         allow_null=True,
-        help_text="Start, in seconds, of the window that the maps and the attribution refer to: "
+        help_text="Start, in seconds, of the window that the maps refer to: "
         "the window in which the top class has its highest probability. Null until the analysis is "
         "done.",
-    )
-    attribution = fields.SerializerMethodField(
-        help_text="Attribution of each of the top five classes, in order of probability."
     )
     spectrogram = fields.SerializerMethodField(
         help_text="URL of the log-mel spectrogram, a palette PNG; null until the analysis is done."
@@ -205,11 +183,10 @@ class AnalysisDetail(AnalysisSummary):
 
     @extend_schema_field(fields.DictField(child=FeatureMap()))
     def get_maps(self, analysis: Analysis) -> dict[str, Any]:
-        index = _index(analysis)
         maps = {}
-        for facts in map(asdict, index.maps if index else ()):
+        for facts in map(asdict, analysis.metadata.index.maps if analysis.metadata else ()):
             name = facts.pop("name")
-            maps[name] = {"url": _map_url(analysis, name), **facts}
+            maps[name] = {"url": reverse("map", args=[analysis.pk, name]), **facts}
         return maps
 
     @extend_schema_field(WindowPrediction(many=True))
@@ -217,24 +194,8 @@ class AnalysisDetail(AnalysisSummary):
         metadata = analysis.metadata
         return [asdict(one) for one in metadata.window_predictions] if metadata else []
 
-    @extend_schema_field(AttributionMap(many=True))
-    def get_attribution(self, analysis: Analysis) -> list[dict[str, Any]]:
-        index = _index(analysis)
-        return [
-            {"url": _map_url(analysis, f"attribution.{rank}"), **asdict(one)}
-            for rank, one in enumerate(index.activations.attribution if index else ())
-        ]
-
     def get_spectrogram(self, analysis: Analysis) -> str | None:
         return reverse("spectrogram", args=[analysis.pk]) if analysis.state == State.DONE else None
 
     def get_checkpoint_page(self, analysis: Analysis) -> str | None:
         return checkpoint_page(analysis.checkpoint)
-
-
-def _index(analysis: Analysis) -> ArchiveIndex | None:
-    return analysis.metadata.index if analysis.metadata else None
-
-
-def _map_url(analysis: Analysis, name: str) -> str:
-    return reverse("map", args=[analysis.pk, name])

@@ -12,11 +12,12 @@ from classifier.models import Inspection, InspectionKind, State
 MAX_WINDOWS = 1_000_000
 
 
-@example({"kind": "sound", "window": 0, "label": "chirping_birds"})
+@example({"kind": "explanation", "window": 0, "label": "chirping_birds"})
 class CreateInspection(Serializer):
     kind = fields.ChoiceField(
         choices=InspectionKind.values,
-        help_text="sound: the audio masked by the attribution of a class, and the rest. "
+        help_text="explanation: the attribution of a class, and the channels that contributed most "
+        "to it. sound: the audio masked by the attribution of a class, and the rest. "
         "channels: every channel of one feature map. window: the feature maps of another window.",
     )
     window = fields.IntegerField(
@@ -29,7 +30,7 @@ class CreateInspection(Serializer):
         default="",
         allow_blank=True,
         max_length=80,
-        help_text="For `sound`: the class; otherwise empty.",
+        help_text="For `explanation` and `sound`: the class; otherwise empty.",
     )
     map = Text(
         default="",
@@ -43,7 +44,7 @@ class CreateInspection(Serializer):
     {
         "id": "0b9c3f52-6c1e-4b6b-9d51-3f0d2f4f8a11",
         "analysis": ANALYSIS_ID,
-        "kind": "sound",
+        "kind": "explanation",
         "window": 0,
         "label": "chirping_birds",
         "map": "",
@@ -61,7 +62,7 @@ class InspectionDetail(Serializer):
     kind = fields.ChoiceField(choices=InspectionKind.values, help_text="Kind of inspection.")
     window = fields.IntegerField(help_text="Index of the window, from 0.")
     label = fields.CharField(  # type: ignore[assignment]
-        help_text="The class, for `sound`; otherwise empty."
+        help_text="The class, for `explanation` and `sound`; otherwise empty."
     )
     map = fields.CharField(help_text="The feature map, for `channels`; otherwise empty.")
     state = fields.ChoiceField(choices=State.values, help_text="queued → running → done or failed.")

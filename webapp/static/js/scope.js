@@ -74,11 +74,12 @@ class SonoScope extends HTMLElement {
       this.on(button, "click", () => this.use(button.dataset.source));
     }
     this.on(this.find("sources"), "keydown", (event) => this.walkSources(event));
-    // When htmx shows a finished inspection, add its sounds to the sources.
-    this.on(document, "htmx:after:swap", () => this.adopt());
+    // When htmx shows a finished inspection, show its attribution and add its sounds to the sources.
+    this.on(document, "htmx:after:swap", () => this.show(this.chosen));
+    for (const type of ["htmx:error", "htmx:response:error"]) this.on(document, type, (event) => this.refused(event));
     this.on(window, "resize", () => this.drawTimeAxis());
     this.drawTimeAxis();
-    if (this.find("attribution")) this.show(1);
+    this.show(Number(document.querySelector("[data-first]").dataset.explain));
   }
 
   // --- sound ------------------------------------------------------------------------------
@@ -288,25 +289,65 @@ class SonoScope extends HTMLElement {
 
   // --- attribution ---------------------------------------------------------------------------
 
-  // number: rank of the class, from 1; 0 hides the attribution.
+  // number: the class's key, from 1; 0 hides the attribution. Asks for an explanation that is not made.
   show(number) {
     const layers = [...this.querySelectorAll("[data-attribution]")];
     if (number > layers.length) return;
     this.chosen = number;
-    this.find("picture").classList.toggle("lit", number > 0);
     const opacity = document.querySelector("[data-opacity]");
+    const block = document.querySelector(`[data-explain="${number}"]`);
+    const made = block?.querySelector("[data-picture-url]");
     for (const layer of layers) {
-      layer.hidden = Number(layer.dataset.attribution) !== number;
+      layer.hidden = !made || Number(layer.dataset.attribution) !== number;
+      if (layer.hidden) continue;
+      if (!layer.hasAttribute("src")) layer.src = made.dataset.pictureUrl;
       this.place(layer);
       layer.style.opacity = opacity.value / 100;
     }
+    this.find("picture").classList.toggle("lit", Boolean(made));
     for (const button of document.querySelectorAll(".answer-button")) {
       button.setAttribute("aria-pressed", Number(button.dataset.class) === number);
     }
-    for (const block of document.querySelectorAll("[data-hear]")) block.hidden = Number(block.dataset.hear) !== number;
+    for (const name of ["explain", "hear"]) {
+      for (const each of document.querySelectorAll(`[data-${name}]`)) each.hidden = Number(each.dataset[name]) !== number;
+    }
     document.querySelector("[data-opacity-row]").hidden = !number;
     document.querySelector("[data-attribution-words]").hidden = Boolean(number);
+    if (block) {
+      this.showChannels(block, made);
+      this.ask(block);
+    }
     this.adopt();
+  }
+
+  // Requests the explanation of a class once; htmx itself requests that of the first one.
+  ask(block) {
+    if (block.dataset.asked || block.querySelector(".inspection")) return;
+    block.dataset.asked = "";
+    const form = block.querySelector("form");
+    if (!form.getAttribute("hx-trigger")) form.requestSubmit();
+  }
+
+  // The server did not accept a request: offer to try again.
+  refused(event) {
+    const state = event.target.closest?.("[data-explain]")?.querySelector("[role=status]");
+    if (!state || event.target.matches(".inspection")) return;
+    state.className = "small bad";
+    state.textContent = "The request could not be sent.";
+  }
+
+  // Shows the channels of each stage that contribute most to a class, or places for them.
+  showChannels(block, made) {
+    for (const grid of document.querySelectorAll("[data-strongest]")) {
+      const found = made?.querySelector(`template[data-channels-of="${grid.dataset.strongest}"]`);
+      const shown = found ?? document.querySelector("template[data-channel-places]");
+      if (grid.shown === shown) continue;
+      grid.shown = shown;
+      grid.replaceChildren(shown.content.cloneNode(true));
+    }
+    for (const name of document.querySelectorAll("[data-explained]")) name.textContent = block.dataset.name;
+    const state = block.querySelector("[role=status], [role=alert] strong")?.textContent ?? "";
+    for (const place of document.querySelectorAll("[data-place-words]")) place.textContent = state;
   }
 
   // Places an element of the window shown on its part of the time axis.
@@ -429,7 +470,7 @@ class SonoScope extends HTMLElement {
         const names = Object.keys(this.sources);
         this.use(names[(names.indexOf(this.name) + 1) % names.length]);
       },
-    }[event.key] ?? (/^[0-5]$/.test(event.key) ? () => this.show(Number(event.key)) : null);
+    }[event.key] ?? (/^[0-6]$/.test(event.key) ? () => this.show(Number(event.key)) : null);
     if (!react || (pressable && event.key === " ")) return;
     event.preventDefault();
     react();

@@ -1,0 +1,118 @@
+"""What all classifiers of a checkpoint have in common: everything but its weights."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+
+from ml.checkpoint_info import CheckpointError, CheckpointInfo
+from ml.explain.results import Array
+from ml.features import LogMel
+from ml.predictions import ClipPrediction, Prediction, Result
+from ml.rejection import EMBEDDING, ClassDistance
+
+# Long clips are turned into a spectrogram in parts of this length, to bound the memory.
+SPECTROGRAM_PART_S = 60
+
+
+def _class_distance(info: CheckpointInfo) -> ClassDistance | None:
+    """Return the statistics of “not sure”, None if the header has none.
+
+    Raises CheckpointError if they are damaged.
+    """
+    if info.rejection is None:
+        return None
+    try:
+        distance = ClassDistance.from_info(info.rejection.statistics)
+        expected = (len(info.classes), EMBEDDING)
+        if distance.means.shape != expected:
+            raise ValueError(f"the means are {distance.means.shape}, not {expected}")
+    except (ValueError, TypeError) as error:
+        raise CheckpointError(
+            f"The checkpoint's “not sure” statistics are damaged: {error}."
+        ) from error
+    return distance
+
+
+class BaseClassifier(ABC):
+    """A checkpoint without its weights. Subclasses hold the weights or call a process that does.
+
+    Not thread-safe. Create one per process.
+    """
+
+    def __init__(self, info: CheckpointInfo, identity: str, device: torch.device) -> None:
+        """Raises CheckpointError if the header's statistics of “not sure” are damaged."""
+        self.info = info
+        self.identity = identity
+        self.device = device
+        self.log_mel = LogMel(info.features).to(device)
+        self.distance = _class_distance(info)
+
+    @abstractmethod
+    def classify(self, waveforms: Sequence[Array]) -> list[Result]:
+        """Classify clips, with the activations of each clip's shown window.
+
+        A clip's result does not depend on the other clips, up to the rounding of the precision in
+        use.
+
+        Parameters
+        ----------
+        waveforms : sequence of (samples,) float32 in [-1, 1] at info.features.sample_rate Hz
+            Lengths may differ.
+
+        Returns
+        -------
+        list of Result
+            One per waveform, in their order.
+        """
+
+    def predictions(self, probabilities: Array) -> list[Prediction]:
+        """Return a prediction for every class, the most probable first.
+
+        Parameters
+        ----------
+        probabilities : (classes,)
+        """
+        order = np.argsort(-probabilities, kind="stable")
+        return [Prediction(self.info.classes[i], float(probabilities[i])) for i in order]
+
+    def not_sure(self, predicted: ClipPrediction) -> bool:
+        """Return whether a clip is probably none of the classes: the mean score of its windows.
+
+        False if the checkpoint's header has no threshold for it.
+        """
+        rejection = self.info.rejection
+        if rejection is None or self.distance is None:
+            return False
+        score = self.distance.scores(predicted.window_embeddings).mean()
+        return bool(score < rejection.threshold)
+
+    def spectrogram(self, waveform: Array) -> Array:
+        """Return the log-mel spectrogram of a whole clip in dB.
+
+        Parameters
+        ----------
+        waveform : (samples,) float32 in [-1, 1] at info.features.sample_rate Hz
+
+        Returns
+        -------
+        Array
+            (mels, frames); row 0 is the lowest frequency.
+        """
+        features = self.info.features
+        hop, pad = features.hop_samples, features.n_fft
+        part = SPECTROGRAM_PART_S * features.sample_rate // hop * hop
+        columns = []
+        with torch.inference_mode():
+            for start in range(0, len(waveform), part):
+                # Each part includes samples of its neighbours, so that the joins do not show.
+                before = min(start, -(-pad // hop) * hop)
+                piece = torch.from_numpy(waveform[start - before : start + part + pad])
+                short = max(0, pad - len(piece))
+                piece = torch.nn.functional.pad(piece, (0, short)).to(self.device)
+                decibels = self.log_mel.decibels(piece[None])[0, 0].cpu().numpy()
+                last = part // hop if start + part < len(waveform) else None
+                columns.append(decibels[:, before // hop :][:, :last])
+        frames = 1 + len(waveform) // hop
+        return np.concatenate(columns, axis=1)[:, :frames]
