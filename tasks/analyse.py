@@ -3,16 +3,19 @@
 import json
 import logging
 import time
+from collections.abc import Iterator
+from concurrent.futures import Future
 from functools import lru_cache
 from pathlib import Path
 
 from django.conf import settings
+from django.db.models import QuerySet
 
 from classifier import storage
 from classifier.checkpoints import inventory
-from classifier.models import Analysis, Step
+from classifier.models import Analysis, Inspection, Lane, Step
 from classifier.monitoring import precision
-from classifier.services.results import save_analysis
+from classifier.services.results import AnalysisResult, save_analyses
 from ml import map_archive
 from ml.audio.decode import Sound
 from ml.audio.encode import flac
@@ -23,14 +26,16 @@ from ml.inference import Classifier
 from ml.predictions import Result
 from ml.render_metadata import RenderMetadata, WindowPrediction
 from ml.rendering import spectrogram
+from tasks import decoding
 from tasks.celery import app
-from tasks.decoding import decode
 from tasks.lease import lease
 from tasks.remote import RemoteClassifier, RemoteError
 
 logger = logging.getLogger(__name__)
 
-CHUNK_CLIPS = 16
+# A chunk is worked on in parts, so that the clips of the next part are decoded while the network
+# computes. More clips in a part would not be faster, and a single clip waits for one part at most.
+CHUNK_CLIPS, PART_CLIPS = 64, 16
 # Decoded, a minute of compressed sound is about 8 MB: bounds a chunk's memory and time.
 CHUNK_BYTES = 50_000_000
 UNAVAILABLE = Problem(
@@ -42,6 +47,8 @@ UNAVAILABLE = Problem(
 UNPLAYABLE = {"AIFF", "WMA", "AMR"}
 # The default checkpoint, and another one.
 MAX_LOADED = 2
+
+Decoded = list[tuple[Analysis, Sound]]
 
 
 class NotInstalledError(CheckpointError):
@@ -161,41 +168,101 @@ def _analyse(chunk: list[Analysis]) -> None:
 
 
 def _classify(chunk: list[Analysis], classifier: BaseClassifier) -> None:
+    """Classify a claimed chunk part by part, and return the rest if single clips wait meanwhile."""
     held = Analysis.objects.held(chunk[0].token)
-    started = time.monotonic()
-    sounds = [(row, sound) for row in chunk if (sound := _decode(row, classifier))]
-    timings = {"decoding_s": _per_clip(started, len(chunk))}
-    if not sounds:
-        return
-    held.update(step=Step.CLASSIFYING)
-    started = time.monotonic()
-    results = classifier.classify([sound.waveform for _, sound in sounds])
-    timings |= {"classifying_s": _per_clip(started, len(sounds)), "chunk_clips": len(sounds)}
-    held.update(step=Step.RENDERING)
-    for (row, sound), result in zip(sounds, results, strict=True):
+    started, finished = time.monotonic(), 0
+    for rows, sounds in _decoded(chunk, classifier.info.features.sample_rate):
+        decoding_s = _per_clip(started, len(rows))
+        if sounds:
+            part = held.filter(pk__in=[row.pk for row, _ in sounds])
+            _classify_part(part, sounds, classifier, {"decoding_s": decoding_s})
+        finished += len(rows)
+        if finished < len(chunk) and _should_give_way(chunk[0].lane):
+            held.requeue_uncounted(chunk)
+            return
         started = time.monotonic()
-        contents, metadata = render(classifier, sound, result)
-        rendering_s = _per_clip(started, 1)
-        row.held().update(step=Step.SAVING)
-        values = {
-            "checkpoint": classifier.identity,
-            "predictions": [one.to_json() for one in classifier.predictions(result.probabilities)],
-            "not_sure": classifier.not_sure(result),
-            "embedding": result.embedding.astype("<f2").tobytes(),
-            "render_metadata": metadata.to_json(),
-            "timings": {**timings, "rendering_s": rendering_s},
-        }
-        facts = sound.source | {"duration_s": round(sound.duration_s, 3)}
-        if not save_analysis(row, contents, values, facts):
-            logger.warning("the lease of %s was lost; its result is discarded", row.pk)
 
 
-def _decode(row: Analysis, classifier: BaseClassifier) -> Sound | None:
+def _decoded(chunk: list[Analysis], sample_rate: int) -> Iterator[tuple[list[Analysis], Decoded]]:
+    """Yield the parts of a chunk and their sounds. While one is classified, the next is decoded.
+
+    A clip that cannot be decoded fails at once, alone.
+    """
+    parts = [chunk[first : first + PART_CLIPS] for first in range(0, len(chunk), PART_CLIPS)]
+    begun = _begin(parts[0], sample_rate)
     try:
-        return decode(row.clip, classifier.info.features.sample_rate)
+        for rows, following in zip(parts, [*parts[1:], []], strict=True):
+            current, begun = begun, _begin(following, sample_rate)
+            found = [(row, _sound(row, one)) for row, one in zip(rows, current, strict=True)]
+            yield rows, [(row, sound) for row, sound in found if sound]
+    finally:
+        for one in begun:
+            one.cancel()
+
+
+def _begin(rows: list[Analysis], sample_rate: int) -> list[Future[Sound]]:
+    return [decoding.begin(row.clip, sample_rate) for row in rows]
+
+
+def _sound(row: Analysis, decoded: Future[Sound]) -> Sound | None:
+    try:
+        return decoded.result()
     except AudioError as error:
         row.held().fail(error.problem)
         return None
+
+
+def _should_give_way(lane: int) -> bool:
+    """Whether a chunk of bulk work has to stop, because somebody waits for a single result."""
+    single = Analysis.objects.waiting().filter(lane=Lane.INTERACTIVE)
+    return lane == Lane.BULK and (single.exists() or Inspection.objects.waiting().exists())
+
+
+def _classify_part(
+    part: QuerySet[Analysis],
+    sounds: Decoded,
+    classifier: BaseClassifier,
+    timings: dict[str, float],
+) -> None:
+    """Classify, render and save the clips of one part.
+
+    Parameters
+    ----------
+    part : the rows of `sounds` that are still held
+    """
+    part.update(step=Step.CLASSIFYING)
+    started = time.monotonic()
+    results = classifier.classify([sound.waveform for _, sound in sounds])
+    timings |= {"classifying_s": _per_clip(started, len(sounds)), "chunk_clips": len(sounds)}
+    part.update(step=Step.RENDERING)
+    found = [
+        _analysis_result(row, sound, result, classifier, timings)
+        for (row, sound), result in zip(sounds, results, strict=True)
+    ]
+    part.update(step=Step.SAVING)
+    for row in save_analyses(found):
+        logger.warning("the lease of %s was lost; its result is discarded", row.pk)
+
+
+def _analysis_result(
+    row: Analysis,
+    sound: Sound,
+    result: Result,
+    classifier: BaseClassifier,
+    timings: dict[str, float],
+) -> AnalysisResult:
+    started = time.monotonic()
+    contents, metadata = render(classifier, sound, result)
+    values = {
+        "checkpoint": classifier.identity,
+        "predictions": [one.to_json() for one in classifier.predictions(result.probabilities)],
+        "not_sure": classifier.not_sure(result),
+        "embedding": result.embedding.astype("<f2").tobytes(),
+        "render_metadata": metadata.to_json(),
+        "timings": {**timings, "rendering_s": _per_clip(started, 1)},
+    }
+    facts = sound.source | {"duration_s": round(sound.duration_s, 3)}
+    return AnalysisResult(row, contents, values, facts)
 
 
 def render(

@@ -204,7 +204,7 @@ def _first_chunk(rows: Sequence["Analysis"], max_bytes: int) -> list["Analysis"]
 class Analysis(LeasedJob):
     """One run of one checkpoint on one clip.
 
-    QUEUED → RUNNING (claim) → DONE (save_analysis) | FAILED (fail).
+    QUEUED → RUNNING (claim) → DONE (save_analyses) | FAILED (fail).
     RUNNING → QUEUED when a lease expires or a worker gives up. An attempt counts only if the
     analysis ran alone. After three attempts, where the worker's crash was observed, or after ten in
     any case, RUNNING → FAILED.

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Self, TypeVar
 
 from django.conf import settings
-from django.db import models
+from django.db import models, transaction
 from django.db.models import F, Q
 from django.utils import timezone
 
@@ -71,7 +71,11 @@ class LeasedJobQuerySet(models.QuerySet[Job]):
 
     def renew(self, token: str) -> int:
         """Renew the lease of the rows that this token still holds, and return how many."""
-        return self.held(token).update(leased_until=_lease_end())
+        with transaction.atomic():
+            # In the order of every transaction that locks several rows, so that none deadlocks.
+            held = self.held(token).order_by("pk").select_for_update()
+            keys = list(held.values_list("pk", flat=True))
+            return self.filter(pk__in=keys).update(leased_until=_lease_end())
 
     def finish(self, state: State, **values: Any) -> int:
         """Move these rows to a final state and return how many.

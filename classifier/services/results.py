@@ -1,6 +1,7 @@
-"""Save the result of a job. Workers store their results only through this module."""
+"""Save the results of jobs. Workers store their results only through this module."""
 
-from collections.abc import Callable
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from django.db import transaction
@@ -9,12 +10,27 @@ from classifier import storage
 from classifier.models import Analysis, Clip, LeasedJob, State
 
 
-def save(
-    job: LeasedJob,
-    contents: dict[str, bytes],
-    values: dict[str, Any],
-    then: Callable[[], object] = lambda: None,
-) -> bool:
+@dataclass(frozen=True, slots=True)
+class AnalysisResult:
+    """What a worker found for one analysis.
+
+    Attributes
+    ----------
+    contents : dict of str to bytes
+        Bytes of each file by name, for `analysis.folder`.
+    values : dict
+        Columns of the analysis; `predictions` has the best class first, and at least two.
+    facts : dict
+        Columns of its clip.
+    """
+
+    analysis: Analysis
+    contents: dict[str, bytes]
+    values: dict[str, Any]
+    facts: dict[str, Any]
+
+
+def save(job: LeasedJob, contents: dict[str, bytes], values: dict[str, Any]) -> bool:
     """Store files and values and move the job from RUNNING to DONE, if `job.token` still holds it.
 
     Parameters
@@ -23,8 +39,6 @@ def save(
         Bytes of each file by name, written to `job.folder`.
     values : dict
         Columns of the job.
-    then : callable
-        Called in the same transaction.
 
     Returns
     -------
@@ -39,37 +53,51 @@ def save(
     # If the update fails, the files stay for the sweep: the commit may have succeeded although its
     # reply was lost.
     storage.write_all(job.folder, contents)
-    with transaction.atomic():
-        won = bool(job.held().finish(State.DONE, **values))
-        if won:
-            then()
+    won = bool(job.held().finish(State.DONE, **values))
     if not won:
         storage.remove_folder(job.folder)
     return won
 
 
-def save_analysis(
-    analysis: Analysis, contents: dict[str, bytes], values: dict[str, Any], facts: dict[str, Any]
-) -> bool:
-    """Save an analysis like `save`, with the two best classes in their own columns.
+def save_analyses(results: Sequence[AnalysisResult]) -> list[Analysis]:
+    """Save analyses of one claim like `save`, in one transaction.
 
-    Parameters
-    ----------
-    values : dict
-        Columns of the analysis; `predictions` has the best class first, and at least two.
-    facts : dict
-        Columns of its clip.
+    The two best classes are stored in their own columns.
 
     Returns
     -------
-    bool
-        Whether the analysis was still held; if not, no file is kept.
+    list of Analysis
+        Those that were no longer held; none of their files is kept.
+
+    Raises
+    ------
+    OSError
+        A file cannot be written; then nothing is saved.
     """
-    best, second = values["predictions"][:2]
-    values = values | {
+    storage.write_folders({one.analysis.folder: one.contents for one in results})
+    with transaction.atomic():
+        held = _locked([one.analysis for one in results])
+        saved = [one for one in results if one.analysis.pk in held]
+        for one in saved:
+            rows = Analysis.objects.filter(pk=one.analysis.pk)
+            rows.finish(State.DONE, **one.values, **_best_two(one.values["predictions"]))
+        for one in sorted(saved, key=lambda one: one.analysis.clip_id):
+            Clip.objects.filter(pk=one.analysis.clip_id).update(**one.facts)
+    lost = [one.analysis for one in results if one.analysis.pk not in held]
+    storage.remove_folders(row.folder for row in lost)
+    return lost
+
+
+def _locked(rows: Sequence[Analysis]) -> set[Any]:
+    """Lock the rows that are still held, in the order of deletions; return their keys."""
+    held = Analysis.objects.held(rows[0].token).filter(pk__in=[row.pk for row in rows])
+    return set(held.order_by("pk").select_for_update().values_list("pk", flat=True))
+
+
+def _best_two(predictions: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    best, second = predictions[:2]
+    return {
         "label": best["class"],
         "confidence": best["confidence"],
         "second_label": second["class"],
     }
-    clip = Clip.objects.filter(pk=analysis.clip_id)
-    return save(analysis, contents, values, lambda: clip.update(**facts))

@@ -7,7 +7,7 @@ from django.utils import timezone
 
 from classifier import storage
 from classifier.models import MAX_ATTEMPTS, Analysis, Lane, State
-from classifier.services.results import save_analysis
+from classifier.services.results import AnalysisResult, save_analyses
 from classifier.tests.conftest import queued
 from ml.errors import Problem
 
@@ -21,7 +21,7 @@ def claim(limit: int = 16, max_bytes: int = 10**9) -> list[Analysis]:
 def save(row: Analysis) -> bool:
     predictions = [{"class": "dog", "confidence": 0.9}, {"class": "cat", "confidence": 0.1}]
     values = {"checkpoint": "tiny@abc", "predictions": predictions}
-    return save_analysis(row, {"strip.png": b"png"}, values, FACTS)
+    return not save_analyses([AnalysisResult(row, {"strip.png": b"png"}, values, FACTS)])
 
 
 def test_single_clips_go_before_bulk_and_never_share_a_chunk_with_it(anna: User) -> None:

@@ -1,6 +1,7 @@
 """Render arrays as PNGs with one palette, low frequencies at the bottom, one pixel per cell."""
 
 import io
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -40,10 +41,21 @@ class Picture:
     high: float
 
 
-def to_index(values: NDArray[np.floating], low: float, high: float) -> NDArray[np.uint8]:
-    """Map values to palette indices from 0 (`low`) to 255 (`high`). Values outside are clipped."""
-    span = high - low if high > low else 1.0
-    return np.round(np.clip((values - low) / span, 0, 1) * 255).astype(np.uint8)
+def to_index(
+    values: NDArray[np.floating],
+    low: float | NDArray[np.floating],
+    high: float | NDArray[np.floating],
+) -> NDArray[np.uint8]:
+    """Map values to palette indices from 0 (`low`) to 255 (`high`). Values outside are clipped.
+
+    Parameters
+    ----------
+    values : array of any shape
+    low, high : float, or arrays that broadcast with `values`
+    """
+    span = np.where(high > low, np.subtract(high, low), 1.0)
+    scaled = (values - low) * (255 / span).astype(values.dtype)
+    return np.rint(scaled.clip(0, 255)).astype(np.uint8)
 
 
 def picture(
@@ -88,16 +100,15 @@ def sheet(tiles: Sequence[NDArray[np.floating]], columns: int = 1) -> Sheet:
     columns : int
         Tiles in a row.
     """
-    height, width = tiles[0].shape
-    rows = -(-len(tiles) // columns)
-    whole = np.zeros((rows * height, columns * width), np.uint8)
-    ranges = []
-    for number, tile in enumerate(tiles):
-        low, high = float(tile.min()), float(tile.max())
-        top, left = number // columns * height, number % columns * width
-        whole[top : top + height, left : left + width] = np.flipud(to_index(tile, low, high))
-        ranges.append((low, high))
-    return Sheet(_palette_png(whole), tuple(ranges))
+    stacked = np.stack(tiles)
+    count, height, width = stacked.shape
+    low, high = stacked.min(axis=(1, 2)), stacked.max(axis=(1, 2))
+    rows = -(-count // columns)
+    index = np.zeros((rows * columns, height, width), np.uint8)
+    index[:count] = to_index(stacked, low[:, None, None], high[:, None, None])[:, ::-1]
+    whole = index.reshape(rows, columns, height, width).swapaxes(1, 2)
+    png = _palette_png(whole.reshape(rows * height, columns * width))
+    return Sheet(png, tuple(zip(low.tolist(), high.tolist(), strict=True)))
 
 
 def overlay(values: NDArray[np.floating]) -> bytes:
@@ -118,7 +129,8 @@ def overlay(values: NDArray[np.floating]) -> bytes:
 def _palette_png(index: NDArray[np.uint8]) -> bytes:
     image = Image.fromarray(index)
     image.putpalette(PALETTE)
-    return encoded(image, compress_level=6)
+    # Spectrograms are noisy: searching for repetitions takes half the time and saves nothing.
+    return encoded(image, compress_type=zlib.Z_RLE)
 
 
 def encoded(image: Image.Image, **options: Any) -> bytes:

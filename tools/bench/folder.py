@@ -1,7 +1,9 @@
 """Measure a batch of 600 real clips and some bad files: `ESC50_DIR=… python -m tools.bench.folder`.
 
 Submits the folder by command and by API, as different users. Reports the outcome of every file,
-the duration, and the time that single uploads took meanwhile, until they were done.
+the duration, and the time that single uploads took meanwhile, until they were done. Submits it once
+more without single uploads, and compares the clips per second with the network's bare forward pass,
+measured before and after. `--busy` measures all of it beside a process that keeps one core busy.
 """
 
 import argparse
@@ -26,6 +28,7 @@ import requests
 
 from tests import fixtures
 from tests.server import ROOT, Person, Server, wait_for
+from tools.bench.reference import busy_core, forward_rate
 from training.config import esc50_dir
 
 CLIPS, NO_SOUNDS, CUT, EMPTY, DUPLICATES = 600, 8, 7, 5, 10
@@ -140,8 +143,13 @@ def measure(
     folder: Path,
     expected: dict[str, int],
     submit: Callable[[Server, Person, Path], str],
+    *,
+    alone: bool = False,
 ) -> dict[str, Any]:
+    """Submit the folder and return figures; `alone` means without single uploads meanwhile."""
     person, singles = server.person(), Singles(server.person())
+    if alone:
+        singles.ended.set()
     started = time.monotonic()
     singles.thread.start()
     try:
@@ -173,32 +181,43 @@ def measure(
         "correct labels": sum(row["path"].startswith(row["label"]) for row in mine),
         "submitted, s": round(submitted_s, 1),
         "done, s": round(done_s, 1),
-        "single uploads meanwhile": singles.summary(),
+        "clips/s": round(totals["done"] / done_s, 1),
+        **({} if alone else {"single uploads meanwhile": singles.summary()}),
     }
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tools.bench.folder", description=__doc__)
     parser.add_argument("--clips", type=int, default=CLIPS)
-    clips = parser.parse_args().clips
-    with tempfile.TemporaryDirectory() as temporary:
+    parser.add_argument("--busy", action="store_true", help="keep one core busy meanwhile")
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory() as temporary, busy_core(arguments.busy):
         folder = Path(temporary) / "folder"
-        expected = make_folder(folder, clips)
-        server = Server(Path(temporary) / "server")
+        expected = make_folder(folder, arguments.clips)
+        before = forward_rate()
+        # As in production: all cores, and the usual intervals.
+        cores = str(len(os.sched_getaffinity(0)))
+        usual = {"WORKER_THREADS": cores, "LEASE_S": "60", "SWEEP_EVERY_S": "5"}
+        server = Server(Path(temporary) / "server", **usual)
         server.open()
         try:
             idle = Singles(server.person())
             for _ in range(6):
                 idle.one()
             del idle.sent_s[0], idle.taken_s[0]  # the worker loads its weights
-            figures = {
+            figures: dict[str, Any] = {
                 "machine": f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores",
                 "single uploads without other load": idle.summary(),
                 "by command": measure(server, folder, expected, by_command),
                 "by API": measure(server, folder, expected, by_api),
+                "alone": measure(server, folder, expected, by_command, alone=True),
             }
         finally:
             server.close()
+        forward = (before + forward_rate()) / 2
+    figures["bare forward pass, clips/s"] = round(forward, 1)
+    figures["share of it, alone"] = round(figures["alone"]["clips/s"] / forward, 2)
+    figures["one core busy"] = arguments.busy
     print(json.dumps(figures, indent=2))
 
 

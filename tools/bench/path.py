@@ -47,7 +47,7 @@ def plain_loop(paths: list[Path]) -> float:
     django.setup()
 
     from ml.audio.decode import read
-    from tasks.analyse import CHUNK_CLIPS, load_classifier, render
+    from tasks.analyse import PART_CLIPS, load_classifier, render
 
     classifier = load_classifier("")
     rate = classifier.info.features.sample_rate
@@ -58,10 +58,10 @@ def plain_loop(paths: list[Path]) -> float:
         for sound, result in zip(sounds, results, strict=True):
             render(classifier, sound, result)
 
-    chunk(paths[:CHUNK_CLIPS])
+    chunk(paths[:PART_CLIPS])
     started = time.monotonic()
-    for first in range(0, len(paths), CHUNK_CLIPS):
-        chunk(paths[first : first + CHUNK_CLIPS])
+    for first in range(0, len(paths), PART_CLIPS):
+        chunk(paths[first : first + PART_CLIPS])
     return time.monotonic() - started
 
 

@@ -61,13 +61,17 @@ class WindowPrediction(Serializer):
 
 class Timings(Serializer):
     decoding_s = fields.FloatField(
-        required=False, help_text="Decoding time in seconds, averaged over the chunk."
+        required=False,
+        help_text="Time spent waiting for the decoder in seconds, averaged over the clips that "
+        "were analysed together. The next clips are decoded meanwhile.",
     )
     classifying_s = fields.FloatField(
-        required=False, help_text="Inference time in seconds, averaged over the chunk."
+        required=False, help_text="Inference time in seconds, averaged over these clips."
     )
     rendering_s = fields.FloatField(required=False, help_text="Rendering time in seconds.")
-    chunk_clips = fields.IntegerField(required=False, help_text="Number of clips in the chunk.")
+    chunk_clips = fields.IntegerField(
+        required=False, help_text="Number of clips that were analysed together."
+    )
 
 
 @example(ANALYSIS)

@@ -1,0 +1,187 @@
+"""Tests of the analysis of a chunk: its parts, failures, lost leases, queries and files."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import User
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+from pytest_django import Settings
+
+from classifier import storage
+from classifier.models import Analysis, Lane, State, Step
+from classifier.services import uploads
+from ml.audio.decode import Sound
+from ml.checkpoint_info import SHIPPED
+from ml.explain.results import Array
+from ml.inference import Classifier
+from ml.predictions import Result
+from tasks import analyse as task
+from tests import fixtures
+
+# The budget of an analysis of a five-second clip.
+MAX_FILES, MAX_BYTES = 4, 150_000
+
+
+@pytest.fixture(scope="module")
+def classifier() -> Classifier:
+    return Classifier.load(SHIPPED)
+
+
+@pytest.fixture(autouse=True)
+def own_media(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, classifier: Classifier
+) -> None:
+    settings.MEDIA_ROOT = tmp_path
+    monkeypatch.setattr(task, "load_classifier", lambda checkpoint: classifier)
+    monkeypatch.setattr(task, "PART_CLIPS", 3)
+
+
+@pytest.fixture
+def anna(db: None) -> User:
+    return User.objects.create_user("anna")
+
+
+def submit(owner: User, clips: int, lane: Lane = Lane.BULK) -> list[Analysis]:
+    sounds = [fixtures.noise(1.0, 32_000, seed=seed) for seed in range(clips)]
+    return [
+        uploads.accept([fixtures.encode(one, 32_000, "WAV")], name="x", owner=owner, lane=lane)
+        for one in sounds
+    ]
+
+
+def states(rows: Sequence[Analysis]) -> list[str]:
+    found = dict(Analysis.objects.values_list("pk", "state"))
+    return [found[row.pk] for row in rows]
+
+
+def during(
+    monkeypatch: pytest.MonkeyPatch, classifier: Classifier, act: Callable[[int], object]
+) -> None:
+    """Call `act` with the number of the part before each part is classified."""
+    numbers = iter(range(100))
+
+    def classify(waveforms: Sequence[Array]) -> list[Result]:
+        act(next(numbers))
+        return Classifier.classify(classifier, waveforms)
+
+    monkeypatch.setattr(classifier, "classify", classify)
+
+
+def test_a_chunk_of_several_parts_is_analysed(anna: User) -> None:
+    rows = submit(anna, 7)
+    task.analyse("")
+    assert states(rows) == [State.DONE] * 7
+    for row in Analysis.objects.all():
+        assert row.step == Step.NONE
+        files = [path.stat().st_size for path in row.folder.iterdir()]
+        assert len(files) <= MAX_FILES
+        assert sum(files) <= MAX_BYTES
+        assert set(row.timings) == {"decoding_s", "classifying_s", "rendering_s", "chunk_clips"}
+
+
+def test_a_file_that_cannot_be_decoded_fails_alone(anna: User) -> None:
+    rows = submit(anna, 5)
+    storage.clip_path(rows[1].clip.file_key).write_bytes(b"no sound")
+    storage.clip_path(rows[4].clip.file_key).unlink()
+    task.analyse("")
+    assert states(rows) == ["done", "failed", "done", "done", "failed"]
+    codes = {row.error_code for row in Analysis.objects.filter(state=State.FAILED)}
+    assert codes == {"not_audio", "file_missing"}
+
+
+def test_a_chunk_in_which_no_file_can_be_decoded_fails(anna: User) -> None:
+    rows = submit(anna, 4)
+    for row in rows:
+        storage.clip_path(row.clip.file_key).write_bytes(b"no sound")
+    task.analyse("")
+    assert states(rows) == ["failed"] * 4
+
+
+def test_the_steps_are_true_for_the_clips_of_the_part_only(
+    anna: User, classifier: Classifier, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = submit(anna, 5)
+    seen = []
+
+    def look(_: int) -> None:
+        found = dict(Analysis.objects.values_list("pk", "step"))
+        seen.append([found[row.pk] for row in rows])
+
+    during(monkeypatch, classifier, look)
+    task.analyse("")
+    now, ahead, over = Step.CLASSIFYING, Step.DECODING, Step.NONE
+    assert seen == [[now, now, now, ahead, ahead], [over, over, over, now, now]]
+
+
+def test_a_lease_lost_in_the_middle_of_a_chunk_loses_only_its_own_clips(
+    anna: User, classifier: Classifier, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = submit(anna, 5)
+
+    def lose(part: int) -> None:
+        if part == 1:
+            Analysis.objects.filter(pk=rows[3].pk).requeue_or_fail()
+
+    during(monkeypatch, classifier, lose)
+    task.analyse("")
+    assert states(rows) == ["done", "done", "done", "queued", "done"]
+    lost = Analysis.objects.get(pk=rows[3].pk)
+    assert not lost.folder.exists()
+    assert lost.step == Step.NONE
+
+
+def test_an_error_with_one_clip_returns_the_others_of_its_part(
+    anna: User, classifier: Classifier, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = submit(anna, 5)
+
+    def render(_: Classifier, sound: Sound, result: Result) -> tuple[dict[str, bytes], Any]:
+        if (sound.waveform == broken.waveform).all():
+            raise ValueError("ours")
+        return rendered(classifier, sound, result)
+
+    broken, rendered = task.decoding.decode(rows[4].clip, 32_000), task.render
+    monkeypatch.setattr(task, "render", render)
+    task.analyse("")
+    assert states(rows) == ["done", "done", "done", "queued", "queued"]
+    for _ in range(4):
+        task.analyse("")
+    assert states(rows) == ["done", "done", "done", "done", "failed"]
+
+
+def test_bulk_work_gives_way_to_a_single_clip_after_a_part(
+    anna: User, classifier: Classifier, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = submit(anna, 7)
+    single: list[Analysis] = []
+
+    def ask(part: int) -> None:
+        if part == 0:
+            single.extend(submit(anna, 1, Lane.INTERACTIVE))
+
+    during(monkeypatch, classifier, ask)
+    task.analyse("")
+    assert states(rows + single) == ["done"] * 3 + ["queued"] * 5
+    task.analyse("")
+    assert states(single) == ["done"]
+    assert not Analysis.objects.filter(alone=True).exists()
+    task.analyse("")
+    assert states(rows) == ["done"] * 7
+
+
+def test_the_queries_of_a_chunk_are_two_per_clip_and_few_per_part(anna: User) -> None:
+    def queries(clips: int) -> int:
+        submit(anna, clips)
+        with CaptureQueriesContext(
+            connection,
+        ) as made:
+            task.analyse("")
+        return len(made)
+
+    one_part, one_clip_less, two_parts = queries(3), queries(2), queries(6)
+    assert one_part - one_clip_less == 2, "the row and its clip"
+    assert two_parts - 2 * one_part <= 3
+    assert one_part <= 20
