@@ -15,7 +15,7 @@ from ml.checkpoint import load_model
 from ml.checkpoint_info import CheckpointInfo, identity, read_info
 from ml.explain.activations import channels_of, explain
 from ml.explain.results import Activations, Array, Channels, Explanation, all_finite
-from ml.forward import Outputs, forward
+from ml.forward import Outputs, folded, forward
 from ml.model import AudioCNN
 from ml.predictions import BestWindows, ClipPrediction, Result, window_starts
 
@@ -81,6 +81,7 @@ class Classifier(BaseClassifier):
         super().__init__(info, identity, device or pick_device())
         self.precision = precision or pick_precision(self.device)
         self.model = model.to(self.device).to(memory_format=torch.channels_last).eval()
+        self._fast = folded(self.model, self.precision)
         self.chunk_windows = CHUNK_WINDOWS[self.device.type]
         self.on_recomputed = on_recomputed
         self.recomputed_windows = 0
@@ -220,16 +221,12 @@ class Classifier(BaseClassifier):
                 yield from outputs.windows()
                 done += len(chunk)
 
-    def _outputs(self, pictures: Tensor, precision: torch.dtype, maps: bool) -> Outputs:
-        """Run one forward pass over pictures, (batch, 1, mels, frames)."""
-        return forward(self.model, pictures, precision, maps)
-
     def _finite(self, pictures: Tensor, maps: bool) -> Outputs:
         """Return the outputs of one pass. Windows that are not finite are computed in fp32."""
-        outputs = self._outputs(pictures, self.precision, maps)
+        outputs = forward(self._fast, pictures, maps)
         broken = np.flatnonzero(~outputs.finite()).tolist()
         if broken and self.precision != torch.float32:
-            outputs.replace(broken, self._outputs(pictures[broken], torch.float32, maps))
+            outputs.replace(broken, forward(self.model, pictures[broken], maps))
             self._count_recomputed(len(broken))
         if broken and not outputs.finite().all():
             raise NonFiniteError(f"{self.identity} produces non-finite values in fp32.")
@@ -266,17 +263,17 @@ class Classifier(BaseClassifier):
         loudness = torch.logspace(-4, -0.5, SELF_TEST_WINDOWS)[:, None]
         noise = torch.randn(SELF_TEST_WINDOWS, samples, generator=generator) * loudness
         pictures = self._pictures(list(noise.numpy()))
-        exact = self._outputs(pictures, torch.float32, maps=False)
+        exact = forward(self.model, pictures, maps=False)
         if not exact.finite().all():
             raise NonFiniteError(f"{self.identity} produces non-finite values in fp32.")
-        reduced = self._outputs(pictures, self.precision, maps=False)
+        reduced = forward(self._fast, pictures, maps=False)
         changes = self._probabilities(reduced.logits) - self._probabilities(exact.logits)
         error = np.abs(changes).max()
         # A comparison with NaN is false.
         if not error <= SELF_TEST_TOLERANCE:
             message = "%s: %s differs from fp32 by %.3f in the self-test; fp32 is used instead."
             logger.warning(message, self.identity, self.precision, error)
-            self.precision = torch.float32
+            self.precision, self._fast = torch.float32, folded(self.model, torch.float32)
 
     @torch.no_grad()
     def _pictures(self, windows: Sequence[Array]) -> Tensor:

@@ -244,34 +244,37 @@ def test_the_shown_window_of_a_long_clip_is_the_most_confident_one(
         ), name
 
 
-class Counting(AudioCNN):
-    """A network that counts its passes and windows, and whether any pass kept gradients."""
+class Passes:
+    """Record every pass of a network and of its copies, which may have room for `room` windows."""
 
-    passes = windows = with_gradients = 0
+    def __init__(self, network: AudioCNN, room: int = 10_000) -> None:
+        self.sizes: list[int] = []
+        self.with_gradients = 0
+        self.room = room
+        self.model = deepcopy(network)
+        self.model.register_forward_pre_hook(self._before)
+        self.model.register_forward_hook(self._after)
 
-    def forward(self, log_mel: Tensor) -> ModelOutput:
-        output = super().forward(log_mel)
-        self.passes += 1
-        self.windows += len(log_mel)
+    def __deepcopy__(self, memo: object) -> "Passes":
+        return self  # the copies of the network report here too
+
+    def _before(self, module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+        if len(inputs[0]) > self.room:
+            raise torch.OutOfMemoryError("no room")
+
+    def _after(self, module: nn.Module, inputs: tuple[Tensor, ...], output: ModelOutput) -> None:
+        self.sizes.append(len(inputs[0]))
         self.with_gradients += output.logits.requires_grad
-        return output
-
-
-@pytest.fixture
-def counting(network: AudioCNN) -> Counting:
-    model = Counting(len(CLASSES)).eval().requires_grad_(False)
-    model.load_state_dict(network.state_dict())
-    return model
 
 
 def test_each_window_takes_one_forward_pass_and_no_backward_pass(
-    counting: Counting, info: CheckpointInfo, long_clip: Array
+    network: AudioCNN, info: CheckpointInfo, long_clip: Array
 ) -> None:
-    classifier = make(counting, info, torch.float32)
+    passes = Passes(network)
+    classifier = make(passes.model, info, torch.float32)
     results = classifier.classify([long_clip, fixtures.noise(0.5), fixtures.noise(0.1)])
-    assert counting.windows == sum(len(one.window_starts_s) for one in results) == 9
-    assert counting.passes == 1
-    assert counting.with_gradients == 0
+    assert passes.sizes == [sum(len(one.window_starts_s) for one in results)] == [9]
+    assert passes.with_gradients == 0
 
 
 def test_of_a_long_recording_at_most_one_window_per_class_is_kept(
@@ -364,43 +367,24 @@ def test_the_spectrogram_of_a_long_clip_has_no_seams(
 # --- memory -------------------------------------------------------------------------------
 
 
-class Cramped(AudioCNN):
-    """A network on a device with memory for `room` windows."""
-
-    room = 3
-    largest = 0
-
-    def forward(self, log_mel: Tensor) -> ModelOutput:
-        if len(log_mel) > self.room:
-            raise torch.OutOfMemoryError("no room")
-        self.largest = max(self.largest, len(log_mel))
-        return super().forward(log_mel)
-
-
-@pytest.fixture
-def cramped(network: AudioCNN) -> Cramped:
-    model = Cramped(len(CLASSES)).eval().requires_grad_(False)
-    model.load_state_dict(network.state_dict())
-    return model
-
-
 def test_it_uses_smaller_chunks_when_memory_runs_out(
-    classifier: Classifier, cramped: Cramped, info: CheckpointInfo
+    classifier: Classifier, network: AudioCNN, info: CheckpointInfo
 ) -> None:
     sounds = many_sounds(14)
     roomy = classifier.classify(sounds)
-    small = make(cramped, info, torch.float32)
+    cramped = Passes(network, room=3)
+    small = make(cramped.model, info, torch.float32)
     assert small.chunk_windows > cramped.room
     for one, other in zip(roomy, small.classify(sounds), strict=True):
         assert_same(one, other)
-    assert 1 < cramped.largest <= cramped.room
+    assert 1 < max(cramped.sizes) <= cramped.room
     assert small.chunk_windows <= cramped.room, "it remembers for the next chunk"
 
 
-def test_it_raises_when_not_even_one_window_fits(cramped: Cramped, info: CheckpointInfo) -> None:
-    cramped.room = 0
+def test_it_raises_when_not_even_one_window_fits(network: AudioCNN, info: CheckpointInfo) -> None:
+    cramped = Passes(network, room=0)
     with pytest.raises(torch.OutOfMemoryError):
-        make(cramped, info, torch.float32).classify([fixtures.noise(0.5)])
+        make(cramped.model, info, torch.float32).classify([fixtures.noise(0.5)])
 
 
 # --- NaN and infinity ---------------------------------------------------------------------
@@ -420,6 +404,9 @@ class Breakable:
         self.model = deepcopy(network)
         self.value, self.precisions, self.broken = value, precisions, broken
         self.model.get_submodule(place).register_forward_hook(self._inject)
+
+    def __deepcopy__(self, memo: object) -> "Breakable":
+        return self  # a copy of the network breaks at the same time
 
     def _inject(self, module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> Tensor:
         if not self.broken or output.dtype not in self.precisions:
@@ -458,7 +445,7 @@ def test_a_map_that_is_not_finite_is_computed_again_even_if_relu_hides_it(
 ) -> None:
     sound = fixtures.chirp(duration_s=0.5)
     (exact,) = make(network, info, torch.float32).classify([sound])
-    breakable = Breakable(network, float("-inf"), torch.bfloat16, place="layer2.1.bn2")
+    breakable = Breakable(network, float("-inf"), torch.bfloat16, place="layer2.1.conv2")
     classifier = make(breakable.model, info, torch.bfloat16)
     breakable.broken = True
     (found,) = classifier.classify([sound])

@@ -51,6 +51,7 @@ def main() -> None:
 
         from classifier import storage
         from classifier.models.analyses import AnalysisQuerySet
+        from ml import inference
         from ml.inference import Classifier
         from ml.map_archive import png
         from tasks import analyse, decoding
@@ -65,7 +66,7 @@ def main() -> None:
             ("decode, in its thread", decoding, "_read"),
             ("decode, waiting for it", analyse, "_sound"),
             ("log-mel of the windows", Classifier, "_pictures"),
-            ("network", Classifier, "_outputs"),
+            ("network", inference, "forward"),
             ("render", analyse, "render"),
             ("render: log-mel of the clip", Classifier, "spectrogram"),
             ("render: spectrogram and strip", analyse.spectrogram, "draw"),
