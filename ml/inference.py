@@ -111,7 +111,7 @@ class Classifier(BaseClassifier):
         return list(self._results(waveforms, maps=True))
 
     def predict(self, waveforms: Sequence[Array]) -> list[ClipPrediction]:
-        """Classify clips without the feature maps, which takes four fifths of the time.
+        """Classify clips without the feature maps, which takes less time.
 
         Parameters
         ----------

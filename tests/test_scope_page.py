@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import soundfile
 import torch
-from playwright.sync_api import Browser, Page, Response, expect
+from playwright.sync_api import Browser, Locator, Page, Request, Response, expect
 
 from ml.checkpoint_info import FeatureConfig
 from ml.features import LogMel
@@ -157,12 +157,100 @@ def test_the_readout_shows_seconds_hertz_and_decibels(
     assert level > sorted(analysed)[len(analysed) // 2][0] + 20
 
 
+def shown_attribution(page: Page) -> Locator:
+    """Return the attribution over the spectrogram, once its picture is there."""
+    shown = page.locator("[data-attribution]:visible")
+    expect(shown).to_have_count(1, timeout=60_000)
+    expect(shown).not_to_have_js_property("naturalWidth", 0, timeout=60_000)
+    return shown
+
+
+def watch_posts(page: Page) -> list[str]:
+    """Return a list to which the URL of each POST request of the page is added."""
+    posts: list[str] = []
+
+    def note(request: Request) -> None:
+        if request.method == "POST":
+            posts.append(request.url)
+
+    page.on("request", note)
+    return posts
+
+
+def test_the_page_asks_once_for_the_explanation_and_shows_it(
+    page: Page, server: Server, listener: Person
+) -> None:
+    sound = fixtures.chirp(5000, 300, 5.0)
+    analysis = listener.wait(listener.submit("falling.wav", fixtures.encode(sound)))
+    posts = watch_posts(page)
+    show(page, server, analysis)
+    before = page.locator("[data-opacity-row]").bounding_box()
+    shown_attribution(page)
+    assert page.locator("[data-opacity-row]").bounding_box() == before, "nothing moves"
+    assert len(posts) == 1 and posts[0].endswith("/inspections/")
+    best = page.locator(".answer-button").first
+    expect(page.locator("[data-explain]:visible")).to_contain_text("Bright parts contributed")
+    page.get_by_role("button", name="3 blocks").last.click()
+    strongest = page.locator("#stage-layer4 [data-strongest] figure")
+    expect(strongest).to_have_count(8)
+    expect(strongest.first).to_contain_text("contribution")
+    first = strongest.all_inner_texts()
+    expect(best).to_have_attribute("aria-pressed", "true")
+
+    page.keyboard.press("2")
+    expect(page.locator("[data-explain='2'] [data-picture-url]")).to_have_count(1, timeout=60_000)
+    expect(page.locator("[data-attribution='2']")).to_be_visible()
+    name = page.locator("[data-explain='2']").get_attribute("data-name")
+    heading = page.locator("#stage-layer4 h3").last
+    expect(heading).to_have_text(f"Channels that contribute most to “{name}”")
+    assert strongest.all_inner_texts() != first
+    page.keyboard.press("1")
+    assert strongest.all_inner_texts() == first
+    assert len(posts) == 2, "each class is asked for once"
+
+
+def test_a_second_visit_shows_the_explanation_without_asking(
+    page: Page, server: Server, short: dict
+) -> None:
+    show(page, server, short)
+    shown_attribution(page)
+    posts = watch_posts(page)
+    show(page, server, short)
+    shown_attribution(page)
+    page.wait_for_load_state("networkidle")
+    assert posts == []
+
+
+def test_a_failed_explanation_shows_its_problem_and_is_tried_again(
+    page: Page, server: Server, listener: Person
+) -> None:
+    sound = fixtures.noise(5.0, seed=11)
+    analysis = listener.wait(listener.submit("hiss.wav", fixtures.encode(sound)))
+    server.stop("worker")
+    show(page, server, analysis)
+    state = page.locator("[data-explain]:visible")
+    expect(state).to_contain_text("Waiting…")
+    server.manage(
+        "shell",
+        "--no-imports",
+        "-c",
+        "from classifier.models import Inspection; "
+        f"Inspection.objects.filter(analysis='{analysis['id']}').update(state='failed', "
+        "error_code='broken', error_detail='The weights are broken.', error_hint='Try later.')",
+    )
+    expect(state).to_contain_text("The weights are broken.")
+    expect(page.locator("[data-attribution]:visible")).to_have_count(0)
+    server.start("worker")
+    page.get_by_role("button", name="Try again").click()
+    shown_attribution(page)
+    expect(page.get_by_role("button", name="Try again")).to_have_count(0)
+
+
 def test_attribution_is_shown_for_one_class_at_a_time_and_can_be_hidden(
     page: Page, server: Server, short: dict
 ) -> None:
     show(page, server, short)
-    shown = page.locator("[data-attribution]:visible")
-    expect(shown).to_have_count(1)
+    shown = shown_attribution(page)
     first = page.locator(".answer-button").first
     expect(first).to_have_attribute("aria-pressed", "true")
     page.keyboard.press("3")
@@ -278,7 +366,7 @@ def test_each_window_of_a_long_clip_can_be_inspected(
     page.locator(f".slots a[data-window='{other}']").click()
     expect(page.locator(".station")).to_have_count(8, timeout=60_000)
     expect(shown).to_have_attribute("data-window", other)
-    attribution = page.locator("[data-attribution='1']").bounding_box()
+    attribution = shown_attribution(page).bounding_box()
     course = page.locator("[data-course]").bounding_box()
     assert attribution and course
     start = 2.5 * int(other) / LONG_S

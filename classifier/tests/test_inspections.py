@@ -367,7 +367,7 @@ def test_the_page_asks_for_the_explanation_of_the_first_class_only_until_it_is_m
         f'src="/media/inspections/{inspection.pk}/maps/layer4.top0.png"',
         "channel 300",
         "contribution +1.50",
-        "(logit 7.3)",
+        "Bright parts contributed to this class.",
     ):
         assert said in second, said
 

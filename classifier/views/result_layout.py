@@ -182,7 +182,7 @@ def explanation(index: ExplanationIndex, url_of: Callable[[str], str]) -> dict[s
     Returns
     -------
     dict
-        `logit`, `shape` and `url`: of the class and its attribution.
+        `url`: of the picture of the attribution.
         `stages`: in data flow order; each has `channels`, those that contribute most.
     """
 
@@ -191,8 +191,6 @@ def explanation(index: ExplanationIndex, url_of: Callable[[str], str]) -> dict[s
         return asdict(one) | {"title": title, "channels": 1, "url": url_of(f"{stage}.top{rank}")}
 
     return {
-        "logit": index.logit,
-        "shape": index.shape,
         "url": url_of("attribution"),
         "stages": [
             {"name": name, "channels": [channel(name, *row) for row in enumerate(channels)]}

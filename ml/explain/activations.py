@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from ml.checkpoint_info import STAGES
-from ml.explain.attribution import attribution, channel_contributions
+from ml.explain.attribution import both, channel_contributions
 from ml.explain.results import SHOWN_CHANNELS, Array, Channel, Channels, Explanation
 from ml.model import AudioCNN, ModelOutput
 
@@ -26,11 +26,10 @@ def explain(
     """
     output = _forward(model, picture, precision)
     classes = torch.tensor([asked], device=picture.device)
-    contributions = channel_contributions(output, classes)
-    found = attribution(output, silence, classes[:, None])[0, 0]
+    found, contributions = both(output, silence, classes)
     return Explanation(
         output.logits[0, asked].item(),
-        _array(found),
+        _array(found[0]),
         {name: _strongest(output.maps[name][0], contributions[name][0]) for name in STAGES},
     )
 

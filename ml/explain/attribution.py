@@ -1,5 +1,7 @@
 """Attribution: which parts of the spectrogram contributed to a class."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -38,20 +40,12 @@ def attribution(output: ModelOutput, silence: float, classes: Tensor) -> Tensor:
         (batch, k, H, W) float32 in [0, 1]: the square root of the product divided by its largest
         cell. All cells are 0 for a class to which no place of the last stage contributed.
     """
-    last, picture = output.maps["layer4"], output.picture
-    mels, frames = picture.shape[-2:]
-    size = (-(-mels // CELL_MELS), -(-frames // CELL_FRAMES))
     found = []
     for column in classes.T:
         score = output.logits.gather(1, column[:, None]).sum()
-        for_cells, for_places = torch.autograd.grad(score, [picture, last], retain_graph=True)
-        added = (for_cells * (picture - silence)).detach().float().sum(1).clamp_min(0)
-        fine = F.interpolate(added[:, None], size, mode="area")[:, 0]
-        places = (for_places * last).detach().float().sum(1).clamp_min(0)
-        coarse = _over_picture(places, (mels, frames), size)
-        both = fine * coarse
-        largest = both.amax((1, 2), keepdim=True).clamp_min(torch.finfo(both.dtype).tiny)
-        found.append((both / largest).sqrt())
+        sources = [output.picture, output.maps["layer4"]]
+        for_cells, for_places = torch.autograd.grad(score, sources, retain_graph=True)
+        found.append(_attribution(output, silence, for_cells, for_places))
     return torch.stack(found, dim=1)
 
 
@@ -70,13 +64,51 @@ def channel_contributions(output: ModelOutput, classes: Tensor) -> dict[str, Ten
         Stage to (batch, channels): activation times gradient of the class' logit, summed over
         the feature map.
     """
-    maps = [output.maps[stage] for stage in STAGES]
     score = output.logits.gather(1, classes[:, None]).sum()
-    gradients = torch.autograd.grad(score, maps, retain_graph=True)
+    return _contributions(output, torch.autograd.grad(score, _stages(output), retain_graph=True))
+
+
+def both(output: ModelOutput, silence: float, classes: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+    """Compute `attribution`, (batch, H, W), and `channel_contributions` in one backward pass.
+
+    Parameters
+    ----------
+    output : ModelOutput
+        Of a pass with gradients up to its picture.
+    silence : float
+        The value of a silent cell in that picture.
+    classes : (batch,) int
+    """
+    score = output.logits.gather(1, classes[:, None]).sum()
+    for_cells, *for_stages = torch.autograd.grad(score, [output.picture, *_stages(output)])
+    found = _attribution(output, silence, for_cells, for_stages[-1])
+    return found, _contributions(output, for_stages)
+
+
+def _stages(output: ModelOutput) -> list[Tensor]:
+    return [output.maps[stage] for stage in STAGES]
+
+
+def _contributions(output: ModelOutput, gradients: Sequence[Tensor]) -> dict[str, Tensor]:
     return {
         stage: (gradient * value).detach().float().sum((2, 3))
-        for stage, gradient, value in zip(STAGES, gradients, maps, strict=True)
+        for stage, gradient, value in zip(STAGES, gradients, _stages(output), strict=True)
     }
+
+
+def _attribution(
+    output: ModelOutput, silence: float, for_cells: Tensor, for_places: Tensor
+) -> Tensor:
+    """Multiply the fine and the coarse view; the gradients are those of picture and layer4."""
+    last, picture = output.maps["layer4"], output.picture
+    mels, frames = picture.shape[-2:]
+    size = (-(-mels // CELL_MELS), -(-frames // CELL_FRAMES))
+    added = (for_cells * (picture - silence)).detach().float().sum(1).clamp_min(0)
+    fine = F.interpolate(added[:, None], size, mode="area")[:, 0]
+    places = (for_places * last).detach().float().sum(1).clamp_min(0)
+    product = fine * _over_picture(places, (mels, frames), size)
+    largest = product.amax((1, 2), keepdim=True).clamp_min(torch.finfo(product.dtype).tiny)
+    return (product / largest).sqrt()
 
 
 def _over_picture(places: Tensor, picture: tuple[int, int], size: tuple[int, int]) -> Tensor:
