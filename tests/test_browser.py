@@ -60,8 +60,7 @@ def test_two_files_are_uploaded_and_classified_and_one_is_played(
     expect(page.locator(".station")).to_have_count(8)
     eager = "Array.from(document.images).filter(i => i.loading != 'lazy')"
     # Polled from here, because waiting inside the page would need `eval`.
-    wait_for(lambda: page.evaluate(f"{eager}.every(i => i.complete)"), 20, "the pictures")
-    assert page.evaluate(f"{eager}.filter(i => !i.naturalWidth).length") == 0
+    wait_for(lambda: page.evaluate(f"{eager}.every(i => i.naturalWidth)"), 20, "the pictures")
 
     page.get_by_role("button", name="Play").click()
     expect(page.get_by_role("button", name="Pause")).to_be_visible()
@@ -87,7 +86,7 @@ def test_a_result_page_updates_without_reload(
     assert page.evaluate("window.untouched") is True
     heading = page.get_by_role("heading", level=1).inner_text()
     expect(page).to_have_title(f"{heading} · Sonoscope")
-    expect(page.locator("main [role=status]")).to_have_text(heading)
+    expect(page.locator("[data-announce]")).to_have_text(heading)
     page.goto(f"{server.url}/history/")
     page.go_back()
     expect(page.get_by_role("heading", level=1)).to_have_text(heading)

@@ -77,7 +77,7 @@ def test_the_shell_examples_work(shell: str, folder: Path, anna: Person) -> None
     for picture in ("spectrogram.png", "layer4.png"):
         assert (folder / picture).read_bytes()[:4] == b"\x89PNG"
     assert (folder / "maps.zip").read_bytes()[:2] == b"PK"
-    assert (folder / "kept.flac").read_bytes()[:4] == b"fLaC"
+    assert (folder / "attribution.png").read_bytes()[:4] == b"\x89PNG"
     assert (folder / "start.bin").read_bytes() == (folder / "sound.wav").read_bytes()[:100]
 
 

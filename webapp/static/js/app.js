@@ -235,13 +235,15 @@ themeSwitch.addEventListener("click", () => {
 system.addEventListener("change", label);
 label();
 
-// After a result is updated, set the page title and announce it to screen readers.
+// After a swap that changed the heading, set the page title and announce it to screen readers.
+const announce = document.querySelector("[data-announce]");
+const heading = () => announce && document.querySelector(announce.dataset.announce)?.textContent;
+let announced = heading();
 document.addEventListener("htmx:after:swap", () => {
-  const announce = document.querySelector("[data-announce]");
-  const heading = announce && document.querySelector(announce.dataset.announce);
-  if (!heading) return;
-  announce.textContent = heading.textContent;
-  document.title = `${heading.textContent} · Sonoscope`;
+  if (!heading() || heading() === announced) return;
+  announced = heading();
+  announce.textContent = announced;
+  document.title = `${announced} · Sonoscope`;
 });
 
 document.addEventListener("submit", (event) => {

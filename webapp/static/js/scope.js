@@ -291,18 +291,15 @@ class SonoScope extends HTMLElement {
 
   // number: the class's key, from 1; 0 hides the attribution. Asks for an explanation that is not made.
   show(number) {
-    const layers = [...this.querySelectorAll("[data-attribution]")];
-    if (number > layers.length) return;
-    this.chosen = number;
-    const opacity = document.querySelector("[data-opacity]");
     const block = document.querySelector(`[data-explain="${number}"]`);
+    if (number && !block) return;
+    this.chosen = number;
     const made = block?.querySelector("[data-picture-url]");
-    for (const layer of layers) {
-      layer.hidden = !made || Number(layer.dataset.attribution) !== number;
-      if (layer.hidden) continue;
-      if (!layer.hasAttribute("src")) layer.src = made.dataset.pictureUrl;
+    if (made) this.addLayer(number, block.dataset.name, made.dataset.pictureUrl);
+    for (const layer of this.querySelectorAll("[data-attribution]")) {
+      layer.hidden = Number(layer.dataset.attribution) !== number;
       this.place(layer);
-      layer.style.opacity = opacity.value / 100;
+      layer.style.opacity = document.querySelector("[data-opacity]").value / 100;
     }
     this.find("picture").classList.toggle("lit", Boolean(made));
     for (const button of document.querySelectorAll(".answer-button")) {
@@ -318,6 +315,17 @@ class SonoScope extends HTMLElement {
       this.ask(block);
     }
     this.adopt();
+  }
+
+  addLayer(number, name, url) {
+    if (this.querySelector(`[data-attribution="${number}"]`)) return;
+    const layer = new Image();
+    layer.className = "attribution-layer";
+    layer.dataset.attribution = number;
+    layer.alt = `Attribution for ${name}, drawn over the spectrogram`;
+    layer.draggable = false;
+    layer.src = url;
+    this.find("picture").append(layer);
   }
 
   // Requests the explanation of a class once; htmx itself requests that of the first one.
