@@ -60,6 +60,24 @@ def test_the_result_lists_all_fifty_classes_in_order_of_confidence(analysed: dic
     assert set(analysed["timings"]) >= {"decoding_s", "classifying_s", "rendering_s"}
 
 
+def test_the_mean_embedding_of_the_clip_is_stored(
+    server: Server, analysed: dict, sound: bytes, tmp_path
+) -> None:
+    path = tmp_path / "chirp.flac"
+    path.write_bytes(sound)
+    classifier = Classifier.load(checkpoint_info.default_path())
+    waveform = read(path, classifier.info.features.sample_rate).waveform
+    (result,) = classifier.classify([waveform])
+    code = (
+        "from classifier.models import Analysis; "
+        f"print(Analysis.objects.get(pk='{analysed['id']}').embedding.hex())"
+    )
+    stored = bytes.fromhex(server.manage("shell", "--no-imports", "-c", code).split()[-1])
+    embedding = np.frombuffer(stored, "<f2")
+    assert embedding.shape == (512,)
+    np.testing.assert_allclose(embedding, result.window_embeddings.mean(axis=0), atol=0.05)
+
+
 def test_the_pictures_match_the_models_arrays(
     anna: Person, analysed: dict, sound: bytes, tmp_path
 ) -> None:

@@ -143,3 +143,11 @@ def test_an_unreadable_checkpoint_does_not_hide_others(
         names = [row["checkpoint"].partition("@")[0] for row in rows]
         assert names == ["esc50-folds123", "esc50-folds1234"]
         assert not any(row["installed"]["default"] for row in rows)
+
+
+def test_lists_do_not_load_the_large_columns(anna: User) -> None:
+    done(anna)
+    heavy = {"predictions", "render_metadata", "embedding"}
+    for rows in (Analysis.objects.for_history(anna), Analysis.objects.for_list(anna)):
+        (row,) = rows
+        assert heavy <= row.get_deferred_fields()
