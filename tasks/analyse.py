@@ -4,7 +4,7 @@ import json
 import logging
 import time
 from collections.abc import Iterator
-from concurrent.futures import Future
+from concurrent.futures import Future, ThreadPoolExecutor
 from functools import lru_cache
 from pathlib import Path
 
@@ -49,6 +49,8 @@ UNPLAYABLE = {"AIFF", "WMA", "AMR"}
 MAX_LOADED = 2
 
 Decoded = list[tuple[Analysis, Sound]]
+# The rows of a part, and its results once they are rendered.
+_Rendered = tuple[QuerySet[Analysis], Future[list[AnalysisResult]]]
 
 
 class NotInstalledError(CheckpointError):
@@ -168,19 +170,31 @@ def _analyse(chunk: list[Analysis]) -> None:
 
 
 def _classify(chunk: list[Analysis], classifier: BaseClassifier) -> None:
-    """Classify a claimed chunk part by part, and return the rest if single clips wait meanwhile."""
+    """Classify a claimed chunk part by part, and return the rest if single clips wait meanwhile.
+
+    While a part is rendered, in a thread, the next one is classified.
+    """
     held = Analysis.objects.held(chunk[0].token)
     started, finished = time.monotonic(), 0
-    for rows, sounds in _decoded(chunk, classifier.info.features.sample_rate):
-        decoding_s = _per_clip(started, len(rows))
-        if sounds:
-            part = held.filter(pk__in=[row.pk for row, _ in sounds])
-            _classify_part(part, sounds, classifier, {"decoding_s": decoding_s})
-        finished += len(rows)
-        if finished < len(chunk) and _should_give_way(chunk[0].lane):
-            held.requeue_uncounted(chunk)
-            return
-        started = time.monotonic()
+    rendered: _Rendered | None = None
+    with ThreadPoolExecutor(1) as renderer:
+        for rows, sounds in _decoded(chunk, classifier.info.features.sample_rate):
+            timings = {"decoding_s": _per_clip(started, len(rows))}
+            if sounds:
+                part = held.filter(pk__in=[row.pk for row, _ in sounds])
+                part.update(step=Step.CLASSIFYING)
+                results = _classify_part(sounds, classifier, timings)
+                _save(rendered)
+                part.update(step=Step.RENDERING)
+                work = renderer.submit(_render_part, sounds, results, classifier, timings)
+                rendered = (part, work)
+            finished += len(rows)
+            if finished < len(chunk) and _should_give_way(chunk[0].lane):
+                break
+            started = time.monotonic()
+        _save(rendered)
+    if finished < len(chunk):
+        held.requeue_uncounted(chunk)
 
 
 def _decoded(chunk: list[Analysis], sample_rate: int) -> Iterator[tuple[list[Analysis], Decoded]]:
@@ -219,28 +233,32 @@ def _should_give_way(lane: int) -> bool:
 
 
 def _classify_part(
-    part: QuerySet[Analysis],
-    sounds: Decoded,
-    classifier: BaseClassifier,
-    timings: dict[str, float],
-) -> None:
-    """Classify, render and save the clips of one part.
-
-    Parameters
-    ----------
-    part : the rows of `sounds` that are still held
-    """
-    part.update(step=Step.CLASSIFYING)
+    sounds: Decoded, classifier: BaseClassifier, timings: dict[str, float]
+) -> list[Result]:
+    """Classify the clips of one part, and add the times to `timings`."""
     started = time.monotonic()
     results = classifier.classify([sound.waveform for _, sound in sounds])
     timings |= {"classifying_s": _per_clip(started, len(sounds)), "chunk_clips": len(sounds)}
-    part.update(step=Step.RENDERING)
-    found = [
+    return results
+
+
+def _render_part(
+    sounds: Decoded, results: list[Result], classifier: BaseClassifier, timings: dict[str, float]
+) -> list[AnalysisResult]:
+    return [
         _analysis_result(row, sound, result, classifier, timings)
         for (row, sound), result in zip(sounds, results, strict=True)
     ]
+
+
+def _save(rendered: _Rendered | None) -> None:
+    """Save the clips of one part when they are rendered."""
+    if rendered is None:
+        return
+    part, work = rendered
+    results = work.result()
     part.update(step=Step.SAVING)
-    for row in save_analyses(found):
+    for row in save_analyses(results):
         logger.warning("the lease of %s was lost; its result is discarded", row.pk)
 
 
