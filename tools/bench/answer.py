@@ -92,8 +92,8 @@ def main(argv: Sequence[str] | None = None) -> None:
                         options.sounds, lambda number: drop(page, server, sound(folder, number))
                     )
                 }
-                done = person.get("/api/v1/clips/?page_size=50").json()["results"]
-                analyses = [one["analysis"]["id"] for one in done][: options.sounds]
+                done = person.get("/api/v1/analyses/?limit=50").json()["results"]
+                analyses = [one["id"] for one in done][: options.sounds]
                 for which in ("first time", "second time"):
                     report[f"result opened to attribution, {which}"] = quantiles(
                         [open_result(page, server, one) for one in analyses]
