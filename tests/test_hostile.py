@@ -149,7 +149,8 @@ def decoders_of(server: Server) -> list[int]:
     return [
         int(pid)
         for child in pool_of(server)
-        for pid in Path(f"/proc/{child}/task/{child}/children").read_text().split()
+        for thread in Path(f"/proc/{child}/task").iterdir()
+        for pid in (thread / "children").read_text().split()
     ]
 
 

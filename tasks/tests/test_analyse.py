@@ -112,8 +112,8 @@ def test_the_steps_are_true_for_the_clips_of_the_part_only(
 
     during(monkeypatch, classifier, look)
     task.analyse("")
-    now, ahead, over = Step.CLASSIFYING, Step.DECODING, Step.NONE
-    assert seen == [[now, now, now, ahead, ahead], [over, over, over, now, now]]
+    now, ahead, after = Step.CLASSIFYING, Step.DECODING, Step.RENDERING
+    assert seen == [[now, now, now, ahead, ahead], [after, after, after, now, now]]
 
 
 def test_a_lease_lost_in_the_middle_of_a_chunk_loses_only_its_own_clips(
