@@ -7,14 +7,17 @@ from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 from django.conf import settings
-from django.db.models import QuerySet
+from kombu.exceptions import OperationalError
 
 from classifier import storage
 from classifier.checkpoints import inventory
 from classifier.models import Analysis, Inspection, Lane, Step
 from classifier.monitoring import precision
+from classifier.services import batches
+from classifier.services.dispatch import dispatch_analysis
 from classifier.services.results import AnalysisResult, save_analyses
 from ml import map_archive
 from ml.audio.decode import Sound
@@ -33,9 +36,13 @@ from tasks.remote import RemoteClassifier, RemoteError
 
 logger = logging.getLogger(__name__)
 
-# A chunk is worked on in parts, so that the clips of the next part are decoded while the network
-# computes. More clips in a part would not be faster, and a single clip waits for one part at most.
-CHUNK_CLIPS, PART_CLIPS = 64, 16
+# A chunk of bulk work has two parts, so that the clips of the second are decoded while the network
+# computes. More clips in a part would not be faster.
+CHUNK_CLIPS, PART_CLIPS = 32, 16
+# A part with more sound than this is alone in memory: nothing is decoded or rendered beside it.
+LONG_PART_S = 960.0
+# Long recordings are given back after this time, well before the time limit of a task.
+LONGEST_CHUNK_S = 60.0
 # Decoded, a minute of compressed sound is about 8 MB: bounds a chunk's memory and time.
 CHUNK_BYTES = 50_000_000
 UNAVAILABLE = Problem(
@@ -50,7 +57,7 @@ MAX_LOADED = 2
 
 Decoded = list[tuple[Analysis, Sound]]
 # The rows of a part, and its results once they are rendered.
-_Rendered = tuple[QuerySet[Analysis], Future[list[AnalysisResult]]]
+_Rendered = tuple[Any, Future[list[AnalysisResult]]]
 
 
 class NotInstalledError(CheckpointError):
@@ -170,31 +177,53 @@ def _analyse(chunk: list[Analysis]) -> None:
 
 
 def _classify(chunk: list[Analysis], classifier: BaseClassifier) -> None:
-    """Classify a claimed chunk part by part, and return the rest if single clips wait meanwhile.
+    """Classify a claimed chunk part by part.
 
-    While a part is rendered, in a thread, the next one is classified.
+    While a part is rendered, in a thread, the next one is classified. The rest of the chunk is
+    returned to the queue if single clips wait, or if the chunk takes long.
     """
     held = Analysis.objects.held(chunk[0].token)
-    started, finished = time.monotonic(), 0
+    begun = started = time.monotonic()
+    finished = 0
     rendered: _Rendered | None = None
     with ThreadPoolExecutor(1) as renderer:
         for rows, sounds in _decoded(chunk, classifier.info.features.sample_rate):
             timings = {"decoding_s": _per_clip(started, len(rows))}
             if sounds:
                 part = held.filter(pk__in=[row.pk for row, _ in sounds])
-                part.update(step=Step.CLASSIFYING)
-                results = _classify_part(sounds, classifier, timings)
-                _save(rendered)
-                part.update(step=Step.RENDERING)
+                part.set_step(Step.CLASSIFYING)
+                try:
+                    results = _classify_part(sounds, classifier, timings)
+                finally:  # what is rendered is saved, whatever happens to this part
+                    _save(rendered)
+                    rendered = None
+                part.set_step(Step.RENDERING)
                 work = renderer.submit(_render_part, sounds, results, classifier, timings)
                 rendered = (part, work)
+                if _is_long(sounds):
+                    _save(rendered)
+                    rendered = None
             finished += len(rows)
-            if finished < len(chunk) and _should_give_way(chunk[0].lane):
+            late = time.monotonic() - begun > LONGEST_CHUNK_S
+            if finished < len(chunk) and (late or _should_give_way(chunk[0].lane)):
                 break
             started = time.monotonic()
         _save(rendered)
     if finished < len(chunk):
-        held.requeue_uncounted(chunk)
+        _give_back(chunk)
+
+
+def _give_back(chunk: list[Analysis]) -> None:
+    """Return the unfinished rows of a chunk to the queue, and wake a worker for them.
+
+    Rows of a batch that was cancelled meanwhile are cancelled, as the others of the batch were.
+    """
+    Analysis.objects.held(chunk[0].token).requeue_uncounted(chunk)
+    batches.cancel_returned(chunk)
+    try:
+        dispatch_analysis(chunk[-1].pk, chunk[-1].lane)
+    except OperationalError as error:
+        logger.warning("no worker was woken, the sweep will do it: %s", error)
 
 
 def _decoded(chunk: list[Analysis], sample_rate: int) -> Iterator[tuple[list[Analysis], Decoded]]:
@@ -203,15 +232,23 @@ def _decoded(chunk: list[Analysis], sample_rate: int) -> Iterator[tuple[list[Ana
     A clip that cannot be decoded fails at once, alone.
     """
     parts = [chunk[first : first + PART_CLIPS] for first in range(0, len(chunk), PART_CLIPS)]
-    begun = _begin(parts[0], sample_rate)
+    current: list[Future[Sound]] = []
+    ahead: list[Future[Sound]] = []
     try:
         for rows, following in zip(parts, [*parts[1:], []], strict=True):
-            current, begun = begun, _begin(following, sample_rate)
+            current, ahead = ahead or _begin(rows, sample_rate), []
             found = [(row, _sound(row, one)) for row, one in zip(rows, current, strict=True)]
-            yield rows, [(row, sound) for row, sound in found if sound]
+            sounds = [(row, sound) for row, sound in found if sound]
+            if not _is_long(sounds):
+                ahead = _begin(following, sample_rate)
+            yield rows, sounds
     finally:
-        for one in begun:
+        for one in [*current, *ahead]:
             one.cancel()
+
+
+def _is_long(sounds: Decoded) -> bool:
+    return sum(sound.duration_s for _, sound in sounds) > LONG_PART_S
 
 
 def _begin(rows: list[Analysis], sample_rate: int) -> list[Future[Sound]]:
@@ -257,7 +294,7 @@ def _save(rendered: _Rendered | None) -> None:
         return
     part, work = rendered
     results = work.result()
-    part.update(step=Step.SAVING)
+    part.set_step(Step.SAVING)
     for row in save_analyses(results):
         logger.warning("the lease of %s was lost; its result is discarded", row.pk)
 

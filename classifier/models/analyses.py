@@ -39,6 +39,10 @@ class Step(models.TextChoices):
 STEPS = (Step.DECODING, Step.CLASSIFYING, Step.RENDERING, Step.SAVING)
 
 
+# Single clips in one claim: nothing interrupts it, so others must not wait long.
+MAX_SINGLE_CLIPS = 16
+
+
 class AnalysisQuerySet(LeasedJobQuerySet["Analysis"]):
     released_columns: ClassVar[dict[str, Any]] = {"leased_until": None, "step": Step.NONE}
     interrupted_columns: ClassVar[dict[str, Any]] = {"alone": True}
@@ -153,7 +157,7 @@ class AnalysisQuerySet(LeasedJobQuerySet["Analysis"]):
         Parameters
         ----------
         limit : int
-            At most this many rows.
+            At most this many rows; of the interactive lane, at most MAX_SINGLE_CLIPS.
         max_bytes : int
             At most this many bytes of files; a larger first row is taken alone.
 
@@ -168,6 +172,13 @@ class AnalysisQuerySet(LeasedJobQuerySet["Analysis"]):
                 self.take(chunk, step=Step.DECODING, started_at=timezone.now())
         return chunk
 
+    def set_step(self, step: Step) -> None:
+        """Set the step of these running rows."""
+        with transaction.atomic():
+            # In the order of every transaction that locks several rows, so that none deadlocks.
+            keys = list(self.order_by("pk").select_for_update().values_list("pk", flat=True))
+            Analysis.objects.filter(pk__in=keys).update(step=step)
+
     def _next(self, limit: int) -> Sequence["Analysis"]:
         """Return the first rows of the first lane that has any, locked.
 
@@ -181,7 +192,8 @@ class AnalysisQuerySet(LeasedJobQuerySet["Analysis"]):
             # In two steps: an index finds the fresh rows, and the others are few.
             fresh = rows.filter(lane=lane, attempts=0)
             tried = rows.filter(lane=lane, attempts__gt=0).order_by("attempts", "created_at")
-            if found := list(fresh[:limit]) or list(tried[:limit]):
+            most = min(limit, MAX_SINGLE_CLIPS) if lane == Lane.INTERACTIVE else limit
+            if found := list(fresh[:most]) or list(tried[:most]):
                 return found
         return []
 

@@ -6,6 +6,7 @@ The ZIP is streamed, so that ten gigabytes take as much memory as ten files.
 import io
 import json
 import zipfile
+from base64 import b64encode
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,7 @@ BLOCK_BYTES = 1_000_000
 CLIP = ("id", "name", "size_bytes", "sha256", "created_at", "format", "duration_s")
 FOUND_IN_CLIP = ("source_rate_hz", "channels")
 ANALYSIS = ("id", "clip", "state", "created_at", "started_at", "finished_at", "checkpoint")
-RESULT = ("label", "confidence", "second_label", "not_sure", "predictions")
+RESULT = ("label", "confidence", "second_label", "not_sure", "predictions", "embedding")
 DETAILS = ("render_metadata", "timings")
 ERROR = ("error_code", "error_detail", "error_hint")
 BATCH = ("id", "name", "source", "checkpoint", "created_at", "closed_at", "cancelled_at")
@@ -35,6 +36,7 @@ All data that this Sonoscope server stores about {name}.
 account.json        your account and your API tokens (their secrets are not stored)
 clips.jsonl         your clips, one per line; clips/ contains their files, by id
 analyses.jsonl      your analyses; analyses/ contains the pictures and feature maps of each, by id
+                    (embedding: 512 float16 numbers in base64)
 batches.jsonl       your batches; batch_files.jsonl contains the outcome of each file
 inspections.jsonl   your inspections; inspections/ contains their pictures and sounds, by id
 """
@@ -134,4 +136,9 @@ def _rows(rows: QuerySet[Any], columns: Sequence[str]) -> Iterator[dict[str, Any
 
 
 def _line(row: dict[str, Any]) -> bytes:
+    """Return a line of JSON; bytes are in base64."""
+    row = {
+        name: b64encode(value).decode() if isinstance(value, bytes | memoryview) else value
+        for name, value in row.items()
+    }
     return (json.dumps(row, cls=DjangoJSONEncoder, ensure_ascii=False) + "\n").encode()

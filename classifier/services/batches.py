@@ -250,10 +250,26 @@ def cancel(batch: Batch) -> int:
         close(batch)
         mine = Batch.objects.filter(pk=batch.pk, cancelled_at=None)
         mine.update(cancelled_at=timezone.now())
-        own = batch.files.in_state(State.QUEUED).values("analysis")
-        cancelled = Analysis.objects.filter(pk__in=own).cancel()
+        cancelled = _cancel_queued(batch)
         batch.refresh_from_db()
     return cancelled
+
+
+def cancel_returned(analyses: Sequence[Analysis]) -> int:
+    """Cancel those of a worker's returned analyses whose batch was cancelled meanwhile.
+
+    Returns
+    -------
+    int
+        The number of cancelled analyses.
+    """
+    ended = Batch.objects.filter(files__analysis__in=analyses, cancelled_at__isnull=False)
+    return sum(map(_cancel_queued, ended.distinct()))
+
+
+def _cancel_queued(batch: Batch) -> int:
+    own = batch.files.in_state(State.QUEUED).values("analysis")
+    return Analysis.objects.filter(pk__in=own).cancel()
 
 
 def retry_failed(batch: Batch) -> int:

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import pytest
 from django.contrib.auth.models import User
@@ -11,8 +12,8 @@ from django.test.utils import CaptureQueriesContext
 from pytest_django import Settings
 
 from classifier import storage
-from classifier.models import Analysis, Lane, State, Step
-from classifier.services import uploads
+from classifier.models import Analysis, Batch, BatchFile, FileOutcome, Lane, State, Step
+from classifier.services import batches, uploads
 from ml.audio.decode import Sound
 from ml.checkpoint_info import SHIPPED
 from ml.explain.results import Array
@@ -37,6 +38,14 @@ def own_media(
     settings.MEDIA_ROOT = tmp_path
     monkeypatch.setattr(task, "load_classifier", lambda checkpoint: classifier)
     monkeypatch.setattr(task, "PART_CLIPS", 3)
+
+
+@pytest.fixture(autouse=True)
+def woken(monkeypatch: pytest.MonkeyPatch) -> list[UUID]:
+    """Return the analyses for which a worker is woken; no message is sent."""
+    found: list[UUID] = []
+    monkeypatch.setattr(task, "dispatch_analysis", lambda key, lane: found.append(key))
+    return found
 
 
 @pytest.fixture
@@ -152,6 +161,81 @@ def test_an_error_with_one_clip_returns_the_others_of_its_part(
     assert states(rows) == ["done", "done", "done", "done", "failed"]
 
 
+def test_a_rendered_part_is_saved_even_if_the_next_one_fails(
+    anna: User, classifier: Classifier, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = submit(anna, 5)
+
+    def fail(part: int) -> None:
+        if part == 1:
+            raise ValueError("ours")
+
+    during(monkeypatch, classifier, fail)
+    task.analyse("")
+    assert states(rows) == ["done", "done", "done", "queued", "queued"]
+
+
+def test_nothing_is_decoded_ahead_of_a_part_with_much_sound(
+    anna: User, classifier: Classifier, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun: list[int] = []
+    begin = task.decoding.begin
+
+    def counted(*of: Any) -> Any:
+        begun.append(1)
+        return begin(*of)
+
+    monkeypatch.setattr(task.decoding, "begin", counted)
+    seen: list[int] = []
+    during(monkeypatch, classifier, lambda part: seen.append(len(begun)))
+    rows = submit(anna, 5)
+    task.analyse("")
+    monkeypatch.setattr(task, "LONG_PART_S", 2.0)
+    begun.clear()
+    rows += submit(anna, 5)
+    task.analyse("")
+    assert seen == [5, 5, 3, 5]
+    assert states(rows) == ["done"] * 10
+
+
+def test_a_chunk_that_takes_long_is_given_back(
+    anna: User, monkeypatch: pytest.MonkeyPatch, woken: list[UUID]
+) -> None:
+    monkeypatch.setattr(task, "LONGEST_CHUNK_S", 0.0)
+    rows = submit(anna, 5)
+    task.analyse("")
+    assert states(rows) == ["done", "done", "done", "queued", "queued"]
+    assert woken == [rows[4].pk]
+    assert not Analysis.objects.filter(alone=True).exists()
+
+
+def test_what_is_given_back_of_a_cancelled_batch_is_cancelled(
+    anna: User, classifier: Classifier, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    batch = Batch.objects.create(owner=anna, name="field")
+    rows = submit(anna, 5)
+    for number, row in enumerate(rows):
+        BatchFile.objects.create(
+            batch=batch, path=f"{number}.wav", analysis=row, outcome=FileOutcome.ACCEPTED
+        )
+    single: list[Analysis] = []
+
+    def cancel(part: int) -> None:
+        if part == 0:
+            assert batches.cancel(batch) == 0, "all are running"
+            single.extend(submit(anna, 1, Lane.INTERACTIVE))
+
+    during(monkeypatch, classifier, cancel)
+    task.analyse("")
+    assert states(rows) == ["done", "done", "done", "cancelled", "cancelled"]
+    assert states(single) == ["queued"]
+
+
+def test_single_clips_are_claimed_in_small_chunks(anna: User) -> None:
+    rows = submit(anna, 20, Lane.INTERACTIVE)
+    assert len(Analysis.objects.claim(32, 10**9)) == 16 < len(rows)
+
+
 def test_bulk_work_gives_way_to_a_single_clip_after_a_part(
     anna: User, classifier: Classifier, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -184,4 +268,4 @@ def test_the_queries_of_a_chunk_are_two_per_clip_and_few_per_part(anna: User) ->
     one_part, one_clip_less, two_parts = queries(3), queries(2), queries(6)
     assert one_part - one_clip_less == 2, "the row and its clip"
     assert two_parts - 2 * one_part <= 3
-    assert one_part <= 20
+    assert one_part <= 30

@@ -89,6 +89,8 @@ def select(files: Sequence[Path], known: Sequence[Example]) -> Selection:
         decoded = list(tqdm(pool.map(_decode, files), "sounds", len(files), disable=None))
     left_out = [one.problem for one in decoded if one.problem]
     usable = [one for one in decoded if not one.problem]
+    if not usable:
+        return Selection((), tuple(left_out), 0.0)
     index = Index([*fingerprints, *(one.fingerprint for one in usable if one.fingerprint)])
     paths = [*(example.path for example in known), *(one.path for one in usable)]
     accepted = []
