@@ -36,9 +36,9 @@ from tasks.remote import RemoteClassifier, RemoteError
 
 logger = logging.getLogger(__name__)
 
-# A chunk of bulk work has two parts, so that the clips of the second are decoded while the network
-# computes. More clips in a part would not be faster.
-CHUNK_CLIPS, PART_CLIPS = 32, 16
+# A chunk of bulk work has several parts, so that the clips of the next part are decoded while the
+# network computes. More clips in a part would not be faster.
+CHUNK_CLIPS, PART_CLIPS = 64, 16
 # A part with more sound than this is alone in memory: nothing is decoded or rendered beside it.
 LONG_PART_S = 960.0
 # Long recordings are given back after this time, well before the time limit of a task.

@@ -6,7 +6,7 @@ import time
 from tests import checkpoints
 from tools.chaos.harness import Harness
 
-# Maximum time from a claim to a fault; a chunk of 32 takes about as long.
+# Maximum time from a claim to a fault; a chunk of 64 takes about as long.
 WORK_S = 2.0
 # Maximum time from a start to a kill, for the kills that hit a starting worker.
 START_S = 1.5
