@@ -171,7 +171,7 @@ def measure(
     sheet = person.get(f"{address}results.csv").content.decode()
     rows = list(csv.DictReader(io.StringIO(sheet)))
     mine = [row for row in rows if row["outcome"] == "accepted" and row["state"] == "done"]
-    page = person.page(f"/batches/{batch}/").text
+    page = person.page(f"/batches/{batch['id']}/").text
     agree = len(rows) == totals["total"] and len(mine) == totals["done"]
     agree &= all(f'data-total="{n}">{c}<' in page for n, c in totals.items() if n != "total")
     return {
