@@ -3,8 +3,7 @@
 import copy
 import logging
 import math
-from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +14,7 @@ from torch.nn import functional as F
 from ml.features import LogMel
 from ml.model import AudioCNN
 from training.augment import augmented
+from training.batches import batches, one_hot
 from training.config import Recipe
 from training.data.windows import to_float
 from training.distil.distiller import PARTS, Distiller, Knowledge
@@ -191,80 +191,6 @@ def update_average(average: nn.Module, model: nn.Module, decay: float) -> None:
     torch._foreach_copy_(list(average.buffers()), list(model.buffers()))
 
 
-def move_to_gpu(samples: Tensor, device: torch.device) -> Tensor:
-    """Return `samples` in GPU memory if they take less than half of what is free there.
-
-    Otherwise, and on a CPU, return them unchanged.
-    """
-    if device.type != "cuda":
-        return samples
-    free_bytes, _ = torch.cuda.mem_get_info(device)
-    return samples.to(device) if 2 * samples.nbytes < free_bytes else samples
-
-
-def batches(samples: Tensor, order: Tensor, batch: int, device: torch.device) -> Iterator[Tensor]:
-    """Yield `samples[order]` in batches on `device`.
-
-    Samples that are not in a GPU's memory are fetched one batch ahead, by a thread.
-
-    Parameters
-    ----------
-    samples : (windows, samples) int16, on the CPU or on `device`
-    order : (rows,) int64 indices into `samples`
-    batch : rows in one batch
-
-    Yields
-    ------
-    (batch, samples) int16; the last batch may be smaller
-    """
-
-    if samples.device.type == "cuda":
-        for rows in copied(order, samples.device).split(batch):
-            yield samples[rows]
-        return
-
-    def fetch(rows: Tensor) -> Tensor:
-        part = samples[rows]
-        if device.type == "cuda":
-            part = part.pin_memory()
-        return part.to(device, non_blocking=True)
-
-    with ThreadPoolExecutor(1) as ahead:
-        waiting: Future[Tensor] | None = None
-        for rows in order.split(batch):
-            ready, waiting = waiting, ahead.submit(fetch, rows)
-            if ready is not None:
-                yield ready.result()
-        if waiting is not None:
-            yield waiting.result()
-
-
-def unlabelled_in_epoch(rows: Tensor, unlabelled: Tensor, recipe: Recipe) -> int:
-    """Return the number of windows without a label in each epoch.
-
-    Parameters
-    ----------
-    rows, unlabelled : (n,) indices of the windows with and without a label
-    """
-    return min(round(recipe.unlabelled_share * len(rows)), len(unlabelled))
-
-
-def rows_of_epoch(
-    rows: Tensor, unlabelled: Tensor, recipe: Recipe, generator: torch.Generator
-) -> Tensor:
-    """Return `rows`, and the recipe's share of the windows without a label, drawn at random.
-
-    Parameters
-    ----------
-    rows, unlabelled : (n,) int64 indices of the windows with and without a label
-    """
-    count = unlabelled_in_epoch(rows, unlabelled, recipe)
-    if not count:  # the random numbers stay those of a run without such sounds
-        return rows
-    drawn = torch.randperm(len(unlabelled), generator=generator)[:count]
-    return torch.cat([rows, unlabelled[drawn]])
-
-
 def train_epoch(
     run: Run,
     recipe: Recipe,
@@ -295,7 +221,7 @@ def train_epoch(
     """
     device = run.model.fc.weight.device
     order = rows[torch.randperm(len(rows), generator=run.generator)]
-    one_hot = copied(_one_hot(labels, run.model.fc.out_features), device)
+    known = copied(one_hot(labels, run.model.fc.out_features), device)
     check_every = 1 if device.type == "cpu" else CHECKED_EVERY
     run.model.train()
     losses: list[Tensor] = []
@@ -307,7 +233,7 @@ def train_epoch(
     )
     for step, (part, chosen) in enumerate(parts):
         waveform, picture, targets = augmented(
-            to_float(part), one_hot[chosen], recipe, log_mel, run.progress, run.generator
+            to_float(part), known[chosen], recipe, log_mel, run.progress, run.generator
         )
         losses.append(take_step(run, waveform, picture, targets, recipe))
         on_step(step, losses[-1][0])
@@ -320,11 +246,6 @@ def train_epoch(
         raise _diverged(run)
     run.epoch += 1
     return EpochLoss(total, dict(zip(PARTS, parts_of_loss, strict=False)))
-
-
-def _one_hot(labels: Tensor, classes: int) -> Tensor:
-    """Return the targets (windows, classes) float32: zeros for a window without a label."""
-    return F.one_hot(labels.clamp_min(0), classes).float() * (labels >= 0)[:, None]
 
 
 def take_step(

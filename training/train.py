@@ -21,7 +21,7 @@ from ml import checkpoint, checkpoint_info
 from ml.checkpoint_info import CheckpointError, FeatureConfig
 from ml.features import LogMel
 from ml.inference import Classifier
-from training import cross_validate, loop, seeds, smoke
+from training import batches, cross_validate, loop, seeds, smoke
 from training.augment import augmented
 from training.cli import Plan, make_plan, parser
 from training.config import SettingError
@@ -68,7 +68,7 @@ class Work:
     def steps(self) -> int:
         """Steps per epoch."""
         recipe = self.plan.recipe
-        more = loop.unlabelled_in_epoch(self.training_rows, self.unlabelled_rows, recipe)
+        more = batches.unlabelled_in_epoch(self.training_rows, self.unlabelled_rows, recipe)
         return -(-(len(self.training_rows) + more) // recipe.batch)
 
     def predict(self, run: Run, fold: int) -> tuple[Tensor, Predictions]:
@@ -147,7 +147,7 @@ def _set_up(plan: Plan, state: dict[str, Any] | None) -> Work:
     if plan.unlabelled:
         windows = with_unlabelled(windows, plan.unlabelled, plan.features, plan.out.parent)
     training_rows = windows.of(plan.examples, plan.folds)
-    windows = dataclasses.replace(windows, samples=loop.move_to_gpu(windows.samples, device))
+    windows = dataclasses.replace(windows, samples=batches.move_to_gpu(windows.samples, device))
     if state:
         features = FeatureConfig(**state["features"])
     elif plan.init:
@@ -244,7 +244,7 @@ def _epoch(run: Run, work: Work, curves: Curves, progress: Progress) -> tuple[fl
     look_every = max(IMAGES_EVERY, run.epochs // MOST_IMAGES)
     if run.epoch % look_every == 0:
         curves.shown(run.epoch + 1, _seen(run, work))
-    rows = loop.rows_of_epoch(work.training_rows, work.unlabelled_rows, recipe, run.generator)
+    rows = batches.rows_of_epoch(work.training_rows, work.unlabelled_rows, recipe, run.generator)
     loss = loop.train_epoch(
         run, recipe, work.log_mel, work.windows.samples, work.windows.labels, rows, progress.step
     )

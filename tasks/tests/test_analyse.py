@@ -259,13 +259,12 @@ def test_bulk_work_gives_way_to_a_single_clip_after_a_part(
 def test_the_queries_of_a_chunk_are_two_per_clip_and_few_per_part(anna: User) -> None:
     def queries(clips: int) -> int:
         submit(anna, clips)
-        with CaptureQueriesContext(
-            connection,
-        ) as made:
+        with CaptureQueriesContext(connection) as made:
             task.analyse("")
-        return len(made)
+        # Savepoints exist only inside a test's transaction.
+        return sum("SAVEPOINT" not in query["sql"] for query in made.captured_queries)
 
     one_part, one_clip_less, two_parts = queries(3), queries(2), queries(6)
     assert one_part - one_clip_less == 2, "the row and its clip"
-    assert two_parts - 2 * one_part <= 3
-    assert one_part <= 30
+    assert two_parts <= 2 * one_part
+    assert one_part <= 18

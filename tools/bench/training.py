@@ -26,7 +26,7 @@ from torch.nn import functional as F
 from ml.audio.decode import read
 from ml.checkpoint_info import FeatureConfig
 from ml.features import LogMel
-from training import loop
+from training import batches, loop
 from training.augment import augmented
 from training.config import Recipe, esc50_dir
 from training.data.index import read_index
@@ -101,7 +101,7 @@ def contestants(
 
     def ours(features: FeatureConfig) -> Callable[[], float]:
         waveforms = torch.stack([sound(path, features) for path in paths])
-        samples = loop.move_to_gpu((waveforms * 32767).to(torch.int16), device)
+        samples = batches.move_to_gpu((waveforms * 32767).to(torch.int16), device)
         log_mel = LogMel(features).to(device)
         run = loop.start(recipe, CLASSES, 1, device)
 

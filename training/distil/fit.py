@@ -7,10 +7,10 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from training.augment import augmented_waveform
+from training.batches import batches
 from training.config import Recipe, unmixed
 from training.data.windows import Windows, to_float
 from training.distil.distiller import MIN_DEVIATION, Distiller
-from training.loop import batches
 
 # Passes over the augmented training sounds for the head: every other one without mixing, the last
 # on whole clips. Chosen by cross-validation over folds 1 to 3, see training/LOG.md.

@@ -10,7 +10,7 @@ from torch import Tensor
 from ml.checkpoint_info import FeatureConfig
 from ml.features import LogMel
 from tests import fixtures
-from training import loop
+from training import batches, loop
 from training.config import Recipe
 from training.data.windows import to_float
 from training.loop import Diverged, Run
@@ -274,8 +274,8 @@ def test_an_epoch_has_the_share_of_windows_without_a_label(
     share: float, more: int, generator: torch.Generator
 ) -> None:
     recipe, unlabelled = Recipe(unlabelled_share=share), torch.arange(8, 13)
-    drawn = loop.rows_of_epoch(ROWS, unlabelled, recipe, generator)
-    assert len(drawn) == 8 + more == 8 + loop.unlabelled_in_epoch(ROWS, unlabelled, recipe)
+    drawn = batches.rows_of_epoch(ROWS, unlabelled, recipe, generator)
+    assert len(drawn) == 8 + more == 8 + batches.unlabelled_in_epoch(ROWS, unlabelled, recipe)
     assert torch.equal(drawn[:8], ROWS)
     added = drawn[8:].tolist()
     assert len(set(added)) == more, "without replacement"
@@ -284,12 +284,12 @@ def test_an_epoch_has_the_share_of_windows_without_a_label(
 
 def test_each_epoch_draws_other_windows_without_a_label(generator: torch.Generator) -> None:
     recipe, unlabelled = Recipe(unlabelled_share=0.5), torch.arange(8, 108)
-    first, second = (loop.rows_of_epoch(ROWS, unlabelled, recipe, generator) for _ in range(2))
+    first, second = (batches.rows_of_epoch(ROWS, unlabelled, recipe, generator) for _ in range(2))
     assert first.tolist() != second.tolist()
 
 
 def test_without_a_share_no_random_number_is_drawn(generator: torch.Generator) -> None:
     before = generator.get_state()
-    rows = loop.rows_of_epoch(ROWS, torch.arange(8, 13), Recipe(), generator)
+    rows = batches.rows_of_epoch(ROWS, torch.arange(8, 13), Recipe(), generator)
     assert torch.equal(rows, ROWS)
     assert torch.equal(generator.get_state(), before)
