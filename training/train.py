@@ -39,8 +39,8 @@ from training.tensorboard import Curves
 from training.time_limit import TimeLimit
 
 # Spectrograms and the validation fold's confusion matrix are logged every IMAGES_EVERY
-# epochs, and about MOST_IMAGES times in a long run.
-IMAGES_EVERY, MOST_IMAGES = 10, 20
+# epochs, and about MAX_IMAGES times in a long run.
+IMAGES_EVERY, MAX_IMAGES = 10, 20
 # The state of a run is 340 MB: short epochs are not all saved.
 SAVED_EVERY_S = 30.0
 
@@ -241,7 +241,7 @@ def _epoch(run: Run, work: Work, curves: Curves, progress: Progress) -> tuple[fl
     accuracy : on the validation fold, 0 to 1; None without one
     """
     plan, recipe = work.plan, work.plan.recipe
-    look_every = max(IMAGES_EVERY, run.epochs // MOST_IMAGES)
+    look_every = max(IMAGES_EVERY, run.epochs // MAX_IMAGES)
     if run.epoch % look_every == 0:
         curves.shown(run.epoch + 1, _seen(run, work))
     rows = batches.rows_of_epoch(work.training_rows, work.unlabelled_rows, recipe, run.generator)

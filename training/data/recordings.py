@@ -28,7 +28,7 @@ OFFSETS = 1 << 18
 HASHES = 1 << 24
 # Hashes with a common offset by which two sounds are recognised as the same: this many, and this
 # share of the hashes of the sound that has fewer.
-FEWEST_COMMON, COMMON_SHARE = 10, 0.02
+MIN_COMMON, COMMON_SHARE = 10, 0.02
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +104,7 @@ class Index:
         """Return the sounds that share a recording with `sought`, the most similar first."""
         sounds, common = self.common(sought)
         smaller = np.minimum(self._sizes[sounds], len(sought.hashes))
-        enough = common >= np.maximum(FEWEST_COMMON, COMMON_SHARE * smaller)
+        enough = common >= np.maximum(MIN_COMMON, COMMON_SHARE * smaller)
         found = [
             Match(int(sound), int(count))
             for sound, count in zip(sounds[enough], common[enough], strict=True)

@@ -18,7 +18,7 @@ from training.data.recordings import RATE_HZ, Fingerprint, Index, fingerprint
 # A sound whose peak is lower is silent: -60 dB of full scale.
 SILENT_PEAK = 1e-3
 # With fewer different hashes, a sound would often not be recognised.
-FEWEST_HASHES = 100
+MIN_HASHES = 100
 
 
 class Reason(StrEnum):
@@ -127,6 +127,6 @@ def _decode(path: Path) -> _Decoded:
     problem = None
     if np.abs(sound.waveform).max() < SILENT_PEAK:
         problem = LeftOut(path, Reason.SILENT, "")
-    elif len(np.unique(found.hashes)) < FEWEST_HASHES:
+    elif len(np.unique(found.hashes)) < MIN_HASHES:
         problem = LeftOut(path, Reason.PLAIN, "")
     return _Decoded(path, sound.duration_s, found, problem)
