@@ -15,7 +15,7 @@ from ml.checkpoint import load_model
 from ml.checkpoint_info import CheckpointInfo, identity, read_info
 from ml.explain.activations import channels_of, explain
 from ml.explain.results import Activations, Array, Channels, Explanation, all_finite
-from ml.forward import Outputs, folded, forward
+from ml.forward import Outputs, ParallelPasses, folded, forward
 from ml.model import AudioCNN
 from ml.predictions import BestWindows, ClipPrediction, Result, window_starts
 
@@ -82,6 +82,7 @@ class Classifier(BaseClassifier):
         self.precision = precision or pick_precision(self.device)
         self.model = model.to(self.device).to(memory_format=torch.channels_last).eval()
         self._fast = folded(self.model, self.precision)
+        self._parallel = ParallelPasses() if self.device.type == "cpu" else None
         self.chunk_windows = CHUNK_WINDOWS[self.device.type]
         self.on_recomputed = on_recomputed
         self.recomputed_windows = 0
@@ -211,7 +212,7 @@ class Classifier(BaseClassifier):
         while done < len(windows):
             chunk = windows[done : done + self.chunk_windows]
             try:
-                outputs = self._finite(self._pictures(chunk), maps)
+                outputs = self._finite(chunk, maps)
             except torch.OutOfMemoryError:
                 if len(chunk) == 1:
                     raise
@@ -221,12 +222,17 @@ class Classifier(BaseClassifier):
                 yield from outputs.windows()
                 done += len(chunk)
 
-    def _finite(self, pictures: Tensor, maps: bool) -> Outputs:
+    def _finite(self, windows: Sequence[Array], maps: bool) -> Outputs:
         """Return the outputs of one pass. Windows that are not finite are computed in fp32."""
-        outputs = forward(self._fast, pictures, maps)
+
+        def fast(part: Sequence[Array]) -> Outputs:
+            return forward(self._fast, self._pictures(part), maps)
+
+        outputs = self._parallel.run(fast, windows) if self._parallel else fast(windows)
         broken = np.flatnonzero(~outputs.finite()).tolist()
         if broken and self.precision != torch.float32:
-            outputs.replace(broken, forward(self.model, pictures[broken], maps))
+            pictures = self._pictures([windows[number] for number in broken])
+            outputs.replace(broken, forward(self.model, pictures, maps))
             self._count_recomputed(len(broken))
         if broken and not outputs.finite().all():
             raise NonFiniteError(f"{self.identity} produces non-finite values in fp32.")
