@@ -127,6 +127,9 @@ class AnalysisQuerySet(LeasedJobQuerySet["Analysis"]):
         checkpoint : str
             Identity; "" if the request names none.
         """
+        # Most bytes are new, and this is answered from an index.
+        if not Clip.objects.filter(owner=user.pk, sha256=sha256).exists():
+            return None
         rows = self.for_owner(user).filter(clip__sha256=sha256, clip__owner=user.pk)
         rows = rows.answering(checkpoint).filter(state__in=(State.DONE, *UNFINISHED))
         # "done" sorts before the others.
