@@ -9,6 +9,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+import torch
 from django.conf import settings
 from kombu.exceptions import OperationalError
 
@@ -136,6 +137,17 @@ def analyse(analysis_id: str) -> None:
         except RemoteError:
             logger.exception("a chunk of %d clips could not be classified", len(chunk))
             Analysis.objects.held(chunk[0].token).requeue_or_fail(UNAVAILABLE)
+    _wake_next(chunk[0].lane)
+
+
+def _wake_next(lane: int) -> None:
+    """Wake a worker if rows of the lane wait: there are fewer bulk messages than bulk rows."""
+    if (first := Analysis.objects.waiting().filter(lane=lane).only("pk").first()) is None:
+        return
+    try:
+        dispatch_analysis(first.pk, lane)
+    except OperationalError as error:
+        logger.warning("no worker was woken, the sweep will do it: %s", error)
 
 
 def _prepare() -> bool:
@@ -186,7 +198,8 @@ def _classify(chunk: list[Analysis], classifier: BaseClassifier) -> None:
     begun = started = time.monotonic()
     finished = 0
     rendered: _Rendered | None = None
-    with ThreadPoolExecutor(1) as renderer:
+    # One thread of PyTorch: the network has the others.
+    with ThreadPoolExecutor(1, initializer=torch.set_num_threads, initargs=(1,)) as renderer:
         for rows, sounds in _decoded(chunk, classifier.info.features.sample_rate):
             timings = {"decoding_s": _per_clip(started, len(rows))}
             if sounds:
@@ -214,16 +227,12 @@ def _classify(chunk: list[Analysis], classifier: BaseClassifier) -> None:
 
 
 def _give_back(chunk: list[Analysis]) -> None:
-    """Return the unfinished rows of a chunk to the queue, and wake a worker for them.
+    """Return the unfinished rows of a chunk to the queue.
 
     Rows of a batch that was cancelled meanwhile are cancelled, as the others of the batch were.
     """
     Analysis.objects.held(chunk[0].token).requeue_uncounted(chunk)
     batches.cancel_returned(chunk)
-    try:
-        dispatch_analysis(chunk[-1].pk, chunk[-1].lane)
-    except OperationalError as error:
-        logger.warning("no worker was woken, the sweep will do it: %s", error)
 
 
 def _decoded(chunk: list[Analysis], sample_rate: int) -> Iterator[tuple[list[Analysis], Decoded]]:

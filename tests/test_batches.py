@@ -19,6 +19,7 @@ import pytest
 import requests
 from playwright.sync_api import Browser, Page, Route, expect
 
+from classifier.services.dispatch import MAX_BULK_MESSAGES
 from tests import fixtures
 from tests.server import ROOT, Person, Server, wait_for
 
@@ -354,8 +355,10 @@ def test_single_sounds_finish_before_the_rest_of_the_bulk_work(
     server.signal("worker", signal.SIGSTOP)  # or it might finish before all files are queued
     try:
         done = submit_folder(server, str(folder), "--user", bulk.name, "--json")
+        messages = server.broker().llen("bulk")
     finally:
         server.signal("worker", signal.SIGCONT)
+    assert messages == MAX_BULK_MESSAGES < 60, "a message for each file would only cost time"
     batch = json.loads(done.stdout)["batch"]
     for number in range(3):
         location = single.submit(

@@ -32,7 +32,7 @@ def messages() -> int:
 
     Raises
     ------
-    kombu.exceptions.OperationalError or OSError
+    kombu.exceptions.OperationalError
         The broker is not responding.
     """
     return sum(queued_messages(lane) for lane in Lane)

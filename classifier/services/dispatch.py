@@ -17,6 +17,8 @@ from ml.errors import Problem
 # A shorter wait is normal and needs no explanation.
 PATIENCE_S = 5
 PING_EVERY_S = 10
+# Enough to wake every worker: each message starts up to 64 clips, and the next message.
+MAX_BULK_MESSAGES = 16
 
 sender = Celery("sonoscope", set_as_current=False)
 sender.config_from_object("django.conf:settings", namespace="CELERY")
@@ -32,13 +34,15 @@ sender.conf.broker_transport_options = {
 
 
 def dispatch_analysis(analysis_id: UUID, lane: int) -> None:
-    """Send a message to the queue of the lane.
+    """Send a message to the queue of the lane, unless enough bulk messages wait there already.
 
     Raises
     ------
     kombu.exceptions.OperationalError
         The broker is not responding.
     """
+    if lane == Lane.BULK and queued_messages(lane) >= MAX_BULK_MESSAGES:
+        return
     sender.send_task("tasks.analyse", [str(analysis_id)], queue=Lane(lane).label, retry=False)
 
 
@@ -59,13 +63,15 @@ def queued_messages(lane: int) -> int:
 
     Raises
     ------
-    kombu.exceptions.OperationalError or OSError
+    kombu.exceptions.OperationalError
         The broker is not responding.
     """
-    with sender.connection_for_read() as connection:
-        connection.ensure_connection(max_retries=1, timeout=3)
-        channel: Any = connection.default_channel
-        return channel.queue_declare(Lane(lane).label).message_count
+    with sender.connection_or_acquire() as connection:
+        try:
+            channel: Any = connection.default_channel
+            return channel.queue_declare(Lane(lane).label).message_count
+        except connection.connection_errors as error:
+            raise OperationalError(str(error)) from error
 
 
 def missing_worker(unfinished: object, since: datetime) -> Problem | None:

@@ -25,7 +25,8 @@ def local_worker() -> Iterator[Any]:
         from django.core.management import call_command
 
         call_command("migrate", verbosity=0)
-        with patch("classifier.services.uploads.dispatch_analysis"):
+        uploads, tasks = "classifier.services.uploads", "tasks.analyse"
+        with patch(f"{uploads}.dispatch_analysis"), patch(f"{tasks}.dispatch_analysis"):
             yield User.objects.create_superuser("bench")
 
 
