@@ -15,8 +15,8 @@ from classifier import storage
 from classifier.models import Analysis, Batch, BatchFile, FileOutcome, Lane, State, Step
 from classifier.services import batches, uploads
 from ml.audio.decode import Sound
+from ml.audio.waveform import Waveform
 from ml.checkpoint_info import SHIPPED
-from ml.explain.results import Array
 from ml.inference import Classifier
 from ml.predictions import Result
 from tasks import analyse as task
@@ -72,7 +72,7 @@ def during(
     """Call `act` with the number of the part before each part is classified."""
     numbers = iter(range(100))
 
-    def classify(waveforms: Sequence[Array]) -> list[Result]:
+    def classify(waveforms: Sequence[Waveform]) -> list[Result]:
         act(next(numbers))
         return Classifier.classify(classifier, waveforms)
 
@@ -147,7 +147,7 @@ def test_an_error_with_one_clip_returns_the_others_of_its_part(
 ) -> None:
     rows = submit(anna, 5)
 
-    def render(_: Classifier, sound: Sound, result: Result) -> tuple[dict[str, bytes], Any]:
+    def render(_: Classifier, sound: Sound, result: Result) -> tuple[dict[str, Any], Any]:
         if (sound.waveform == broken.waveform).all():
             raise ValueError("ours")
         return rendered(classifier, sound, result)
@@ -175,27 +175,21 @@ def test_a_rendered_part_is_saved_even_if_the_next_one_fails(
     assert states(rows) == ["done", "done", "done", "queued", "queued"]
 
 
-def test_nothing_is_decoded_ahead_of_a_part_with_much_sound(
+def test_a_part_with_much_sound_has_fewer_clips(
     anna: User, classifier: Classifier, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    begun: list[int] = []
-    begin = task.decoding.begin
-
-    def counted(*of: Any) -> Any:
-        begun.append(1)
-        return begin(*of)
-
-    monkeypatch.setattr(task.decoding, "begin", counted)
-    seen: list[int] = []
-    during(monkeypatch, classifier, lambda part: seen.append(len(begun)))
+    monkeypatch.setattr(task, "PART_S", 1.5)
     rows = submit(anna, 5)
+    sizes: list[int] = []
+
+    def classify(waveforms: Sequence[Waveform]) -> list[Result]:
+        sizes.append(len(waveforms))
+        return Classifier.classify(classifier, waveforms)
+
+    monkeypatch.setattr(classifier, "classify", classify)
     task.analyse("")
-    monkeypatch.setattr(task, "LONG_PART_S", 2.0)
-    begun.clear()
-    rows += submit(anna, 5)
-    task.analyse("")
-    assert seen == [5, 5, 3, 5]
-    assert states(rows) == ["done"] * 10
+    assert sizes == [2, 2, 1]
+    assert states(rows) == ["done"] * 5
 
 
 def test_a_chunk_that_takes_long_is_given_back(

@@ -2,11 +2,14 @@
 
 import json
 from dataclasses import replace
+from pathlib import Path
 
+import numpy as np
 import pytest
+from pytest_django import Settings
 
 from classifier import storage
-from ml.audio.decode import Sound
+from ml.audio.decode import Sound, read
 from ml.checkpoint_info import SHIPPED, map_names
 from ml.inference import Classifier
 from ml.render_metadata import RenderMetadata
@@ -34,8 +37,14 @@ def test_the_metadata_describes_the_files(classifier: Classifier) -> None:
     assert metadata.shown_from_s == metadata.window_predictions[metadata.shown_window].start_s
 
 
-def test_a_format_that_browsers_cannot_play_gets_a_flac(classifier: Classifier) -> None:
+def test_a_format_that_browsers_cannot_play_gets_a_flac(
+    classifier: Classifier, settings: Settings, tmp_path: Path
+) -> None:
+    settings.MEDIA_ROOT = tmp_path
     sound = replace(SOUND, waveform=SOUND.waveform[:64_000], format="WMA")
     contents, metadata = render(classifier, sound, classifier.classify([sound.waveform])[0])
-    assert contents[storage.PLAYABLE].startswith(b"fLaC")
+    storage.write_all(tmp_path / "analysis", contents)
+    playable = read(tmp_path / "analysis" / storage.PLAYABLE, 32_000)
+    assert playable.format == "FLAC"
+    assert np.abs(playable.waveform - sound.waveform).max() < 1e-3
     assert (metadata.window_count, metadata.window_predictions) == (1, ())
