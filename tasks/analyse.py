@@ -6,7 +6,7 @@ import time
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import IO, Any
@@ -228,24 +228,29 @@ def _give_back(chunk: list[Analysis]) -> None:
 
 
 def _decoded(chunk: list[Analysis], sample_rate: int) -> Iterator[tuple[list[Analysis], Sounds]]:
-    """Yield the parts of a chunk and their sounds. While one is classified, the next is decoded.
-
-    A clip that cannot be decoded fails at once, alone.
-    """
+    """Yield the parts of a chunk and their sounds. While one is classified, the next is decoded."""
     waiting = deque(chunk)
+    begin = partial(decoding.begin, waiting, sample_rate, PART_CLIPS, PART_S)
     try:
-        ahead = decoding.begin(waiting, sample_rate, PART_CLIPS, PART_S)
-        while decoded := ahead.result():
-            ahead = decoding.begin(waiting, sample_rate, PART_CLIPS, PART_S)
-            sounds: Sounds = []
-            for row, found in decoded:
-                if isinstance(found, AudioError):
-                    row.held().fail(found.problem)
-                else:
-                    sounds.append((row, found))
-            yield [row for row, _ in decoded], sounds
+        rows, sounds = _sounds(begin())
+        while rows:
+            ahead = begin()
+            yield rows, sounds
+            rows, sounds = _sounds(ahead)
     finally:
         waiting.clear()
+
+
+def _sounds(part: Future[list[decoding.Decoded]]) -> tuple[list[Analysis], Sounds]:
+    """Wait for a part. A clip that cannot be decoded fails at once, alone."""
+    decoded = part.result()
+    sounds: Sounds = []
+    for row, found in decoded:
+        if isinstance(found, AudioError):
+            row.held().fail(found.problem)
+        else:
+            sounds.append((row, found))
+    return [row for row, _ in decoded], sounds
 
 
 def _should_give_way(lane: int) -> bool:

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from ml.audio import waveform as waveforms
 from ml.checkpoint_info import FeatureConfig
 from ml.features import LogMel
 from ml.rendering import spectrogram
@@ -53,6 +54,15 @@ def test_the_peaks_keep_single_clicks() -> None:
     peaks = spectrogram.peaks(waveform, 1000)
     assert len(peaks) == 2000
     assert (min(peaks), max(peaks)) == (-0.8, 0.9)
+
+
+def test_the_peaks_of_a_long_waveform_do_not_depend_on_the_parts_it_is_read_in(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    samples = np.random.default_rng(2).uniform(-1, 1, 160_001).astype(np.float32)
+    at_once = spectrogram.peaks(samples)
+    monkeypatch.setattr(waveforms, "PART_SAMPLES", 12_345)
+    assert spectrogram.peaks(samples) == at_once
 
 
 def test_a_waveform_shorter_than_the_columns_gives_one_part_per_sample() -> None:

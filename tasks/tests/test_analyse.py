@@ -1,5 +1,6 @@
 """Tests of the analysis of a chunk: its parts, failures, lost leases, queries and files."""
 
+import errno
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from classifier import storage
 from classifier.models import Analysis, Batch, BatchFile, FileOutcome, Lane, State, Step
 from classifier.services import batches, uploads
 from ml.audio.decode import Sound
-from ml.audio.waveform import Waveform
+from ml.audio.waveform import SamplesOnDisk, Waveform
 from ml.checkpoint_info import SHIPPED
 from ml.inference import Classifier
 from ml.predictions import Result
@@ -99,6 +100,36 @@ def test_a_file_that_cannot_be_decoded_fails_alone(anna: User) -> None:
     assert states(rows) == ["done", "failed", "done", "done", "failed"]
     codes = {row.error_code for row in Analysis.objects.filter(state=State.FAILED)}
     assert codes == {"not_audio", "file_missing"}
+
+
+def test_a_long_recording_for_which_the_disk_has_no_room_fails_alone(
+    anna: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "no space left on device")
+
+    monkeypatch.setattr(SamplesOnDisk, "append", full)
+    long = fixtures.encode(fixtures.noise(65.0, 8000), 8000, "FLAC")
+    row = uploads.accept([long], name="long", owner=anna, lane=Lane.BULK)
+    rows = [*submit(anna, 1), row, *submit(anna, 2)]
+    task.analyse("")
+    assert states(rows) == ["done", "failed", "done", "done"]
+    assert Analysis.objects.get(pk=row.pk).error_code == "no_room"
+
+
+def test_nothing_is_kept_of_a_long_recording_that_is_damaged_at_its_end(anna: User) -> None:
+    long = fixtures.encode(fixtures.noise(70.0, 8000), 8000, "FLAC")
+    rows = [
+        uploads.accept([data], name="long", owner=anna, lane=Lane.BULK)
+        for data in (long, long[: len(long) * 9 // 10])
+    ]
+    task.analyse("")
+    assert states(rows) == ["done", "failed"]
+    assert Analysis.objects.get(pk=rows[1].pk).error_code == "damaged"
+    done = Analysis.objects.get(pk=rows[0].pk)
+    assert done.clip.duration_s == 70.0
+    assert len(list((storage.root() / storage.ANALYSES).glob("*/*"))) == 1
+    assert not list(storage.incoming_folder().iterdir())
 
 
 def test_a_chunk_in_which_no_file_can_be_decoded_fails(anna: User) -> None:
