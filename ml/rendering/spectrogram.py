@@ -58,12 +58,9 @@ def draw(parts: Iterable[NDArray[np.floating]], frames: int) -> SpectrogramPictu
     for decibels in parts:
         high = max(high, float(decibels.max()))
         wide.add(decibels)
-        narrow.add(decibels)
+        narrow.add(_rows(decibels, STRIP_HEIGHT))
     low = high - PICTURE_RANGE_DB
     picture, strip = wide.values / wide.counts, narrow.values / narrow.counts
-    rows = Columns(np.add, 0.0, len(strip), STRIP_HEIGHT)
-    rows.add(strip.T)
-    strip = (rows.values / rows.counts).T
     return SpectrogramPictures(
         png.picture(picture, low, high).png, picture.shape[1], png.picture(strip, low, high).png,
         round(low, 2), round(high, 2),
@@ -88,6 +85,15 @@ def frequency_ticks(centres_hz: Sequence[float], f_max_hz: float) -> tuple[Frequ
     )
 
 
+def _rows(values: NDArray[np.floating], most: int) -> NDArray[np.floating]:
+    """Average neighbouring rows of `values`, (H, W), until there are at most `most`."""
+    if len(values) <= most:
+        return values
+    firsts = np.linspace(0, len(values), most, endpoint=False).astype(int)
+    counts = np.diff(firsts, append=len(values)).astype(values.dtype)
+    return np.add.reduceat(values, firsts, axis=0) / counts[:, None]
+
+
 class Columns:
     """Neighbouring cells along the last axis of an array, combined into columns, part by part.
 
@@ -108,7 +114,7 @@ class Columns:
         cells : number of cells of all parts
         most : largest number of columns
         """
-        self._combine, self._start = combine, start
+        self._combine, self._start, self._cells = combine, start, cells
         self._first_cells = np.linspace(0, cells, min(cells, most), endpoint=False).astype(int)
         self._added = 0
         self.counts = np.diff(self._first_cells, append=cells).astype(np.float32)
@@ -119,12 +125,15 @@ class Columns:
         if not self._added:
             self.values = np.full((*part.shape[:-1], len(self.counts)), self._start, part.dtype)
         end = self._added + part.shape[-1]
-        # The part may begin inside a column, and end inside one.
-        first = np.searchsorted(self._first_cells, self._added, side="right") - 1
-        last = np.searchsorted(self._first_cells, end)
-        places = np.maximum(self._first_cells[first:last] - self._added, 0)
-        columns = self._combine.reduceat(part, places, axis=-1)
-        self.values[..., first:last] = self._combine(self.values[..., first:last], columns)
+        if self._cells == len(self.counts):  # one in each column, as in a short clip
+            self.values[..., self._added : end] = part
+        else:
+            # The part may begin inside a column, and end inside one.
+            first = np.searchsorted(self._first_cells, self._added, side="right") - 1
+            last = np.searchsorted(self._first_cells, end)
+            places = np.maximum(self._first_cells[first:last] - self._added, 0)
+            columns = self._combine.reduceat(part, places, axis=-1)
+            self.values[..., first:last] = self._combine(self.values[..., first:last], columns)
         self._added = end
 
 
