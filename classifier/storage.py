@@ -3,7 +3,7 @@
 clips/ab/<file_key>            the uploaded bytes
 analyses/ab/<id>-<token>/      files of one claim of one analysis
 inspections/ab/<id>-<token>/   files of one claim of one inspection
-incoming/                      uploads still arriving
+incoming/                      uploads still arriving, and a worker's unnamed temporary files
 """
 
 import errno
@@ -13,6 +13,7 @@ from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
+from typing import IO
 from uuid import UUID
 
 from django.conf import settings
@@ -27,6 +28,9 @@ FOLDERS_AT_ONCE = 8
 FILES_AT_ONCE = 8
 # No upload or result is written below this, so that running work has room to finish.
 MIN_FREE_BYTES = 8_000_000
+
+# What a file is written from: bytes, or an open temporary file if they would be many.
+Content = bytes | IO[bytes]
 
 
 def root() -> Path:
@@ -45,11 +49,16 @@ def inspection_folder(inspection_id: UUID, token: str) -> Path:
     return root() / INSPECTIONS / str(inspection_id)[:2] / f"{inspection_id}-{token}"
 
 
-def incoming_path(file_key: str) -> Path:
-    """Return the path for an incoming upload; create the folder if necessary."""
+def incoming_folder() -> Path:
+    """Return the folder for uploads and for a worker's temporary files; create it if necessary."""
     folder = root() / INCOMING
     folder.mkdir(parents=True, exist_ok=True)
-    return folder / file_key
+    return folder
+
+
+def incoming_path(file_key: str) -> Path:
+    """Return the path for an incoming upload."""
+    return incoming_folder() / file_key
 
 
 def has_room() -> bool:
@@ -63,20 +72,21 @@ def is_full(error: OSError) -> bool:
     return error.errno in (errno.ENOSPC, errno.EDQUOT)
 
 
-def write_all(folder: Path, contents: Mapping[str, bytes]) -> None:
+def write_all(folder: Path, contents: Mapping[str, Content]) -> None:
     """Write every file into a new folder, as `write_folders` does for several."""
     write_folders({folder: contents})
 
 
-def write_folders(folders: Mapping[Path, Mapping[str, bytes]]) -> None:
+def write_folders(folders: Mapping[Path, Mapping[str, Content]]) -> None:
     """Write every file into its new folder and sync it to the disk.
 
     In parallel, because the disk syncs many files at once in the time of a few.
 
     Parameters
     ----------
-    folders : mapping of Path to mapping of str to bytes
-        For each folder, which must not exist yet, the bytes of each file by name.
+    folders : mapping of Path to mapping of str to bytes or open file
+        For each folder, which must not exist yet, the content of each file by name. Open files
+        are read from their beginning and closed.
 
     Raises
     ------
@@ -96,9 +106,14 @@ def write_folders(folders: Mapping[Path, Mapping[str, bytes]]) -> None:
         raise
 
 
-def _write(path: Path, data: bytes) -> None:
+def _write(path: Path, content: Content) -> None:
     with path.open("wb") as file:
-        file.write(data)
+        if isinstance(content, bytes):
+            file.write(content)
+        else:
+            with content:
+                content.seek(0)
+                shutil.copyfileobj(content, file)
         file.flush()
         os.fsync(file.fileno())
 

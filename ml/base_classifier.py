@@ -1,11 +1,12 @@
 """What all classifiers of a checkpoint have in common: everything but its weights."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import torch
 
+from ml.audio.waveform import Waveform
 from ml.checkpoint_info import CheckpointError, CheckpointInfo
 from ml.explain.results import Array
 from ml.features import LogMel
@@ -50,7 +51,7 @@ class BaseClassifier(ABC):
         self.distance = _class_distance(info)
 
     @abstractmethod
-    def classify(self, waveforms: Sequence[Array]) -> list[Result]:
+    def classify(self, waveforms: Sequence[Waveform]) -> list[Result]:
         """Classify clips, with the activations of each clip's shown window.
 
         A clip's result does not depend on the other clips, up to the rounding of the precision in
@@ -88,7 +89,7 @@ class BaseClassifier(ABC):
         score = self.distance.scores(predicted.window_embeddings).mean()
         return bool(score < rejection.threshold)
 
-    def spectrogram(self, waveform: Array) -> Array:
+    def spectrogram(self, waveform: Waveform) -> Array:
         """Return the log-mel spectrogram of a whole clip in dB.
 
         Parameters
@@ -100,10 +101,17 @@ class BaseClassifier(ABC):
         Array
             (mels, frames); row 0 is the lowest frequency.
         """
+        return np.concatenate(list(self.spectrogram_parts(waveform)), axis=1)
+
+    def spectrogram_parts(self, waveform: Waveform) -> Iterator[Array]:
+        """Yield the log-mel spectrogram of a clip as `spectrogram` does, in parts, (mels, frames).
+
+        Only one part is in memory at a time.
+        """
         features = self.info.features
         hop, pad = features.hop_samples, features.n_fft
         part = SPECTROGRAM_PART_S * features.sample_rate // hop * hop
-        columns = []
+        left = features.frames(len(waveform))
         with torch.inference_mode():
             for start in range(0, len(waveform), part):
                 # Each part includes samples of its neighbours, so that the joins do not show.
@@ -112,7 +120,7 @@ class BaseClassifier(ABC):
                 short = max(0, pad - len(piece))
                 piece = torch.nn.functional.pad(piece, (0, short)).to(self.device)
                 decibels = self.log_mel.decibels(piece[None])[0, 0].cpu().numpy()
-                last = part // hop if start + part < len(waveform) else None
-                columns.append(decibels[:, before // hop :][:, :last])
-        frames = 1 + len(waveform) // hop
-        return np.concatenate(columns, axis=1)[:, :frames]
+                last = part // hop if start + part < len(waveform) else left
+                columns = decibels[:, before // hop :][:, :last]
+                left -= columns.shape[1]
+                yield columns

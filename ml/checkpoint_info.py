@@ -74,6 +74,10 @@ class FeatureConfig:
     def window_samples(self) -> int:
         return round(self.window_s * self.sample_rate)
 
+    def frames(self, samples: int) -> int:
+        """Return the number of frames of the spectrogram of so many samples."""
+        return 1 + samples // self.hop_samples
+
     @property
     def silence(self) -> float:
         """The normalised value of a cell without sound."""

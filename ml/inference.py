@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ml.audio.waveform import Waveform
 from ml.base_classifier import BaseClassifier
 from ml.checkpoint import load_model
 from ml.checkpoint_info import CheckpointInfo, identity, read_info
@@ -17,7 +18,7 @@ from ml.explain.activations import channels_of, explain
 from ml.explain.results import Activations, Array, Channels, Explanation, all_finite
 from ml.forward import Outputs, ParallelPasses, folded, forward
 from ml.model import AudioCNN
-from ml.predictions import BestWindows, ClipPrediction, Result, window_starts
+from ml.predictions import BestWindows, ClipPrediction, Result, Windows, window_starts
 
 logger = logging.getLogger(__name__)
 
@@ -109,10 +110,10 @@ class Classifier(BaseClassifier):
         info = read_info(path)
         return cls(load_model(path, info), info, identity(path), device, precision, on_recomputed)
 
-    def classify(self, waveforms: Sequence[Array]) -> list[Result]:
+    def classify(self, waveforms: Sequence[Waveform]) -> list[Result]:
         return list(self._results(waveforms, maps=True))
 
-    def predict(self, waveforms: Sequence[Array]) -> list[ClipPrediction]:
+    def predict(self, waveforms: Sequence[Waveform]) -> list[ClipPrediction]:
         """Classify clips without the feature maps, which takes less time.
 
         Parameters
@@ -177,17 +178,12 @@ class Classifier(BaseClassifier):
 
     # --- internals ------------------------------------------------------------------------
 
-    def _results(self, waveforms: Sequence[Array], maps: bool) -> Iterator[Result]:
+    def _results(self, waveforms: Sequence[Waveform], maps: bool) -> Iterator[Result]:
         """Yield the result of each clip, from one forward pass per window."""
         features = self.info.features
         length, hop = features.window_samples, features.hop_samples
         starts = [window_starts(len(waveform), length, hop) for waveform in waveforms]
-        windows = [
-            waveform[start : start + length]
-            for waveform, its_starts in zip(waveforms, starts, strict=True)
-            for start in its_starts
-        ]
-        outputs = self._activations(windows, maps)
+        outputs = self._activations(Windows(waveforms, starts, length), maps)
         for its_starts in starts:
             best, probabilities, embeddings = BestWindows(len(self.info.classes)), [], []
             for number, activations in enumerate(islice(outputs, len(its_starts))):
@@ -200,7 +196,7 @@ class Classifier(BaseClassifier):
             shown, activations = best.of(int(mean.argmax()))
             yield Result(mean, stacked, np.stack(embeddings), starts_s, shown, activations)
 
-    def _activations(self, windows: Sequence[Array], maps: bool) -> Iterator[Activations]:
+    def _activations(self, windows: Windows, maps: bool) -> Iterator[Activations]:
         """Yield the activations of all windows, and halve the chunk if memory runs out.
 
         Raises

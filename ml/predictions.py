@@ -1,9 +1,11 @@
 """What a classifier returns for a clip, and how a clip is divided into windows. Without torch."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from ml.audio.waveform import Waveform
 from ml.explain.results import Activations, Array
 
 
@@ -92,6 +94,28 @@ class BestWindows:
         """Return the number and the activations of the best window for a class."""
         window = int(self.windows[top_class])
         return window, self.kept[window]
+
+
+class Windows:
+    """The windows of clips, one after another, read when asked for: a recording may be long."""
+
+    def __init__(
+        self, waveforms: Sequence[Waveform], starts: Sequence[Sequence[int]], length: int
+    ) -> None:
+        """Define the windows of `length` samples at `starts`, (clips, windows)."""
+        self._length = length
+        self._places = [
+            (waveform, start)
+            for waveform, its_starts in zip(waveforms, starts, strict=True)
+            for start in its_starts
+        ]
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    def __getitem__(self, part: slice) -> list[Array]:
+        """Return some windows, (samples,) each; shorter where a clip ends."""
+        return [waveform[start : start + self._length] for waveform, start in self._places[part]]
 
 
 def window_starts(samples: int, window: int, hop: int) -> list[int]:

@@ -3,11 +3,13 @@
 import json
 import logging
 import time
+from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
-from typing import Any
+from tempfile import TemporaryFile
+from typing import IO, Any
 
 import torch
 from django.conf import settings
@@ -22,7 +24,8 @@ from classifier.services.dispatch import dispatch_analysis
 from classifier.services.results import AnalysisResult, save_analyses
 from ml import map_archive
 from ml.audio.decode import Sound
-from ml.audio.encode import flac
+from ml.audio.encode import write_flac
+from ml.audio.waveform import Waveform
 from ml.base_classifier import BaseClassifier
 from ml.checkpoint_info import CheckpointError
 from ml.errors import AudioError, Problem
@@ -40,11 +43,12 @@ logger = logging.getLogger(__name__)
 # A chunk of bulk work has several parts, so that the clips of the next part are decoded while the
 # network computes. More clips in a part would not be faster.
 CHUNK_CLIPS, PART_CLIPS = 64, 16
-# A part with more sound than this is alone in memory: nothing is decoded or rendered beside it.
-LONG_PART_S = 960.0
+# A part ends with the clip with which it is this long: bounds its time, and the disk space of long
+# recordings.
+PART_S = 960.0
 # Long recordings are given back after this time, well before the time limit of a task.
 LONGEST_CHUNK_S = 60.0
-# Decoded, a minute of compressed sound is about 8 MB: bounds a chunk's memory and time.
+# A minute of compressed sound is about a megabyte: bounds a chunk's time.
 CHUNK_BYTES = 50_000_000
 UNAVAILABLE = Problem(
     "inference_unavailable",
@@ -56,7 +60,7 @@ UNPLAYABLE = {"AIFF", "WMA", "AMR"}
 # The default checkpoint, and another one.
 MAX_LOADED = 2
 
-Decoded = list[tuple[Analysis, Sound]]
+Sounds = list[tuple[Analysis, Sound[Waveform]]]
 # The rows of a part, and its results once they are rendered.
 _Rendered = tuple[Any, Future[list[AnalysisResult]]]
 
@@ -213,9 +217,6 @@ def _classify(chunk: list[Analysis], classifier: BaseClassifier) -> None:
                 part.set_step(Step.RENDERING)
                 work = renderer.submit(_render_part, sounds, results, classifier, timings)
                 rendered = (part, work)
-                if _is_long(sounds):
-                    _save(rendered)
-                    rendered = None
             finished += len(rows)
             late = time.monotonic() - begun > LONGEST_CHUNK_S
             if finished < len(chunk) and (late or _should_give_way(chunk[0].lane)):
@@ -235,41 +236,30 @@ def _give_back(chunk: list[Analysis]) -> None:
     batches.cancel_returned(chunk)
 
 
-def _decoded(chunk: list[Analysis], sample_rate: int) -> Iterator[tuple[list[Analysis], Decoded]]:
-    """Yield the parts of a chunk and their sounds. While one is classified, the next is decoded.
-
-    A clip that cannot be decoded fails at once, alone.
-    """
-    parts = [chunk[first : first + PART_CLIPS] for first in range(0, len(chunk), PART_CLIPS)]
-    current: list[Future[Sound]] = []
-    ahead: list[Future[Sound]] = []
+def _decoded(chunk: list[Analysis], sample_rate: int) -> Iterator[tuple[list[Analysis], Sounds]]:
+    """Yield the parts of a chunk and their sounds. While one is classified, the next is decoded."""
+    waiting = deque(chunk)
+    begin = partial(decoding.begin, waiting, sample_rate, PART_CLIPS, PART_S)
     try:
-        for rows, following in zip(parts, [*parts[1:], []], strict=True):
-            current, ahead = ahead or _begin(rows, sample_rate), []
-            found = [(row, _sound(row, one)) for row, one in zip(rows, current, strict=True)]
-            sounds = [(row, sound) for row, sound in found if sound]
-            if not _is_long(sounds):
-                ahead = _begin(following, sample_rate)
+        rows, sounds = _sounds(begin())
+        while rows:
+            ahead = begin()
             yield rows, sounds
+            rows, sounds = _sounds(ahead)
     finally:
-        for one in [*current, *ahead]:
-            one.cancel()
+        waiting.clear()
 
 
-def _is_long(sounds: Decoded) -> bool:
-    return sum(sound.duration_s for _, sound in sounds) > LONG_PART_S
-
-
-def _begin(rows: list[Analysis], sample_rate: int) -> list[Future[Sound]]:
-    return [decoding.begin(row.clip, sample_rate) for row in rows]
-
-
-def _sound(row: Analysis, decoded: Future[Sound]) -> Sound | None:
-    try:
-        return decoded.result()
-    except AudioError as error:
-        row.held().fail(error.problem)
-        return None
+def _sounds(part: Future[list[decoding.Decoded]]) -> tuple[list[Analysis], Sounds]:
+    """Wait for a part. A clip that cannot be decoded fails at once, alone."""
+    decoded = part.result()
+    sounds: Sounds = []
+    for row, found in decoded:
+        if isinstance(found, AudioError):
+            row.held().fail(found.problem)
+        else:
+            sounds.append((row, found))
+    return [row for row, _ in decoded], sounds
 
 
 def _should_give_way(lane: int) -> bool:
@@ -279,7 +269,7 @@ def _should_give_way(lane: int) -> bool:
 
 
 def _classify_part(
-    sounds: Decoded, classifier: BaseClassifier, timings: dict[str, float]
+    sounds: Sounds, classifier: BaseClassifier, timings: dict[str, float]
 ) -> list[Result]:
     """Classify the clips of one part, and add the times to `timings`."""
     started = time.monotonic()
@@ -289,7 +279,7 @@ def _classify_part(
 
 
 def _render_part(
-    sounds: Decoded, results: list[Result], classifier: BaseClassifier, timings: dict[str, float]
+    sounds: Sounds, results: list[Result], classifier: BaseClassifier, timings: dict[str, float]
 ) -> list[AnalysisResult]:
     return [
         _analysis_result(row, sound, result, classifier, timings)
@@ -310,7 +300,7 @@ def _save(rendered: _Rendered | None) -> None:
 
 def _analysis_result(
     row: Analysis,
-    sound: Sound,
+    sound: Sound[Waveform],
     result: Result,
     classifier: BaseClassifier,
     timings: dict[str, float],
@@ -330,28 +320,28 @@ def _analysis_result(
 
 
 def render(
-    classifier: BaseClassifier, sound: Sound, result: Result
-) -> tuple[dict[str, bytes], RenderMetadata]:
+    classifier: BaseClassifier, sound: Sound[Waveform], result: Result
+) -> tuple[dict[str, storage.Content], RenderMetadata]:
     """Render the files of one analysis.
 
     Returns
     -------
-    contents : the files by name
+    contents : the content of the files by name
     metadata : what the page needs to show them
     """
     features, classes = classifier.info.features, classifier.info.classes
-    decibels = classifier.spectrogram(sound.waveform)
-    drawn = spectrogram.draw(decibels)
+    frames = features.frames(len(sound.waveform))
+    drawn = spectrogram.draw(classifier.spectrogram_parts(sound.waveform), frames)
     archive = map_archive.pack(result.activations, classes)
     peaks = json.dumps(spectrogram.peaks(sound.waveform), separators=(",", ":"))
-    contents = {
+    contents: dict[str, storage.Content] = {
         storage.SPECTROGRAM: drawn.picture,
         storage.STRIP: drawn.strip,
         storage.MAPS: archive.data,
         storage.PEAKS: peaks.encode(),
     }
     if sound.format in UNPLAYABLE:
-        contents[storage.PLAYABLE] = flac(sound.waveform, sound.sample_rate)
+        contents[storage.PLAYABLE] = _playable(sound)
     centres_hz = classifier.log_mel.band_centres_hz()
     windows = zip(result.window_starts_s, result.window_probabilities, strict=True)
     predictions = tuple(
@@ -361,7 +351,7 @@ def render(
     return contents, RenderMetadata(
         low_db=drawn.low_db,
         high_db=drawn.high_db,
-        frames=decibels.shape[1],
+        frames=frames,
         shown_columns=drawn.columns,
         ticks=spectrogram.frequency_ticks(centres_hz, features.f_max_hz),
         band_centres_hz=tuple(map(round, centres_hz)),
@@ -370,6 +360,13 @@ def render(
         window_predictions=predictions if len(predictions) > 1 else (),
         index=archive.index,
     )
+
+
+def _playable(sound: Sound[Waveform]) -> IO[bytes]:
+    """Return an open temporary file with the sound as FLAC, which may be too large for memory."""
+    file = TemporaryFile(dir=storage.incoming_folder())  # noqa: SIM115 - its reader closes it
+    write_flac(file, sound.waveform, sound.sample_rate)
+    return file
 
 
 def _per_clip(started: float, clips: int) -> float:

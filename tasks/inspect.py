@@ -13,6 +13,7 @@ from classifier.models import Inspection, InspectionKind
 from classifier.services import results
 from ml import map_archive
 from ml.audio.encode import flac
+from ml.audio.waveform import Waveform
 from ml.checkpoint_info import CheckpointError
 from ml.errors import AudioError
 from ml.explain.masking import Masking, audible, equal_gains
@@ -99,9 +100,9 @@ def _inspect(inspection: Inspection) -> None:
 
 
 def _inspect_window(
-    inspection: Inspection, classifier: Classifier, waveform: Array
+    inspection: Inspection, classifier: Classifier, waveform: Waveform
 ) -> InspectionResult:
-    """Inspect one window of the clip. waveform: (samples,) float32 of the whole clip."""
+    """Inspect one window of the clip, of which nothing else is read into memory."""
     features, analysis = classifier.info.features, inspection.analysis
     starts = window_starts(len(waveform), features.window_samples, features.hop_samples)
     start = starts[inspection.window]

@@ -268,8 +268,9 @@ WORKER_THREADS = env.whole(
 
 CELERY_TASK_ACKS_LATE = True
 CELERY_TASK_IGNORE_RESULT = True
-CELERY_TASK_SOFT_TIME_LIMIT = 240
-CELERY_TASK_TIME_LIMIT = 300
+# In seconds. The longest recording has a fifth of its length, also on a slow and busy machine.
+CELERY_TASK_SOFT_TIME_LIMIT = max(240, MAX_DURATION_S // 5)
+CELERY_TASK_TIME_LIMIT = CELERY_TASK_SOFT_TIME_LIMIT + 60
 CELERY_TASK_DEFAULT_QUEUE = "interactive"
 CELERY_BROKER_TRANSPORT_OPTIONS = {
     "visibility_timeout": 3600,

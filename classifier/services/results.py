@@ -1,6 +1,6 @@
 """Save the results of jobs. Workers store their results only through this module."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,8 +16,8 @@ class AnalysisResult:
 
     Attributes
     ----------
-    contents : dict of str to bytes
-        Bytes of each file by name, for `analysis.folder`.
+    contents : dict of str to bytes or open file
+        Content of each file by name, for `analysis.folder`.
     values : dict
         Columns of the analysis; `predictions` has the best class first, and at least two.
     facts : dict
@@ -25,18 +25,18 @@ class AnalysisResult:
     """
 
     analysis: Analysis
-    contents: dict[str, bytes]
+    contents: dict[str, storage.Content]
     values: dict[str, Any]
     facts: dict[str, Any]
 
 
-def save(job: LeasedJob, contents: dict[str, bytes], values: dict[str, Any]) -> bool:
+def save(job: LeasedJob, contents: Mapping[str, storage.Content], values: dict[str, Any]) -> bool:
     """Store files and values and move the job from RUNNING to DONE, if `job.token` still holds it.
 
     Parameters
     ----------
-    contents : dict of str to bytes
-        Bytes of each file by name, written to `job.folder`.
+    contents : mapping of str to bytes or open file
+        Content of each file by name, written to `job.folder`.
     values : dict
         Columns of the job.
 

@@ -2,23 +2,26 @@
 
 import io
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Generic, TypeVar
 
 import av
 import numpy as np
 import soundfile
 import soxr
 from av.container import InputContainer
-from numpy.typing import NDArray
 
 from ml.audio import formats
+from ml.audio.waveform import Samples, Waveform
 from ml.errors import AudioError, Problem
 
-Samples = NDArray[np.float32]
+W = TypeVar("W", bound=Waveform, covariant=True)
 
 BLOCK_FRAMES = 65_536
+# A sound is decoded in blocks of this length, to bound the memory.
+BLOCK_S = 60
 SHORTEST_S = 0.1
 HIGHEST_RATE_HZ = 384_000
 MAX_CHANNELS = 64
@@ -41,19 +44,20 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True)
-class Sound:
-    """A decoded file.
+class Sound(Generic[W]):
+    """A decoded file, or a block of it.
 
     Attributes
     ----------
     waveform : (samples,) float32, mono, nominally in [-1, 1], at sample_rate Hz
+        An array, or `SamplesOnDisk` for a long recording from `ml.audio.decoder`.
     sample_rate : int
         Rate of the waveform in Hz.
     source_rate_hz, channels, format
         Properties of the file.
     """
 
-    waveform: Samples
+    waveform: W
     sample_rate: int
     source_rate_hz: int
     channels: int
@@ -85,7 +89,7 @@ class _Stream:
 
 def read(
     path: str | os.PathLike[str] | int, sample_rate: int, limits: Limits | None = None
-) -> Sound:
+) -> Sound[Samples]:
     """Decode a file, average its channels and resample it.
 
     Do not call this on uploads: a decoder that crashes ends its process. Use
@@ -105,7 +109,20 @@ def read(
     OSError
         If the file cannot be opened.
     """
-    limits = limits or Limits()
+    blocks = list(read_blocks(path, sample_rate, limits or Limits()))
+    if len(blocks) == 1:
+        return blocks[0]
+    return replace(blocks[0], waveform=np.concatenate([block.waveform for block in blocks]))
+
+
+def read_blocks(
+    path: str | os.PathLike[str] | int, sample_rate: int, limits: Limits
+) -> Iterator[Sound[Samples]]:
+    """Decode a file as `read` does; yield one block after another.
+
+    All blocks but the last are at least BLOCK_S long, and none is twice as long. Damage at the end
+    of a file raises AudioError only there, so nothing may be kept of the earlier blocks then.
+    """
     with formats.Bytes(io.FileIO(path)) as file:
         size_bytes = os.fstat(file.fileno()).st_size
         if size_bytes == 0:
@@ -121,9 +138,12 @@ def read(
             raise _damaged(name, "the end of the file is missing")
         stream = _open_av(file, name) if name in formats.AV_FORMATS else _open_sndfile(file, name)
         _check_shape(stream, limits)
-        waveform = _resample(stream, sample_rate, limits, name)
-    _check_waveform(waveform, stream, sample_rate, name)
-    return Sound(waveform, sample_rate, stream.rate_hz, stream.channels, name)
+        samples = 0
+        for block in _joined(_resample(stream, sample_rate, limits, name), BLOCK_S * sample_rate):
+            _check_samples(block, name)
+            samples += len(block)
+            yield Sound(block, sample_rate, stream.rate_hz, stream.channels, name)
+        _check_duration(samples / sample_rate, name)
 
 
 # --- decoders -----------------------------------------------------------------------------
@@ -227,21 +247,37 @@ def _sound_or_damage(name: str, what: str, tolerated: bool = False) -> Iterator[
 # --- resampling and checks ----------------------------------------------------------------
 
 
-def _resample(stream: _Stream, sample_rate: int, limits: Limits, name: str) -> Samples:
+def _resample(stream: _Stream, sample_rate: int, limits: Limits, name: str) -> Iterator[Samples]:
+    """Yield the mono waveform at `sample_rate` in parts, none of them longer than BLOCK_S."""
     resampler = soxr.ResampleStream(stream.rate_hz, sample_rate, 1, dtype="float32")
     most_frames = int((limits.duration_s + MISSING_S) * stream.rate_hz)
-    frames = 0
-    parts: list[Samples] = []
+    frames, frames_at_once = 0, BLOCK_S * stream.rate_hz
     for block in stream.blocks:
         frames += len(block)
         if frames > most_frames:
             raise _too_long(frames / stream.rate_hz, limits)
-        parts.append(resampler.resample_chunk(block.mean(axis=1, dtype=np.float32)))
-    parts.append(resampler.resample_chunk(np.zeros(0, np.float32), last=True))
+        mono = block.mean(axis=1, dtype=np.float32)
+        # At a very low rate, few frames are a long sound.
+        for first in range(0, len(mono), frames_at_once):
+            yield resampler.resample_chunk(mono[first : first + frames_at_once])
+    yield resampler.resample_chunk(np.zeros(0, np.float32), last=True)
     decoded_s, declared_s = frames / stream.rate_hz, stream.declared_s
     if declared_s is not None and decoded_s < declared_s * 0.99 - MISSING_S:
         raise _damaged(name, f"it ends after {decoded_s:.1f} s instead of {declared_s:.1f} s")
-    return np.concatenate(parts)
+
+
+def _joined(parts: Iterable[Samples], least_samples: int) -> Iterator[Samples]:
+    """Yield parts joined into blocks of at least `least_samples`; the last one may be shorter."""
+    block: list[Samples] = []
+    samples = 0
+    for part in parts:
+        block.append(part)
+        samples += len(part)
+        if samples >= least_samples:
+            yield np.concatenate(block)
+            block, samples = [], 0
+    if samples:
+        yield np.concatenate(block)
 
 
 def _check_shape(stream: _Stream, limits: Limits) -> None:
@@ -255,16 +291,18 @@ def _check_shape(stream: _Stream, limits: Limits) -> None:
         raise _too_long(stream.declared_s, limits)
 
 
-def _check_waveform(waveform: Samples, stream: _Stream, sample_rate: int, name: str) -> None:
-    if not len(waveform):
+def _check_samples(block: Samples, name: str) -> None:
+    if not np.isfinite(block).all() or np.abs(block).max() > LOUDEST:
+        raise _damaged(name, "some of its samples are not valid numbers or are far out of range")
+
+
+def _check_duration(duration_s: float, name: str) -> None:
+    if not duration_s:
         detail = f"This {name} file has a header but no samples."
         raise _refusal("empty", detail, "Record or export it again.")
-    duration_s = len(waveform) / sample_rate
     if duration_s < SHORTEST_S:
         detail = f"The sound lasts {duration_s:.3f} s; at least {SHORTEST_S} s is required."
         raise _refusal("too_short", detail, "Choose a longer recording.")
-    if not np.isfinite(waveform).all() or np.abs(waveform).max() > LOUDEST:
-        raise _damaged(name, "some of its samples are not valid numbers or are far out of range")
 
 
 def _refusal(code: str, detail: str, hint: str) -> AudioError:

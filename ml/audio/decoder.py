@@ -11,15 +11,26 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from contextlib import suppress
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from ml.audio.decode import HIGHEST_RATE_HZ, LOUDEST, MAX_CHANNELS, MISSING_S, Limits, Sound
+from ml.audio.decode import (
+    BLOCK_S,
+    HIGHEST_RATE_HZ,
+    LOUDEST,
+    MAX_CHANNELS,
+    MISSING_S,
+    Limits,
+    Sound,
+)
 from ml.audio.decoder_process import CRASHED, LENGTH_BYTES, OUT_OF_MEMORY
 from ml.audio.formats import AV_FORMATS
+from ml.audio.waveform import Samples, SamplesOnDisk, Waveform
 from ml.errors import AudioError, Problem
 
 logger = logging.getLogger(__name__)
@@ -33,10 +44,8 @@ WALL_S = 60.0
 # Added for each second of the maximum duration.
 CPU_S_PER_S = 1 / 60
 WALL_S_PER_S = 1 / 20
-# Python and its libraries take 0.2 GiB of address space, decoding the rest.
+# Python and its libraries take 0.2 GiB of address space, decoding the rest, whatever the length.
 MEMORY_BYTES = 768 << 20
-# Four bytes per sample: the resampled blocks, the array they are joined into, and a reserve.
-MEMORY_PER_SAMPLE = 3 * 4
 # The largest pipe that Linux allows unprivileged users by default.
 PIPE_BYTES = 1 << 20
 EXIT_WAIT_S = 5
@@ -71,9 +80,17 @@ class Decoder:
         self._child: _Child | None = None
 
     def read(
-        self, path: str | os.PathLike[str], sample_rate: int, limits: Limits | None = None
-    ) -> Sound:
-        """Decode a file as `ml.audio.decode.read` does.
+        self,
+        path: str | os.PathLike[str],
+        sample_rate: int,
+        limits: Limits | None = None,
+        folder: str | os.PathLike[str] | None = None,
+    ) -> Sound[Waveform]:
+        """Decode a file as `ml.audio.decode.read` does, in bounded memory.
+
+        The waveform of a sound of more than one block (`BLOCK_S` or longer) is on disk: four bytes
+        per sample in an unnamed file in `folder`, by default the system's folder for temporary
+        files, which may be in memory.
 
         Raises
         ------
@@ -82,11 +99,11 @@ class Decoder:
         DecoderError
             If the child process cannot be started.
         OSError
-            If the file cannot be opened.
+            If the file cannot be opened, or a long waveform cannot be stored.
         """
         with io.FileIO(path) as file:
             try:
-                return self._ready().read(file.fileno(), sample_rate, limits or Limits())
+                return self._ready().read(file.fileno(), sample_rate, limits or Limits(), folder)
             except AudioError:
                 raise
             except BaseException:
@@ -153,25 +170,23 @@ class _Child:
             "decoder %d: %s", self.process.pid, ", ".join(payload["restrictions"]) or "no sandbox"
         )
 
-    def read(self, file: int, sample_rate: int, limits: Limits) -> Sound:
+    def read(
+        self, file: int, sample_rate: int, limits: Limits, folder: str | os.PathLike[str] | None
+    ) -> Sound[Waveform]:
         """Decode an open file. Raise AudioError; after a crash the process has ended."""
-        most_samples = int((limits.duration_s + 2 * MISSING_S) * sample_rate)
         request = {
             "sample_rate": sample_rate,
             "duration_s": limits.duration_s,
             "size_bytes": limits.size_bytes,
-            "memory_bytes": MEMORY_BYTES + MEMORY_PER_SAMPLE * most_samples,
+            "memory_bytes": MEMORY_BYTES,
             "cpu_s": int(CPU_S + CPU_S_PER_S * limits.duration_s),
         }
         until = time.monotonic() + WALL_S + WALL_S_PER_S * limits.duration_s
         self.files += 1
         socket.send_fds(self.requests, [json.dumps(request).encode()], [file])
+        most_samples = int((limits.duration_s + 2 * MISSING_S) * sample_rate)
         try:
-            payload = self._payload(until)
-            if "error" not in payload:
-                return self._sound(payload, sample_rate, most_samples, until)
-            texts = (payload["error"][name] for name in ("code", "detail", "hint"))
-            problem = Problem(*(str(text)[:MAX_CHARACTERS] for text in texts))
+            return _sound(self._blocks(sample_rate, most_samples, until), folder)
         except TimeoutError as error:
             self.end()
             raise AudioError(TOO_SLOW) from error
@@ -181,10 +196,6 @@ class _Child:
             # The decoder never sends such a payload: the process may be compromised.
             self.end()
             raise AudioError(CRASHED) from error
-        if problem.code in (OUT_OF_MEMORY.code, CRASHED.code):
-            logger.error("decoder %d: %s", self.process.pid, payload["trace"] or "out of memory")
-            self.end()
-        raise AudioError(problem)
 
     def is_alive(self) -> bool:
         return self.process.poll() is None
@@ -196,19 +207,46 @@ class _Child:
             os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()
 
-    def _sound(self, payload: dict[str, Any], rate: int, most_samples: int, until: float) -> Sound:
-        """Read a waveform at `rate` Hz. Raise ValueError if the response is implausible."""
-        samples = _within(payload["samples"], most_samples)
-        source_rate_hz = _within(payload["source_rate_hz"], HIGHEST_RATE_HZ)
-        channels = _within(payload["channels"], MAX_CHANNELS)
-        if payload["format"] not in FORMATS:
-            raise ValueError("unknown format")
-        waveform = np.empty(samples, np.float32)
-        self._fill(waveform.data.cast("B"), until)
-        # NaN fails this comparison too.
-        if not np.abs(waveform).max() <= LOUDEST:
-            raise ValueError("samples out of range")
-        return Sound(waveform, rate, source_rate_hz, channels, payload["format"])
+    def _blocks(
+        self, sample_rate: int, most_samples: int, until: float
+    ) -> Iterator[Sound[Samples]]:
+        """Yield the blocks of a sound of at most `most_samples`.
+
+        Raises
+        ------
+        AudioError
+            If the decoder refuses the file, maybe after some blocks.
+        ValueError
+            If the response is implausible.
+        """
+        most_in_block = (2 * BLOCK_S + 1) * sample_rate
+        while True:
+            payload = self._payload(until)
+            if "error" in payload:
+                raise self._refusal(payload)
+            if payload["samples"] == 0:
+                return
+            samples = _within(payload["samples"], min(most_samples, most_in_block))
+            most_samples -= samples
+            source_rate_hz = _within(payload["source_rate_hz"], HIGHEST_RATE_HZ)
+            channels = _within(payload["channels"], MAX_CHANNELS)
+            if payload["format"] not in FORMATS:
+                raise ValueError("unknown format")
+            waveform = np.empty(samples, np.float32)
+            self._fill(waveform.data.cast("B"), until)
+            # NaN fails this comparison too.
+            if not np.abs(waveform).max() <= LOUDEST:
+                raise ValueError("samples out of range")
+            yield Sound(waveform, sample_rate, source_rate_hz, channels, payload["format"])
+
+    def _refusal(self, payload: dict[str, Any]) -> AudioError:
+        """Return the error that the decoder reports, and end the process if it may be damaged."""
+        texts = (payload["error"][name] for name in ("code", "detail", "hint"))
+        problem = Problem(*(str(text)[:MAX_CHARACTERS] for text in texts))
+        if problem.code in (OUT_OF_MEMORY.code, CRASHED.code):
+            logger.error("decoder %d: %s", self.process.pid, payload["trace"] or "out of memory")
+            self.end()
+        return AudioError(problem)
 
     def _exit_error(self) -> AudioError:
         """Wait for the process to end, kill it if necessary, and return the error."""
@@ -240,6 +278,22 @@ class _Child:
             if not got:
                 raise EOFError
             view = view[got:]
+
+
+def _sound(
+    blocks: Iterator[Sound[Samples]], folder: str | os.PathLike[str] | None
+) -> Sound[Waveform]:
+    """Return the sound of the blocks: a single one as it is, several on disk."""
+    first = next(blocks, None)
+    if first is None:
+        raise ValueError("no samples")
+    second = next(blocks, None)
+    if second is None:
+        return first
+    waveform = SamplesOnDisk(folder)
+    for block in chain((first, second), blocks):
+        waveform.append(block.waveform)
+    return Sound(waveform, first.sample_rate, first.source_rate_hz, first.channels, first.format)
 
 
 def _within(number: object, most: int) -> int:

@@ -1,8 +1,9 @@
 """The decoder process that `ml.audio.decoder` starts. It decodes files in a sandbox.
 
 Standard input is a Unix socket. A request is a line of JSON sent together with an open file. The
-response comes through a pipe: the length of a JSON text (four bytes), the text, and for a sound its
-float32 samples. The process ends when the socket is closed. It imports only what decoding needs.
+response comes through a pipe, block by block: the length of a JSON text (four bytes), the text, and
+the block's float32 samples. A text without samples ends it, or one with an error. The process ends
+when the socket is closed. It imports only what decoding needs.
 """
 
 import json
@@ -46,7 +47,7 @@ def main(parent_pid: int, pipe: int) -> None:
         raise
     _send(answers, {"restrictions": restrictions})
     while True:
-        # Flush only here, so that the header and the samples are sent together.
+        # Flush only here, so that the texts and the samples are sent together.
         answers.flush()
         line, (*files,), _, _ = socket.recv_fds(requests, MAX_REQUEST_BYTES, 1)
         if not files:
@@ -63,12 +64,14 @@ def _import_all() -> None:
 
 
 def _answer(answers: IO[bytes], request: dict[str, Any], file: int) -> None:
-    from ml.audio.decode import Limits, read
+    from ml.audio.decode import Limits, read_blocks
 
     sandbox.set_limits(request["memory_bytes"], request["cpu_s"])
     limits = Limits(request["duration_s"], request["size_bytes"])
     try:
-        sound = read(file, request["sample_rate"], limits)
+        for block in read_blocks(file, request["sample_rate"], limits):
+            _send(answers, block.source | {"samples": len(block.waveform)})
+            answers.write(block.waveform.data.cast("B"))
     except AudioError as error:
         _refuse(answers, error.problem)
     except MemoryError:
@@ -77,8 +80,7 @@ def _answer(answers: IO[bytes], request: dict[str, Any], file: int) -> None:
         # An unexpected error of a decoder library.
         _refuse(answers, CRASHED, traceback.format_exc())
     else:
-        _send(answers, sound.source | {"samples": len(sound.waveform)})
-        answers.write(sound.waveform.data.cast("B"))
+        _send(answers, {"samples": 0})
 
 
 def _refuse(answers: IO[bytes], problem: Problem, trace: str = "") -> None:

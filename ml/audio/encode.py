@@ -1,14 +1,23 @@
 """Encode samples as a file that browsers play."""
 
 import io
+from typing import IO
 
 import numpy as np
 import soundfile
-from numpy.typing import NDArray
+
+from ml.audio.waveform import Waveform, parts_of
 
 
-def flac(waveform: NDArray[np.float32], sample_rate: int) -> bytes:
-    """Encode a waveform as 16-bit mono FLAC.
+def flac(waveform: Waveform, sample_rate: int) -> bytes:
+    """Encode a short waveform as `write_flac` does."""
+    buffer = io.BytesIO()
+    write_flac(buffer, waveform, sample_rate)
+    return buffer.getvalue()
+
+
+def write_flac(file: IO[bytes], waveform: Waveform, sample_rate: int) -> None:
+    """Write a waveform to an open file as 16-bit mono FLAC.
 
     Parameters
     ----------
@@ -17,7 +26,6 @@ def flac(waveform: NDArray[np.float32], sample_rate: int) -> bytes:
     sample_rate : int
         In Hz.
     """
-    buffer = io.BytesIO()
-    clipped = np.clip(waveform, -1, 1)
-    soundfile.write(buffer, clipped, sample_rate, format="FLAC", subtype="PCM_16")
-    return buffer.getvalue()
+    with soundfile.SoundFile(file, "w", sample_rate, 1, "PCM_16", format="FLAC") as encoder:
+        for samples in parts_of(waveform):
+            encoder.write(np.clip(samples, -1, 1))

@@ -65,7 +65,7 @@ class Masking:
         features = log_mel.config
         self.features = features
         self.hann = torch.hann_window(features.n_fft, device=log_mel.bank.device)
-        self.frames = 1 + features.window_samples // features.hop_samples
+        self.frames = features.frames(features.window_samples)
         # (bins, mels): each FFT bin takes from the two bands whose centres it lies between.
         centres_hz = np.array(log_mel.band_centres_hz())
         bins_hz = np.linspace(0, features.sample_rate / 2, log_mel.bank.shape[0])

@@ -1,11 +1,12 @@
 """The pictures of a whole clip (spectrogram, strip and waveform) and the ticks of their axes."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ml.audio.waveform import Waveform, parts_of
 from ml.render_metadata import FrequencyTick
 from ml.rendering import png
 
@@ -41,20 +42,27 @@ class SpectrogramPictures:
     high_db: float
 
 
-def draw(decibels: NDArray[np.floating]) -> SpectrogramPictures:
+def draw(parts: Iterable[NDArray[np.floating]], frames: int) -> SpectrogramPictures:
     """Draw a clip's spectrogram.
 
     Parameters
     ----------
-    decibels : (mels, frames)
-        Row 0 is the lowest frequency.
+    parts : iterable of (mels, frames)
+        In the order of time. Row 0 is the lowest frequency.
+    frames : int
+        Of all parts together.
     """
-    high = float(decibels.max())
+    high = -np.inf
+    wide = Columns(np.add, 0.0, frames, MAX_PICTURE_COLUMNS)
+    narrow = Columns(np.add, 0.0, frames, STRIP_WIDTH)
+    for decibels in parts:
+        high = max(high, float(decibels.max()))
+        wide.add(decibels)
+        narrow.add(_rows(decibels, STRIP_HEIGHT))
     low = high - PICTURE_RANGE_DB
-    wide = shrink(decibels, len(decibels), MAX_PICTURE_COLUMNS)
-    strip = shrink(decibels, STRIP_HEIGHT, STRIP_WIDTH)
+    picture, strip = wide.values / wide.counts, narrow.values / narrow.counts
     return SpectrogramPictures(
-        png.picture(wide, low, high).png, wide.shape[1], png.picture(strip, low, high).png,
+        png.picture(picture, low, high).png, picture.shape[1], png.picture(strip, low, high).png,
         round(low, 2), round(high, 2),
     )  # fmt: skip
 
@@ -77,18 +85,59 @@ def frequency_ticks(centres_hz: Sequence[float], f_max_hz: float) -> tuple[Frequ
     )
 
 
-def shrink(values: NDArray[np.floating], height: int, width: int) -> NDArray[np.floating]:
-    """Average neighbouring cells of `values`, (H, W), until it is at most (height, width)."""
-    for axis, most in ((0, height), (1, width)):
-        if values.shape[axis] > most:
-            edges = np.linspace(0, values.shape[axis], most, endpoint=False).astype(int)
-            counts = np.diff([*edges, values.shape[axis]])
-            total = np.add.reduceat(values, edges, axis=axis)
-            values = total / (counts[:, None] if axis == 0 else counts)
-    return values
+def _rows(values: NDArray[np.floating], most: int) -> NDArray[np.floating]:
+    """Average neighbouring rows of `values`, (H, W), until there are at most `most`."""
+    if len(values) <= most:
+        return values
+    firsts = np.linspace(0, len(values), most, endpoint=False).astype(int)
+    counts = np.diff(firsts, append=len(values)).astype(values.dtype)
+    return np.add.reduceat(values, firsts, axis=0) / counts[:, None]
 
 
-def peaks(waveform: NDArray[np.float32], columns: int = PEAK_COLUMNS) -> list[float]:
+class Columns:
+    """Neighbouring cells along the last axis of an array, combined into columns, part by part.
+
+    Attributes
+    ----------
+    values : (…, columns)
+    counts : (columns,)
+        How many cells each column combines.
+    """
+
+    def __init__(self, combine: np.ufunc, start: float, cells: int, most: int) -> None:
+        """Begin at the first of `cells` cells.
+
+        Parameters
+        ----------
+        combine : function of two cells, such as np.add or np.minimum
+        start : value that `combine` leaves unchanged, such as 0 or infinity
+        cells : number of cells of all parts
+        most : largest number of columns
+        """
+        self._combine, self._start, self._cells = combine, start, cells
+        self._first_cells = np.linspace(0, cells, min(cells, most), endpoint=False).astype(int)
+        self._added = 0
+        self.counts = np.diff(self._first_cells, append=cells).astype(np.float32)
+        self.values: NDArray[np.floating] = np.empty(0)
+
+    def add(self, part: NDArray[np.floating]) -> None:
+        """Add the next cells, (…, cells)."""
+        if not self._added:
+            self.values = np.full((*part.shape[:-1], len(self.counts)), self._start, part.dtype)
+        end = self._added + part.shape[-1]
+        if self._cells == len(self.counts):  # one in each column, as in a short clip
+            self.values[..., self._added : end] = part
+        else:
+            # The part may begin inside a column, and end inside one.
+            first = np.searchsorted(self._first_cells, self._added, side="right") - 1
+            last = np.searchsorted(self._first_cells, end)
+            places = np.maximum(self._first_cells[first:last] - self._added, 0)
+            columns = self._combine.reduceat(part, places, axis=-1)
+            self.values[..., first:last] = self._combine(self.values[..., first:last], columns)
+        self._added = end
+
+
+def peaks(waveform: Waveform, columns: int = PEAK_COLUMNS) -> list[float]:
     """Return the lowest and highest sample of equal parts of a waveform, for drawing it.
 
     Parameters
@@ -102,8 +151,9 @@ def peaks(waveform: NDArray[np.float32], columns: int = PEAK_COLUMNS) -> list[fl
     list of float
         [lowest, highest, lowest, …], two values per part.
     """
-    columns = min(columns, len(waveform))
-    edges = np.linspace(0, len(waveform), columns, endpoint=False).astype(int)
-    low = np.minimum.reduceat(waveform, edges)
-    high = np.maximum.reduceat(waveform, edges)
-    return np.round(np.stack([low, high], axis=1, dtype=float).ravel(), 3).tolist()
+    low = Columns(np.minimum, np.inf, len(waveform), columns)
+    high = Columns(np.maximum, -np.inf, len(waveform), columns)
+    for samples in parts_of(waveform):
+        low.add(samples)
+        high.add(samples)
+    return np.round(np.stack([low.values, high.values], axis=1, dtype=float).ravel(), 3).tolist()

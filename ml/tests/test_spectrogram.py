@@ -1,30 +1,44 @@
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
+from ml.audio import waveform as waveforms
 from ml.checkpoint_info import FeatureConfig
 from ml.features import LogMel
 from ml.rendering import spectrogram
 
 
-@pytest.mark.parametrize(("height", "width"), [(32, 50), (8, 10), (128, 1), (1, 1)])
-def test_shrinking_keeps_the_mean(height: int, width: int) -> None:
+def mean_columns(values: NDArray[np.floating], most: int, *cuts: int) -> NDArray[np.floating]:
+    """Return the means of neighbouring columns of `values`, added in parts that begin at `cuts`."""
+    columns = spectrogram.Columns(np.add, 0.0, values.shape[-1], most)
+    for part in np.split(values, cuts, axis=-1):
+        columns.add(part)
+    return columns.values / columns.counts
+
+
+@pytest.mark.parametrize("most", [1, 10, 50, 100, 200])
+def test_averaging_columns_keeps_the_mean(most: int) -> None:
     values = np.random.default_rng(1).normal(size=(128, 100))
-    small = spectrogram.shrink(values, height, width)
-    assert small.shape == (height, width)
+    small = mean_columns(values, most)
+    assert small.shape == (128, min(most, 100))
     assert small.mean() == pytest.approx(values.mean(), abs=1e-9)
 
 
-def test_shrinking_by_an_uneven_amount_averages_only_neighbours() -> None:
-    rows = np.arange(10.0)[:, None].repeat(7, axis=1)
-    small = spectrogram.shrink(rows, 3, 7)
-    assert small[:, 0].tolist() == [1.0, 4.0, 7.5]
-    assert np.allclose(spectrogram.shrink(np.full((11, 13), 3.0), 4, 5), 3.0)
+def test_averaging_an_uneven_number_of_columns_combines_only_neighbours() -> None:
+    assert mean_columns(np.arange(10.0), 3).tolist() == [1.0, 4.0, 7.5]
+    assert np.allclose(mean_columns(np.full((11, 13), 3.0), 5), 3.0)
 
 
-def test_a_small_array_is_unchanged() -> None:
+def test_few_columns_are_unchanged() -> None:
     values = np.linspace(-80, 0, 256).reshape(4, 64)
-    assert np.array_equal(spectrogram.shrink(values, 4, 64), values)
-    assert np.array_equal(spectrogram.shrink(values, 400, 640), values)
+    assert np.array_equal(mean_columns(values, 64), values)
+    assert np.array_equal(mean_columns(values, 640, 7, 8), values)
+
+
+@pytest.mark.parametrize("cuts", [(50,), (1, 2, 3, 99), (33, 34, 66), tuple(range(1, 100))])
+def test_the_columns_do_not_depend_on_the_parts(cuts: tuple[int, ...]) -> None:
+    values = np.random.default_rng(1).normal(size=(3, 100))
+    assert np.allclose(mean_columns(values, 7, *cuts), mean_columns(values, 7))
 
 
 def test_peaks_hold_the_lowest_and_highest_of_each_part() -> None:
@@ -42,6 +56,15 @@ def test_the_peaks_keep_single_clicks() -> None:
     assert (min(peaks), max(peaks)) == (-0.8, 0.9)
 
 
+def test_the_peaks_of_a_long_waveform_do_not_depend_on_the_parts_it_is_read_in(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    samples = np.random.default_rng(2).uniform(-1, 1, 160_001).astype(np.float32)
+    at_once = spectrogram.peaks(samples)
+    monkeypatch.setattr(waveforms, "PART_SAMPLES", 12_345)
+    assert spectrogram.peaks(samples) == at_once
+
+
 def test_a_waveform_shorter_than_the_columns_gives_one_part_per_sample() -> None:
     assert spectrogram.peaks(np.array([0.5, -0.5], np.float32), 100) == [0.5, 0.5, -0.5, -0.5]
 
@@ -57,6 +80,6 @@ def test_ticks_lie_at_the_bands_of_their_frequencies() -> None:
 
 def test_the_pictures_of_a_long_clip_stay_small() -> None:
     decibels = np.random.default_rng(1).uniform(-100, 10, (128, 5000)).astype(np.float32)
-    drawn = spectrogram.draw(decibels)
+    drawn = spectrogram.draw([decibels[:, :1234], decibels[:, 1234:]], 5000)
     assert drawn.columns == 2048
     assert drawn.high_db - drawn.low_db == pytest.approx(80, abs=0.01)

@@ -1,5 +1,6 @@
 """Tests of the analysis of a chunk: its parts, failures, lost leases, queries and files."""
 
+import errno
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,8 +16,8 @@ from classifier import storage
 from classifier.models import Analysis, Batch, BatchFile, FileOutcome, Lane, State, Step
 from classifier.services import batches, uploads
 from ml.audio.decode import Sound
+from ml.audio.waveform import SamplesOnDisk, Waveform
 from ml.checkpoint_info import SHIPPED
-from ml.explain.results import Array
 from ml.inference import Classifier
 from ml.predictions import Result
 from tasks import analyse as task
@@ -72,7 +73,7 @@ def during(
     """Call `act` with the number of the part before each part is classified."""
     numbers = iter(range(100))
 
-    def classify(waveforms: Sequence[Array]) -> list[Result]:
+    def classify(waveforms: Sequence[Waveform]) -> list[Result]:
         act(next(numbers))
         return Classifier.classify(classifier, waveforms)
 
@@ -99,6 +100,36 @@ def test_a_file_that_cannot_be_decoded_fails_alone(anna: User) -> None:
     assert states(rows) == ["done", "failed", "done", "done", "failed"]
     codes = {row.error_code for row in Analysis.objects.filter(state=State.FAILED)}
     assert codes == {"not_audio", "file_missing"}
+
+
+def test_a_long_recording_for_which_the_disk_has_no_room_fails_alone(
+    anna: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "no space left on device")
+
+    monkeypatch.setattr(SamplesOnDisk, "append", full)
+    long = fixtures.encode(fixtures.noise(65.0, 8000), 8000, "FLAC")
+    row = uploads.accept([long], name="long", owner=anna, lane=Lane.BULK)
+    rows = [*submit(anna, 1), row, *submit(anna, 2)]
+    task.analyse("")
+    assert states(rows) == ["done", "failed", "done", "done"]
+    assert Analysis.objects.get(pk=row.pk).error_code == "no_room"
+
+
+def test_nothing_is_kept_of_a_long_recording_that_is_damaged_at_its_end(anna: User) -> None:
+    long = fixtures.encode(fixtures.noise(70.0, 8000), 8000, "FLAC")
+    rows = [
+        uploads.accept([data], name="long", owner=anna, lane=Lane.BULK)
+        for data in (long, long[: len(long) * 9 // 10])
+    ]
+    task.analyse("")
+    assert states(rows) == ["done", "failed"]
+    assert Analysis.objects.get(pk=rows[1].pk).error_code == "damaged"
+    done = Analysis.objects.get(pk=rows[0].pk)
+    assert done.clip.duration_s == 70.0
+    assert len(list((storage.root() / storage.ANALYSES).glob("*/*"))) == 1
+    assert not list(storage.incoming_folder().iterdir())
 
 
 def test_a_chunk_in_which_no_file_can_be_decoded_fails(anna: User) -> None:
@@ -147,7 +178,7 @@ def test_an_error_with_one_clip_returns_the_others_of_its_part(
 ) -> None:
     rows = submit(anna, 5)
 
-    def render(_: Classifier, sound: Sound, result: Result) -> tuple[dict[str, bytes], Any]:
+    def render(_: Classifier, sound: Sound, result: Result) -> tuple[dict[str, Any], Any]:
         if (sound.waveform == broken.waveform).all():
             raise ValueError("ours")
         return rendered(classifier, sound, result)
@@ -175,27 +206,21 @@ def test_a_rendered_part_is_saved_even_if_the_next_one_fails(
     assert states(rows) == ["done", "done", "done", "queued", "queued"]
 
 
-def test_nothing_is_decoded_ahead_of_a_part_with_much_sound(
+def test_a_part_with_much_sound_has_fewer_clips(
     anna: User, classifier: Classifier, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    begun: list[int] = []
-    begin = task.decoding.begin
-
-    def counted(*of: Any) -> Any:
-        begun.append(1)
-        return begin(*of)
-
-    monkeypatch.setattr(task.decoding, "begin", counted)
-    seen: list[int] = []
-    during(monkeypatch, classifier, lambda part: seen.append(len(begun)))
+    monkeypatch.setattr(task, "PART_S", 1.5)
     rows = submit(anna, 5)
+    sizes: list[int] = []
+
+    def classify(waveforms: Sequence[Waveform]) -> list[Result]:
+        sizes.append(len(waveforms))
+        return Classifier.classify(classifier, waveforms)
+
+    monkeypatch.setattr(classifier, "classify", classify)
     task.analyse("")
-    monkeypatch.setattr(task, "LONG_PART_S", 2.0)
-    begun.clear()
-    rows += submit(anna, 5)
-    task.analyse("")
-    assert seen == [5, 5, 3, 5]
-    assert states(rows) == ["done"] * 10
+    assert sizes == [2, 2, 1]
+    assert states(rows) == ["done"] * 5
 
 
 def test_a_chunk_that_takes_long_is_given_back(

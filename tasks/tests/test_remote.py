@@ -133,10 +133,10 @@ def test_a_hanging_call_times_out(
         there.classify(CLIPS[:1])
 
 
-def test_long_clips_are_sent_separately_and_short_ones_together(
+def test_long_clips_are_sent_in_parts_and_short_ones_together(
     answered_by: Callable[[Call], RemoteClassifier], service: Call, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(remote, "CALL_SAMPLES", 6 * 32_000)
+    monkeypatch.setattr(remote, "CALL_SAMPLES", 11 * 32_000)
     sent: list[list[int]] = []
 
     def counted(identity: str, waveforms: list[bytes]) -> Any:
@@ -145,8 +145,16 @@ def test_long_clips_are_sent_separately_and_short_ones_together(
 
     clips = [CLIPS[0], CLIPS[2], CLIPS[1], CLIPS[0]]
     results = answered_by(counted).classify(clips)
-    assert sent == [[1, 5], [12], [1]]
+    assert sent == [[1, 5], [10], [5], [5], [1]], "three windows, the last one, the shown one"
     assert [len(result.window_starts_s) for result in results] == [1, 1, 4, 1]
+    (whole,) = Classifier.load(checkpoint_info.SHIPPED).classify([CLIPS[1]])
+    assert results[2].window_starts_s == whole.window_starts_s
+    assert results[2].shown_window == whole.shown_window
+    for field in ("probabilities", "window_probabilities", "embedding"):
+        mine, theirs = getattr(results[2], field), getattr(whole, field)
+        np.testing.assert_allclose(mine, theirs, atol=0.1)
+    for name, values in whole.activations.maps.items():
+        np.testing.assert_allclose(results[2].activations.maps[name], values, atol=0.02)
 
 
 def test_every_field_of_a_result_is_serialised() -> None:

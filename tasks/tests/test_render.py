@@ -1,15 +1,23 @@
 """Tests of the files of an analysis and of their metadata."""
 
+import io
 import json
 from dataclasses import replace
+from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
+from PIL import Image
+from pytest_django import Settings
 
 from classifier import storage
-from ml.audio.decode import Sound
+from ml.audio.decode import Sound, read
+from ml.audio.waveform import SamplesOnDisk
 from ml.checkpoint_info import SHIPPED, map_names
 from ml.inference import Classifier
 from ml.render_metadata import RenderMetadata
+from ml.rendering import spectrogram
 from tasks.analyse import render
 from tests import fixtures
 
@@ -34,8 +42,42 @@ def test_the_metadata_describes_the_files(classifier: Classifier) -> None:
     assert metadata.shown_from_s == metadata.window_predictions[metadata.shown_window].start_s
 
 
-def test_a_format_that_browsers_cannot_play_gets_a_flac(classifier: Classifier) -> None:
+def test_a_format_that_browsers_cannot_play_gets_a_flac(
+    classifier: Classifier, settings: Settings, tmp_path: Path
+) -> None:
+    settings.MEDIA_ROOT = tmp_path
     sound = replace(SOUND, waveform=SOUND.waveform[:64_000], format="WMA")
     contents, metadata = render(classifier, sound, classifier.classify([sound.waveform])[0])
-    assert contents[storage.PLAYABLE].startswith(b"fLaC")
+    storage.write_all(tmp_path / "analysis", contents)
+    playable = read(tmp_path / "analysis" / storage.PLAYABLE, 32_000)
+    assert playable.format == "FLAC"
+    assert np.abs(playable.waveform - sound.waveform).max() < 1e-3
     assert (metadata.window_count, metadata.window_predictions) == (1, ())
+
+
+def test_a_recording_on_disk_gives_the_same_result_as_in_memory(
+    classifier: Classifier, tmp_path: Path
+) -> None:
+    chirp, quiet = fixtures.chirp(300, 5000, 65.0), fixtures.noise(30.0, level=0.01)
+    waveform = np.concatenate([chirp, quiet, fixtures.clicks(3.0, 8.3)])
+    stored = SamplesOnDisk(tmp_path)
+    for block in np.split(waveform, [500_000, 2_500_000]):
+        stored.append(block)
+    in_memory = replace(SOUND, waveform=waveform)
+    on_disk = Sound(stored, 32_000, 44_100, 1, "WAV")
+    expected, result = classifier.classify([waveform])[0], classifier.classify([stored])[0]
+    np.testing.assert_array_equal(result.window_probabilities, expected.window_probabilities)
+    assert result.shown_window == expected.shown_window
+    contents, metadata = render(classifier, in_memory, expected)
+    assert render(classifier, on_disk, result) == (contents, metadata)
+    # The parts do not show: the whole spectrogram, drawn at once, is the same.
+    decibels = classifier.log_mel.decibels(torch.from_numpy(waveform)[None])[0, 0].numpy()
+    whole = spectrogram.draw([decibels], metadata.frames)
+    assert whole.columns == metadata.shown_columns < metadata.frames == decibels.shape[1]
+    for name, png in ((storage.SPECTROGRAM, whole.picture), (storage.STRIP, whole.strip)):
+        drawn, at_once = (
+            np.asarray(Image.open(io.BytesIO(one))).astype(int)
+            for one in (contents[name], png)
+            if isinstance(one, bytes)
+        )
+        assert np.abs(drawn - at_once).max() <= 1

@@ -45,7 +45,7 @@ def _measure() -> float:
     info = checkpoint_info.read_info(path)
     model = load_model(path, info).eval().to(memory_format=torch.channels_last)
     features = info.features
-    frames = 1 + features.window_samples // features.hop_samples
+    frames = features.frames(features.window_samples)
     pictures = torch.randn(BATCH, 1, features.mels, frames)
     pictures = pictures.contiguous(memory_format=torch.channels_last)
     rates = []
