@@ -19,6 +19,7 @@ from ml.explain.results import Activations, Array, Channels, Explanation, all_fi
 from ml.forward import Outputs, ParallelPasses, folded, forward
 from ml.model import AudioCNN
 from ml.predictions import BestWindows, ClipPrediction, Result, Windows, window_starts
+from ml.rejection import EMBEDDING
 
 logger = logging.getLogger(__name__)
 
@@ -185,16 +186,17 @@ class Classifier(BaseClassifier):
         starts = [window_starts(len(waveform), length, hop) for waveform in waveforms]
         outputs = self._activations(Windows(waveforms, starts, length), maps)
         for its_starts in starts:
-            best, probabilities, embeddings = BestWindows(len(self.info.classes)), [], []
+            best = BestWindows(len(self.info.classes))
+            probabilities = np.empty((len(its_starts), len(self.info.classes)), np.float32)
+            embeddings = np.empty((len(its_starts), EMBEDDING), np.float32)
             for number, activations in enumerate(islice(outputs, len(its_starts))):
-                probabilities.append(self._probabilities(activations.logits))
-                embeddings.append(activations.pooled)
-                best.add(number, probabilities[-1], activations)
-            stacked = np.stack(probabilities)
-            mean = stacked.mean(axis=0)
+                probabilities[number] = self._probabilities(activations.logits)
+                embeddings[number] = activations.pooled
+                best.add(number, probabilities[number], activations)
+            mean = probabilities.mean(axis=0)
             starts_s = tuple(start / features.sample_rate for start in its_starts)
             shown, activations = best.of(int(mean.argmax()))
-            yield Result(mean, stacked, np.stack(embeddings), starts_s, shown, activations)
+            yield Result(mean, probabilities, embeddings, starts_s, shown, activations)
 
     def _activations(self, windows: Windows, maps: bool) -> Iterator[Activations]:
         """Yield the activations of all windows, and halve the chunk if memory runs out.

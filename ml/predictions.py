@@ -71,6 +71,7 @@ class BestWindows:
         self.probabilities = np.full(classes, -1.0, np.float32)
         self.windows = np.full(classes, -1)
         self.kept: dict[int, Activations] = {}
+        self._spare: list[Activations] = []
 
     def add(self, window: int, probabilities: Array, activations: Activations) -> None:
         """Keep a window if it is the best one so far for a class.
@@ -86,9 +87,11 @@ class BestWindows:
             return
         self.probabilities[better] = probabilities[better]
         self.windows[better] = window
-        # Copied, because the arrays of one window are parts of those of its whole chunk.
-        self.kept[window] = activations.copy()
-        self.kept = {number: self.kept[number] for number in set(self.windows.tolist())}
+        # Copied, because the arrays of one window are parts of those of its whole chunk. Where
+        # possible into the arrays of a former best window: new ones would fragment the memory.
+        still_best = set(self.windows.tolist())
+        self._spare += [self.kept.pop(number) for number in set(self.kept) - still_best]
+        self.kept[window] = activations.copy(self._spare.pop() if self._spare else None)
 
     def of(self, top_class: int) -> tuple[int, Activations]:
         """Return the number and the activations of the best window for a class."""

@@ -31,9 +31,15 @@ class Activations:
     pooled: Array
     maps: dict[str, Array]
 
-    def copy(self) -> "Activations":
-        maps = {name: mean.copy() for name, mean in self.maps.items()}
-        return Activations(self.logits.copy(), self.pooled.copy(), maps)
+    def copy(self, into: "Activations | None" = None) -> "Activations":
+        """Return a copy, in the arrays of `into` if there is one. They must have these shapes."""
+        if into is None:
+            maps = {name: mean.copy() for name, mean in self.maps.items()}
+            return Activations(self.logits.copy(), self.pooled.copy(), maps)
+        into.logits[:], into.pooled[:] = self.logits, self.pooled
+        for name, mean in self.maps.items():
+            into.maps[name][:] = mean
+        return into
 
 
 @dataclass(frozen=True, slots=True)
