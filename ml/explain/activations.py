@@ -28,6 +28,7 @@ def explain(
     classes = torch.tensor([asked], device=picture.device)
     found, contributions = both(output, silence, classes)
     return Explanation(
+        "gradient",
         output.logits[0, asked].item(),
         _array(found[0]),
         {name: _strongest(output.maps[name][0], contributions[name][0]) for name in STAGES},

@@ -58,6 +58,8 @@ class Explanation:
 
     Attributes
     ----------
+    method : str
+        "mask_decoder", "gradient" or "refined".
     logit : float
         Of the class.
     attribution : (H, W) in [0, 1]
@@ -66,6 +68,7 @@ class Explanation:
         For each stage, the channels that contributed most to the class, in falling order.
     """
 
+    method: str
     logit: float
     attribution: Array
     strongest: dict[str, tuple[Channel, ...]]
@@ -97,4 +100,4 @@ def all_finite(values: Any) -> bool:
         return all(map(all_finite, values.values()))
     if isinstance(values, tuple):
         return all(map(all_finite, values))
-    return values is None or math.isfinite(values)
+    return values is None or isinstance(values, str) or math.isfinite(values)
