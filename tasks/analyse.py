@@ -333,7 +333,8 @@ def render(
     features, classes = classifier.info.features, classifier.info.classes
     decibels = classifier.spectrogram(sound.waveform)
     drawn = spectrogram.draw(decibels)
-    archive = map_archive.pack(result.activations, classes)
+    of_shown = result.window_probabilities[result.shown_window]
+    archive = map_archive.pack(result.activations, of_shown, classes)
     peaks = json.dumps(spectrogram.peaks(sound.waveform), separators=(",", ":"))
     contents = {
         storage.SPECTROGRAM: drawn.picture,
