@@ -160,7 +160,8 @@ def furnished(anna: User, own_media: Path) -> Furnished:
         label="dog",
         token="s" * 32,
         state=State.DONE,
-        figures={"start_s": 0, "window_s": 5, "logit": 7.0, "shape": [64, 167], "strongest": {}},
+        figures={"start_s": 0, "window_s": 5, "logit": 7.0, "shape": [64, 167], "strongest": {}}
+        | {"original": 0.9, "kept": 0.8, "rest": 0.1, "verdict": "convincing"},
     )
     files = {"kept.flac": b"anna's own", "explanation.zip": pack.getvalue()}
     storage.write_all(storage.inspection_folder(inspection.pk, inspection.token), files)

@@ -31,7 +31,7 @@ class ExplanationView {
   draw(mask, name, on, title) {
     const shown = mask && (on || name !== "original");
     this.shade.hidden = !shown;
-    this.outline.hidden = !(mask && on);
+    this.outline.toggleAttribute("hidden", !(mask && on)); // SVG elements have no such property
     if (!shown) return;
     this.shade.dataset.shade = name;
     this.drawShade(mask, name);

@@ -83,7 +83,8 @@ class NetworkView {
 
   // Shows what is under the pointer. readable: the picture that the scope shows.
   point(event, readable) {
-    const target = event.target.closest?.("[data-picture]") ? readable : event.target.closest?.("[data-map], [data-lane], [data-grid]");
+    this.pointer = event;
+    const target = event.target?.closest?.("[data-picture]") ? readable : event.target?.closest?.("[data-map], [data-lane], [data-grid]");
     const picture = target?.matches("[data-grid], [data-shade]") ? target : target?.querySelector("[data-grid]");
     this.hide();
     if (!picture || event.pointerType === "touch") return;
@@ -99,6 +100,13 @@ class NetworkView {
       this.showPatch(patch);
       this.showTip(this.words(cell, patch), event.clientX, event.clientY);
     }
+  }
+
+  // What is under the pointer changes when the page scrolls.
+  scrolled(readable) {
+    if (!this.pointer) return;
+    const { clientX, clientY, pointerType } = this.pointer;
+    this.point({ clientX, clientY, pointerType, target: document.elementFromPoint(clientX, clientY) }, readable);
   }
 
   // The cell of the spectrogram as text.
@@ -136,6 +144,7 @@ class NetworkView {
     const patch = this.patchOf(cell);
     const box = picture.getBoundingClientRect();
     this.hide();
+    this.pointer = null;
     this.showPatch(patch);
     this.showTip(this.words(cell, patch), box.left + ((cell.column + 1) * box.width) / cell.width, box.top + ((cell.row + 1) * box.height) / cell.height);
   }

@@ -75,7 +75,7 @@ class SonoScope extends HTMLElement {
     const hide = () => this.network.hide();
     this.on(document, "pointermove", (event) => this.network.point(event, this.explanation.readable));
     this.on(document.documentElement, "pointerleave", hide);
-    this.on(document, "scroll", hide, { capture: true, passive: true });
+    this.on(document, "scroll", () => this.network.scrolled(this.explanation.readable), { capture: true, passive: true });
     this.on(document, "focusout", hide);
     this.on(document, "focusin", ({ target }) => {
       if (target.matches("[data-map]:focus-visible")) this.network.focus(target);
