@@ -30,7 +30,7 @@ class SonoScope extends HTMLElement {
     if (!response?.ok) return this.player.events.failed("The waveform could not be loaded. Reload the page to try again.");
     const peaks = await response.json();
     if (!this.isConnected) return;
-    this.wave = new Waveform(this.find("wave"), peaks, this.duration, getComputedStyle(this).getPropertyValue("--scope-ink"));
+    this.wave = new Waveform(this.find("wave"), peaks, this.duration);
     this.draw();
   }
 
@@ -192,10 +192,7 @@ class SonoScope extends HTMLElement {
       button.setAttribute("aria-checked", on);
       button.tabIndex = on ? 0 : -1;
     }
-    if (!this.wave || this.drawn === parts?.buffers[name]) return;
-    this.drawn = name === "original" ? undefined : parts.buffers[name];
-    if (this.drawn) this.wave.show(this.drawn, this.window.from);
-    else this.wave.showOriginal();
+    this.wave?.show(name === "original" ? null : parts.buffers[name], this.window.from);
   }
 
   // The server did not accept a request: offer to try again.
