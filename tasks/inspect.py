@@ -107,13 +107,22 @@ def _inspect_window(
     window = waveform[start : start + features.window_samples]
     if inspection.kind in EXPLANATIONS:
         refined = inspection.kind == InspectionKind.REFINED
-        found = explanation(classifier, window, inspection.label, refined)
+        known = _known_probability(inspection)
+        found = explanation(classifier, window, inspection.label, known, refined)
     elif inspection.kind == InspectionKind.CHANNELS:
         found = channels(classifier, window, inspection.map, _label_of(inspection))
     else:
         found = another_window(classifier, window)
     place = {"start_s": round(start / features.sample_rate, 3), "window_s": features.window_s}
     return InspectionResult(place | found.figures, found.contents)
+
+
+def _known_probability(inspection: Inspection) -> float | None:
+    """Return the probability of the inspected class in the window, None if it is not stored."""
+    analysis = inspection.analysis
+    if analysis.metadata is None or analysis.metadata.window_predictions:
+        return None
+    return next(p["confidence"] for p in analysis.predictions if p["class"] == inspection.label)
 
 
 def _label_of(inspection: Inspection) -> str:
@@ -128,7 +137,11 @@ def _label_of(inspection: Inspection) -> str:
 
 
 def explanation(
-    classifier: Classifier, window: Array, label: str, refined: bool = False
+    classifier: Classifier,
+    window: Array,
+    label: str,
+    known: float | None = None,
+    refined: bool = False,
 ) -> InspectionResult:
     """Explain a class: what it is based on as picture and sound, the channels, and the verdict.
 
@@ -140,6 +153,7 @@ def explanation(
     ----------
     window : (samples,) float32
     label : name of the class
+    known : probability of the class in the window; computed if None
     refined : optimise the explanation for this window, which takes seconds
     """
     asked = classifier.info.classes.index(label)
@@ -151,8 +165,10 @@ def explanation(
     sounds = torch.cat([parts.kept, parts.rest])
     rate = classifier.info.features.sample_rate
     gains = equal_gains(sounds, original.expand_as(sounds), rate)
-    answers = classifier.predict([window, *sounds.numpy()])
-    of_all, of_kept, of_rest = (round(float(one.probabilities[asked]), 6) for one in answers)
+    waveforms = [*sounds.numpy(), *([window] if known is None else [])]
+    answers = classifier.predict(waveforms)
+    of_kept, of_rest, *computed = (round(float(one.probabilities[asked]), 6) for one in answers)
+    of_all = computed[0] if known is None else known
     archive = map_archive.pack_explanation(found, masks[0].numpy())
     figures = asdict(archive.index) | {
         "method": found.method,

@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import Locator, Page, Position, expect
 
 from tests.result_page import clock, show, shown_explanation
 from tests.server import Server, wait_for
@@ -25,7 +25,7 @@ def test_a_cell_shows_its_patch_on_the_spectrogram_and_plays_it(
     box = layer4.bounding_box()
     assert box
     # The map has 4×10 cells; this one is in the fourth column and the lowest row.
-    cell = {"x": box["width"] * 0.35, "y": box["height"] * 0.9}
+    cell: Position = {"x": box["width"] * 0.35, "y": box["height"] * 0.9}
     layer4.hover(position=cell)
     patch = page.locator(".picture [data-patch]")
     expect(patch).to_be_visible()

@@ -186,6 +186,7 @@ class SonoScope extends HTMLElement {
     this.explanation.draw(mask, name, this.explained, document.querySelector(`[data-explain="${this.chosen}"]`).dataset.name);
     this.find("explanation-switch").setAttribute("aria-pressed", this.explained);
     this.find("key").classList.toggle("off", !(this.explained && mask));
+    this.find("key").dataset.shown = name;
     this.find("sources").hidden = !parts;
     for (const button of this.querySelectorAll("[data-source]")) {
       const on = button.dataset.source === name;
