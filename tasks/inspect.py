@@ -15,7 +15,7 @@ from ml import map_archive
 from ml.audio.encode import flac
 from ml.checkpoint_info import CheckpointError
 from ml.errors import AudioError
-from ml.explain.masking import Masking, audible, equal_gains
+from ml.explain.masking import Masking, equal_gains, mask_of
 from ml.explain.results import Array
 from ml.explain.verdict import judge
 from ml.features import LogMel
@@ -158,7 +158,7 @@ def explanation(
     """
     asked = classifier.info.classes.index(label)
     found = (classifier.refine if refined else classifier.explain)(window, asked)
-    masks = audible(torch.from_numpy(found.attribution)[None])
+    masks = mask_of(torch.from_numpy(found.attribution)[None], found.method)
     original = torch.from_numpy(window)[None]
     # On the CPU, even if the network runs on a GPU: it is little work.
     parts = Masking(LogMel(classifier.info.features)).split(original, masks)
