@@ -304,3 +304,19 @@ def test_a_part_plays_only_within_its_window(page: Page, server: Server, long: d
     page.keyboard.press("Space")
     wait_for(lambda: clock(page) > end + 0.2, 20, "the original to cross the window's edge")
     page.keyboard.press("Space")
+
+
+def test_refining_shows_a_new_contour_with_its_own_verdict(
+    page: Page, server: Server, short: dict
+) -> None:
+    show_parts(page, server, short)
+    url = "document.querySelector('sono-scope').shown.url"
+    before = page.evaluate(url)
+    page.get_by_role("button", name="Refine").click()
+    block = page.locator("[data-explain]:visible")
+    expect(block).to_contain_text("refined for this sound", timeout=90_000)
+    expect(page.locator("[data-verdict]:visible")).to_have_count(1)
+    expect(page.get_by_role("button", name="Refine")).to_be_hidden()
+    refined = block.locator("[data-kind=refined]").get_attribute("data-picture-url")
+    assert before != page.evaluate(url) == refined
+    shown_explanation(page)
