@@ -106,6 +106,8 @@ def test_the_number_keys_choose_the_class(page: Page, server: Server, short: dic
         name = block.get_attribute("data-name")
         expect(outline).to_have_attribute("aria-label", re.compile(f"“{name}”"))
         expect(page.locator("[data-key]")).to_contain_text(f"“{name}”")
+        title = block.locator("[data-verdict] h3").inner_text()
+        expect(page.locator("[data-key-verdict]")).to_have_text(title)
 
 
 def test_a_second_visit_shows_the_explanation_without_asking(

@@ -1,5 +1,4 @@
-// The explanation on the spectrogram: what did not matter is dimmed, and a contour surrounds the
-// marked part. While a part is played, the spectrogram shows that part.
+// The explanation on the spectrogram: a contour surrounds the marked part, and the rest is dimmed. While a part is played, the spectrogram shows that part.
 
 const DIMMED = 0.8;
 const MARKED = 0.5;
@@ -37,7 +36,7 @@ class ExplanationView {
     this.drawShade(mask, name);
     if (mask !== this.mask) this.drawOutline(mask);
     this.mask = mask;
-    this.outline.setAttribute("aria-label", `Contour of the part of the spectrogram that “${title}” is based on`);
+    this.outline.setAttribute("aria-label", `Contour of the part of the spectrogram that is marked for “${title}”`);
   }
 
   // The picture under the pointer: the part that is played, or the whole clip.

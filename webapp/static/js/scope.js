@@ -10,7 +10,7 @@ class SonoScope extends HTMLElement {
     this.window = { from: Number(this.dataset.from), to: Number(this.dataset.to) };
     this.quiet = new AbortController();
     this.explained = true;
-    this.shown = null; // what is known of the chosen class: { url, mask, parts }
+    this.shown = null; // the explanation of the chosen class: { url, verdict, mask, parts }
     this.known = new Map();
     this.player = new Player(this.dataset.audio, this.duration, {
       ready: () => (this.find("play").disabled = false),
@@ -155,7 +155,7 @@ class SonoScope extends HTMLElement {
   adopt(made) {
     const url = made?.dataset.pictureUrl;
     if (this.shown?.url === url) return;
-    const known = url ? (this.known.get(url) ?? { url, mask: null, parts: null }) : null;
+    const known = url ? (this.known.get(url) ?? { url, mask: null, parts: null, verdict: made.querySelector("[data-verdict] h3").textContent }) : null;
     this.shown = known;
     this.player.use(known?.parts ?? null);
     this.draw();
@@ -182,11 +182,12 @@ class SonoScope extends HTMLElement {
   // Draws what is shown and played.
   draw() {
     const { name } = this.player;
-    const { mask, parts } = this.shown ?? {};
+    const { mask, parts, verdict } = this.shown ?? {};
     this.explanation.draw(mask, name, this.explained, document.querySelector(`[data-explain="${this.chosen}"]`).dataset.name);
     this.find("explanation-switch").setAttribute("aria-pressed", this.explained);
     this.find("key").classList.toggle("off", !(this.explained && mask));
     this.find("key").dataset.shown = name;
+    this.find("key-verdict").textContent = verdict ?? "";
     this.find("sources").hidden = !parts;
     for (const button of this.querySelectorAll("[data-source]")) {
       const on = button.dataset.source === name;
