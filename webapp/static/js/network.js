@@ -124,7 +124,9 @@ class NetworkView {
     const box = picture.getBoundingClientRect();
     const byKey = event.detail === 0;
     const cell = byKey ? this.cursor(picture) : cellAt(picture, (event.clientX - box.left) / box.width, (event.clientY - box.top) / box.height);
-    if (cell) this.player.playPatch(this.patchOf(cell));
+    if (!cell) return;
+    this.showPatch(this.patchOf(cell));
+    this.player.playPatch(this.patchOf(cell));
   }
 
   // The focused map's cell: the middle one, until the arrow keys move it.

@@ -94,6 +94,8 @@ class SonoScope extends HTMLElement {
     const play = this.find("play");
     play.classList.toggle("playing", playing);
     play.setAttribute("aria-label", playing ? "Pause" : "Play");
+    // A finger does not point: it shows a patch only while the patch plays.
+    if (!playing && this.network.pointer?.pointerType === "touch") this.network.hide();
   }
 
   tick(time) {
