@@ -161,19 +161,25 @@ class SonoScope extends HTMLElement {
     this.shown = known;
     this.player.use(known?.parts ?? null);
     this.draw();
-    if (!known || this.known.has(url)) return;
-    this.known.set(url, known);
-    this.explanation.load(url).then((mask) => {
-      known.mask = mask;
-      if (this.shown === known) this.draw();
-    });
-    const { kept, rest, keptGain, restGain } = made.dataset;
-    this.player.load({ ...this.window, kept, rest, keptGain: Number(keptGain), restGain: Number(restGain) }).then((parts) => {
-      known.parts = parts;
+    if (known && !this.known.has(url)) this.load(known, made.dataset);
+  }
+
+  // Loads the picture of an explanation, which is shown at once, and then its sounds.
+  async load(known, { kept, rest, keptGain, restGain }) {
+    this.known.set(known.url, known);
+    const sounds = { ...this.window, kept, rest, keptGain: Number(keptGain), restGain: Number(restGain) };
+    const parts = this.player.load(sounds);
+    const failed = () => {
+      this.known.delete(known.url);
+      this.player.events.failed("The explanation could not be loaded. Reload the page to try again.");
+    };
+    const show = async (name, loaded) => {
+      known[name] = await loaded;
       if (this.shown !== known) return;
-      this.player.use(parts);
+      this.player.use(known.parts);
       this.draw();
-    }, () => this.find("sources").setAttribute("data-failed", ""));
+    };
+    await Promise.all([show("mask", this.explanation.load(known.url)), show("parts", parts)]).catch(failed);
   }
 
   explain(on) {
