@@ -26,8 +26,9 @@ TAPPED = """() => { const samples = new Float32Array(window.tap.fftSize);
   window.tap.getFloatTimeDomainData(samples); return Array.from(samples); }"""
 # The samples of each part as they are played, and their rate.
 PLAYED = """() => { const { buffers, levels } = document.querySelector("sono-scope").player.window;
-  return Object.fromEntries(Object.entries(buffers).map(([name, buffer]) => [name,
-    [Array.from(buffer.getChannelData(0), sample => sample * levels[name]), buffer.sampleRate]])); }"""
+  const played = (name, buffer) => Array.from(buffer.getChannelData(0), x => x * levels[name]);
+  return Object.fromEntries(Object.entries(buffers).map(([name, buffer]) =>
+    [name, [played(name, buffer), buffer.sampleRate]])); }"""
 BRIGHTNESS = """() => { const { width, height } = document.querySelector("[data-shade]");
   const context = document.querySelector("[data-shade]").getContext("2d");
   const { data } = context.getImageData(0, 0, width, height);
