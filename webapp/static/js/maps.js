@@ -41,11 +41,7 @@ function pixelsOf(element) {
   return drawn.get(element);
 }
 
-// The palette index of each pixel, in rows from the top; undefined where the colour is not one.
-function indexesOf({ data }) {
-  return Array.from({ length: data.length / 4 }, (_, at) => indexAt(data, 4 * at));
-}
-
+// The palette index of the pixel whose colour begins there; undefined if it is no such colour.
 function indexAt(data, at) {
   return INDEX_OF.get((data[at] << 16) | (data[at + 1] << 8) | data[at + 2]);
 }
