@@ -167,7 +167,8 @@ def test_the_dimming_and_the_contour_are_switched_off_and_on(
     page.mouse.move(0, 0)
     clean = page.locator("[data-picture]").screenshot()
     pixels = [np.asarray(Image.open(io.BytesIO(png)).convert("L")) for png in (clean, dimmed)]
-    assert np.median(pixels[1]) < 0.6 * np.median(pixels[0])
+    darkest = [np.quantile(one, 0.05) for one in pixels]
+    assert darkest[1] < 0.6 * darkest[0]
     page.keyboard.press("e")
     expect(page.locator("[data-outline]")).to_be_visible()
     expect(switch).to_have_attribute("aria-pressed", "true")
@@ -227,8 +228,8 @@ def test_waveform_and_spectrogram_show_the_part_that_plays(
     rows = np.arange(part.shape[0]) * height // part.shape[0]
     columns = np.arange(part.shape[1]) * width // part.shape[1]
     share = mask[rows][:, columns]
-    assert part[share == 1].mean() > rest[share == 1].mean() + 20
-    assert part[share == 0].mean() < rest[share == 0].mean() - 20
+    assert part[share == 1].mean() > 2 * rest[share == 1].mean()
+    assert rest[share == 0].mean() > 2 * part[share == 0].mean()
 
     # What is shown is what is in the files.
     files = explanation_of(listener, analysis, analysis["label"])["files"]
