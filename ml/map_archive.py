@@ -8,7 +8,8 @@ pooled.png        the means of the last stage's channels, 32 channels in a row
 
 Of the explanation of a class:
 
-attribution.png   how much each cell of the spectrogram contributed to the class
+attribution.png   the mask that splits the sound: the more opaque a cell, the more of it belongs
+                  to the part on which the class is based
 layer2.top.png    a sheet of the stage's channels that contributed most to the class
 
 The maps are stored on sheets because the palette of a PNG is larger than a small map.
@@ -79,11 +80,13 @@ class ExplanationArchive:
     index: ExplanationIndex
 
 
-def pack(activations: Activations, classes: Sequence[str]) -> MapArchive:
+def pack(activations: Activations, probabilities: Array, classes: Sequence[str]) -> MapArchive:
     """Draw the activations of a window and pack the pictures.
 
     Parameters
     ----------
+    probabilities : (classes,)
+        Of the window.
     classes : sequence of str
         The names of all classes of the checkpoint, by number.
     """
@@ -94,13 +97,24 @@ def pack(activations: Activations, classes: Sequence[str]) -> MapArchive:
     pictures["pooled"] = drawn.png
     pooled = PooledInfo(_shape(rows), round(drawn.low, 5), round(drawn.high, 5))
     best = np.argsort(-activations.logits, kind="stable")[:SHOWN_LOGITS]
-    logits = tuple(LogitInfo(classes[n], round(float(activations.logits[n]), 3)) for n in best)
+    logits = tuple(
+        LogitInfo(
+            classes[n], round(float(activations.logits[n]), 3), round(float(probabilities[n]), 6)
+        )
+        for n in best
+    )
     return MapArchive(_zipped(pictures), ArchiveIndex(tuple(maps), pooled, logits))
 
 
-def pack_explanation(explanation: Explanation) -> ExplanationArchive:
-    """Draw the explanation of a class and pack the pictures."""
-    pictures = {"attribution": png.overlay(explanation.attribution)}
+def pack_explanation(explanation: Explanation, mask: Array) -> ExplanationArchive:
+    """Draw the explanation of a class and pack the pictures.
+
+    Parameters
+    ----------
+    mask : (H, W) in [0, 1]
+        The mask that was made from the attribution.
+    """
+    pictures = {"attribution": png.overlay(mask)}
     strongest = {}
     for stage, channels in explanation.strongest.items():
         sheet = png.sheet([channel.values for channel in channels])
@@ -109,7 +123,7 @@ def pack_explanation(explanation: Explanation) -> ExplanationArchive:
             ChannelInfo(one.number, round(one.contribution, 4), round(low, 4), round(high, 4))
             for one, (low, high) in zip(channels, sheet.ranges, strict=True)
         )
-    shape = _shape(explanation.attribution)
+    shape = _shape(mask)
     index = ExplanationIndex(round(explanation.logit, 3), shape, strongest)
     return ExplanationArchive(_zipped(pictures), index)
 

@@ -47,8 +47,11 @@ class PooledInfo:
 
 @dataclass(frozen=True, slots=True)
 class LogitInfo:
+    """The logit of a class in a window, and its probability: after calibration and softmax."""
+
     label: str
     logit: float
+    confidence: float
 
 
 @dataclass(frozen=True, slots=True)

@@ -332,7 +332,8 @@ def render(
     features, classes = classifier.info.features, classifier.info.classes
     frames = features.frames(len(sound.waveform))
     drawn = spectrogram.draw(classifier.spectrogram_parts(sound.waveform), frames)
-    archive = map_archive.pack(result.activations, classes)
+    of_shown = result.window_probabilities[result.shown_window]
+    archive = map_archive.pack(result.activations, of_shown, classes)
     peaks = json.dumps(spectrogram.peaks(sound.waveform), separators=(",", ":"))
     contents: dict[str, storage.Content] = {
         storage.SPECTROGRAM: drawn.picture,

@@ -9,15 +9,16 @@ import numpy as np
 import torch
 
 from classifier import storage
-from classifier.models import Inspection, InspectionKind
+from classifier.models import EXPLANATIONS, Inspection, InspectionKind
 from classifier.services import results
 from ml import map_archive
 from ml.audio.encode import flac
 from ml.audio.waveform import Waveform
 from ml.checkpoint_info import CheckpointError
 from ml.errors import AudioError
-from ml.explain.masking import Masking, audible, equal_gains
+from ml.explain.masking import Masking, equal_gains, mask_of
 from ml.explain.results import Array
+from ml.explain.verdict import judge
 from ml.features import LogMel
 from ml.inference import Classifier
 from ml.predictions import window_starts
@@ -31,8 +32,6 @@ logger = logging.getLogger(__name__)
 
 # Every map's number of channels is a multiple of this.
 SHEET_COLUMNS = 16
-# Predictions of another window.
-TOP_CLASSES = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,74 +102,90 @@ def _inspect_window(
     inspection: Inspection, classifier: Classifier, waveform: Waveform
 ) -> InspectionResult:
     """Inspect one window of the clip, of which nothing else is read into memory."""
-    features, analysis = classifier.info.features, inspection.analysis
+    features = classifier.info.features
     starts = window_starts(len(waveform), features.window_samples, features.hop_samples)
     start = starts[inspection.window]
     window = waveform[start : start + features.window_samples]
-    if inspection.kind == InspectionKind.EXPLANATION:
-        found = explanation(classifier, window, inspection.label)
-    elif inspection.kind == InspectionKind.SOUND:
-        found = sound(classifier, window, inspection.label)
+    if inspection.kind in EXPLANATIONS:
+        refined = inspection.kind == InspectionKind.REFINED
+        known = _known_probability(inspection)
+        found = explanation(classifier, window, inspection.label, known, refined)
     elif inspection.kind == InspectionKind.CHANNELS:
-        found = channels(classifier, window, inspection.map, analysis.label)
+        found = channels(classifier, window, inspection.map, _label_of(inspection))
     else:
         found = another_window(classifier, window)
     place = {"start_s": round(start / features.sample_rate, 3), "window_s": features.window_s}
     return InspectionResult(place | found.figures, found.contents)
 
 
+def _known_probability(inspection: Inspection) -> float | None:
+    """Return the probability of the inspected class in the window, None if it is not stored."""
+    analysis = inspection.analysis
+    if analysis.metadata is None or analysis.metadata.window_predictions:
+        return None
+    return next(p["confidence"] for p in analysis.predictions if p["class"] == inspection.label)
+
+
+def _label_of(inspection: Inspection) -> str:
+    """Return the class with the highest probability in the inspected window."""
+    metadata = inspection.analysis.metadata
+    if metadata and metadata.window_predictions:
+        return metadata.window_predictions[inspection.window].label
+    return inspection.analysis.label
+
+
 # --- kinds of inspection; window: (samples,) float32, at most a window long ----------------------
 
 
-def explanation(classifier: Classifier, window: Array, label: str) -> InspectionResult:
-    """Explain a class: its attribution, and the channels that contributed most to it.
+def explanation(
+    classifier: Classifier,
+    window: Array,
+    label: str,
+    known: float | None = None,
+    refined: bool = False,
+) -> InspectionResult:
+    """Explain a class: what it is based on as picture and sound, the channels, and the verdict.
+
+    The picture of the attribution is the mask that splits the sound, so that a person sees what is
+    played. Both parts are scaled to the loudness of the window, within the limits of
+    `equal_gains`. The probabilities in the figures are computed before scaling.
 
     Parameters
     ----------
     window : (samples,) float32
     label : name of the class
-    """
-    found = classifier.explain(window, classifier.info.classes.index(label))
-    archive = map_archive.pack_explanation(found)
-    return InspectionResult(asdict(archive.index), {storage.EXPLANATION: archive.data})
-
-
-def sound(classifier: Classifier, window: Array, label: str) -> InspectionResult:
-    """Split a window into the sound attributed to a class and the rest.
-
-    Both parts are scaled to the loudness of the window, within the limits of `equal_gains`. The
-    probabilities in the figures are computed before scaling.
-
-    Parameters
-    ----------
-    window : (samples,) float32
-    label : name of the class
+    known : probability of the class in the window; computed if None
+    refined : optimise the explanation for this window, which takes seconds
     """
     asked = classifier.info.classes.index(label)
-    attribution = classifier.explain(window, asked).attribution
+    found = (classifier.refine if refined else classifier.explain)(window, asked)
+    masks = mask_of(torch.from_numpy(found.attribution)[None], found.method)
     original = torch.from_numpy(window)[None]
-    masks = audible(torch.from_numpy(attribution)[None])
     # On the CPU, even if the network runs on a GPU: it is little work.
     parts = Masking(LogMel(classifier.info.features)).split(original, masks)
     sounds = torch.cat([parts.kept, parts.rest])
     rate = classifier.info.features.sample_rate
     gains = equal_gains(sounds, original.expand_as(sounds), rate)
-    answers = classifier.predict([window, *sounds.numpy()])
-    of_all, of_kept, of_rest = (round(float(one.probabilities[asked]), 6) for one in answers)
-    figures = {
+    waveforms = [*sounds.numpy(), *([window] if known is None else [])]
+    answers = classifier.predict(waveforms)
+    of_kept, of_rest, *computed = (round(float(one.probabilities[asked]), 6) for one in answers)
+    of_all = computed[0] if known is None else known
+    archive = map_archive.pack_explanation(found, masks[0].numpy())
+    figures = asdict(archive.index) | {
+        "method": found.method,
         "original": of_all,
         "kept": of_kept,
         "rest": of_rest,
+        "verdict": judge(of_all, of_kept, of_rest).value,
         "kept_gain": round(gains[0].item(), 6),
         "rest_gain": round(gains[1].item(), 6),
         "sample_rate": rate,
-        "shape": list(attribution.shape),
     }
     kept, rest = (sounds * gains[:, None]).numpy()
     contents = {
+        storage.EXPLANATION: archive.data,
         storage.KEPT: flac(kept, rate),
         storage.REST: flac(rest, rate),
-        storage.ATTRIBUTION: png.overlay(attribution),
     }
     return InspectionResult(figures, contents)
 
@@ -202,6 +217,7 @@ def channels(classifier: Classifier, window: Array, name: str, answer: str) -> I
         "shape": list(found.values.shape),
         "columns": SHEET_COLUMNS,
         "ordered_by": "number" if contributions is None else "contribution",
+        "label": answer,
         "channels": described,
     }
     contents = {
@@ -213,17 +229,15 @@ def channels(classifier: Classifier, window: Array, name: str, answer: str) -> I
 
 
 def another_window(classifier: Classifier, window: Array) -> InspectionResult:
-    """Return predictions and maps of another window, as an analysis has of its shown window.
+    """Return logits and maps of another window, as an analysis has of its shown window.
 
     Parameters
     ----------
     window : (samples,) float32
     """
     (result,) = classifier.classify([window])
-    archive = map_archive.pack(result.activations, classifier.info.classes)
-    best = classifier.predictions(result.probabilities)[:TOP_CLASSES]
-    figures = {"predictions": [one.to_json() for one in best], **asdict(archive.index)}
-    return InspectionResult(figures, {storage.MAPS: archive.data})
+    archive = map_archive.pack(result.activations, result.probabilities, classifier.info.classes)
+    return InspectionResult(asdict(archive.index), {storage.MAPS: archive.data})
 
 
 def _npy(values: Array) -> bytes:

@@ -1,10 +1,14 @@
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import urlsplit
 
+import numpy as np
 import pytest
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser, Page, sync_playwright
 
+from tests import fixtures
 from tests.server import Person, Server, chromium
+from tests.watch import Watch
 
 BROWSER_ARGS = [
     "--no-sandbox",
@@ -43,6 +47,44 @@ def browser() -> Iterator[Browser]:
         browser = playwright.chromium.launch(executable_path=path, args=BROWSER_ARGS)
         yield browser
         browser.close()
+
+
+# --- the result page ----------------------------------------------------------------------
+
+
+@pytest.fixture(scope="session")
+def listener(server: Server) -> Person:
+    return server.person()
+
+
+@pytest.fixture(scope="session")
+def short(listener: Person) -> dict:
+    sound = fixtures.chirp(300, 5000, 5.0)
+    return listener.wait(listener.submit("rising.wav", fixtures.encode(sound)))
+
+
+@pytest.fixture(scope="session")
+def long(listener: Person) -> dict:
+    parts = [
+        fixtures.noise(5.0),
+        fixtures.chirp(200, 8000, 5.0),
+        fixtures.clicks(4, 5.0),
+        fixtures.tone(900, 5.0),
+    ]
+    return listener.wait(listener.submit("walk.wav", fixtures.encode(np.concatenate(parts))))
+
+
+@pytest.fixture
+def page(server: Server, browser: Browser, listener: Person) -> Iterator[Page]:
+    """A page of the listener, which must not report errors."""
+    context = browser.new_context(viewport={"width": 1280, "height": 1000})
+    for one in listener.browser.cookies:
+        context.add_cookies([{"name": one.name, "value": one.value or "", "url": server.url}])
+    page = context.new_page()
+    watch = Watch(page, urlsplit(server.url).netloc)
+    yield page
+    assert watch.faults == []
+    context.close()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -47,7 +47,6 @@ def create_demo_data(server: Server) -> DemoData:
         user.wait(f"/api/v1/analyses/{ids[name]}/", limit_s=300)
     for name in (*SAMPLES, "dawn-at-the-lake"):
         _inspect(user, ids[name], "explanation")
-    _inspect(user, ids["crickets"], "sound")
     for name in ("garden box", "laptop"):
         user.post_page("/account/", name=name, expires_in_days="90")
     server.stop("worker")

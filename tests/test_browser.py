@@ -62,7 +62,7 @@ def test_two_files_are_uploaded_and_classified_and_one_is_played(
     # Polled from here, because waiting inside the page would need `eval`.
     wait_for(lambda: page.evaluate(f"{eager}.every(i => i.naturalWidth)"), 20, "the pictures")
 
-    page.get_by_role("button", name="Play").click()
+    page.get_by_role("button", name="Play", exact=True).click()
     expect(page.get_by_role("button", name="Pause")).to_be_visible()
     expect(page.locator("[data-clock]")).not_to_have_text("0.00 s")
     page.get_by_role("button", name="Pause").click()
@@ -82,7 +82,7 @@ def test_a_result_page_updates_without_reload(
     page.evaluate("window.untouched = true")
     server.start("worker")
     expect(page.locator("#result")).to_have_attribute("data-state", "done", timeout=60_000)
-    expect(page.get_by_role("button", name="Play")).to_be_enabled()
+    expect(page.get_by_role("button", name="Play", exact=True)).to_be_enabled()
     assert page.evaluate("window.untouched") is True
     heading = page.get_by_role("heading", level=1).inner_text()
     expect(page).to_have_title(f"{heading} · Sonoscope")

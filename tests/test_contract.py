@@ -86,7 +86,7 @@ def create_objects(server: Server, person: Person, mark: str) -> dict[str, str]:
         assert response.ok, response.text
         return response.json()
 
-    question = {"kind": "sound", "window": 0, "label": label}
+    question = {"kind": "explanation", "window": 0, "label": label}
     return {
         "clips": analysis["clip"],
         "analyses": analysis["id"],

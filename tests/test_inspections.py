@@ -14,7 +14,8 @@ from PIL import Image
 
 from ml import checkpoint_info
 from ml.audio.decode import read
-from ml.explain.masking import Masking, audible
+from ml.explain.masking import Masking, mask_of
+from ml.explain.verdict import judge
 from ml.inference import Classifier
 from ml.rendering.png import to_index
 from tests import fixtures
@@ -86,11 +87,11 @@ def sounds_of(person: Person, inspection: dict[str, Any]) -> tuple[list[Any], in
     return sounds, rate
 
 
-def test_a_sound_is_split_into_its_attribution_and_the_rest(
+def test_a_sound_is_split_into_the_marked_part_and_the_rest(
     anna: Person, analysed: dict, classifier: Classifier, second_window: Any
 ) -> None:
     label = analysed["predictions"][0]["class"]
-    inspection = explain(anna, analysed, kind="sound", window=1, label=label)
+    inspection = explain(anna, analysed, kind="explanation", window=1, label=label)
     figures = inspection["figures"]
     assert figures["start_s"] == SECOND_START_S
     (kept, rest), rate = sounds_of(anna, inspection)
@@ -100,10 +101,9 @@ def test_a_sound_is_split_into_its_attribution_and_the_rest(
     rounding = (1 / figures["kept_gain"] + 1 / figures["rest_gain"]) / 2**15
     assert np.abs(kept + rest - second_window).max() <= rounding
     asked = classifier.info.classes.index(label)
-    attribution = torch.from_numpy(classifier.explain(second_window, asked).attribution)
-    parts = Masking(classifier.log_mel).split(
-        torch.from_numpy(second_window)[None], audible(attribution[None])
-    )
+    expected = classifier.explain(second_window, asked)
+    masks = mask_of(torch.from_numpy(expected.attribution)[None], expected.method)
+    parts = Masking(classifier.log_mel).split(torch.from_numpy(second_window)[None], masks)
     exact = [parts.kept[0].numpy(), parts.rest[0].numpy()]
     for wanted, sound in zip(exact, (kept, rest), strict=True):
         assert np.abs(wanted - sound).max() <= rounding + 1e-3
@@ -111,8 +111,8 @@ def test_a_sound_is_split_into_its_attribution_and_the_rest(
     answers = classifier.predict([second_window, *exact])
     for name, answer in zip(("original", "kept", "rest"), answers, strict=True):
         assert figures[name] == pytest.approx(float(answer.probabilities[asked]), abs=0.02), name
-    picture = Image.open(io.BytesIO(anna.get(inspection["files"]["attribution.png"]).content))
-    assert [picture.height, picture.width] == figures["shape"]
+    shares = (figures["original"], figures["kept"], figures["rest"])
+    assert figures["verdict"] == judge(*shares)
     part = anna.get(inspection["files"]["kept.flac"], Range="bytes=0-3")
     assert (part.status_code, part.content) == (206, b"fLaC")
 
@@ -120,7 +120,7 @@ def test_a_sound_is_split_into_its_attribution_and_the_rest(
 def test_the_parts_of_a_short_sound_have_its_length(anna: Person) -> None:
     short = anna.wait(anna.submit("short.wav", SHORT, again=True))
     label = short["predictions"][0]["class"]
-    inspection = explain(anna, short, kind="sound", label=label)
+    inspection = explain(anna, short, kind="explanation", label=label)
     (kept, rest), rate = sounds_of(anna, inspection)
     assert len(kept) == len(rest) == 2 * rate
 
@@ -166,9 +166,8 @@ def test_another_window_of_a_long_clip_is_drawn(
     figures = inspection["figures"]
     (result,) = classifier.classify([second_window])
     best = classifier.predictions(result.probabilities)[0]
-    assert figures["predictions"][0]["class"] == best.label
-    assert figures["predictions"][0]["confidence"] == pytest.approx(best.confidence, abs=0.02)
     assert figures["logits"][0]["label"] == best.label
+    assert figures["logits"][0]["confidence"] == pytest.approx(best.confidence, abs=0.02)
     for facts in figures["maps"]:
         png = anna.get(inspection["files"][f"maps/{facts['name']}.png"])
         assert png.headers["Content-Type"] == "image/png"
@@ -191,12 +190,14 @@ def test_a_class_is_explained_as_by_the_model(
     figures, files = inspection["figures"], inspection["files"]
     expected = classifier.explain(second_window, classifier.info.classes.index(label))
     assert figures["start_s"] == SECOND_START_S
+    assert figures["method"] == expected.method
     assert figures["logit"] == pytest.approx(expected.logit, abs=0.3)
     picture = Image.open(io.BytesIO(anna.get(files["maps/attribution.png"]).content))
     assert [picture.height, picture.width] == figures["shape"]
     opacity = np.flipud(np.asarray(picture.convert("RGBA"))[:, :, 3]) / 255
+    mask = mask_of(torch.from_numpy(expected.attribution)[None], expected.method)[0].numpy()
     # bf16 turns some ReLUs on or off, so that single cells differ.
-    assert np.abs(opacity - expected.attribution).mean() < 0.05
+    assert np.abs(opacity - mask).mean() < 0.05
     assert set(figures["strongest"]) == {"conv1", "layer1", "layer2", "layer3", "layer4"}
     for stage, channels in figures["strongest"].items():
         contributions = [channel["contribution"] for channel in channels]
@@ -208,10 +209,24 @@ def test_a_class_is_explained_as_by_the_model(
     assert len(strongest & {one.number for one in expected.strongest["layer4"]}) >= 6
     pack = zipfile.ZipFile(io.BytesIO(anna.get(files["explanation.zip"]).content))
     named = {f"maps/{name}" for name in pack.namelist()} - {"maps/index.json"}
-    assert named == set(files) - {"explanation.zip"}
+    assert named == set(files) - {"explanation.zip", "kept.flac", "rest.flac"}
     for name in ("attribution", "layer4.top0"):
         missing = anna.get(f"/media/analyses/{analysed['id']}/maps/{name}.png")
         assert missing.status_code == 404, "an analysis itself has no explanation"
+
+
+def test_a_refined_explanation_is_made_on_request(
+    anna: Person, analysed: dict, classifier: Classifier, second_window: Any
+) -> None:
+    label = analysed["predictions"][0]["class"]
+    inspection = explain(anna, analysed, kind="refined", window=1, label=label)
+    figures = inspection["figures"]
+    assert figures["method"] == "refined"
+    verdict = judge(figures["original"], figures["kept"], figures["rest"])
+    assert figures["verdict"] == verdict
+    (kept, rest), _ = sounds_of(anna, inspection)
+    rounding = (1 / figures["kept_gain"] + 1 / figures["rest_gain"]) / 2**15
+    assert np.abs(kept + rest - second_window).max() <= rounding
 
 
 def test_two_equal_requests_create_one_row_and_one_set_of_files(

@@ -65,13 +65,13 @@ def test_a_file_is_chosen_opened_and_played(server: Server, page: Page, tmp_path
     expect(page.locator(".row.done")).to_have_count(1, timeout=60_000)
     tab_to(page, page.locator(".row a.what"))
     page.keyboard.press("Enter")
-    play = page.get_by_role("button", name="Play")
+    play = page.get_by_role("button", name="Play", exact=True)
     expect(play).to_be_enabled()
     tab_to(page, play)
     page.keyboard.press("Space")
     expect(page.get_by_role("button", name="Pause")).to_be_visible()
     page.keyboard.press("Space")
-    expect(page.get_by_role("button", name="Play")).to_be_visible()
+    expect(page.get_by_role("button", name="Play", exact=True)).to_be_visible()
 
 
 def test_a_sample_is_analysed_with_one_key(server: Server, page: Page) -> None:

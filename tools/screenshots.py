@@ -79,9 +79,9 @@ def _try_too_often(page: Page) -> None:
 
 def _open_stage(page: Page) -> None:
     page.get_by_role("button", name="4 blocks").click()
-    channel = page.locator("#stage-layer2 button[data-map]").nth(9)
+    channel = page.locator("#stage-layer2 figure").nth(9)
     expect(channel.locator("img")).to_have_js_property("naturalWidth", 40)
-    channel.click()
+    channel.get_by_role("button", name="Enlarge").click()
     expect(page.locator("[data-lane]")).to_be_visible()
 
 

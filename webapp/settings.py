@@ -5,7 +5,7 @@ from pathlib import Path
 from urllib.parse import quote, urlsplit
 
 import dj_database_url
-from csp.constants import NONCE, NONE, SELF
+from csp.constants import NONE, SELF
 from dotenv import load_dotenv
 
 from ml import checkpoint_info
@@ -69,8 +69,6 @@ CSRF_COOKIE_HTTPONLY = True
 CONTENT_SECURITY_POLICY = {
     "DIRECTIVES": {
         "default-src": [SELF],
-        # wavesurfer puts one style element into its shadow root, under the page's nonce.
-        "style-src": [SELF, NONCE],
         "img-src": [SELF],
         "media-src": [SELF],
         "object-src": [NONE],
@@ -166,7 +164,6 @@ TEMPLATES = [
                 "django.template.context_processors.request",
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
-                "csp.context_processors.nonce",
             ]
         },
     }

@@ -6,7 +6,6 @@ const packages = new URL("../node_modules/", import.meta.url);
 mkdirSync(target, { recursive: true });
 for (const path of [
   "htmx.org/dist/htmx.min.js",
-  "wavesurfer.js/dist/wavesurfer.min.js",
   "@fontsource/source-sans-3/files/source-sans-3-latin-400-normal.woff2",
   "@fontsource/source-sans-3/files/source-sans-3-latin-600-normal.woff2",
   "@fontsource/ibm-plex-mono/files/ibm-plex-mono-latin-400-normal.woff2",

@@ -17,9 +17,13 @@ class InspectionKind(models.TextChoices):
     """What an inspection looks at, always for one window."""
 
     EXPLANATION = "explanation", "the explanation of a class"
-    SOUND = "sound", "the sound attributed to a class"
+    REFINED = "refined", "the refined explanation of a class"
     CHANNELS = "channels", "all channels of a feature map"
     WINDOW = "window", "another window"
+
+
+# The kinds that explain a class; they have the same figures and files.
+EXPLANATIONS = (InspectionKind.EXPLANATION, InspectionKind.REFINED)
 
 
 class InspectionQuerySet(LeasedJobQuerySet["Inspection"]):

@@ -9,7 +9,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from classifier import storage
-from classifier.models import Analysis, Inspection, InspectionKind, State
+from classifier.models import EXPLANATIONS, Analysis, Inspection, InspectionKind, State
 from classifier.services.dispatch import dispatch_inspection
 from classifier.services.problems import refusal
 from ml.render_metadata import ArchiveIndex, ExplanationIndex
@@ -17,8 +17,8 @@ from ml.render_metadata import ArchiveIndex, ExplanationIndex
 DAYS_KEPT = 30
 # The files of one inspection of each kind.
 FILES = {
-    InspectionKind.EXPLANATION: (storage.EXPLANATION,),
-    InspectionKind.SOUND: (storage.KEPT, storage.REST, storage.ATTRIBUTION),
+    InspectionKind.EXPLANATION: (storage.EXPLANATION, storage.KEPT, storage.REST),
+    InspectionKind.REFINED: (storage.EXPLANATION, storage.KEPT, storage.REST),
     InspectionKind.CHANNELS: (storage.SHEET, storage.CHANNELS, storage.MEAN),
     InspectionKind.WINDOW: (storage.MAPS,),
 }
@@ -27,6 +27,7 @@ FILES = {
 # The one of them that is an archive of pictures, and what reads its index from the figures.
 ARCHIVES: dict[str, tuple[str, Callable[[dict[str, Any]], ArchiveIndex | ExplanationIndex]]] = {
     InspectionKind.EXPLANATION: (storage.EXPLANATION, ExplanationIndex.from_json),
+    InspectionKind.REFINED: (storage.EXPLANATION, ExplanationIndex.from_json),
     InspectionKind.WINDOW: (storage.MAPS, ArchiveIndex.from_json),
 }
 
@@ -48,7 +49,7 @@ class Question:
     window : int
         Number of the window, from 0.
     label : str
-        Class to inspect, for the kinds `explanation` and `sound`.
+        Class to explain, for the kinds `explanation` and `refined`.
     map : str
         Feature map to show, for the kind `channels`.
     """
@@ -111,8 +112,7 @@ def _check(analysis: Analysis, question: Question) -> None:
             f"Its windows are numbered from 0 to {metadata.window_count - 1}.",
         )
     labels = {prediction["class"] for prediction in analysis.predictions}
-    of_a_class = question.kind in (InspectionKind.EXPLANATION, InspectionKind.SOUND)
-    _check_name("label", question.label, labels, of_a_class)
+    _check_name("label", question.label, labels, question.kind in EXPLANATIONS)
     maps = {one.name for one in metadata.index.maps}
     _check_name("map", question.map, maps, question.kind == InspectionKind.CHANNELS)
 

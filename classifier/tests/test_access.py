@@ -155,16 +155,16 @@ def furnished(anna: User, own_media: Path) -> Furnished:
     storage.write_all(storage.analysis_folder(analysis.pk, analysis.token), made)
     inspection = Inspection.objects.create(
         analysis=analysis,
-        kind=InspectionKind.SOUND,
+        kind=InspectionKind.EXPLANATION,
         window=0,
         label="dog",
         token="s" * 32,
         state=State.DONE,
-        figures={"original": 0.9, "kept": 0.95, "rest": 0.1},
+        figures={"start_s": 0, "window_s": 5, "logit": 7.0, "shape": [64, 167], "strongest": {}}
+        | {"original": 0.9, "kept": 0.8, "rest": 0.1, "verdict": "convincing"},
     )
-    storage.write_all(
-        storage.inspection_folder(inspection.pk, inspection.token), {"kept.flac": b"anna's own"}
-    )
+    files = {"kept.flac": b"anna's own", "explanation.zip": pack.getvalue()}
+    storage.write_all(storage.inspection_folder(inspection.pk, inspection.token), files)
     batch = batches.create(anna, SECRET)
     batches.add_file(batch, f"{SECRET}/x.wav", [b"another sound of anna's own"])
     return Furnished(analysis.clip, analysis, inspection, batch, tokens.create(anna, SECRET)[0])

@@ -78,19 +78,19 @@ def test_admin_shows_inspections_read_only(admin_client: Client, anna: User) -> 
             analysis=analysis, kind=kind, label=label, map=name, window=window
         )
         for kind, label, name, window in (
-            ("sound", "dog", "", 0), ("channels", "", "layer4", 0), ("window", "", "", 3)
+            ("explanation", "dog", "", 0), ("channels", "", "layer4", 0), ("window", "", "", 3)
         )
     }  # fmt: skip
     listed = "/admin/classifier/inspection/"
     page = admin_client.get(listed)
-    newest_first = [rows[kind] for kind in ("window", "channels", "sound")]
+    newest_first = [rows[kind] for kind in ("window", "channels", "explanation")]
     assert list(page.context["cl"].result_list) == newest_first
     for said in ("Dog", "layer4", "window 3", f"/admin/classifier/analysis/{analysis.pk}/change/"):
         assertContains(page, said)
     assertContains(admin_client.get(f"{listed}?kind__exact=channels"), "layer4")
     assertNotContains(admin_client.get(f"{listed}?kind__exact=channels"), "window 3")
     assert not admin_client.get(f"{listed}?state__exact=done").context["cl"].result_count
-    own_page = f"{listed}{rows['sound'].pk}/"
+    own_page = f"{listed}{rows['explanation'].pk}/"
     assertNotContains(admin_client.get(f"{own_page}change/"), "_save")
     for address in (f"{listed}add/", f"{own_page}delete/"):
         assert admin_client.post(address, {"post": "yes"}).status_code == 403

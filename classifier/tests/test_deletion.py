@@ -39,7 +39,7 @@ def analysed(owner: User, data: bytes, name: str = "dog.wav") -> Analysis:
     storage.write_all(storage.analysis_folder(analysis.pk, analysis.token), {"maps.zip": b"maps"})
     inspection = Inspection.objects.create(
         analysis=analysis,
-        kind=InspectionKind.SOUND,
+        kind=InspectionKind.EXPLANATION,
         window=0,
         token="s" * 32,
         state=State.DONE,

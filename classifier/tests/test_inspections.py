@@ -1,18 +1,23 @@
 """Inspections: requests, existing results, the queue and removal."""
 
+import json
 import re
-from dataclasses import replace
+from dataclasses import asdict, replace
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 from django.contrib.auth.models import User
 from django.test import Client
 from django.utils import timezone
+from pytest_django import Settings
 
 from classifier import storage
+from classifier.checkpoints import inventory
 from classifier.models import (
     MAX_ATTEMPTS,
     Analysis,
+    Clip,
     Inspection,
     InspectionKind,
     State,
@@ -22,17 +27,24 @@ from classifier.services.inspections import Question
 from classifier.services.problems import NO_WORKER, RequestRefused
 from classifier.tests.conftest import Caller, done, queued, refused
 from ml.errors import Problem
-from ml.render_metadata import MapInfo, WindowPrediction
+from ml.render_metadata import LogitInfo, MapInfo, WindowPrediction
 from tests.bulk_data import METADATA
 
-DOG = Question(InspectionKind.SOUND, 0, "dog")
-WHY_DOG = Question(InspectionKind.EXPLANATION, 0, "dog")
-FIGURES = {"original": 0.9, "kept": 0.95, "rest": 0.1}
-EXPLAINED = {
+DOG = Question(InspectionKind.EXPLANATION, 0, "dog")
+NO_PICTURES = b"PK\5\6" + bytes(18)  # an empty ZIP
+FIGURES = {
     "start_s": 0.0,
     "window_s": 5.0,
     "logit": 7.25,
     "shape": [64, 167],
+    "method": "gradient",
+    "original": 0.9,
+    "kept": 0.95,
+    "rest": 0.1,
+    "verdict": "convincing",
+    "kept_gain": 2.0,
+    "rest_gain": 1.0,
+    "sample_rate": 32000,
     "strongest": {
         "layer4": [{"number": 300, "contribution": 1.5, "low": 0.0, "high": 2.0}],
     },
@@ -63,8 +75,8 @@ def made(analysis: Analysis, question: Question = DOG) -> Inspection:
     inspections.ask(analysis, question)
     inspection = claim()
     contents = dict.fromkeys(inspections.FILES[question.kind], b"0123456789")
-    figures = EXPLAINED if question.kind == InspectionKind.EXPLANATION else FIGURES
-    assert results.save(inspection, contents, {"figures": figures})
+    contents |= {name: NO_PICTURES for name in contents if name.endswith(".zip")}
+    assert results.save(inspection, contents, {"figures": FIGURES})
     inspection.refresh_from_db()
     return inspection
 
@@ -77,9 +89,9 @@ def test_requesting_twice_creates_one_inspection(anna: User) -> None:
     first = inspections.ask(analysis, DOG)
     assert inspections.ask(analysis, DOG).pk == first.pk
     others = [
-        Question(InspectionKind.SOUND, 1, "dog"),
-        Question(InspectionKind.SOUND, 0, "cat"),
-        Question(InspectionKind.EXPLANATION, 0, "dog"),
+        Question(InspectionKind.EXPLANATION, 1, "dog"),
+        Question(InspectionKind.EXPLANATION, 0, "cat"),
+        Question(InspectionKind.REFINED, 0, "dog"),
         Question(InspectionKind.CHANNELS, 0, map="conv1"),
         Question(InspectionKind.WINDOW, 0),
     ]
@@ -108,12 +120,12 @@ def test_a_failed_inspection_is_queued_again(anna: User) -> None:
 @pytest.mark.parametrize(
     ("question", "code"),
     [
-        (Question(InspectionKind.SOUND, 3, "dog"), "unknown_window"),
-        (Question(InspectionKind.SOUND, 0, "unicorn"), "unknown_label"),
-        (Question(InspectionKind.SOUND, 0), "unknown_label"),
+        (Question(InspectionKind.REFINED, 3, "dog"), "unknown_window"),
+        (Question(InspectionKind.REFINED, 0, "unicorn"), "unknown_label"),
+        (Question(InspectionKind.REFINED, 0), "unknown_label"),
         (Question(InspectionKind.EXPLANATION, 0, "unicorn"), "unknown_label"),
         (Question(InspectionKind.EXPLANATION, 0), "unknown_label"),
-        (Question(InspectionKind.SOUND, 0, "dog", "conv1"), "no_map"),
+        (Question(InspectionKind.REFINED, 0, "dog", "conv1"), "no_map"),
         (Question(InspectionKind.CHANNELS, 0, map="layer9"), "unknown_map"),
         (Question(InspectionKind.CHANNELS, 0), "unknown_map"),
         (Question(InspectionKind.WINDOW, 0, "dog"), "no_label"),
@@ -225,7 +237,7 @@ def test_the_api_returns_202_until_the_inspection_is_done_and_then_200(
 ) -> None:
     analysis = analysed(anna)
     address = f"analyses/{analysis.pk}/inspections/"
-    body = {"kind": "sound", "label": "dog"}
+    body = {"kind": "explanation", "label": "dog"}
     answer = caller.post(address, body)
     assert answer.status_code == 202, answer.content
     payload = answer.json()
@@ -235,7 +247,7 @@ def test_the_api_returns_202_until_the_inspection_is_done_and_then_200(
     made(analysis)
     known = caller.post(address, body)
     assert (known.status_code, known.json()["id"]) == (200, payload["id"])
-    assert set(known.json()["files"]) == {"kept.flac", "rest.flac", "attribution.png"}
+    assert {"kept.flac", "rest.flac"} < set(known.json()["files"])
     found = caller.get(f"inspections/{payload['id']}/")
     assert found.json() == known.json()
     assert "Retry-After" not in found
@@ -245,7 +257,7 @@ def test_the_api_returns_the_figures_and_the_pictures_of_an_explanation(
     caller: Caller, anna: User
 ) -> None:
     analysis = analysed(anna)
-    made(analysis, WHY_DOG)
+    made(analysis, DOG)
     body = {"kind": "explanation", "label": "dog", "window": 0}
     answer = caller.post(f"analyses/{analysis.pk}/inspections/", body)
     assert answer.status_code == 200
@@ -253,11 +265,13 @@ def test_the_api_returns_the_figures_and_the_pictures_of_an_explanation(
     assert (payload["kind"], payload["label"], payload["figures"]) == (
         "explanation",
         "dog",
-        EXPLAINED,
+        FIGURES,
     )
     base = f"/media/inspections/{payload['id']}"
     assert payload["files"] == {
         "explanation.zip": f"{base}/explanation.zip",
+        "kept.flac": f"{base}/kept.flac",
+        "rest.flac": f"{base}/rest.flac",
         "maps/attribution.png": f"{base}/maps/attribution.png",
         "maps/layer4.top0.png": f"{base}/maps/layer4.top0.png",
     }
@@ -269,9 +283,9 @@ def test_the_api_refuses_with_code_detail_and_hint(caller: Caller, anna: User) -
     refused(caller.post(address, {}), 400, "invalid")
     refused(caller.post(address, {"kind": "window", "window": -1}), 400, "invalid")
     refused(caller.post(address, {"kind": "window", "window": 3}), 400, "unknown_window")
-    refused(caller.post(address, {"kind": "sound", "label": "x"}), 400, "unknown_label")
+    refused(caller.post(address, {"kind": "refined", "label": "x"}), 400, "unknown_label")
     refused(caller.post(address, {"kind": "channels", "map": "x"}), 400, "unknown_map")
-    body = {"kind": "sound", "label": "dog"}
+    body = {"kind": "explanation", "label": "dog"}
     refused(caller.post(f"analyses/{queued(anna).pk}/inspections/", body), 409, "not_done")
 
 
@@ -279,7 +293,7 @@ def test_inspections_of_another_user_are_not_found(anna: User, ben: User) -> Non
     inspection = made(analysed(anna))
     other_user, page = Caller(ben), Client()
     page.force_login(ben)
-    body = {"kind": "sound", "label": "dog"}
+    body = {"kind": "explanation", "label": "dog"}
     refused(
         other_user.post(f"analyses/{inspection.analysis_id}/inspections/", body), 404, "not_found"
     )
@@ -317,7 +331,7 @@ def test_the_page_polls_until_it_is_done(anna: User) -> None:
     analysis, page = analysed(anna), Client()
     page.force_login(anna)
     address = f"/analyses/{analysis.pk}/inspections/"
-    answer = page.post(address, {"kind": "sound", "window": "0", "label": "dog", "map": ""})
+    answer = page.post(address, {"kind": "explanation", "window": "0", "label": "dog", "map": ""})
     inspection = Inspection.objects.get()
     assert answer.status_code == 202
     asks = f"/inspections/{inspection.pk}/part/?seen=queued"
@@ -328,15 +342,16 @@ def test_the_page_polls_until_it_is_done(anna: User) -> None:
     assert "hx-get" not in shown
     for said in (
         f'data-inspection="{inspection.pk}"',
-        'data-kind="sound"',
+        'data-kind="explanation"',
+        'data-verdict="convincing"',
         'data-state="done"',
         f'data-kept="/media/inspections/{inspection.pk}/kept.flac"',
         f'data-rest="/media/inspections/{inspection.pk}/rest.flac"',
-        f'data-attribution="/media/inspections/{inspection.pk}/attribution.png"',
+        f'data-picture-url="/media/inspections/{inspection.pk}/maps/attribution.png"',
         *("90.0 %", "95.0 %", "10.0 %"),
     ):
         assert said in shown, said
-    assert page.post(address, {"kind": "sound", "label": "dog"}).status_code == 200
+    assert page.post(address, {"kind": "explanation", "label": "dog"}).status_code == 200
 
 
 def result_page(analysis: Analysis, query: str = "") -> str:
@@ -354,44 +369,111 @@ def test_the_page_asks_for_the_explanation_of_the_first_class_only_until_it_is_m
     fresh = result_page(analysis)
     assert fresh.count('hx-trigger="load, submit"') == 1
     assert fresh.count('name="kind" value="explanation"') == 2
-    inspection = inspections.ask(analysis, WHY_DOG)
+    inspection = inspections.ask(analysis, DOG)
     waiting = result_page(analysis)
     assert "load, submit" not in waiting
     assert f'hx-get="/inspections/{inspection.pk}/part/?seen=queued"' in waiting
-    made(analysis, WHY_DOG)
+    made(analysis, DOG)
     second = result_page(analysis)
     assert "load, submit" not in second
     assert "hx-get" not in second
     for said in (
-        f'src="/media/inspections/{inspection.pk}/maps/attribution.png"',
+        f'data-picture-url="/media/inspections/{inspection.pk}/maps/attribution.png"',
         f'src="/media/inspections/{inspection.pk}/maps/layer4.top0.png"',
         "channel 300",
-        "contribution +1.50",
-        "Bright parts contributed to this class.",
+        '<span class="number">+1.50 of 7.3</span>',
+        "The marked part alone keeps at least half of the confidence",
     ):
         assert said in second, said
 
 
-def test_a_window_with_another_best_class_offers_its_explanation(anna: User) -> None:
-    analysis = analysed(anna)
+def long_clip(owner: User) -> Analysis:
+    """Create a clip of 10 s: two windows of a dog, the second of them shown, then one of rain."""
+    analysis = analysed(owner)
     metadata = analysis.metadata
     assert metadata is not None
     windows = (*metadata.window_predictions[:2], WindowPrediction(5.0, "rain", 0.8))
-    analysis.render_metadata = replace(metadata, window_predictions=windows).to_json()
+    logits = (LogitInfo("dog", 7.0, 0.93), LogitInfo("cat", 4.0, 0.05))
+    index = replace(metadata.index, logits=logits)
+    shown = replace(metadata, window_predictions=windows, shown_window=1, index=index)
+    analysis.render_metadata = shown.to_json()
     analysis.save()
-    extra = '<span class="quiet small">in this window</span>'
-    assert extra not in result_page(analysis)
+    Clip.objects.filter(pk=analysis.clip_id).update(duration_s=10.0)
+    return Analysis.objects.get(pk=analysis.pk)
+
+
+def test_the_page_of_a_long_clip_shows_the_predictions_of_the_open_window(anna: User) -> None:
+    analysis = long_clip(anna)
+    shown = result_page(analysis)
+    assert "<h1>Dog</h1>" in shown
+    assert re.findall(r'data-explain="\d" data-name="(\w+)"', shown) == ["Dog", "Cat"]
+    assert "93.0 %" in shown
     other = result_page(analysis, "?window=2")
-    assert extra in other
-    (first,) = re.findall(r'data-name="(\w+)" data-first', other)
-    assert first == "Rain"
+    assert "<h1>Rain</h1>" in other
+    assert re.findall(r'data-explain="\d" data-name="(\w+)"', other) == ["Rain"]
+    assert "The other classes of this window are being computed." in other
     # For the explanation of that class, and for the maps of that window.
     assert other.count('hx-trigger="load, submit"') == 2
+
+    inspection = inspections.ask(analysis, Question(InspectionKind.WINDOW, 2))
+    assert claim().pk == inspection.pk
+    assert analysis.metadata is not None
+    logits = (LogitInfo("rain", 6.0, 0.8), LogitInfo("wind", 5.0, 0.1))
+    index = replace(analysis.metadata.index, maps=(), logits=logits)
+    held = Inspection.objects.get(pk=inspection.pk)
+    assert results.save(held, {"maps.zip": b"x"}, {"figures": asdict(index)})
+    computed = result_page(analysis, "?window=2")
+    assert re.findall(r'data-explain="\d" data-name="(\w+)"', computed) == ["Rain", "Wind"]
+
+
+@pytest.mark.parametrize(
+    ("verdict", "said"),
+    [
+        ("convincing", "Convincing"),
+        ("spread", "Spread over the whole sound"),
+        ("not_reliable", "Not reliable"),
+        ("not_predicted", "Not predicted here"),
+    ],
+)
+def test_each_verdict_is_put_into_words(anna: User, verdict: str, said: str) -> None:
+    inspection = made(analysed(anna))
+    Inspection.objects.update(figures=FIGURES | {"verdict": verdict})
+    shown = result_page(inspection.analysis)
+    assert f'data-verdict="{verdict}"' in shown
+    assert f"<h3>{said}</h3>" in shown
+
+
+def test_a_refined_explanation_is_shown_with_its_own_verdict(anna: User) -> None:
+    analysis = analysed(anna)
+    made(analysis)
+    assert 'value="refined"' in result_page(analysis)
+    refined = made(analysis, Question(InspectionKind.REFINED, 0, "dog"))
+    Inspection.objects.filter(pk=refined.pk).update(figures=FIGURES | {"method": "refined"})
+    shown = result_page(analysis)
+    assert shown.count('data-verdict="convincing"') == 2
+    assert f'data-picture-url="/media/inspections/{refined.pk}/maps/attribution.png"' in shown
+    assert "refined for this sound" in shown
+
+
+def test_a_channel_shows_the_training_clips_that_excite_it_most(
+    anna: User, settings: Settings, tmp_path: Path
+) -> None:
+    weights = tmp_path / "other.safetensors"
+    weights.symlink_to(settings.CHECKPOINT)
+    rows = [["1-100032-A-0.wav", "dog", 1.5], ["2-2.wav", "sea_waves", 0.0]]
+    weights.with_suffix(".channels.json").write_text(json.dumps({"layer4": {"300": rows}}))
+    settings.CHECKPOINT = weights
+    inspection = made(analysed(anna))
+    (other,) = (one for one in inventory.installed() if one.name == "other")
+    Analysis.objects.update(checkpoint=other.identity)
+    shown = result_page(Analysis.objects.get(pk=inspection.analysis_id))
+    assert "Strongest in training: Dog, Sea waves" in shown
+    assert "1-100032-A-0.wav at 1.5 s" in shown
 
 
 def test_a_failed_explanation_says_why_and_can_be_requested_again(anna: User) -> None:
     analysis = analysed(anna)
-    inspection = inspections.ask(analysis, WHY_DOG)
+    inspection = inspections.ask(analysis, DOG)
     claim().held().fail(Problem("broken", "The weights are broken.", "Install them again."))
     shown = result_page(analysis)
     assert 'role="alert"' in shown
@@ -403,13 +485,13 @@ def test_a_failed_explanation_says_why_and_can_be_requested_again(anna: User) ->
     body = {"kind": "explanation", "window": "0", "label": "dog"}
     again = page.post(f"/analyses/{analysis.pk}/inspections/", body)
     assert (again.status_code, 'data-state="queued"' in again.text) == (202, True)
-    assert inspections.ask(analysis, WHY_DOG).pk == inspection.pk
+    assert inspections.ask(analysis, DOG).pk == inspection.pk
 
 
 def test_the_page_asks_often_at_first_and_then_every_second(anna: User) -> None:
     analysis, page = analysed(anna), Client()
     page.force_login(anna)
-    inspection = inspections.ask(analysis, WHY_DOG)
+    inspection = inspections.ask(analysis, DOG)
     address = f"/inspections/{inspection.pk}/part/"
     assert 'hx-trigger="every 150ms"' in page.get(address).text
     Inspection.objects.update(created_at=timezone.now() - timedelta(seconds=4))
@@ -424,7 +506,7 @@ def test_the_page_says_when_no_worker_makes_an_inspection(
 ) -> None:
     monkeypatch.setattr("classifier.services.dispatch._worker_answers", lambda tick: False)
     analysis = analysed(anna)
-    inspections.ask(analysis, WHY_DOG)
+    inspections.ask(analysis, DOG)
     assert NO_WORKER.detail not in result_page(analysis)
     Inspection.objects.update(created_at=timezone.now() - timedelta(seconds=10))
     assert NO_WORKER.detail in result_page(analysis)
@@ -437,7 +519,7 @@ def test_the_page_says_when_no_worker_makes_an_inspection(
         {"kind": "smell"},
         {"kind": "window", "window": "-1"},
         {"kind": "window", "window": "²"},
-        {"kind": "sound", "label": "<x>"},
+        {"kind": "explanation", "label": "<x>"},
     ],
 )
 def test_the_page_shows_why_a_request_is_refused(anna: User, body: dict[str, str]) -> None:

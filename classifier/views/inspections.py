@@ -11,8 +11,9 @@ from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.http import require_GET, require_POST
 
+from classifier.checkpoints import channel_examples
 from classifier.links import inspection_files
-from classifier.models import Analysis, Inspection, InspectionKind, State
+from classifier.models import EXPLANATIONS, Analysis, Inspection, InspectionKind, State
 from classifier.services import inspections
 from classifier.services.dispatch import missing_worker
 from classifier.services.inspections import Question
@@ -96,11 +97,13 @@ def inspection_context(inspection: Inspection) -> dict[str, Any]:
 
 
 def _explanation(inspection: Inspection) -> dict[str, Any] | None:
-    if inspection.kind != InspectionKind.EXPLANATION or inspection.state != State.DONE:
+    if inspection.kind not in EXPLANATIONS or inspection.state != State.DONE:
         return None
+    examples = channel_examples.of(inspection.analysis.checkpoint)
     start_s = inspection.figures["start_s"]
     times_s = {"shown_from_s": start_s, "shown_to_s": start_s + inspection.figures["window_s"]}
     return times_s | result_layout.explanation(
         ExplanationIndex.from_json(inspection.figures),
         lambda name: reverse("inspection_map", args=[inspection.pk, name]),
+        lambda stage, number: examples.get(stage, {}).get(number, ()),
     )

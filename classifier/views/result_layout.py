@@ -2,9 +2,10 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
-from math import prod
+from math import log2, prod
 from typing import Any
 
+from classifier.checkpoints.channel_examples import Example
 from classifier.models import Analysis
 from ml.checkpoint_info import STAGES
 from ml.render_metadata import (
@@ -74,15 +75,12 @@ class Choice:
     number : int
         Its key, from 1.
     confidence : float
-        In the clip, or in the window if `in_window`.
-    in_window : bool
-        Whether it is shown only because it is the best class of the window.
+        In the window that the page shows.
     """
 
     number: int
     label: str
     confidence: float
-    in_window: bool = False
 
 
 def time_ticks(duration_s: float) -> list[Tick]:
@@ -125,17 +123,22 @@ def input_place(metadata: RenderMetadata, shown_from_s: float, duration_s: float
     Returns
     -------
     dict
-        `left` and `width` in columns of the spectrogram, and `frames`, the number of frames.
+        `left` and `width` in columns of the spectrogram, `frames`, the number of frames, and
+        `hop_ms`, the time between two of them.
     """
     part = metadata.window_s / duration_s
+    frames = round((metadata.frames - 1) * part) + 1
     return {
         "left": round(metadata.shown_columns * shown_from_s / duration_s, 2),
         "width": round(metadata.shown_columns * part, 2),
-        "frames": round((metadata.frames - 1) * part) + 1,
+        "frames": frames,
+        "hop_ms": round(1000 * metadata.window_s / (frames - 1)),
     }
 
 
-def activations(index: ArchiveIndex, url_of: Callable[[str], str]) -> dict[str, Any]:
+def activations(
+    index: ArchiveIndex, metadata: RenderMetadata, url_of: Callable[[str], str]
+) -> dict[str, Any]:
     """Return the feature maps of one window, each with the URL of its picture.
 
     Parameters
@@ -146,8 +149,8 @@ def activations(index: ArchiveIndex, url_of: Callable[[str], str]) -> dict[str, 
     Returns
     -------
     dict
-        `stages`: in data flow order; each has `map` (the mean of its channels) and `blocks` (before
-        and after ReLU).
+        `stages`: in data flow order; each has `map` (the mean of its channels), `stride` and
+        `blocks` (before and after ReLU).
         `pooled`: the pooled features.
         `logits`: the highest of the window.
     """
@@ -161,6 +164,7 @@ def activations(index: ArchiveIndex, url_of: Callable[[str], str]) -> dict[str, 
             {
                 "name": stage,
                 "map": views[stage],
+                "stride": stride(metadata.mels, views[stage]["shape"][0]),
                 "blocks": [view for name, view in views.items() if name.startswith(f"{stage}.")],
             }
             for stage in STAGES
@@ -171,13 +175,30 @@ def activations(index: ArchiveIndex, url_of: Callable[[str], str]) -> dict[str, 
     }
 
 
-def explanation(index: ExplanationIndex, url_of: Callable[[str], str]) -> dict[str, Any]:
+def stride(mels: int, rows: int) -> int:
+    """Return how many bands and frames lie between two neighbouring cells of a map.
+
+    Parameters
+    ----------
+    mels, rows : int
+        Rows of the spectrogram and of the map, which is halved a whole number of times.
+    """
+    return 2 ** round(log2(mels / rows))
+
+
+def explanation(
+    index: ExplanationIndex,
+    url_of: Callable[[str], str],
+    examples_of: Callable[[str, int], Sequence[Example]],
+) -> dict[str, Any]:
     """Return the attribution and the strongest channels of a class, with the URL of each picture.
 
     Parameters
     ----------
     url_of : callable
         Returns the URL of a picture by name.
+    examples_of : callable
+        Returns the training clips that excite a channel of a stage most.
 
     Returns
     -------
@@ -188,7 +209,12 @@ def explanation(index: ExplanationIndex, url_of: Callable[[str], str]) -> dict[s
 
     def channel(stage: str, rank: int, one: ChannelInfo) -> dict[str, Any]:
         title = f"{stage}, channel {one.number}"
-        return asdict(one) | {"title": title, "channels": 1, "url": url_of(f"{stage}.top{rank}")}
+        return asdict(one) | {
+            "title": title,
+            "channels": 1,
+            "url": url_of(f"{stage}.top{rank}"),
+            "examples": examples_of(stage, one.number),
+        }
 
     return {
         "url": url_of("attribution"),
@@ -199,29 +225,37 @@ def explanation(index: ExplanationIndex, url_of: Callable[[str], str]) -> dict[s
     }
 
 
-def choices(analysis: Analysis, metadata: RenderMetadata, window: int) -> list[Choice]:
-    """Return the classes that can be explained: the best of the clip, and the best of the window.
+def choices(
+    analysis: Analysis, metadata: RenderMetadata, window: int, index: ArchiveIndex | None
+) -> list[Choice]:
+    """Return the best classes of the window that the page shows.
 
     Parameters
     ----------
     window : int
         Number of the window, from 0.
+    index : ArchiveIndex or None
+        Of the window's activations. Without them only its best class is known.
     """
-    found = [
-        Choice(number, one["class"], one["confidence"])
-        for number, one in enumerate(analysis.predictions[:BEST_CLASSES], 1)
-    ]
-    if metadata.window_predictions:
-        best = metadata.window_predictions[window]
-        if best.label not in {one.label for one in found}:
-            found.append(Choice(len(found) + 1, best.label, best.confidence, in_window=True))
-    return found
+    if not is_long(metadata, analysis.clip.duration_s or 0.0):
+        best = [(one["class"], one["confidence"]) for one in analysis.predictions[:BEST_CLASSES]]
+    elif index:
+        best = [(one.label, one.confidence) for one in index.logits[:BEST_CLASSES]]
+    else:
+        first = metadata.window_predictions[window]
+        best = [(first.label, first.confidence)]
+    return [Choice(number, *one) for number, one in enumerate(best, 1)]
+
+
+def is_long(metadata: RenderMetadata, duration_s: float) -> bool:
+    """Return whether the page shows the clip window by window."""
+    return bool(metadata.window_predictions) and duration_s >= metadata.window_s + MIN_REST_S
 
 
 def slots(metadata: RenderMetadata, duration_s: float) -> list[Slot]:
     """Return the windows side by side; empty if the clip is hardly longer than one window."""
     windows = metadata.window_predictions
-    if not windows or duration_s < metadata.window_s + MIN_REST_S:
+    if not is_long(metadata, duration_s):
         return []
 
     def percent(seconds: float) -> float:

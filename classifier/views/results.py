@@ -1,5 +1,7 @@
 """The result page of one analysis, and the part of it that changes."""
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
@@ -11,11 +13,12 @@ from django.views.decorators.http import require_GET
 
 from classifier.checkpoints import evaluation, inventory
 from classifier.links import checkpoint_page
-from classifier.models import Analysis, Inspection, InspectionKind, State
+from classifier.models import EXPLANATIONS, Analysis, Inspection, InspectionKind, State
 from classifier.services.dispatch import missing_worker
 from classifier.views import result_layout
 from classifier.views.inspections import inspection_context
 from classifier.views.parts import for_htmx, render_part
+from classifier.views.result_layout import Choice
 from ml.errors import Problem
 from ml.evaluation import Bin
 from ml.render_metadata import ArchiveIndex, RenderMetadata
@@ -61,18 +64,23 @@ def _context(analysis: Analysis, notice: Problem | None, asked_window: str = "")
     metadata = analysis.metadata
     if analysis.state == State.DONE and metadata:
         window = result_layout.window_of(metadata, asked_window)
-        context |= _predictions(analysis, metadata, window)
-        context |= _explanations(analysis, metadata, window)
-        context |= _activations(analysis, metadata, window)
+        context |= _axes(analysis, metadata, window)
+        made = list(Inspection.objects.filter(analysis=analysis, window=window))
+        found = _activations(analysis, metadata, window, made)
+        context |= _layout(found, metadata)
+        choices = result_layout.choices(analysis, metadata, window, found.index)
+        context |= {
+            "choices": [_choice(one, made) for one in choices],
+            "first": choices[0],
+            "meaning": _meaning(analysis, choices[0].confidence),
+        }
     return context
 
 
-def _predictions(analysis: Analysis, metadata: RenderMetadata, window: int) -> dict[str, Any]:
+def _axes(analysis: Analysis, metadata: RenderMetadata, window: int) -> dict[str, Any]:
     duration_s, shown_from_s = analysis.clip.duration_s or 0.0, metadata.start_s(window)
     return {
         "metadata": metadata,
-        "rest": analysis.predictions[result_layout.BEST_CLASSES :],
-        "meaning": _meaning(analysis),
         "time_ticks": result_layout.time_ticks(duration_s),
         "frequency_ticks": result_layout.frequency_ticks(metadata.ticks),
         "slots": result_layout.slots(metadata, duration_s),
@@ -83,53 +91,58 @@ def _predictions(analysis: Analysis, metadata: RenderMetadata, window: int) -> d
     }
 
 
-def _meaning(analysis: Analysis) -> Bin | None:
+def _meaning(analysis: Analysis, confidence: float) -> Bin | None:
     """Return how often predictions with a similar confidence were correct, None if unknown.
 
     Also None if the clip is probably none of the classes: all evaluated clips had one of them.
     """
     if analysis.not_sure:
         return None
-    return evaluation.meaning(analysis.checkpoint, analysis.confidence)
+    return evaluation.meaning(analysis.checkpoint, confidence)
 
 
-def _explanations(analysis: Analysis, metadata: RenderMetadata, window: int) -> dict[str, Any]:
-    """Return the classes that can be explained, with what was already made for each.
-
-    The page shows the best class of the window first.
-    """
-    made = {
-        (one.kind, one.label): one
-        for one in Inspection.objects.filter(analysis=analysis, window=window)
+def _choice(choice: Choice, made: list[Inspection]) -> dict[str, Any]:
+    """Return a class with the explanations that were requested before, by kind."""
+    return {"choice": choice} | {
+        one.kind: inspection_context(one)
+        for one in made
+        if one.kind in EXPLANATIONS and one.label == choice.label
     }
-    windows = metadata.window_predictions
-    first = windows[window].label if windows else analysis.predictions[0]["class"]
-    choices = []
-    for one in result_layout.choices(analysis, metadata, window):
-        explanation = made.get((InspectionKind.EXPLANATION, one.label))
-        sound = made.get((InspectionKind.SOUND, one.label))
-        choices.append(
-            {
-                "choice": one,
-                "first": one.label == first,
-                "explanation": inspection_context(explanation) if explanation else None,
-                "sound": inspection_context(sound) if sound and not sound.unfinished else None,
-            }
-        )
-    return {"choices": choices, "first": next(one["choice"] for one in choices if one["first"])}
 
 
-def _activations(analysis: Analysis, metadata: RenderMetadata, window: int) -> dict[str, Any]:
+@dataclass(frozen=True, slots=True)
+class _Activations:
+    """The activations of a window.
+
+    Attributes
+    ----------
+    index : ArchiveIndex or None
+        None until they are computed.
+    url_of : callable
+        Returns the URL of a picture by name.
+    pending : Inspection or None
+        The unfinished or failed inspection that computes them.
+    """
+
+    index: ArchiveIndex | None
+    url_of: Callable[[str], str]
+    pending: Inspection | None = None
+
+
+def _activations(
+    analysis: Analysis, metadata: RenderMetadata, window: int, made: list[Inspection]
+) -> _Activations:
     """Return the activations of the window, from the analysis itself or from an inspection."""
     if window == metadata.shown_window:
-        return result_layout.activations(
-            metadata.index, lambda name: reverse("map", args=[analysis.pk, name])
-        )
-    known = Inspection.objects.filter(analysis=analysis, window=window)
-    inspection = known.filter(kind=InspectionKind.WINDOW).first()
+        return _Activations(metadata.index, lambda name: reverse("map", args=[analysis.pk, name]))
+    inspection = next((one for one in made if one.kind == InspectionKind.WINDOW), None)
     if inspection is None or inspection.state != State.DONE:
-        return {"pending": inspection_context(inspection) if inspection else None}
-    return result_layout.activations(
-        ArchiveIndex.from_json(inspection.figures),
-        lambda name: reverse("inspection_map", args=[inspection.pk, name]),
-    )
+        return _Activations(None, lambda name: "", inspection)
+    pk, index = inspection.pk, ArchiveIndex.from_json(inspection.figures)
+    return _Activations(index, lambda name: reverse("inspection_map", args=[pk, name]))
+
+
+def _layout(found: _Activations, metadata: RenderMetadata) -> dict[str, Any]:
+    if found.index is None:
+        return {"pending": inspection_context(found.pending) if found.pending else None}
+    return result_layout.activations(found.index, metadata, found.url_of)

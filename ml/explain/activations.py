@@ -5,7 +5,7 @@ from torch import Tensor
 
 from ml.checkpoint_info import STAGES
 from ml.explain.attribution import both, channel_contributions
-from ml.explain.results import SHOWN_CHANNELS, Array, Channel, Channels, Explanation
+from ml.explain.results import GRADIENT, SHOWN_CHANNELS, Array, Channel, Channels, Explanation
 from ml.model import AudioCNN, ModelOutput
 
 
@@ -31,6 +31,7 @@ def explain(
         output.logits[0, asked].item(),
         _array(found[0]),
         {name: _strongest(output.maps[name][0], contributions[name][0]) for name in STAGES},
+        GRADIENT,
     )
 
 

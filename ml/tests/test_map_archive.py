@@ -16,6 +16,7 @@ from ml.checkpoint_info import STAGES, map_names
 from ml.explain.results import SHOWN_CHANNELS, Activations, Explanation
 from ml.inference import Classifier
 from ml.map_archive import ExplanationArchive, MapArchive
+from ml.predictions import Result
 from ml.render_metadata import ArchiveIndex, ExplanationIndex
 from ml.rendering.png import OVERLAY_LEVELS
 from tests import fixtures
@@ -30,13 +31,18 @@ SOUND = fixtures.chirp(300, 5000, 5.0)
 
 
 @pytest.fixture(scope="module")
-def activations(classifier: Classifier) -> Activations:
-    return classifier.classify([SOUND])[0].activations
+def result(classifier: Classifier) -> Result:
+    return classifier.classify([SOUND])[0]
 
 
 @pytest.fixture(scope="module")
-def packed(classifier: Classifier, activations: Activations) -> MapArchive:
-    return map_archive.pack(activations, classifier.info.classes)
+def activations(result: Result) -> Activations:
+    return result.activations
+
+
+@pytest.fixture(scope="module")
+def packed(classifier: Classifier, result: Result) -> MapArchive:
+    return map_archive.pack(result.activations, result.probabilities, classifier.info.classes)
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +52,7 @@ def explanation(classifier: Classifier) -> Explanation:
 
 @pytest.fixture(scope="module")
 def explained(explanation: Explanation) -> ExplanationArchive:
-    return map_archive.pack_explanation(explanation)
+    return map_archive.pack_explanation(explanation, explanation.attribution)
 
 
 @pytest.fixture
@@ -101,12 +107,15 @@ def test_attribution_is_transparent_where_it_is_zero(
 
 
 def test_the_index_has_the_highest_logits_of_the_window(
-    classifier: Classifier, activations: Activations, packed: MapArchive
+    classifier: Classifier, result: Result, packed: MapArchive
 ) -> None:
+    activations = result.activations
     order = np.argsort(-activations.logits)[:5]
     logits = packed.index.logits
     assert [one.label for one in logits] == [classifier.info.classes[n] for n in order]
     assert [one.logit for one in logits] == pytest.approx(activations.logits[order], abs=1e-3)
+    probabilities = [one.confidence for one in logits]
+    assert probabilities == pytest.approx(result.probabilities[order], abs=1e-6)
 
 
 def test_the_pooled_values_are_in_the_order_of_their_channels(
@@ -150,5 +159,6 @@ def test_unknown_names_give_no_picture(packed: MapArchive, path: Path, name: str
 
 
 def test_the_archive_of_a_noisy_clip_stays_within_its_size_limit(classifier: Classifier) -> None:
-    noise = classifier.classify([fixtures.noise(5.0, level=0.3)])[0].activations
-    assert len(map_archive.pack(noise, classifier.info.classes).data) < 90_000
+    (noise,) = classifier.classify([fixtures.noise(5.0, level=0.3)])
+    archive = map_archive.pack(noise.activations, noise.probabilities, classifier.info.classes)
+    assert len(archive.data) < 90_000

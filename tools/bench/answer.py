@@ -22,11 +22,8 @@ from tools.bench.first_view import BROWSER_ARGS
 from tools.bench.folder import make_folder, quantiles
 
 WAIT_MS = 60_000
-# The attribution lies over the spectrogram, and its picture has arrived.
-DRAWN = """() => {
-  const layer = document.querySelector("[data-attribution]:not([hidden])");
-  return Boolean(layer && layer.complete && layer.naturalWidth);
-}"""
+# The contour of the explanation is on the spectrogram.
+DRAWN = """() => Boolean(document.querySelector("[data-outline]:not([hidden])"))"""
 
 
 def sound(folder: Path, seed: int) -> Path:

@@ -16,8 +16,9 @@ MAX_WINDOWS = 1_000_000
 class CreateInspection(Serializer):
     kind = fields.ChoiceField(
         choices=InspectionKind.values,
-        help_text="explanation: the attribution of a class, and the channels that contributed most "
-        "to it. sound: the audio masked by the attribution of a class, and the rest. "
+        help_text="explanation: what the prediction of a class is based on, as picture and sound, "
+        "with a verdict, and the channels that contributed most to it. refined: the same, "
+        "optimised for this window, which takes seconds. "
         "channels: every channel of one feature map. window: the feature maps of another window.",
     )
     window = fields.IntegerField(
@@ -30,7 +31,7 @@ class CreateInspection(Serializer):
         default="",
         allow_blank=True,
         max_length=80,
-        help_text="For `explanation` and `sound`: the class; otherwise empty.",
+        help_text="For `explanation` and `refined`: the class; otherwise empty.",
     )
     map = Text(
         default="",
@@ -62,7 +63,7 @@ class InspectionDetail(Serializer):
     kind = fields.ChoiceField(choices=InspectionKind.values, help_text="Kind of inspection.")
     window = fields.IntegerField(help_text="Index of the window, from 0.")
     label = fields.CharField(  # type: ignore[assignment]
-        help_text="The class, for `explanation` and `sound`; otherwise empty."
+        help_text="The class, for `explanation` and `refined`; otherwise empty."
     )
     map = fields.CharField(help_text="The feature map, for `channels`; otherwise empty.")
     state = fields.ChoiceField(choices=State.values, help_text="queued → running → done or failed.")

@@ -5,19 +5,19 @@ const MAGMA = `000004 030312 0a0822 130d34 1d1147 29115a 36106b 440f76 51127c 5d
 762181 832681 902a81 9c2e7f aa337d b73779 c23b75 cf4070 db476a e55064 ee5b5e
 f4695c f9785d fb8761 fd9668 fea571 feb47b fec287 fed194 fde0a1 fceeb0 fcfdbf`.split(/\s+/);
 
-// Colour → palette index. As in the worker, colours are interpolated linearly between the anchors.
-const INDEX_OF = (() => {
+// Palette index → colour. As in the worker, colours are interpolated linearly between the anchors.
+const PALETTE = (() => {
   const anchors = MAGMA.map((hex) => [0, 2, 4].map((at) => parseInt(hex.slice(at, at + 2), 16)));
-  const found = new Map();
-  for (let index = 255; index >= 0; index -= 1) {
+  return Array.from({ length: 256 }, (_, index) => {
     const place = (index / 255) * (anchors.length - 1);
     const below = Math.min(Math.floor(place), anchors.length - 2);
-    const [red, green, blue] = [0, 1, 2].map((channel) =>
+    return [0, 1, 2].map((channel) =>
       roundHalfEven(anchors[below][channel] + (place - below) * (anchors[below + 1][channel] - anchors[below][channel])));
-    found.set((red << 16) | (green << 8) | blue, index);
-  }
-  return found;
+  });
 })();
+
+// Colour → palette index.
+const INDEX_OF = new Map(PALETTE.map(([red, green, blue], index) => [(red << 16) | (green << 8) | blue, index]).reverse());
 
 function roundHalfEven(value) {
   const floor = Math.floor(value);
@@ -41,23 +41,27 @@ function pixelsOf(element) {
   return drawn.get(element);
 }
 
-// The cell at (x, y) as text; x and y are fractions of the picture from its top left.
-function reading(element, x, y, bands) {
+// The palette index of the pixel whose colour begins there; undefined if it is no such colour.
+function indexAt(data, at) {
+  return INDEX_OF.get((data[at] << 16) | (data[at + 1] << 8) | data[at + 2]);
+}
+
+// The cell of a picture under (x, y), which are fractions of the picture from its top left.
+// Returns its row from the top, its column and its value; null while the picture is loading.
+function cellAt(element, x, y) {
   const pixels = pixelsOf(element);
-  if (!pixels) return "";
+  if (!pixels) return null;
   const { width, height, data } = pixels;
   const column = Math.min(width - 1, Math.max(0, Math.floor(x * width)));
   const row = Math.min(height - 1, Math.max(0, Math.floor(y * height)));
-  const at = 4 * (row * width + column);
-  const index = INDEX_OF.get((data[at] << 16) | (data[at + 1] << 8) | data[at + 2]);
-  const { low, high, unit, from, to, channels } = element.dataset;
-  const value = index === undefined ? "" : Number(low) + (index / 255) * (Number(high) - Number(low));
-  const level = value === "" ? "" : unit ? `${value.toFixed(0).replace("-", "−")} ${unit}` : value.toFixed(2).replace("-", "−");
-  if (channels) return `channel ${row * width + column}  ${level}`;
-  const second = Number(from) + x * (Number(to) - Number(from));
-  const words = [`${second.toFixed(2)} s`, level];
-  if (bands.length) words.splice(1, 0, hertz(bands[Math.min(bands.length - 1, Math.floor((1 - (row + 0.5) / height) * bands.length))]));
-  return words.join("  ");
+  const { low, high } = element.dataset;
+  const index = indexAt(data, 4 * (row * width + column));
+  const value = index === undefined ? null : Number(low) + (index / 255) * (Number(high) - Number(low));
+  return { row, column, width, height, value };
+}
+
+function minus(text) {
+  return text.replace("-", "−");
 }
 
 function hertz(frequency) {

@@ -1,0 +1,331 @@
+"""The explanation of a class on the result page: verdict, contour, and playback of its parts."""
+
+import io
+import re
+
+import numpy as np
+import pytest
+import requests
+import soundfile
+import torch
+from PIL import Image
+from playwright.sync_api import Page, expect
+
+from ml.checkpoint_info import FeatureConfig
+from ml.features import LogMel
+from tests import fixtures
+from tests.result_page import clock, show, show_parts, shown_explanation, watch_posts
+from tests.server import Person, Server, wait_for
+
+LONG_S = 20.0
+# The latest 0.7 s that the page played.
+TAP = """() => { const { player } = document.querySelector("sono-scope");
+  window.tap = new AnalyserNode(player.context, { fftSize: 32768 });
+  player.out.connect(window.tap); }"""
+TAPPED = """() => { const samples = new Float32Array(window.tap.fftSize);
+  window.tap.getFloatTimeDomainData(samples); return Array.from(samples); }"""
+# The samples of each part as they are played, and their rate.
+PLAYED = """() => { const { buffers, levels } = document.querySelector("sono-scope").player.window;
+  const played = (name, buffer) => Array.from(buffer.getChannelData(0), x => x * levels[name]);
+  return Object.fromEntries(Object.entries(buffers).map(([name, buffer]) =>
+    [name, [played(name, buffer), buffer.sampleRate]])); }"""
+BRIGHTNESS = """() => { const { width, height } = document.querySelector("[data-shade]");
+  const context = document.querySelector("[data-shade]").getContext("2d");
+  const { data } = context.getImageData(0, 0, width, height);
+  const rows = []; for (let row = 0; row < height; row += 1) rows.push(Array.from(
+    { length: width }, (_, at) => data[4 * (row * width + at)] + data[4 * (row * width + at) + 1]));
+  return rows; }"""
+# The opacity of each cell of the picture, in rows from the top.
+MASK = """() => { const { mask } = document.querySelector("sono-scope").shown;
+  return [mask.height, mask.width, Array.from(mask.values)]; }"""
+
+
+@pytest.fixture(scope="module")
+def steady(listener: Person) -> dict:
+    """Noise, of which every part sounds all the time."""
+    sound = fixtures.noise(5.0, level=0.1, seed=21)
+    return listener.wait(listener.submit("steady.wav", fixtures.encode(sound)))
+
+
+def explanation_of(person: Person, analysis: dict, label: str, window: int = 0) -> dict:
+    """Return a finished explanation from the API."""
+    response = requests.post(
+        f"{person.server.url}/api/v1/analyses/{analysis['id']}/inspections/",
+        headers=person.headers,
+        json={"kind": "explanation", "label": label, "window": window},
+        timeout=30,
+    )
+    assert response.status_code == 200, "it was made for the page"
+    return response.json()
+
+
+def test_the_explanation_is_requested_once_and_shown_with_the_verdict_of_the_api(
+    page: Page, server: Server, listener: Person
+) -> None:
+    sound = fixtures.chirp(5000, 300, 5.0)
+    analysis = listener.wait(listener.submit("falling.wav", fixtures.encode(sound)))
+    posts = watch_posts(page)
+    show(page, server, analysis)
+    before = page.locator("#inside").bounding_box()
+    shown_explanation(page)
+    assert page.locator("#inside").bounding_box() == before, "nothing moves"
+    assert len(posts) == 1 and posts[0].endswith("/inspections/")
+    verdict = page.locator("[data-verdict]:visible")
+    figures = explanation_of(listener, analysis, analysis["label"])["figures"]
+    expect(verdict).to_have_attribute("data-verdict", figures["verdict"])
+    shares = page.locator(".parts:visible dd").all_inner_texts()
+    wanted = [figures[name] * 100 for name in ("original", "kept", "rest")]
+    assert [float(one.split()[0]) for one in shares] == pytest.approx(wanted, abs=0.1)
+
+    page.get_by_role("button", name="3 blocks").last.click()
+    strongest = page.locator("#stage-layer4 [data-strongest] figure")
+    expect(strongest).to_have_count(8)
+    first = strongest.all_inner_texts()
+    logit = f"{figures['logit']:.1f}"
+    assert re.search(rf"contribution to .+: \+\d+\.\d\d of {re.escape(logit)}", first[0])
+
+    page.keyboard.press("2")
+    block = page.locator("[data-explain='2']")
+    expect(block.locator("[data-verdict]")).to_have_count(1, timeout=60_000)
+    name = block.get_attribute("data-name")
+    expect(page.locator("#stage-layer4 h3").last).to_have_text(
+        f"Channels that contribute most to “{name}”"
+    )
+    assert strongest.all_inner_texts() != first
+    page.keyboard.press("1")
+    assert strongest.all_inner_texts() == first
+    assert len(posts) == 2, "each class is asked for once"
+
+
+def test_the_number_keys_choose_the_class(page: Page, server: Server, short: dict) -> None:
+    show(page, server, short)
+    outline = shown_explanation(page)
+    for key in ("3", "1"):
+        page.keyboard.press(key)
+        block = page.locator("[data-explain]:visible")
+        expect(block).to_have_attribute("data-explain", key)
+        pressed = page.locator(".answer-button[aria-pressed=true]")
+        expect(pressed).to_have_count(1)
+        expect(pressed).to_have_attribute("data-class", key)
+        expect(block.locator("[data-verdict]")).to_be_visible(timeout=60_000)
+        name = block.get_attribute("data-name")
+        expect(outline).to_have_attribute("aria-label", re.compile(f"“{name}”"))
+        expect(page.locator("[data-key]")).to_contain_text(f"“{name}”")
+        title = block.locator("[data-verdict] h3").inner_text()
+        expect(page.locator("[data-key-verdict]")).to_have_text(title)
+
+
+def test_a_second_visit_shows_the_explanation_without_asking(
+    page: Page, server: Server, short: dict
+) -> None:
+    show(page, server, short)
+    shown_explanation(page)
+    posts = watch_posts(page)
+    show(page, server, short)
+    shown_explanation(page)
+    page.wait_for_load_state("networkidle")
+    assert posts == []
+
+
+def test_a_failed_explanation_shows_its_problem_and_no_contour_and_is_tried_again(
+    page: Page, server: Server, listener: Person
+) -> None:
+    sound = fixtures.noise(5.0, seed=11)
+    analysis = listener.wait(listener.submit("hiss.wav", fixtures.encode(sound)))
+    server.stop("worker")
+    show(page, server, analysis)
+    state = page.locator("[data-explain]:visible")
+    expect(state).to_contain_text("Requested: waiting for a worker…")
+    server.manage(
+        "shell",
+        "--no-imports",
+        "-c",
+        "from classifier.models import Inspection; "
+        f"Inspection.objects.filter(analysis='{analysis['id']}').update(state='failed', "
+        "error_code='broken', error_detail='The weights are broken.', error_hint='Try later.')",
+    )
+    expect(state).to_contain_text("The weights are broken.")
+    expect(page.locator("[data-outline]")).to_be_hidden()
+    expect(page.locator("[data-verdict]:visible")).to_have_count(0)
+    server.start("worker")
+    page.get_by_role("button", name="Try again").click()
+    shown_explanation(page)
+    expect(page.get_by_role("button", name="Try again")).to_be_hidden()
+
+
+def test_the_dimming_and_the_contour_are_switched_off_and_on(
+    page: Page, server: Server, steady: dict
+) -> None:
+    show(page, server, steady)
+    shown_explanation(page)
+    dimmed = page.locator("[data-picture]").screenshot()
+    switch = page.get_by_role("button", name="Explanation")
+    expect(switch).to_have_attribute("aria-pressed", "true")
+    switch.click()
+    for layer in ("[data-outline]", "[data-shade]", "[data-key]"):
+        expect(page.locator(layer)).to_be_hidden()
+    page.mouse.move(0, 0)
+    clean = page.locator("[data-picture]").screenshot()
+    pixels = [np.asarray(Image.open(io.BytesIO(png)).convert("L")) for png in (clean, dimmed)]
+    darkest = [np.quantile(one, 0.05) for one in pixels]
+    assert darkest[1] < 0.6 * darkest[0]
+    page.keyboard.press("e")
+    expect(page.locator("[data-outline]")).to_be_visible()
+    expect(switch).to_have_attribute("aria-pressed", "true")
+
+
+def test_original_part_and_rest_switch_without_a_gap(
+    page: Page, server: Server, steady: dict
+) -> None:
+    show_parts(page, server, steady)
+    page.keyboard.press("Space")
+    wait_for(lambda: clock(page) > 0.1, 20, "the sound to play")
+    page.evaluate(TAP)
+    for name in ("Marked part", "The rest", "Original"):
+        page.locator("[data-picture]").click(position={"x": 50, "y": 60})
+        page.wait_for_timeout(900)
+        page.keyboard.press("a")
+        expect(page.get_by_role("radio", name=name)).to_be_checked()
+        page.wait_for_timeout(300)
+        # The switch lies within these samples, and the click does not.
+        heard = np.array(page.evaluate(TAPPED))
+        blocks = heard[: len(heard) // 240 * 240].reshape(-1, 240)  # 5 ms or a little more
+        loudness = np.sqrt(np.square(blocks).mean(axis=1))
+        assert loudness.min() > 1e-3, f"a gap before {name}"
+        jumps = np.abs(np.diff(heard))
+        assert jumps.max() < 12 * np.sqrt(np.square(jumps).mean()), f"a click before {name}"
+
+
+def test_original_part_and_rest_are_equally_loud(page: Page, server: Server, steady: dict) -> None:
+    show_parts(page, server, steady)
+    parts = page.evaluate(PLAYED)
+    assert set(parts) == {"original", "kept", "rest"}
+    loudness = [loudest(np.array(samples), rate) for samples, rate in parts.values()]
+    assert max(loudness) / min(loudness) < 10 ** (1 / 20), "within 1 dB"
+
+
+def loudest(samples: np.ndarray, rate: int) -> float:
+    """Return the RMS of the loudest 0.4 s."""
+    part = round(0.4 * rate)
+    starts = range(0, len(samples) - part + 1, part // 4)
+    return max(float(np.sqrt(np.square(samples[s : s + part]).mean())) for s in starts)
+
+
+def test_waveform_and_spectrogram_show_the_part_that_plays(
+    page: Page, server: Server, listener: Person
+) -> None:
+    sound = np.concatenate([fixtures.chirp(300, 5000, 2.5), fixtures.noise(2.5, level=0.05)])
+    analysis = listener.wait(listener.submit("halves.wav", fixtures.encode(sound)))
+    show_parts(page, server, analysis)
+    wave = page.locator("[data-wave]").screenshot()
+    page.get_by_role("radio", name="Marked part").click()
+    height, width, values = page.evaluate(MASK)
+    mask = np.reshape(values, (height, width))
+    part = np.array(page.evaluate(BRIGHTNESS))
+    assert page.locator("[data-wave]").screenshot() != wave
+    page.get_by_role("radio", name="The rest").click()
+    rest = np.array(page.evaluate(BRIGHTNESS))
+    rows = np.arange(part.shape[0]) * height // part.shape[0]
+    columns = np.arange(part.shape[1]) * width // part.shape[1]
+    share = mask[rows][:, columns]
+    assert part[share == 1].mean() > 2 * rest[share == 1].mean()
+    assert rest[share == 0].mean() > 2 * part[share == 0].mean()
+
+    # What is shown is what is in the files.
+    files = explanation_of(listener, analysis, analysis["label"])["files"]
+    kept, others = (
+        mel_decibels(listener.get(files[name]).content, (height, width))
+        for name in ("kept.flac", "rest.flac")
+    )
+    above, heard = kept - others, np.maximum(kept, others) > -60
+    share = np.flipud(mask)
+    most, least = np.quantile(share[heard], [0.9, 0.3])
+    difference = above[heard & (share >= most)].mean() - above[heard & (share <= least)].mean()
+    assert difference > 20
+
+
+def mel_decibels(flac: bytes, size: tuple[int, int]) -> np.ndarray:
+    """Return the sound's log-mel spectrogram, resized to the cells of the mask."""
+    samples, _ = soundfile.read(io.BytesIO(flac), dtype="float32")
+    decibels = LogMel(FeatureConfig()).decibels(torch.from_numpy(samples)[None])
+    return torch.nn.functional.interpolate(decibels, size, mode="area")[0, 0].numpy()
+
+
+def test_a_window_of_a_long_clip_shows_its_own_everything(
+    page: Page, server: Server, listener: Person, long: dict
+) -> None:
+    show(page, server, long)
+    windows = page.locator(".slots a")
+    assert windows.count() == 7
+    shown = page.locator(".slots a[aria-current]")
+    expect(shown).to_have_count(1)
+    here = int(shown.get_attribute("data-window") or 0)
+    labels = [one["label"] for one in long["windows"]]
+    other = next(n for n, label in enumerate(labels) if label != labels[here])
+    page.locator(f".slots a[data-window='{other}']").click()
+    expect(page.locator(".answer-button")).to_have_count(5, timeout=60_000)
+    expect(shown).to_have_attribute("data-window", str(other))
+    outline = shown_explanation(page)
+
+    heading = page.locator("main h1").inner_text()
+    name = page.locator("[data-explain='1']").get_attribute("data-name")
+    assert heading == name != ""
+    assert page.locator(".answer-button").first.inner_text().split("\n")[0].endswith(heading)
+    assert page.locator(".logits li").first.inner_text().startswith(heading)
+    expect(outline).to_have_attribute("aria-label", re.compile(f"“{heading}”"))
+    page.get_by_role("button", name="3 blocks").last.click()
+    channels = page.locator("#stage-layer4 [data-strongest] figure")
+    expect(channels.first).to_contain_text(f"contribution to {heading}:")
+    made = explanation_of(listener, long, labels[other], other)
+    assert made["figures"]["start_s"] == 2.5 * other
+    confidence = page.locator(".answer-button").first.locator(".number").inner_text()
+    assert float(confidence.split()[0]) == pytest.approx(
+        100 * long["windows"][other]["confidence"], abs=1.0
+    )
+
+    drawn, course = outline.bounding_box(), page.locator("[data-course]").bounding_box()
+    assert drawn and course
+    start = 2.5 * other / LONG_S
+    assert (drawn["x"] - course["x"]) / course["width"] == pytest.approx(start, abs=0.01)
+    assert drawn["width"] / course["width"] == pytest.approx(5 / LONG_S, abs=0.01)
+    page.reload()
+    expect(page.locator("main h1")).to_have_text(heading)
+    expect(shown).to_have_attribute("data-window", str(other))
+
+
+def test_a_part_plays_only_within_its_window(page: Page, server: Server, long: dict) -> None:
+    """Playback of a part starts at its window; the original goes on beyond it."""
+    show_parts(page, server, long)
+    start = long["shown_from_s"]
+    page.keyboard.press("a")
+    page.keyboard.press("Space")
+    wait_for(lambda: clock(page) > 0, 20, "the part to play")
+    assert start <= clock(page) < start + 5
+    page.keyboard.press("Space")
+    page.keyboard.press("a")
+    page.keyboard.press("a")
+    expect(page.get_by_role("radio", name="Original")).to_be_checked()
+    box = page.locator("[data-picture]").bounding_box()
+    assert box
+    end = start + 5 if start + 5 < LONG_S else start
+    place = box["width"] * (end - 0.4) / LONG_S
+    page.locator("[data-picture]").click(position={"x": place, "y": 60})
+    page.keyboard.press("Space")
+    wait_for(lambda: clock(page) > end + 0.2, 20, "the original to cross the window's edge")
+    page.keyboard.press("Space")
+
+
+def test_refining_shows_a_new_contour_with_its_own_verdict(
+    page: Page, server: Server, short: dict
+) -> None:
+    show_parts(page, server, short)
+    url = "document.querySelector('sono-scope').shown.url"
+    before = page.evaluate(url)
+    page.get_by_role("button", name="Refine").click()
+    block = page.locator("[data-explain]:visible")
+    expect(block).to_contain_text("refined for this sound", timeout=90_000)
+    expect(page.locator("[data-verdict]:visible")).to_have_count(1)
+    expect(page.get_by_role("button", name="Refine")).to_be_hidden()
+    refined = block.locator("[data-kind=refined]").get_attribute("data-picture-url")
+    assert before != page.evaluate(url) == refined
+    shown_explanation(page)

@@ -1,0 +1,130 @@
+// The explanation on the spectrogram: a contour surrounds the marked part, and the rest is dimmed. While a part is played, the spectrogram shows that part.
+
+const DIMMED = 0.8;
+const MARKED = 0.5;
+// Smaller spots and holes get no contour; they are dimmed and played like the others.
+const MIN_CELLS = 10;
+
+class ExplanationView {
+  // window: { from, to } in seconds of the clip.
+  constructor(scope, timeline, window) {
+    this.spectrogram = scope.querySelector(".spectrogram");
+    this.shade = scope.querySelector("[data-shade]");
+    this.outline = scope.querySelector("[data-outline]");
+    this.timeline = timeline;
+    this.window = window;
+    this.mask = null;
+    for (const layer of [this.shade, this.outline]) timeline.place(layer, window.from, window.to);
+  }
+
+  // url: the picture whose opacity is the mask. Resolves when both pictures are there.
+  async load(url) {
+    const picture = new Image();
+    picture.src = url;
+    await Promise.all([picture.decode(), this.spectrogram.decode()]);
+    const { width, height, data } = pixelsOf(picture);
+    return { width, height, values: Float32Array.from({ length: width * height }, (_, at) => data[4 * at + 3] / 255) };
+  }
+
+  // mask: of `load`, or null. name: what is played. on: whether the contour and the dimming show.
+  draw(mask, name, on, title) {
+    const shown = mask && (on || name !== "original");
+    this.shade.hidden = !shown;
+    this.outline.toggleAttribute("hidden", !(mask && on)); // SVG elements have no such property
+    if (!shown) return;
+    this.shade.dataset.shade = name;
+    this.drawShade(mask, name);
+    if (mask !== this.mask) this.drawOutline(mask);
+    this.mask = mask;
+    this.outline.setAttribute("aria-label", `Contour of the part of the spectrogram that is marked for “${title}”`);
+  }
+
+  // The picture under the pointer: the part that is played, or the whole clip.
+  get readable() {
+    return this.shade.hidden || this.shade.dataset.shade === "original" ? this.spectrogram : this.shade;
+  }
+
+  // The original: black over what did not matter. A part: its own spectrogram.
+  drawShade(mask, name) {
+    const { duration } = this.timeline;
+    const whole = pixelsOf(this.spectrogram);
+    const { from, to } = this.window;
+    const width = Math.max(1, Math.round((whole.width * (to - from)) / duration));
+    const first = Math.round((whole.width * from) / duration);
+    this.shade.width = width;
+    this.shade.height = whole.height;
+    const context = this.shade.getContext("2d", { willReadFrequently: true });
+    const drawn = context.createImageData(width, whole.height);
+    const perDecibel = 255 / (this.shade.dataset.high - this.shade.dataset.low);
+    const last = Math.min(width, whole.width - first);
+    for (let row = 0; row < whole.height; row += 1) {
+      for (let column = 0; column < last; column += 1) {
+        const at = 4 * (row * width + column);
+        const share = sample(mask, (column + 0.5) / width, (row + 0.5) / whole.height);
+        if (name === "original") {
+          drawn.data[at + 3] = Math.round(255 * DIMMED * (1 - share));
+          continue;
+        }
+        const index = indexAt(whole.data, 4 * (row * whole.width + first + column)) ?? 0;
+        const decibels = 20 * Math.log10(Math.max(name === "kept" ? share : 1 - share, 1e-6));
+        drawn.data.set(PALETTE[Math.max(0, Math.round(index + decibels * perDecibel))], at);
+        drawn.data[at + 3] = 255;
+      }
+    }
+    context.putImageData(drawn, 0, 0);
+  }
+
+  drawOutline(mask) {
+    const { width, height } = mask;
+    this.outline.setAttribute("viewBox", `0 0 ${width} ${height}`);
+    const path = edges(withoutSpots(mask), width, height);
+    for (const line of this.outline.children) line.setAttribute("d", path);
+  }
+}
+
+// Interpolates the mask as the worker does; x and y are fractions from the top left.
+function sample({ values, width, height }, x, y) {
+  const [column, row] = [Math.max(0, x * width - 0.5), Math.max(0, y * height - 0.5)];
+  const [left, top] = [Math.floor(column), Math.floor(row)];
+  const [right, bottom] = [Math.min(left + 1, width - 1), Math.min(top + 1, height - 1)];
+  const [across, down] = [column - left, row - top];
+  const upper = values[top * width + left] * (1 - across) + values[top * width + right] * across;
+  const lower = values[bottom * width + left] * (1 - across) + values[bottom * width + right] * across;
+  return upper * (1 - down) + lower * down;
+}
+
+// Which cells are marked, with small spots removed and small holes filled.
+function withoutSpots({ values, width, height }) {
+  const marked = Uint8Array.from(values, (value) => value >= MARKED);
+  const seen = new Uint8Array(marked.length);
+  for (let start = 0; start < marked.length; start += 1) {
+    if (seen[start]) continue;
+    const area = [start];
+    seen[start] = 1;
+    for (let next = 0; next < area.length; next += 1) {
+      const at = area[next];
+      const column = at % width;
+      const beside = [at - width, at + width, column ? at - 1 : -1, column < width - 1 ? at + 1 : -1];
+      for (const other of beside) {
+        if (other < 0 || other >= marked.length || seen[other] || marked[other] !== marked[start]) continue;
+        seen[other] = 1;
+        area.push(other);
+      }
+    }
+    if (area.length < MIN_CELLS) for (const at of area) marked[at] = 1 - marked[at];
+  }
+  return marked;
+}
+
+// An SVG path along the edges between marked cells and others; the border of the picture counts.
+function edges(marked, width, height) {
+  const is = (column, row) => column >= 0 && row >= 0 && column < width && row < height && marked[row * width + column] === 1;
+  const path = [];
+  for (let row = 0; row <= height; row += 1) {
+    for (let column = 0; column <= width; column += 1) {
+      if (is(column, row) !== is(column, row - 1) && column < width) path.push(`M${column} ${row}h1`);
+      if (is(column, row) !== is(column - 1, row) && row < height) path.push(`M${column} ${row}v1`);
+    }
+  }
+  return path.join("");
+}

@@ -1,0 +1,259 @@
+// Plays a clip. In the explained window it plays the original, the marked part or the rest: three
+// buffers that run together, of which one is audible, so that a switch leaves no gap.
+
+const FADE_S = 0.01;
+// Loudness is the RMS of the loudest part of this length.
+const LOUD_PART_S = 0.4;
+const MAX_CUT_DB = 12;
+// Near the end of a window the next part of the clip follows.
+const END_S = 0.02;
+const MIN_PATCH_S = 0.25;
+
+class Player {
+  // events: ready(), state(playing), tick(time), failed(sentence).
+  constructor(url, duration, events) {
+    this.duration = duration;
+    this.events = events;
+    this.name = "original";
+    this.position = 0;
+    this.playing = false;
+    this.loop = null; // [from, to] in seconds
+    this.window = null; // { from, to, buffers, levels }
+    this.media = new Audio();
+    this.media.preload = "auto";
+    this.media.addEventListener("loadedmetadata", () => events.ready());
+    this.media.addEventListener("ended", () => this.voice || this.ended());
+    this.media.addEventListener("error", () => events.failed("This browser cannot play the file. Try another browser."));
+    this.media.src = url;
+  }
+
+  destroy() {
+    this.pause();
+    this.media.removeAttribute("src");
+    this.context?.close();
+  }
+
+  // Browsers allow a context to start only after the user has acted.
+  open() {
+    if (this.context) return;
+    this.context = new AudioContext();
+    this.direct = new GainNode(this.context);
+    this.patch = new GainNode(this.context, { gain: 0 });
+    this.mediaLevel = new GainNode(this.context, { gain: 0 });
+    this.entry = new GainNode(this.context);
+    this.out = new GainNode(this.context);
+    this.highpass = new BiquadFilterNode(this.context, { type: "highpass" });
+    this.lowpass = new BiquadFilterNode(this.context, { type: "lowpass" });
+    this.context.createMediaElementSource(this.media).connect(this.mediaLevel).connect(this.entry);
+    this.entry.connect(this.direct).connect(this.out).connect(this.context.destination);
+    this.entry.connect(this.highpass).connect(this.lowpass).connect(this.patch).connect(this.out);
+  }
+
+  // --- what can be played ---------------------------------------------------------------------
+
+  // Loads the parts of a window, which were amplified by their gains. They add up to the original.
+  async load({ from, to, kept, rest, keptGain, restGain }) {
+    const decoder = new OfflineAudioContext(1, 1, 48000);
+    const decode = async (url) => {
+      const response = await fetch(url);
+      if (!response.ok) throw new Error(`status ${response.status}`);
+      return decoder.decodeAudioData(await response.arrayBuffer());
+    };
+    const buffers = {};
+    [buffers.kept, buffers.rest] = await Promise.all([decode(kept), decode(rest)]);
+    buffers.original = new AudioBuffer({ length: buffers.kept.length, sampleRate: buffers.kept.sampleRate });
+    const [part, others] = [buffers.kept.getChannelData(0), buffers.rest.getChannelData(0)];
+    buffers.original.copyToChannel(part.map((sample, at) => sample / keptGain + others[at] / restGain), 0);
+    return { from, to: Math.min(to, from + buffers.kept.duration, this.duration), buffers, levels: equalLevels(buffers) };
+  }
+
+  // Takes the parts of `load`, or null for none. What is playing goes on.
+  use(window) {
+    const { playing, time } = this;
+    if (playing && this.voice) this.hush();
+    this.window = window;
+    if (!window) this.name = "original";
+    if (playing && !this.sounding) this.start(time);
+  }
+
+  choose(name) {
+    if (name === this.name || (name !== "original" && !this.window)) return;
+    const { time } = this;
+    this.name = name;
+    if (!this.playing) return;
+    if (!this.voice) return this.start(time);
+    const now = this.context.currentTime;
+    for (const [each, { gain }] of Object.entries(this.voice.gains)) ramp(gain, this.levelOf(each), now);
+  }
+
+  levelOf(name) {
+    return name === this.name ? this.window.levels[name] : 0;
+  }
+
+  // --- transport ------------------------------------------------------------------------------
+
+  get time() {
+    if (!this.playing) return this.position;
+    if (this.voice) return Math.min(this.window.to, this.voice.time + Math.max(0, this.context.currentTime - this.voice.began));
+    return Math.min(this.duration, this.media.currentTime);
+  }
+
+  get sounding() {
+    return Boolean(this.voice) || !this.media.paused;
+  }
+
+  toggle() {
+    this.playing ? this.pause() : this.play();
+  }
+
+  play() {
+    const [from, to] = this.loop ?? [0, this.duration];
+    if (this.position < from || this.position >= to - END_S) this.position = from;
+    this.start(this.position);
+  }
+
+  pause() {
+    this.position = this.time;
+    this.playing = false;
+    this.until = null;
+    this.hush();
+    this.events.state(false);
+    this.events.tick(this.position);
+  }
+
+  seek(time) {
+    const wanted = Math.max(0, Math.min(this.duration, time));
+    if (this.playing) return this.start(wanted);
+    this.position = wanted;
+    this.events.tick(wanted);
+  }
+
+  // Plays one patch of the spectrogram: its time, through a filter for its frequencies.
+  playPatch({ from, to, low, high }) {
+    const short = Math.max(0, MIN_PATCH_S - (to - from)) / 2;
+    this.open();
+    this.highpass.frequency.value = low;
+    this.lowpass.frequency.value = Math.min(high, this.context.sampleRate / 2);
+    this.start(Math.max(0, from - short), Math.min(this.duration, to + short));
+  }
+
+  setLoop(range) {
+    this.loop = range;
+  }
+
+  // --- sound ----------------------------------------------------------------------------------
+
+  // Starts at a time of the clip; stops at `until`, if given.
+  start(time, until = null) {
+    this.open();
+    this.context.resume();
+    this.hush();
+    this.until = until;
+    const now = this.context.currentTime;
+    ramp(this.direct.gain, until === null ? 1 : 0, now);
+    ramp(this.patch.gain, until === null ? 0 : 1, now);
+    const inside = this.window && time >= this.window.from && time < this.window.to - END_S;
+    if (inside) this.startWindow(time);
+    else if (this.name !== "original") this.startWindow((time = this.window.from));
+    else this.startMedia(time);
+    this.playing = true;
+    this.events.state(true);
+    this.follow();
+  }
+
+  startWindow(time) {
+    const began = this.context.currentTime;
+    const voice = { time, began, gains: {}, sources: [] };
+    for (const [name, buffer] of Object.entries(this.window.buffers)) {
+      const source = new AudioBufferSourceNode(this.context, { buffer });
+      voice.gains[name] = new GainNode(this.context, { gain: 0 });
+      source.connect(voice.gains[name]).connect(this.entry);
+      ramp(voice.gains[name].gain, this.levelOf(name), began);
+      source.start(began, time - this.window.from);
+      voice.sources.push(source);
+    }
+    voice.sources[0].addEventListener("ended", () => voice === this.voice && this.windowEnded());
+    this.voice = voice;
+  }
+
+  startMedia(time) {
+    clearTimeout(this.stopping);
+    this.media.currentTime = time;
+    ramp(this.mediaLevel.gain, this.window?.levels.original ?? 1, this.context.currentTime);
+    // AbortError only means that playback was paused before it started.
+    this.media.play().catch((error) => {
+      if (error.name !== "AbortError") this.events.failed("This browser cannot play the file. Try another browser.");
+    });
+  }
+
+  // Fades out what is sounding.
+  hush() {
+    if (!this.context) return;
+    const now = this.context.currentTime;
+    const { voice } = this;
+    this.voice = null;
+    if (voice) {
+      for (const { gain } of Object.values(voice.gains)) ramp(gain, 0, now);
+      for (const source of voice.sources) source.stop(now + 2 * FADE_S);
+    }
+    if (!this.media.paused) {
+      ramp(this.mediaLevel.gain, 0, now);
+      clearTimeout(this.stopping);
+      this.stopping = setTimeout(() => this.media.pause(), 2000 * FADE_S);
+    }
+  }
+
+  windowEnded() {
+    const { to } = this.window;
+    this.voice = null;
+    if (this.name === "original" && !this.loop && to < this.duration - END_S) this.start(to, this.until);
+    else this.ended(to);
+  }
+
+  ended(time = this.duration) {
+    if (this.loop && this.until === null) return this.start(this.loop[0]);
+    this.position = time;
+    this.playing = false;
+    this.hush();
+    this.events.state(false);
+    this.events.tick(time);
+  }
+
+  // Reports the time while the sound plays.
+  follow() {
+    cancelAnimationFrame(this.frame);
+    if (!this.playing) return;
+    const { time } = this;
+    this.events.tick(time);
+    if (this.until !== null && time >= this.until) return this.pause();
+    if (this.until === null && this.loop && time >= this.loop[1]) return this.start(this.loop[0]);
+    this.frame = requestAnimationFrame(() => this.follow());
+  }
+}
+
+function ramp(parameter, value, now) {
+  parameter.cancelScheduledValues(now);
+  parameter.setValueAtTime(parameter.value, now);
+  parameter.linearRampToValueAtTime(value, now + FADE_S);
+}
+
+// The levels at which all buffers are as loud as the quietest of them. A nearly silent one is not
+// matched, because the others would become silent too.
+function equalLevels(buffers) {
+  const loudness = Object.fromEntries(Object.entries(buffers).map(([name, buffer]) => [name, loudest(buffer)]));
+  const wanted = Math.max(Math.min(...Object.values(loudness)), loudness.original * 10 ** (-MAX_CUT_DB / 20));
+  return Object.fromEntries(Object.entries(loudness).map(([name, value]) => [name, value ? Math.min(1, wanted / value) : 1]));
+}
+
+function loudest(buffer) {
+  const samples = buffer.getChannelData(0);
+  const length = Math.min(samples.length, Math.round(LOUD_PART_S * buffer.sampleRate));
+  const step = Math.max(1, Math.floor(length / 4));
+  let most = 0;
+  for (let start = 0; start + length <= samples.length; start += step) {
+    let power = 0;
+    for (let at = start; at < start + length; at += 1) power += samples[at] ** 2;
+    most = Math.max(most, power / length);
+  }
+  return Math.sqrt(most);
+}
