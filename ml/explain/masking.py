@@ -7,10 +7,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from ml.explain.results import GRADIENT
 from ml.features import LogMel
 
 # The mask is 1 for the 10 % of a window's cells with the highest attribution and falls to 0 at
-# 40 %. docs/attribution.md gives the reasons.
+# 40 %. docs/explanations.md gives the reasons.
 FADE_FROM, FADE_TO = 0.4, 0.1
 # The length of the part whose loudness is matched, and the largest gain.
 LOUD_PART_S, MAX_GAIN_DB = 0.4, 20.0
@@ -32,6 +33,21 @@ class Split:
 
     kept: Tensor
     rest: Tensor
+
+
+def mask_of(attribution: Tensor, method: str) -> Tensor:
+    """Return the mask that an attribution stands for, (batch, H, W) in [0, 1].
+
+    The decoder and the refinement draw masks. Attribution by gradients is only an order of the
+    cells, of which a mask takes the first.
+
+    Parameters
+    ----------
+    attribution : (batch, H, W) in [0, 1]
+    method : str
+        As in `ml.explain.results.Explanation`.
+    """
+    return audible(attribution) if method == GRADIENT else attribution
 
 
 def audible(attribution: Tensor) -> Tensor:

@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 Array = NDArray[np.float32]
 
 
+# How an attribution was found.
+MASK_DECODER, GRADIENT, REFINED = "mask_decoder", "gradient", "refined"
 # Channels of each stage in an explanation.
 SHOWN_CHANNELS = 8
 
@@ -61,14 +63,18 @@ class Explanation:
     logit : float
         Of the class.
     attribution : (H, W) in [0, 1]
-        How much each cell of the spectrogram contributed to the class.
+        How much each cell of the spectrogram contributed to the class. Of a mask, which part of
+        the cell's amplitude is kept.
     strongest : dict of str to tuple of Channel
         For each stage, the channels that contributed most to the class, in falling order.
+    method : {"mask_decoder", "gradient", "refined"}
+        How the attribution was found; see docs/explanations.md.
     """
 
     logit: float
     attribution: Array
     strongest: dict[str, tuple[Channel, ...]]
+    method: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,4 +103,4 @@ def all_finite(values: Any) -> bool:
         return all(map(all_finite, values.values()))
     if isinstance(values, tuple):
         return all(map(all_finite, values))
-    return values is None or math.isfinite(values)
+    return values is None or isinstance(values, str) or math.isfinite(values)
