@@ -22,6 +22,8 @@ TESTED = WEIGHTS / "esc50-folds123.safetensors"
 HEADER_KEY = "sonoscope"
 # How the file of a checkpoint's mask decoder ends, after the checkpoint's name.
 DECODER_SUFFIX = ".explain.safetensors"
+# How the file of the sounds that excite its channels ends.
+CHANNELS_SUFFIX = ".channels.json"
 ARCHITECTURE = "AudioCNN"
 STAGES = ("conv1", "layer1", "layer2", "layer3", "layer4")
 BLOCKS = {"layer1": 3, "layer2": 4, "layer3": 6, "layer4": 3}
