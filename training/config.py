@@ -10,7 +10,6 @@ from typing import Any, TypeVar
 
 from ml.checkpoint_info import FeatureConfig
 
-
 # A frozen dataclass of settings.
 AnyRecipe = TypeVar("AnyRecipe", bound=Any)
 

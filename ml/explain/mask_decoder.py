@@ -5,8 +5,6 @@ class that is asked for. `training.explain` trains one for a checkpoint. The met
 (Paissan et al., 2024, arXiv 2403.13086), with the class as an input; see docs/explanations.md.
 """
 
-from dataclasses import dataclass
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F

@@ -35,22 +35,19 @@ def refined(
     model : AudioCNN
         Without gradients for its weights.
     waveform : (samples,)
-        At most a window long.
+        A whole window.
     first : (H, W) in [0, 1]
     asked : int
         The class.
     """
     masking, classes = Masking(log_mel), torch.tensor([asked], device=waveform.device)
-    window = torch.nn.functional.pad(
-        waveform, (0, log_mel.config.window_samples - len(waveform))
-    )[None]  # fmt: skip
     cells = first.clamp(LEAST_CELL, 1 - LEAST_CELL).logit().clone().requires_grad_()
     optimiser = torch.optim.Adam([cells], lr=LEARNING_RATE, betas=(0.8, 0.95))
     best, lowest = first, float("inf")
     with torch.enable_grad():
         for _ in range(steps + 1):
             mask = cells.sigmoid()[None]
-            split = masking.split(window, mask)
+            split = masking.split(waveform[None], mask)
             pictures = log_mel(torch.cat([split.kept, split.rest]))
             pictures = pictures.to(model.fc.weight.dtype)
             logits = model(pictures.contiguous(memory_format=torch.channels_last)).logits

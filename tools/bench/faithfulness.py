@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 from ml import checkpoint_info
 from ml.audio.decode import read
-from ml.explain.masking import Masking, mask_of, resized
+from ml.explain.masking import Masking, mask_of
 from ml.forward import folded
 from ml.inference import Classifier
 from ml.model import AudioCNN, ModelOutput
@@ -121,9 +121,7 @@ def forward(classifier: Classifier, model: AudioCNN, waveforms: Tensor) -> Model
         return model(picture)
 
 
-def figures(
-    experiment: Experiment, masks: Tensor, parts: Parts, absent: Parts
-) -> dict[str, float]:
+def figures(experiment: Experiment, masks: Tensor, parts: Parts, absent: Parts) -> dict[str, float]:
     """Return the figures of one method.
 
     AI, AD, AG, FF and Fid-In are defined as in L-MAC (Paissan et al., 2024); SPS is the Gini index

@@ -54,8 +54,8 @@ def tables(report: dict[str, Any]) -> str:
         f"{report['clips']} clips of fold {report['fold']}; {report['machine']}. The mean "
         f"probability of the prediction is {report['before']:.3f} for the whole sounds.",
         "",
-        "| method | part keeps | rest keeps | convincing | mask area | own half | absent class found "
-        "| CPU time per map, ms |",
+        "| method | part keeps | rest keeps | convincing | mask area | own half "
+        "| absent class found | CPU time per map, ms |",
         "|---|---|---|---|---|---|---|---|",
     ]
     for name, one in methods.items():
@@ -104,7 +104,8 @@ def picture(shown: list[Shown]) -> Figure:
     """Draw clips of each verdict: what is under the mask, and everything else dimmed."""
     columns = 2
     drawn = figure(11, 2.6 * -(-len(shown) // columns))
-    for axes, one in zip(drawn.subplots(-(-len(shown) // columns), columns).flat, shown):
+    places = drawn.subplots(-(-len(shown) // columns), columns, squeeze=False).flat
+    for axes, one in zip(places, shown, strict=False):
         mels, frames = one.decibels.shape
         top = one.decibels.max()
         level = ((one.decibels - top) / RANGE_DB + 1).clip(0, 1)

@@ -6,15 +6,15 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from ml.explain.mask_decoder import MaskDecoder
+from ml.explain.mask_decoder import CELL_FRAMES, MaskDecoder
 from ml.explain.masking import Masking, resized
 from ml.features import LogMel
 from ml.model import AudioCNN
-from training.explain.losses import ask, losses
+from training.explain.losses import Question, ask, losses
 from training.explain.recipe import ExplainRecipe
-from training.explain.windows import compose
+from training.explain.windows import Composed, compose
 from training.loop import update_average
 
 # What `take_step` returns beside the parts of the loss.
@@ -108,48 +108,60 @@ def start(classes: int, recipe: ExplainRecipe, weights: dict[str, Tensor] | None
 
 
 def take_step(run: Run, frozen: Frozen) -> dict[str, float]:
-    """Train on one batch, and return the parts of its loss.
+    """Train on one batch, and return the parts of its loss and the FIGURES.
 
     All random numbers of a step come from the seed and its number, so a resumed run continues as
     if it had not been interrupted.
     """
     recipe = run.recipe
     generator = torch.Generator().manual_seed(recipe.seed * 1_000_003 + run.step)
-    drawn = torch.randint(len(frozen.rows), (2 * recipe.batch,), generator=generator)
-    rows = frozen.rows[drawn]
-    features = frozen.log_mel.config
     on_sound = run.step >= (1 - recipe.sound_share) * run.steps
-    length_s = features.window_s if on_sound else min(recipe.crop_s, features.window_s)
-    length = round(length_s * features.sample_rate)
-    composed = compose(frozen.samples[rows], frozen.labels[rows], length, recipe, generator)
+    composed = _composed(frozen, recipe, on_sound, generator)
     with torch.no_grad():
         pictures = frozen.log_mel(composed.waveforms)
         output = frozen.model(_input(pictures, frozen.model))
         probabilities = (output.logits.float() / frozen.temperature).softmax(1)
-    width = -(-pictures.shape[-1] // 2)
+    width = -(-pictures.shape[-1] // CELL_FRAMES)
     question = ask(
         probabilities, composed.labels, composed.first_until, width, recipe, generator
     )  # fmt: skip
-    for group in run.optimiser.param_groups:
-        group["lr"] = learning_rate(recipe, run.step / run.steps)
     run.decoder.train()
-    found = run.decoder(output, frozen.model.fc, question.classes[:, None])[:, 0]
-    masks = found.sigmoid()
+    asked = question.classes[:, None]
+    masks = run.decoder(output, frozen.model.fc, asked)[:, 0].sigmoid()
     parts = masked_sounds if on_sound else masked_pictures
     both = torch.cat(parts(frozen, composed.waveforms, pictures, masks))
     logits = frozen.model(_input(both, frozen.model)).logits.float() / frozen.temperature
-    values = losses(masks, *logits.chunk(2), question, recipe)
+    kept, rest = logits.chunk(2)
+    values = losses(masks, kept, rest, question, recipe)
+    _update(run, torch.stack(list(values.values())).sum())
+    shown = {name: value.item() for name, value in values.items()}
+    return shown | _figures(masks, kept, rest, question)
+
+
+def _composed(
+    frozen: Frozen, recipe: ExplainRecipe, whole: bool, generator: torch.Generator
+) -> Composed:
+    """Draw the windows of a step, whole ones or those of the recipe's `crop_s`."""
+    features = frozen.log_mel.config
+    length_s = features.window_s if whole else min(recipe.crop_s, features.window_s)
+    drawn = torch.randint(len(frozen.rows), (2 * recipe.batch,), generator=generator)
+    rows = frozen.rows[drawn]
+    length = round(length_s * features.sample_rate)
+    return compose(frozen.samples[rows], frozen.labels[rows], length, recipe, generator)
+
+
+def _update(run: Run, loss: Tensor) -> None:
+    """Change the decoder by the gradients of the loss; not if they are not finite."""
+    for group in run.optimiser.param_groups:
+        group["lr"] = learning_rate(run.recipe, run.step / run.steps)
     run.optimiser.zero_grad()
-    torch.stack(list(values.values())).sum().backward()
-    norm = torch.nn.utils.clip_grad_norm_(run.decoder.parameters(), 1.0)
-    if torch.isfinite(norm):
+    loss.backward()
+    if torch.isfinite(nn.utils.clip_grad_norm_(run.decoder.parameters(), 1.0)):
         run.optimiser.step()
     run.step += 1
-    decay = min(recipe.ema, run.step / (run.step + 10))
+    # A moving average over fewer steps at first, so that the random start is soon forgotten.
+    decay = min(run.recipe.ema, run.step / (run.step + 10))
     update_average(run.average, run.decoder, decay)
-    return {name: value.item() for name, value in values.items()} | _figures(
-        masks, logits, question.classes, question.held
-    )
 
 
 def masked_pictures(
@@ -186,11 +198,11 @@ def _input(pictures: Tensor, model: AudioCNN) -> Tensor:
 
 
 @torch.no_grad()
-def _figures(masks: Tensor, logits: Tensor, classes: Tensor, held: Tensor) -> dict[str, float]:
-    """Return what can be compared with the evaluation, over the classes in the windows."""
-    rows = torch.arange(len(classes))
-    kept, rest = (half.softmax(1)[rows, classes] for half in logits.chunk(2))
+def _figures(masks: Tensor, kept: Tensor, rest: Tensor, question: Question) -> dict[str, float]:
+    """Return what can be compared with the evaluation; NaN is left out."""
+    rows, held = torch.arange(len(masks)), question.held
     areas = masks.mean((1, 2))
-    values = [found[held].mean() for found in (kept, rest, areas)] + [areas[~held].mean()]
+    part, others = (found.softmax(1)[rows, question.classes] for found in (kept, rest))
+    values = [found[held].mean() for found in (part, others, areas)] + [areas[~held].mean()]
     shown = zip(FIGURES, values, strict=True)
     return {name: value.item() for name, value in shown if torch.isfinite(value)}

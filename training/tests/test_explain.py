@@ -177,7 +177,9 @@ def test_the_clips_that_excite_each_channel_are_those_trained_on(
     command.main([str(trained), "--data", str(esc50), "--channels"])
     found = json.loads((trained.parent / "small.channels.json").read_text())
     assert {stage: len(channels) for stage, channels in found.items()} == CHANNELS
-    names = {clip[0] for channels in found.values() for clips in channels.values() for clip in clips}
+    names = {
+        clip[0] for channels in found.values() for clips in channels.values() for clip in clips
+    }
     assert names <= {path.name for path in (esc50 / "audio").iterdir() if path.name[0] in "12"}
     for name, label, second in found["layer1"]["0"]:
         assert label in ("rain", "whistle")
