@@ -40,12 +40,11 @@ class MaskDecoder(nn.Module):
             # The class's own maps join where they are still about as fine as the features.
             own = OWN_MAPS if stage in ("layer4", "layer3") else 1
             self.steps[stage] = _convolution(width + before + own, width, 3)
-            self.by_class[stage] = nn.Embedding(classes, 2 * width)
-            nn.init.normal_(self.by_class[stage].weight, std=0.1)
+            embedding = self.by_class[stage] = nn.Embedding(classes, 2 * width)
+            nn.init.normal_(embedding.weight, std=0.1)
             before = width
         self.refine = _convolution(before + 2, PICTURE_WIDTH, 3)
         self.last = nn.Conv2d(PICTURE_WIDTH, 1, 3, padding=1)
-        nn.init.constant_(self.last.bias, -1.0)
 
     def forward(self, output: ModelOutput, head: nn.Linear, classes: Tensor) -> Tensor:
         """Return the logits of masks.
@@ -67,7 +66,7 @@ class MaskDecoder(nn.Module):
         count = classes.shape[1]
         asked = classes.flatten()
         own = own_maps(output.maps["layer4"], head, classes).flatten(0, 1)
-        x = None
+        x: Tensor | None = None
         for stage in WIDTHS:
             values = self.read[stage](output.maps[stage].float())
             values = values.repeat_interleave(count, 0)
@@ -76,12 +75,12 @@ class MaskDecoder(nn.Module):
                 own = enlarged(own, size)
                 values = torch.cat([values, enlarged(x, size)], 1)
             shown = own if stage in ("layer4", "layer3") else own[:, :1]
-            x = self.steps[stage](torch.cat([values, shown], 1))
             scale, shift = self.by_class[stage](asked)[:, :, None, None].chunk(2, 1)
-            x = F.relu(x * (1 + scale) + shift)
+            x = F.relu(self.steps[stage](torch.cat([values, shown], 1)) * (1 + scale) + shift)
         picture = F.avg_pool2d(output.picture.float(), (CELL_MELS, CELL_FRAMES), ceil_mode=True)
         picture = picture.repeat_interleave(count, 0)
         size = (picture.shape[2], picture.shape[3])
+        assert x is not None  # there are stages
         fine = torch.cat([enlarged(x, size), enlarged(own[:, :1], size), picture], 1)
         logits = self.last(F.relu(self.refine(fine)))
         return logits.view(len(classes), count, *size)

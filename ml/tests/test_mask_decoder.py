@@ -26,8 +26,8 @@ from tests import fixtures
 def decoder() -> MaskDecoder:
     torch.manual_seed(5)
     decoder = MaskDecoder(len(CLASSES)).eval().requires_grad_(False)
-    for embedding in decoder.by_class.values():
-        embedding.weight.mul_(10)  # as trained: a new decoder hardly tells classes apart
+    for weight in decoder.by_class.parameters():
+        weight.mul_(10)  # as trained: a new decoder hardly tells classes apart
     return decoder
 
 

@@ -76,7 +76,7 @@ def train(plan: Plan) -> Path:
     began_s = time.monotonic()
     info = checkpoint_info.read_info(plan.checkpoint)
     weights = checkpoint_info.digest(plan.checkpoint).weights
-    settings = {"recipe": dataclasses.asdict(plan.recipe), "weights": weights}
+    settings: dict[str, object] = {"recipe": dataclasses.asdict(plan.recipe), "weights": weights}
     frozen = _frozen(plan)
     initial = decoder_file.load(plan.init).state_dict() if plan.init else None
     run = loop.start(len(info.classes), plan.recipe, initial)

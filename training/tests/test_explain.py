@@ -11,6 +11,7 @@ from ml.checkpoint_info import CHANNELS, CheckpointInfo, FeatureConfig, digest
 from ml.explain import decoder_file
 from ml.inference import Classifier
 from ml.model import AudioCNN
+from training.config import changed
 from training.explain import __main__ as command
 from training.explain import loop
 from training.explain.losses import Question, ask, losses
@@ -126,8 +127,8 @@ def test_some_windows_are_asked_about_classes_that_they_lack(generator: torch.Ge
         ("second_share", {2}),
         ("absent_share", {2, 3}),
     ):
-        nothing = dict.fromkeys(("likeliest_share", "second_share", "absent_share"), 0.0)
-        recipe = dataclasses.replace(RECIPE, **nothing | {share: 1.0})
+        shares = ("likeliest_share", "second_share", "absent_share")
+        recipe = changed(RECIPE, [f"{name}={float(name == share)}" for name in shares])
         question = ask(probabilities, labels, until, 10, recipe, generator)
         assert set(question.classes.tolist()) == expected
         assert question.held.all() == (share == "likeliest_share")
