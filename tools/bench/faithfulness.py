@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 from ml import checkpoint_info
 from ml.audio.decode import read
-from ml.explain.masking import Masking, mask_of
+from ml.explain.masking import Masking, mask_of, resized
 from ml.forward import folded
 from ml.inference import Classifier
 from ml.model import AudioCNN, ModelOutput
@@ -56,6 +56,7 @@ class Experiment:
 
     Attributes
     ----------
+    size : (mels, frames) of a spectrogram
     waveforms : (clips, samples) float32 in [-1, 1] at the checkpoint's sample rate
     predicted : (clips,) predicted class indices
     before : (clips,) probability of the predicted class
@@ -68,6 +69,7 @@ class Experiment:
             raise SystemExit("This checkpoint has no mask decoder; train one with training.explain")
         self.classifier, self.masking = classifier, Masking(classifier.log_mel)
         features = classifier.info.features
+        self.size = (features.mels, self.masking.frames)
         model = folded(classifier.model, classifier.precision)
         self.explained = Explained(model, classifier.decoder, features.silence)
         self.waveforms = torch.zeros(len(examples), features.window_samples)
@@ -136,7 +138,8 @@ def figures(experiment: Experiment, masks: Tensor, parts: Parts, absent: Parts) 
     rows, before = np.arange(len(experiment.before)), experiment.before
     kept, rest = (one[rows, experiment.predicted] for one in (parts.kept, parts.rest))
     part_half, rest_half = kept >= before / 2, rest >= before / 2
-    cells = masks.flatten(1).double()
+    # On the same grid, because both depend on the number of cells.
+    cells = resized(masks, *experiment.size).flatten(1).double()
     found = {
         "part keeps": kept.mean(),
         "rest keeps": rest.mean(),
