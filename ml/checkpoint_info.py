@@ -20,6 +20,10 @@ WEIGHTS = Path(__file__).parent / "weights"
 SHIPPED = WEIGHTS / "esc50-folds1234.safetensors"
 TESTED = WEIGHTS / "esc50-folds123.safetensors"
 HEADER_KEY = "sonoscope"
+# How the file of a checkpoint's mask decoder ends, after the checkpoint's name.
+DECODER_SUFFIX = ".explain.safetensors"
+# How the file of the sounds that excite its channels ends.
+CHANNELS_SUFFIX = ".channels.json"
 ARCHITECTURE = "AudioCNN"
 STAGES = ("conv1", "layer1", "layer2", "layer3", "layer4")
 BLOCKS = {"layer1": 3, "layer2": 4, "layer3": 6, "layer4": 3}
@@ -218,7 +222,7 @@ def read_info(path: Path) -> CheckpointInfo:
     if not path.is_file():
         raise CheckpointError(f"There is no checkpoint at {path}.")
     try:
-        text = _read_metadata(path).get(HEADER_KEY)
+        text = read_metadata(path).get(HEADER_KEY)
         if text is None:
             raise CheckpointError(f"{path.name} is a safetensors file without a Sonoscope header.")
         payload = {"notes": (), "rejection": None, **json.loads(text)}
@@ -247,8 +251,14 @@ def _check_rejection(rejection: Rejection | None) -> None:
         raise ValueError("outside_flagged and auroc must contain the same kinds, at least one")
 
 
-def _read_metadata(path: Path) -> dict[str, str]:
-    """Return the metadata of a safetensors file: eight bytes of length, then JSON."""
+def read_metadata(path: Path) -> dict[str, str]:
+    """Return the metadata of a safetensors file: eight bytes of length, then JSON.
+
+    Raises
+    ------
+    ValueError, LookupError, TypeError, AttributeError
+        If it is not a whole safetensors file.
+    """
     with path.open("rb") as file:
         length = int.from_bytes(file.read(8), "little")
         if length > MAX_HEADER_BYTES:

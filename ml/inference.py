@@ -14,7 +14,9 @@ from ml.audio.waveform import Waveform
 from ml.base_classifier import BaseClassifier
 from ml.checkpoint import load_model
 from ml.checkpoint_info import CheckpointInfo, identity, read_info
-from ml.explain.activations import channels_of, explain
+from ml.explain.activations import channels_of, explain, explain_refined
+from ml.explain.decoder_file import load_beside
+from ml.explain.mask_decoder import MaskDecoder
 from ml.explain.results import Activations, Array, Channels, Explanation, all_finite
 from ml.forward import Outputs, ParallelPasses, folded, forward
 from ml.model import AudioCNN
@@ -64,6 +66,7 @@ class Classifier(BaseClassifier):
         device: torch.device | None = None,
         precision: torch.dtype | None = None,
         on_recomputed: Callable[[int], object] = lambda windows: None,
+        decoder: MaskDecoder | None = None,
     ) -> None:
         """Move the model to the device and test the reduced precision, if one is used.
 
@@ -74,6 +77,8 @@ class Classifier(BaseClassifier):
         on_recomputed : callable
             Called with the number of windows that were computed again in fp32 because their first
             pass gave NaN or infinity.
+        decoder : MaskDecoder, optional
+            Draws the masks of explanations. Without one, gradients explain.
 
         Raises
         ------
@@ -85,6 +90,7 @@ class Classifier(BaseClassifier):
         self.model = model.to(self.device).to(memory_format=torch.channels_last).eval()
         self._fast = folded(self.model, self.precision)
         self._parallel = ParallelPasses() if self.device.type == "cpu" else None
+        self.decoder = decoder.to(self.device) if decoder else None
         self.chunk_windows = CHUNK_WINDOWS[self.device.type]
         self.on_recomputed = on_recomputed
         self.recomputed_windows = 0
@@ -99,17 +105,20 @@ class Classifier(BaseClassifier):
         precision: torch.dtype | None = None,
         on_recomputed: Callable[[int], object] = lambda windows: None,
     ) -> "Classifier":
-        """Load a checkpoint. The other parameters are those of `Classifier`.
+        """Load a checkpoint and the mask decoder beside it, if there is one.
+
+        The other parameters are those of `Classifier`.
 
         Raises
         ------
         ml.checkpoint_info.CheckpointError
-            If the file is not a usable checkpoint.
+            If the file is not a usable checkpoint, or the decoder is that of other weights.
         NonFiniteError
             If the self-test fails even in fp32.
         """
         info = read_info(path)
-        return cls(load_model(path, info), info, identity(path), device, precision, on_recomputed)
+        model, name, decoder = load_model(path, info), identity(path), load_beside(path)
+        return cls(model, info, name, device, precision, on_recomputed, decoder)
 
     def classify(self, waveforms: Sequence[Waveform]) -> list[Result]:
         return list(self._results(waveforms, maps=True))
@@ -137,6 +146,8 @@ class Classifier(BaseClassifier):
     def explain(self, window: Array, asked: int) -> Explanation:
         """Explain the logit of a class in one window.
 
+        The mask decoder explains it; the gradients, if the checkpoint has none.
+
         Parameters
         ----------
         window : (samples,) float32
@@ -152,7 +163,34 @@ class Classifier(BaseClassifier):
         silence = self.info.features.silence
         return self._explained(
             window,
-            lambda picture, precision: explain(self.model, picture, silence, asked, precision),
+            lambda picture, model: explain(model, picture, silence, asked, self.decoder),
+        )
+
+    def refine(self, window: Array, asked: int) -> Explanation:
+        """Explain the logit of a class by a mask that is optimised for this window.
+
+        This takes some dozens of passes of the network.
+
+        Parameters
+        ----------
+        window : (samples,) float32
+            At most a window long.
+        asked : int
+            The class.
+
+        Raises
+        ------
+        NonFiniteError
+            If the explanation is not finite in fp32.
+        """
+        waveform = torch.zeros(self.info.features.window_samples, device=self.device)
+        waveform[: len(window)] = torch.from_numpy(window)
+        temperature = self.info.temperature
+        return self._explained(
+            window,
+            lambda picture, model: explain_refined(
+                model, self.log_mel, waveform, asked, self.decoder, temperature
+            ),
         )
 
     def channels(self, window: Array, name: str, asked: int) -> Channels:
@@ -174,7 +212,7 @@ class Classifier(BaseClassifier):
         """
         return self._explained(
             window,
-            lambda picture, precision: channels_of(self.model, picture, name, asked, precision),
+            lambda picture, model: channels_of(model, picture, name, asked),
         )
 
     # --- internals ------------------------------------------------------------------------
@@ -236,12 +274,12 @@ class Classifier(BaseClassifier):
             raise NonFiniteError(f"{self.identity} produces non-finite values in fp32.")
         return outputs
 
-    def _explained(self, window: Array, run: Callable[[Tensor, torch.dtype], Found]) -> Found:
+    def _explained(self, window: Array, run: Callable[[Tensor, AudioCNN], Found]) -> Found:
         """Return what `run` finds in a window; in fp32 if it is not finite otherwise."""
         picture = self._pictures([window])
-        found = run(picture, self.precision)
+        found = run(picture, self._fast)
         if not all_finite(found) and self.precision != torch.float32:
-            found = run(picture, torch.float32)
+            found = run(picture, self.model)
             self._count_recomputed(1)
         if not all_finite(found):
             raise NonFiniteError(f"{self.identity} produces non-finite values in fp32.")

@@ -6,8 +6,12 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, TypeVar
 
 from ml.checkpoint_info import FeatureConfig
+
+# A frozen dataclass of settings.
+AnyRecipe = TypeVar("AnyRecipe", bound=Any)
 
 
 class SettingError(ValueError):
@@ -216,7 +220,7 @@ def unmixed(recipe: Recipe) -> Recipe:
     return dataclasses.replace(recipe, **dict.fromkeys(shares, 0.0))  # type: ignore[arg-type]
 
 
-def changed(recipe: Recipe, settings: Sequence[str]) -> Recipe:
+def changed(recipe: AnyRecipe, settings: Sequence[str]) -> AnyRecipe:
     """Return `recipe` with each "name=value" of `settings` applied.
 
     Raises
@@ -224,7 +228,7 @@ def changed(recipe: Recipe, settings: Sequence[str]) -> Recipe:
     SettingError
         A setting has no such name, or its value is invalid.
     """
-    kinds = {field.name: field.type for field in dataclasses.fields(Recipe)}
+    kinds = {field.name: field.type for field in dataclasses.fields(recipe)}
     values: dict[str, object] = {}
     for setting in settings:
         name, equals, text = setting.partition("=")
@@ -235,7 +239,7 @@ def changed(recipe: Recipe, settings: Sequence[str]) -> Recipe:
             hint = f"Did you mean {near[0]}?" if near else f"The fields are: {', '.join(kinds)}."
             raise SettingError(f"The recipe has no field {name!r}. {hint}")
         values[name] = _value(name, text, kinds[name])
-    return dataclasses.replace(recipe, **values)  # type: ignore[arg-type]
+    return dataclasses.replace(recipe, **values)
 
 
 def _value(name: str, text: str, kind: object) -> object:

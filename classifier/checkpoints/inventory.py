@@ -10,7 +10,7 @@ from pathlib import Path
 
 from django.conf import settings
 
-from ml.checkpoint_info import CheckpointError, CheckpointInfo, digest, read_info
+from ml.checkpoint_info import DECODER_SUFFIX, CheckpointError, CheckpointInfo, digest, read_info
 
 # With @ and 12 digits it fits in the checkpoint column of an analysis.
 MAX_NAME = 100
@@ -106,7 +106,8 @@ def _paths() -> list[Path]:
     """Return each file once, the default first: of two files with one name, the first is used."""
     paths = [Path(settings.CHECKPOINT)]
     for folder in (Path(settings.WEIGHTS), Path(settings.CHECKPOINTS)):
-        paths += sorted(folder.glob("*.safetensors"))
+        found = sorted(folder.glob("*.safetensors"))
+        paths += [path for path in found if not path.name.endswith(DECODER_SUFFIX)]
     once: dict[Path, Path] = {}
     for path in paths:
         once.setdefault(path.resolve(), path)

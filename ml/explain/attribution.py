@@ -19,7 +19,7 @@ def attribution(output: ModelOutput, silence: float, classes: Tensor) -> Tensor:
     """Compute how much each cell of the picture contributed to each class.
 
     Two views from one backward pass are multiplied, as in Guided Grad-CAM (Selvaraju et al.,
-    2017). See docs/attribution.md.
+    2017). See docs/explanations.md.
 
     - fine: what each cell of the spectrogram adds to the class' logit compared with silence
       there, to first order (gradient × input; Shrikumar et al., 2017);

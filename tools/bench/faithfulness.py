@@ -1,12 +1,12 @@
-"""Measure how faithful attributions are: `python -m tools.bench.faithfulness CHECKPOINT --fold K`.
+"""Measure how faithful explanations are: `python -m tools.bench.faithfulness CHECKPOINT --fold K`.
 
-For each clip of a fold, the cells of the spectrogram with the highest attribution for the
-network's prediction are removed from the sound, or only they are kept: mask → spectrum → sound →
-network. Controls do the same with as many other cells. `--write` updates docs/attribution.md and
-its figure.
+For each clip of a fold and each method, the sound is split by the method's mask for the network's
+prediction, and both parts are classified: mask → spectrum → sound → network. `--write` updates
+docs/explanations.md and its picture.
 """
 
 import argparse
+import copy
 import json
 import time
 from collections.abc import Sequence
@@ -17,39 +17,35 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
-from torch.nn import functional as F
+from torch import Tensor, nn
 
 from ml import checkpoint_info
 from ml.audio.decode import read
-from ml.explain.masking import Masking, audible, resized
+from ml.explain.masking import Masking, mask_of, resized
+from ml.forward import folded
 from ml.inference import Classifier
-from ml.model import ModelOutput
-from tools.bench.attribution_methods import METHODS, Method, chosen
-from tools.bench.faithfulness_report import write
+from ml.model import AudioCNN, ModelOutput
+from tools.bench.attribution_methods import METHODS, Explained, Method
+from tools.bench.faithfulness_report import Shown, write
 from training.cli import NO_DATA
 from training.config import esc50_dir
 from training.data.index import Example, read_index
 from training.evaluate.measure import machine
 
 Array = NDArray[np.float64]
-SHARES = (0.1, 0.2, 0.3, 0.5)
-BAR = SHARES.index(0.2)
-CHOSEN_WITH = 80  # the first clips of the fold, which were used to choose the method
-BLOCKS = (16, 20)  # the grid of the control that takes random blocks
 BATCH, SEED = 16, 1
 PAIRS, SURE = 64, 0.5
+# A class is absent from a clip if it is not the label and the network gives it less than this.
+ABSENT = 0.05
+# An absent class that reaches this in its part is found where it is not.
+FOUND = 0.2
+TIMED_CLASSES, TIMED_CLIPS = 5, 8
+SHOWN_EACH = 2  # clips in the picture for each verdict
 
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """The probability of each clip's original prediction, for two parts of its sound.
-
-    Attributes
-    ----------
-    kept : (clips,) for the sound under the mask
-    rest : (clips,) for the sound without it
-    """
+    """The probabilities (clips, classes) of two parts of each clip: under a mask, and the rest."""
 
     kept: Array
     rest: Array
@@ -64,167 +60,124 @@ class Experiment:
     waveforms : (clips, samples) float32 in [-1, 1] at the checkpoint's sample rate
     predicted : (clips,) predicted class indices
     before : (clips,) probability of the predicted class
+    absent : (clips,) for each clip a class that is not in it, drawn at random
     right : (clips,) bool, the prediction is correct
-    sounding : (clips,) bool, less than a tenth of the frames is silent
     """
 
     def __init__(self, classifier: Classifier, examples: Sequence[Example]) -> None:
+        if classifier.decoder is None:
+            raise SystemExit("This checkpoint has no mask decoder; train one with training.explain")
         self.classifier, self.masking = classifier, Masking(classifier.log_mel)
         features = classifier.info.features
         self.size = (features.mels, self.masking.frames)
+        model = folded(classifier.model, classifier.precision)
+        self.explained = Explained(model, classifier.decoder, features.silence)
         self.waveforms = torch.zeros(len(examples), features.window_samples)
         for row, example in zip(self.waveforms, examples, strict=True):
             sound = read(example.path, features.sample_rate).waveform[: len(row)]
             row[: len(sound)] = torch.from_numpy(sound)
         probabilities = self.predict(self.waveforms)
+        rows = np.arange(len(examples))
         self.predicted = probabilities.argmax(1)
-        self.before = probabilities[np.arange(len(examples)), self.predicted]
-        labels = [classifier.info.classes.index(example.label) for example in examples]
-        self.right = self.predicted == np.array(labels)
-        loudest_db = torch.cat([
-            classifier.log_mel.decibels(part)[:, 0].amax(1) for part in self.waveforms.split(BATCH)
-        ])  # fmt: skip
-        silent = loudest_db <= classifier.log_mel.decibels(torch.zeros(1, 32_000)).max() + 1
-        self.sounding = (silent.float().mean(1) < 0.1).numpy()
+        self.before = probabilities[rows, self.predicted]
+        labels = np.array([classifier.info.classes.index(one.label) for one in examples])
+        self.right = self.predicted == labels
+        chance = np.random.default_rng(SEED).random(probabilities.shape)
+        chance[(probabilities >= ABSENT) | (np.eye(probabilities.shape[1])[labels] > 0)] = -1
+        self.absent = chance.argmax(1)
 
     def predict(self, waveforms: Tensor) -> NDArray[np.float32]:
         """Return the probabilities (clips, classes), as in an analysis."""
         found = self.classifier.predict(list(waveforms.numpy()))
         return np.stack([one.probabilities for one in found])
 
-    def parts(self, masks: Tensor) -> Parts:
-        """Apply masks to the clips and classify both parts.
+    def parts(self, masks: Tensor, rest: bool = True) -> Parts:
+        """Apply masks to the clips and classify the parts.
 
         Parameters
         ----------
         masks : (clips, H, W) in [0, 1]
+        rest : also classify the rest
         """
-        kept, rest = [], []
-        rows = np.arange(len(self.predicted))
+        kept, others = [], []
         for sounds, mask in zip(self.waveforms.split(BATCH), masks.split(BATCH), strict=True):
             split = self.masking.split(sounds, mask)
             kept.append(self.predict(split.kept))
-            rest.append(self.predict(split.rest))
-        return Parts(*(np.concatenate(one)[rows, self.predicted] for one in (kept, rest)))
+            others.append(self.predict(split.rest) if rest else kept[-1])
+        return Parts(np.concatenate(kept), np.concatenate(others))
+
+    def maps(self, method: Method, waveforms: Tensor, classes: NDArray[np.int64]) -> Tensor:
+        """Return the maps (clips, k, H, W) of classes (clips, k) in sounds (clips, samples)."""
+        asked = torch.from_numpy(classes)
+        return torch.cat([
+            method.draw(self.explained, forward(self.classifier, self.explained.model, part), some)
+            for part, some in zip(waveforms.split(BATCH), asked.split(BATCH), strict=True)
+        ]).detach().float()  # fmt: skip
 
 
-def maps_of(
-    classifier: Classifier, method: Method, waveforms: Tensor, classes: Tensor
-) -> tuple[Tensor, float]:
-    """Compute the attribution of a method for each clip.
-
-    Parameters
-    ----------
-    waveforms : (clips, samples) float32
-    classes : (clips,) int64
-
-    Returns
-    -------
-    maps : (clips, H, W)
-    milliseconds : median CPU time per clip, without the forward pass
-    """
-    found, seconds = [], []
-    for sounds, asked in zip(waveforms.split(BATCH), classes.split(BATCH), strict=True):
-        output = forward(classifier, sounds)
-        started = time.process_time()
-        found.append(method(output, classifier.info.features.silence, asked).detach().float())
-        seconds.append((time.process_time() - started) / len(sounds))
-    return torch.cat(found), 1000 * float(np.median(seconds))
+def forward(classifier: Classifier, model: AudioCNN, waveforms: Tensor) -> ModelOutput:
+    """Run a forward pass with gradients down to its input picture."""
+    picture = classifier.log_mel(waveforms).to(model.fc.weight.dtype)
+    picture = picture.contiguous(memory_format=torch.channels_last).requires_grad_()
+    with torch.enable_grad():
+        return model(picture)
 
 
-def forward(classifier: Classifier, waveforms: Tensor) -> ModelOutput:
-    """Run a forward pass with gradients down to its input picture.
+def figures(experiment: Experiment, masks: Tensor, parts: Parts, absent: Parts) -> dict[str, float]:
+    """Return the figures of one method.
+
+    AI, AD, AG, FF and Fid-In are defined as in L-MAC (Paissan et al., 2024); SPS is the Gini index
+    (Chalasani et al., 2020) and COMP the entropy (Bhatt et al., 2020) of the mask's cells.
 
     Parameters
     ----------
-    waveforms : (batch, samples) float32
+    masks : (clips, H, W) of the predicted classes
+    parts : of the predicted classes
+    absent : of the absent classes
     """
-    picture = classifier.log_mel(waveforms).contiguous(memory_format=torch.channels_last)
-    with torch.enable_grad(), torch.autocast(
-        picture.device.type, classifier.precision, enabled=classifier.precision != torch.float32
-    ):  # fmt: skip
-        return classifier.model(picture.requires_grad_())
-
-
-def top_cells(maps: Tensor, share: float, size: tuple[int, int]) -> Tensor:
-    """Return masks of the cells with the highest attribution; ties are broken at random.
-
-    Parameters
-    ----------
-    maps : (clips, H, W)
-    share : share of the cells, 0 to 1
-    size : (mels, frames) of the masks
-
-    Returns
-    -------
-    (clips, mels, frames) of 0 and 1
-    """
-    cells = resized(maps, *size).flatten(1).double()
-    cells /= cells.abs().amax(1, keepdim=True).clamp_min(1e-30)
-    cells += 1e-9 * torch.rand(cells.shape, generator=torch.Generator().manual_seed(SEED))
-    best = cells.topk(round(share * cells.shape[1]), dim=1).indices
-    return torch.zeros(cells.shape).scatter_(1, best, 1.0).view(-1, *size)
-
-
-def moved(masks: Tensor) -> Tensor:
-    """Roll each clip's mask by a random offset in frequency and time, keeping its shape.
-
-    Parameters
-    ----------
-    masks : (clips, mels, frames)
-    """
-    draw = np.random.default_rng(SEED)
-    height, width = masks.shape[1:]
-    offsets = draw.integers(0, (height, width), (len(masks), 2)).tolist()
-    return torch.stack([m.roll(o, (0, 1)) for m, o in zip(masks, offsets, strict=True)])
-
-
-def blocks(clips: int, size: tuple[int, int]) -> Tensor:
-    """Return random values (clips, *size) on a coarse grid; their top cells are random blocks."""
-    random = torch.rand(clips, 1, *BLOCKS, generator=torch.Generator().manual_seed(SEED))
-    return F.interpolate(random, size, mode="nearest")[:, 0]
-
-
-def curves(experiment: Experiment, maps: Tensor) -> list[Parts]:
-    """Return the predictions for each of `SHARES` of the top cells of `maps`."""
-    return [experiment.parts(top_cells(maps, share, experiment.size)) for share in SHARES]
-
-
-def figures(
-    experiment: Experiment, found: list[Parts], controls: dict[str, Parts]
-) -> dict[str, Any]:
-    """Return means over clips, and how often the top 20 % of cells do more than each control."""
-    groups = {
-        "all": np.ones(len(experiment.before), bool),
-        "chosen with": np.arange(len(experiment.before)) < CHOSEN_WITH,
-        "others": np.arange(len(experiment.before)) >= CHOSEN_WITH,
-        "without silence": experiment.sounding,
+    rows, before = np.arange(len(experiment.before)), experiment.before
+    kept, rest = (one[rows, experiment.predicted] for one in (parts.kept, parts.rest))
+    part_half, rest_half = kept >= before / 2, rest >= before / 2
+    # On the same grid, because both depend on the number of cells.
+    cells = resized(masks, *experiment.size).flatten(1).double()
+    found = {
+        "part keeps": kept.mean(),
+        "rest keeps": rest.mean(),
+        "convincing": (part_half & ~rest_half).mean(),
+        "spread": (~part_half & ~rest_half).mean(),
+        "not reliable": rest_half.mean(),
+        "mask area": float(masks.mean()),
+        "absent": (absent.kept[rows, experiment.absent] >= FOUND).mean(),
+        "AI": 100 * (kept > before).mean(),
+        "AD": 100 * (np.maximum(0, before - kept) / before).mean(),
+        "AG": 100 * (np.maximum(0, kept - before) / (1 - before + 1e-9)).mean(),
+        "FF": (before - rest).mean(),
+        "Fid-In": (parts.kept.argmax(1) == experiment.predicted).mean(),
+        "SPS": float(gini(cells).mean()),
+        "COMP": float(entropy(cells).mean()),
     }
-    at = found[BAR]
-    return {
-        "kept": [round(float(one.kept.mean()), 3) for one in found],
-        "rest": [round(float(one.rest.mean()), 3) for one in found],
-        "removing does more": {
-            name: {g: share(at.rest < control.rest, rows) for g, rows in groups.items()}
-            for name, control in controls.items()
-        },
-        "keeping does more": {
-            name: {g: share(at.kept > control.kept, rows) for g, rows in groups.items()}
-            for name, control in controls.items()
-        },
-    }
+    return {name: round(float(value), 4) for name, value in found.items()}
 
 
-def share(won: NDArray[np.bool_], rows: NDArray[np.bool_]) -> float | None:
-    """Return the share of `won` among `rows`, both (clips,) bool, or None without rows."""
-    return round(float(won[rows].mean()), 3) if rows.any() else None
+def gini(cells: Tensor) -> Tensor:
+    """Return the Gini index of each row: 0 if all cells are equal, near 1 if one has all."""
+    count = cells.shape[1]
+    rank = torch.arange(1, count + 1, dtype=cells.dtype)
+    total = cells.sum(1).clamp_min(1e-12)
+    return ((2 * rank - count - 1) * cells.sort(1).values).sum(1) / (count * total)
 
 
-def in_own_half(experiment: Experiment, methods: dict[str, Method]) -> dict[str, float]:
-    """Return, by method, how much attribution lies in the half of a sound that has the class.
+def entropy(cells: Tensor) -> Tensor:
+    """Return the entropy, in nats, of each row's shares of its sum."""
+    shares = cells / cells.sum(1, keepdim=True).clamp_min(1e-12)
+    return torch.special.entr(shares).sum(1)
 
-    The sounds are halves of two clips of different classes, one after the other, and attribution
-    is computed for each of the two classes. Chance is 0.5.
+
+def in_own_half(experiment: Experiment, method: Method) -> float:
+    """Return how much of a map lies in the half of a sound that has the class.
+
+    The sounds are halves of two clips of different classes, one after the other, and maps are drawn
+    for both classes. Chance is 0.5.
     """
     draw = np.random.default_rng(SEED)
     sure = np.flatnonzero(experiment.right & (experiment.before > SURE))
@@ -236,65 +189,120 @@ def in_own_half(experiment: Experiment, methods: dict[str, Method]) -> dict[str,
         torch.cat([experiment.waveforms[a, :half], experiment.waveforms[b, :half]])
         for a, b in pairs
     ])  # fmt: skip
-    own = {}
-    for name, method in methods.items():
-        shares = []
-        for side in (0, 1):
-            asked = torch.from_numpy(experiment.predicted[[pair[side] for pair in pairs]])
-            maps = resized(
-                maps_of(experiment.classifier, method, joined, asked)[0], *experiment.size
-            )
-            middle = experiment.size[1] // 2
-            mine = maps[:, :, :middle] if side == 0 else maps[:, :, middle:]
-            shares.append(mine.sum((1, 2)) / maps.sum((1, 2)))
-        own[name] = round(float(torch.cat(shares).nanmean()), 3)
-    return own
+    maps = experiment.maps(method, joined, predicted[np.array(pairs)])
+    middle = maps.shape[-1] / 2
+    place = torch.arange(maps.shape[-1])
+    in_first = (middle - place).clamp(0, 1)  # the middle column counts half for each
+    first = (maps * in_first).sum((2, 3)) / maps.sum((2, 3))
+    return round(float(torch.cat([first[:, 0], 1 - first[:, 1]]).nanmean()), 3)
 
 
-def measure(path: Path, examples: Sequence[Example], fold: int) -> dict[str, Any]:
-    """Run the whole experiment on the clips of a fold and return the report."""
-    torch.set_num_threads(1)
+def change_when_randomised(experiment: Experiment, clips: int = 64) -> dict[str, float]:
+    """Return the correlation of the decoder's masks with those of randomised networks.
+
+    A map that stays the same does not show what the network has learned (Adebayo et al., 2018).
+    """
+    method, waveforms = METHODS["mask decoder"], experiment.waveforms[:clips]
+    classes = experiment.predicted[:clips, None]
+    before = experiment.maps(method, waveforms, classes).flatten(1)
+    found = {}
+    for name, parts in {
+        "the last layer": ("fc",),
+        "layer4 and the last layer": ("layer4", "fc"),
+        "all layers": ("conv1", "layer1", "layer2", "layer3", "layer4", "fc"),
+    }.items():
+        other = copy.copy(experiment)
+        model = folded(randomised(experiment.classifier.model, parts), torch.float32)
+        other.explained = Explained(
+            model, experiment.explained.decoder, experiment.explained.silence
+        )
+        after = other.maps(method, waveforms, classes).flatten(1)
+        pairs = zip(before.numpy(), after.numpy(), strict=True)
+        found[name] = round(float(np.mean([np.corrcoef(*pair)[0, 1] for pair in pairs])), 3)
+    return found
+
+
+def randomised(model: AudioCNN, parts: Sequence[str]) -> AudioCNN:
+    """Return a copy in which the weights of some parts are shuffled, which keeps their scale."""
+    model = copy.deepcopy(model)
+    generator = torch.Generator().manual_seed(SEED)
+    for part in parts:
+        for module in model.get_submodule(part).modules():
+            if isinstance(module, nn.Conv2d | nn.Linear):
+                weight = module.weight
+                order = torch.randperm(weight.numel(), generator=generator)
+                module.weight.data = weight.flatten()[order].view_as(weight)
+    return model
+
+
+def milliseconds(experiment: Experiment, method: Method) -> float:
+    """Return the CPU time per map of the likeliest classes, without the forward pass."""
+    waveforms = experiment.waveforms[:TIMED_CLIPS]
+    likeliest = np.argsort(-experiment.predict(waveforms), axis=1)[:, :TIMED_CLASSES]
+    times = []
+    for sound, asked in zip(waveforms, torch.from_numpy(likeliest.copy()), strict=True):
+        output = forward(experiment.classifier, experiment.explained.model, sound[None])
+        started = time.process_time()
+        method.draw(experiment.explained, output, asked[None])
+        times.append((time.process_time() - started) / TIMED_CLASSES)
+    return round(1000 * float(np.median(times)), 1)
+
+
+def measure(
+    path: Path, examples: Sequence[Example], fold: int
+) -> tuple[dict[str, Any], list[Shown]]:
+    """Run the whole experiment on the clips of a fold and return the report, and clips to draw."""
     experiment = Experiment(Classifier.load(path), examples)
-    asked = torch.from_numpy(experiment.predicted)
-    random = curves(experiment, blocks(len(examples), experiment.size))
+    asked = np.stack([experiment.predicted, experiment.absent], 1)
     report: dict[str, Any] = {
         "checkpoint": checkpoint_info.identity(path),
         "folds seen": experiment.classifier.info.folds_seen,
         "fold": fold,
         "clips": len(examples),
-        "clips without silence": int(experiment.sounding.sum()),
         "before": round(float(experiment.before.mean()), 3),
         "machine": machine(experiment.classifier.device),
-        "shares": SHARES,
-        "random blocks": figures(experiment, random, {}),
         "methods": {},
     }
     for name, method in METHODS.items():
-        maps, milliseconds = maps_of(experiment.classifier, method, experiment.waveforms, asked)
-        found = curves(experiment, maps)
-        elsewhere = experiment.parts(moved(top_cells(maps, SHARES[BAR], experiment.size)))
-        controls = {"blocks": random[BAR], "moved": elsewhere}
-        report["methods"][name] = figures(experiment, found, controls) | {
-            "milliseconds": round(milliseconds, 1),
-            "moved": {k: round(float(getattr(elsewhere, k).mean()), 3) for k in ("kept", "rest")},
+        maps = experiment.maps(method, experiment.waveforms, asked)
+        masks = mask_of(maps.flatten(0, 1), method.kind).view_as(maps)
+        of_prediction, of_absent = masks.unbind(1)
+        parts = experiment.parts(of_prediction)
+        absent = experiment.parts(of_absent, rest=False)
+        report["methods"][name] = figures(experiment, of_prediction, parts, absent) | {
+            "own half": in_own_half(experiment, method),
+            "milliseconds": milliseconds(experiment, method),
         }
         print(name, json.dumps(report["methods"][name]), flush=True)
-        if method is chosen:
-            played = experiment.parts(mask := audible(maps))
-            report["played"] = {
-                "kept": round(float(played.kept.mean()), 3),
-                "rest": round(float(played.rest.mean()), 3),
-                "mean of the mask": round(float(mask.mean()), 3),
-                "kept keeps half": share(
-                    played.kept > experiment.before / 2, experiment.before > 0
-                ),
-                "rest loses half": share(
-                    played.rest < experiment.before / 2, experiment.before > 0
-                ),
-            }
-            report["grid"] = list(maps.shape[1:])
-    report["in own half"] = in_own_half(experiment, METHODS)
-    return report
+        if name == "mask decoder":
+            examples_shown = shown(experiment, of_prediction, parts)
+    report["randomised"] = change_when_randomised(experiment)
+    return report, examples_shown
+
+
+def shown(experiment: Experiment, masks: Tensor, parts: Parts) -> list[Shown]:
+    """Return clips to draw: the first of each verdict, of different classes."""
+    rows, before = np.arange(len(masks)), experiment.before
+    kept, rest = (one[rows, experiment.predicted] for one in (parts.kept, parts.rest))
+    part_half, rest_half = kept >= before / 2, rest >= before / 2
+    found, classes = [], set()
+    for verdict, chosen in {
+        "convincing": part_half & ~rest_half,
+        "spread over the whole sound": ~part_half & ~rest_half,
+        "not reliable": rest_half,
+    }.items():
+        of_verdict = 0
+        for row in np.flatnonzero(chosen):
+            label = experiment.classifier.info.classes[experiment.predicted[row]]
+            if label in classes or of_verdict == SHOWN_EACH:
+                continue
+            classes.add(label)
+            of_verdict += 1
+            decibels = experiment.classifier.log_mel.decibels(experiment.waveforms[row : row + 1])
+            whole, part, others = (round(float(one[row]), 3) for one in (before, kept, rest))
+            picture, mask = decibels[0, 0].numpy(), masks[row].numpy()
+            found.append(Shown(label, verdict, picture, mask, whole, part, others))
+    return found
 
 
 def main() -> None:
@@ -304,15 +312,15 @@ def main() -> None:
     add("--data", type=Path, default=esc50_dir(), help="default: ESC50_DIR")
     add("--fold", type=int, default=4, help="a fold that was not used for training")
     add("--clips", type=int, help="number of clips, from the first; default: all")
-    add("--write", action="store_true", help="update docs/attribution.md and its figure")
+    add("--write", action="store_true", help="update docs/explanations.md and its picture")
     options = parser.parse_args()
     if options.data is None:
         parser.error(NO_DATA)
     examples = [e for e in read_index(options.data) if e.fold == options.fold][: options.clips]
-    report = measure(options.checkpoint, examples, options.fold)
+    report, drawn = measure(options.checkpoint, examples, options.fold)
     print(json.dumps(report))
     if options.write:
-        write(report)
+        write(report, drawn)
 
 
 if __name__ == "__main__":

@@ -1,122 +1,128 @@
-"""Write the results of tools.bench.faithfulness to docs/attribution.md as a table and a picture."""
+"""Write the results of tools.bench.faithfulness to docs/explanations.md: tables and a picture."""
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from matplotlib.figure import Figure
-from matplotlib.ticker import PercentFormatter
+from numpy.typing import NDArray
 
-from training.figures import FAINT, INK, figure, save
+from training.figures import INK, figure, save
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
-DOCUMENT, PICTURE = DOCS / "attribution.md", DOCS / "faithfulness.png"
+DOCUMENT, PICTURE = DOCS / "explanations.md", DOCS / "explanations.png"
 BEGIN, END = "<!-- measured -->", "<!-- /measured -->"
-COLOURS = ("#d55e00", "#0072b2", "#009e73", "#cc79a7", "#56b4e9")
-CONTROL = "#807c88"
+PUBLISHED = ("AI", "AD", "AG", "FF", "Fid-In", "SPS", "COMP")
+RANGE_DB = 70  # of the spectrograms in the picture
+CONTOUR, DIMMED = "#ff9f1c", 0.72
 
 
-def write(report: dict[str, Any]) -> None:
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """A clip in the picture.
+
+    Attributes
+    ----------
+    decibels : (mels, frames) spectrogram
+    mask : (H, W) in [0, 1]
+    whole, part, rest : probability of the label in the sound, under the mask, and in the rest
+    """
+
+    label: str
+    verdict: str
+    decibels: NDArray[np.float32]
+    mask: NDArray[np.float32]
+    whole: float
+    part: float
+    rest: float
+
+
+def write(report: dict[str, Any], shown: list[Shown]) -> None:
     text = DOCUMENT.read_text()
     before, after = text.partition(BEGIN)[0], text.partition(END)[2]
-    DOCUMENT.write_text(f"{before}{BEGIN}\n{table(report)}\n{END}{after}")
-    save(picture(report), PICTURE)
+    DOCUMENT.write_text(f"{before}{BEGIN}\n{tables(report)}\n{END}{after}")
+    save(picture(shown), PICTURE, colours=128)
 
 
-def table(report: dict[str, Any]) -> str:
+def tables(report: dict[str, Any]) -> str:
     """Return the report as Markdown."""
-    bar = report["shares"].index(0.2)
     seen = ", ".join(map(str, report["folds seen"]))
+    methods = report["methods"]
     rows = [
-        f"Weights `{report['checkpoint']}` (trained on folds {seen}); {report['clips']} clips of "
-        f"fold {report['fold']}, {report['clips without silence']} of them without long digital"
-        f" silence; "
-        f"one thread of an {report['machine']}. The mean probability of the prediction is "
-        f"{report['before']:.3f} for the unchanged sounds.",
+        f"Weights `{report['checkpoint']}` and their decoder, both trained on folds {seen}; all "
+        f"{report['clips']} clips of fold {report['fold']}; {report['machine']}. The mean "
+        f"probability of the prediction is {report['before']:.3f} for the whole sounds.",
         "",
-        "| method | 20 % removed | only 20 % kept | removed: lower than with blocks · moved "
-        "| kept: higher than with blocks · moved | attribution in its own half "
-        "| CPU time per map, ms |",
-        "|---|---|---|---|---|---|---|",
+        "| method | part keeps | rest keeps | convincing | mask area | own half "
+        "| absent class found | CPU time per map, ms |",
+        "|---|---|---|---|---|---|---|---|",
     ]
-    for name, one in report["methods"].items():
-        won = [
-            " · ".join(percent(one[what][control]["all"]) for control in ("blocks", "moved"))
-            for what in ("removing does more", "keeping does more")
-        ]
+    for name, one in methods.items():
         rows.append(
-            f"| {name} | {one['rest'][bar]:.3f} | {one['kept'][bar]:.3f} | {won[0]} | {won[1]} "
-            f"| {percent(report['in own half'][name])} | {one['milliseconds']:.0f} |"
+            f"| {name} | {one['part keeps']:.3f} | {one['rest keeps']:.3f} "
+            f"| {percent(one['convincing'])} | {one['mask area']:.3f} | {percent(one['own half'])} "
+            f"| {percent(one['absent'])} | {one['milliseconds']:.1f} |"
         )
-    blocks = report["random blocks"]
     rows += [
-        f"| random blocks | {blocks['rest'][bar]:.3f} | {blocks['kept'][bar]:.3f} | | | | |",
         "",
-        "Results for the first row, by group of clips (compared with blocks · moved):",
+        f"| method | {' | '.join(PUBLISHED)} |",
+        f"|---|{'---|' * len(PUBLISHED)}",
+        *(
+            f"| {name} | {' | '.join(f'{one[key]:.2f}' for key in PUBLISHED)} |"
+            for name, one in methods.items()
+        ),
         "",
-        "| clips | removed: lower | kept: higher |",
+        "| verdict | mask decoder | gradients, without a decoder |",
         "|---|---|---|",
     ]
-    first = report["methods"]["attribution"]
-    names = {
-        "all": "all",
-        "chosen with": "the first 80, used to choose the method",
-        "others": "the others",
-        "without silence": "without long digital silence",
-    }
-    for group, name in names.items():
-        won = [
-            " · ".join(percent(first[what][control][group]) for control in ("blocks", "moved"))
-            for what in ("removing does more", "keeping does more")
-        ]
-        rows.append(f"| {name} | {won[0]} | {won[1]} |")
-    played = report["played"]
+    ours, gradients = methods["mask decoder"], methods["gradients, without a decoder"]
+    rows += [
+        f"| {name} | {percent(ours[key])} | {percent(gradients[key])} |"
+        for name, key in (
+            ("convincing", "convincing"),
+            ("spread over the whole sound", "spread"),
+            ("not reliable", "not reliable"),
+        )
+    ]
+    changed = ", ".join(f"{value:.2f} for {name}" for name, value in report["randomised"].items())
     rows += [
         "",
-        f"With the mask for playback (soft edges, mean weight "
-        f"{percent(played['mean of the mask'])}), the mean probability is "
-        f"{played['kept']:.3f} for the attribution alone and {played['rest']:.3f} for "
-        f"the rest. The attribution keeps more than half of the probability in "
-        f"{percent(played['kept keeps half'])} of the clips, and the rest loses "
-        f"more than half in {percent(played['rest loses half'])}.",
+        "Correlation of the decoder's masks with those of a network whose weights were shuffled: "
+        f"{changed}.",
         "",
-        "![Probability of the prediction by the share of cells removed, and by the share kept]"
-        f"({PICTURE.name})",
+        f"![Spectrograms with masks, two for each verdict]({PICTURE.name})",
     ]
     return "\n".join(rows)
 
 
-def percent(value: float | None) -> str:
-    return "–" if value is None else f"{100 * value:.1f} %"
+def percent(value: float) -> str:
+    return f"{100 * value:.1f} %"
 
 
-def picture(report: dict[str, Any]) -> Figure:
-    """Draw the probability of the prediction by what was removed and by what was kept."""
-    named = {**report["methods"], "random blocks": report["random blocks"]}
-    before = report["before"]
-    drawn = figure(9.6, 5.2)
-    removed, kept = drawn.subplots(1, 2, sharex=True, sharey=True)
-    removed.set_title("Highest-ranked cells removed")
-    kept.set_title("Only the highest-ranked cells kept")
-    for axes, what, start in ((removed, "rest", before), (kept, "kept", 0.0)):
-        for (name, one), colour in zip(named.items(), colours(len(named)), strict=True):
-            axes.plot(
-                [0, *report["shares"]], [start, *one[what]], color=colour, marker="o", ms=4,
-                lw=3.5 if name == "attribution" else 1.6, label=name, clip_on=False,
-            )  # fmt: skip
-        axes.axhline(before, color=INK, lw=1, ls="--", label="whole sound")
-        axes.set(xlabel="share of the spectrogram's cells", xlim=(0, 0.5), ylim=(0, 1))
-        axes.xaxis.set_major_formatter(PercentFormatter(1))
-        axes.grid(color=FAINT, linewidth=0.6)
-        axes.spines[["top", "right"]].set_visible(False)
-    removed.set_ylabel("mean probability of the prediction")
-    handles, labels = removed.get_legend_handles_labels()
-    drawn.legend(handles, labels, loc="outside lower center", ncols=4, frameon=False)
+def picture(shown: list[Shown]) -> Figure:
+    """Draw clips of each verdict: what is under the mask, and everything else dimmed."""
+    columns = 2
+    drawn = figure(11, 2.6 * -(-len(shown) // columns))
+    places = drawn.subplots(-(-len(shown) // columns), columns, squeeze=False).flat
+    for axes, one in zip(places, shown, strict=False):
+        mels, frames = one.decibels.shape
+        top = one.decibels.max()
+        level = ((one.decibels - top) / RANGE_DB + 1).clip(0, 1)
+        place = [
+            ((np.arange(count) + 0.5) * cells / count).astype(int).clip(0, cells - 1)
+            for count, cells in zip((mels, frames), one.mask.shape, strict=True)
+        ]
+        mask = one.mask[np.ix_(*place)]
+        axes.imshow(
+            level * (1 - DIMMED * (1 - mask)), origin="lower", aspect="auto", cmap="gray",
+            vmin=0, vmax=1, extent=(0, 5, 0, mels),
+        )  # fmt: skip
+        if mask.min() < 0.5 < mask.max():
+            axes.contour(mask, [0.5], colors=CONTOUR, linewidths=1, extent=(0, 5, 0, mels))
+        axes.set_title(
+            f"{one.label.replace('_', ' ')}: {one.verdict}\n{one.whole:.0%} whole, "
+            f"{one.part:.0%} part, {one.rest:.0%} rest", fontsize=9, color=INK,
+        )  # fmt: skip
+        axes.set(xlabel="s", yticks=[])
     return drawn
-
-
-def colours(count: int) -> list[str]:
-    """Return colours that colour-blind readers can distinguish (Okabe and Ito, 2008).
-
-    The last one, for the control, is grey.
-    """
-    return [COLOURS[number % len(COLOURS)] for number in range(count - 1)] + [CONTROL]
