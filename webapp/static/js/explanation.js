@@ -47,25 +47,26 @@ class ExplanationView {
   // The original: black over what did not matter. A part: its own spectrogram.
   drawShade(mask, name) {
     const { duration } = this.timeline;
-    const whole = pixelsOf(this.spectrogram);
+    const { naturalWidth: columns, naturalHeight: rows } = this.spectrogram;
     const { from, to } = this.window;
-    const width = Math.max(1, Math.round((whole.width * (to - from)) / duration));
-    const first = Math.round((whole.width * from) / duration);
+    const width = Math.max(1, Math.round((columns * (to - from)) / duration));
+    const first = Math.round((columns * from) / duration);
+    const whole = name === "original" ? null : pixelsOf(this.spectrogram);
     this.shade.width = width;
-    this.shade.height = whole.height;
+    this.shade.height = rows;
     const context = this.shade.getContext("2d", { willReadFrequently: true });
-    const drawn = context.createImageData(width, whole.height);
+    const drawn = context.createImageData(width, rows);
     const perDecibel = 255 / (this.shade.dataset.high - this.shade.dataset.low);
-    const last = Math.min(width, whole.width - first);
-    for (let row = 0; row < whole.height; row += 1) {
+    const last = Math.min(width, columns - first);
+    for (let row = 0; row < rows; row += 1) {
       for (let column = 0; column < last; column += 1) {
         const at = 4 * (row * width + column);
-        const share = sample(mask, (column + 0.5) / width, (row + 0.5) / whole.height);
-        if (name === "original") {
+        const share = sample(mask, (column + 0.5) / width, (row + 0.5) / rows);
+        if (!whole) {
           drawn.data[at + 3] = Math.round(255 * DIMMED * (1 - share));
           continue;
         }
-        const index = indexAt(whole.data, 4 * (row * whole.width + first + column)) ?? 0;
+        const index = indexAt(whole.data, 4 * (row * columns + first + column)) ?? 0;
         const decibels = 20 * Math.log10(Math.max(name === "kept" ? share : 1 - share, 1e-6));
         drawn.data.set(PALETTE[Math.max(0, Math.round(index + decibels * perDecibel))], at);
         drawn.data[at + 3] = 255;

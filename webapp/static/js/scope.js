@@ -164,22 +164,22 @@ class SonoScope extends HTMLElement {
     if (known && !this.known.has(url)) this.load(known, made.dataset);
   }
 
-  // Loads the picture of an explanation, which is shown at once, and then its sounds.
+  // Loads the picture of an explanation and shows it, then loads its sounds.
   async load(known, { kept, rest, keptGain, restGain }) {
     this.known.set(known.url, known);
     const sounds = { ...this.window, kept, rest, keptGain: Number(keptGain), restGain: Number(restGain) };
-    const parts = this.player.load(sounds);
-    const failed = () => {
+    try {
+      known.mask = await this.explanation.load(known.url);
+      if (this.shown === known) this.draw();
+      known.parts = await this.player.load(sounds);
+    } catch (error) {
       this.known.delete(known.url);
       this.player.events.failed("The explanation could not be loaded. Reload the page to try again.");
-    };
-    const show = async (name, loaded) => {
-      known[name] = await loaded;
-      if (this.shown !== known) return;
-      this.player.use(known.parts);
-      this.draw();
-    };
-    await Promise.all([show("mask", this.explanation.load(known.url)), show("parts", parts)]).catch(failed);
+      throw error;
+    }
+    if (this.shown !== known) return;
+    this.player.use(known.parts);
+    this.draw();
   }
 
   explain(on) {
