@@ -155,6 +155,7 @@ MIDDLEWARE = [
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "axes.middleware.AxesMiddleware",
 ]
+FILE_UPLOAD_HANDLERS = ["webapp.multipart.NamedFiles"]
 ROOT_URLCONF = "webapp.urls"
 TEMPLATES = [
     {
