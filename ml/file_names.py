@@ -38,10 +38,14 @@ def label_of(path: str) -> str:
 
     `original_of` is the inverse. "" means that the path has no other parts.
     """
-    path = "/".join(part for part in path.split("/") if part not in ("", ".", ".."))
-    if _NOT_TEXT.search(path) or _is_escaped(path):
-        path = _NOT_TEXT.sub(_escape, path.replace("%", "%25"))
-    return path
+    return escaped("/".join(part for part in path.split("/") if part not in ("", ".", "..")))
+
+
+def escaped(name: str) -> str:
+    """Return a name with everything escaped that is not text."""
+    if _NOT_TEXT.search(name) or _is_escaped(name):
+        return _NOT_TEXT.sub(_escape, name.replace("%", "%25"))
+    return name
 
 
 def original_of(label: str) -> str:
