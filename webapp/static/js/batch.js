@@ -7,6 +7,8 @@ const BACK_OFF_S = [1, 2, 4, 8, 15, 30];
 const LISTED = 200;
 const NOT_UNICODE = "The browser cannot use this name, because it is not Unicode. Rename the file, or send the folder as a ZIP.";
 
+// Chromium gives such a file an empty name; other browsers replace its bytes by one character.
+const notUnicode = (path) => path === "" || path.endsWith("/") || path.includes("\ufffd");
 const counted = (count, word) => `${count.toLocaleString("en-GB")} ${word}${count === 1 ? "" : "s"}`;
 const megabytes = (bytes) => `${(bytes / 1e6).toFixed(1)} MB`;
 const seconds = (ms) => new Promise((done) => setTimeout(done, ms * 1000));
@@ -83,10 +85,9 @@ class SonoFolder extends HTMLElement {
     const refused = [];
     const paths = new Set();
     for (const item of seen) {
-      // The browser replaces all bytes that are not Unicode by the same character.
       item.same = paths.has(item.path);
       paths.add(item.path);
-      if (item.same || (item.unreadable && item.path.includes("\ufffd"))) refused.push({ ...item, why: NOT_UNICODE });
+      if (item.same || (item.unreadable && notUnicode(item.path))) refused.push({ ...item, why: NOT_UNICODE });
       else if (item.unreadable) refused.push({ ...item, why: item.file ? "The file cannot be read." : "The folder cannot be read." });
       else if (!item.file.size) refused.push({ ...item, why: "The file is empty." });
       else if (item.file.size > most) refused.push({ ...item, why: `The file is larger than ${most / 1e6} MB.` });
@@ -135,7 +136,7 @@ class SonoFolder extends HTMLElement {
     this.part("summary").textContent = summary;
     this.part("skipped").hidden = !news;
     this.part("skipped").textContent = news;
-    fill(this.part("refused"), `${counted(refused.length, "file")} refused`, refused, ({ path, why }) => [path, why]);
+    fill(this.part("refused"), `${counted(refused.length, "file")} refused`, refused, ({ path, why }) => [path || "(no name)", why]);
     fill(this.part("ready"), `${counted(ready.length, "file")} to send`, ready, ({ path, file }) => [`${path} · ${megabytes(file.size)}`]);
     this.part("refused").open = refused.length > 0;
     this.part("send").hidden = !send;
