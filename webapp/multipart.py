@@ -15,7 +15,7 @@ from django.core.files.uploadhandler import (
     TemporaryFileUploadHandler,
 )
 from django.http import QueryDict
-from django.http.multipartparser import MAX_TOTAL_HEADER_SIZE, MultiPartParser
+from django.http.multipartparser import MultiPartParser
 from django.utils.datastructures import MultiValueDict
 
 from ml.file_names import label_of, text_of
@@ -23,6 +23,8 @@ from ml.file_names import label_of, text_of
 # This encoding keeps all bytes, so that they can be decoded again.
 BYTES = "latin-1"
 BLOCK_BYTES = 1 << 16
+# Django refuses longer headers.
+MAX_HEADER_BYTES = 1024
 # In a header, stands for a byte that is not UTF-8. The byte's two hex digits follow.
 _MARK = "\0"
 
@@ -35,11 +37,12 @@ class NamedFiles(FileUploadHandler):
         input_data: Any,
         META: dict[str, Any],
         content_length: int,
-        boundary: bytes,
+        boundary: Any,
         encoding: str | None = None,
     ) -> tuple[QueryDict, MultiValueDict]:
         handlers = [MemoryFileUploadHandler(self.request), _OnDisk(self.request)]
-        body = _Body(input_data, b"--" + boundary)
+        # Only its method `read` is used.
+        body: Any = _Body(input_data, b"--" + boundary)
         fields, files = _Parser(META, body, handlers, BYTES).parse()
         decoded = QueryDict(mutable=True)
         for name, values in fields.lists():
@@ -52,7 +55,7 @@ class NamedFiles(FileUploadHandler):
 class _OnDisk(TemporaryFileUploadHandler):
     """Writes to a file whose name does not end like the uploaded file's, which may be too long."""
 
-    def new_file(self, field_name: str, file_name: str, *facts: Any) -> None:  # type: ignore[override]
+    def new_file(self, field_name: str, file_name: str, *facts: Any) -> None:
         super().new_file(field_name, "upload", *facts)
         self.file.name = file_name
 
@@ -80,8 +83,8 @@ class _Body:
         while block := body.read(BLOCK_BYTES):
             held += block
             while (start := held.find(delimiter)) >= 0:
-                end = held.find(b"\r\n\r\n", start, start + MAX_TOTAL_HEADER_SIZE)
-                if end < 0 and len(held) < start + MAX_TOTAL_HEADER_SIZE:
+                end = held.find(b"\r\n\r\n", start, start + MAX_HEADER_BYTES)
+                if end < 0 and len(held) < start + MAX_HEADER_BYTES:
                     break  # the rest of the header is in the next block
                 end = max(end, start + len(delimiter))
                 yield held[:start] + _mark(held[start:end])

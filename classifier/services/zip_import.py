@@ -92,19 +92,19 @@ def take_in(batch: Batch, path: Path) -> Unpacked:
         if len(wanted) > batches.MAX_FILES:
             raise _too_many()
         taken: set[str] = set()
-        for info, path in wanted:
+        for info, label in wanted:
             try:
-                sent = batches.add_file(batch, path, _blocks(archive, info, unpacked))
+                sent = batches.add_file(batch, label, _blocks(archive, info, unpacked))
             except RequestRefused as error:
                 if not error.blames_file:
                     raise
-                unpacked.not_taken.append((path, error.problem))
+                unpacked.not_taken.append((label, error.problem))
                 continue
-            if path in taken:
+            if label in taken:
                 unpacked.repeated += 1
             else:
                 unpacked.outcomes[sent.outcome] += 1
-            taken.add(path)
+            taken.add(label)
     return unpacked
 
 
