@@ -358,9 +358,13 @@ def test_the_page_of_a_zip_updates_itself_and_failed_files_can_be_retried(
     page = signed_in(browser, person)
     path = tmp_path / "trip.zip"
     path.write_bytes(zipped(folder))
+    with zipfile.ZipFile(path, "a") as archive, pytest.warns(UserWarning, match="Duplicate name"):
+        archive.writestr("twin.flac", b"other bytes")
     page.goto(f"{server.url}/batches/new/")
     page.set_input_files("#zip", path)
     page.get_by_role("button", name="Send the ZIP").click()
+    expect(page.locator("[data-summary]")).to_have_text("1 file not added to the batch")
+    expect(page.locator("[data-refused] li")).to_contain_text("twin.flacThe batch already has")
     expect(page.locator("[data-skipped]")).to_have_text("1 hidden or system file left out.")
     page.get_by_role("link", name="Open the batch").click()
     expect(page.get_by_role("heading", level=1)).to_have_text("trip")

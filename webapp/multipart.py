@@ -25,6 +25,8 @@ BYTES = "latin-1"
 BLOCK_BYTES = 1 << 16
 # Django refuses longer headers.
 MAX_HEADER_BYTES = 1024
+# How browsers, curl and requests write these characters in a file name, as HTML prescribes.
+_QUOTED = {"%22": '"', "%0D": "\r", "%0A": "\n"}
 # In a header, stands for a byte that is not UTF-8. The byte's two hex digits follow.
 _MARK = "\0"
 
@@ -64,6 +66,7 @@ class _Parser(MultiPartParser):
     def sanitize_file_name(self, file_name: str) -> str:
         """Return the label of the sent name. Without one, the file is called `unnamed`."""
         sent = file_name.encode(BYTES).decode()
+        sent = re.sub("|".join(_QUOTED), lambda quoted: _QUOTED[quoted[0]], sent)
         sent = re.sub(f"{_MARK}([0-9A-F]{{2}})", lambda byte: text_of(bytes.fromhex(byte[1])), sent)
         return label_of(sent).rsplit("/", 1)[-1] or "unnamed"
 

@@ -14,6 +14,8 @@ NAMES = (
     (b"K\xe4fer.wav", "K%E4fer.wav"),
     (b"K%E4fer.wav", "K%25E4fer.wav"),
     (b"a&amp;b.wav", "a&amp;b.wav"),
+    (b"12%22 two%0Alines 50%25.wav", '12" two%0Alines 50%2525.wav'),
+    (b"12%22 50%25.wav", '12" 50%25.wav'),
     (b"back\\\\slash.wav", "back\\slash.wav"),
     (b"folder/a.wav", "a.wav"),
     (b"..", "unnamed"),
