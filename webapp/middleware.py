@@ -58,8 +58,9 @@ def add_slash(get_response: View) -> View:
 
     def answer(request: HttpRequest) -> HttpResponse:
         path = request.path_info
-        lacks_slash = not path.endswith("/") and not is_valid_path(path)
-        if request.method not in SAFE_METHODS and lacks_slash and is_valid_path(f"{path}/"):
+        sends = request.method not in SAFE_METHODS
+        if sends and not path.endswith("/") and not is_valid_path(path):
+            # Without a page at that path either, the answer is 404.
             request.path_info = request.path = f"{path}/"
         return get_response(request)
 

@@ -25,6 +25,11 @@ HIDDEN = Problem(
     "This is a hidden file or a file of the operating system.",
     "If it is a sound, rename it so that no part of the path starts with a dot.",
 )
+PATH_USED = Problem(
+    "path_used",
+    "The batch already has another file at this path.",
+    "Send the file under another path, or in another batch.",
+)
 _UNDONE = (State.RUNNING, State.QUEUED, State.FAILED, State.CANCELLED)
 # States and outcomes that `Totals` counts under another name.
 _COLUMNS: dict[str, str] = {State.QUEUED: "waiting", FileOutcome.ACCEPTED: "done"}
@@ -158,7 +163,7 @@ def refuse(batch: Batch, path: str, problem: Problem) -> BatchFile:
     with transaction.atomic():
         known = _known_or_room(batch, path)
         if known and known.outcome != FileOutcome.REFUSED:
-            raise _path_used()
+            raise RequestRefused(PATH_USED)
         return known or batch.files.create(path=path, outcome=FileOutcome.REFUSED, **texts)
 
 
@@ -185,15 +190,7 @@ def _at(batch: Batch, path: str) -> BatchFile | None:
 def _check_same(known: BatchFile, sha256: str) -> None:
     """Raise RequestRefused (400) if the row's file has other bytes."""
     if known.analysis and known.analysis.clip.sha256 != sha256:
-        raise _path_used()
-
-
-def _path_used() -> RequestRefused:
-    return refusal(
-        "path_used",
-        "The batch already has another file at this path.",
-        "Send the file under another path, or in another batch.",
-    )
+        raise RequestRefused(PATH_USED)
 
 
 def _sha256(chunks: Iterable[bytes]) -> str:

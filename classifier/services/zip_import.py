@@ -15,7 +15,7 @@ from pathlib import Path
 
 from django.conf import settings
 
-from classifier.models import Batch
+from classifier.models import Batch, FileOutcome
 from classifier.services import batches, zip_names
 from classifier.services.problems import RequestRefused, refusal
 from ml.errors import Problem
@@ -51,7 +51,7 @@ class Unpacked:
         Number of members with the path and the bytes of an earlier one.
     not_taken : list of tuple of str and Problem
         Path and problem of each member without a row: the path is invalid, or belongs to a file
-        with other bytes.
+        with other bytes or to a refused file.
     left_bytes : int
         Unpacked bytes that the limit still allows.
     """
@@ -100,10 +100,13 @@ def take_in(batch: Batch, path: Path) -> Unpacked:
                     raise
                 unpacked.not_taken.append((label, error.problem))
                 continue
-            if label in taken:
-                unpacked.repeated += 1
-            else:
+            if label not in taken:
                 unpacked.outcomes[sent.outcome] += 1
+            elif sent.outcome == FileOutcome.REFUSED:
+                # The row says why the first member was refused; this one may differ.
+                unpacked.not_taken.append((label, batches.PATH_USED))
+            else:
+                unpacked.repeated += 1
             taken.add(label)
     return unpacked
 
