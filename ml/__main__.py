@@ -10,6 +10,7 @@ from pathlib import Path
 from ml.audio.decode import Sound, read
 from ml.checkpoint_info import CheckpointError, default_path
 from ml.errors import AudioError, Problem
+from ml.file_names import escaped
 from ml.inference import Classifier
 from ml.predictions import Prediction
 
@@ -57,9 +58,9 @@ def _decode(file: str, sample_rate: int) -> Sound | Problem:
 
 def as_json(file: str, outcome: Outcome, identity: str) -> str:
     if isinstance(outcome, Problem):
-        return json.dumps({"file": file, "error": outcome.as_dict()})
+        return json.dumps({"file": escaped(file), "error": outcome.as_dict()})
     payload = {
-        "file": file,
+        "file": escaped(file),
         "duration_s": round(outcome.sound.duration_s, 3),
         "sample_rate": outcome.sound.source_rate_hz,
         "predictions": [one.to_json() for one in outcome.predictions],
@@ -100,9 +101,9 @@ def main(argv: list[str] | None = None) -> int:
             print(as_json(file, outcome, classifier.identity), flush=True)
             continue
         if len(options.files) > 1:
-            print(file)
+            print(escaped(file))
         if isinstance(outcome, Problem):
-            print(f"{file}: {outcome}", file=sys.stderr)
+            print(f"{escaped(file)}: {outcome}", file=sys.stderr)
         else:
             print(as_text(outcome), flush=True)
     return int(failed)

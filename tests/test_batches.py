@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import os
 import re
 import shutil
 import signal
@@ -20,6 +21,7 @@ import requests
 from playwright.sync_api import Browser, Page, Route, expect
 
 from classifier.services.dispatch import MAX_BULK_MESSAGES
+from ml.file_names import original_of
 from tests import fixtures
 from tests.server import ROOT, Person, Server, wait_for
 
@@ -240,6 +242,17 @@ def signed_in(browser: Browser, person: Person) -> Page:
     return page
 
 
+def drop(page: Page, folder: Path) -> None:
+    """Drop a folder on the page; Chromium lists it, not Playwright."""
+    box = page.locator("[data-drop]").bounding_box()
+    assert box
+    data = {"items": [], "files": [str(folder)], "dragOperationsMask": 1}
+    at = {"x": box["x"] + 40, "y": box["y"] + 40, "data": data}
+    mouse = page.context.new_cdp_session(page)
+    for type_ in ("dragEnter", "dragOver", "drop"):
+        mouse.send("Input.dispatchDragEvent", {"type": type_, **at})
+
+
 def sent_files(page: Page) -> int:
     found = re.match(r"(\d+) of", page.locator("[data-status]").inner_text())
     return int(found[1]) if found else 0
@@ -302,13 +315,7 @@ def test_a_dropped_folder_is_listed_before_anything_is_sent(
 ) -> None:
     page = signed_in(browser, server.person())
     page.goto(f"{server.url}/batches/new/")
-    box = page.locator("[data-drop]").bounding_box()
-    assert box
-    data = {"items": [], "files": [str(folder)], "dragOperationsMask": 1}
-    at = {"x": box["x"] + 40, "y": box["y"] + 40, "data": data}
-    mouse = page.context.new_cdp_session(page)
-    for type_ in ("dragEnter", "dragOver", "drop"):
-        mouse.send("Input.dispatchDragEvent", {"type": type_, **at})
+    drop(page, folder)
     expect(page.locator("[data-summary]")).to_have_text(
         re.compile("^field trip: 39 files to send.*1 refused$")
     )
@@ -320,6 +327,30 @@ def test_a_dropped_folder_is_listed_before_anything_is_sent(
     page.context.close()
 
 
+def test_the_page_keeps_names_and_reports_those_that_are_not_unicode(
+    server: Server, browser: Browser, tmp_path: Path
+) -> None:
+    person = server.person()
+    page = signed_in(browser, person)
+    names = [
+        "narrow\u202fno-break.wav", "か\u3099.wav", "👩\u200d🎤.wav", "two\nlines.wav", "50%25.wav",
+    ]  # fmt: skip
+    folder = tmp_path / "odd"
+    folder.mkdir()
+    for number, name in enumerate([*names, os.fsdecode(b"\xe9.wav"), os.fsdecode(b"\xe8.wav")]):
+        (folder / name).write_bytes(fixtures.encode(fixtures.noise(1.0, seed=970 + number)))
+    page.goto(f"{server.url}/batches/new/")
+    drop(page, folder)
+    expect(page.locator("[data-summary]")).to_have_text(re.compile("5 files to send.*2 refused"))
+    expect(page.locator("[data-refused] li", has_text="it is not Unicode")).to_have_count(2)
+    page.locator("[data-send]").click()
+    expect(page.locator("#batch")).to_have_count(1, timeout=30_000)
+    batch = page.url.rstrip("/").rsplit("/", 1)[1]
+    files = person.get(f"/api/v1/batches/{batch}/results.json").json()["files"]
+    assert {original_of(file["path"]) for file in files} == set(names)
+    page.context.close()
+
+
 def test_the_page_of_a_zip_updates_itself_and_failed_files_can_be_retried(
     server: Server, folder: Path, browser: Browser, tmp_path: Path
 ) -> None:
@@ -327,9 +358,15 @@ def test_the_page_of_a_zip_updates_itself_and_failed_files_can_be_retried(
     page = signed_in(browser, person)
     path = tmp_path / "trip.zip"
     path.write_bytes(zipped(folder))
+    with zipfile.ZipFile(path, "a") as archive, pytest.warns(UserWarning, match="Duplicate name"):
+        archive.writestr("twin.flac", b"other bytes")
     page.goto(f"{server.url}/batches/new/")
     page.set_input_files("#zip", path)
     page.get_by_role("button", name="Send the ZIP").click()
+    expect(page.locator("[data-summary]")).to_have_text("1 file not added to the batch")
+    expect(page.locator("[data-refused] li")).to_contain_text("twin.flacThe batch already has")
+    expect(page.locator("[data-skipped]")).to_have_text("1 hidden or system file left out.")
+    page.get_by_role("link", name="Open the batch").click()
     expect(page.get_by_role("heading", level=1)).to_have_text("trip")
     expect(page.locator("#batch:not([hx-get])")).to_have_count(1, timeout=120_000)
     batch = page.url.rstrip("/").rsplit("/", 1)[1]

@@ -34,6 +34,12 @@ def test_djangos_deployment_check_reports_nothing(tmp_path: Path) -> None:
     assert "no issues" in ran.stdout + ran.stderr
 
 
+def test_no_process_starts_with_an_origin_under_a_path(tmp_path: Path) -> None:
+    ran = manage(tmp_path, "check", ORIGIN="https://sono.example/sono/", SECRET_KEY=KEY)
+    assert ran.returncode != 0
+    assert "Sonoscope cannot run under a path" in ran.stderr
+
+
 def test_a_public_server_does_not_start_without_a_secret_key(tmp_path: Path) -> None:
     ran = manage(tmp_path, "check", ORIGIN="https://sono.example")
     assert ran.returncode != 0
@@ -47,6 +53,8 @@ from django.test import Client
 client = Client(headers={"Host": "sono.example"})
 for path in ("/", "/healthz", "/api/v1/clips/"):
     print(path, client.get(path).status_code, client.get(path).headers.get("Location"))
+response = client.post("/api/v1/clips/", {"file": "x"})
+print(response.status_code, response.json()["code"])
 response = client.get("/healthz", headers={"X-Forwarded-Proto": "https"})
 print(response.status_code, response["Strict-Transport-Security"])
 """
@@ -56,5 +64,6 @@ print(response.status_code, response["Strict-Transport-Security"])
         "/ 301 https://sono.example/",
         "/healthz 200 None",
         "/api/v1/clips/ 301 https://sono.example/api/v1/clips/",
+        "400 https_required",
         "200 max-age=31536000",
     ], ran.stderr

@@ -67,10 +67,10 @@ def zips_target() -> Target:
         from classifier.services import zip_import
     from classifier.services import batches
     from classifier.services.problems import RequestRefused
+    from ml.file_names import label_of, original_of
 
     def discard(batch: object, path: str, chunks: Iterable[bytes]) -> SimpleNamespace:
-        path = batches.path_of(path)
-        assert path.isprintable()
+        assert label_of(original_of(path)) == path
         assert ".." not in path.split("/")
         try:
             size_bytes = sum(map(len, chunks))

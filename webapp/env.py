@@ -7,11 +7,13 @@ description of the setting in docs/configuration.md; without it the setting is n
 
 import hashlib
 import os
+import re
 import secrets
 import tempfile
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from django.core.exceptions import ImproperlyConfigured
 
@@ -100,6 +102,37 @@ def whole(
             f"{name} must be a whole number from {least} to {most}, not {value!r}."
         )
     return int(value)
+
+
+def origin(name: str, default: str, *, meaning: str = "", shown: str = "") -> str:
+    """Return the scheme, host and port of a server, such as `https://sounds.example.org`.
+
+    Raises
+    ------
+    ImproperlyConfigured
+        The value has another scheme or none, has a path, or is not a single address.
+    """
+    value = text(name, default, meaning=meaning, shown=shown)
+    if not value.startswith(("http://", "https://")):
+        raise ImproperlyConfigured(f"{name} must start with http:// or https://, not {value!r}.")
+    if value.count("://") > 1 or re.search(r"[\s,;]", value):
+        raise ImproperlyConfigured(f"{name} must be a single address, not {value!r}.")
+    try:
+        parts = urlsplit(value)
+        bare = f"{parts.scheme}://{parts.netloc}"
+        valid = bool(parts.hostname) and parts.port != 0 and not re.search(r"[@*\\]", parts.netloc)
+    except ValueError:  # an invalid port or IPv6 address
+        valid = False
+    if not valid:
+        raise ImproperlyConfigured(
+            f"{name} must be a URL such as https://sounds.example.org, not {value!r}."
+        )
+    if value != bare:
+        raise ImproperlyConfigured(
+            f"{name} must have no path and no slash at the end: use {bare!r}, not {value!r}. "
+            "Sonoscope cannot run under a path; give it a host name of its own."
+        )
+    return value
 
 
 def confided(name: str, *, meaning: str = "") -> str:

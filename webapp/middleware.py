@@ -1,9 +1,10 @@
-"""Middleware that refuses requests before their body is read."""
+"""Middleware that refuses requests before their body is read, or adds a missing slash."""
 
 from collections.abc import Callable
 
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.urls import is_valid_path
 
 from ml.errors import Problem
 
@@ -15,11 +16,58 @@ LENGTH_REQUIRED = Problem(
     "The request has no Content-Length header.",
     "Send a Content-Length header instead of using chunked encoding.",
 )
+HTTPS_REQUIRED = Problem(
+    "https_required",
+    "This server accepts data only over HTTPS; nothing was stored.",
+    f"Send the request to {settings.ORIGIN}.",
+)
+PREFIX = Problem(
+    "path_prefix",
+    "Sonoscope cannot run under a path such as /sono/.",
+    "Give it a host name of its own, and configure the proxy to forward all paths unchanged.",
+)
+# Requests with these methods have no body, and clients follow their redirects correctly.
+SAFE_METHODS = {"GET", "HEAD", "OPTIONS"}
+
+View = Callable[[HttpRequest], HttpResponse]
 
 
-def refuse_huge_bodies(
-    get_response: Callable[[HttpRequest], HttpResponse],
-) -> Callable[[HttpRequest], HttpResponse]:
+def refuse_misdirected(get_response: View) -> View:
+    """Answer 400 to requests under a path prefix, and to data sent to a public server over HTTP.
+
+    Django would redirect the latter to HTTPS, and most clients then send a GET without the data.
+    """
+
+    def answer(request: HttpRequest) -> HttpResponse:
+        prefix = request.META.get("HTTP_X_FORWARDED_PREFIX") or request.META.get("SCRIPT_NAME", "")
+        if prefix.strip("/"):
+            return _refusal(400, PREFIX)
+        sends = request.method not in SAFE_METHODS
+        if sends and settings.SECURE_SSL_REDIRECT and not request.is_secure():
+            return _refusal(400, HTTPS_REQUIRED)
+        return get_response(request)
+
+    return answer
+
+
+def add_slash(get_response: View) -> View:
+    """Handle a request that sends data without the final slash like the one with it.
+
+    Django would redirect it, and most clients then send a GET without the data.
+    """
+
+    def answer(request: HttpRequest) -> HttpResponse:
+        path = request.path_info
+        sends = request.method not in SAFE_METHODS
+        if sends and not path.endswith("/") and not is_valid_path(path):
+            # Without a page at that path either, the answer is 404.
+            request.path_info = request.path = f"{path}/"
+        return get_response(request)
+
+    return answer
+
+
+def refuse_huge_bodies(get_response: View) -> View:
     """Answer 413 to bodies over twice the upload limit, and 411 to bodies of unknown length.
 
     The body is not received. A ZIP may be as large as MAX_ZIP_BYTES.

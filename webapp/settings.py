@@ -20,11 +20,12 @@ HOST = env.text(
     "127.0.0.1",
     meaning="The address that the web process binds to; `0.0.0.0` means all interfaces.",
 )
-ORIGIN = env.text(
+ORIGIN = env.origin(
     "ORIGIN",
     f"http://localhost:{PORT}",
     shown="http://localhost:8000",
-    meaning="The public URL. With `https://`, cookies are sent only over HTTPS; see below.",
+    meaning="The public URL, without a path or a slash at the end. With `https://`, cookies are "
+    "sent only over HTTPS; see below.",
 )
 DATA = env.path(
     "SONOSCOPE_DATA",
@@ -141,10 +142,12 @@ INSTALLED_APPS = [
     "classifier",
 ]
 MIDDLEWARE = [
+    "webapp.middleware.refuse_misdirected",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "csp.middleware.CSPMiddleware",
     "webapp.middleware.refuse_huge_bodies",
+    "webapp.middleware.add_slash",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
@@ -153,6 +156,7 @@ MIDDLEWARE = [
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "axes.middleware.AxesMiddleware",
 ]
+FILE_UPLOAD_HANDLERS = ["webapp.multipart.NamedFiles"]
 ROOT_URLCONF = "webapp.urls"
 TEMPLATES = [
     {

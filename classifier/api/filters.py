@@ -1,5 +1,6 @@
 """Filters of the API's lists. Unknown filters and values are rejected."""
 
+from datetime import datetime
 from typing import Any
 
 from django.db.models import Q
@@ -78,14 +79,32 @@ class BatchStateField(fields.ChoiceField):
         }[BatchState(super().to_internal_value(data))]
 
 
+class TimeField(fields.DateTimeField):
+    """A time in a URL, where a `+` that is not encoded is a space."""
+
+    def to_internal_value(self, value: Any) -> datetime:
+        try:
+            return super().to_internal_value(value)
+        except ValidationError as error:
+            # The first 11 characters are the date and its separator, which may be a space.
+            if isinstance(value, str) and " " in value[11:]:
+                zone = value[11:].replace(" ", "%2B")
+                raise ValidationError(
+                    f"In a URL, + means a space. Write + as %2B: {value[:11]}{zone}"
+                ) from error
+            raise
+
+
 class CreatedFilters(Filters):
-    created_after = fields.DateTimeField(
+    created_after = TimeField(
         source="created_at__gte",
-        help_text="Created at or after this time, in ISO 8601 format, such as 2026-11-22T09:00:00Z",
+        help_text="Created at or after this time, in ISO 8601 format, such as "
+        "2026-11-22T09:00:00Z. In a URL, write + as %2B.",
     )
-    created_before = fields.DateTimeField(
+    created_before = TimeField(
         source="created_at__lt",
-        help_text="Created before this time, in ISO 8601 format, such as 2026-11-23T09:00:00Z",
+        help_text="Created before this time, in ISO 8601 format, such as 2026-11-23T09:00:00Z. "
+        "In a URL, write + as %2B.",
     )
     name = Text(
         source="name__icontains",

@@ -339,10 +339,6 @@ def origin() -> Finding:
     local = address.hostname in ("localhost", "127.0.0.1", "::1")
     contained = Path("/.dockerenv").exists() or Path("/run/.containerenv").exists()
     seen = f"ORIGIN is {settings.ORIGIN!r}"
-    if address.scheme not in ("http", "https") or not address.hostname:
-        return wrong(seen, "Set ORIGIN to a URL such as https://sounds.example.org")
-    if address.path or address.query:
-        return wrong(seen, "Remove the path: use only scheme, host name and port.")
     if address.hostname not in settings.ALLOWED_HOSTS:
         return wrong(f"{seen}, but its host is not allowed", "Set ORIGIN, then restart.")
     if address.scheme == "http" and not local:

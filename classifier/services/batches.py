@@ -1,5 +1,6 @@
 """Create, fill, close, cancel and summarise batches, for pages, API and command."""
 
+import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from uuid import UUID
@@ -13,12 +14,22 @@ from classifier.models import Analysis, Batch, BatchFile, FileOutcome, Lane, Own
 from classifier.services import uploads
 from classifier.services.problems import RequestRefused, refusal
 from ml.errors import Problem
+from ml.file_names import escaped, is_hidden
 
 MAX_FILES = 10_000
 MAX_PATH_CHARACTERS = 1000
 # The limit of an index entry in PostgreSQL.
 MAX_PATH_BYTES = 2400
-_SYSTEM_NAMES = {"__macosx", "thumbs.db", "desktop.ini", "$recycle.bin"}
+HIDDEN = Problem(
+    "hidden",
+    "This is a hidden file or a file of the operating system.",
+    "If it is a sound, rename it so that no part of the path starts with a dot.",
+)
+PATH_USED = Problem(
+    "path_used",
+    "The batch already has another file at this path.",
+    "Send the file under another path, or in another batch.",
+)
 _UNDONE = (State.RUNNING, State.QUEUED, State.FAILED, State.CANCELLED)
 # States and outcomes that `Totals` counts under another name.
 _COLUMNS: dict[str, str] = {State.QUEUED: "waiting", FileOutcome.ACCEPTED: "done"}
@@ -67,6 +78,8 @@ def create(owner: Owner, name: str, source: str = "", checkpoint: str = "") -> B
 
     Parameters
     ----------
+    name : str
+        As `name_of` returns it.
     source : str
         The folder that `submit_folder` reads; "" for other batches.
     checkpoint : str
@@ -78,23 +91,17 @@ def create(owner: Owner, name: str, source: str = "", checkpoint: str = "") -> B
         No such checkpoint is offered.
     """
     assert isinstance(owner, User)
-    name = "".join(c for c in name if c.isprintable()).strip()[:255]
-    name, identity = name or "Untitled folder", uploads.checkpoint_asked(checkpoint)
+    identity = uploads.checkpoint_asked(checkpoint)
     return Batch.objects.create(owner=owner, name=name, source=source, checkpoint=identity)
 
 
-def path_of(text: str) -> str:
-    """Return a path inside its folder as a label.
+def name_of(text: str) -> str:
+    """Return the name of a batch that is called `text`, for example the name of its folder."""
+    return escaped(text)[: uploads.MAX_NAME_CHARACTERS] if text.strip() else "Untitled folder"
 
-    The label has forward slashes, no `.` or `..` parts and no unprintable characters.
 
-    Raises
-    ------
-    RequestRefused
-        Nothing is left of the path, or it is too long (400).
-    """
-    parts = [part for part in text.replace("\\", "/").split("/") if part not in ("", ".", "..")]
-    path = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in "/".join(parts))
+def _check_path(path: str) -> None:
+    """Raise RequestRefused (400) if the path is empty or too long."""
     if not path:
         raise refusal("no_path", "The file has no name.", "Send the path relative to the folder.")
     if len(path) > MAX_PATH_CHARACTERS or len(path.encode()) > MAX_PATH_BYTES:
@@ -103,37 +110,36 @@ def path_of(text: str) -> str:
             f"The path is longer than {MAX_PATH_CHARACTERS} characters.",
             "Submit the subfolder as a separate batch.",
         )
-    return path
-
-
-def hidden(path: str) -> bool:
-    """Whether the path is hidden or a file that the operating system made, not the user."""
-    parts = [part for part in path.replace("\\", "/").split("/") if part not in (".", "..")]
-    return any(part.startswith(".") or part.lower() in _SYSTEM_NAMES for part in parts)
 
 
 def add_file(batch: Batch, path: str, chunks: Iterable[bytes]) -> BatchFile:
     """Add one file to the batch.
 
-    If the batch already has the path, return the existing row. A file that cannot be accepted
-    becomes a refused row.
+    If the batch already has the path with the same bytes, or refused a file at this path, return
+    the existing row. A file that cannot be accepted becomes a refused row.
 
     Parameters
     ----------
+    path : str
+        Label of the path in its folder, see `ml.file_names`.
     chunks : iterable of bytes
         The bytes of the file, piece by piece.
 
     Raises
     ------
     RequestRefused
-        No row can be created: the path is invalid (400), the batch is full, closed, cancelled or
-        deleted (409); or the file is not the reason: the owner's quota is exceeded (429) or the
-        disk is full (507).
+        No row can be created: the path is invalid or belongs to a file with other bytes (400), the
+        batch is full, closed, cancelled or deleted (409); or the file is not the reason: the
+        owner's quota is exceeded (429) or the disk is full (507).
     """
-    path = path_of(path)
-    if known := batch.files.filter(path=path).first():
+    _check_path(path)
+    if known := _at(batch, path):
+        if known.analysis:
+            _check_same(known, _sha256(chunks))
         return known
     _check_open(batch)
+    if is_hidden(path):
+        return refuse(batch, path, HIDDEN)
     try:
         with uploads.ingest(chunks) as stored:
             return _enter(batch, path, stored)
@@ -144,29 +150,54 @@ def add_file(batch: Batch, path: str, chunks: Iterable[bytes]) -> BatchFile:
 
 
 def refuse(batch: Batch, path: str, problem: Problem) -> BatchFile:
-    """Add a row for a refused file, or return the existing row of that path.
+    """Add a row for a refused file, or return the existing row of a file refused at that path.
 
     Raises
     ------
     RequestRefused
-        The path is invalid (400), or the batch is full, closed, cancelled or deleted (409).
+        The path is invalid or belongs to a file that was not refused (400), or the batch is full,
+        closed, cancelled or deleted (409).
     """
-    path = path_of(path)
+    _check_path(path)
     texts = {name: text[:300] for name, text in problem.as_dict().items()}
     with transaction.atomic():
         known = _known_or_room(batch, path)
+        if known and known.outcome != FileOutcome.REFUSED:
+            raise RequestRefused(PATH_USED)
         return known or batch.files.create(path=path, outcome=FileOutcome.REFUSED, **texts)
 
 
 def _enter(batch: Batch, path: str, stored: uploads.Stored) -> BatchFile:
     if known := _known_or_room(batch, path):
+        _check_same(known, stored.sha256)
         return known
     earlier = Analysis.objects.known(batch.owner, stored.sha256, batch.checkpoint)
     analysis = earlier or uploads.enter(
-        stored, name=path, owner=batch.owner, lane=Lane.BULK, checkpoint=batch.checkpoint
+        stored,
+        name=path.rsplit("/", 1)[-1],
+        owner=batch.owner,
+        lane=Lane.BULK,
+        checkpoint=batch.checkpoint,
     )
     outcome = FileOutcome.DUPLICATE if earlier else FileOutcome.ACCEPTED
     return batch.files.create(path=path, outcome=outcome, analysis=analysis)
+
+
+def _at(batch: Batch, path: str) -> BatchFile | None:
+    return batch.files.filter(path=path).select_related("analysis__clip").first()
+
+
+def _check_same(known: BatchFile, sha256: str) -> None:
+    """Raise RequestRefused (400) if the row's file has other bytes."""
+    if known.analysis and known.analysis.clip.sha256 != sha256:
+        raise RequestRefused(PATH_USED)
+
+
+def _sha256(chunks: Iterable[bytes]) -> str:
+    digest = hashlib.sha256()
+    for chunk in chunks:
+        digest.update(chunk)
+    return digest.hexdigest()
 
 
 def _known_or_room(batch: Batch, path: str) -> BatchFile | None:
@@ -175,7 +206,7 @@ def _known_or_room(batch: Batch, path: str) -> BatchFile | None:
     Locks the batch: of two requests with the same path the second finds the row of the first.
     """
     batch = locked(batch)
-    if known := batch.files.filter(path=path).first():
+    if known := _at(batch, path):
         return known
     _check_open(batch)
     if batch.files.count() >= MAX_FILES:

@@ -7,11 +7,13 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from django.conf import settings
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import User
 from django.db import transaction
+from django.utils.datastructures import MultiValueDict
 
 from classifier import storage
 from classifier.checkpoints import inventory
@@ -19,6 +21,8 @@ from classifier.models import UNFINISHED, Analysis, BatchFile, Clip, Idempotency
 from classifier.services import quotas
 from classifier.services.dispatch import dispatch_analysis
 from classifier.services.problems import EMPTY, NO_ROOM, RequestRefused, refusal, too_large
+
+MAX_NAME_CHARACTERS = 255
 
 
 @dataclass(slots=True)
@@ -86,6 +90,24 @@ def ingest(chunks: Iterable[bytes]) -> Iterator[Stored]:
         raise
     if not stored.used:
         path.unlink(missing_ok=True)
+
+
+def one_file(files: MultiValueDict) -> Any:
+    """Return the file in the field `file` of a form, or None if there is none.
+
+    Raises
+    ------
+    RequestRefused
+        The form has several files (400).
+    """
+    count = sum(len(named) for _, named in files.lists())
+    if count > 1:
+        raise refusal(
+            "several_files",
+            f"The request has {count} files; none of them was stored.",
+            "Send one file per request, in the field `file`.",
+        )
+    return files.get("file")
 
 
 def checkpoint_asked(asked: str) -> str:
@@ -187,6 +209,8 @@ def enter(stored: Stored, *, name: str, owner: Owner, lane: Lane, checkpoint: st
 
     Parameters
     ----------
+    name : str
+        Label of the file's name, see `ml.file_names`.
     checkpoint : str
         Identity, or "" for the default.
 
@@ -204,7 +228,7 @@ def enter(stored: Stored, *, name: str, owner: Owner, lane: Lane, checkpoint: st
     stored.used = twin is None
     clip = Clip.objects.create(
         owner=owner,
-        name=label_of(name),
+        name=name[:MAX_NAME_CHARACTERS],
         file_key=twin.file_key if twin else stored.file_key,
         size_bytes=stored.size_bytes,
         sha256=stored.sha256,
@@ -266,12 +290,6 @@ def queue_analysis(clip: Clip, lane: Lane, checkpoint: str) -> Analysis:
         analysis = active.answering(checkpoint).first() or _queue(clip, lane, checkpoint)
         BatchFile.objects.without_result(clip, checkpoint).update(analysis=analysis)
         return analysis
-
-
-def label_of(name: str) -> str:
-    """Return a file name as a label: no folders, no control characters, at most 255 characters."""
-    last = name.replace("\\", "/").rsplit("/", 1)[-1]
-    return "".join(c for c in last if c.isprintable()).strip()[:255] or "unnamed"
 
 
 def _queue(clip: Clip, lane: Lane, checkpoint: str) -> Analysis:

@@ -16,9 +16,10 @@ from pathlib import Path
 from django.conf import settings
 
 from classifier.models import Batch, FileOutcome
-from classifier.services import batches
+from classifier.services import batches, zip_names
 from classifier.services.problems import RequestRefused, refusal
 from ml.errors import Problem
+from ml.file_names import is_hidden, label_of
 
 MAX_RATIO = 100
 # Silence can exceed any ratio. Files below this size are harmless and always accepted.
@@ -46,12 +47,19 @@ class Unpacked:
         Number of members by file outcome.
     hidden : int
         Number of hidden members, which are skipped.
+    repeated : int
+        Number of members with the path and the bytes of an earlier one.
+    not_taken : list of tuple of str and Problem
+        Path and problem of each member without a row: the path is invalid, or belongs to a file
+        with other bytes or to a refused file.
     left_bytes : int
         Unpacked bytes that the limit still allows.
     """
 
     outcomes: Counter[str] = field(default_factory=Counter)
     hidden: int = 0
+    repeated: int = 0
+    not_taken: list[tuple[str, Problem]] = field(default_factory=list)
     left_bytes: int = 0
 
 
@@ -76,22 +84,30 @@ def take_in(batch: Batch, path: Path) -> Unpacked:
     """
     unpacked = Unpacked(left_bytes=settings.MAX_ZIP_BYTES)
     with _Guarded(io.FileIO(path)) as file, _opened(file) as archive:
-        # (Not `is_dir()`: it raises for a member without a name.)
-        members = [info for info in archive.infolist() if not info.filename.endswith("/")]
-        wanted = [info for info in members if not batches.hidden(info.filename)]
-        unpacked.hidden = len(members) - len(wanted)
+        members = archive.infolist()
+        named = zip(members, zip_names.names_of(members), strict=True)
+        files = [(info, name) for info, name in named if not name.endswith("/")]
+        wanted = [(info, label_of(name)) for info, name in files if not is_hidden(name)]
+        unpacked.hidden = len(files) - len(wanted)
         if len(wanted) > batches.MAX_FILES:
             raise _too_many()
-        for info in wanted:
+        taken: set[str] = set()
+        for info, label in wanted:
             try:
-                sent = batches.add_file(batch, info.filename, _blocks(archive, info, unpacked))
+                sent = batches.add_file(batch, label, _blocks(archive, info, unpacked))
             except RequestRefused as error:
                 if not error.blames_file:
                     raise
-                # A name that cannot be a path: there is no row for it.
-                unpacked.outcomes[FileOutcome.REFUSED] += 1
-            else:
+                unpacked.not_taken.append((label, error.problem))
+                continue
+            if label not in taken:
                 unpacked.outcomes[sent.outcome] += 1
+            elif sent.outcome == FileOutcome.REFUSED:
+                # The row says why the first member was refused; this one may differ.
+                unpacked.not_taken.append((label, batches.PATH_USED))
+            else:
+                unpacked.repeated += 1
+            taken.add(label)
     return unpacked
 
 

@@ -11,6 +11,7 @@ import pytest
 import yaml
 from django.contrib.auth.models import User
 from django.core.cache import caches
+from django.core.files.uploadedfile import SimpleUploadedFile
 from django.core.management import call_command
 from django.test import Client
 from jsonschema import validate
@@ -34,6 +35,23 @@ def counting(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Settings:
     settings.THROTTLE_RATES = {"reads": "3/min", "uploads": "1/min", "sign_ins": "2/min"}
     rate_limits._asked_again_at = 0.0
     return settings
+
+
+def test_a_request_without_the_final_slash_is_not_redirected(caller: Caller) -> None:
+    file = SimpleUploadedFile("x.wav", b"sound")
+    assert caller.client.post("/api/v1/clips", {"file": file}).status_code == 202
+    batch = caller.post("batches", {"name": "trip"})
+    assert batch.status_code == 201
+    assert caller.post(f"batches/{batch.json()['id']}/close").json()["state"] == "closed"
+    assert caller.delete(f"batches/{batch.json()['id']}").status_code == 204
+    refused(caller.post("clip"), 404)
+    assert caller.get("clips").status_code == 301
+
+
+def test_a_request_under_a_path_prefix_is_refused(client: Client) -> None:
+    for prefix in ({"headers": {"X-Forwarded-Prefix": "/sono"}}, {"SCRIPT_NAME": "/sono"}):
+        refused(client.get("/api/v1/clips/", **prefix), 400, "path_prefix")
+    assert client.get("/healthz", headers={"X-Forwarded-Prefix": "/"}).status_code == 200
 
 
 def test_rate_limited_requests_say_when_to_retry(

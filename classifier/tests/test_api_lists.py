@@ -35,6 +35,20 @@ def test_analyses_can_be_filtered_by_every_documented_field(caller: Caller) -> N
     assert not {"predictions", "maps", "timings"} & set(row)
 
 
+def test_an_unencoded_plus_in_a_date_is_explained(caller: Caller) -> None:
+    analysed = done(caller.user)
+    for name, moment in (
+        ("created_after", "2020-11-26T10:00:00"),
+        ("created_before", "2099-11-26 10:00"),
+    ):
+        for path in ("analyses/", "clips/", "batches/"):
+            answer = caller.client.get(f"/api/v1/{path}?{name}={moment}+02:00")
+            refused(answer, 400, "invalid")
+            assert f"Write + as %2B: {moment}%2B02:00" in answer.json()["detail"]
+        answer = caller.client.get(f"/api/v1/analyses/?{name}={moment}%2B02:00")
+        assert [row["id"] for row in answer.json()["results"]] == [str(analysed.pk)]
+
+
 def test_clips_can_be_filtered_by_name_format_and_date(caller: Caller) -> None:
     analysed, waiting = done(caller.user), queued(caller.user)
     assert caller.ids("clips/") == [str(waiting.clip_id), str(analysed.clip_id)]

@@ -54,6 +54,17 @@ def test_a_token_is_issued_for_username_and_password(anna: User) -> None:
     refused(ask(name="\x00"), 400, "invalid")
 
 
+def test_a_username_can_be_typed_in_any_normal_form(db: None) -> None:
+    User.objects.create_superuser("zoë", password="gr4nular-ear")
+    typed = {"username": "zoe\N{COMBINING DIAERESIS}", "password": "gr4nular-ear"}
+    answer = Client().post("/api/v1/token/", typed, "application/json")
+    assert set(answer.json()) == {"token"}
+    for address in ("/account/sign-in/", "/admin/login/"):
+        client = Client()
+        client.post(address, typed)
+        assert client.get("/account/").status_code == 200, address
+
+
 def test_the_account_page_creates_shows_once_and_revokes_tokens(anna: User) -> None:
     client = Client()
     client.force_login(anna)

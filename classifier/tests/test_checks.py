@@ -113,9 +113,6 @@ def test_a_secret_key_that_others_can_access_is_wrong(
         ("http://localhost:8000", "ok"),
         ("https://sounds.example.org", "ok"),
         ("http://sounds.example.org", "warning"),
-        ("sounds.example.org", "wrong"),
-        ("ftp://sounds.example.org", "wrong"),
-        ("https://sounds.example.org/here", "wrong"),
         ("https://elsewhere.example.org", "wrong"),
     ],
 )

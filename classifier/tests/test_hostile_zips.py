@@ -8,6 +8,7 @@ from django.contrib.auth.models import User
 from classifier.models import Batch
 from classifier.services import batches, zip_import
 from classifier.services.problems import RequestRefused
+from ml.file_names import label_of, original_of
 from tests import malicious_zips
 
 ZIPS = 300
@@ -34,7 +35,7 @@ def test_every_malicious_zip_is_handled(batch: Batch, tmp_path: Path) -> None:
     codes = {take_in(batch, tmp_path / "x.zip", data) for _, data in malicious_zips.files(ZIPS)}
     assert {"", "no_zip", "too_many_files"} <= codes
     for file in batch.files.all():
-        assert file.path.isprintable()
+        assert label_of(original_of(file.path)) == file.path
         assert not file.path.startswith("/")
         assert ".." not in file.path.split("/")
         assert bool(file.code) == bool(file.detail)
@@ -54,7 +55,7 @@ def test_directory_entries_are_counted_instead_of_trusting_the_header(
 
 def test_a_member_without_a_name_does_not_stop_the_import(batch: Batch, tmp_path: Path) -> None:
     assert take_in(batch, tmp_path / "x.zip", malicious_zips.without_name()) == ""
-    assert list(batch.files.values_list("path", "code")) == [("fine.wav", "")]
+    assert set(batch.files.values_list("path", "code")) == {("%00.wav", ""), ("fine.wav", "")}
 
 
 def test_a_member_with_an_invalid_offset_is_damaged(batch: Batch, tmp_path: Path) -> None:

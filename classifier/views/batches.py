@@ -5,6 +5,7 @@ import shutil
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
+from urllib.parse import unquote
 from uuid import UUID
 
 from django.conf import settings
@@ -23,8 +24,10 @@ from classifier.services import batches, deletion, zip_import
 from classifier.services.dispatch import missing_worker
 from classifier.services.exports.batch_files import sent_file
 from classifier.services.problems import RequestRefused, refusal, too_large
+from classifier.services.uploads import one_file
 from classifier.views.parts import for_htmx, for_script, render_part, render_rows
 from ml.errors import Problem
+from ml.file_names import SYSTEM_NAMES, label_of, original_of
 
 PAGE_BATCHES = 30
 PAGE_ROWS = 50
@@ -50,7 +53,8 @@ def batch_list(request: HttpRequest) -> HttpResponse:
 @for_script
 def _create(request: HttpRequest) -> HttpResponse:
     asked = request.POST.get("checkpoint", "")
-    batch = batches.create(request.user, request.POST.get("name", ""), checkpoint=asked)
+    name = batches.name_of(request.POST.get("name", ""))
+    batch = batches.create(request.user, name, checkpoint=asked)
     return JsonResponse({"url": reverse("batch", args=[batch.pk])}, status=201)
 
 
@@ -109,17 +113,23 @@ def batch_rows(request: HttpRequest, pk: UUID) -> HttpResponse:
 @require_GET
 @for_script
 def batch_paths(request: HttpRequest, pk: UUID) -> HttpResponse:
-    """Return the paths that are already in the batch, so that no file is sent twice."""
-    paths = list(_own(request, pk).files.values_list("path", flat=True))
+    """Return the paths that are already in the batch, so that no file is sent twice.
+
+    They are the names on the user's disk, not their labels.
+    """
+    paths = [original_of(path) for path in _own(request, pk).files.values_list("path", flat=True)]
     return JsonResponse({"paths": paths}, headers={"Cache-Control": "no-store"})
 
 
 @require_POST
 @for_script
 def batch_files(request: HttpRequest, pk: UUID) -> HttpResponse:
-    """Take one file and its path, or the size and path of a file too large to send."""
-    batch, path, sent = _own(request, pk), request.POST.get("path", ""), request.FILES.get("file")
-    if sent:
+    """Take one file and its path, or the size and path of a file too large to send.
+
+    The path is percent-encoded, because browsers change line breaks in fields.
+    """
+    batch, path = _own(request, pk), label_of(unquote(request.POST.get("path", "")))
+    if sent := one_file(request.FILES):
         return JsonResponse(sent_file(batches.add_file(batch, path, sent.chunks()), known=False))
     declared = request.POST.get("size_bytes", "")
     if declared.isdecimal() and int(declared) > settings.MAX_UPLOAD_BYTES:
@@ -140,7 +150,9 @@ def batch_unpack(request: HttpRequest, pk: UUID) -> HttpResponse:
         unpacked = zip_import.take_in(batch, archive)
     finally:
         archive.unlink(missing_ok=True)
-    return JsonResponse({"outcomes": unpacked.outcomes, "hidden": unpacked.hidden})
+    not_taken = [{"path": path, "error": why.as_dict()} for path, why in unpacked.not_taken]
+    counts = {"hidden": unpacked.hidden, "repeated": unpacked.repeated}
+    return JsonResponse({"outcomes": unpacked.outcomes, **counts, "not_taken": not_taken})
 
 
 @login_required
@@ -163,6 +175,8 @@ def _limits() -> dict[str, int | str]:
         "most_files": batches.MAX_FILES,
         "most_files_words": f"{batches.MAX_FILES:,}",
         "most_zip_bytes": settings.MAX_ZIP_BYTES,
+        # A name cannot contain a slash.
+        "system_names": "/".join(sorted(SYSTEM_NAMES)),
     }
 
 

@@ -8,6 +8,7 @@ from django.conf import settings
 from django.contrib.auth.decorators import login_required
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
+from django.template.loader import render_to_string
 from django.views.decorators.http import require_GET, require_POST
 
 from classifier.checkpoints import inventory
@@ -74,7 +75,10 @@ def _accept(request: HttpRequest, files: Iterable[tuple[str, Iterable[bytes]]]) 
     if refusals:
         return refused(request, refusals, len(accepted))
     if _from_script(request):
-        return render(request, "classifier/_row.html", {"analysis": accepted[0]}, status=202)
+        rows = [
+            render_to_string("classifier/_row.html", {"analysis": a}, request) for a in accepted
+        ]
+        return HttpResponse("".join(rows), status=202)
     if len(accepted) == 1:
         return redirect("result", pk=accepted[0].pk)
     return redirect("history")

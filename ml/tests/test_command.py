@@ -72,6 +72,15 @@ def test_it_prints_the_same_lines_as_the_originals_local_test(folder: Path) -> N
     assert done.stderr == ""
 
 
+def test_a_file_name_that_is_not_text_is_escaped(folder: Path) -> None:
+    names = [os.fsdecode(b"caf\xe9.wav"), "two\nlines.wav"]
+    done = run(folder, "--json", *names)
+    assert [json.loads(line)["file"] for line in done.stdout.splitlines()] == [
+        "caf%E9.wav", "two%0Alines.wav",
+    ]  # fmt: skip
+    assert run(folder, *names).stderr.startswith("caf%E9.wav: The file cannot be opened")
+
+
 def test_it_continues_after_a_bad_file_and_keeps_the_order(folder: Path) -> None:
     done = run(folder, "--json", "short.flac", "letter.wav", "nowhere.wav", "five.wav")
     assert done.returncode == 1

@@ -1,6 +1,5 @@
 """The index of sounds on disk: either edition of ESC-50, other data, or sounds without labels."""
 
-import csv
 import hashlib
 import re
 from collections import Counter
@@ -8,16 +7,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from ml.file_names import escaped, is_hidden
+from training.data.csv_table import DataError, read_rows
 from training.data.folds import Piece, by_source
 
 # fold-source-take-target, as ESC-50 names its clips.
 ESC50_NAME = re.compile(r"([1-9])-(\d+)-([A-Z]+)-(\d+)\.\w+")
 # Files with these suffixes in a folder of sounds are ignored.
 IGNORED_SUFFIXES = {".csv", ".txt", ".md", ".json", ".yaml", ".yml", ".ini", ".pdf", ".html"}
-
-
-class DataError(Exception):
-    """The data cannot be used. The message says what is wrong and what to do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,30 +81,22 @@ def _csv_rows(table: Path, sounds: Path) -> Iterator[_Row]:
 
     ESC-50 calls the source src_file.
     """
-    with table.open(newline="", encoding="utf-8-sig") as file:
-        reader = csv.DictReader(file)
-        missing = {"filename", "category"} - set(reader.fieldnames or ())
-        if missing:
+    for row in read_rows(table, "filename", "category"):
+        name, label, fold = row.cells["filename"], row.cells["category"], row.cells.get("fold", "")
+        if not name or not label:
+            raise DataError(f"{row.where}: filename and category must not be empty.")
+        if fold and not (fold.isdecimal() and int(fold) > 0):
             raise DataError(
-                f"{table.name} has no column {' and no column '.join(sorted(missing))}."
+                f"{row.where}: the fold is {fold!r}; it must be a whole number of at least 1."
             )
-        for row in reader:
-            name, label = (row["filename"] or "").strip(), (row["category"] or "").strip()
-            where = f"{table.name}, line {reader.line_num}"
-            if not name or not label:
-                raise DataError(f"{where}: filename and category must not be empty.")
-            fold = (row.get("fold") or "").strip()
-            if fold and not (fold.isdecimal() and int(fold) > 0):
-                raise DataError(
-                    f"{where}: the fold is {fold!r}; it must be a whole number of at least 1."
-                )
-            source = (row.get("source") or row.get("src_file") or "").strip()
-            yield _row(sounds, name, label, int(fold) if fold else None, source)
+        source = row.cells.get("source") or row.cells.get("src_file", "")
+        yield _row(sounds, name, label, int(fold) if fold else None, source)
 
 
 def _folder_rows(data: Path) -> Iterator[_Row]:
     """`class/sound.wav`, or `class/recording/piece.wav` for several pieces of one recording."""
-    for folder in sorted(path for path in data.iterdir() if path.is_dir()):
+    folders = (path for path in data.iterdir() if path.is_dir() and not is_hidden(path.name))
+    for folder in sorted(folders):
         for path in sounds_in(folder):
             inside = path.relative_to(folder)
             source = f"{folder.name}/{inside.parts[0]}" if len(inside.parts) > 1 else ""
@@ -115,11 +104,28 @@ def _folder_rows(data: Path) -> Iterator[_Row]:
 
 
 def sounds_in(folder: Path) -> Iterator[Path]:
-    """Yield the files at any depth, sorted, without hidden ones and those that are no sounds."""
+    """Yield the files at any depth, sorted, without hidden ones and those that are no sounds.
+
+    Raises
+    ------
+    DataError
+        A name is not UTF-8, so that no CSV file could list the sound.
+    """
     for path in sorted(folder.rglob("*")):
-        hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
-        if path.is_file() and not hidden and path.suffix.lower() not in IGNORED_SUFFIXES:
-            yield path
+        inside = str(path.relative_to(folder))
+        if not path.is_file() or is_hidden(inside) or path.suffix.lower() in IGNORED_SUFFIXES:
+            continue
+        if not _is_utf8(inside):
+            raise DataError(f"{escaped(inside)}: the file name is not in UTF-8. Rename the file.")
+        yield path
+
+
+def _is_utf8(name: str) -> bool:
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def read_unlabelled(source: Path) -> tuple[Path, ...]:
@@ -146,15 +152,11 @@ def read_unlabelled(source: Path) -> tuple[Path, ...]:
 
 
 def _listed(table: Path) -> Iterator[Path]:
-    with table.open(newline="", encoding="utf-8-sig") as file:
-        reader = csv.DictReader(file)
-        if "filename" not in (reader.fieldnames or ()):
-            raise DataError(f"{table.name} has no column filename.")
-        for row in reader:
-            path = table.parent / (row["filename"] or "").strip()
-            if not path.is_file():
-                raise DataError(f"{table.name}, line {reader.line_num}: {path} does not exist.")
-            yield path
+    for row in read_rows(table, "filename"):
+        path = table.parent / row.cells["filename"]
+        if not path.is_file():
+            raise DataError(f"{row.where}: {path} does not exist.")
+        yield path
 
 
 def _row(sounds: Path, name: str, label: str, fold: int | None, source: str) -> _Row:

@@ -1,3 +1,5 @@
+import os
+import re
 from pathlib import Path
 
 import pytest
@@ -29,6 +31,52 @@ def table(folder: Path, *rows: str) -> Path:
     path = folder / "sounds.csv"
     path.write_text("\n".join(rows) + "\n")
     return path
+
+
+# --- tables -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [
+        ("filename,category\na.wav,dog\n".encode("utf-16"), "not in UTF-8 but in UTF-16"),
+        ("filename,category\na.wav,dog\n".encode("utf-16-le"), "not in UTF-8 but in UTF-16"),
+        ("filename,category\na.wav,dog\nb.wav,hünd\n".encode("latin-1"), "line 3: .* not in UTF-8"),
+        (b"filename;category\na.wav;dog\n", "separated by semicolons"),
+        (b"filename\tcategory\na.wav\tdog\n", "separated by tabs"),
+        (b'filename,category\n"' + b"a" * 200_000 + b'",dog\n', "this is not CSV"),
+        (b"", "has no column category and no column filename"),
+    ],
+)
+def test_another_table_than_csv_in_utf8_is_explained(
+    tmp_path: Path, data: bytes, reason: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "sounds.csv").write_bytes(data)
+    assert prepare.main([str(tmp_path / "sounds.csv")]) == 1
+    said = capsys.readouterr().err
+    assert re.search(reason, said)
+    assert said.count("\n") == 1
+    assert prepare.main(["--unlabelled", str(tmp_path / "sounds.csv")]) == 1
+
+
+def test_a_table_with_a_byte_order_mark_is_read(tmp_path: Path) -> None:
+    (tmp_path / "sounds.csv").write_bytes("\ufefffilename,category\na,dog\nb,hünd\n".encode())
+    assert class_names(read_index(tmp_path / "sounds.csv")) == ("dog", "hünd")
+
+
+def test_files_of_the_operating_system_are_left_out(tmp_path: Path) -> None:
+    sounds(
+        tmp_path, "a/1.wav", "a/._1.wav", "a/Thumbs.db", "__MACOSX/1.wav", ".git/1.wav", "b/2.wav"
+    )
+    assert class_names(read_index(tmp_path)) == ("a", "b")
+    assert [path.name for path in read_unlabelled(tmp_path)] == ["1.wav", "2.wav"]
+
+
+def test_a_name_that_no_table_can_hold_is_explained(tmp_path: Path) -> None:
+    sounds(tmp_path, "a/1.wav", "b/" + os.fsdecode(b"caf\xe9.wav"))
+    for read in (read_index, read_unlabelled):
+        with pytest.raises(DataError, match=r"caf%E9\.wav: the file name is not in UTF-8"):
+            read(tmp_path)
 
 
 # --- ESC-50 -------------------------------------------------------------------------------

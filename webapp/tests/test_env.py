@@ -1,5 +1,6 @@
 """Readers of environment variables return valid values and refuse others."""
 
+import re
 import stat
 from pathlib import Path
 
@@ -86,3 +87,35 @@ def test_a_required_secret_is_not_generated(tmp_path: Path) -> None:
     assert not file.exists()
     file.write_text("lies there\n")
     assert env.secret("SOME_SECRET", file, may_be_made=False) == "lies there"
+
+
+@pytest.mark.parametrize(
+    ("value", "reason"),
+    [
+        ("sono.example", "must start with http"),
+        ("ftp://sono.example", "must start with http"),
+        ("https://sono.example/", "use 'https://sono.example', not"),
+        ("https://sono.example/sono/", "cannot run under a path"),
+        ("https://sono.example?x", "no path"),
+        ("https://one.example,https://two.example", "a single address"),
+        ("https://one.example two.example", "a single address"),
+        ("https://", "must be a URL"),
+        ("https://sono.example:99999", "must be a URL"),
+        ("https://anna@sono.example", "must be a URL"),
+        ("https://*.example", "must be a URL"),
+    ],
+)
+def test_an_origin_is_one_address_without_a_path(
+    monkeypatch: pytest.MonkeyPatch, value: str, reason: str
+) -> None:
+    monkeypatch.setenv("SOME_ORIGIN", value)
+    with pytest.raises(ImproperlyConfigured, match=f"SOME_ORIGIN .*{re.escape(reason)}"):
+        env.origin("SOME_ORIGIN", "http://localhost")
+
+
+@pytest.mark.parametrize(
+    "value", ["https://sono.example", "http://localhost:8000", "http://[::1]:80"]
+)
+def test_a_valid_origin_is_returned(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
+    monkeypatch.setenv("SOME_ORIGIN", value)
+    assert env.origin("SOME_ORIGIN", "http://localhost") == value

@@ -13,6 +13,7 @@ from classifier.api.serializers.base import CheckpointChoice, Prediction, Proble
 from classifier.models import BatchState, FileOutcome
 from classifier.services import batches
 from classifier.services.exports import batch_files
+from ml.file_names import label_of
 
 FILE = {name: column.example for name, column in batch_files.COLUMNS.items()}
 BATCH = {
@@ -47,20 +48,30 @@ class CreateBatch(CheckpointChoice):
     )
 
 
+class PathField(fields.RegexField):
+    """The path of a file; its value is the path's label."""
+
+    def to_internal_value(self, data: Any) -> str:
+        if not isinstance(data, str) or "\0" in data:
+            self.fail("invalid")
+        return label_of(super().to_internal_value(data))
+
+
 class AddFile(Serializer):
     # An empty file becomes a refused row with its own message.
     file = fields.FileField(
         allow_empty_file=True, max_length=None, help_text="The audio file, in any supported format."
     )
-    path = fields.RegexField(
+    path = PathField(
         # At least one component is not dots only. A schema cannot limit the bytes.
-        r"^([^\u0000]*([^\u0000./\\]|\.{3})[^\u0000]*)?$",
+        r"^([^\u0000]*([^\u0000./]|\.{3})[^\u0000]*)?$",
         required=False,
         allow_blank=True,
         max_length=batches.MAX_PATH_CHARACTERS,
         trim_whitespace=False,
         help_text="Path within the folder, which identifies the file in the batch; up to "
-        f"{batches.MAX_PATH_CHARACTERS:,} characters. Defaults to the file name.",
+        f"{batches.MAX_PATH_CHARACTERS:,} characters. `/` separates folders. Bytes that are not "
+        "UTF-8 and control characters are percent-encoded. Defaults to the file name.",
     )
 
 
@@ -150,7 +161,7 @@ class AddedFile(Serializer):
         "bytes; the earlier analysis is linked. refused: nothing was stored.",
     )
     known = fields.BooleanField(
-        help_text="Whether the batch already had this path; if so, the new bytes were ignored."
+        help_text="Whether the batch already had this file at this path; nothing was stored."
     )
     analysis = fields.UUIDField(
         allow_null=True, help_text="Analysis id; null if the file was refused."

@@ -18,7 +18,7 @@ from classifier.api.serializers import batches as serializers
 from classifier.api.serializers.base import validated
 from classifier.api.views.base import ApiView, located
 from classifier.models import Batch, FileOutcome
-from classifier.services import batches, deletion
+from classifier.services import batches, deletion, uploads
 from classifier.services.exports import batch_files
 
 CSV_EXAMPLE = OpenApiExample(
@@ -51,7 +51,8 @@ class BatchesView(ApiView):
         to all files.
         """
         asked = validated(serializers.CreateBatch, request.data)
-        batch = batches.create(request.user, asked["name"], checkpoint=asked.get("checkpoint", ""))
+        name = batches.name_of(asked["name"])
+        batch = batches.create(request.user, name, checkpoint=asked.get("checkpoint", ""))
         return located(_detail(batch), "api_batch", batch.pk, 201)
 
 
@@ -92,17 +93,19 @@ class BatchFilesView(ApiView):
     def post(self, request: Request, pk: UUID) -> Response:
         """Add a file to a batch.
 
-        202: the file is queued for analysis. 200: the batch already has this path, you uploaded
-        the same bytes before, or the file is refused; see `outcome` and `known`. Adding a path
-        again changes nothing, so after a lost connection you can send all files again.
+        202: the file is queued for analysis. 200: the batch already has this file at this path,
+        you uploaded the same bytes before, or the file is refused; see `outcome` and `known`.
+        Adding a file again changes nothing, so after a lost connection you can send all files
+        again. Other bytes at a path of the batch return 400, `path_used`.
         """
         batch = one_batch(request, pk)
+        uploads.one_file(request.FILES)
         sent = validated(serializers.AddFile, request.data)
-        path = batches.path_of(sent.get("path") or sent["file"].name)
-        known = batch.files.filter(path=path).first()
-        file = known or batches.add_file(batch, path, sent["file"].chunks())
+        path = sent.get("path") or sent["file"].name
+        known = batch.files.filter(path=path).exists()
+        file = batches.add_file(batch, path, sent["file"].chunks())
         new = not known and file.outcome == FileOutcome.ACCEPTED
-        answer = serializers.AddedFile(batch_files.sent_file(file, known=known is not None))
+        answer = serializers.AddedFile(batch_files.sent_file(file, known=known))
         response = Response(answer.data, status=202 if new else 200)
         if file.analysis_id:
             response["Location"] = reverse("api_analysis", args=[file.analysis_id])

@@ -65,6 +65,7 @@ class ClipsView(ApiView):
                 {"checkpoint": "Send this value as a form field, not in the URL."}
             )
         key = _idempotency_key(request)
+        uploads.one_file(request.FILES)
         form = validated(serializers.UploadClip, request.data)
         file = form["file"]
         answer = uploads.accept_once(

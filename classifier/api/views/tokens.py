@@ -3,6 +3,7 @@
 from uuid import UUID
 
 from django.contrib.auth import authenticate
+from django.contrib.auth.models import User
 from django.http import Http404
 from rest_framework.permissions import AllowAny
 from rest_framework.request import Request
@@ -37,7 +38,9 @@ class TokenView(ApiView):
         The token is stored as a hash and shown only this once.
         """
         wanted = validated(serializers.SignIn, request.data)
-        user = authenticate(request, username=wanted["username"], password=wanted["password"])
+        # As the sign-in page does: the same name may be typed in several Unicode forms.
+        name = User.normalize_username(wanted["username"])
+        user = authenticate(request, username=name, password=wanted["password"])
         if user is None and getattr(request, "axes_locked_out", False):
             raise Locked
         if user is None:

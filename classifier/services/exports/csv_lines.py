@@ -23,7 +23,10 @@ def csv_lines(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> Itera
 
 
 def _cell(value: object) -> object:
-    """Prefix text that looks like a formula with an apostrophe, which spreadsheets do not show."""
-    if isinstance(value, str) and value.startswith(FORMULA_STARTS):
+    """Prefix text that looks like a formula with an apostrophe, which spreadsheets do not show.
+
+    Text that already has the apostrophe gets another one, so that removing one restores any text.
+    """
+    if isinstance(value, str) and value.lstrip("'").startswith(FORMULA_STARTS):
         return f"'{value}"
     return "" if value is None else value

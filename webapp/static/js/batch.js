@@ -4,11 +4,11 @@
 
 const AT_ONCE = 3;
 const BACK_OFF_S = [1, 2, 4, 8, 15, 30];
-const SYSTEM_NAMES = new Set(["__macosx", "thumbs.db", "desktop.ini", "$recycle.bin"]);
 const LISTED = 200;
+const NOT_UNICODE = "The browser cannot use this name, because it is not Unicode. Rename the file, or send the folder as a ZIP.";
 
-const hiddenPath = (path) =>
-  path.split("/").some((part) => part.startsWith(".") || SYSTEM_NAMES.has(part.toLowerCase()));
+// Chromium gives such a file an empty name; other browsers replace its bytes by one character.
+const notUnicode = (path) => path === "" || path.endsWith("/") || path.includes("\ufffd");
 const counted = (count, word) => `${count.toLocaleString("en-GB")} ${word}${count === 1 ? "" : "s"}`;
 const megabytes = (bytes) => `${(bytes / 1e6).toFixed(1)} MB`;
 const seconds = (ms) => new Promise((done) => setTimeout(done, ms * 1000));
@@ -20,6 +20,7 @@ const remaining = (s) => {
 class SonoFolder extends HTMLElement {
   connectedCallback() {
     this.url = this.dataset.batch;
+    this.systemNames = new Set(this.dataset.systemNames.split("/"));
     this.drop = this.querySelector("[data-drop]");
     this.plan = this.querySelector("[data-plan]");
     this.sending = this.querySelector("[data-sending]");
@@ -60,6 +61,10 @@ class SonoFolder extends HTMLElement {
     return this.querySelector(`[data-${name}]`);
   }
 
+  hidden(path) {
+    return path.split("/").some((part) => part.startsWith(".") || this.systemNames.has(part.toLowerCase()));
+  }
+
   // --- choosing ---------------------------------------------------------------------------
 
   async dropped(transfer) {
@@ -74,21 +79,25 @@ class SonoFolder extends HTMLElement {
   }
 
   async consider({ name, files }) {
-    const seen = files.filter(({ path }) => !hiddenPath(path));
+    const seen = files.filter(({ path }) => !this.hidden(path));
     const most = Number(this.dataset.mostBytes);
     seen.sort((one, other) => (one.path < other.path ? -1 : 1));
     const refused = [];
+    const paths = new Set();
     for (const item of seen) {
-      if (item.unreadable) refused.push({ ...item, why: "The file cannot be read." });
+      item.same = paths.has(item.path);
+      paths.add(item.path);
+      if (item.same || (item.unreadable && notUnicode(item.path))) refused.push({ ...item, why: NOT_UNICODE });
+      else if (item.unreadable) refused.push({ ...item, why: item.file ? "The file cannot be read." : "The folder cannot be read." });
       else if (!item.file.size) refused.push({ ...item, why: "The file is empty." });
       else if (item.file.size > most) refused.push({ ...item, why: `The file is larger than ${most / 1e6} MB.` });
     }
-    const bad = new Set(refused.map(({ path }) => path));
+    const bad = new Set(refused.filter(({ same }) => !same).map(({ path }) => path));
     const known = await this.known();
     if (!known) return;
     this.name = name;
     this.zip = null;
-    this.queue = seen.filter(({ path, unreadable }) => !unreadable && !known.has(path));
+    this.queue = seen.filter(({ path, same, unreadable }) => !same && !unreadable && !known.has(path));
     const ready = this.queue.filter(({ path }) => !bad.has(path));
     const news = [];
     const there = seen.filter(({ path }) => known.has(path)).length;
@@ -127,7 +136,7 @@ class SonoFolder extends HTMLElement {
     this.part("summary").textContent = summary;
     this.part("skipped").hidden = !news;
     this.part("skipped").textContent = news;
-    fill(this.part("refused"), `${counted(refused.length, "file")} refused`, refused, ({ path, why }) => [path, why]);
+    fill(this.part("refused"), `${counted(refused.length, "file")} refused`, refused, ({ path, why }) => [path || "(no name)", why]);
     fill(this.part("ready"), `${counted(ready.length, "file")} to send`, ready, ({ path, file }) => [`${path} · ${megabytes(file.size)}`]);
     this.part("refused").open = refused.length > 0;
     this.part("send").hidden = !send;
@@ -154,6 +163,8 @@ class SonoFolder extends HTMLElement {
     this.sending.hidden = false;
     this.busy = true;
     this.refusals = 0;
+    this.notTaken = [];
+    this.leftOut = 0;
     this.began = performance.now();
     this.items = this.zip ? [{ file: this.zip }] : this.queue.map((item) => ({ ...item }));
     this.bytes = this.items.reduce((sum, { file }) => sum + file.size, 0);
@@ -175,7 +186,24 @@ class SonoFolder extends HTMLElement {
     if (ended.includes(false)) return this.stop();
     await this.steadily(() => this.request("POST", "close/", this.body()));
     this.busy = false;
-    location.assign(this.url);
+    if (this.notTaken.length || this.leftOut) this.finish();
+    else location.assign(this.url);
+  }
+
+  // Reports files that the batch page does not list.
+  finish() {
+    this.sending.hidden = true;
+    this.show({
+      summary: this.notTaken.length ? `${counted(this.notTaken.length, "file")} not added to the batch` : "All files were sent",
+      news: this.leftOut ? `${counted(this.leftOut, "hidden or system file")} left out.` : "",
+      ready: [],
+      refused: this.notTaken,
+      send: "",
+    });
+    this.part("reset").hidden = true;
+    this.part("open").hidden = false;
+    this.part("open").href = this.url;
+    this.part("open").focus();
   }
 
   stop() {
@@ -195,21 +223,25 @@ class SonoFolder extends HTMLElement {
 
   async send(item) {
     const body = this.body();
-    body.set("path", item.path);
+    // Percent-encoded, because browsers change line breaks in fields.
+    body.set("path", encodeURIComponent(item.path.toWellFormed?.() ?? item.path));
     if (item.file.size > Number(this.dataset.mostBytes)) body.set("size_bytes", item.file.size);
     else body.set("file", item.file, item.file.name);
     try {
-      return await this.request("POST", "files/", body, item);
+      const { outcome, detail, hint } = await this.request("POST", "files/", body, item);
+      if (!outcome) this.notTaken.push({ path: item.path, why: [detail ?? "The server refused the file.", hint ?? ""].join(" ") });
     } catch (error) {
       // A file deleted since it was chosen looks like a lost connection.
       if (!(error instanceof Trouble) || !error.passing || (await readable(item.file))) throw error;
       this.refusals += 1;
-      return {};
+      this.notTaken.push({ path: item.path, why: "The file can no longer be read." });
     }
   }
 
   async sendZip(item) {
-    await this.request("POST", "zip/", this.zip, item);
+    const unpacked = await this.request("POST", "zip/", this.zip, item);
+    this.leftOut = unpacked.hidden;
+    this.notTaken = unpacked.not_taken.map(({ path, error }) => ({ path, why: `${error.detail} ${error.hint}` }));
   }
 
   body() {
@@ -361,8 +393,9 @@ const walk = async (entry, above, found) => {
   const reader = entry.createReader();
   // Returns at most a hundred entries at a time, and an empty list at the end.
   for (;;) {
-    const some = await new Promise((done) => reader.readEntries(done, () => done([])));
-    if (!some.length) return;
+    const some = await new Promise((done) => reader.readEntries(done, () => done(null)));
+    if (!some) found.push({ path, unreadable: true });
+    if (!some?.length) return;
     for (const inner of some) await walk(inner, `${path}/`, found);
   }
 };
