@@ -63,6 +63,13 @@ FFMPEG_FORMATS = {
     "MKV live": FFmpegOptions("matroska", "libmp3lame", {"live": "1"}),
     "WMA": FFmpegOptions("asf", "wmav2"),
     "AMR": FFmpegOptions("amr", "libopencore_amrnb"),
+    "CAF": FFmpegOptions("caf", "pcm_s16be"),
+    "W64": FFmpegOptions("w64", "pcm_s16le"),
+    "AU": FFmpegOptions("au", "pcm_s16be"),
+    "WavPack": FFmpegOptions("wv", "wavpack"),
+    "AC-3": FFmpegOptions("ac3", "ac3"),
+    "AVI": FFmpegOptions("avi", "pcm_s16le"),
+    "MPEG-TS": FFmpegOptions("mpegts", "mp2"),
     "MP3 VBR": FFmpegOptions("mp3", "libmp3lame", quality=2),
     "MP3 bare": FFmpegOptions("mp3", "libmp3lame", BARE_MP3),
     "MP3 bare VBR": FFmpegOptions("mp3", "libmp3lame", BARE_MP3, quality=2),
@@ -175,6 +182,26 @@ def video_without_sound(container: str) -> bytes:
     buffer = io.BytesIO()
     with av.open(buffer, "w", format=container) as output:
         _add_video(output, 1.0)
+    return buffer.getvalue()
+
+
+def film(tracks: list[Samples], container: str) -> bytes:
+    """Return mono tracks at 48 kHz in one file: "mp4", "matroska" or "mpegts"."""
+    buffer = io.BytesIO()
+    with av.open(buffer, "w", format=container) as output:
+        streams: Any = [
+            output.add_stream("mp2" if container == "mpegts" else "aac", rate=48_000, layout="mono")
+            for _ in tracks
+        ]
+        for stream in streams:
+            stream.codec_context.open()
+        for stream, samples in zip(streams, tracks, strict=True):
+            encoder = stream.codec_context
+            whole = av.AudioFrame.from_ndarray(samples[np.newaxis], "fltp", "mono")
+            whole.sample_rate, whole.pts = 48_000, 0
+            pieces = av.AudioResampler(encoder.format, "mono", 48_000, encoder.frame_size)
+            for piece in [*pieces.resample(whole), *pieces.resample(None), None]:
+                output.mux(stream.encode(piece))
     return buffer.getvalue()
 
 
