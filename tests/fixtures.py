@@ -62,6 +62,7 @@ FFMPEG_FORMATS = {
     "MKV": FFmpegOptions("matroska", "flac"),
     "MKV live": FFmpegOptions("matroska", "libmp3lame", {"live": "1"}),
     "WMA": FFmpegOptions("asf", "wmav2"),
+    "ALAC": FFmpegOptions("ipod", "alac"),
     "AMR": FFmpegOptions("amr", "libopencore_amrnb"),
     "CAF": FFmpegOptions("caf", "pcm_s16be"),
     "W64": FFmpegOptions("w64", "pcm_s16le"),

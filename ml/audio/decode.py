@@ -9,7 +9,8 @@ from typing import Any, Generic, TypeVar
 import numpy as np
 import soxr
 
-from ml.audio import formats, notices
+from ml import notices
+from ml.audio import formats
 from ml.audio.file_views import Bytes, part
 from ml.audio.mixing import Mixer
 from ml.audio.streams import PADDING_S, Stream, damaged, not_audio, open_stream
@@ -60,7 +61,7 @@ class Sound(Generic[W]):
     playable : bool
         Whether current browsers play the file itself.
     notices : tuple of str
-        What was done that the user should know: codes of `ml.audio.notices`. Complete in the last
+        What was done that the user should know: codes of `ml.notices`. Complete in the last
         block.
     first_sample : int
         Where the block begins in the sound. If it is 0 again, the file is decoded anew, in another

@@ -30,9 +30,9 @@ from ml.audio.decode import (
 )
 from ml.audio.decoder_process import CRASHED, LENGTH_BYTES, OUT_OF_MEMORY
 from ml.audio.formats import FORMATS
-from ml.audio.notices import SENTENCES
 from ml.audio.waveform import Samples, SamplesOnDisk, Waveform
 from ml.errors import AudioError, Problem
+from ml.notices import SENTENCES
 
 logger = logging.getLogger(__name__)
 

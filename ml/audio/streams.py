@@ -13,7 +13,8 @@ from av.audio.frame import AudioFrame
 from av.audio.stream import AudioStream
 from av.container import InputContainer
 
-from ml.audio import formats, headers, mpeg, notices
+from ml import notices
+from ml.audio import formats, headers, mpeg
 from ml.audio.file_views import Bytes, part
 from ml.audio.waveform import Samples
 from ml.errors import AudioError, Problem
@@ -30,6 +31,8 @@ SNDFILE_ENCODINGS = ("PCM_", "FLOAT", "DOUBLE", "ULAW", "ALAW")
 # the type in a frame's header is checked: speech, a pause, or no data.
 AMR_DECODERS = {"amrnb": "libopencore_amrnb", "amrwb": "libopencore_amrwb"}
 AMR_TYPES = {"amrnb": {*range(9), 15}, "amrwb": {*range(10), 14, 15}}
+# Encodings with checksums. A frame with a wrong one is left out, instead of decoded as noise.
+CHECKED = {"flac", "ac3", "eac3"}
 # Formats whose frames FFmpeg looks for in the bytes: tags and padding may come between or after
 # them, which it cannot decode.
 RAW_FRAMES = ("MP3", "AAC", "AC-3", "E-AC-3", "FLAC", "MPEG-TS")
@@ -60,7 +63,7 @@ class Stream:
     tracks : int
         Number of audio tracks that can be decoded.
     notices : set of str
-        Codes of `ml.audio.notices`. Decoding adds to them.
+        Codes of `ml.notices`. Decoding adds to them.
     """
 
     blocks: Iterator[Block]
@@ -172,7 +175,7 @@ def _open_av(file: Bytes, name: str, track: int) -> Stream:
     if stream is not container.streams.audio[0]:
         found.add(notices.SECOND_TRACK_USED)
     return Stream(
-        _av_blocks(container, stream, file, name, found),
+        _av_blocks(container, stream, file, name, declared, found),
         rate_hz,
         channels,
         playable=is_plain and _codec(stream) in formats.PLAYABLE.get(name, ()),
@@ -189,7 +192,12 @@ def _codec(stream: AudioStream) -> str:
 
 
 def _av_blocks(
-    container: InputContainer, stream: AudioStream, file: Bytes, name: str, found: set[str]
+    container: InputContainer,
+    stream: AudioStream,
+    file: Bytes,
+    name: str,
+    declared: int | None,
+    found: set[str],
 ) -> Iterator[Block]:
     """Decode a track. Add to `found` what happened."""
     decode = _decoder(stream)
@@ -216,6 +224,8 @@ def _av_blocks(
                 block = _to_array(frame)
                 frames += len(block)
                 yield Block(block, frame.sample_rate)
+    if failed and declared is None and notices.CUT_SHORT not in found:
+        found.add(notices.PART_SKIPPED)
 
 
 def _packets(
@@ -246,7 +256,7 @@ def _decoder(stream: AudioStream) -> Callable[[Any], list[AudioFrame]]:
             return decoder.decode(packet if packet.size else None)
 
         return decode_amr
-    if context.name == "flac":
+    if context.name in CHECKED:
         context.options = {"err_detect": "crccheck+explode"}
     return stream.decode
 

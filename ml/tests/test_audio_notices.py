@@ -8,7 +8,7 @@ import pytest
 
 from ml.audio.decode import Limits, Sound
 from ml.audio.decoder import Decoder
-from ml.audio.notices import SENTENCES, as_dicts
+from ml.notices import SENTENCES, as_dicts
 from ml.tests.conftest import RATE_HZ, Decode
 from tests import fixtures
 

@@ -1,5 +1,7 @@
 """What a decoder did with a file that was not a plain success, as codes with a sentence each."""
 
+from collections.abc import Iterable
+
 CHANNELS_CANCELLED = "channels_cancelled"
 CUT_SHORT = "cut_short"
 LENGTH_WRONG = "length_wrong"
@@ -25,6 +27,6 @@ SENTENCES = {
 }
 
 
-def as_dicts(codes: list[str]) -> list[dict[str, str]]:
+def as_dicts(codes: Iterable[str]) -> list[dict[str, str]]:
     """Return each code with its sentence, for JSON."""
     return [{"code": code, "detail": SENTENCES[code]} for code in codes]
