@@ -7,10 +7,13 @@ from typing import BinaryIO
 from ml.audio import mpeg
 from ml.errors import AudioError, Problem
 
-FORMATS_READ = "WAV, FLAC, OGG, Opus, MP3, AIFF, M4A, MP4, AAC, WebM, WMA or AMR"
+FORMATS_READ = (
+    "WAV, FLAC, OGG, Opus, MP3, M4A, MP4, AAC, AIFF, WebM, WMA, AMR, CAF, W64, AU, WavPack, AC-3, "
+    "AVI or MPEG-TS"
+)
 
 # The formats that libsndfile reads.
-SNDFILE_FORMATS = frozenset(("WAV", "AIFF"))
+SNDFILE_FORMATS = frozenset(("WAV", "AIFF", "AU"))
 # The formats that FFmpeg reads, with FFmpeg's names. It reads Ogg and FLAC because libsndfile knows
 # fewer codecs and depths, and MP3 because libsndfile guesses the length of a file without a Xing
 # header and stops there.
@@ -25,7 +28,6 @@ AV_FORMATS = {
     "AAC": "aac",
     "CAF": "caf",
     "W64": "w64",
-    "AU": "au",
     "WavPack": "wv",
     "AC-3": "ac3",
     "E-AC-3": "eac3",
@@ -40,7 +42,7 @@ AV_CODECS = frozenset((
     "mp3float", "mp3", "mp2float", "mp2", "mp1float", "mp1", "aac", "aac_latm", "alac", "flac",
     "opus", "vorbis", "speex", "wavpack", "ac3", "eac3",
     "wmav1", "wmav2", "wmapro", "wmalossless", "wmavoice",
-    "amrnb", "amrwb", "libopencore_amrnb", "libopencore_amrwb",
+    "amrnb", "amrwb",
     "pcm_alaw", "pcm_mulaw", "pcm_u8", "pcm_s8",
     "pcm_s16le", "pcm_s16be", "pcm_s24le", "pcm_s24be", "pcm_s32le", "pcm_s32be",
     "pcm_f32le", "pcm_f32be", "pcm_f64le", "pcm_f64be",
@@ -127,7 +129,7 @@ def find(file: BinaryIO) -> Found | None:
         `unsupported`: the format is known but not read.
     """
     start = _after_id3(file)
-    head = file.read(16)
+    head = file.read(32)
     name = _by_magic(head) or _by_structure(file, start, head)
     if name:
         return Found(name, start)

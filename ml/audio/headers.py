@@ -211,9 +211,22 @@ def _au_end(file: BinaryIO) -> int:
     return start + size if size < HUGE else 0
 
 
+def is_cut_packet(file: BinaryIO, packet_bytes: int = 188) -> bool:
+    """Return whether an MPEG transport stream ends within a packet."""
+    left = file.seek(0, io.SEEK_END) % packet_bytes
+    cut = left > 0 and file.seek(-left, io.SEEK_END) >= 0 and file.read(1) == b"\x47"
+    file.seek(0)
+    return cut
+
+
+ID3V1_BYTES = 128
+
+
 def has_id3v1(file: BinaryIO) -> bool:
-    """Return whether the file ends with a tag of 128 bytes."""
-    return file.seek(-128, io.SEEK_END) >= 0 and file.read(3) == b"TAG"
+    """Return whether the file ends with such a tag. Leaves `file` at its start."""
+    found = file.seek(-ID3V1_BYTES, io.SEEK_END) >= 0 and file.read(3) == b"TAG"
+    file.seek(0)
+    return found
 
 
 # --- Ogg ----------------------------------------------------------------------------------

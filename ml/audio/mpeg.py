@@ -1,4 +1,5 @@
-"""Frame headers of MPEG audio (layers I to III, ISO/IEC 11172-3) and ADTS (ISO/IEC 13818-7)."""
+"""Frame headers of MPEG audio (layers I to III, ISO/IEC 11172-3), ADTS (ISO/IEC 13818-7) and AC-3
+(ATSC A/52)."""
 
 from typing import BinaryIO
 
@@ -45,6 +46,43 @@ def frame_bytes(head: bytes) -> int | None:
         return (12 * bit_rate // rate_hz + padding) * 4
     samples = 576 if layer == 3 and not mpeg1 else 1152
     return samples // 8 * bit_rate // rate_hz + padding
+
+
+_AC3_KBITS = (
+    32,
+    40,
+    48,
+    56,
+    64,
+    80,
+    96,
+    112,
+    128,
+    160,
+    192,
+    224,
+    256,
+    320,
+    384,
+    448,
+    512,
+    576,
+    640,
+)
+
+
+def ac3_frame_bytes(head: bytes) -> int | None:
+    """Return the size of the AC-3 or E-AC-3 frame that begins with `head`, or None."""
+    if len(head) < HEADER_BYTES or head[:2] != b"\x0b\x77":
+        return None
+    if head[5] >> 3 > 10:  # E-AC-3
+        return 2 * ((head[2] & 0x07) << 8 | head[3]) + 2
+    rate, size = head[4] >> 6, head[4] & 0x3F
+    if rate == 3 or size >= 2 * len(_AC3_KBITS):
+        return None
+    kbits = _AC3_KBITS[size // 2]
+    words = (2 * kbits, kbits * 320 // 147 + (size & 1), 3 * kbits)[rate]
+    return 2 * words
 
 
 def is_run(file: BinaryIO, start: int, frames: int) -> bool:

@@ -1,8 +1,10 @@
 """Open a file with the decoder for its format: libsndfile or FFmpeg."""
 
+import io
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import pairwise
 from typing import Any
 
@@ -11,6 +13,7 @@ import numpy as np
 import soundfile
 from av.audio.frame import AudioFrame
 from av.audio.stream import AudioStream
+from av.codec.context import Flags2
 from av.container import InputContainer
 
 from ml import notices
@@ -27,15 +30,16 @@ UNDECODABLE = "its audio cannot be decoded"
 UNREADABLE = "its header cannot be read"
 SNDFILE_NO_MEMORY = 17
 SNDFILE_ENCODINGS = ("PCM_", "FLOAT", "DOUBLE", "ULAW", "ALAW")
-# FFmpeg's own decoders of AMR stop at pauses in the transmission (DTX). These decode anything, so
-# the type in a frame's header is checked: speech, a pause, or no data.
+# FFmpeg's own decoders of AMR stop at pauses (DTX), and are up to 4 dB too quiet. These decode
+# anything, so the type in a frame's header is checked: speech, a pause, or no data.
 AMR_DECODERS = {"amrnb": "libopencore_amrnb", "amrwb": "libopencore_amrwb"}
 AMR_TYPES = {"amrnb": {*range(9), 15}, "amrwb": {*range(10), 14, 15}}
 # Encodings with checksums. A frame with a wrong one is left out, instead of decoded as noise.
 CHECKED = {"flac", "ac3", "eac3"}
 # Formats whose frames FFmpeg looks for in the bytes: tags and padding may come between or after
 # them, which it cannot decode.
-RAW_FRAMES = ("MP3", "AAC", "AC-3", "E-AC-3", "FLAC", "MPEG-TS")
+FRAMED = ("MP3", "AAC", "AC-3", "E-AC-3")
+RAW_FRAMES = (*FRAMED, "FLAC", "MPEG-TS")
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +94,8 @@ def open_stream(file: Bytes, name: str, track: int = 0) -> Stream:
     AudioError
         Also while the blocks are read.
     """
+    if name in (*FRAMED, "AMR") and headers.has_id3v1(file):
+        file = part(file, 0, file.seek(-headers.ID3V1_BYTES, io.SEEK_END))
     if headers.is_cut(file, name):
         raise damaged(name, "the end of the file is missing")
     if name in formats.SNDFILE_FORMATS:
@@ -154,7 +160,11 @@ def _joined(links: list[Bytes], first: Stream, track: int) -> Iterator[Block]:
 
 
 def _open_av(file: Bytes, name: str, track: int) -> Stream:
+    # Before FFmpeg reads, because it expects that nobody else moves the file's position.
     declared = headers.declared_frames(file, name)
+    found: set[str] = set()
+    if name == "MPEG-TS" and headers.is_cut_packet(file):
+        found.add(notices.CUT_SHORT)
     form, codecs = formats.AV_FORMATS[name], ",".join(sorted(formats.AV_CODECS))
     allowed = {"protocol_whitelist": "", "format_whitelist": form, "codec_whitelist": codecs}
     # The format is explicit and the bytes come from our own handle: a playlist inside
@@ -171,11 +181,10 @@ def _open_av(file: Bytes, name: str, track: int) -> Stream:
     if not rate_hz or not channels:
         raise damaged(name, "its header does not specify a sample rate or a number of channels")
     is_plain = len(container.streams) == 1 or name in ("MP4", "WebM")
-    found: set[str] = set()
     if stream is not container.streams.audio[0]:
         found.add(notices.SECOND_TRACK_USED)
     return Stream(
-        _av_blocks(container, stream, file, name, declared, found),
+        _av_blocks(container, stream, name, declared, found),
         rate_hz,
         channels,
         playable=is_plain and _codec(stream) in formats.PLAYABLE.get(name, ()),
@@ -194,7 +203,6 @@ def _codec(stream: AudioStream) -> str:
 def _av_blocks(
     container: InputContainer,
     stream: AudioStream,
-    file: Bytes,
     name: str,
     declared: int | None,
     found: set[str],
@@ -203,8 +211,8 @@ def _av_blocks(
     decode = _decoder(stream)
     frames, failed = 0, False
     with container, sound_or_damage(name, UNDECODABLE):
-        for packet in _packets(container, stream, file, name, found):
-            if name in ("MP3", "AAC") and _is_cut(packet):
+        for packet in _packets(container, stream, name, found):
+            if name in FRAMED and _is_cut(packet):
                 found.add(notices.CUT_SHORT)
             try:
                 decoded = decode(packet)
@@ -229,7 +237,7 @@ def _av_blocks(
 
 
 def _packets(
-    container: InputContainer, stream: AudioStream, file: Bytes, name: str, found: set[str]
+    container: InputContainer, stream: AudioStream, name: str, found: set[str]
 ) -> Iterator[av.Packet]:
     """Yield the packets of a track. What follows the last frame cannot be divided into any."""
     try:
@@ -238,32 +246,35 @@ def _packets(
         if name not in ("AAC", "WavPack", "MPEG-TS"):
             raise
         # The header of a WavPack file says whether all of it was read.
-        if name != "WavPack" and not headers.has_id3v1(file):
+        if name != "WavPack":
             found.add(notices.PART_SKIPPED)
 
 
 def _decoder(stream: AudioStream) -> Callable[[Any], list[AudioFrame]]:
     context = stream.codec_context
     context.thread_count = 1
+    if context.name == "alac":
+        # FFmpeg's reader of CAF shortens the last frame, which is already short.
+        context.flags2 |= Flags2.skip_manual
     if context.name in AMR_DECODERS:
         decoder: Any = av.CodecContext.create(AMR_DECODERS[context.name], "r")
         decoder.sample_rate, decoder.layout = context.sample_rate, "mono"
-        types = AMR_TYPES[context.name]
-
-        def decode_amr(packet: av.Packet) -> list[AudioFrame]:
-            if packet.size and (bytes(packet)[0] & 0x83 or bytes(packet)[0] >> 3 not in types):
-                raise ValueError("no AMR frame")
-            return decoder.decode(packet if packet.size else None)
-
-        return decode_amr
+        return partial(_decode_amr, decoder, AMR_TYPES[context.name])
     if context.name in CHECKED:
         context.options = {"err_detect": "crccheck+explode"}
     return stream.decode
 
 
+def _decode_amr(decoder: Any, types: set[int], packet: av.Packet) -> list[AudioFrame]:
+    if packet.size and (bytes(packet)[0] & 0x83 or bytes(packet)[0] >> 3 not in types):
+        raise ValueError("no AMR frame")
+    return decoder.decode(packet if packet.size else None)
+
+
 def _is_cut(packet: av.Packet) -> bool:
     """Return whether this is the start of a frame: the parser passes on what the file ends with."""
-    frame_bytes = mpeg.frame_bytes(bytes(packet)[: mpeg.HEADER_BYTES]) if packet.size else None
+    head = bytes(packet)[: mpeg.HEADER_BYTES] if packet.size else b""
+    frame_bytes = mpeg.frame_bytes(head) or mpeg.ac3_frame_bytes(head)
     return frame_bytes is not None and frame_bytes > packet.size
 
 
@@ -279,12 +290,13 @@ def _to_array(frame: AudioFrame) -> Samples:
         return (samples.astype(np.float32) - np.float32(128)) / np.float32(128)
     if samples.dtype.kind == "i":
         return samples.astype(np.float32) / np.float32(2 ** (8 * samples.dtype.itemsize - 1))
-    return samples.astype(np.float32, copy=False)
+    with np.errstate(over="ignore"):  # infinity is refused later
+        return samples.astype(np.float32, copy=False)
 
 
 def _container_s(container: InputContainer, stream: AudioStream, name: str) -> float | None:
     """Return the duration that the container declares, or None where FFmpeg only guesses it."""
-    if name in ("MP4", "CAF", "W64", "AU") and stream.duration and stream.time_base:
+    if name in ("MP4", "CAF", "W64") and stream.duration and stream.time_base:
         return float(stream.duration * stream.time_base)
     alone = len(container.streams) == 1
     if name == "WebM" and container.duration and alone and not stream.bit_rate:
