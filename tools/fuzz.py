@@ -53,6 +53,7 @@ def formats_target() -> Target:
                     return
                 file = part(whole, found.start)
                 headers.is_cut(file, found.name)
+                headers.is_short(file, found.name)
                 frames = headers.declared_frames(file, found.name)
                 assert frames is None or frames >= 0
                 assert file.tell() == 0

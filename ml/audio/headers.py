@@ -146,7 +146,14 @@ def _wavpack_frames(file: BinaryIO) -> int | None:
 
 BOXES = frozenset(b"ftyp moov mdat moof sidx styp mfra free skip wide udta meta uuid".split())
 W64_HEADER_BYTES, W64_CHUNK_BYTES = 40, 24
-MAX_CHUNKS = 1_000_000
+SEGMENT = b"\x18S\x80g"
+ASF_FILE_PROPERTIES = bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365")
+ASF_HEADER_BYTES = 65_536
+TS_PACKET_BYTES = 188
+# By the type of a frame (3GPP TS 26.101 and 26.201).
+AMR_NB_BYTES = (13, 14, 16, 18, 20, 21, 27, 32, 6, 1, 1, 1, 1, 1, 1, 1)
+AMR_WB_BYTES = (18, 24, 33, 37, 41, 47, 51, 59, 61, 6, 1, 1, 1, 1, 1, 1)
+MAX_AMR_FRAMES = 500_000
 
 
 def is_cut(file: BinaryIO, name: str) -> bool:
@@ -211,12 +218,65 @@ def _au_end(file: BinaryIO) -> int:
     return start + size if size < HUGE else 0
 
 
-def is_cut_packet(file: BinaryIO, packet_bytes: int = 188) -> bool:
-    """Return whether an MPEG transport stream ends within a packet."""
-    left = file.seek(0, io.SEEK_END) % packet_bytes
-    cut = left > 0 and file.seek(-left, io.SEEK_END) >= 0 and file.read(1) == b"\x47"
+def is_short(file: BinaryIO, name: str) -> bool:
+    """Return whether the end of a file is missing that can be decoded up to there.
+
+    Leaves `file` at its start.
+    """
+    ends = {"WebM": _webm_end, "WMA": _asf_end, "MPEG-TS": _ts_end, "AMR": _amr_end}
     file.seek(0)
-    return cut
+    end = ends[name](file) if name in ends else 0
+    size = file.seek(0, io.SEEK_END)
+    file.seek(0)
+    return end > size
+
+
+def _webm_end(file: BinaryIO) -> int:
+    """Return the end of the segment, which comes second; 0 if it has no size."""
+    for _ in range(2):
+        head = file.read(12)
+        if len(head) < 12:
+            break
+        # The length of an element's id and size is in their leading zeros.
+        id_bytes = 9 - head[0].bit_length()
+        size_bytes = 9 - head[id_bytes].bit_length() if id_bytes <= 4 else 9
+        if size_bytes > 8:
+            break
+        size = int.from_bytes(head[id_bytes : id_bytes + size_bytes], "big")
+        size &= (1 << 7 * size_bytes) - 1
+        end = file.seek(file.tell() - 12 + id_bytes + size_bytes + size)
+        if head.startswith(SEGMENT):
+            return 0 if size == (1 << 7 * size_bytes) - 1 else end
+    return 0
+
+
+def _asf_end(file: BinaryIO) -> int:
+    """Return the size of the file that the header states; 0 for a broadcast."""
+    head = file.read(ASF_HEADER_BYTES)
+    place = head.find(ASF_FILE_PROPERTIES)
+    return int.from_bytes(head[place + 40 : place + 48], "little") if place >= 0 else 0
+
+
+def _amr_end(file: BinaryIO) -> int:
+    """Return the end of the last frame, whose first byte says how long it is."""
+    is_wide = file.read(9).startswith(b"#!AMR-WB")
+    frame_bytes = AMR_WB_BYTES if is_wide else AMR_NB_BYTES
+    end = 9 if is_wide else 6
+    for _ in range(MAX_AMR_FRAMES):
+        file.seek(end)
+        head = file.read(1)
+        if not head:
+            break
+        end += frame_bytes[head[0] >> 3 & 0x0F]
+    return end
+
+
+def _ts_end(file: BinaryIO) -> int:
+    """Return the end of the last packet, which begins with a certain byte."""
+    size = file.seek(0, io.SEEK_END)
+    start = size - size % TS_PACKET_BYTES
+    file.seek(start)
+    return start + TS_PACKET_BYTES if file.read(1) == b"\x47" else 0
 
 
 ID3V1_BYTES = 128

@@ -163,7 +163,7 @@ def _open_av(file: Bytes, name: str, track: int) -> Stream:
     # Before FFmpeg reads, because it expects that nobody else moves the file's position.
     declared = headers.declared_frames(file, name)
     found: set[str] = set()
-    if name == "MPEG-TS" and headers.is_cut_packet(file):
+    if headers.is_short(file, name):
         found.add(notices.CUT_SHORT)
     form, codecs = formats.AV_FORMATS[name], ",".join(sorted(formats.AV_CODECS))
     allowed = {"protocol_whitelist": "", "format_whitelist": form, "codec_whitelist": codecs}

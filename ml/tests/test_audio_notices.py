@@ -143,6 +143,13 @@ def test_a_stream_cut_within_a_frame_is_decoded_up_to_there(decode: Decode, form
         assert sound.notices == ("cut_short",)
 
 
+@pytest.mark.parametrize("form", ["WebM", "MKV", "WMA", "MPEG-TS"])
+def test_a_little_missing_at_the_end_of_a_container_is_said(decode: Decode, form: str) -> None:
+    sound = decode(tone(form, duration_s=5.0)[:-100])
+    assert sound.duration_s == pytest.approx(5.0, abs=0.3)
+    assert sound.notices == ("cut_short",)
+
+
 def test_an_ogg_without_its_last_page_is_decoded_up_to_there(decode: Decode) -> None:
     whole = tone("OGG", duration_s=10.0)
     sound = decode(whole[: whole.rindex(b"OggS")])
