@@ -134,6 +134,14 @@ def _flac_frames(file: BinaryIO) -> int | None:
     return int.from_bytes(head[21:26], "big") & (1 << 36) - 1 or None
 
 
+def flac_bits(file: BinaryIO) -> int:
+    """Return the bits per sample in the STREAMINFO block; 0 if it is missing."""
+    file.seek(20)
+    bits = int.from_bytes(file.read(2), "big") >> 4 & 0x1F
+    file.seek(0)
+    return bits + 1 if bits else 0
+
+
 def _wavpack_frames(file: BinaryIO) -> int | None:
     """Return the 40-bit count of the first block; -1 means unknown."""
     head = file.read(16)

@@ -39,13 +39,24 @@ def frame_bytes(head: bytes) -> int | None:
     if version == 1 or layer == 4 or kbits_index in (0, 15) or rate_index == 3:
         return None
     mpeg1 = version == _VERSION_1
-    rate_hz = _RATES_HZ[rate_index] // (1 if mpeg1 else 4 if version == _VERSION_2_5 else 2)
+    rate_hz = _rate_hz(version, rate_index)
     bit_rate = 1000 * _KBITS[mpeg1, layer][kbits_index - 1]
     padding = head[2] >> 1 & 1
     if layer == 1:
         return (12 * bit_rate // rate_hz + padding) * 4
     samples = 576 if layer == 3 and not mpeg1 else 1152
     return samples // 8 * bit_rate // rate_hz + padding
+
+
+def _rate_hz(version: int, index: int) -> int:
+    return _RATES_HZ[index] // (1 if version == _VERSION_1 else 4 if version == _VERSION_2_5 else 2)
+
+
+def sample_rate(head: bytes) -> int | None:
+    """Return the rate in Hz of the MPEG audio frame that begins with `head`, or None."""
+    if is_adts(head) or frame_bytes(head) is None:
+        return None
+    return _rate_hz(head[1] >> 3 & 0x03, head[2] >> 2 & 0x03)
 
 
 _AC3_KBITS = (

@@ -34,6 +34,8 @@ SNDFILE_ENCODINGS = ("PCM_", "FLOAT", "DOUBLE", "ULAW", "ALAW")
 # anything, so the type in a frame's header is checked: speech, a pause, or no data.
 AMR_DECODERS = {"amrnb": "libopencore_amrnb", "amrwb": "libopencore_amrwb"}
 AMR_TYPES = {"amrnb": {*range(9), 15}, "amrwb": {*range(10), 14, 15}}
+# Some browsers play no other depths.
+PLAYABLE_FLAC_BITS = (16, 24)
 # Encodings with checksums. A frame with a wrong one is left out, instead of decoded as noise.
 CHECKED = {"flac", "ac3", "eac3"}
 # Formats whose frames FFmpeg looks for in the bytes: tags and padding may come between or after
@@ -162,6 +164,9 @@ def _joined(links: list[Bytes], first: Stream, track: int) -> Iterator[Block]:
 def _open_av(file: Bytes, name: str, track: int) -> Stream:
     # Before FFmpeg reads, because it expects that nobody else moves the file's position.
     declared = headers.declared_frames(file, name)
+    # Of a file whose rate changes, FFmpeg states another than the first.
+    first_hz = mpeg.sample_rate(file.peek(mpeg.HEADER_BYTES)) if name == "MP3" else None
+    usual_depth = name != "FLAC" or headers.flac_bits(file) in PLAYABLE_FLAC_BITS
     found: set[str] = set()
     if headers.is_short(file, name):
         found.add(notices.CUT_SHORT)
@@ -178,9 +183,10 @@ def _open_av(file: Bytes, name: str, track: int) -> Stream:
         raise unsupported(f"This {name} file uses an encoding that is not supported.")
     stream = tracks[track]
     rate_hz, channels = stream.codec_context.sample_rate, stream.codec_context.channels
+    rate_hz = first_hz or rate_hz
     if not rate_hz or not channels:
         raise damaged(name, "its header does not specify a sample rate or a number of channels")
-    is_plain = len(container.streams) == 1 or name in ("MP4", "WebM")
+    is_plain = usual_depth and (len(container.streams) == 1 or name in ("MP4", "WebM"))
     if stream is not container.streams.audio[0]:
         found.add(notices.SECOND_TRACK_USED)
     return Stream(

@@ -38,6 +38,7 @@ def refusal(decode: Decode, data: bytes) -> Problem:
 def test_a_flac_of_any_depth_is_decoded(decode: Decode, bits: int) -> None:
     sound = decode(fixtures.verbatim_flac(fixtures.tone(1000, 2.048, 8000), 8000, bits))
     assert_is_whole(sound, 2.048)
+    assert sound.playable is (bits in (16, 24))
     assert sound.notices == ()
 
 

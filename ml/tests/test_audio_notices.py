@@ -59,6 +59,7 @@ def test_each_part_is_resampled_from_its_own_rate(
     assert hz_of(sound, 2.7, 3.5) == pytest.approx(3000, rel=0.01)
     assert "rate_changed" in sound.notices
     assert not sound.playable
+    assert sound.source_rate_hz == first_hz or form == "AAC"
 
 
 # --- channels and tracks ----------------------------------------------------------------------
@@ -185,6 +186,12 @@ def test_data_before_the_first_frame_is_skipped(decode: Decode, form: str, befor
     assert hz_of(sound, 0.5, 1.5) == pytest.approx(1000, rel=0.01)
     assert sound.notices == ("start_skipped",)
     assert not sound.playable
+
+
+def test_the_declared_length_is_counted_at_the_first_rate(decode: Decode) -> None:
+    data = tone("MP3", duration_s=6.0, rate_hz=44_100) + tone("MP3", rate_hz=22_050)
+    sound = decode(data, limits=Limits(duration_s=9.0))
+    assert sound.duration_s == pytest.approx(8.0, abs=0.2)
 
 
 def test_the_limit_counts_seconds_at_every_rate(decode: Decode) -> None:
