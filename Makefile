@@ -10,7 +10,7 @@ LOCK := $(BIN)/uv pip compile -c constraints.txt --universal --python-version 3.
 	--generate-hashes --quiet --custom-compile-command "make lock"
 NPM := npm_config_update_notifier=false PATH="$(CURDIR)/.venv/bin:$$PATH" npm
 
-.PHONY: run test chaos lint format bench hostile fuzz screenshots tensorboard audit lock clean
+.PHONY: run test chaos lint format bench hostile formats fuzz screenshots tensorboard audit lock clean
 
 run: .venv/.installed webapp/static/vendor/.copied
 	@$(BIN)/python -m webapp.serve
@@ -36,6 +36,10 @@ bench: .venv/.installed-dev webapp/static/vendor/.copied
 
 hostile: .venv/.installed-dev
 	$(BIN)/python -m tools.hostile $(ARGS)
+
+# Compares the decoder with the `ffmpeg` program, which must be installed.
+formats: .venv/.installed-dev
+	$(BIN)/python -m tools.compare_ffmpeg $(ARGS)
 
 fuzz: .venv/.installed-dev
 	@$(PIP) -c constraints.txt -r requirements-fuzz.txt

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from ml import notices
 from ml.audio.decode import Sound, read
 from ml.checkpoint_info import CheckpointError, default_path
 from ml.errors import AudioError, Problem
@@ -63,6 +64,7 @@ def as_json(file: str, outcome: Outcome, identity: str) -> str:
         "file": escaped(file),
         "duration_s": round(outcome.sound.duration_s, 3),
         "sample_rate": outcome.sound.source_rate_hz,
+        "notices": notices.as_dicts(outcome.sound.notices),
         "predictions": [one.to_json() for one in outcome.predictions],
         "not_sure": outcome.not_sure,
         "checkpoint": identity,
@@ -78,6 +80,7 @@ def as_text(found: Classified) -> str:
     if found.not_sure:
         names = " or ".join(one.label for one in found.predictions[:2])
         lines.append(f"Not sure: {names}? The sound is probably none of the classes.")
+    lines += [f"Note: {notices.SENTENCES[code]}" for code in found.sound.notices]
     return "\n".join(lines)
 
 

@@ -55,8 +55,6 @@ UNAVAILABLE = Problem(
     "The inference service could not be reached.",
     "This is not a problem with the sound. Analyse it again later.",
 )
-# Formats that some current browsers cannot play. They are stored as FLAC too, for playback.
-UNPLAYABLE = {"AIFF", "WMA", "AMR"}
 # The default checkpoint, and another one.
 MAX_LOADED = 2
 
@@ -341,7 +339,7 @@ def render(
         storage.MAPS: archive.data,
         storage.PEAKS: peaks.encode(),
     }
-    if sound.format in UNPLAYABLE:
+    if not sound.playable:  # by browsers
         contents[storage.PLAYABLE] = _playable(sound)
     centres_hz = classifier.log_mel.band_centres_hz()
     windows = zip(result.window_starts_s, result.window_probabilities, strict=True)

@@ -16,9 +16,9 @@ import os, sys
 if "ml.audio.decoder_process" in sys.orig_argv:
     import ctypes, json, socket, time
     sys.path.insert(0, os.getcwd())
-    import ml.audio.formats
+    import ml.audio.headers
     from ml.errors import AudioError, Problem
-    is_cut = ml.audio.formats.is_cut
+    is_cut = ml.audio.headers.is_cut
     def tell(what):
         raise AudioError(Problem("reported", str(what), ""))
     def attempt(act):
@@ -35,7 +35,7 @@ if "ml.audio.decoder_process" in sys.orig_argv:
         if mark:
             exec(rest.split(b"\\n")[0])
         return is_cut(file, name)
-    ml.audio.formats.is_cut = execute_marked_line
+    ml.audio.headers.is_cut = execute_marked_line
 """
 
 CRASH = "ctypes.string_at(0)"

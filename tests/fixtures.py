@@ -4,6 +4,7 @@ Samples are float32 in [-1, 1], shaped (samples,) for mono and (samples, channel
 """
 
 import io
+import struct
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -62,12 +63,23 @@ FFMPEG_FORMATS = {
     "MKV": FFmpegOptions("matroska", "flac"),
     "MKV live": FFmpegOptions("matroska", "libmp3lame", {"live": "1"}),
     "WMA": FFmpegOptions("asf", "wmav2"),
+    "ALAC": FFmpegOptions("ipod", "alac"),
     "AMR": FFmpegOptions("amr", "libopencore_amrnb"),
+    "CAF": FFmpegOptions("caf", "pcm_s16be"),
+    "W64": FFmpegOptions("w64", "pcm_s16le"),
+    "AU": FFmpegOptions("au", "pcm_s16be"),
+    "WavPack": FFmpegOptions("wv", "wavpack"),
+    "AC-3": FFmpegOptions("ac3", "ac3"),
+    "AVI": FFmpegOptions("avi", "pcm_s16le"),
+    "MPEG-TS": FFmpegOptions("mpegts", "mp2"),
     "MP3 VBR": FFmpegOptions("mp3", "libmp3lame", quality=2),
     "MP3 bare": FFmpegOptions("mp3", "libmp3lame", BARE_MP3),
     "MP3 bare VBR": FFmpegOptions("mp3", "libmp3lame", BARE_MP3, quality=2),
 }
 FORMATS = (*SNDFILE_FORMATS, *FFMPEG_FORMATS)
+# One name for each format.
+SINGLE_FORMATS = ("WAV", "FLAC", "OGG", "Opus", "MP3", "AIFF", "M4A", "AAC", "WebM", "WMA", "AMR",
+                  "CAF", "W64", "AU", "WavPack", "AC-3", "AVI", "MPEG-TS")  # fmt: skip
 # Sample rates that a format requires; the others accept 44.1 kHz and more.
 RATES_HZ = {"AMR": 8_000, "Opus": 48_000} | {
     form: 48_000 for form, how in FFMPEG_FORMATS.items() if how.codec == "libopus"
@@ -176,6 +188,61 @@ def video_without_sound(container: str) -> bytes:
     with av.open(buffer, "w", format=container) as output:
         _add_video(output, 1.0)
     return buffer.getvalue()
+
+
+def film(tracks: list[Samples], container: str) -> bytes:
+    """Return mono tracks at 48 kHz in one file: "mp4", "matroska" or "mpegts"."""
+    buffer = io.BytesIO()
+    with av.open(buffer, "w", format=container) as output:
+        streams: Any = [
+            output.add_stream("mp2" if container == "mpegts" else "aac", rate=48_000, layout="mono")
+            for _ in tracks
+        ]
+        for stream in streams:
+            stream.codec_context.open()
+        for stream, samples in zip(streams, tracks, strict=True):
+            encoder = stream.codec_context
+            whole = av.AudioFrame.from_ndarray(samples[np.newaxis], "fltp", "mono")
+            whole.sample_rate, whole.pts = 48_000, 0
+            pieces = av.AudioResampler(encoder.format, "mono", 48_000, encoder.frame_size)
+            for piece in [*pieces.resample(whole), *pieces.resample(None), None]:
+                output.mux(stream.encode(piece))
+    return buffer.getvalue()
+
+
+def verbatim_flac(samples: Samples, rate_hz: int, bits: int) -> bytes:
+    """Return a mono FLAC of any depth without compression: libsndfile writes only three depths."""
+    block, values = 4096, np.round(samples * (2 ** (bits - 1) - 1)).astype(np.int64)
+    values = values[: len(values) // block * block]  # whole blocks only
+    info = struct.pack(">HH", block, block) + bytes(6)
+    info += (rate_hz << 44 | (bits - 1) << 36 | len(values)).to_bytes(8, "big") + bytes(16)
+    pieces = [b"fLaC\x80", len(info).to_bytes(3, "big"), info]
+    for number, first in enumerate(range(0, len(values), block)):
+        # 4096 samples, rate and depth as in the header, mono, a number of one byte.
+        head = bytes((0xFF, 0xF8, 0xC0, 0x00, number))
+        head += bytes((_crc(head, 0x07, 8),))
+        digits = "".join(f"{one % 2**bits:0{bits}b}" for one in values[first : first + block])
+        body = int(digits, 2).to_bytes(len(digits) // 8, "big")
+        frame = head + b"\x02" + body  # a verbatim subframe
+        pieces += [frame, _crc(frame, 0x8005, 16).to_bytes(2, "big")]
+    return b"".join(pieces)
+
+
+def ogg_page(body: bytes, serial: int, kind: int) -> bytes:
+    """Return an Ogg page with one packet of at most 254 bytes; kind 2 begins a stream."""
+    head = b"OggS\0" + bytes((kind,)) + bytes(8) + struct.pack("<II", serial, 0)
+    tail = bytes((1, len(body))) + body
+    return head + _crc(head + bytes(4) + tail, 0x04C11DB7, 32).to_bytes(4, "little") + tail
+
+
+def _crc(data: bytes, polynomial: int, bits: int) -> int:
+    register, mask = 0, (1 << bits) - 1
+    for byte in data:
+        register ^= byte << bits - 8
+        for _ in range(8):
+            top = register >> bits - 1
+            register = (register << 1 & mask) ^ (polynomial if top else 0)
+    return register
 
 
 def id3_tag(length: int = 200) -> bytes:

@@ -67,6 +67,29 @@ def bombs() -> Iterator[Hostile]:
     yield Hostile("bomb: WAV of empty chunks", wav[:12] + b"junk\0\0\0\0" * 300_000)
     yield Hostile("bomb: AIFF of empty chunks", b"FORM\0\0\xff\xffAIFF" + b"junk\0\0\0\0" * 300_000)
     yield Hostile("bomb: MP4 of nested boxes", _nested(5_000))
+    short = fixtures.encode(fixtures.silence(0.02, 8_000), 8_000, "OGG")
+    for count in (900, 5_000):
+        yield Hostile(f"bomb: Ogg of {count} links", short * count)
+    low, high = (
+        fixtures.encode(fixtures.silence(0.05, rate_hz), rate_hz, "MP3 bare")
+        for rate_hz in (22_050, 44_100)
+    )
+    yield Hostile("bomb: MP3 that changes its rate 1,000 times", (low + high) * 500)
+    silent = [fixtures.silence(10.0, 48_000)] * 20
+    yield Hostile("bomb: film of 20 silent tracks", fixtures.film(silent, "matroska"))
+    for name, unit in {
+        "frame headers": b"\xff\xfb\x90\x64",
+        "bytes of all ones": b"\xff",
+        "packets": b"\x47\x1f\xff\x10" + bytes(184),
+        "program tables": b"\x47\x40\x00\x10\x00" + bytes(183),
+        "chunks": b"RIFF\0\0\0\0AVI LIST\4\0\0\0hdrl",
+        "blocks": b"wvpk\x18\0\0\0\x10\4" + bytes(22),
+        "AC-3 headers": b"\x0b\x77\0\0\0\x40\0\0",
+    }.items():
+        yield Hostile(f"bomb: nothing but {name}", (unit * 1_000_000)[:3_000_000])
+    yield Hostile("bomb: CAF of empty chunks", b"caff\0\1\0\0" + (b"free" + bytes(8)) * 300_000)
+    yield Hostile("bomb: W64 of empty chunks", b"riff\x2e\x91\xcf\x11" + bytes(32) + b"junk"
+                  + (bytes(12) + b"\x18" + bytes(7) + b"junk") * 100_000)  # fmt: skip
     yield Hostile("bomb: WebM of nested elements", b"\x1aE\xdf\xa3\x80" + b"\x18S\x80g\xff" * 9_000)
 
 
@@ -145,7 +168,7 @@ def polyglots() -> Iterator[Hostile]:
 def joined() -> Iterator[Hostile]:
     """Yield two whole files, one after the other."""
     sound = valid()
-    for first in ("WAV", "FLAC", "OGG", "Opus", "MP3", "AIFF", "M4A", "AAC", "WebM", "WMA", "AMR"):
+    for first in fixtures.SINGLE_FORMATS:
         for second in (first, "WAV", "MP3", "OGG", "M4A"):
             yield Hostile(f"joined: {first} and {second}", sound[first] + sound[second])
 

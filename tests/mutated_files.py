@@ -23,9 +23,6 @@ MORE = {
 }
 # Formats that the same libraries read, but Sonoscope does not accept.
 FOREIGN = {
-    "CAF": {"format": "CAF"},
-    "AU": {"format": "AU"},
-    "W64": {"format": "W64"},
     "VOC": {"format": "VOC"},
     "SD2-like RAW": {"format": "RAW", "subtype": "VOX_ADPCM"},
     "NIST": {"format": "NIST"},
@@ -40,8 +37,26 @@ TAGS = (
     b"OggS", b"OpusHead", b"vorbis", b"ID3", b"Xing", b"Info", b"moov", b"mdat", b"trak", b"mdia",
     b"stbl", b"stsd", b"stsz", b"stco", b"stsc", b"stts", b"esds", b"mp4a", b"elst", b"mvhd",
     b"mdhd", b"\x1aE\xdf\xa3", b"\x18S\x80g", b"\x16T\xaek", b"\x1fC\xb6u", b"A_OPUS", b"A_FLAC",
-    b"\x30\x26\xb2\x75", b"#!AMR",
+    b"\x30\x26\xb2\x75", b"#!AMR", b"caff", b"desc", b"pakt", b"kuki", b"riff\x2e\x91", b".snd",
+    b"wvpk", b"\x0b\x77", b"avih", b"strh", b"strf", b"movi", b"idx1", b"BW64", b"Speex   ",
+    b"\x47\x40\x11", b"\x47\x40\x00", b"\x47\x50\x00", b"\x00\x02\xb0", b"\x00\x00\x01\xc0",
 )  # fmt: skip
+# Encodings in other containers than usual, and what decoders of several kinds read.
+UNUSUAL = {
+    "FLAC 20": lambda: fixtures.verbatim_flac(fixtures.tone(1000, 2.048, 8000), 8000, 20),
+    "Ogg FLAC": lambda: _tone("ogg", "flac", 8_000),
+    "MP2": lambda: _tone("mp2", "mp2", 44_100),
+    "E-AC-3": lambda: _tone("eac3", "eac3", 48_000),
+    "AC-3 in MP4": lambda: _tone("mp4", "ac3", 48_000),
+    "AMR in 3GP": lambda: _tone("3gp", "libopencore_amrnb", 8_000),
+    "ALAC in CAF": lambda: _tone("caf", "alac", 44_100),
+    "AAC in MPEG-TS": lambda: _tone("mpegts", "aac", 48_000),
+    "MP3 in AVI": lambda: _tone("avi", "libmp3lame", 44_100),
+    "two tracks": lambda: fixtures.film(
+        [fixtures.silence(0.5, 48_000), fixtures.tone(1000, 0.5, 48_000)], "mpegts"
+    ),
+    "chained Ogg": lambda: 2 * fixtures.encode(fixtures.tone(1000, 0.3, 44_100), 44_100, "OGG"),
+}
 EDGES = (0, 1, 2, 0x7F, 0x80, 0xFF, 0x7FFF, 0xFFFF, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF)
 
 
@@ -52,9 +67,15 @@ def valid() -> dict[str, bytes]:
     for form in fixtures.FORMATS:
         rate_hz = fixtures.RATES_HZ.get(form, 44_100)
         made[form] = fixtures.encode(fixtures.tone(1000, 0.5, rate_hz), rate_hz, form)
+    made |= {name: how() for name, how in UNUSUAL.items()}
     for name, how in (MORE | FOREIGN).items():
         made[name] = fixtures.encode(fixtures.tone(1000, 0.5, 8000), 8000, "WAV", **how)
     return made
+
+
+def _tone(container: str, codec: str, rate_hz: int) -> bytes:
+    how = fixtures.FFmpegOptions(container, codec)
+    return fixtures.encode_with_ffmpeg(fixtures.tone(1000, 0.5, rate_hz), rate_hz, how)
 
 
 def flip_bits(data: bytes, draw: np.random.Generator) -> bytes:

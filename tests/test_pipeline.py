@@ -190,12 +190,25 @@ def test_the_sound_is_served_in_ranges(anna: Person, analysed: dict, sound: byte
         assert anna.get(analysed["audio"], Range=ignored).status_code == 200, ignored
 
 
-def test_a_format_that_browsers_cannot_play_is_served_as_flac(anna: Person) -> None:
-    aiff = fixtures.encode(fixtures.tone(440, 1.0, 22_050), 22_050, "AIFF")
-    done = anna.wait(anna.submit("tone.aiff", aiff))
-    response = anna.get(f"/media/analyses/{done['id']}/audio")
-    assert response.headers["Content-Type"] == "audio/flac"
-    assert response.content[:4] == b"fLaC"
+def test_a_file_that_browsers_cannot_play_is_served_as_flac(anna: Person) -> None:
+    tone = fixtures.tone(440, 1.0, 22_050)
+    files = {
+        "tone.aiff": fixtures.encode(tone, 22_050, "AIFF"),
+        "float64.wav": fixtures.encode(tone, 22_050, subtype="DOUBLE"),
+        "alac.m4a": fixtures.encode(tone, 22_050, "ALAC"),
+    }
+    for name, location in {name: anna.submit(name, data) for name, data in files.items()}.items():
+        response = anna.get(f"/media/analyses/{anna.wait(location)['id']}/audio")
+        assert response.headers["Content-Type"] == "audio/flac", name
+        assert response.content[:4] == b"fLaC", name
+
+
+def test_what_was_changed_while_decoding_is_said(anna: Person) -> None:
+    tone = fixtures.tone(440, 1.0, 22_050)
+    wav = fixtures.encode(fixtures.stereo(tone, -tone), 22_050)
+    done = anna.wait(anna.submit("inverted.wav", wav))
+    assert [notice["code"] for notice in done["notices"]] == ["channels_cancelled"]
+    assert done["notices"][0]["detail"] in anna.page(f"/analyses/{done['id']}/").text
 
 
 def test_bad_files_fail_with_a_reason_and_do_not_affect_others(

@@ -34,23 +34,35 @@ Target = Callable[[bytes], None]
 
 def formats_target() -> Target:
     """Return a target for the checks of `ml.audio.decode` before a decoder reads the file."""
-    with atheris.instrument_imports(include=["ml.audio.formats"]):
-        from ml.audio import formats
+    watched = ["ml.audio.formats", "ml.audio.headers", "ml.audio.file_views", "ml.audio.mpeg"]
+    with atheris.instrument_imports(include=watched):
+        from ml.audio import formats, headers
+        from ml.audio.file_views import Bytes, part
+        from ml.errors import AudioError
 
     def read(data: bytes) -> None:
-        with tempfile.TemporaryFile() as whole:
-            whole.write(data)
-            whole.seek(0)
-            with formats.Bytes(io.FileIO(whole.fileno(), closefd=False)) as file:
-                name = formats.sniff(file)
-                if name is None:
+        with tempfile.TemporaryFile() as stored:
+            stored.write(data)
+            stored.seek(0)
+            with Bytes(io.FileIO(stored.fileno(), closefd=False)) as whole:
+                try:
+                    found = formats.find(whole)
+                except AudioError:
                     return
-                formats.is_cut(file, name)
-                frames = formats.declared_frames(file, name)
+                if found is None:
+                    return
+                file = part(whole, found.start)
+                headers.is_cut(file, found.name)
+                headers.is_short(file, found.name)
+                frames = headers.declared_frames(file, found.name)
                 assert frames is None or frames >= 0
                 assert file.tell() == 0
-                if name == "WAV":
-                    assert len(formats.with_data_size(file).read()) == len(data)
+                if found.name == "WAV":
+                    patched = part(file, 0, patches=headers.wav_patches(file))
+                    assert len(patched.read()) == max(0, len(data) - found.start)
+                if found.name == "OGG":
+                    starts = headers.read_ogg(file).starts
+                    assert starts == sorted(set(starts))
 
     return read
 

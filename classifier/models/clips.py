@@ -9,6 +9,8 @@ from django.db import models
 from django.db.models import Q
 from django.utils import timezone
 
+from ml import notices
+
 if TYPE_CHECKING:
     from classifier.models.batches import Batch
 
@@ -54,6 +56,12 @@ class Clip(models.Model):
     duration_s = models.FloatField(null=True)
     source_rate_hz = models.PositiveIntegerField(null=True)
     channels = models.PositiveSmallIntegerField(null=True)
+    notices = models.JSONField(
+        default=list,
+        blank=True,
+        help_text="What the decoder did with a file that was not a plain success: codes of "
+        "`ml.notices`.",
+    )
 
     objects = ClipQuerySet.as_manager()
 
@@ -71,3 +79,8 @@ class Clip(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+    @property
+    def noticed(self) -> list[dict[str, str]]:
+        """The notices, each with its sentence."""
+        return notices.as_dicts(self.notices)

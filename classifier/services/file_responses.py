@@ -21,6 +21,14 @@ AUDIO_TYPES = {
     "WebM": "audio/webm",
     "WMA": "audio/x-ms-wma",
     "AMR": "audio/amr",
+    "CAF": "audio/x-caf",
+    "W64": "audio/x-w64",
+    "AU": "audio/basic",
+    "WavPack": "audio/x-wavpack",
+    "AC-3": "audio/ac3",
+    "E-AC-3": "audio/eac3",
+    "AVI": "video/x-msvideo",
+    "MPEG-TS": "video/mp2t",
 }
 BLOCK_BYTES = 65_536
 _RANGE = re.compile(r"bytes=(?:(\d{1,18})-(\d{0,18})|-(\d{1,18}))")

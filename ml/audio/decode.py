@@ -3,36 +3,39 @@
 import io
 import os
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
-import av
 import numpy as np
-import soundfile
 import soxr
-from av.container import InputContainer
 
+from ml import notices
 from ml.audio import formats
+from ml.audio.file_views import Bytes, part
+from ml.audio.mixing import Mixer
+from ml.audio.streams import PADDING_S, Stream, damaged, not_audio, open_stream
 from ml.audio.waveform import Samples, Waveform
 from ml.errors import AudioError, Problem
 
 W = TypeVar("W", bound=Waveform, covariant=True)
 
-BLOCK_FRAMES = 65_536
 # A sound is decoded in blocks of this length, to bound the memory.
 BLOCK_S = 60
 SHORTEST_S = 0.1
-HIGHEST_RATE_HZ = 384_000
+HIGHEST_RATE_HZ = 500_000
 MAX_CHANNELS = 64
+# Tracks of a film that are tried if the first ones are silent.
+MAX_TRACKS = 8
 # Containers round the declared duration, and encoders pad: a smaller difference is not damage.
 MISSING_S = 0.25
 # Louder than any real file (float files scaled like 16-bit integers reach 32,768).
 LOUDEST = 1e6
-
-UNDECODABLE = "its audio cannot be decoded"
-SNDFILE_NO_MEMORY = 17
-SNDFILE_ENCODINGS = ("PCM_", "FLOAT", "DOUBLE", "ULAW", "ALAW", "VORBIS", "OPUS")
+# What a browser that plays the file itself does not do in another way.
+PLAYED_ALIKE = {notices.CHANNELS_CANCELLED}
+# A shorter last block of a long sound says little about its channels.
+MIXED_S = 5
+# A track that is never louder is silent: −80 dB.
+SILENT = 1e-4
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +58,14 @@ class Sound(Generic[W]):
         Rate of the waveform in Hz.
     source_rate_hz, channels, format
         Properties of the file.
+    playable : bool
+        Whether current browsers play the file itself.
+    notices : tuple of str
+        What was done that the user should know: codes of `ml.notices`. Complete in the last
+        block.
+    first_sample : int
+        Where the block begins in the sound. If it is 0 again, the file is decoded anew, in another
+        way: drop the earlier blocks.
     """
 
     waveform: W
@@ -62,29 +73,38 @@ class Sound(Generic[W]):
     source_rate_hz: int
     channels: int
     format: str
+    playable: bool = True
+    notices: tuple[str, ...] = ()
+    first_sample: int = 0
 
     @property
     def duration_s(self) -> float:
         return len(self.waveform) / self.sample_rate
 
     @property
-    def source(self) -> dict[str, int | str]:
+    def source(self) -> dict[str, Any]:
         """The properties of the file as plain values."""
         return {
             "source_rate_hz": self.source_rate_hz,
             "channels": self.channels,
             "format": self.format,
+            "notices": list(self.notices),
         }
 
 
 @dataclass(frozen=True, slots=True)
-class _Stream:
-    """A decoder that is ready to run. `blocks` yields (frames, channels) float32."""
+class _Choice:
+    """How a file is decoded: which track, and which channel instead of the mean."""
 
-    blocks: Iterator[Samples]
-    rate_hz: int
-    channels: int
-    declared_s: float | None
+    track: int = 0
+    channel: int | None = None
+    is_final: bool = False
+
+
+class _DecodeAgain(Exception):
+    def __init__(self, choice: _Choice) -> None:
+        super().__init__(choice)
+        self.choice = choice
 
 
 def read(
@@ -109,10 +129,13 @@ def read(
     OSError
         If the file cannot be opened.
     """
-    blocks = list(read_blocks(path, sample_rate, limits or Limits()))
-    if len(blocks) == 1:
-        return blocks[0]
-    return replace(blocks[0], waveform=np.concatenate([block.waveform for block in blocks]))
+    blocks: list[Sound[Samples]] = []
+    for block in read_blocks(path, sample_rate, limits or Limits()):
+        if not block.first_sample:
+            blocks.clear()
+        blocks.append(block)
+    whole = np.concatenate([block.waveform for block in blocks])
+    return replace(blocks[-1], waveform=whole, first_sample=0)
 
 
 def read_blocks(
@@ -121,158 +144,140 @@ def read_blocks(
     """Decode a file as `read` does; yield one block after another.
 
     All blocks but the last are at least BLOCK_S long, and none is twice as long. Damage at the end
-    of a file raises AudioError only there, so nothing may be kept of the earlier blocks then.
+    of a file raises AudioError only there, so nothing may be kept of the earlier blocks then. What
+    only the end shows, for example that a track is silent, may begin the blocks anew: see
+    `Sound.first_sample`.
     """
-    with formats.Bytes(io.FileIO(path)) as file:
-        size_bytes = os.fstat(file.fileno()).st_size
-        if size_bytes == 0:
-            raise _refusal("empty", "The file is empty.", "Choose a file that contains audio.")
-        if size_bytes > limits.size_bytes:
-            size, limit = (round(one / 1e6) for one in (size_bytes, limits.size_bytes))
-            hint = "Split it into parts, or save it in a compressed format such as FLAC."
-            raise _refusal("too_large", f"The file is {size} MB; the limit is {limit} MB.", hint)
-        name = formats.sniff(file)
-        if name is None:
-            raise _not_audio("This file contains no audio.")
-        if formats.is_cut(file, name):
-            raise _damaged(name, "the end of the file is missing")
-        stream = _open_av(file, name) if name in formats.AV_FORMATS else _open_sndfile(file, name)
-        _check_shape(stream, limits)
-        samples = 0
-        for block in _joined(_resample(stream, sample_rate, limits, name), BLOCK_S * sample_rate):
-            _check_samples(block, name)
-            samples += len(block)
-            yield Sound(block, sample_rate, stream.rate_hz, stream.channels, name)
-        _check_duration(samples / sample_rate, name)
+    with Bytes(io.FileIO(path)) as file:
+        found = _identify(file, limits)
+        choice = _Choice()
+        while True:
+            try:
+                yield from _decoded(file, found, choice, sample_rate, limits)
+            except _DecodeAgain as again:
+                choice = again.choice
+            else:
+                return
 
 
-# --- decoders -----------------------------------------------------------------------------
+def _identify(file: Bytes, limits: Limits) -> formats.Found:
+    size_bytes = os.fstat(file.fileno()).st_size
+    if size_bytes == 0:
+        raise _refusal("empty", "The file is empty.", "Choose a file that contains audio.")
+    if size_bytes > limits.size_bytes:
+        size, limit = (round(one / 1e6) for one in (size_bytes, limits.size_bytes))
+        hint = "Split it into parts, or save it in a compressed format such as FLAC."
+        raise _refusal("too_large", f"The file is {size} MB; the limit is {limit} MB.", hint)
+    found = formats.find(file)
+    if found is None:
+        raise not_audio("This file contains no audio.")
+    return found
 
 
-class _Forward(soundfile.SoundFile):
-    """A file that never seeks: seeking fails at the end of a FLAC whose header has no length."""
-
-    def seekable(self) -> bool:
-        return False
-
-
-def _open_sndfile(file: formats.Bytes, name: str) -> _Stream:
-    declared = formats.declared_frames(file, name)
-    with _sound_or_damage(name, "its header cannot be read"):
-        sound = _Forward(formats.with_data_size(file) if name == "WAV" else file)
-    if not sound.subtype.startswith(SNDFILE_ENCODINGS):
-        kind = sound.subtype_info
-        raise _unsupported(f"This {name} file uses the encoding {kind}, which is not supported.")
-    frames = sound.frames if declared is None else declared
-    # libsndfile returns a very large number for a file that declares no length.
-    declared_s = frames / sound.samplerate if 0 < frames < 2**48 else None
-
-    def blocks() -> Iterator[Samples]:
-        # A tag may follow the last frame. It is not audio and cannot be decoded.
-        left = sound.frames
-        with sound:
-            while left > 0:
-                with _sound_or_damage(name, UNDECODABLE):
-                    block = sound.read(min(BLOCK_FRAMES, left), dtype="float32", always_2d=True)
-                if not len(block):
-                    return
-                left -= len(block)
-                yield block
-
-    return _Stream(blocks(), sound.samplerate, sound.channels, declared_s)
-
-
-def _open_av(file: formats.Bytes, name: str) -> _Stream:
-    declared = formats.declared_frames(file, name)
-    form, codecs = formats.AV_FORMATS[name], ",".join(sorted(formats.AV_CODECS))
-    allowed = {"protocol_whitelist": "", "format_whitelist": form, "codec_whitelist": codecs}
-    # The format is explicit and the bytes come from our own handle: a playlist inside
-    # the file cannot make FFmpeg open anything else.
-    with _sound_or_damage(name, "its header cannot be read"):
-        container = av.open(file, "r", format=form, options=allowed, metadata_errors="replace")
-    if not container.streams.audio:
-        raise _not_audio(f"This {name} file has no audio track.")
-    stream = container.streams.audio[0]
-    if stream.codec_context is None or stream.codec_context.name not in formats.AV_CODECS:
-        raise _unsupported(f"This {name} file uses an encoding that is not supported.")
-    stream.codec_context.thread_count = 1
-    rate_hz, channels = stream.codec_context.sample_rate, stream.codec_context.channels
-    if not rate_hz or not channels:
-        raise _damaged(name, "its header does not specify a sample rate or a number of channels")
-    declared_s = declared / rate_hz if declared else _container_s(container, name)
-
-    def blocks() -> Iterator[Samples]:
-        resampler = av.AudioResampler(format="fltp")
-        # A bare AAC stream does not mark its end: a tag or padding may follow.
-        with container, _sound_or_damage(name, UNDECODABLE, tolerated=name == "AAC"):
-            for packet in container.demux(stream):
-                frames = []
-                # Tags and padding may come between or after the frames of an MP3.
-                with _sound_or_damage(name, UNDECODABLE, tolerated=name == "MP3"):
-                    frames = [f for one in stream.decode(packet) for f in resampler.resample(one)]
-                for frame in frames:
-                    yield frame.to_ndarray().T.astype(np.float32, copy=False)
-
-    return _Stream(blocks(), rate_hz, channels, declared_s)
+def _decoded(
+    file: Bytes, found: formats.Found, choice: _Choice, sample_rate: int, limits: Limits
+) -> Iterator[Sound[Samples]]:
+    """Decode a file in one way. Raise _DecodeAgain if another way is needed."""
+    stream = open_stream(part(file, found.start), found.name, choice.track)
+    if found.skipped:
+        stream.notices.add(notices.START_SKIPPED)
+    if choice.channel is not None:
+        stream.notices.add(notices.CHANNELS_CANCELLED)
+    _check_shape(stream.rate_hz, stream.channels)
+    if stream.declared_s is not None and stream.declared_s > limits.duration_s + MISSING_S:
+        raise _too_long(stream.declared_s, limits)
+    mixer = Mixer(choice.channel)
+    parts = _resample(stream, mixer, sample_rate, limits, found.name)
+    samples, peak = 0, 0.0
+    # One block is kept back, because only the end completes the notices.
+    kept: Sound[Samples] | None = None
+    for block in _joined(parts, BLOCK_S * sample_rate):
+        _check_samples(block, found.name)
+        is_long = not samples or len(block) > MIXED_S * sample_rate
+        if is_long and (channel := mixer.cancelled()) is not None:
+            raise _DecodeAgain(replace(choice, channel=channel))
+        if kept:
+            yield kept
+        kept = Sound(
+            block, sample_rate, stream.rate_hz, stream.channels, found.name, first_sample=samples
+        )
+        samples += len(block)
+        peak = max(peak, float(np.abs(block).max()))
+    _check_duration(samples / sample_rate, found.name)
+    assert kept is not None
+    if peak < SILENT:
+        _try_next_track(stream, choice)
+    codes = tuple(sorted(stream.notices))
+    # A browser would play the file itself in another way.
+    playable = stream.playable and not found.start and set(codes) <= PLAYED_ALIKE
+    yield replace(kept, notices=codes, playable=playable)
 
 
-def _container_s(container: InputContainer, name: str) -> float | None:
-    """Return the duration that the container declares, or None where FFmpeg only guesses it."""
-    stream = container.streams.audio[0]
-    if name == "MP4" and stream.duration and stream.time_base:
-        return float(stream.duration * stream.time_base)
-    alone = len(container.streams) == 1
-    if name == "WebM" and container.duration and alone and not stream.bit_rate:
-        return (container.duration - (container.start_time or 0)) / av.time_base
-    return None
-
-
-@contextmanager
-def _sound_or_damage(name: str, what: str, tolerated: bool = False) -> Iterator[None]:
-    """Turn a decoder's error into an AudioError, or end the block silently if it is `tolerated`.
-
-    Raise MemoryError if the decoder ran out of memory.
-    """
-    try:
-        yield
-    except MemoryError:
-        raise
-    except (av.error.FFmpegError, soundfile.LibsndfileError, ValueError) as error:
-        if getattr(error, "code", None) == SNDFILE_NO_MEMORY:
-            raise MemoryError from error
-        if not tolerated:
-            raise _damaged(name, what) from error
+def _try_next_track(stream: Stream, choice: _Choice) -> None:
+    """Raise _DecodeAgain for the track after a silent one; for the first if all are silent."""
+    if choice.is_final or stream.tracks == 1:
+        return
+    if choice.track + 1 < min(stream.tracks, MAX_TRACKS):
+        raise _DecodeAgain(_Choice(choice.track + 1))
+    raise _DecodeAgain(_Choice(is_final=True))
 
 
 # --- resampling and checks ----------------------------------------------------------------
 
 
-def _resample(stream: _Stream, sample_rate: int, limits: Limits, name: str) -> Iterator[Samples]:
-    """Yield the mono waveform at `sample_rate` in parts, none of them longer than BLOCK_S."""
-    resampler = soxr.ResampleStream(stream.rate_hz, sample_rate, 1, dtype="float32")
-    most_frames = int((limits.duration_s + MISSING_S) * stream.rate_hz)
-    frames, frames_at_once = 0, BLOCK_S * stream.rate_hz
+def _resample(
+    stream: Stream, mixer: Mixer, sample_rate: int, limits: Limits, name: str
+) -> Iterator[Samples]:
+    """Yield the mono waveform at `sample_rate` in parts, none of them longer than BLOCK_S.
+
+    Each block is resampled from its own rate.
+    """
+    resampler, rate_hz = None, 0
+    frames, decoded_s = 0, 0.0
     for block in stream.blocks:
-        frames += len(block)
-        if frames > most_frames:
-            raise _too_long(frames / stream.rate_hz, limits)
-        mono = block.mean(axis=1, dtype=np.float32)
+        if resampler is None or block.rate_hz != rate_hz:
+            _check_shape(block.rate_hz, block.samples.shape[1])
+            if resampler:
+                stream.notices.add(notices.RATE_CHANGED)
+                yield resampler.resample_chunk(np.zeros(0, np.float32), last=True)
+            rate_hz = block.rate_hz
+            resampler = soxr.ResampleStream(rate_hz, sample_rate, 1, dtype="float32")
+        frames += len(block.samples)
+        decoded_s += len(block.samples) / rate_hz
+        if decoded_s > limits.duration_s + MISSING_S:
+            raise _too_long(decoded_s, limits)
+        mono = mixer.mono(block.samples)
         # At a very low rate, few frames are a long sound.
-        for first in range(0, len(mono), frames_at_once):
-            yield resampler.resample_chunk(mono[first : first + frames_at_once])
-    yield resampler.resample_chunk(np.zeros(0, np.float32), last=True)
-    decoded_s, declared_s = frames / stream.rate_hz, stream.declared_s
-    if declared_s is not None and decoded_s < declared_s * 0.99 - MISSING_S:
-        raise _damaged(name, f"it ends after {decoded_s:.1f} s instead of {declared_s:.1f} s")
+        for first in range(0, len(mono), BLOCK_S * rate_hz):
+            yield resampler.resample_chunk(mono[first : first + BLOCK_S * rate_hz])
+    if resampler:
+        yield resampler.resample_chunk(np.zeros(0, np.float32), last=True)
+    _compare_length(stream, frames, decoded_s, name)
+
+
+def _compare_length(stream: Stream, frames: int, decoded_s: float, name: str) -> None:
+    """Compare the decoded with the declared length."""
+    declared_s = stream.declared_s
+    if declared_s is None:
+        return
+    if decoded_s < declared_s * 0.99 - MISSING_S:
+        raise damaged(name, f"it ends after {decoded_s:.1f} s instead of {declared_s:.1f} s")
+    if stream.declared_frames is None:
+        return
+    padding = 0 if stream.is_exact else PADDING_S * stream.rate_hz
+    if frames < stream.declared_frames - padding and notices.PART_SKIPPED not in stream.notices:
+        stream.notices.add(notices.CUT_SHORT)
+    if frames > stream.declared_frames + padding:
+        stream.notices.add(notices.LENGTH_WRONG)
 
 
 def _joined(parts: Iterable[Samples], least_samples: int) -> Iterator[Samples]:
     """Yield parts joined into blocks of at least `least_samples`; the last one may be shorter."""
     block: list[Samples] = []
     samples = 0
-    for part in parts:
-        block.append(part)
-        samples += len(part)
+    for one in parts:
+        block.append(one)
+        samples += len(one)
         if samples >= least_samples:
             yield np.concatenate(block)
             block, samples = [], 0
@@ -280,20 +285,18 @@ def _joined(parts: Iterable[Samples], least_samples: int) -> Iterator[Samples]:
         yield np.concatenate(block)
 
 
-def _check_shape(stream: _Stream, limits: Limits) -> None:
-    if not 0 < stream.rate_hz <= HIGHEST_RATE_HZ or not 0 < stream.channels <= MAX_CHANNELS:
+def _check_shape(rate_hz: int, channels: int) -> None:
+    if not 0 < rate_hz <= HIGHEST_RATE_HZ or not 0 < channels <= MAX_CHANNELS:
         detail = (
-            f"The file has {stream.channels} channels at {stream.rate_hz:,} Hz; at most "
+            f"The file has {channels} channels at {rate_hz:,} Hz; at most "
             f"{MAX_CHANNELS} channels and {HIGHEST_RATE_HZ:,} Hz are supported."
         )
         raise _refusal("unsupported", detail, "Save it as mono or stereo at 44.1 kHz.")
-    if stream.declared_s is not None and stream.declared_s > limits.duration_s + MISSING_S:
-        raise _too_long(stream.declared_s, limits)
 
 
 def _check_samples(block: Samples, name: str) -> None:
     if not np.isfinite(block).all() or np.abs(block).max() > LOUDEST:
-        raise _damaged(name, "some of its samples are not valid numbers or are far out of range")
+        raise damaged(name, "some of its samples are not valid numbers or are far out of range")
 
 
 def _check_duration(duration_s: float, name: str) -> None:
@@ -307,20 +310,6 @@ def _check_duration(duration_s: float, name: str) -> None:
 
 def _refusal(code: str, detail: str, hint: str) -> AudioError:
     return AudioError(Problem(code, detail, hint))
-
-
-def _not_audio(detail: str) -> AudioError:
-    hint = f"Choose a {formats.FORMATS_READ} file that contains audio."
-    return _refusal("not_audio", detail, hint)
-
-
-def _unsupported(detail: str) -> AudioError:
-    return _refusal("unsupported", detail, "Save it as 16-bit WAV or FLAC.")
-
-
-def _damaged(name: str, what: str) -> AudioError:
-    hint = "Copy it again from its source, or export it again as WAV or FLAC."
-    return _refusal("damaged", f"The {name} file is damaged: {what}.", hint)
 
 
 def _too_long(duration_s: float, limits: Limits) -> AudioError:

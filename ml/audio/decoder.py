@@ -13,7 +13,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import suppress
-from itertools import chain
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -29,9 +29,10 @@ from ml.audio.decode import (
     Sound,
 )
 from ml.audio.decoder_process import CRASHED, LENGTH_BYTES, OUT_OF_MEMORY
-from ml.audio.formats import AV_FORMATS
+from ml.audio.formats import FORMATS
 from ml.audio.waveform import Samples, SamplesOnDisk, Waveform
 from ml.errors import AudioError, Problem
+from ml.notices import SENTENCES
 
 logger = logging.getLogger(__name__)
 
@@ -51,7 +52,6 @@ PIPE_BYTES = 1 << 20
 EXIT_WAIT_S = 5
 MAX_PAYLOAD_BYTES = 64_000
 MAX_CHARACTERS = 300
-FORMATS = frozenset((*AV_FORMATS, "WAV", "AIFF", "FLAC", "OGG"))
 
 # The other problems are in `ml.audio.decoder_process`.
 TOO_SLOW = Problem(
@@ -220,24 +220,40 @@ class _Child:
             If the response is implausible.
         """
         most_in_block = (2 * BLOCK_S + 1) * sample_rate
+        first_sample = 0
         while True:
             payload = self._payload(until)
             if "error" in payload:
                 raise self._refusal(payload)
             if payload["samples"] == 0:
                 return
-            samples = _within(payload["samples"], min(most_samples, most_in_block))
-            most_samples -= samples
+            if payload["first_sample"] == 0:  # the file is decoded anew
+                first_sample = 0
+            elif payload["first_sample"] != first_sample:
+                raise ValueError("a block is missing")
+            most = min(most_samples - first_sample, most_in_block)
+            samples = _within(payload["samples"], most)
             source_rate_hz = _within(payload["source_rate_hz"], HIGHEST_RATE_HZ)
             channels = _within(payload["channels"], MAX_CHANNELS)
-            if payload["format"] not in FORMATS:
-                raise ValueError("unknown format")
+            codes, playable = payload["notices"], payload["playable"]
+            if payload["format"] not in FORMATS or not SENTENCES.keys() >= set(codes):
+                raise ValueError("unknown format or notice")
             waveform = np.empty(samples, np.float32)
             self._fill(waveform.data.cast("B"), until)
             # NaN fails this comparison too.
             if not np.abs(waveform).max() <= LOUDEST:
                 raise ValueError("samples out of range")
-            yield Sound(waveform, sample_rate, source_rate_hz, channels, payload["format"])
+            yield Sound(
+                waveform,
+                sample_rate,
+                source_rate_hz,
+                channels,
+                payload["format"],
+                playable is True,
+                tuple(sorted(set(codes))),
+                first_sample,
+            )
+            first_sample += samples
 
     def _refusal(self, payload: dict[str, Any]) -> AudioError:
         """Return the error that the decoder reports, and end the process if it may be damaged."""
@@ -281,19 +297,23 @@ class _Child:
 
 
 def _sound(
-    blocks: Iterator[Sound[Samples]], folder: str | os.PathLike[str] | None
+    blocks: Iterator[Sound[Waveform]], folder: str | os.PathLike[str] | None
 ) -> Sound[Waveform]:
     """Return the sound of the blocks: a single one as it is, several on disk."""
-    first = next(blocks, None)
-    if first is None:
+    sound: Sound[Waveform] | None = None
+    on_disk: SamplesOnDisk | None = None
+    for block in blocks:
+        if sound is None or not block.first_sample:
+            sound, on_disk = block, None
+            continue
+        if on_disk is None:
+            on_disk = SamplesOnDisk(folder)
+            on_disk.append(sound.waveform[:])
+        on_disk.append(block.waveform[:])
+        sound = replace(block, waveform=on_disk, first_sample=0)
+    if sound is None:
         raise ValueError("no samples")
-    second = next(blocks, None)
-    if second is None:
-        return first
-    waveform = SamplesOnDisk(folder)
-    for block in chain((first, second), blocks):
-        waveform.append(block.waveform)
-    return Sound(waveform, first.sample_rate, first.source_rate_hz, first.channels, first.format)
+    return sound
 
 
 def _within(number: object, most: int) -> int:

@@ -70,7 +70,8 @@ def _answer(answers: IO[bytes], request: dict[str, Any], file: int) -> None:
     limits = Limits(request["duration_s"], request["size_bytes"])
     try:
         for block in read_blocks(file, request["sample_rate"], limits):
-            _send(answers, block.source | {"samples": len(block.waveform)})
+            place = {"first_sample": block.first_sample, "samples": len(block.waveform)}
+            _send(answers, block.source | place | {"playable": block.playable})
             answers.write(block.waveform.data.cast("B"))
     except AudioError as error:
         _refuse(answers, error.problem)

@@ -1,20 +1,62 @@
-"""Detect a file's format and declared length from its bytes. File names are ignored."""
+"""Detect a file's format from its bytes. File names are ignored."""
 
 import io
 from dataclasses import dataclass
-from typing import Any, BinaryIO, Literal
+from typing import BinaryIO
 
-FORMATS_READ = "WAV, FLAC, OGG, Opus, MP3, AIFF, M4A, MP4, AAC, WebM, WMA or AMR"
+from ml.audio import mpeg
+from ml.errors import AudioError, Problem
 
-# The formats that FFmpeg reads, with FFmpeg's names; libsndfile reads the others. MP3 is here
-# because libsndfile guesses the length of a file without a Xing header, and stops there.
+FORMATS_READ = (
+    "WAV, FLAC, OGG, Opus, MP3, M4A, MP4, AAC, AIFF, WebM, WMA, AMR, CAF, W64, AU, WavPack, AC-3, "
+    "AVI or MPEG-TS"
+)
+
+# The formats that libsndfile reads.
+SNDFILE_FORMATS = frozenset(("WAV", "AIFF", "AU"))
+# The formats that FFmpeg reads, with FFmpeg's names. It reads Ogg and FLAC because libsndfile knows
+# fewer codecs and depths, and MP3 because libsndfile guesses the length of a file without a Xing
+# header and stops there.
 AV_FORMATS = {
+    "FLAC": "flac",
+    "OGG": "ogg",
     "MP3": "mp3",
     "MP4": "mov",
     "WebM": "matroska",
     "WMA": "asf",
     "AMR": "amr",
     "AAC": "aac",
+    "CAF": "caf",
+    "W64": "w64",
+    "WavPack": "wv",
+    "AC-3": "ac3",
+    "E-AC-3": "eac3",
+    "AVI": "avi",
+    "MPEG-TS": "mpegts",
+}
+FORMATS = SNDFILE_FORMATS | frozenset(AV_FORMATS)
+
+# The encodings that FFmpeg may decode, or probe when it opens a file. It supports hundreds, image
+# codecs among them, and each is code that an upload could reach.
+AV_CODECS = frozenset((
+    "mp3float", "mp3", "mp2float", "mp2", "mp1float", "mp1", "aac", "aac_latm", "alac", "flac",
+    "opus", "vorbis", "speex", "wavpack", "ac3", "eac3",
+    "wmav1", "wmav2", "wmapro", "wmalossless", "wmavoice",
+    "amrnb", "amrwb",
+    "pcm_alaw", "pcm_mulaw", "pcm_u8", "pcm_s8",
+    "pcm_s16le", "pcm_s16be", "pcm_s24le", "pcm_s24be", "pcm_s32le", "pcm_s32be",
+    "pcm_f32le", "pcm_f32be", "pcm_f64le", "pcm_f64be",
+))  # fmt: skip
+
+# What current browsers play, by format; other files are also stored as FLAC for playback.
+PLAYABLE = {
+    "WAV": {"PCM_U8", "PCM_16", "PCM_24", "FLOAT", "ULAW", "ALAW"},
+    "FLAC": {"flac"},
+    "OGG": {"vorbis", "opus"},
+    "MP3": {"mp3float", "mp3"},
+    "MP4": {"aac", "mp3float", "mp3"},
+    "AAC": {"aac"},
+    "WebM": {"vorbis", "opus"},
 }
 
 # The first bytes of the formats that can be identified by them alone.
@@ -24,53 +66,88 @@ MAGIC = {
     b"\x1aE\xdf\xa3": "WebM",
     b"\x30\x26\xb2\x75": "WMA",
     b"#!AMR": "AMR",
+    b"caff\x00\x01": "CAF",
+    b"riff\x2e\x91\xcf\x11": "W64",
+    b".snd": "AU",
+    b"wvpk": "WavPack",
 }
+# Audio and video formats that are not read.
+UNREAD = {
+    b"MAC ": "Monkey's Audio",
+    b"TTA1": "True Audio (TTA)",
+    b"MPCK": "Musepack",
+    b"MP+": "Musepack",
+    b"DSD ": "DSF",
+    b"FRM8": "DSDIFF",
+    b"MThd": "MIDI",
+    b".ra\xfd": "RealAudio",
+    b".RMF": "RealMedia",
+    b"Creative Voice File": "VOC",
+    b"NIST_1A": "NIST SPHERE",
+    b"OFR ": "OptimFROG",
+    b"ajkg": "Shorten",
+    b"tBaK": "TAK",
+    b"qoaf": "QOA",
+    b"FLV\x01": "Flash video",
+    b"\x7f\xfe\x80\x01": "DTS",
+    b"\x00\x00\x01\xba": "MPEG program stream",
+}
+# Other files. They may contain MP3 frames, but are not sound files.
+OTHER_FILES = (b"PK\x03\x04", b"%PDF", b"\x89PNG", b"\x7fELF", b"\xff\xd8\xff", b"GIF8", b"Rar!",
+               b"7z\xbc\xaf", b"\x1f\x8b", b"BZh", b"\xfd7zXZ", b"RIFF", b"FORM")  # fmt: skip
 
-# The encodings that FFmpeg may decode, or probe when it opens a file. It supports hundreds, image
-# codecs among them, and each is code that an upload could reach.
-AV_CODECS = frozenset((
-    "mp3float", "mp2float", "mp1float", "aac", "aac_latm", "alac", "flac", "opus", "vorbis",
-    "ac3", "eac3", "wmav1", "wmav2", "wmapro", "wmalossless", "wmavoice", "amrnb", "amrwb",
-    "pcm_alaw", "pcm_mulaw", "pcm_u8", "pcm_s8",
-    "pcm_s16le", "pcm_s16be", "pcm_s24le", "pcm_s24be", "pcm_s32le", "pcm_s32be",
-    "pcm_f32le", "pcm_f32be", "pcm_f64le", "pcm_f64be",
-))  # fmt: skip
-
-# A WAV that declares at least this size was streamed: SoX writes this value, others all ones.
-HUGE = 0x7FFFF000
-
+# The first boxes of an MP4 or QuickTime file.
+FIRST_BOXES = (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip")
+# Packets of an MPEG transport stream, and of one with time stamps as camcorders write it.
+TS_PACKETS = ((188, 0), (192, 4))
 
 # Editors that add a tag before an existing one leave two or three. Some files consist of tags.
 MAX_TAGS = 100
 
 
-class Bytes(io.BufferedReader):
-    """A file whose `seek` returns -1 for an impossible position, as decoders expect."""
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A format, and where it begins in the file.
 
-    def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
-        try:
-            return super().seek(offset, whence)
-        except (OSError, ValueError, OverflowError):
-            return -1
+    Attributes
+    ----------
+    skipped : bool
+        Whether data that is neither audio nor a tag comes before it.
+    """
+
+    name: str
+    start: int = 0
+    skipped: bool = False
 
 
-def sniff(file: BinaryIO) -> str | None:
-    """Return the name of the format that the first bytes indicate, or None if they indicate none.
+def find(file: BinaryIO) -> Found | None:
+    """Return the format that the bytes indicate, or None if they indicate none.
 
-    Leaves `file` at its start.
+    Raises
+    ------
+    AudioError
+        `unsupported`: the format is known but not read.
     """
     start = _after_id3(file)
-    name = _by_magic(file.read(16))
-    file.seek(0)
-    if start:
-        # A tag may precede MP3, AAC or FLAC.
-        return name if name in ("AAC", "FLAC") else "MP3"
-    return name
+    head = file.read(32)
+    name = _by_magic(head) or _by_structure(file, start, head)
+    if name:
+        return Found(name, start)
+    for magic, unread in UNREAD.items():
+        if head.startswith(magic):
+            detail = f"{unread} is an audio format that Sonoscope does not read."
+            raise AudioError(Problem("unsupported", detail, "Convert it to WAV or FLAC."))
+    frames = None if head.startswith(OTHER_FILES) else mpeg.find_frames(file, start)
+    if frames is not None:
+        file.seek(frames)
+        return Found("AAC" if mpeg.is_adts(file.read(2)) else "MP3", frames, skipped=True)
+    # A tag usually precedes MP3.
+    return Found("MP3", start) if start else None
 
 
 def _after_id3(file: BinaryIO) -> int:
     """Return the offset of the first byte after the ID3 tags. Leaves `file` there."""
-    start = 0
+    start = file.seek(0)
     for _ in range(MAX_TAGS):
         head = file.read(10)
         if head[:3] != b"ID3" or len(head) < 10:
@@ -83,152 +160,35 @@ def _after_id3(file: BinaryIO) -> int:
 
 
 def _by_magic(head: bytes) -> str | None:
-    if head[:4] in (b"RIFF", b"RIFX", b"RF64") and head[8:12] == b"WAVE":
+    if head[:4] in (b"RIFF", b"RIFX", b"RF64", b"BW64") and head[8:12] == b"WAVE":
         return "WAV"
+    if head[:4] == b"RIFF" and head[8:12] == b"AVI ":
+        return "AVI"
     if head[:4] == b"FORM" and head[8:12] in (b"AIFF", b"AIFC"):
         return "AIFF"
     if head[4:8] == b"ftyp":
         return "MP4"
-    if len(head) >= 2 and head[0] == 0xFF and head[1] & 0xE0 == 0xE0:
-        if head[1] & 0xF6 == 0xF0:
-            return "AAC"
-        if head[1] & 0x06 in (0x02, 0x04):  # MPEG audio layer III or II
-            return "MP3"
+    if head[:2] == b"\x0b\x77" and len(head) > 5:
+        return "E-AC-3" if head[5] >> 3 > 10 else "AC-3"
+    if mpeg.is_adts(head):
+        return "AAC"
+    if len(head) >= 2 and head[0] == 0xFF and head[1] & 0xE6 == 0xE2:  # layer III
+        return "MP3"
     return next((name for magic, name in MAGIC.items() if head.startswith(magic)), None)
 
 
-# --- declared length ----------------------------------------------------------------------
-
-
-def declared_frames(file: BinaryIO, name: str) -> int | None:
-    """Return the number of frames that the file's header declares, or None if it declares none.
-
-    Decoders do not check it: they stop silently where the file ends. Leaves `file` at its start.
-    """
-    readers = {"WAV": _wav_frames, "AIFF": _aiff_frames, "MP3": _mp3_frames}
-    try:
-        return readers[name](file) if name in readers else None
-    finally:
-        file.seek(0)
-
-
-def _wav_frames(file: BinaryIO) -> int | None:
-    data = _wav_data(file)
-    if data is None or not data.frame_bytes or data.is_open:
-        return None
-    return data.size // data.frame_bytes
-
-
-@dataclass(frozen=True, slots=True)
-class _WavData:
-    """The data chunk. `is_open` means that its size was never filled in after streaming."""
-
-    start: int
-    size: int
-    frame_bytes: int
-    is_open: bool
-
-
-def _wav_data(file: BinaryIO) -> _WavData | None:
-    head = file.read(12)
-    order: Literal["big", "little"] = "big" if head[:4] == b"RIFX" else "little"
-    riff_end = 8 + int.from_bytes(head[4:8], order)
-    frame_bytes = 0
-    while len(chunk := file.read(8)) == 8:
-        start, size = file.tell(), int.from_bytes(chunk[4:8], order)
-        if chunk[:4] == b"data":
-            never_written = size == 0 and not start < riff_end < HUGE
-            is_open = never_written or size >= HUGE or head[:4] == b"RF64"
-            return _WavData(start, size, frame_bytes, is_open)
-        if chunk[:4] == b"fmt ":
-            frame_bytes = int.from_bytes(file.read(14)[12:14], order)
-        file.seek(start + size + size % 2)
+def _by_structure(file: BinaryIO, start: int, head: bytes) -> str | None:
+    """Return the format of a file whose first bytes alone are not enough to tell."""
+    size_bytes = file.seek(0, io.SEEK_END) - start
+    if head[4:8] in FIRST_BOXES:
+        box_bytes = int.from_bytes(head[:4], "big")
+        if box_bytes in (0, 1) or 8 <= box_bytes <= size_bytes or head[4:8] == b"mdat":
+            return "MP4"
+    for packet_bytes, sync in TS_PACKETS:
+        if head[sync : sync + 1] == b"\x47" and size_bytes >= 3 * packet_bytes:
+            places = (start + sync + packet_bytes * number for number in (1, 2))
+            if all(file.seek(place) >= 0 and file.read(1) == b"\x47" for place in places):
+                return "MPEG-TS"
+    if mpeg.frame_bytes(head) and mpeg.is_run(file, start, mpeg.FRAMES_IN_A_ROW):
+        return "MP3"  # layer I or II
     return None
-
-
-def with_data_size(file: Bytes) -> Bytes:
-    """Return the WAV with the size of its data filled in if the recorder left it at 0."""
-    data = _wav_data(file)
-    size = file.seek(0, io.SEEK_END)
-    file.seek(0)
-    if data is None or data.size or not data.is_open:
-        return file
-    return _Patched(file, data.start - 4, (size - data.start).to_bytes(4, "little"))
-
-
-class _Patched(Bytes):
-    """A file with some bytes replaced. It may be large, so nothing is copied."""
-
-    def __init__(self, file: Bytes, place: int, patch: bytes) -> None:
-        super().__init__(file.raw)
-        self._place, self._patch = place, patch
-
-    def readinto(self, buffer: Any, /) -> int:
-        start = self.tell()
-        count = super().readinto(buffer)
-        view = memoryview(buffer).cast("B")
-        for offset, byte in enumerate(self._patch, self._place - start):
-            if 0 <= offset < count:
-                view[offset] = byte
-        return count
-
-
-def _aiff_frames(file: BinaryIO) -> int | None:
-    file.seek(12)
-    while len(chunk := file.read(8)) == 8:
-        size = int.from_bytes(chunk[4:8], "big")
-        if chunk[:4] == b"COMM":
-            return int.from_bytes(file.read(6)[2:6], "big") or None
-        file.seek(size + size % 2, io.SEEK_CUR)
-    return None
-
-
-def _mp3_frames(file: BinaryIO) -> int | None:
-    """Return the count in the Xing (or Info) header, which is in the first MPEG frame."""
-    _after_id3(file)
-    head = file.read(64)
-    if _by_magic(head) != "MP3":
-        return None
-    mpeg1, mono = head[1] & 0x08, head[3:4] >= b"\xc0"
-    header = head[4 + ((17 if mono else 32) if mpeg1 else (9 if mono else 17)) :]
-    if header[:4] not in (b"Xing", b"Info") or len(header) < 12 or not header[7] & 1:
-        return None
-    return int.from_bytes(header[8:12], "big") * (1152 if mpeg1 else 576) or None
-
-
-# --- truncation ---------------------------------------------------------------------------
-
-BOXES = frozenset(b"ftyp moov mdat moof sidx styp mfra free skip wide udta meta uuid".split())
-
-
-def is_cut(file: BinaryIO, name: str) -> bool:
-    """Return whether the file ends inside one of its parts. Leaves `file` at its start."""
-    ends = {"OGG": _ogg_end, "MP4": _mp4_end}
-    end = ends[name](file) if name in ends else 0
-    size = file.seek(0, io.SEEK_END)
-    file.seek(0)
-    return end > size
-
-
-def _ogg_end(file: BinaryIO) -> int:
-    """Return the offset at which the last page should end."""
-    end = 0
-    while len(head := file.read(27)) == 27 and head[:4] == b"OggS":
-        end = file.tell() + head[26] + sum(file.read(head[26]))
-        file.seek(end)
-    return end
-
-
-def _mp4_end(file: BinaryIO) -> int:
-    """Return the offset at which the last box should end."""
-    end = 0
-    while len(head := file.read(16)) >= 8 and head[4:8] in BOXES:
-        size = int.from_bytes(head[:4], "big")
-        if size == 1:  # the actual size follows, in eight bytes
-            size = int.from_bytes(head[8:], "big")
-        if size < 8:  # 0: the box extends to the end of the file
-            break
-        end += size
-        if file.seek(end) < 0:
-            break
-    return end

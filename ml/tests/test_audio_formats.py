@@ -5,6 +5,7 @@ import struct
 import numpy as np
 import pytest
 
+from ml.audio import formats
 from ml.audio.decode import Sound
 from ml.tests.conftest import RATE_HZ, Decode
 from tests import fixtures
@@ -34,7 +35,8 @@ def test_it_reads_every_format_under_any_name(decode: Decode, form: str, name: s
     assert_is_tone(sound, 1000, 1.0)
     assert sound.source_rate_hz == rate_hz
     assert sound.channels == 1
-    assert sound.format in ("WAV", "FLAC", "OGG", "MP3", "AIFF", "MP4", "AAC", "WebM", "WMA", "AMR")
+    assert sound.format in formats.FORMATS
+    assert sound.notices == ()
 
 
 @pytest.mark.parametrize("form", ["WAV", "FLAC", "OGG", "MP3", "AIFF", "M4A", "AAC", "WMA"])
@@ -45,12 +47,6 @@ def test_it_averages_the_channels(decode: Decode, form: str) -> None:
     sound = decode(fixtures.encode(both, 44_100, form))
     assert_is_tone(sound, 1000, 1.0)
     assert sound.channels == 2
-
-
-def test_opposite_channels_cancel_out(decode: Decode) -> None:
-    left = fixtures.tone(440)
-    sound = decode(fixtures.encode(fixtures.stereo(left, -left)))
-    assert np.abs(sound.waveform).max() < 1e-3
 
 
 @pytest.mark.parametrize("rate_hz", [8000, 11_025, 12_345, 16_000, 32_000, 48_000, 96_000, 192_000])

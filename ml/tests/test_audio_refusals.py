@@ -47,7 +47,7 @@ def cut(form: str, share: float, duration_s: float = 3.0) -> bytes:
         b"\x89PNG\r\n\x1a\n" + bytes(500),
         b"PK\x03\x04" + bytes(500),
         b"<html><body>404</body></html>",
-        b"RIFF\x24\x00\x00\x00AVI LIST" + bytes(100),
+        b"RIFF\x24\x00\x00\x00WEBPVP8 " + bytes(100),
         b"R",
         bytes(1000),
     ],
@@ -145,7 +145,7 @@ def test_it_rejects_only_files_larger_than_the_limit(refuse: Refuse, decode: Dec
 
 @pytest.mark.parametrize("share", [0.3, 0.6])
 @pytest.mark.parametrize(
-    "form", ["WAV", "AIFF", "MP3", "MP3 VBR", "WebM", "M4A streamed", "FLAC", "OGG", "AAC", "M4A"]
+    "form", ["WAV", "AIFF", "MP3", "MP3 VBR", "WebM", "M4A streamed", "FLAC", "OGG", "M4A"]
 )
 def test_a_truncated_file_is_damaged(refuse: Refuse, form: str, share: float) -> None:
     error = refuse(cut(form, share))
@@ -245,7 +245,7 @@ def test_an_unknown_codec_is_unsupported(refuse: Refuse) -> None:
 
 
 def test_an_extreme_rate_or_channel_count_is_unsupported(refuse: Refuse) -> None:
-    assert refuse(fixtures.encode(fixtures.noise(), 400_000)).code == "unsupported"
+    assert refuse(fixtures.encode(fixtures.noise(), 500_001)).code == "unsupported"
     many = np.zeros((4000, 100), np.float32)
     assert refuse(fixtures.encode(many)).code == "unsupported"
 

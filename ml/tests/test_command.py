@@ -95,8 +95,9 @@ def test_it_continues_after_a_bad_file_and_keeps_the_order(folder: Path) -> None
     assert five["sample_rate"] == 44_100
     for analysed in (short, five):
         assert set(analysed) == {
-            "file", "duration_s", "sample_rate", "predictions", "not_sure", "checkpoint"
+            "file", "duration_s", "sample_rate", "notices", "predictions", "not_sure", "checkpoint"
         }  # fmt: skip
+        assert analysed["notices"] == []
         assert analysed["not_sure"] is False
         assert [set(p) for p in analysed["predictions"]] == [{"class", "confidence"}] * len(CLASSES)
         assert sum(p["confidence"] for p in analysed["predictions"]) == pytest.approx(1, abs=1e-4)

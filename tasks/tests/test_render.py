@@ -42,11 +42,11 @@ def test_the_metadata_describes_the_files(classifier: Classifier) -> None:
     assert metadata.shown_from_s == metadata.window_predictions[metadata.shown_window].start_s
 
 
-def test_a_format_that_browsers_cannot_play_gets_a_flac(
+def test_a_file_that_browsers_cannot_play_gets_a_flac(
     classifier: Classifier, settings: Settings, tmp_path: Path
 ) -> None:
     settings.MEDIA_ROOT = tmp_path
-    sound = replace(SOUND, waveform=SOUND.waveform[:64_000], format="WMA")
+    sound = replace(SOUND, waveform=SOUND.waveform[:64_000], playable=False)
     contents, metadata = render(classifier, sound, classifier.classify([sound.waveform])[0])
     storage.write_all(tmp_path / "analysis", contents)
     playable = read(tmp_path / "analysis" / storage.PLAYABLE, 32_000)

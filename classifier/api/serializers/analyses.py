@@ -11,8 +11,10 @@ from rest_framework.serializers import Serializer
 from classifier.api.serializers.base import (
     CONFIDENCE,
     LABEL,
+    NOTICES,
     SHAPE,
     Address,
+    Notice,
     Prediction,
     Problem,
     TextOrNull,
@@ -24,7 +26,7 @@ from classifier.services.dispatch import missing_worker
 
 CLIP_ID = "7e57d004-2b97-4e7a-b45f-5387367791cd"
 ANALYSIS_ID = "9f1c2b7e-3f4a-4d52-8a39-0d6c2f1e7b10"
-ANALYSIS = {
+ANALYSIS: dict[str, Any] = {
     "id": ANALYSIS_ID,
     "clip": CLIP_ID,
     "name": "dawn.wav",
@@ -35,6 +37,7 @@ ANALYSIS = {
     "confidence": 0.924,
     "not_sure": False,
     "duration_s": 5.0,
+    "notices": [],
     "checkpoint": "esc50-folds1234@4f6a1c0d9b2e",
     "created_at": "2026-11-22T09:00:00Z",
     "finished_at": "2026-11-22T09:00:01Z",
@@ -98,6 +101,7 @@ class AnalysisSummary(Serializer):
         allow_null=True,
         help_text="Duration of the clip in seconds; null until the file is decoded.",
     )
+    notices = Notice(many=True, source="clip.noticed", help_text=NOTICES)
     checkpoint = TextOrNull(
         help_text="The checkpoint used or requested, as name@sha256; null until the analysis is "
         "done if none was requested."

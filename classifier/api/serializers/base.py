@@ -9,6 +9,9 @@ from rest_framework import fields
 from rest_framework.serializers import Serializer
 
 CONFIDENCE = "Probability of the top class, 0 to 1; null until the analysis is done."
+NOTICES = (
+    "What was changed or left out when the file was decoded; empty if nothing was, and until then."
+)
 LABEL = "The top class; null until the analysis is done."
 SHAPE = "Height (frequency) and width (time) in cells."
 
@@ -89,6 +92,11 @@ class Problem(Serializer):
     code = fields.CharField(help_text="Stable, machine-readable error code.")
     detail = fields.CharField(help_text="What is wrong, in one sentence.")
     hint = fields.CharField(help_text="What to do about it, in one sentence.")
+
+
+class Notice(Serializer):
+    code = fields.CharField(help_text="Stable, machine-readable code.")
+    detail = fields.CharField(help_text="What was done with the file, in one sentence.")
 
 
 class Prediction(Serializer):

@@ -9,7 +9,14 @@ from rest_framework.fields import Field
 from rest_framework.serializers import Serializer
 
 from classifier.api.serializers.analyses import ANALYSIS_ID
-from classifier.api.serializers.base import CheckpointChoice, Prediction, Problem, Text, example
+from classifier.api.serializers.base import (
+    CheckpointChoice,
+    Notice,
+    Prediction,
+    Problem,
+    Text,
+    example,
+)
 from classifier.models import BatchState, FileOutcome
 from classifier.services import batches
 from classifier.services.exports import batch_files
@@ -179,16 +186,20 @@ FIELDS = {
 }
 
 
+# The columns that are lists.
+PARTS: dict[str, type[Serializer]] = {"top_five": Prediction, "notices": Notice}
+
+
 class BatchFile(Serializer):
     """A file of the export with its result."""
 
     def get_fields(self) -> dict[str, Field]:
-        return {name: _field(column) for name, column in batch_files.COLUMNS.items()}
+        return {name: _field(name, column) for name, column in batch_files.COLUMNS.items()}
 
 
-def _field(column: batch_files.Column) -> Field:
+def _field(name: str, column: batch_files.Column) -> Field:
     if column.type is list:
-        return Prediction(many=True, help_text=column.words)
+        return PARTS[name](many=True, help_text=column.words)
     options: dict[str, Any] = {"help_text": column.words, "allow_null": column.nullable}
     if issubclass(column.type, Choices):
         return fields.ChoiceField(choices=column.type.values, **options)

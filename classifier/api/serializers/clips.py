@@ -7,7 +7,13 @@ from rest_framework import fields
 from rest_framework.serializers import Serializer
 
 from classifier.api.serializers.analyses import ANALYSIS, ANALYSIS_ID, CLIP_ID, AnalysisSummary
-from classifier.api.serializers.base import Address, CheckpointChoice, example
+from classifier.api.serializers.base import (
+    NOTICES,
+    Address,
+    CheckpointChoice,
+    Notice,
+    example,
+)
 from classifier.models import Clip
 
 CLIP = {
@@ -19,6 +25,7 @@ CLIP = {
     "duration_s": 5.0,
     "sample_rate": 44100,
     "channels": 1,
+    "notices": [],
     "audio": f"/media/clips/{CLIP_ID}/audio",
     "created_at": "2026-11-22T09:00:00Z",
 }
@@ -81,6 +88,7 @@ class ClipSummary(Serializer):
     channels = fields.IntegerField(
         allow_null=True, help_text="Number of channels; null until the file is decoded."
     )
+    notices = Notice(many=True, source="noticed", help_text=NOTICES)
     audio = Address("clip_audio", source="pk", help_text="URL of the file as uploaded.")
     created_at = fields.DateTimeField(help_text="Time of upload, UTC.")
 

@@ -26,7 +26,7 @@ class Column:
     Attributes
     ----------
     type : type
-        One of str, float, bool, UUID, a class of text choices, or list for predictions.
+        One of str, float, bool, UUID, a class of text choices, or list for predictions and notices.
     source : str
         Where a BatchFile has the value; an empty value becomes null.
     words, example
@@ -67,6 +67,13 @@ COLUMNS = {
         "analysis.clip.duration_s",
         "Duration in seconds; null until the file is decoded.",
         5.0,
+    ),
+    "notices": Column(
+        list,
+        "analysis.clip.noticed",
+        "What was changed or left out when the file was decoded; in CSV, the codes.",
+        [],
+        nullable=False,
     ),
     "checkpoint": Column(
         str,
@@ -139,13 +146,14 @@ def sent_file(file: BatchFile, *, known: bool) -> dict[str, Any]:
 def file_json(file: BatchFile) -> dict[str, Any]:
     """Return one file as a row. A duplicate has the values of the earlier analysis it links to."""
     row = {name: _value(file, column.source) for name, column in COLUMNS.items()}
-    return row | {"top_five": (row["top_five"] or [])[:5]}
+    return row | {"top_five": (row["top_five"] or [])[:5], "notices": row["notices"] or []}
 
 
 def csv_of(rows: Iterable[dict[str, Any]]) -> Iterator[str]:
     def cells(row: dict[str, Any]) -> list[Any]:
         five = "; ".join(f"{p['class']} {p['confidence']:.4f}" for p in row["top_five"])
-        return list((row | {"top_five": five}).values())
+        codes = "; ".join(one["code"] for one in row["notices"])
+        return list((row | {"top_five": five, "notices": codes}).values())
 
     return csv_lines(list(COLUMNS), map(cells, rows))
 

@@ -1,0 +1,337 @@
+"""Read from a file's bytes what decoders do not check: its declared length and its last part."""
+
+import io
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import BinaryIO, Literal
+
+from ml.audio.file_views import Bytes
+
+# A WAV that declares at least this size was streamed: SoX writes this value, others all ones.
+HUGE = 0x7FFFF000
+
+
+# --- declared length ----------------------------------------------------------------------
+
+
+def declared_frames(file: BinaryIO, name: str) -> int | None:
+    """Return the number of frames that the file's header declares, or None if it declares none.
+
+    Decoders do not check it: they stop silently where the file ends. Leaves `file` at its start.
+    """
+    readers = {
+        "WAV": _wav_frames,
+        "AIFF": _aiff_frames,
+        "MP3": _mp3_frames,
+        "FLAC": _flac_frames,
+        "WavPack": _wavpack_frames,
+    }
+    file.seek(0)
+    try:
+        return readers[name](file) if name in readers else None
+    finally:
+        file.seek(0)
+
+
+def _wav_frames(file: BinaryIO) -> int | None:
+    data = _wav_data(file)
+    if data is None or not data.frame_bytes or data.is_open:
+        return None
+    return data.size // data.frame_bytes
+
+
+@dataclass(frozen=True, slots=True)
+class _WavData:
+    """The data chunk. `is_open` means that its size was never filled in after streaming."""
+
+    start: int
+    size: int
+    frame_bytes: int
+    is_open: bool
+    riff_end: int
+
+
+def _wav_data(file: BinaryIO) -> _WavData | None:
+    head = file.read(12)
+    order: Literal["big", "little"] = "big" if head[:4] == b"RIFX" else "little"
+    riff_end = 8 + int.from_bytes(head[4:8], order)
+    frame_bytes, long_size = 0, 0
+    while len(chunk := file.read(8)) == 8:
+        start, size = file.tell(), int.from_bytes(chunk[4:8], order)
+        if chunk[:4] == b"data":
+            if size == 0xFFFFFFFF and long_size:
+                return _WavData(start, long_size, frame_bytes, False, riff_end)
+            never_written = size == 0 and not _is_empty(file, start, riff_end, order)
+            is_open = never_written or size >= HUGE or head[:4] in (b"RF64", b"BW64")
+            return _WavData(start, size, frame_bytes, is_open, riff_end)
+        if chunk[:4] == b"fmt ":
+            frame_bytes = int.from_bytes(file.read(14)[12:14], order)
+        if chunk[:4] == b"ds64":
+            long_size = int.from_bytes(file.read(16)[8:], "little")
+        file.seek(start + size + size % 2)
+    return None
+
+
+def _is_empty(file: BinaryIO, start: int, riff_end: int, order: Literal["big", "little"]) -> bool:
+    """Return whether nothing but whole chunks follow a data chunk of size 0."""
+    if not start < riff_end < HUGE:  # not filled in either
+        return False
+    while start < riff_end:
+        file.seek(start)
+        chunk = file.read(8)
+        if len(chunk) < 8 or not (chunk[:4].isascii() and chunk[:4].decode().isprintable()):
+            return False
+        size = int.from_bytes(chunk[4:], order)
+        start += 8 + size + size % 2
+    return start == riff_end
+
+
+def wav_patches(file: Bytes) -> Mapping[int, bytes]:
+    """Return the bytes to replace in a WAV so that libsndfile reads it, by offset.
+
+    A recorder may have left the size of the data at 0, and BW64 is RF64 by another name.
+    """
+    patches = {}
+    if file.read(4) == b"BW64":
+        patches[0] = b"RF64"
+    file.seek(0)
+    data = _wav_data(file)
+    size = file.seek(0, io.SEEK_END)
+    file.seek(0)
+    if data and not data.size and data.is_open:
+        end = data.riff_end if data.start < data.riff_end < size else size
+        patches[data.start - 4] = (end - data.start).to_bytes(4, "little")
+    return patches
+
+
+def _aiff_frames(file: BinaryIO) -> int | None:
+    file.seek(12)
+    while len(chunk := file.read(8)) == 8:
+        size = int.from_bytes(chunk[4:8], "big")
+        if chunk[:4] == b"COMM":
+            return int.from_bytes(file.read(6)[2:6], "big") or None
+        file.seek(size + size % 2, io.SEEK_CUR)
+    return None
+
+
+def _mp3_frames(file: BinaryIO) -> int | None:
+    """Return the count in the Xing (or Info) header, which is in the first MPEG frame."""
+    head = file.read(64)
+    if len(head) < 4 or head[0] != 0xFF or head[1] & 0xE6 != 0xE2:
+        return None
+    mpeg1, mono = head[1] & 0x08, head[3:4] >= b"\xc0"
+    header = head[4 + ((17 if mono else 32) if mpeg1 else (9 if mono else 17)) :]
+    if header[:4] not in (b"Xing", b"Info") or len(header) < 12 or not header[7] & 1:
+        return None
+    return int.from_bytes(header[8:12], "big") * (1152 if mpeg1 else 576) or None
+
+
+def _flac_frames(file: BinaryIO) -> int | None:
+    """Return the 36-bit count in the STREAMINFO block, which comes first."""
+    head = file.read(26)
+    if len(head) < 26 or head[4] & 0x7F:
+        return None
+    return int.from_bytes(head[21:26], "big") & (1 << 36) - 1 or None
+
+
+def flac_bits(file: BinaryIO) -> int:
+    """Return the bits per sample in the STREAMINFO block; 0 if it is missing."""
+    file.seek(20)
+    bits = int.from_bytes(file.read(2), "big") >> 4 & 0x1F
+    file.seek(0)
+    return bits + 1 if bits else 0
+
+
+def _wavpack_frames(file: BinaryIO) -> int | None:
+    """Return the 40-bit count of the first block; -1 means unknown."""
+    head = file.read(16)
+    if len(head) < 16 or head[12:16] == b"\xff\xff\xff\xff":
+        return None
+    return int.from_bytes(head[12:16], "little") + (head[11] << 32) - head[11] or None
+
+
+# --- truncation ---------------------------------------------------------------------------
+
+BOXES = frozenset(b"ftyp moov mdat moof sidx styp mfra free skip wide udta meta uuid".split())
+W64_HEADER_BYTES, W64_CHUNK_BYTES = 40, 24
+SEGMENT = b"\x18S\x80g"
+ASF_FILE_PROPERTIES = bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365")
+ASF_HEADER_BYTES = 65_536
+TS_PACKET_BYTES = 188
+# By the type of a frame (3GPP TS 26.101 and 26.201).
+AMR_NB_BYTES = (13, 14, 16, 18, 20, 21, 27, 32, 6, 1, 1, 1, 1, 1, 1, 1)
+AMR_WB_BYTES = (18, 24, 33, 37, 41, 47, 51, 59, 61, 6, 1, 1, 1, 1, 1, 1)
+MAX_AMR_FRAMES = 500_000
+
+
+def is_cut(file: BinaryIO, name: str) -> bool:
+    """Return whether the file ends inside one of its parts. Leaves `file` at its start."""
+    ends = {"MP4": _mp4_end, "AVI": _avi_end, "CAF": _caf_end, "W64": _w64_end, "AU": _au_end}
+    file.seek(0)
+    end = ends[name](file) if name in ends else 0
+    size = file.seek(0, io.SEEK_END)
+    file.seek(0)
+    return end > size
+
+
+def _mp4_end(file: BinaryIO) -> int:
+    """Return the offset at which the last box should end."""
+    end = 0
+    while len(head := file.read(16)) >= 8 and head[4:8] in BOXES:
+        size = int.from_bytes(head[:4], "big")
+        if size == 1:  # the actual size follows, in eight bytes
+            size = int.from_bytes(head[8:], "big")
+        if size < 8:  # 0: the box extends to the end of the file
+            break
+        end += size
+        if file.seek(end) < 0:
+            break
+    return end
+
+
+def _avi_end(file: BinaryIO) -> int:
+    size = int.from_bytes(file.read(8)[4:], "little")
+    return 8 + size if size < HUGE else 0
+
+
+def _caf_end(file: BinaryIO) -> int:
+    """Return the end of the data chunk; a size of -1 means up to the end of the file."""
+    end = 8
+    while file.seek(end) >= 0 and len(head := file.read(12)) == 12:
+        size = int.from_bytes(head[4:], "big", signed=True)
+        if size < 0:
+            break
+        end += 12 + size
+        if head[:4] == b"data":
+            return end
+    return 0
+
+
+def _w64_end(file: BinaryIO) -> int:
+    """Return the end of the data chunk. Sizes include the header of 24 bytes."""
+    end = W64_HEADER_BYTES
+    while file.seek(end) >= 0 and len(head := file.read(W64_CHUNK_BYTES)) == W64_CHUNK_BYTES:
+        size = int.from_bytes(head[16:], "little")
+        if size < W64_CHUNK_BYTES:
+            break
+        if head[:4] == b"data":
+            return end + size
+        end += -(-size // 8) * 8
+    return 0
+
+
+def _au_end(file: BinaryIO) -> int:
+    head = file.read(12)
+    start, size = int.from_bytes(head[4:8], "big"), int.from_bytes(head[8:], "big")
+    return start + size if size < HUGE else 0
+
+
+def is_short(file: BinaryIO, name: str) -> bool:
+    """Return whether the end of a file is missing that can be decoded up to there.
+
+    Leaves `file` at its start.
+    """
+    ends = {"WebM": _webm_end, "WMA": _asf_end, "MPEG-TS": _ts_end, "AMR": _amr_end}
+    file.seek(0)
+    end = ends[name](file) if name in ends else 0
+    size = file.seek(0, io.SEEK_END)
+    file.seek(0)
+    return end > size
+
+
+def _webm_end(file: BinaryIO) -> int:
+    """Return the end of the segment, which comes second; 0 if it has no size."""
+    for _ in range(2):
+        head = file.read(12)
+        if len(head) < 12:
+            break
+        # The length of an element's id and size is in their leading zeros.
+        id_bytes = 9 - head[0].bit_length()
+        size_bytes = 9 - head[id_bytes].bit_length() if id_bytes <= 4 else 9
+        if size_bytes > 8:
+            break
+        size = int.from_bytes(head[id_bytes : id_bytes + size_bytes], "big")
+        size &= (1 << 7 * size_bytes) - 1
+        end = file.seek(file.tell() - 12 + id_bytes + size_bytes + size)
+        if head.startswith(SEGMENT):
+            return 0 if size == (1 << 7 * size_bytes) - 1 else end
+    return 0
+
+
+def _asf_end(file: BinaryIO) -> int:
+    """Return the size of the file that the header states; 0 for a broadcast."""
+    head = file.read(ASF_HEADER_BYTES)
+    place = head.find(ASF_FILE_PROPERTIES)
+    return int.from_bytes(head[place + 40 : place + 48], "little") if place >= 0 else 0
+
+
+def _amr_end(file: BinaryIO) -> int:
+    """Return the end of the last frame, whose first byte says how long it is."""
+    is_wide = file.read(9).startswith(b"#!AMR-WB")
+    frame_bytes = AMR_WB_BYTES if is_wide else AMR_NB_BYTES
+    end = 9 if is_wide else 6
+    for _ in range(MAX_AMR_FRAMES):
+        file.seek(end)
+        head = file.read(1)
+        if not head:
+            break
+        end += frame_bytes[head[0] >> 3 & 0x0F]
+    return end
+
+
+def _ts_end(file: BinaryIO) -> int:
+    """Return the end of the last packet, which begins with a certain byte."""
+    size = file.seek(0, io.SEEK_END)
+    start = size - size % TS_PACKET_BYTES
+    file.seek(start)
+    return start + TS_PACKET_BYTES if file.read(1) == b"\x47" else 0
+
+
+ID3V1_BYTES = 128
+
+
+def has_id3v1(file: BinaryIO) -> bool:
+    """Return whether the file ends with such a tag. Leaves `file` at its start."""
+    found = file.seek(-ID3V1_BYTES, io.SEEK_END) >= 0 and file.read(3) == b"TAG"
+    file.seek(0)
+    return found
+
+
+# --- Ogg ----------------------------------------------------------------------------------
+
+FIRST_PAGE, LAST_PAGE = 2, 4
+MAX_LINKS = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Ogg:
+    """The structure of an Ogg file.
+
+    Attributes
+    ----------
+    starts : list of int
+        Where each link begins: a chained file has several, which are recordings of their own.
+    end : int
+        Where the last page should end.
+    has_end : bool
+        Whether the last page says that it is the last one.
+    """
+
+    starts: list[int]
+    end: int
+    has_end: bool
+
+
+def read_ogg(file: BinaryIO) -> Ogg:
+    """Read the pages of at most MAX_LINKS + 1 links. Leaves `file` at its start."""
+    starts, end, kind, begun = [0], 0, LAST_PAGE, False
+    file.seek(0)
+    while len(head := file.read(27)) == 27 and head[:4] == b"OggS" and len(starts) <= MAX_LINKS:
+        kind = head[5]
+        if kind & FIRST_PAGE and begun:
+            starts.append(end)
+        begun = not kind & FIRST_PAGE
+        end = file.tell() + head[26] + sum(file.read(head[26]))
+        file.seek(end)
+    file.seek(0)
+    return Ogg(starts, end, bool(kind & LAST_PAGE))

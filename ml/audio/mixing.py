@@ -1,0 +1,57 @@
+"""Mix the channels of a sound to mono, and notice if they cancel each other out."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ml.audio.waveform import Samples
+
+# Channels quieter than this (mean square; −100 dB) have nothing to lose.
+QUIET = 1e-10
+# The mean of n unrelated channels has 1/n of their mean power, and so has the mean of one loud
+# channel and silent ones. Less than this share of it is left only if some are inverted.
+LEFT_SHARE = 0.1
+
+
+class Mixer:
+    """Average the channels, or take one of them, and measure what is lost.
+
+    Parameters
+    ----------
+    channel : int or None
+        The channel to take instead of the mean.
+    """
+
+    def __init__(self, channel: int | None) -> None:
+        self._channel = channel
+        self._energies: NDArray[np.float64] = np.zeros(1)
+        self._mean_energy, self._frames = 0.0, 0
+
+    def mono(self, block: Samples) -> Samples:
+        """Return (frames,) for (frames, channels)."""
+        channels = block.shape[1]
+        if channels == 1:
+            return block[:, 0]
+        if self._channel is not None:
+            return block[:, min(self._channel, channels - 1)]
+        mono = block.mean(axis=1, dtype=np.float32)
+        if channels != len(self._energies):
+            self._start(channels)
+        self._energies += np.einsum("ij,ij->j", block, block)
+        self._mean_energy += float(np.dot(mono, mono))
+        self._frames += len(mono)
+        return mono
+
+    def cancelled(self) -> int | None:
+        """Return the loudest channel if the mean has lost most energy since the last call."""
+        energies, mean_energy, frames = self._energies, self._mean_energy, self._frames
+        channels = len(energies)
+        self._start(channels)
+        if not frames or energies.max() < QUIET * frames:
+            return None
+        if mean_energy < LEFT_SHARE * energies.sum() / channels**2:
+            return int(energies.argmax())
+        return None
+
+    def _start(self, channels: int) -> None:
+        self._energies = np.zeros(channels)
+        self._mean_energy, self._frames = 0.0, 0

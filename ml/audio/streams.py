@@ -1,0 +1,343 @@
+"""Open a file with the decoder for its format: libsndfile or FFmpeg."""
+
+import io
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from itertools import pairwise
+from typing import Any
+
+import av
+import numpy as np
+import soundfile
+from av.audio.frame import AudioFrame
+from av.audio.stream import AudioStream
+from av.codec.context import Flags2
+from av.container import InputContainer
+
+from ml import notices
+from ml.audio import formats, headers, mpeg
+from ml.audio.file_views import Bytes, part
+from ml.audio.waveform import Samples
+from ml.errors import AudioError, Problem
+
+BLOCK_FRAMES = 65_536
+# A declared length within this of the decoded one is no fault: encoders pad to whole frames.
+PADDING_S = 0.1
+
+UNDECODABLE = "its audio cannot be decoded"
+UNREADABLE = "its header cannot be read"
+SNDFILE_NO_MEMORY = 17
+SNDFILE_ENCODINGS = ("PCM_", "FLOAT", "DOUBLE", "ULAW", "ALAW")
+# FFmpeg's own decoders of AMR stop at pauses (DTX), and are up to 4 dB too quiet. These decode
+# anything, so the type in a frame's header is checked: speech, a pause, or no data.
+AMR_DECODERS = {"amrnb": "libopencore_amrnb", "amrwb": "libopencore_amrwb"}
+AMR_TYPES = {"amrnb": {*range(9), 15}, "amrwb": {*range(10), 14, 15}}
+# Some browsers play no other depths.
+PLAYABLE_FLAC_BITS = (16, 24)
+# Encodings with checksums. A frame with a wrong one is left out, instead of decoded as noise.
+CHECKED = {"flac", "ac3", "eac3"}
+# Formats whose frames FFmpeg looks for in the bytes: tags and padding may come between or after
+# them, which it cannot decode.
+FRAMED = ("MP3", "AAC", "AC-3", "E-AC-3")
+RAW_FRAMES = (*FRAMED, "FLAC", "MPEG-TS")
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """Decoded samples, (frames, channels) float32, and their rate, which may change in a file."""
+
+    samples: Samples
+    rate_hz: int
+
+
+@dataclass(slots=True)
+class Stream:
+    """A decoder that is ready to run.
+
+    Attributes
+    ----------
+    rate_hz, channels : int
+        As in the header.
+    declared_frames : int or None
+        What the header declares; `is_exact` if every sample counts.
+    declared_s : float or None
+        The same in seconds, or what the container declares, which is rounded.
+    playable : bool
+        Whether current browsers play the file.
+    tracks : int
+        Number of audio tracks that can be decoded.
+    notices : set of str
+        Codes of `ml.notices`. Decoding adds to them.
+    """
+
+    blocks: Iterator[Block]
+    rate_hz: int
+    channels: int
+    playable: bool
+    declared_frames: int | None = None
+    declared_s: float | None = None
+    is_exact: bool = False
+    tracks: int = 1
+    notices: set[str] = field(default_factory=set)
+
+
+def open_stream(file: Bytes, name: str, track: int = 0) -> Stream:
+    """Open a file of the format `name`.
+
+    Parameters
+    ----------
+    track : int
+        Which of the tracks that can be decoded, from 0.
+
+    Raises
+    ------
+    AudioError
+        Also while the blocks are read.
+    """
+    if name in (*FRAMED, "AMR") and headers.has_id3v1(file):
+        file = part(file, 0, file.seek(-headers.ID3V1_BYTES, io.SEEK_END))
+    if headers.is_cut(file, name):
+        raise damaged(name, "the end of the file is missing")
+    if name in formats.SNDFILE_FORMATS:
+        return _open_sndfile(file, name)
+    return _open_ogg(file, track) if name == "OGG" else _open_av(file, name, track)
+
+
+def _open_sndfile(file: Bytes, name: str) -> Stream:
+    declared = headers.declared_frames(file, name)
+    patches = headers.wav_patches(file) if name == "WAV" else {}
+    is_plain = not patches and (name != "WAV" or file.peek(4)[:4] == b"RIFF")
+    with sound_or_damage(name, UNREADABLE):
+        sound = soundfile.SoundFile(part(file, 0, patches=patches))
+    if not sound.subtype.startswith(SNDFILE_ENCODINGS):
+        kind = sound.subtype_info
+        raise unsupported(f"This {name} file uses the encoding {kind}, which is not supported.")
+
+    def blocks() -> Iterator[Block]:
+        with sound:
+            while True:
+                with sound_or_damage(name, UNDECODABLE):
+                    block = sound.read(BLOCK_FRAMES, dtype="float32", always_2d=True)
+                if not len(block):
+                    return
+                yield Block(block, sound.samplerate)
+
+    return Stream(
+        blocks(),
+        sound.samplerate,
+        sound.channels,
+        playable=is_plain and sound.subtype in formats.PLAYABLE.get(name, ()),
+        declared_frames=sound.frames if declared is None else declared,
+        declared_s=(sound.frames if declared is None else declared) / sound.samplerate,
+        is_exact=True,
+    )
+
+
+def _open_ogg(file: Bytes, track: int) -> Stream:
+    """Open the links of a chained file one after the other: FFmpeg cannot change the encoding."""
+    ogg = headers.read_ogg(file)
+    if ogg.end > file.seek(0, 2):
+        raise damaged("OGG", "the end of the file is missing")
+    if len(ogg.starts) > headers.MAX_LINKS:
+        raise unsupported(f"This OGG file has more than {headers.MAX_LINKS} parts.")
+    links = [part(file, start, end) for start, end in pairwise([*ogg.starts, ogg.end])]
+    first = _open_av(links[0], "OGG", track)
+    whole = Stream(
+        _joined(links, first, track), first.rate_hz, first.channels, first.playable,
+        tracks=first.tracks if len(links) == 1 else 1, notices=first.notices,
+    )  # fmt: skip
+    if len(links) > 1:
+        whole.notices.add(notices.PARTS_JOINED)
+    if not ogg.has_end:
+        whole.notices.add(notices.CUT_SHORT)
+    return whole
+
+
+def _joined(links: list[Bytes], first: Stream, track: int) -> Iterator[Block]:
+    yield from first.blocks
+    for link in links[1:]:
+        yield from _open_av(link, "OGG", track).blocks
+
+
+def _open_av(file: Bytes, name: str, track: int) -> Stream:
+    # Before FFmpeg reads, because it expects that nobody else moves the file's position.
+    declared = headers.declared_frames(file, name)
+    # Of a file whose rate changes, FFmpeg states another than the first.
+    first_hz = mpeg.sample_rate(file.peek(mpeg.HEADER_BYTES)) if name == "MP3" else None
+    usual_depth = name != "FLAC" or headers.flac_bits(file) in PLAYABLE_FLAC_BITS
+    found: set[str] = set()
+    if headers.is_short(file, name):
+        found.add(notices.CUT_SHORT)
+    form, codecs = formats.AV_FORMATS[name], ",".join(sorted(formats.AV_CODECS))
+    allowed = {"protocol_whitelist": "", "format_whitelist": form, "codec_whitelist": codecs}
+    # The format is explicit and the bytes come from our own handle: a playlist inside
+    # the file cannot make FFmpeg open anything else.
+    with sound_or_damage(name, UNREADABLE):
+        container = av.open(file, "r", format=form, options=allowed, metadata_errors="replace")
+    tracks = [one for one in container.streams.audio if _codec(one) in formats.AV_CODECS]
+    if not container.streams.audio:
+        raise not_audio(f"This {name} file has no audio track.")
+    if not tracks:
+        raise unsupported(f"This {name} file uses an encoding that is not supported.")
+    stream = tracks[track]
+    rate_hz, channels = stream.codec_context.sample_rate, stream.codec_context.channels
+    rate_hz = first_hz or rate_hz
+    if not rate_hz or not channels:
+        raise damaged(name, "its header does not specify a sample rate or a number of channels")
+    is_plain = usual_depth and (len(container.streams) == 1 or name in ("MP4", "WebM"))
+    if stream is not container.streams.audio[0]:
+        found.add(notices.SECOND_TRACK_USED)
+    return Stream(
+        _av_blocks(container, stream, name, declared, found),
+        rate_hz,
+        channels,
+        playable=is_plain and _codec(stream) in formats.PLAYABLE.get(name, ()),
+        declared_frames=declared,
+        declared_s=declared / rate_hz if declared else _container_s(container, stream, name),
+        is_exact=name in ("FLAC", "WavPack"),
+        tracks=len(tracks),
+        notices=found,
+    )
+
+
+def _codec(stream: AudioStream) -> str:
+    return stream.codec_context.name if stream.codec_context else ""
+
+
+def _av_blocks(
+    container: InputContainer,
+    stream: AudioStream,
+    name: str,
+    declared: int | None,
+    found: set[str],
+) -> Iterator[Block]:
+    """Decode a track. Add to `found` what happened."""
+    decode = _decoder(stream)
+    frames, failed = 0, False
+    with container, sound_or_damage(name, UNDECODABLE):
+        for packet in _packets(container, stream, name, found):
+            if name in FRAMED and _is_cut(packet):
+                found.add(notices.CUT_SHORT)
+            try:
+                decoded = decode(packet)
+            except MemoryError:
+                raise
+            except av.error.FFmpegError:
+                if name not in RAW_FRAMES:
+                    raise
+                failed = failed or not _is_tag(bytes(packet)[:4])
+                continue
+            for frame in decoded:
+                # What follows a part that could not be decoded shows that it was not the end.
+                gap = name == "FLAC" and frame.pts is not None and frame.pts > frames > 0
+                if failed or gap:
+                    found.add(notices.PART_SKIPPED)
+                    failed = False
+                block = _to_array(frame)
+                frames += len(block)
+                yield Block(block, frame.sample_rate)
+    if failed and declared is None and notices.CUT_SHORT not in found:
+        found.add(notices.PART_SKIPPED)
+
+
+def _packets(
+    container: InputContainer, stream: AudioStream, name: str, found: set[str]
+) -> Iterator[av.Packet]:
+    """Yield the packets of a track. What follows the last frame cannot be divided into any."""
+    try:
+        yield from container.demux(stream)
+    except (av.error.InvalidDataError, av.error.BlockingIOError):
+        if name not in ("AAC", "WavPack", "MPEG-TS"):
+            raise
+        # The header of a WavPack file says whether all of it was read.
+        if name != "WavPack":
+            found.add(notices.PART_SKIPPED)
+
+
+def _decoder(stream: AudioStream) -> Callable[[Any], list[AudioFrame]]:
+    context = stream.codec_context
+    context.thread_count = 1
+    if context.name == "alac":
+        # FFmpeg's reader of CAF shortens the last frame, which is already short.
+        context.flags2 |= Flags2.skip_manual
+    if context.name in AMR_DECODERS:
+        decoder: Any = av.CodecContext.create(AMR_DECODERS[context.name], "r")
+        decoder.sample_rate, decoder.layout = context.sample_rate, "mono"
+        return partial(_decode_amr, decoder, AMR_TYPES[context.name])
+    if context.name in CHECKED:
+        context.options = {"err_detect": "crccheck+explode"}
+    return stream.decode
+
+
+def _decode_amr(decoder: Any, types: set[int], packet: av.Packet) -> list[AudioFrame]:
+    if packet.size and (bytes(packet)[0] & 0x83 or bytes(packet)[0] >> 3 not in types):
+        raise ValueError("no AMR frame")
+    return decoder.decode(packet if packet.size else None)
+
+
+def _is_cut(packet: av.Packet) -> bool:
+    """Return whether this is the start of a frame: the parser passes on what the file ends with."""
+    head = bytes(packet)[: mpeg.HEADER_BYTES] if packet.size else b""
+    frame_bytes = mpeg.frame_bytes(head) or mpeg.ac3_frame_bytes(head)
+    return frame_bytes is not None and frame_bytes > packet.size
+
+
+def _is_tag(head: bytes) -> bool:
+    return head.startswith((b"ID3", b"TAG", b"APET")) or head == bytes(4)
+
+
+def _to_array(frame: AudioFrame) -> Samples:
+    """Return a frame as (frames, channels) float32 in [-1, 1]."""
+    values = frame.to_ndarray()
+    samples = values.T if frame.format.is_planar else values.reshape(-1, frame.layout.nb_channels)
+    if samples.dtype == np.uint8:
+        return (samples.astype(np.float32) - np.float32(128)) / np.float32(128)
+    if samples.dtype.kind == "i":
+        return samples.astype(np.float32) / np.float32(2 ** (8 * samples.dtype.itemsize - 1))
+    with np.errstate(over="ignore"):  # infinity is refused later
+        return samples.astype(np.float32, copy=False)
+
+
+def _container_s(container: InputContainer, stream: AudioStream, name: str) -> float | None:
+    """Return the duration that the container declares, or None where FFmpeg only guesses it."""
+    if name in ("MP4", "CAF", "W64") and stream.duration and stream.time_base:
+        return float(stream.duration * stream.time_base)
+    alone = len(container.streams) == 1
+    if name == "WebM" and container.duration and alone and not stream.bit_rate:
+        return (container.duration - (container.start_time or 0)) / av.time_base
+    return None
+
+
+@contextmanager
+def sound_or_damage(name: str, what: str) -> Iterator[None]:
+    """Turn a decoder's error into an AudioError.
+
+    Raise MemoryError if the decoder ran out of memory.
+    """
+    try:
+        yield
+    except (MemoryError, AudioError):
+        raise
+    except (av.error.FFmpegError, soundfile.LibsndfileError, ValueError) as error:
+        if getattr(error, "code", None) == SNDFILE_NO_MEMORY:
+            raise MemoryError from error
+        raise damaged(name, what) from error
+
+
+# --- problems -----------------------------------------------------------------------------
+
+
+def not_audio(detail: str) -> AudioError:
+    hint = f"Choose a {formats.FORMATS_READ} file that contains audio."
+    return AudioError(Problem("not_audio", detail, hint))
+
+
+def unsupported(detail: str) -> AudioError:
+    return AudioError(Problem("unsupported", detail, "Save it as 16-bit WAV or FLAC."))
+
+
+def damaged(name: str, what: str) -> AudioError:
+    hint = "Copy it again from its source, or export it again as WAV or FLAC."
+    return AudioError(Problem("damaged", f"The {name} file is damaged: {what}.", hint))

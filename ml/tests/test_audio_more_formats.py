@@ -1,0 +1,189 @@
+"""Formats, encodings and headers that other programs write less often."""
+
+import struct
+
+import numpy as np
+import pytest
+
+from ml.audio import formats
+from ml.audio.decode import Sound
+from ml.errors import AudioError, Problem
+from ml.tests.conftest import Decode
+from tests import fixtures
+from tests.fixtures import FFmpegOptions
+
+SPEECH_HZ = 8_000
+
+
+def assert_is_whole(sound: Sound, duration_s: float = 1.0, hz: float = 1000) -> None:
+    assert sound.duration_s == pytest.approx(duration_s, abs=0.08)
+    spectrum = np.abs(np.fft.rfft(sound.waveform))
+    assert spectrum.argmax() * sound.sample_rate / len(sound.waveform) == pytest.approx(
+        hz, rel=0.01
+    )
+    middle = sound.waveform[len(sound.waveform) // 4 : -len(sound.waveform) // 4]
+    assert np.sqrt(np.mean(middle**2)) == pytest.approx(0.5 / np.sqrt(2), rel=0.1)
+
+
+def refusal(decode: Decode, data: bytes) -> Problem:
+    with pytest.raises(AudioError) as caught:
+        decode(data)
+    return caught.value.problem
+
+
+# --- depths, rates, codecs --------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("bits", [8, 12, 15, 16, 20, 24, 32])
+def test_a_flac_of_any_depth_is_decoded(decode: Decode, bits: int) -> None:
+    sound = decode(fixtures.verbatim_flac(fixtures.tone(1000, 2.048, 8000), 8000, bits))
+    assert_is_whole(sound, 2.048)
+    assert sound.playable is (bits in (16, 24))
+    assert sound.notices == ()
+
+
+@pytest.mark.parametrize("rate_hz", [384_002, 500_000])
+def test_high_rates_are_decoded(decode: Decode, rate_hz: int) -> None:
+    assert_is_whole(decode(fixtures.encode(fixtures.tone(1000, 1.0, rate_hz), rate_hz)))
+
+
+@pytest.mark.parametrize(
+    ("container", "codec", "rate_hz", "playable"),
+    [
+        ("ogg", "flac", 22_050, False),
+        ("ogg", "libopus", 48_000, True),
+        ("mp2", "mp2", 44_100, False),
+        ("mp4", "ac3", 48_000, False),
+        ("mp4", "alac", 44_100, False),
+        ("mp4", "aac", 44_100, True),
+        ("3gp", "libopencore_amrnb", 8_000, False),
+        ("matroska", "aac", 44_100, False),
+        ("webm", "libopus", 48_000, True),
+        ("mpegts", "aac", 48_000, False),
+        ("mpegts", "ac3", 48_000, False),
+        ("avi", "libmp3lame", 44_100, False),
+        ("avi", "ac3", 48_000, False),
+        ("eac3", "eac3", 48_000, False),
+        ("caf", "alac", 44_100, False),
+        ("caf", "pcm_f32be", 44_100, False),
+        ("w64", "pcm_f64le", 44_100, False),
+        ("au", "pcm_mulaw", 8_000, False),
+        ("wv", "wavpack", 96_000, False),
+    ],
+)
+def test_the_codec_decides_whether_browsers_play_a_file(
+    decode: Decode, container: str, codec: str, rate_hz: int, playable: bool
+) -> None:
+    how = FFmpegOptions(container, codec)
+    sound = decode(fixtures.encode_with_ffmpeg(fixtures.tone(1000, 1.0, rate_hz), rate_hz, how))
+    assert_is_whole(sound)
+    assert sound.playable is playable
+    assert sound.notices == ()
+
+
+@pytest.mark.parametrize(
+    ("subtype", "playable"),
+    [("PCM_16", True), ("FLOAT", True), ("PCM_32", False), ("DOUBLE", False)],
+)
+def test_the_sample_type_of_a_wav_decides_too(decode: Decode, subtype: str, playable: bool) -> None:
+    assert decode(fixtures.encode(fixtures.tone(), subtype=subtype)).playable is playable
+
+
+def test_an_amr_with_pauses_is_decoded(decode: Decode) -> None:
+    data = fixtures.encode(fixtures.tone(1000, 2.0, SPEECH_HZ), SPEECH_HZ, "AMR")
+    frame = len(b"#!AMR\n") + 13 * 50  # a second of 4.75 kbit/s
+    silence_descriptor, no_data = b"\x44" + bytes(5), b"\x7c"
+    pause = silence_descriptor + 24 * no_data
+    sound = decode(data[:frame] + pause + data[frame:])
+    assert sound.duration_s == pytest.approx(2.5, abs=0.05)
+    assert np.abs(sound.waveform[-16_000:]).max() > 0.3
+
+
+def test_a_theora_film_is_decoded(decode: Decode) -> None:
+    """A page of another stream stands beside those of the sound."""
+    audio = fixtures.encode(fixtures.tone(1000, 1.0, 44_100), 44_100, "OGG")
+    theora = b"\x80theora\x03\x02\x01" + struct.pack(">HH", 2, 2) + bytes(28)
+    sound = decode(fixtures.ogg_page(theora, serial=7, kind=2) + audio)
+    assert_is_whole(sound)
+
+
+# --- headers ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("form", ["WAV", "AIFF", "OGG", "M4A"])
+def test_a_tag_before_any_format_is_skipped(decode: Decode, form: str) -> None:
+    data = fixtures.encode(fixtures.tone(1000, 1.0, 44_100), 44_100, form)
+    sound = decode(fixtures.id3_tag(300) + data)
+    assert_is_whole(sound)
+    assert sound.notices == ()
+    assert not sound.playable
+
+
+@pytest.mark.parametrize("riff_bytes", [0, 36, None])
+def test_a_wav_whose_data_size_is_0_is_decoded(decode: Decode, riff_bytes: int | None) -> None:
+    wav = bytearray(fixtures.encode(fixtures.tone()))
+    place = wav.index(b"data") + 4
+    wav[place : place + 4] = bytes(4)
+    if riff_bytes is not None:
+        wav[4:8] = struct.pack("<I", riff_bytes)
+    sound = decode(bytes(wav))
+    assert_is_whole(sound)
+    assert not sound.playable
+
+
+def test_bw64_is_decoded_and_its_length_checked(decode: Decode) -> None:
+    rf64 = fixtures.encode(fixtures.tone(), format="RF64")
+    bw64 = b"BW64" + rf64[4:]
+    assert_is_whole(decode(bw64))
+    for data in (rf64, bw64):
+        assert refusal(decode, data[: len(data) // 2]).code == "damaged"
+
+
+@pytest.mark.parametrize("first", [b"wide", b"free", b"skip"])
+def test_an_mp4_may_begin_with_another_box(decode: Decode, first: bytes) -> None:
+    mp4 = fixtures.encode(fixtures.tone(1000, 1.0, 44_100), 44_100, "M4A streamed")
+    ftyp_bytes = int.from_bytes(mp4[:4], "big")
+    box = struct.pack(">I", ftyp_bytes) + first + bytes(ftyp_bytes - 8)
+    # Of the same size: the offsets in the other boxes stay right.
+    sound = decode(box + mp4[ftyp_bytes:])
+    assert_is_whole(sound)
+    assert sound.format == "MP4"
+
+
+def test_text_is_not_taken_for_an_mp4(decode: Decode) -> None:
+    assert refusal(decode, b"The free speech of " * 100).code == "not_audio"
+    assert refusal(decode, "\ufeffUTF-16 text".encode("utf-16-le") * 100).code == "not_audio"
+
+
+@pytest.mark.parametrize("form", ["CAF", "W64", "AU", "WavPack", "AVI"])
+def test_half_a_file_of_these_formats_is_damaged(decode: Decode, form: str) -> None:
+    data = fixtures.encode(fixtures.tone(1000, 3.0, 44_100), 44_100, form)
+    assert refusal(decode, data[: len(data) // 2]).code == "damaged"
+
+
+@pytest.mark.parametrize("form", ["AC-3", "MPEG-TS"])
+def test_half_a_stream_is_decoded_up_to_there(decode: Decode, form: str) -> None:
+    data = fixtures.encode(fixtures.tone(1000, 3.0, 44_100), 44_100, form)
+    sound = decode(data[: len(data) // 2 - 50])
+    assert sound.duration_s == pytest.approx(1.5, abs=0.2)
+    assert sound.notices == ("cut_short",)
+
+
+@pytest.mark.parametrize("magic", formats.UNREAD)
+def test_a_format_that_is_not_read_is_named(decode: Decode, magic: bytes) -> None:
+    problem = refusal(decode, magic + bytes(500))
+    assert problem.code == "unsupported"
+    assert formats.UNREAD[magic] in problem.detail
+    assert problem.hint == "Convert it to WAV or FLAC."
+
+
+@pytest.mark.parametrize("start", [b"PK\x03\x04", b"%PDF-1.4\n", b"\x89PNG\r\n\x1a\n"])
+def test_sound_within_another_file_is_not_looked_for(decode: Decode, start: bytes) -> None:
+    mp3 = fixtures.encode(fixtures.tone(1000, 1.0, 44_100), 44_100, "MP3")
+    assert refusal(decode, start + bytes(50) + mp3).code == "not_audio"
+
+
+def test_an_amr_wb_without_any_data_is_silent(decode: Decode) -> None:
+    sound = decode(b"#!AMR-WB\n" + 50 * b"\x7c")
+    assert (sound.duration_s, sound.source_rate_hz) == (1.0, 16_000)
+    assert np.abs(sound.waveform).max() < 0.01
