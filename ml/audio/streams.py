@@ -190,7 +190,7 @@ def _open_av(file: Bytes, name: str, track: int) -> Stream:
     if stream is not container.streams.audio[0]:
         found.add(notices.SECOND_TRACK_USED)
     return Stream(
-        _av_blocks(container, stream, name, declared, found),
+        _grouped(_av_blocks(container, stream, name, declared, found)),
         rate_hz,
         channels,
         playable=is_plain and _codec(stream) in formats.PLAYABLE.get(name, ()),
@@ -240,6 +240,22 @@ def _av_blocks(
                 yield Block(block, frame.sample_rate)
     if failed and declared is None and notices.CUT_SHORT not in found:
         found.add(notices.PART_SKIPPED)
+
+
+def _grouped(blocks: Iterator[Block]) -> Iterator[Block]:
+    """Yield larger blocks: most frames are short, and each has a cost."""
+    group: list[Samples] = []
+    frames, kind = 0, (0, 0)
+    for block in blocks:
+        one = (block.rate_hz, block.samples.shape[1])
+        if group and (one != kind or frames >= BLOCK_FRAMES):
+            yield Block(np.concatenate(group), kind[0])
+            group, frames = [], 0
+        kind = one
+        group.append(block.samples)
+        frames += len(block.samples)
+    if group:
+        yield Block(np.concatenate(group), kind[0])
 
 
 def _packets(
