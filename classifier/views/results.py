@@ -102,12 +102,18 @@ def _meaning(analysis: Analysis, confidence: float) -> Bin | None:
 
 
 def _choice(choice: Choice, made: list[Inspection]) -> dict[str, Any]:
-    """Return a class with the explanations that were requested before, by kind."""
-    return {"choice": choice} | {
+    """Return a class with the explanations that were requested before, by kind.
+
+    `picture_url` is that of the picture that the page shows: of the refined one, if it is done.
+    """
+    found: dict[str, Any] = {
         one.kind: inspection_context(one)
         for one in made
         if one.kind in EXPLANATIONS and one.label == choice.label
     }
+    shown = [found[kind]["explanation"] for kind in reversed(EXPLANATIONS) if kind in found]
+    urls = [one["url"] for one in shown if one]
+    return found | {"choice": choice, "picture_url": urls[0] if urls else ""}
 
 
 @dataclass(frozen=True, slots=True)
