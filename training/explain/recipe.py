@@ -40,9 +40,9 @@ class ExplainRecipe:
     weight_decay: float = 0.01
     ema: float = 0.99
     crop_s: float = 2.5
-    sound_share: float = 0.3
-    joined_share: float = 0.35
-    mixed_share: float = 0.15
+    sound_share: float = 0.4
+    joined_share: float = 0.3
+    mixed_share: float = 0.12
     gain_db: float = 6.0
     quiet_share: float = 0.2
     quiet_db: float = 30.0
@@ -53,7 +53,7 @@ class ExplainRecipe:
     second_share: float = 0.07
     absent_share: float = 0.1
     rest_weight: float = 1.0
-    area_weight: float = 1.0
+    area_weight: float = 1.3
     absent_weight: float = 1.0
     absent_area_weight: float = 2.0
     outside_weight: float = 2.0
