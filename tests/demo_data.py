@@ -9,7 +9,7 @@ import requests
 from tests import fixtures
 from tests.server import Person, Server, wait_for
 
-SAMPLES = ("church_bells", "crickets", "door_wood_knock")
+SAMPLES = ("church_bells", "siren", "door_wood_knock")
 DAMAGED = fixtures.encode(fixtures.noise(2.0), form="FLAC")[:600]
 
 

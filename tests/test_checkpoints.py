@@ -101,7 +101,7 @@ def test_a_user_chooses_a_checkpoint_on_the_page(
     page = browser.new_page()
     sign_up(page, two, "ida")
     page.get_by_label("Checkpoint").select_option("modest")
-    page.get_by_role("button", name="Crickets").click()
+    page.get_by_role("button", name="Siren").click()
     page.locator(".row.done a.what").click(timeout=60_000)
     page.get_by_role("link", name="modest@").click()
     expect(page.locator("#modest")).to_be_in_viewport()

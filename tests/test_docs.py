@@ -160,7 +160,7 @@ NEXT_STEP = "--- next step ---"
 def newcomer(server: Server) -> Person:
     """A user who has an account and tried a sample sound, as in step 2."""
     person = server.person()
-    result = person.post_page("/samples/crickets/")
+    result = person.post_page("/samples/siren/")
     assert "/analyses/" in result.url
     return person
 

@@ -76,7 +76,7 @@ def test_a_file_is_chosen_opened_and_played(server: Server, page: Page, tmp_path
 
 def test_a_sample_is_analysed_with_one_key(server: Server, page: Page) -> None:
     sign_in(page, server.person())
-    tab_to(page, page.get_by_role("button", name="Crickets"))
+    tab_to(page, page.get_by_role("button", name="Siren"))
     page.keyboard.press("Space")
     expect(page.locator(".row.done")).to_have_count(1, timeout=60_000)
 

@@ -1,12 +1,14 @@
-"""The shipped checkpoint classifies the sample sounds of the Upload page correctly."""
+"""The shipped checkpoint classifies the sample sounds of the Upload page, and explains them."""
 
 from classifier.views.upload import SAMPLES, sample_names
 from ml import checkpoint_info
 from ml.audio.decode import read
+from ml.explain.verdict import Verdict
 from ml.inference import Classifier
+from tasks.inspect import explanation
 
 
-def test_the_shipped_checkpoint_classifies_each_sample_correctly() -> None:
+def test_each_sample_is_classified_correctly_and_explained_convincingly() -> None:
     classifier = Classifier.load(checkpoint_info.SHIPPED)
     assert len(sample_names()) == 3
     for name in sample_names():
@@ -14,3 +16,5 @@ def test_the_shipped_checkpoint_classifies_each_sample_correctly() -> None:
         best = classifier.predictions(classifier.classify([sound.waveform])[0].probabilities)[0]
         assert best.label == name
         assert best.confidence > 0.5
+        figures = explanation(classifier, sound.waveform, name).figures
+        assert figures["verdict"] == Verdict.CONVINCING

@@ -62,7 +62,7 @@ def changes() -> dict[str, Change]:
 
     return {
         "original sound: church bells": on_sound(lambda x, g: x),
-        "mixed with: crickets": on_sound(lambda x, g: x.flip(0)),
+        "mixed with: siren": on_sound(lambda x, g: x.flip(0)),
         "shift": on_sound(augment.shift),
         "gain (here 6 dB quieter)": on_sound(lambda x, g: x * 10 ** (-6 / 20)),
         "change_speed (up to 10 %)": on_sound(lambda x, g: augment.change_speed(x, 0.1, g)),
@@ -99,7 +99,7 @@ def everything(waveform: Tensor, generator: torch.Generator) -> Tensor:
 
 def draw() -> Figure:
     """Draw the sound after each augmentation, with a common scale of levels."""
-    both = torch.stack([sound("church_bells"), sound("crickets")])
+    both = torch.stack([sound("church_bells"), sound("siren")])
     drawn = changes()
     sheet = figure(9.6, 8.8, dpi=100)
     panels = sheet.subplots(-(-len(drawn) // COLUMNS), COLUMNS, sharex=True, sharey=True)

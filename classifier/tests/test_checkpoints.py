@@ -262,12 +262,12 @@ def test_a_checkpoint_can_be_chosen_on_the_pages(
 ) -> None:
     row = done(anna)
     visitor.post(f"/analyses/{row.pk}/again/", {"checkpoint": "other"})
-    visitor.post("/samples/crickets/", {"checkpoint": "other"})
+    visitor.post("/samples/siren/", {"checkpoint": "other"})
     made = visitor.post("/batches/", {"name": "trip", "checkpoint": "other"}).json()
     assert Analysis.objects.filter(checkpoint=other.identity).count() == 2
     assertContains(visitor.get(made["url"]), "/models/#other")
-    for address in (f"/analyses/{row.pk}/again/", "/samples/crickets/", "/clips/"):
-        with (upload.SAMPLES / "crickets.flac").open("rb") as file:
+    for address in (f"/analyses/{row.pk}/again/", "/samples/siren/", "/clips/"):
+        with (upload.SAMPLES / "siren.flac").open("rb") as file:
             answer = visitor.post(address, {"checkpoint": "othr", "file": file})
         hint = "Installed: esc50-folds1234, esc50-folds123, other."
         assertContains(answer, hint, status_code=400)

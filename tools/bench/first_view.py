@@ -89,13 +89,13 @@ def main() -> None:
     path = chromium()
     if path is None:
         raise SystemExit("Chromium is not installed; install it or set CHROMIUM to its path")
-    sound = (ROOT / "webapp" / "samples" / "crickets.flac").read_bytes()
+    sound = (ROOT / "webapp" / "samples" / "siren.flac").read_bytes()
     with tempfile.TemporaryDirectory(prefix="sonoscope-bench-") as folder:
         server = Server(Path(folder))
         server.open()
         try:
             person = server.person()
-            analysis = person.wait(person.submit("crickets.flac", sound))["id"]
+            analysis = person.wait(person.submit("siren.flac", sound))["id"]
             with sync_playwright() as playwright:
                 browser = playwright.chromium.launch(executable_path=path, args=BROWSER_ARGS)
                 loads = ours(browser, server, person, analysis)

@@ -1,7 +1,7 @@
 """Synthesise the three sample sounds of the Upload page; no recording, so no licence, is needed.
 
 `python webapp/samples/synthesise.py` writes them beside this file. They were chosen because
-the shipped checkpoint classifies them correctly; a test checks that.
+the shipped checkpoint classifies them correctly, with a convincing explanation; a test checks that.
 """
 
 from pathlib import Path
@@ -39,23 +39,6 @@ def church_bells(random: np.random.Generator) -> Wave:
     return wave
 
 
-def crickets(random: np.random.Generator) -> Wave:
-    """Return groups of three pulses at 4.6 kHz, three groups a second.
-
-    Returns
-    -------
-    wave : (SAMPLES,) float64 at RATE_HZ, not normalised
-    """
-    wave = 0.01 * random.standard_normal(SAMPLES)
-    length = round(0.025 * RATE_HZ)
-    pulse = np.hanning(length) * np.sin(2 * np.pi * 4600 * np.arange(length) / RATE_HZ)
-    for start_s in np.arange(0.1, DURATION_S - 0.15, 0.33):
-        for number in range(3):
-            first = round((start_s + 0.04 * number) * RATE_HZ)
-            wave[first : first + length] += pulse
-    return wave
-
-
 def door_wood_knock(random: np.random.Generator) -> Wave:
     """Return three times three knocks: a short click and the panel's damped modes.
 
@@ -76,8 +59,24 @@ def door_wood_knock(random: np.random.Generator) -> Wave:
     return wave
 
 
+def siren(random: np.random.Generator) -> Wave:
+    """Return a tone with three overtones that wails between 600 and 1,400 Hz.
+
+    Returns
+    -------
+    wave : (SAMPLES,) float64 at RATE_HZ, not normalised
+    """
+    t = np.arange(SAMPLES) / RATE_HZ
+    pitch_hz = 1000 - 400 * np.cos(2 * np.pi * 0.4 * t)
+    phase = 2 * np.pi * np.cumsum(pitch_hz) / RATE_HZ
+    tones = sum(
+        level * np.sin(number * phase) for number, level in ((1, 1), (2, 0.5), (3, 0.3), (4, 0.15))
+    )
+    return tones + 0.003 * random.standard_normal(SAMPLES)
+
+
 def main() -> None:
-    for sound in (church_bells, crickets, door_wood_knock):
+    for sound in (church_bells, door_wood_knock, siren):
         wave = sound(np.random.default_rng(3))
         path = Path(__file__).with_name(f"{sound.__name__}.flac")
         soundfile.write(path, 0.5 * wave / np.abs(wave).max(), RATE_HZ, subtype="PCM_16")
