@@ -69,6 +69,7 @@ class ForkingServer(Server):
 
 def main() -> None:
     import django
+    import torch
 
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "webapp.settings")
     django.setup()
@@ -77,7 +78,8 @@ def main() -> None:
         importlib.import_module(name)
     from tasks.analyse import load_classifier
 
-    # Load the weights, but compute nothing: torch's threads would make a fork hang.
+    # Further threads of PyTorch's would make a fork hang.
+    torch.set_num_threads(1)
     load_classifier("")
 
     # Children are reaped at once, so that `poll` sees that they ended.
