@@ -13,7 +13,7 @@ from torch import Tensor
 from ml.audio.waveform import Waveform
 from ml.base_classifier import BaseClassifier
 from ml.checkpoint import load_model
-from ml.checkpoint_info import CheckpointInfo, identity, read_info
+from ml.checkpoint_info import CheckpointError, CheckpointInfo, identity, read_info
 from ml.explain.activations import channels_of, explain, explain_refined
 from ml.explain.decoder_file import load_beside
 from ml.explain.mask_decoder import MaskDecoder
@@ -66,7 +66,7 @@ class Classifier(BaseClassifier):
         device: torch.device | None = None,
         precision: torch.dtype | None = None,
         on_recomputed: Callable[[int], object] = lambda windows: None,
-        decoder: MaskDecoder | None = None,
+        decoder: MaskDecoder | CheckpointError | None = None,
     ) -> None:
         """Move the model to the device and test the reduced precision, if one is used.
 
@@ -77,8 +77,9 @@ class Classifier(BaseClassifier):
         on_recomputed : callable
             Called with the number of windows that were computed again in fp32 because their first
             pass gave NaN or infinity.
-        decoder : MaskDecoder, optional
-            Draws the masks of explanations. Without one, gradients explain.
+        decoder : MaskDecoder or CheckpointError, optional
+            Draws the masks of explanations. Without one, gradients explain. An error is raised by
+            `explain` and `refine`: predictions do not need the decoder.
 
         Raises
         ------
@@ -90,7 +91,7 @@ class Classifier(BaseClassifier):
         self.model = model.to(self.device).to(memory_format=torch.channels_last).eval()
         self._fast = folded(self.model, self.precision)
         self._parallel = ParallelPasses() if self.device.type == "cpu" else None
-        self.decoder = decoder.to(self.device) if decoder else None
+        self._decoder = decoder.to(self.device) if isinstance(decoder, MaskDecoder) else decoder
         self.chunk_windows = CHUNK_WINDOWS[self.device.type]
         self.on_recomputed = on_recomputed
         self.recomputed_windows = 0
@@ -112,13 +113,32 @@ class Classifier(BaseClassifier):
         Raises
         ------
         ml.checkpoint_info.CheckpointError
-            If the file is not a usable checkpoint, or the decoder is that of other weights.
+            If the file is not a usable checkpoint.
         NonFiniteError
             If the self-test fails even in fp32.
         """
         info = read_info(path)
-        model, name, decoder = load_model(path, info), identity(path), load_beside(path)
+        model, name = load_model(path, info), identity(path)
+        decoder: MaskDecoder | CheckpointError | None
+        try:
+            decoder = load_beside(path)
+        except CheckpointError as error:
+            logger.error("%s cannot be explained: %s", path.name, error)
+            decoder = error
         return cls(model, info, name, device, precision, on_recomputed, decoder)
+
+    @property
+    def decoder(self) -> MaskDecoder | None:
+        """The mask decoder, None if the checkpoint has none.
+
+        Raises
+        ------
+        CheckpointError
+            If the file beside the checkpoint cannot be used.
+        """
+        if isinstance(self._decoder, CheckpointError):
+            raise self._decoder
+        return self._decoder
 
     def classify(self, waveforms: Sequence[Waveform]) -> list[Result]:
         return list(self._results(waveforms, maps=True))
@@ -157,6 +177,8 @@ class Classifier(BaseClassifier):
 
         Raises
         ------
+        CheckpointError
+            If the file of the mask decoder cannot be used.
         NonFiniteError
             If the explanation is not finite in fp32.
         """
@@ -180,6 +202,8 @@ class Classifier(BaseClassifier):
 
         Raises
         ------
+        CheckpointError
+            If the file of the mask decoder cannot be used.
         NonFiniteError
             If the explanation is not finite in fp32.
         """

@@ -15,7 +15,7 @@ from ml import map_archive
 from ml.audio.encode import flac
 from ml.audio.waveform import Waveform
 from ml.checkpoint_info import CheckpointError
-from ml.errors import AudioError
+from ml.errors import AudioError, Problem
 from ml.explain.masking import Masking, equal_gains, mask_of
 from ml.explain.results import Array
 from ml.explain.verdict import judge
@@ -32,6 +32,11 @@ logger = logging.getLogger(__name__)
 
 # Every map's number of channels is a multiple of this.
 SHEET_COLUMNS = 16
+DECODER_UNUSABLE = Problem(
+    "decoder_unusable",
+    "The mask decoder of the checkpoint cannot be used, so nothing can be explained.",
+    "Ask the administrator to train it again, or to remove its file.",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +86,8 @@ def _prepare() -> None:
 def _inspect(inspection: Inspection) -> None:
     """Make a claimed inspection.
 
-    A missing checkpoint or an unreadable clip fails it at once, because a retry would not help.
+    A missing checkpoint, an unusable mask decoder or an unreadable clip fails it at once, because a
+    retry would not help.
     """
     try:
         classifier = load_local_classifier(inspection.analysis.checkpoint)
@@ -90,10 +96,16 @@ def _inspect(inspection: Inspection) -> None:
     except CheckpointError as error:
         hint = "Analyse the sound again, and inspect that analysis."
         inspection.held().fail(missing_checkpoint(inspection.analysis.checkpoint, error, hint))
+        return
     except AudioError as error:
         inspection.held().fail(error.problem)
-    else:
+        return
+    try:
         found = _inspect_window(inspection, classifier, waveform)
+    except CheckpointError as error:
+        logger.error("%s cannot be explained: %s", classifier.identity, error)
+        inspection.held().fail(DECODER_UNUSABLE)
+    else:
         if not results.save(inspection, found.contents, {"figures": found.figures}):
             logger.warning("the lease of %s was lost; its result is discarded", inspection.pk)
 

@@ -26,6 +26,7 @@ from classifier.services import deletion, inspections, results
 from classifier.services.inspections import Question
 from classifier.services.problems import NO_WORKER, RequestRefused
 from classifier.tests.conftest import Caller, done, queued, refused
+from ml.checkpoint_info import digest
 from ml.errors import Problem
 from ml.render_metadata import LogitInfo, MapInfo, WindowPrediction
 from tests.bulk_data import METADATA
@@ -461,7 +462,9 @@ def test_a_channel_shows_the_training_clips_that_excite_it_most(
     weights = tmp_path / "other.safetensors"
     weights.symlink_to(settings.CHECKPOINT)
     rows = [["1-100032-A-0.wav", "dog", 1.5], ["2-2.wav", "sea_waves", 0.0]]
-    weights.with_suffix(".channels.json").write_text(json.dumps({"layer4": {"300": rows}}))
+    path = weights.with_suffix(".channels.json")
+    content = {"weights": digest(weights).weights, "stages": {"layer4": {"300": rows}}}
+    path.write_text(json.dumps(content))
     settings.CHECKPOINT = weights
     inspection = made(analysed(anna))
     (other,) = (one for one in inventory.installed() if one.name == "other")
@@ -469,6 +472,10 @@ def test_a_channel_shows_the_training_clips_that_excite_it_most(
     shown = result_page(Analysis.objects.get(pk=inspection.analysis_id))
     assert "Strongest in training: Dog, Sea waves" in shown
     assert "1-100032-A-0.wav at 1.5 s" in shown
+    for damaged in (json.dumps(content | {"weights": "0" * 12}), json.dumps(content)[:-9], "[]"):
+        path.write_text(damaged)
+        shown = result_page(Analysis.objects.get(pk=inspection.analysis_id))
+        assert "Strongest in training" not in shown, "they are those of other weights, or damaged"
 
 
 def test_a_failed_explanation_says_why_and_can_be_requested_again(anna: User) -> None:

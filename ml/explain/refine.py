@@ -10,7 +10,7 @@ from ml.model import AudioCNN
 
 STEPS = 40
 LEARNING_RATE = 0.3
-# As in training.explain: what a larger and a rougher mask cost.
+# What a larger and a rougher mask cost.
 AREA_WEIGHT, ROUGHNESS_WEIGHT = 1.0, 2.0
 # A cell of the first mask is never so sure that the optimisation cannot change it.
 LEAST_CELL = 0.02
@@ -28,7 +28,7 @@ def refined(
     """Return a mask, (H, W), under which the class is kept better, and outside of which less.
 
     Each step masks the sound as it is played and classifies both parts. The mask with the lowest
-    loss is returned, so the result is never worse than the first mask by that measure.
+    loss is returned: NaN if no loss was finite.
 
     Parameters
     ----------
@@ -43,7 +43,7 @@ def refined(
     masking, classes = Masking(log_mel), torch.tensor([asked], device=waveform.device)
     cells = first.clamp(LEAST_CELL, 1 - LEAST_CELL).logit().clone().requires_grad_()
     optimiser = torch.optim.Adam([cells], lr=LEARNING_RATE, betas=(0.8, 0.95))
-    best, lowest = first, float("inf")
+    best, lowest = torch.full_like(first, torch.nan), float("inf")
     with torch.enable_grad():
         for _ in range(steps + 1):
             mask = cells.sigmoid()[None]

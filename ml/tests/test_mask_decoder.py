@@ -126,10 +126,14 @@ def test_without_a_decoder_gradients_explain(
     assert found.attribution.max() == 1
 
 
-def test_a_decoder_of_other_weights_is_refused(saved: Path, decoder: MaskDecoder) -> None:
+def test_a_decoder_of_other_weights_explains_nothing(saved: Path, decoder: MaskDecoder) -> None:
     save_beside(saved, decoder, weights="0" * 12)
-    with pytest.raises(CheckpointError, match="belongs to other weights"):
-        Classifier.load(saved)
+    classifier = Classifier.load(saved)
+    window = np.zeros(classifier.info.features.window_samples, np.float32)
+    assert classifier.classify([window]), "a prediction does not need it"
+    for explain in (classifier.explain, classifier.refine):
+        with pytest.raises(CheckpointError, match="belongs to other weights"):
+            explain(window, 0)
 
 
 def test_a_decoder_still_fits_after_a_change_of_the_header(
@@ -141,11 +145,12 @@ def test_a_decoder_still_fits_after_a_change_of_the_header(
 
 
 @pytest.mark.parametrize("damage", [b"", b"no decoder at all", None])
-def test_a_damaged_decoder_is_refused(saved: Path, damage: bytes | None) -> None:
+def test_a_damaged_decoder_explains_nothing(saved: Path, damage: bytes | None) -> None:
     content = saved.read_bytes() if damage is None else damage
     decoder_file.beside(saved).write_bytes(content)
+    classifier = Classifier.load(saved)
     with pytest.raises(CheckpointError, match="mask decoder"):
-        Classifier.load(saved)
+        classifier.explain(np.zeros(classifier.info.features.window_samples, np.float32), 0)
 
 
 def test_masks_are_applied_as_they_are_and_gradients_by_their_order() -> None:

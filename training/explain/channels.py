@@ -38,11 +38,14 @@ def write(path: Path, examples: Sequence[Example]) -> Path:
     if not seen:
         raise DataError("The data has none of the folds that the checkpoint was trained on.")
     target = path.with_name(path.stem + CHANNELS_SUFFIX)
-    payload = {
+    stages = {
         stage: {str(number): found for number, found in enumerate(best)}
         for stage, best in most_excited(path, seen).items()
     }
-    target.write_text(json.dumps(payload, separators=(",", ":")) + "\n")
+    content = {"weights": checkpoint_info.digest(path).weights, "stages": stages}
+    partial = target.with_suffix(".partial")
+    partial.write_text(json.dumps(content, separators=(",", ":")) + "\n")
+    partial.replace(target)
     return target
 
 

@@ -176,7 +176,7 @@ def test_the_clips_that_excite_each_channel_are_those_trained_on(
     trained: Path, esc50: Path
 ) -> None:
     command.main([str(trained), "--data", str(esc50), "--channels"])
-    found = json.loads((trained.parent / "small.channels.json").read_text())
+    found = json.loads((trained.parent / "small.channels.json").read_text())["stages"]
     assert {stage: len(channels) for stage, channels in found.items()} == CHANNELS
     names = {
         clip[0] for channels in found.values() for clips in channels.values() for clip in clips
