@@ -316,6 +316,10 @@ def main() -> None:
     options = parser.parse_args()
     if options.data is None:
         parser.error(NO_DATA)
+    if options.fold in checkpoint_info.read_info(options.checkpoint).folds_seen:
+        parser.error(f"{options.checkpoint.name} was trained on fold {options.fold}.")
+    if options.write and options.clips:
+        parser.error("--write needs all clips of the fold.")
     examples = [e for e in read_index(options.data) if e.fold == options.fold][: options.clips]
     report, drawn = measure(options.checkpoint, examples, options.fold)
     print(json.dumps(report))

@@ -76,7 +76,12 @@ def train(plan: Plan) -> Path:
     began_s = time.monotonic()
     info = checkpoint_info.read_info(plan.checkpoint)
     weights = checkpoint_info.digest(plan.checkpoint).weights
-    settings: dict[str, object] = {"recipe": dataclasses.asdict(plan.recipe), "weights": weights}
+    before = decoder_file.read_header(plan.init) if plan.init else None
+    settings: dict[str, object] = {
+        "recipe": dataclasses.asdict(plan.recipe),
+        "weights": weights,
+        "init": checkpoint_info.digest(plan.init).sha256 if plan.init else "",
+    }
     frozen = _frozen(plan)
     initial = decoder_file.load(plan.init).state_dict() if plan.init else None
     run = loop.start(len(info.classes), plan.recipe, initial)
@@ -93,9 +98,9 @@ def train(plan: Plan) -> Path:
         checkpoint=plan.checkpoint.stem,
         weights=weights,
         classes=len(info.classes),
-        folds_seen=info.folds_seen,
+        folds_seen=tuple(sorted({*info.folds_seen, *(before.folds_seen if before else ())})),
         recipe=dataclasses.asdict(plan.recipe) | {"steps": run.steps},
-        started_from=decoder_file.read_header(plan.init).checkpoint if plan.init else "",
+        started_from=before.checkpoint if before else "",
     )
     figures = _all_steps(run, frozen, plan, settings, header, began_s)
     header = dataclasses.replace(
