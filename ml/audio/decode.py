@@ -32,6 +32,8 @@ MISSING_S = 0.25
 LOUDEST = 1e6
 # What a browser that plays the file itself does not do in another way.
 PLAYED_ALIKE = {notices.CHANNELS_CANCELLED}
+# Formats that browsers also play with an ID3v2 tag before them.
+TAGGED = ("MP3", "AAC")
 # A shorter last block of a long sound says little about its channels.
 MIXED_S = 5
 # A track that is never louder is silent: −80 dB.
@@ -208,8 +210,9 @@ def _decoded(
     if peak < SILENT:
         _try_next_track(stream, choice)
     codes = tuple(sorted(stream.notices))
-    # A browser would play the file itself in another way.
-    playable = stream.playable and not found.start and set(codes) <= PLAYED_ALIKE
+    # A browser would play the file itself in another way. It skips tags only before raw frames.
+    is_plain = not found.start or (found.name in TAGGED and not found.skipped)
+    playable = stream.playable and is_plain and set(codes) <= PLAYED_ALIKE
     yield replace(kept, notices=codes, playable=playable)
 
 
