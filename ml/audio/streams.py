@@ -42,6 +42,9 @@ CHECKED = {"flac", "ac3", "eac3"}
 # them, which it cannot decode.
 FRAMED = ("MP3", "AAC", "AC-3", "E-AC-3")
 RAW_FRAMES = (*FRAMED, "FLAC", "MPEG-TS")
+# A longer time without a frame is a missing part: containers round the times to 1 ms. FLAC counts
+# samples.
+GAP_S, FLAC_GAP_S = 0.1, 1e-5
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,7 +161,9 @@ def _open_ogg(file: Bytes, track: int) -> Stream:
 def _joined(links: list[Bytes], first: Stream, track: int) -> Iterator[Block]:
     yield from first.blocks
     for link in links[1:]:
-        yield from _open_av(link, "OGG", track).blocks
+        stream = _open_av(link, "OGG", track)
+        yield from stream.blocks
+        first.notices |= stream.notices
 
 
 def _open_av(file: Bytes, name: str, track: int) -> Stream:
@@ -215,7 +220,8 @@ def _av_blocks(
 ) -> Iterator[Block]:
     """Decode a track. Add to `found` what happened."""
     decode = _decoder(stream)
-    frames, failed = 0, False
+    failed, end_s = False, None
+    gap_s = FLAC_GAP_S if name == "FLAC" else GAP_S
     with container, sound_or_damage(name, UNDECODABLE):
         for packet in _packets(container, stream, name, found):
             if name in FRAMED and _is_cut(packet):
@@ -230,13 +236,16 @@ def _av_blocks(
                 failed = failed or not _is_tag(bytes(packet)[:4])
                 continue
             for frame in decoded:
+                start_s = None if name in FRAMED else frame.time
+                has_gap = end_s is not None and start_s is not None and start_s > end_s + gap_s
                 # What follows a part that could not be decoded shows that it was not the end.
-                gap = name == "FLAC" and frame.pts is not None and frame.pts > frames > 0
-                if failed or gap:
+                if failed or has_gap:
                     found.add(notices.PART_SKIPPED)
                     failed = False
                 block = _to_array(frame)
-                frames += len(block)
+                # A frame after damage may have no time.
+                start_s = end_s if start_s is None else start_s
+                end_s = None if start_s is None else start_s + len(block) / frame.sample_rate
                 yield Block(block, frame.sample_rate)
     if failed and declared is None and notices.CUT_SHORT not in found:
         found.add(notices.PART_SKIPPED)

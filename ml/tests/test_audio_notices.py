@@ -168,6 +168,31 @@ def test_a_damaged_part_of_a_flac_or_mp3_is_left_out(decode: Decode) -> None:
         assert "part_skipped" in sound.notices
 
 
+@pytest.mark.parametrize("form", ["OGG", "Opus"])
+def test_a_damaged_page_of_an_ogg_is_said(decode: Decode, form: str) -> None:
+    rate_hz = fixtures.RATES_HZ.get(form, 44_100)
+    whole = fixtures.encode(fixtures.noise(8.0, rate_hz), rate_hz, form)
+    data = bytearray(whole)
+    data[len(data) // 2] ^= 0xFF
+    for one in (bytes(data), tone(form) + data):
+        sound = decode(one)
+        assert sound.duration_s < decode(one.replace(data, whole)).duration_s - 0.3
+        assert "part_skipped" in sound.notices
+
+
+@pytest.mark.parametrize("form", ["MPEG-TS", "WMA"])
+def test_a_part_missing_within_a_container_is_said(decode: Decode, form: str) -> None:
+    rate_hz = fixtures.RATES_HZ.get(form, 44_100)
+    data = fixtures.encode(fixtures.noise(20.0, rate_hz), rate_hz, form)
+    assert decode(data).notices == ()
+    middle = len(data) // 188 // 2 * 188
+    hole = len(data) // 20 // 188 * 188
+    lost = data[:middle] + np.random.default_rng(1).bytes(hole) + data[middle + hole :]
+    sound = decode(lost)
+    assert 15 < sound.duration_s < 19.8
+    assert "part_skipped" in sound.notices
+
+
 # --- before the audio -------------------------------------------------------------------------
 
 HTTP = b"HTTP/1.1 200 OK\r\nContent-Type: audio/mpeg\r\n\r\n"
