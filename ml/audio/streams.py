@@ -37,10 +37,11 @@ AMR_TYPES = {"amrnb": {*range(9), 15}, "amrwb": {*range(10), 14, 15}}
 # Some browsers play no other depths.
 PLAYABLE_FLAC_BITS = (16, 24)
 # Encodings with checksums. A frame with a wrong one is left out, instead of decoded as noise.
-CHECKED = {"flac", "ac3", "eac3"}
+CHECKED = {"flac", "ac3", "eac3", "wavpack"}
 # Formats whose frames FFmpeg looks for in the bytes: tags and padding may come between or after
 # them, which it cannot decode.
 FRAMED = ("MP3", "AAC", "AC-3", "E-AC-3")
+TAGS = (b"ID3", b"TAG", b"APET")
 RAW_FRAMES = (*FRAMED, "FLAC", "MPEG-TS")
 # A longer time without a frame is a missing part: containers round the times to 1 ms. FLAC counts
 # samples.
@@ -220,7 +221,7 @@ def _av_blocks(
 ) -> Iterator[Block]:
     """Decode a track. Add to `found` what happened."""
     decode = _decoder(stream)
-    failed, end_s = False, None
+    failed, zeros, end_s = False, False, None
     gap_s = FLAC_GAP_S if name == "FLAC" else GAP_S
     with container, sound_or_damage(name, UNDECODABLE):
         for packet in _packets(container, stream, name, found):
@@ -233,15 +234,18 @@ def _av_blocks(
             except av.error.FFmpegError:
                 if name not in RAW_FRAMES:
                     raise
-                failed = failed or not _is_tag(bytes(packet)[:4])
+                # Zeros at the end are padding.
+                head = bytes(packet)[:4]
+                zeros = zeros or head == bytes(4)
+                failed = failed or not (head == bytes(4) or head.startswith(TAGS))
                 continue
             for frame in decoded:
                 start_s = None if name in FRAMED else frame.time
                 has_gap = end_s is not None and start_s is not None and start_s > end_s + gap_s
                 # What follows a part that could not be decoded shows that it was not the end.
-                if failed or has_gap:
+                if failed or zeros or has_gap:
                     found.add(notices.PART_SKIPPED)
-                    failed = False
+                    failed = zeros = False
                 block = _to_array(frame)
                 # A frame after damage may have no time.
                 start_s = end_s if start_s is None else start_s
@@ -307,10 +311,6 @@ def _is_cut(packet: av.Packet) -> bool:
     head = bytes(packet)[: mpeg.HEADER_BYTES] if packet.size else b""
     frame_bytes = mpeg.frame_bytes(head) or mpeg.ac3_frame_bytes(head)
     return frame_bytes is not None and frame_bytes > packet.size
-
-
-def _is_tag(head: bytes) -> bool:
-    return head.startswith((b"ID3", b"TAG", b"APET")) or head == bytes(4)
 
 
 def _to_array(frame: AudioFrame) -> Samples:

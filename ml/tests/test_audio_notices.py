@@ -168,6 +168,22 @@ def test_a_damaged_part_of_a_flac_or_mp3_is_left_out(decode: Decode) -> None:
         assert "part_skipped" in sound.notices
 
 
+@pytest.mark.parametrize("form", ["MP2", "MP3 bare"])
+def test_zeros_in_mpeg_audio_are_a_missing_part_but_not_at_its_end(
+    decode: Decode, form: str
+) -> None:
+    noise, mp2 = fixtures.noise(8.0, 44_100), fixtures.FFmpegOptions("mp2", "mp2")
+    if form == "MP2":
+        data = fixtures.encode_with_ffmpeg(noise, 44_100, mp2)
+    else:
+        data = fixtures.encode(noise, 44_100, form)
+    middle = len(data) // 2
+    sound = decode(data[:middle] + bytes(10_000) + data[middle + 10_000 :])
+    assert 5 < sound.duration_s < 7.95
+    assert "part_skipped" in sound.notices
+    assert decode(data + bytes(10_000)).notices == ()
+
+
 @pytest.mark.parametrize("form", ["OGG", "Opus"])
 def test_a_damaged_page_of_an_ogg_is_said(decode: Decode, form: str) -> None:
     rate_hz = fixtures.RATES_HZ.get(form, 44_100)
