@@ -5,7 +5,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
-from itertools import pairwise
 from typing import Any
 
 import av
@@ -144,9 +143,9 @@ def _open_ogg(file: Bytes, track: int) -> Stream:
     ogg = headers.read_ogg(file)
     if ogg.end > file.seek(0, 2):
         raise damaged("OGG", "the end of the file is missing")
-    if len(ogg.starts) > headers.MAX_LINKS:
+    if len(ogg.links) > headers.MAX_LINKS:
         raise unsupported(f"This OGG file has more than {headers.MAX_LINKS} parts.")
-    links = [part(file, start, end) for start, end in pairwise([*ogg.starts, ogg.end])]
+    links = [part(file, start, end) for start, end in ogg.links]
     first = _open_av(links[0], "OGG", track)
     whole = Stream(
         _joined(links, first, track), first.rate_hz, first.channels, first.playable,
@@ -154,6 +153,8 @@ def _open_ogg(file: Bytes, track: int) -> Stream:
     )  # fmt: skip
     if len(links) > 1:
         whole.notices.add(notices.PARTS_JOINED)
+    if ogg.has_gaps:
+        whole.notices.add(notices.PART_SKIPPED)
     if not ogg.has_end:
         whole.notices.add(notices.CUT_SHORT)
     return whole

@@ -196,6 +196,37 @@ def test_a_damaged_page_of_an_ogg_is_said(decode: Decode, form: str) -> None:
         assert "part_skipped" in sound.notices
 
 
+@pytest.mark.parametrize(
+    "between", [bytes(100), b"TAG" + bytes(125), bytes(200_000)], ids=["zeros", "tag", "many zeros"]
+)
+def test_data_between_the_links_of_an_ogg_is_left_out(decode: Decode, between: bytes) -> None:
+    sound = decode(tone("OGG", 1000) + between + tone("Opus", 3000) + between)
+    assert sound.duration_s == pytest.approx(4.0, abs=0.03)
+    assert hz_of(sound, 2.5, 3.5) == pytest.approx(3000, rel=0.01)
+    assert "part_skipped" in sound.notices
+    assert decode(tone("OGG", 1000) + between).notices == ()
+
+
+def test_data_between_the_pages_of_an_ogg_is_left_out(decode: Decode) -> None:
+    data = fixtures.encode(fixtures.noise(10.0, 44_100), 44_100, "OGG")
+    page = data.index(b"OggS", len(data) // 2)
+    sound = decode(data[:page] + bytes(100) + data[page:])
+    assert sound.duration_s == pytest.approx(10.0, abs=0.03)
+    assert sound.notices == ("part_skipped",)
+
+
+def test_a_wrong_length_in_a_page_does_not_end_an_ogg(decode: Decode) -> None:
+    noise = fixtures.encode(fixtures.noise(5.0, 44_100), 44_100, "OGG")
+    data = bytearray(noise + tone("OGG", 3000))
+    last = data.index(b"OggS\0\2", 1)
+    page = data.rindex(b"OggS", 0, last)
+    data[page + 27] = 77
+    sound = decode(bytes(data))
+    assert 5.0 < sound.duration_s < 7.0
+    assert "part_skipped" in sound.notices
+    assert hz_of(sound, sound.duration_s - 1.5, sound.duration_s) == pytest.approx(3000, rel=0.01)
+
+
 @pytest.mark.parametrize("form", ["MPEG-TS", "WMA"])
 def test_a_part_missing_within_a_container_is_said(decode: Decode, form: str) -> None:
     rate_hz = fixtures.RATES_HZ.get(form, 44_100)
