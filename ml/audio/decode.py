@@ -24,7 +24,7 @@ BLOCK_S = 60
 SHORTEST_S = 0.1
 HIGHEST_RATE_HZ = 500_000
 MAX_CHANNELS = 64
-# Tracks of a film that are tried if the first ones are silent.
+# Tracks of a film that are tried if the first ones are silent or too short.
 MAX_TRACKS = 8
 # Containers round the declared duration, and encoders pad: a smaller difference is not damage.
 MISSING_S = 0.25
@@ -205,10 +205,10 @@ def _decoded(
         )
         samples += len(block)
         peak = max(peak, float(np.abs(block).max()))
+    if peak < SILENT or samples < SHORTEST_S * sample_rate:
+        _try_next_track(stream, choice)
     _check_duration(samples / sample_rate, found.name)
     assert kept is not None
-    if peak < SILENT:
-        _try_next_track(stream, choice)
     codes = tuple(sorted(stream.notices))
     # A browser would play the file itself in another way. It skips tags only before raw frames.
     is_plain = not found.start or (found.name in TAGGED and not found.skipped)
@@ -217,7 +217,7 @@ def _decoded(
 
 
 def _try_next_track(stream: Stream, choice: _Choice) -> None:
-    """Raise _DecodeAgain for the track after a silent one; for the first if all are silent."""
+    """Raise _DecodeAgain for the next track; for the first if all are silent or too short."""
     if choice.is_final or stream.tracks == 1:
         return
     if choice.track + 1 < min(stream.tracks, MAX_TRACKS):

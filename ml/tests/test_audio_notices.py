@@ -8,6 +8,7 @@ import pytest
 
 from ml.audio.decode import Limits, Sound
 from ml.audio.decoder import Decoder
+from ml.errors import AudioError
 from ml.notices import SENTENCES, as_dicts
 from ml.tests.conftest import RATE_HZ, Decode
 from tests import fixtures
@@ -109,6 +110,18 @@ def test_another_track_is_used_if_the_first_one_is_silent(decode: Decode, contai
     assert not sound.playable
     assert decode(fixtures.film([loud, silent], container)).notices == ()
     assert decode(fixtures.film([silent, silent], container)).notices == ()
+
+
+@pytest.mark.parametrize("container", ["mp4", "matroska"])
+def test_another_track_is_used_if_the_first_one_is_nearly_empty(
+    decode: Decode, container: str
+) -> None:
+    short, loud = fixtures.tone(3000, 0.01, 48_000), fixtures.tone(1000, 2.0, 48_000)
+    sound = decode(fixtures.film([short, loud], container))
+    assert sound.notices == ("second_track_used",)
+    assert sound.duration_s == pytest.approx(2.0, abs=0.06)
+    with pytest.raises(AudioError, match="at least 0.1 s"):
+        decode(fixtures.film([short, short], container))
 
 
 # --- lengths ----------------------------------------------------------------------------------
@@ -269,3 +282,6 @@ def test_the_declared_length_is_counted_at_the_first_rate(decode: Decode) -> Non
 def test_the_limit_counts_seconds_at_every_rate(decode: Decode) -> None:
     data = tone("MP3 bare", rate_hz=44_100) + tone("MP3 bare", rate_hz=22_050)
     decode(data, limits=Limits(duration_s=4.2))
+    with pytest.raises(AudioError) as caught:
+        decode(data, limits=Limits(duration_s=3.5))
+    assert caught.value.problem.code == "too_long"
