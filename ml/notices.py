@@ -21,8 +21,8 @@ SENTENCES = {
     "as one.",
     RATE_CHANGED: "The sample rate changes within the file. Each part was converted from its own "
     "rate.",
-    SECOND_TRACK_USED: "The first audio track is silent or cannot be decoded, so another track "
-    "was analysed.",
+    SECOND_TRACK_USED: "The first audio track is silent, nearly empty or cannot be decoded, so "
+    "another track was analysed.",
     START_SKIPPED: "The file begins with data that is not audio. It was left out.",
 }
 

@@ -24,7 +24,7 @@ BLOCK_S = 60
 SHORTEST_S = 0.1
 HIGHEST_RATE_HZ = 500_000
 MAX_CHANNELS = 64
-# Tracks of a film that are tried if the first ones are silent.
+# Tracks of a film that are tried if the first ones are silent or too short.
 MAX_TRACKS = 8
 # Containers round the declared duration, and encoders pad: a smaller difference is not damage.
 MISSING_S = 0.25
@@ -32,6 +32,8 @@ MISSING_S = 0.25
 LOUDEST = 1e6
 # What a browser that plays the file itself does not do in another way.
 PLAYED_ALIKE = {notices.CHANNELS_CANCELLED}
+# Formats that browsers also play with an ID3v2 tag before them.
+TAGGED = ("MP3", "AAC")
 # A shorter last block of a long sound says little about its channels.
 MIXED_S = 5
 # A track that is never louder is silent: −80 dB.
@@ -203,18 +205,19 @@ def _decoded(
         )
         samples += len(block)
         peak = max(peak, float(np.abs(block).max()))
+    if peak < SILENT or samples < SHORTEST_S * sample_rate:
+        _try_next_track(stream, choice)
     _check_duration(samples / sample_rate, found.name)
     assert kept is not None
-    if peak < SILENT:
-        _try_next_track(stream, choice)
     codes = tuple(sorted(stream.notices))
-    # A browser would play the file itself in another way.
-    playable = stream.playable and not found.start and set(codes) <= PLAYED_ALIKE
+    # A browser would play the file itself in another way. It skips tags only before raw frames.
+    is_plain = not found.start or (found.name in TAGGED and not found.skipped)
+    playable = stream.playable and is_plain and set(codes) <= PLAYED_ALIKE
     yield replace(kept, notices=codes, playable=playable)
 
 
 def _try_next_track(stream: Stream, choice: _Choice) -> None:
-    """Raise _DecodeAgain for the track after a silent one; for the first if all are silent."""
+    """Raise _DecodeAgain for the next track; for the first if all are silent or too short."""
     if choice.is_final or stream.tracks == 1:
         return
     if choice.track + 1 < min(stream.tracks, MAX_TRACKS):

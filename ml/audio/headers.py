@@ -301,6 +301,11 @@ def has_id3v1(file: BinaryIO) -> bool:
 
 FIRST_PAGE, LAST_PAGE = 2, 4
 MAX_LINKS = 1000
+PAGE_HEADER_BYTES = 27
+# A page and its version.
+PAGE = b"OggS\0"
+# How often the next page is looked for, and in steps of how many bytes.
+MAX_SEARCHES, SEARCH_BYTES = 1000, 65_536
 
 
 @dataclass(frozen=True, slots=True)
@@ -309,29 +314,62 @@ class Ogg:
 
     Attributes
     ----------
-    starts : list of int
-        Where each link begins: a chained file has several, which are recordings of their own.
+    links : list of (int, int)
+        Where each link begins and ends: a chained file has several, which are recordings of their
+        own.
     end : int
         Where the last page should end.
     has_end : bool
         Whether the last page says that it is the last one.
+    has_gaps : bool
+        Whether there is something else between pages.
     """
 
-    starts: list[int]
+    links: list[tuple[int, int]]
     end: int
     has_end: bool
+    has_gaps: bool
 
 
 def read_ogg(file: BinaryIO) -> Ogg:
     """Read the pages of at most MAX_LINKS + 1 links. Leaves `file` at its start."""
-    starts, end, kind, begun = [0], 0, LAST_PAGE, False
-    file.seek(0)
-    while len(head := file.read(27)) == 27 and head[:4] == b"OggS" and len(starts) <= MAX_LINKS:
+    links: list[tuple[int, int]] = []
+    first, place, end, kind, begun, searches = 0, 0, 0, LAST_PAGE, False, 0
+    size = file.seek(0, io.SEEK_END)
+    while end != size and len(links) <= MAX_LINKS:
+        file.seek(end)
+        head = file.read(PAGE_HEADER_BYTES)
+        start = end
+        if len(head) < PAGE_HEADER_BYTES or not head.startswith(PAGE):
+            # The length in the last page may be wrong.
+            found = _next_page(file, place + PAGE_HEADER_BYTES) if searches < MAX_SEARCHES else None
+            if found is None:
+                break
+            searches += 1
+            start, end = found, min(end, found)
+            file.seek(start)
+            head = file.read(PAGE_HEADER_BYTES)
         kind = head[5]
         if kind & FIRST_PAGE and begun:
-            starts.append(end)
+            links.append((first, end))
+            first = start
         begun = not kind & FIRST_PAGE
+        place = start
         end = file.tell() + head[26] + sum(file.read(head[26]))
-        file.seek(end)
     file.seek(0)
-    return Ogg(starts, end, bool(kind & LAST_PAGE))
+    # The decoder looks for the pages that were not looked for here.
+    last = size if searches == MAX_SEARCHES else end
+    return Ogg([*links, (first, last)], last, bool(kind & LAST_PAGE), searches > 0)
+
+
+def _next_page(file: BinaryIO, start: int) -> int | None:
+    """Return the offset of the next page with a whole header, or None."""
+    while True:
+        file.seek(start)
+        data = file.read(SEARCH_BYTES)
+        place = data.find(PAGE, 0, len(data) - PAGE_HEADER_BYTES + len(PAGE))
+        if place >= 0:
+            return start + place
+        if len(data) < SEARCH_BYTES:
+            return None
+        start += len(data) - PAGE_HEADER_BYTES + 1

@@ -5,7 +5,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
-from itertools import pairwise
 from typing import Any
 
 import av
@@ -37,11 +36,15 @@ AMR_TYPES = {"amrnb": {*range(9), 15}, "amrwb": {*range(10), 14, 15}}
 # Some browsers play no other depths.
 PLAYABLE_FLAC_BITS = (16, 24)
 # Encodings with checksums. A frame with a wrong one is left out, instead of decoded as noise.
-CHECKED = {"flac", "ac3", "eac3"}
+CHECKED = {"flac", "ac3", "eac3", "wavpack"}
 # Formats whose frames FFmpeg looks for in the bytes: tags and padding may come between or after
 # them, which it cannot decode.
 FRAMED = ("MP3", "AAC", "AC-3", "E-AC-3")
+TAGS = (b"ID3", b"TAG", b"APET")
 RAW_FRAMES = (*FRAMED, "FLAC", "MPEG-TS")
+# A longer time without a frame is a missing part: containers round the times to 1 ms. FLAC counts
+# samples.
+GAP_S, FLAC_GAP_S = 0.1, 1e-5
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,9 +143,9 @@ def _open_ogg(file: Bytes, track: int) -> Stream:
     ogg = headers.read_ogg(file)
     if ogg.end > file.seek(0, 2):
         raise damaged("OGG", "the end of the file is missing")
-    if len(ogg.starts) > headers.MAX_LINKS:
+    if len(ogg.links) > headers.MAX_LINKS:
         raise unsupported(f"This OGG file has more than {headers.MAX_LINKS} parts.")
-    links = [part(file, start, end) for start, end in pairwise([*ogg.starts, ogg.end])]
+    links = [part(file, start, end) for start, end in ogg.links]
     first = _open_av(links[0], "OGG", track)
     whole = Stream(
         _joined(links, first, track), first.rate_hz, first.channels, first.playable,
@@ -150,6 +153,8 @@ def _open_ogg(file: Bytes, track: int) -> Stream:
     )  # fmt: skip
     if len(links) > 1:
         whole.notices.add(notices.PARTS_JOINED)
+    if ogg.has_gaps:
+        whole.notices.add(notices.PART_SKIPPED)
     if not ogg.has_end:
         whole.notices.add(notices.CUT_SHORT)
     return whole
@@ -158,7 +163,9 @@ def _open_ogg(file: Bytes, track: int) -> Stream:
 def _joined(links: list[Bytes], first: Stream, track: int) -> Iterator[Block]:
     yield from first.blocks
     for link in links[1:]:
-        yield from _open_av(link, "OGG", track).blocks
+        stream = _open_av(link, "OGG", track)
+        yield from stream.blocks
+        first.notices |= stream.notices
 
 
 def _open_av(file: Bytes, name: str, track: int) -> Stream:
@@ -215,7 +222,8 @@ def _av_blocks(
 ) -> Iterator[Block]:
     """Decode a track. Add to `found` what happened."""
     decode = _decoder(stream)
-    frames, failed = 0, False
+    failed, zeros, end_s = False, False, None
+    gap_s = FLAC_GAP_S if name == "FLAC" else GAP_S
     with container, sound_or_damage(name, UNDECODABLE):
         for packet in _packets(container, stream, name, found):
             if name in FRAMED and _is_cut(packet):
@@ -227,16 +235,22 @@ def _av_blocks(
             except av.error.FFmpegError:
                 if name not in RAW_FRAMES:
                     raise
-                failed = failed or not _is_tag(bytes(packet)[:4])
+                # Zeros at the end are padding.
+                head = bytes(packet)[:4]
+                zeros = zeros or head == bytes(4)
+                failed = failed or not (head == bytes(4) or head.startswith(TAGS))
                 continue
             for frame in decoded:
+                start_s = None if name in FRAMED else frame.time
+                has_gap = end_s is not None and start_s is not None and start_s > end_s + gap_s
                 # What follows a part that could not be decoded shows that it was not the end.
-                gap = name == "FLAC" and frame.pts is not None and frame.pts > frames > 0
-                if failed or gap:
+                if failed or zeros or has_gap:
                     found.add(notices.PART_SKIPPED)
-                    failed = False
+                    failed = zeros = False
                 block = _to_array(frame)
-                frames += len(block)
+                # A frame after damage may have no time.
+                start_s = end_s if start_s is None else start_s
+                end_s = None if start_s is None else start_s + len(block) / frame.sample_rate
                 yield Block(block, frame.sample_rate)
     if failed and declared is None and notices.CUT_SHORT not in found:
         found.add(notices.PART_SKIPPED)
@@ -298,10 +312,6 @@ def _is_cut(packet: av.Packet) -> bool:
     head = bytes(packet)[: mpeg.HEADER_BYTES] if packet.size else b""
     frame_bytes = mpeg.frame_bytes(head) or mpeg.ac3_frame_bytes(head)
     return frame_bytes is not None and frame_bytes > packet.size
-
-
-def _is_tag(head: bytes) -> bool:
-    return head.startswith((b"ID3", b"TAG", b"APET")) or head == bytes(4)
 
 
 def _to_array(frame: AudioFrame) -> Samples:

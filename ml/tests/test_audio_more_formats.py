@@ -119,6 +119,14 @@ def test_a_tag_before_any_format_is_skipped(decode: Decode, form: str) -> None:
     assert not sound.playable
 
 
+@pytest.mark.parametrize("form", ["MP3", "MP3 bare", "AAC"])
+def test_browsers_play_mpeg_audio_with_a_tag(decode: Decode, form: str) -> None:
+    data = fixtures.encode(fixtures.tone(1000, 1.0, 44_100), 44_100, form)
+    sound = decode(fixtures.id3_tag(300) + data)
+    assert sound.notices == ()
+    assert sound.playable
+
+
 @pytest.mark.parametrize("riff_bytes", [0, 36, None])
 def test_a_wav_whose_data_size_is_0_is_decoded(decode: Decode, riff_bytes: int | None) -> None:
     wav = bytearray(fixtures.encode(fixtures.tone()))

@@ -8,6 +8,7 @@ import pytest
 
 from ml.audio.decode import Limits, Sound
 from ml.audio.decoder import Decoder
+from ml.errors import AudioError
 from ml.notices import SENTENCES, as_dicts
 from ml.tests.conftest import RATE_HZ, Decode
 from tests import fixtures
@@ -85,6 +86,16 @@ def test_channels_are_averaged_if_only_one_of_many_is_loud(decode: Decode) -> No
     assert np.abs(sound.waveform).max() == pytest.approx(0.5 / 16, rel=0.1)
 
 
+@pytest.mark.parametrize(("share", "codes"), [(0.7, ("channels_cancelled",)), (0.3, ())])
+def test_channels_are_not_averaged_if_they_cancel_in_most_of_a_file(
+    decode: Decode, share: float, codes: tuple[str, ...]
+) -> None:
+    left = fixtures.noise(20, 44_100)
+    right = np.where(np.arange(len(left)) < (1 - share) * len(left), left, -left)
+    sound = decode(fixtures.encode(fixtures.stereo(left, right), 44_100))
+    assert sound.notices == codes
+
+
 def test_channels_that_cancel_only_late_are_not_averaged_either(tmp_path: Path) -> None:
     left = fixtures.noise(150, 8000)
     right = np.where(np.arange(len(left)) < 80 * 8000, left, -left)
@@ -109,6 +120,18 @@ def test_another_track_is_used_if_the_first_one_is_silent(decode: Decode, contai
     assert not sound.playable
     assert decode(fixtures.film([loud, silent], container)).notices == ()
     assert decode(fixtures.film([silent, silent], container)).notices == ()
+
+
+@pytest.mark.parametrize("container", ["mp4", "matroska"])
+def test_another_track_is_used_if_the_first_one_is_nearly_empty(
+    decode: Decode, container: str
+) -> None:
+    short, loud = fixtures.tone(3000, 0.01, 48_000), fixtures.tone(1000, 2.0, 48_000)
+    sound = decode(fixtures.film([short, loud], container))
+    assert sound.notices == ("second_track_used",)
+    assert sound.duration_s == pytest.approx(2.0, abs=0.06)
+    with pytest.raises(AudioError, match=r"at least 0\.1 s"):
+        decode(fixtures.film([short, short], container))
 
 
 # --- lengths ----------------------------------------------------------------------------------
@@ -168,6 +191,78 @@ def test_a_damaged_part_of_a_flac_or_mp3_is_left_out(decode: Decode) -> None:
         assert "part_skipped" in sound.notices
 
 
+@pytest.mark.parametrize("form", ["MP2", "MP3 bare"])
+def test_zeros_in_mpeg_audio_are_a_missing_part_but_not_at_its_end(
+    decode: Decode, form: str
+) -> None:
+    noise, mp2 = fixtures.noise(8.0, 44_100), fixtures.FFmpegOptions("mp2", "mp2")
+    if form == "MP2":
+        data = fixtures.encode_with_ffmpeg(noise, 44_100, mp2)
+    else:
+        data = fixtures.encode(noise, 44_100, form)
+    middle = len(data) // 2
+    sound = decode(data[:middle] + bytes(10_000) + data[middle + 10_000 :])
+    assert 5 < sound.duration_s < 7.95
+    assert "part_skipped" in sound.notices
+    assert decode(data + bytes(10_000)).notices == ()
+
+
+@pytest.mark.parametrize("form", ["OGG", "Opus"])
+def test_a_damaged_page_of_an_ogg_is_said(decode: Decode, form: str) -> None:
+    rate_hz = fixtures.RATES_HZ.get(form, 44_100)
+    whole = fixtures.encode(fixtures.noise(8.0, rate_hz), rate_hz, form)
+    data = bytearray(whole)
+    data[len(data) // 2] ^= 0xFF
+    for one in (bytes(data), tone(form) + data):
+        sound = decode(one)
+        assert sound.duration_s < decode(one.replace(data, whole)).duration_s - 0.3
+        assert "part_skipped" in sound.notices
+
+
+@pytest.mark.parametrize(
+    "between", [bytes(100), b"TAG" + bytes(125), bytes(200_000)], ids=["zeros", "tag", "many zeros"]
+)
+def test_data_between_the_links_of_an_ogg_is_left_out(decode: Decode, between: bytes) -> None:
+    sound = decode(tone("OGG", 1000) + between + tone("Opus", 3000) + between)
+    assert sound.duration_s == pytest.approx(4.0, abs=0.03)
+    assert hz_of(sound, 2.5, 3.5) == pytest.approx(3000, rel=0.01)
+    assert "part_skipped" in sound.notices
+    assert decode(tone("OGG", 1000) + between).notices == ()
+
+
+def test_data_between_the_pages_of_an_ogg_is_left_out(decode: Decode) -> None:
+    data = fixtures.encode(fixtures.noise(10.0, 44_100), 44_100, "OGG")
+    page = data.index(b"OggS", len(data) // 2)
+    sound = decode(data[:page] + bytes(100) + data[page:])
+    assert sound.duration_s == pytest.approx(10.0, abs=0.03)
+    assert sound.notices == ("part_skipped",)
+
+
+def test_a_wrong_length_in_a_page_does_not_end_an_ogg(decode: Decode) -> None:
+    noise = fixtures.encode(fixtures.noise(5.0, 44_100), 44_100, "OGG")
+    data = bytearray(noise + tone("OGG", 3000))
+    last = data.index(b"OggS\0\2", 1)
+    page = data.rindex(b"OggS", 0, last)
+    data[page + 27] = 77
+    sound = decode(bytes(data))
+    assert 5.0 < sound.duration_s < 7.0
+    assert "part_skipped" in sound.notices
+    assert hz_of(sound, sound.duration_s - 1.5, sound.duration_s) == pytest.approx(3000, rel=0.01)
+
+
+@pytest.mark.parametrize("form", ["MPEG-TS", "WMA"])
+def test_a_part_missing_within_a_container_is_said(decode: Decode, form: str) -> None:
+    rate_hz = fixtures.RATES_HZ.get(form, 44_100)
+    data = fixtures.encode(fixtures.noise(20.0, rate_hz), rate_hz, form)
+    assert decode(data).notices == ()
+    middle = len(data) // 188 // 2 * 188
+    hole = len(data) // 20 // 188 * 188
+    lost = data[:middle] + np.random.default_rng(1).bytes(hole) + data[middle + hole :]
+    sound = decode(lost)
+    assert 15 < sound.duration_s < 19.8
+    assert "part_skipped" in sound.notices
+
+
 # --- before the audio -------------------------------------------------------------------------
 
 HTTP = b"HTTP/1.1 200 OK\r\nContent-Type: audio/mpeg\r\n\r\n"
@@ -197,3 +292,6 @@ def test_the_declared_length_is_counted_at_the_first_rate(decode: Decode) -> Non
 def test_the_limit_counts_seconds_at_every_rate(decode: Decode) -> None:
     data = tone("MP3 bare", rate_hz=44_100) + tone("MP3 bare", rate_hz=22_050)
     decode(data, limits=Limits(duration_s=4.2))
+    with pytest.raises(AudioError) as caught:
+        decode(data, limits=Limits(duration_s=3.5))
+    assert caught.value.problem.code == "too_long"

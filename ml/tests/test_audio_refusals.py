@@ -143,6 +143,12 @@ def test_it_rejects_only_files_larger_than_the_limit(refuse: Refuse, decode: Dec
 # --- damaged ------------------------------------------------------------------------------
 
 
+def test_a_wavpack_with_a_wrong_checksum_is_damaged(refuse: Refuse) -> None:
+    data = bytearray(fixtures.encode(fixtures.noise(2.0), form="WavPack"))
+    data[len(data) // 2] ^= 0xFF
+    assert refuse(bytes(data)).code == "damaged"
+
+
 @pytest.mark.parametrize("share", [0.3, 0.6])
 @pytest.mark.parametrize(
     "form", ["WAV", "AIFF", "MP3", "MP3 VBR", "WebM", "M4A streamed", "FLAC", "OGG", "M4A"]
