@@ -323,7 +323,7 @@ def test_refining_shows_a_new_contour_with_its_own_verdict(
     before = page.evaluate(url)
     page.get_by_role("button", name="Refine").click()
     block = page.locator("[data-explain]:visible")
-    expect(block).to_contain_text("refined for this sound", timeout=90_000)
+    expect(block).to_contain_text("Refined for this sound.", timeout=90_000)
     expect(page.locator("[data-verdict]:visible")).to_have_count(1)
     expect(page.get_by_role("button", name="Refine")).to_be_hidden()
     refined = block.locator("[data-kind=refined]").get_attribute("data-picture-url")

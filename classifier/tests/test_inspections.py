@@ -452,7 +452,7 @@ def test_a_refined_explanation_is_shown_with_its_own_verdict(anna: User) -> None
     shown = result_page(analysis)
     assert shown.count('data-verdict="convincing"') == 2
     assert f'data-picture-url="/media/inspections/{refined.pk}/maps/attribution.png"' in shown
-    assert "refined for this sound" in shown
+    assert "Refined for this sound." in shown
 
 
 def test_a_channel_shows_the_training_clips_that_excite_it_most(
