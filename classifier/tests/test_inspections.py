@@ -402,6 +402,15 @@ def long_clip(owner: User) -> Analysis:
     return Analysis.objects.get(pk=analysis.pk)
 
 
+def test_a_clip_barely_longer_than_a_window_shows_the_confidence_of_that_window(anna: User) -> None:
+    analysis = long_clip(anna)
+    Clip.objects.filter(pk=analysis.clip_id).update(duration_s=5.02)
+    shown = result_page(analysis)
+    assert re.findall(r'data-explain="\d" data-name="(\w+)"', shown) == ["Dog", "Cat"]
+    assert "93.0 %" in shown
+    assert 'class="slots"' not in shown
+
+
 def test_the_page_of_a_long_clip_shows_the_predictions_of_the_open_window(anna: User) -> None:
     analysis = long_clip(anna)
     shown = result_page(analysis)
