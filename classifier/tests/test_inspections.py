@@ -57,7 +57,7 @@ def analysed(owner: User, windows: int = 3) -> Analysis:
     metadata = replace(
         METADATA,
         window_predictions=tuple(WindowPrediction(2.5 * n, "dog", 0.9) for n in range(windows)),
-        index=replace(METADATA.index, maps=maps),
+        index=replace(METADATA.index, maps=maps, logits=(LogitInfo("dog", 7.0, 0.9),)),
     )
     analysis.render_metadata = metadata.to_json()
     analysis.save()
