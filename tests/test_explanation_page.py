@@ -329,3 +329,52 @@ def test_refining_shows_a_new_contour_with_its_own_verdict(
     refined = block.locator("[data-kind=refined]").get_attribute("data-picture-url")
     assert before != page.evaluate(url) == refined
     shown_explanation(page)
+
+
+def select_loop(page: Page, start_s: float, end_s: float) -> None:
+    """Drag over a part of the long clip."""
+    box = page.locator("[data-picture]").bounding_box()
+    assert box
+    page.mouse.move(box["x"] + box["width"] * start_s / LONG_S, box["y"] + 50)
+    page.mouse.down()
+    page.mouse.move(box["x"] + box["width"] * end_s / LONG_S, box["y"] + 60, steps=4)
+    page.mouse.up()
+    expect(page.locator("[data-loop]")).to_contain_text("–")
+
+
+def test_a_loop_plays_as_far_as_the_source_reaches(page: Page, server: Server, long: dict) -> None:
+    errors: list[str] = []
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    show_parts(page, server, long, "?window=4")  # 10 to 15 s
+
+    # A part ignores a loop outside its window.
+    select_loop(page, 1, 3)
+    page.keyboard.press("Space")
+    wait_for(lambda: clock(page) > 1.1, 20, "the loop to play")
+    page.keyboard.press("a")
+    expect(page.get_by_role("radio", name="Marked part")).to_be_checked()
+    wait_for(lambda: clock(page) > 10.2, 20, "the part to play")
+    assert clock(page) < 15
+    page.keyboard.press("Space")
+
+    # A part repeats what its window holds of the loop; the original plays all of it.
+    select_loop(page, 14, 16)
+    page.keyboard.press("Space")
+    assert max(heard_times(page)) <= 15
+    page.keyboard.press("a")
+    page.keyboard.press("a")
+    expect(page.get_by_role("radio", name="Original")).to_be_checked()
+    seen = heard_times(page)
+    assert min(seen) < 15 < 15.5 < max(seen) < 16.3
+    page.keyboard.press("Space")
+    assert errors == []
+
+
+def heard_times(page: Page) -> list[float]:
+    """Return the times at which the sound was during 2.5 s."""
+    seen = []
+    for _ in range(25):
+        page.wait_for_timeout(100)
+        seen.append(clock(page))
+    assert min(seen) >= 13.9, "within the loop"
+    return seen
