@@ -51,13 +51,16 @@ FIGURES = {
 }
 
 
+DOG_THEN_CAT = (LogitInfo("dog", 7.0, 0.93), LogitInfo("cat", 4.0, 0.05))
+
+
 def analysed(owner: User, windows: int = 3) -> Analysis:
     analysis = done(owner)
     maps = tuple(MapInfo(name, (2, 3), 64, 0.0, 1.0) for name in ("conv1", "layer1.block0.conv"))
     metadata = replace(
         METADATA,
         window_predictions=tuple(WindowPrediction(2.5 * n, "dog", 0.9) for n in range(windows)),
-        index=replace(METADATA.index, maps=maps, logits=(LogitInfo("dog", 7.0, 0.9),)),
+        index=replace(METADATA.index, maps=maps, logits=DOG_THEN_CAT),
     )
     analysis.render_metadata = metadata.to_json()
     analysis.save()
@@ -393,9 +396,7 @@ def long_clip(owner: User) -> Analysis:
     metadata = analysis.metadata
     assert metadata is not None
     windows = (*metadata.window_predictions[:2], WindowPrediction(5.0, "rain", 0.8))
-    logits = (LogitInfo("dog", 7.0, 0.93), LogitInfo("cat", 4.0, 0.05))
-    index = replace(metadata.index, logits=logits)
-    shown = replace(metadata, window_predictions=windows, shown_window=1, index=index)
+    shown = replace(metadata, window_predictions=windows, shown_window=1)
     analysis.render_metadata = shown.to_json()
     analysis.save()
     Clip.objects.filter(pk=analysis.clip_id).update(duration_s=10.0)
