@@ -9,7 +9,7 @@ import requests
 import soundfile
 import torch
 from PIL import Image
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from ml.checkpoint_info import FeatureConfig
 from ml.features import LogMel
@@ -29,6 +29,9 @@ PLAYED = """() => { const { buffers, levels } = document.querySelector("sono-sco
   const played = (name, buffer) => Array.from(buffer.getChannelData(0), x => x * levels[name]);
   return Object.fromEntries(Object.entries(buffers).map(([name, buffer]) =>
     [name, [played(name, buffer), buffer.sampleRate]])); }"""
+# The level at which the clip plays, and that of the original of the window.
+MEDIA_LEVEL = """() => { const { player } = document.querySelector("sono-scope");
+  return [player.mediaLevel.gain.value, player.window.levels.original]; }"""
 BRIGHTNESS = """() => { const { width, height } = document.querySelector("[data-shade]");
   const context = document.querySelector("[data-shade]").getContext("2d");
   const { data } = context.getImageData(0, 0, width, height);
@@ -378,3 +381,55 @@ def heard_times(page: Page) -> list[float]:
         seen.append(clock(page))
     assert min(seen) >= 13.9, "within the loop"
     return seen
+
+
+@pytest.fixture(scope="module")
+def brief(listener: Person) -> dict:
+    """A sound of 2 s, which silence follows in the input of the network."""
+    sound = fixtures.noise(2.0, level=0.1, seed=23)
+    return listener.wait(listener.submit("brief.wav", fixtures.encode(sound)))
+
+
+def test_a_patch_stays_a_patch(page: Page, server: Server, brief: dict) -> None:
+    show_parts(page, server, brief)
+    page.keyboard.press("a")
+    layer4 = page.locator(".station [data-map]").nth(4)
+    layer4.scroll_into_view_if_needed()
+    box = layer4.bounding_box()
+    assert box
+    play = page.get_by_role("button", name="Play", exact=True)
+
+    # Nothing plays for a cell in the silence.
+    layer4.click(position={"x": box["width"] * 0.85, "y": box["height"] * 0.9})
+    page.wait_for_timeout(300)
+    expect(play).to_be_visible()
+    assert clock(page) == 0
+
+    # Another class has no parts yet: its sound is the original, of the same patch.
+    layer4.click(position={"x": box["width"] * 0.05, "y": box["height"] * 0.9})
+    page.keyboard.press("2")
+    expect(page.get_by_role("radio", name="Original")).to_be_checked()
+    expect(play).to_be_visible()
+    assert clock(page) < 1
+    page.wait_for_timeout(300)
+    assert clock(page) < 1
+
+
+def test_the_original_that_plays_becomes_as_loud_as_the_parts(
+    page: Page, server: Server, steady: dict
+) -> None:
+    held: list[Route] = []
+    page.route("**/kept.flac", lambda route: held.append(route))
+    show(page, server, steady)
+    shown_explanation(page)
+    page.keyboard.press("l")
+    page.keyboard.press("Space")
+    wait_for(lambda: clock(page) > 0, 20, "the sound to play")
+    expect(page.get_by_role("radio", name="Marked part")).to_be_hidden()
+    wait_for(lambda: held, 20, "the page to ask for the part")
+    held[0].continue_()
+    expect(page.get_by_role("radio", name="Marked part")).to_be_visible()
+    page.wait_for_timeout(200)
+    level, wanted = page.evaluate(MEDIA_LEVEL)
+    assert wanted < 0.99, "the original is louder than a part"
+    assert level == pytest.approx(wanted, rel=0.01)
