@@ -348,7 +348,9 @@ def select_loop(page: Page, start_s: float, end_s: float) -> None:
 def test_a_loop_plays_as_far_as_the_source_reaches(page: Page, server: Server, long: dict) -> None:
     errors: list[str] = []
     page.on("pageerror", lambda error: errors.append(str(error)))
-    show_parts(page, server, long, "?window=4")  # 10 to 15 s
+    show(page, server, long, "?window=4")  # 10 to 15 s
+    expect(page.locator(".answer-button")).to_have_count(5, timeout=60_000)
+    show_parts(page, server, long, "?window=4")
 
     # A part ignores a loop outside its window.
     select_loop(page, 1, 3)
