@@ -22,9 +22,9 @@ def shown_explanation(page: Page) -> Locator:
     return outline
 
 
-def show_parts(page: Page, server: Server, analysis: dict) -> None:
+def show_parts(page: Page, server: Server, analysis: dict, query: str = "") -> None:
     """Open the page of an analysis and wait until its parts can be played."""
-    show(page, server, analysis)
+    show(page, server, analysis, query)
     expect(page.get_by_role("radio", name="Marked part")).to_be_visible(timeout=60_000)
 
 

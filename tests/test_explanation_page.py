@@ -9,7 +9,7 @@ import requests
 import soundfile
 import torch
 from PIL import Image
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from ml.checkpoint_info import FeatureConfig
 from ml.features import LogMel
@@ -29,6 +29,9 @@ PLAYED = """() => { const { buffers, levels } = document.querySelector("sono-sco
   const played = (name, buffer) => Array.from(buffer.getChannelData(0), x => x * levels[name]);
   return Object.fromEntries(Object.entries(buffers).map(([name, buffer]) =>
     [name, [played(name, buffer), buffer.sampleRate]])); }"""
+# The level at which the clip plays, and that of the original of the window.
+MEDIA_LEVEL = """() => { const { player } = document.querySelector("sono-scope");
+  return [player.mediaLevel.gain.value, player.window.levels.original]; }"""
 BRIGHTNESS = """() => { const { width, height } = document.querySelector("[data-shade]");
   const context = document.querySelector("[data-shade]").getContext("2d");
   const { data } = context.getImageData(0, 0, width, height);
@@ -323,9 +326,112 @@ def test_refining_shows_a_new_contour_with_its_own_verdict(
     before = page.evaluate(url)
     page.get_by_role("button", name="Refine").click()
     block = page.locator("[data-explain]:visible")
-    expect(block).to_contain_text("refined for this sound", timeout=90_000)
+    expect(block).to_contain_text("Refined for this sound.", timeout=90_000)
     expect(page.locator("[data-verdict]:visible")).to_have_count(1)
     expect(page.get_by_role("button", name="Refine")).to_be_hidden()
     refined = block.locator("[data-kind=refined]").get_attribute("data-picture-url")
     assert before != page.evaluate(url) == refined
     shown_explanation(page)
+
+
+def select_loop(page: Page, start_s: float, end_s: float) -> None:
+    """Drag over a part of the long clip."""
+    box = page.locator("[data-picture]").bounding_box()
+    assert box
+    page.mouse.move(box["x"] + box["width"] * start_s / LONG_S, box["y"] + 50)
+    page.mouse.down()
+    page.mouse.move(box["x"] + box["width"] * end_s / LONG_S, box["y"] + 60, steps=4)
+    page.mouse.up()
+    expect(page.locator("[data-loop]")).to_contain_text("–")
+
+
+def test_a_loop_plays_as_far_as_the_source_reaches(page: Page, server: Server, long: dict) -> None:
+    errors: list[str] = []
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    show(page, server, long, "?window=4")  # 10 to 15 s
+    expect(page.locator(".answer-button")).to_have_count(5, timeout=60_000)
+    show_parts(page, server, long, "?window=4")
+
+    # A part ignores a loop outside its window.
+    select_loop(page, 1, 3)
+    page.keyboard.press("Space")
+    wait_for(lambda: clock(page) > 1.1, 20, "the loop to play")
+    page.keyboard.press("a")
+    expect(page.get_by_role("radio", name="Marked part")).to_be_checked()
+    wait_for(lambda: clock(page) > 10.2, 20, "the part to play")
+    assert clock(page) < 15
+    page.keyboard.press("Space")
+
+    # A part repeats what its window holds of the loop; the original plays all of it.
+    select_loop(page, 14, 16)
+    page.keyboard.press("Space")
+    assert max(heard_times(page)) <= 15
+    page.keyboard.press("a")
+    page.keyboard.press("a")
+    expect(page.get_by_role("radio", name="Original")).to_be_checked()
+    seen = heard_times(page)
+    assert min(seen) < 15 < 15.5 < max(seen) < 16.3
+    page.keyboard.press("Space")
+    assert errors == []
+
+
+def heard_times(page: Page) -> list[float]:
+    """Return the times at which the sound was during 2.5 s."""
+    seen = []
+    for _ in range(25):
+        page.wait_for_timeout(100)
+        seen.append(clock(page))
+    assert min(seen) >= 13.9, "within the loop"
+    return seen
+
+
+@pytest.fixture(scope="module")
+def brief(listener: Person) -> dict:
+    """A sound of 2 s, which silence follows in the input of the network."""
+    sound = fixtures.noise(2.0, level=0.1, seed=23)
+    return listener.wait(listener.submit("brief.wav", fixtures.encode(sound)))
+
+
+def test_a_patch_stays_a_patch(page: Page, server: Server, brief: dict) -> None:
+    show_parts(page, server, brief)
+    page.keyboard.press("a")
+    layer4 = page.locator(".station [data-map]").nth(4)
+    layer4.scroll_into_view_if_needed()
+    box = layer4.bounding_box()
+    assert box
+    play = page.get_by_role("button", name="Play", exact=True)
+
+    # Nothing plays for a cell in the silence.
+    layer4.click(position={"x": box["width"] * 0.85, "y": box["height"] * 0.9})
+    page.wait_for_timeout(300)
+    expect(play).to_be_visible()
+    assert clock(page) == 0
+
+    # Another class has no parts yet: its sound is the original, of the same patch.
+    layer4.click(position={"x": box["width"] * 0.05, "y": box["height"] * 0.9})
+    page.keyboard.press("2")
+    expect(page.get_by_role("radio", name="Original")).to_be_checked()
+    expect(play).to_be_visible()
+    assert clock(page) < 1
+    page.wait_for_timeout(300)
+    assert clock(page) < 1
+
+
+def test_the_original_that_plays_becomes_as_loud_as_the_parts(
+    page: Page, server: Server, steady: dict
+) -> None:
+    held: list[Route] = []
+    page.route("**/kept.flac", lambda route: held.append(route))
+    show(page, server, steady)
+    shown_explanation(page)
+    page.keyboard.press("l")
+    page.keyboard.press("Space")
+    wait_for(lambda: clock(page) > 0, 20, "the sound to play")
+    expect(page.get_by_role("radio", name="Marked part")).to_be_hidden()
+    wait_for(lambda: held, 20, "the page to ask for the part")
+    held[0].continue_()
+    expect(page.get_by_role("radio", name="Marked part")).to_be_visible()
+    page.wait_for_timeout(200)
+    level, wanted = page.evaluate(MEDIA_LEVEL)
+    assert wanted < 0.99, "the original is louder than a part"
+    assert level == pytest.approx(wanted, rel=0.01)

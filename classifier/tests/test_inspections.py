@@ -52,13 +52,16 @@ FIGURES = {
 }
 
 
+DOG_THEN_CAT = (LogitInfo("dog", 7.0, 0.93), LogitInfo("cat", 4.0, 0.05))
+
+
 def analysed(owner: User, windows: int = 3) -> Analysis:
     analysis = done(owner)
     maps = tuple(MapInfo(name, (2, 3), 64, 0.0, 1.0) for name in ("conv1", "layer1.block0.conv"))
     metadata = replace(
         METADATA,
         window_predictions=tuple(WindowPrediction(2.5 * n, "dog", 0.9) for n in range(windows)),
-        index=replace(METADATA.index, maps=maps),
+        index=replace(METADATA.index, maps=maps, logits=DOG_THEN_CAT),
     )
     analysis.render_metadata = metadata.to_json()
     analysis.save()
@@ -394,13 +397,20 @@ def long_clip(owner: User) -> Analysis:
     metadata = analysis.metadata
     assert metadata is not None
     windows = (*metadata.window_predictions[:2], WindowPrediction(5.0, "rain", 0.8))
-    logits = (LogitInfo("dog", 7.0, 0.93), LogitInfo("cat", 4.0, 0.05))
-    index = replace(metadata.index, logits=logits)
-    shown = replace(metadata, window_predictions=windows, shown_window=1, index=index)
+    shown = replace(metadata, window_predictions=windows, shown_window=1)
     analysis.render_metadata = shown.to_json()
     analysis.save()
     Clip.objects.filter(pk=analysis.clip_id).update(duration_s=10.0)
     return Analysis.objects.get(pk=analysis.pk)
+
+
+def test_a_clip_barely_longer_than_a_window_shows_the_confidence_of_that_window(anna: User) -> None:
+    analysis = long_clip(anna)
+    Clip.objects.filter(pk=analysis.clip_id).update(duration_s=5.02)
+    shown = result_page(analysis)
+    assert re.findall(r'data-explain="\d" data-name="(\w+)"', shown) == ["Dog", "Cat"]
+    assert "93.0 %" in shown
+    assert 'class="slots"' not in shown
 
 
 def test_the_page_of_a_long_clip_shows_the_predictions_of_the_open_window(anna: User) -> None:
@@ -453,7 +463,7 @@ def test_a_refined_explanation_is_shown_with_its_own_verdict(anna: User) -> None
     shown = result_page(analysis)
     assert shown.count('data-verdict="convincing"') == 2
     assert f'data-picture-url="/media/inspections/{refined.pk}/maps/attribution.png"' in shown
-    assert "refined for this sound" in shown
+    assert "Refined for this sound." in shown
 
 
 def test_a_channel_shows_the_training_clips_that_excite_it_most(

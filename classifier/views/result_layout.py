@@ -237,7 +237,7 @@ def choices(
     index : ArchiveIndex or None
         Of the window's activations. Without them only its best class is known.
     """
-    if not is_long(metadata, analysis.clip.duration_s or 0.0):
+    if not metadata.window_predictions:
         best = [(one["class"], one["confidence"]) for one in analysis.predictions[:BEST_CLASSES]]
     elif index:
         best = [(one.label, one.confidence) for one in index.logits[:BEST_CLASSES]]

@@ -18,6 +18,7 @@ class Player {
     this.position = 0;
     this.playing = false;
     this.loop = null; // [from, to] in seconds
+    this.until = null; // the end of the patch that plays
     this.window = null; // { from, to, buffers, levels }
     this.media = new Audio();
     this.media.preload = "auto";
@@ -69,11 +70,12 @@ class Player {
 
   // Takes the parts of `load`, or null for none. What is playing goes on.
   use(window) {
-    const { playing, time } = this;
-    if (playing && this.voice) this.hush();
+    const { playing, voice, time } = this;
     this.window = window;
     if (!window) this.name = "original";
-    if (playing && !this.sounding) this.start(time);
+    if (!playing) return;
+    if (voice) this.start(time, this.until);
+    else ramp(this.mediaLevel.gain, this.mediaLoudness, this.context.currentTime);
   }
 
   choose(name) {
@@ -81,13 +83,18 @@ class Player {
     const { time } = this;
     this.name = name;
     if (!this.playing) return;
-    if (!this.voice) return this.start(time);
+    if (!this.voice) return this.start(time, this.until);
     const now = this.context.currentTime;
     for (const [each, { gain }] of Object.entries(this.voice.gains)) ramp(gain, this.levelOf(each), now);
   }
 
   levelOf(name) {
     return name === this.name ? this.window.levels[name] : 0;
+  }
+
+  // The original outside the window is as loud as in it.
+  get mediaLoudness() {
+    return this.window?.levels.original ?? 1;
   }
 
   // --- transport ------------------------------------------------------------------------------
@@ -98,8 +105,12 @@ class Player {
     return Math.min(this.duration, this.media.currentTime);
   }
 
-  get sounding() {
-    return Boolean(this.voice) || !this.media.paused;
+  // The part of the loop that can be played, or null: the marked part and the rest end with the window.
+  get repeated() {
+    if (!this.loop || this.until !== null) return null;
+    if (this.name === "original") return this.loop;
+    const [from, to] = [Math.max(this.loop[0], this.window.from), Math.min(this.loop[1], this.window.to)];
+    return from < to - END_S ? [from, to] : null;
   }
 
   toggle() {
@@ -107,7 +118,7 @@ class Player {
   }
 
   play() {
-    const [from, to] = this.loop ?? [0, this.duration];
+    const [from, to] = this.repeated ?? [0, this.duration];
     if (this.position < from || this.position >= to - END_S) this.position = from;
     this.start(this.position);
   }
@@ -128,8 +139,11 @@ class Player {
     this.events.tick(wanted);
   }
 
-  // Plays one patch of the spectrogram: its time, through a filter for its frequencies.
+  // Plays one patch of the spectrogram: its time, through a filter for its frequencies. There is
+  // nothing to play in the silence that follows a short clip.
   playPatch({ from, to, low, high }) {
+    const end = this.name === "original" ? this.duration : this.window.to;
+    if (from >= end - END_S) return;
     const short = Math.max(0, MIN_PATCH_S - (to - from)) / 2;
     this.open();
     this.highpass.frequency.value = low;
@@ -154,11 +168,11 @@ class Player {
     ramp(this.patch.gain, until === null ? 0 : 1, now);
     const inside = this.window && time >= this.window.from && time < this.window.to - END_S;
     if (inside) this.startWindow(time);
-    else if (this.name !== "original") this.startWindow((time = this.window.from));
+    else if (this.name !== "original") this.startWindow((this.repeated?.[0] ?? this.window.from));
     else this.startMedia(time);
     this.playing = true;
     this.events.state(true);
-    this.follow();
+    this.report();
   }
 
   startWindow(time) {
@@ -179,7 +193,7 @@ class Player {
   startMedia(time) {
     clearTimeout(this.stopping);
     this.media.currentTime = time;
-    ramp(this.mediaLevel.gain, this.window?.levels.original ?? 1, this.context.currentTime);
+    ramp(this.mediaLevel.gain, this.mediaLoudness, this.context.currentTime);
     // AbortError only means that playback was paused before it started.
     this.media.play().catch((error) => {
       if (error.name !== "AbortError") this.events.failed("This browser cannot play the file. Try another browser.");
@@ -205,29 +219,36 @@ class Player {
 
   windowEnded() {
     const { to } = this.window;
+    const end = this.until ?? this.repeated?.[1] ?? this.duration;
     this.voice = null;
-    if (this.name === "original" && !this.loop && to < this.duration - END_S) this.start(to, this.until);
+    if (this.name === "original" && to < end - END_S) this.start(to, this.until);
     else this.ended(to);
   }
 
   ended(time = this.duration) {
-    if (this.loop && this.until === null) return this.start(this.loop[0]);
+    const { repeated } = this;
+    if (repeated) return this.start(repeated[0]);
     this.position = time;
     this.playing = false;
+    this.until = null;
     this.hush();
     this.events.state(false);
     this.events.tick(time);
   }
 
-  // Reports the time while the sound plays.
-  follow() {
+  // Reports the time, and again in each frame while the sound plays.
+  report() {
+    this.events.tick(this.time);
     cancelAnimationFrame(this.frame);
-    if (!this.playing) return;
-    const { time } = this;
-    this.events.tick(time);
-    if (this.until !== null && time >= this.until) return this.pause();
-    if (this.until === null && this.loop && time >= this.loop[1]) return this.start(this.loop[0]);
     this.frame = requestAnimationFrame(() => this.follow());
+  }
+
+  follow() {
+    if (!this.playing) return;
+    const { time, repeated } = this;
+    if (this.until !== null && time >= this.until) this.pause();
+    else if (repeated && time >= repeated[1]) this.start(repeated[0]);
+    else this.report();
   }
 }
 
