@@ -428,7 +428,7 @@ def test_the_original_that_plays_becomes_as_loud_as_the_parts(
     page.keyboard.press("Space")
     wait_for(lambda: clock(page) > 0, 20, "the sound to play")
     expect(page.get_by_role("radio", name="Marked part")).to_be_hidden()
-    wait_for(lambda: held, 20, "the page to ask for the part")
+    wait_for(lambda: bool(held), 20, "the page to ask for the part")
     held[0].continue_()
     expect(page.get_by_role("radio", name="Marked part")).to_be_visible()
     page.wait_for_timeout(200)
