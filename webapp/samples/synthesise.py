@@ -60,7 +60,7 @@ def door_wood_knock(random: np.random.Generator) -> Wave:
 
 
 def siren(random: np.random.Generator) -> Wave:
-    """Return a tone with three overtones that wails between 600 and 1,400 Hz.
+    """Return a tone with three overtones that wails between 600 and 1,400 Hz, louder when higher.
 
     Returns
     -------
@@ -72,7 +72,7 @@ def siren(random: np.random.Generator) -> Wave:
     tones = sum(
         level * np.sin(number * phase) for number, level in ((1, 1), (2, 0.5), (3, 0.3), (4, 0.15))
     )
-    return tones + 0.003 * random.standard_normal(SAMPLES)
+    return pitch_hz / 1400 * tones + 0.003 * random.standard_normal(SAMPLES)
 
 
 def main() -> None:
