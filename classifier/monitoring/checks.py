@@ -37,7 +37,7 @@ COMFORTABLE_FREE_BYTES = 5_000_000_000
 MAX_SKEW_S = 5.0
 # A ping always waits for its whole timeout: try a short one, then longer ones for busy machines.
 PINGS_S = (1.0, 3.0, 5.0)
-STATIC_FILES = ("css/app.css", "js/app.js", "vendor/htmx.min.js", "vendor/wavesurfer.min.js")
+STATIC_FILES = ("css/app.css", "js/app.js", "vendor/htmx.min.js")
 # File locks and memory maps are unreliable on these.
 NETWORK_FILE_SYSTEMS = {"nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "fuse.sshfs", "glusterfs"}
 
