@@ -97,7 +97,7 @@ def test_the_page_stays_where_it_is_when_parts_open_and_close(
     shown_explanation(page)
     page.evaluate("scrollTo(0, document.documentElement.scrollHeight)")
     for name in ("layer1", "layer4", "layer2", "layer2"):
-        summary = page.locator(f"#stage-{name} summary")
+        summary = page.locator(f"#stage-{name} > summary")
         summary.scroll_into_view_if_needed()
         before = top_of(summary)
         summary.click()
