@@ -205,7 +205,7 @@ def pages(owner: User, other: User) -> dict[str, str]:
         "admin, refused batch files": "/admin/classifier/batchfile/?outcome__exact=refused",
         "admin, files of a batch": f"/admin/classifier/batchfile/?batch={batch}",
         "admin, inspections": INSPECTIONS,
-        "admin, inspections of a kind": f"{INSPECTIONS}?kind__exact=sound",
+        "admin, inspections of a kind": f"{INSPECTIONS}?kind__exact=explanation",
         "admin, failed inspections": f"{INSPECTIONS}?state__exact=failed",
         "admin, inspections of a day": f"{INSPECTIONS}?{day}",
         "admin, users": "/admin/auth/user/",
