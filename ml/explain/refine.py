@@ -13,7 +13,7 @@ LEARNING_RATE = 0.3
 # What a larger and a rougher mask cost.
 AREA_WEIGHT, ROUGHNESS_WEIGHT = 1.0, 2.0
 # A cell of the first mask is never so sure that the optimisation cannot change it.
-LEAST_CELL = 0.02
+MIN_CELL = 0.02
 
 
 def refined(
@@ -41,7 +41,7 @@ def refined(
         The class.
     """
     masking, classes = Masking(log_mel), torch.tensor([asked], device=waveform.device)
-    cells = first.clamp(LEAST_CELL, 1 - LEAST_CELL).logit().clone().requires_grad_()
+    cells = first.clamp(MIN_CELL, 1 - MIN_CELL).logit().clone().requires_grad_()
     optimiser = torch.optim.Adam([cells], lr=LEARNING_RATE, betas=(0.8, 0.95))
     best, lowest = torch.full_like(first, torch.nan), float("inf")
     with torch.enable_grad():

@@ -20,7 +20,7 @@ from training.loop import update_average
 # What `take_step` returns beside the parts of the loss.
 FIGURES = ("part keeps", "rest keeps", "mask", "absent mask")
 # A mask of this amplitude is silence for all purposes; its logarithm must be finite.
-LEAST_GAIN = 1e-4
+MIN_GAIN = 1e-4
 
 
 @dataclass(slots=True)
@@ -172,7 +172,7 @@ def masked_pictures(
     gains = resized(masks, *pictures.shape[-2:])[:, None]
     parts = []
     for gain in (gains, 1 - gains):
-        change = 20 * gain.clamp_min(LEAST_GAIN).log10() / features.deviation_db
+        change = 20 * gain.clamp_min(MIN_GAIN).log10() / features.deviation_db
         parts.append((pictures + change).clamp_min(features.silence))
     return parts[0], parts[1]
 

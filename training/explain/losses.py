@@ -9,7 +9,7 @@ from ml.explain.objective import log_probabilities, roughness
 from training.explain.recipe import ExplainRecipe
 
 # A class in the window counts at least this much, even where the network overlooks it.
-LEAST_PRESENCE = 0.1
+MIN_PRESENCE = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +95,7 @@ def losses(
         Logits, divided by the temperature, of the part under the mask and of everything else.
     """
     held = question.held
-    presence = torch.where(held, question.probability.clamp_min(LEAST_PRESENCE), 0.0)
+    presence = torch.where(held, question.probability.clamp_min(MIN_PRESENCE), 0.0)
     # A class that is not in the window, but that the network half believes in, counts in part.
     presence = torch.where(held, presence, question.probability)
     absence = torch.where(held, 0.0, 1 - question.probability)
