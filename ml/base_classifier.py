@@ -8,6 +8,7 @@ import torch
 
 from ml.audio.waveform import Waveform
 from ml.checkpoint_info import CheckpointError, CheckpointInfo
+from ml.events import Event, EventSettings, find_events, scores_of
 from ml.explain.results import Array
 from ml.features import LogMel
 from ml.predictions import ClipPrediction, Prediction, Result
@@ -77,6 +78,16 @@ class BaseClassifier(ABC):
         """
         order = np.argsort(-probabilities, kind="stable")
         return [Prediction(self.info.classes[i], float(probabilities[i])) for i in order]
+
+    def events(self, predicted: ClipPrediction, duration_s: float) -> tuple[Event, ...]:
+        """Return the events of a clip, by their start."""
+        scores = scores_of(
+            predicted.window_probabilities,
+            predicted.window_starts_s,
+            self.info.features.window_s,
+            duration_s,
+        )
+        return find_events(scores, self.info.classes, EventSettings())
 
     def not_sure(self, predicted: ClipPrediction) -> bool:
         """Return whether a clip is probably none of the classes: the mean score of its windows.

@@ -314,7 +314,7 @@ def _analysis_result(
         "timings": {**timings, "rendering_s": _per_clip(started, 1)},
     }
     facts = sound.source | {"duration_s": round(sound.duration_s, 3)}
-    return AnalysisResult(row, contents, values, facts)
+    return AnalysisResult(row, contents, values, facts, classifier.events(result, sound.duration_s))
 
 
 def render(

@@ -246,6 +246,9 @@ class Analysis(LeasedJob):
     not_sure = models.BooleanField(
         default=False, help_text="The sound is probably none of the checkpoint's classes."
     )
+    event_count = models.PositiveIntegerField(
+        null=True, help_text="How many events it has; empty until the analysis is done."
+    )
     predictions = models.JSONField(default=list, help_text="All classes, most probable first.")
     render_metadata = models.JSONField(
         default=dict, help_text="Axes and ranges of the images; empty until the analysis is done."

@@ -63,6 +63,18 @@ class Clip(models.Model):
         "`ml.notices`.",
     )
 
+    recorded_at = models.CharField(
+        max_length=32,
+        blank=True,
+        help_text="When the recording starts, in ISO 8601, without an offset if the zone is "
+        "unknown; empty if the time is unknown.",
+    )
+    recorded_from = models.CharField(
+        max_length=8,
+        blank=True,
+        help_text="Where `recorded_at` was found: a kind of metadata, name, or user.",
+    )
+
     objects = ClipQuerySet.as_manager()
 
     class Meta:

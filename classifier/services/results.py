@@ -7,7 +7,10 @@ from typing import Any
 from django.db import transaction
 
 from classifier import storage
-from classifier.models import Analysis, Clip, LeasedJob, State
+from classifier.models import Analysis, Clip, Event, LeasedJob, State
+from ml.events import Event as FoundEvent
+
+EVENTS_AT_ONCE = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,12 +25,14 @@ class AnalysisResult:
         Columns of the analysis; `predictions` has the best class first, and at least two.
     facts : dict
         Columns of its clip.
+    events : sequence of ml.events.Event
     """
 
     analysis: Analysis
     contents: dict[str, storage.Content]
     values: dict[str, Any]
     facts: dict[str, Any]
+    events: Sequence[FoundEvent] = ()
 
 
 def save(job: LeasedJob, contents: Mapping[str, storage.Content], values: dict[str, Any]) -> bool:
@@ -80,7 +85,10 @@ def save_analyses(results: Sequence[AnalysisResult]) -> list[Analysis]:
         saved = [one for one in results if one.analysis.pk in held]
         for one in saved:
             rows = Analysis.objects.filter(pk=one.analysis.pk)
-            rows.finish(State.DONE, **one.values, **_best_two(one.values["predictions"]))
+            best = _best_two(one.values["predictions"])
+            rows.finish(State.DONE, **one.values, **best, event_count=len(one.events))
+        rows_of_events = (Event.of(one.analysis, event) for one in saved for event in one.events)
+        Event.objects.bulk_create(rows_of_events, batch_size=EVENTS_AT_ONCE)
         for one in sorted(saved, key=lambda one: one.analysis.clip_id):
             Clip.objects.filter(pk=one.analysis.clip_id).update(**one.facts)
     lost = [one.analysis for one in results if one.analysis.pk not in held]

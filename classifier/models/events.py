@@ -1,0 +1,54 @@
+"""Events of a recording."""
+
+from typing import TYPE_CHECKING, Self
+
+from django.db import models
+
+from classifier.models.analyses import Analysis
+from classifier.models.clips import Owner
+
+if TYPE_CHECKING:
+    from ml.events import Event as FoundEvent
+
+
+class EventQuerySet(models.QuerySet["Event"]):
+    def for_owner(self, user: Owner) -> Self:
+        """Return a user's events."""
+        return self.filter(analysis__owner=user.pk)
+
+
+class Event(models.Model):
+    """A span of one label in a recording, as one analysis found it. Saved with the analysis."""
+
+    analysis = models.ForeignKey(Analysis, models.CASCADE, related_name="events", db_index=False)
+    label = models.CharField(max_length=80)
+    start_s = models.FloatField()
+    end_s = models.FloatField()
+    confidence = models.FloatField(help_text="The highest score, 0 to 1.")
+    peak_s = models.FloatField(help_text="Where the score is highest.")
+    low_hz = models.FloatField(null=True, help_text="Null if it is not known.")
+    high_hz = models.FloatField(null=True, help_text="Null if it is not known.")
+
+    objects = EventQuerySet.as_manager()
+
+    class Meta:
+        indexes = [
+            models.Index(fields=["analysis", "start_s", "id"], name="event_of_analysis"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.label} {self.start_s:g}–{self.end_s:g} s"
+
+    @classmethod
+    def of(cls, analysis: Analysis, found: "FoundEvent") -> "Event":
+        """Return the unsaved row of an event that was found."""
+        return cls(
+            analysis=analysis,
+            label=found.label,
+            start_s=found.start_s,
+            end_s=found.end_s,
+            confidence=found.confidence,
+            peak_s=found.peak_s,
+            low_hz=found.low_hz,
+            high_hz=found.high_hz,
+        )
