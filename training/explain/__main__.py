@@ -99,7 +99,7 @@ def train(plan: Plan) -> Path:
         started_from=before.checkpoint if before else "",
     )
     _all_steps(run, frozen, plan.out, settings, header, limit)
-    path = decoder_file.beside(plan.checkpoint)
+    path = checkpoint_info.decoder_path(plan.checkpoint)
     _save_decoder(path, run, header)
     return path
 

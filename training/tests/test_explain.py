@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from ml import checkpoint
-from ml.checkpoint_info import CHANNELS, CheckpointInfo, FeatureConfig, digest
+from ml.checkpoint_info import CHANNELS, CheckpointInfo, FeatureConfig, decoder_path, digest
 from ml.explain import decoder_file
 from ml.inference import Classifier
 from ml.model import AudioCNN
@@ -43,7 +43,7 @@ def test_a_decoder_is_trained_beside_its_checkpoint_and_explains(
 ) -> None:
     out = tmp_path / "runs" / "explain"
     command.main([str(trained), "--data", str(esc50), "--out", str(out), *SHORT_RUN])
-    info = decoder_file.read_header(decoder_file.beside(trained))
+    info = decoder_file.read_header(decoder_path(trained))
     assert info.weights == digest(trained).weights
     assert info.folds_seen == (1, 2)
     assert info.recipe["steps"] == 3
@@ -51,9 +51,9 @@ def test_a_decoder_is_trained_beside_its_checkpoint_and_explains(
     assert info.figures.keys() <= set(loop.FIGURES)
     found = Classifier.load(trained).explain(torch.zeros(8000).numpy(), 0)
     assert found.method == "mask_decoder"
-    decoder_file.beside(trained).unlink()
+    decoder_path(trained).unlink()
     command.main([str(trained), "--data", str(esc50), "--out", str(out), *SHORT_RUN])
-    assert decoder_file.read_header(decoder_file.beside(trained)) == info, "the run was finished"
+    assert decoder_file.read_header(decoder_path(trained)) == info, "the run was finished"
     with pytest.raises(SystemExit, match="other settings"):
         command.main([str(trained), "--data", str(esc50), "--out", str(out), "--seed", "9"])
 
