@@ -436,13 +436,20 @@ def long_clip(owner: User) -> Analysis:
     return Analysis.objects.get(pk=analysis.pk)
 
 
-def test_a_clip_barely_longer_than_a_window_shows_the_confidence_of_that_window(anna: User) -> None:
+def test_a_clip_barely_longer_than_a_window_shows_what_one_window_is(anna: User) -> None:
     analysis = long_clip(anna)
     Clip.objects.filter(pk=analysis.clip_id).update(duration_s=5.02)
-    shown = result_page(analysis)
+    # Over both windows another class is best.
+    Analysis.objects.update(label="rain", confidence=0.51)
+    shown = result_page(Analysis.objects.get())
+    assert "<h1>Dog</h1>" in shown
+    assert "<title>Dog · " in shown
+    assert 'The whole recording: Rain <span class="number">51.0 %</span>' in shown
     assert re.findall(r'data-explain="\d" data-name="(\w+)"', shown) == ["Dog", "Cat"]
     assert "93.0 %" in shown
     assert 'class="slots"' not in shown
+    Analysis.objects.update(not_sure=True, second_label="dog")
+    assert "<h1>Not sure: rain or dog?</h1>" in result_page(Analysis.objects.get())
 
 
 def test_the_page_of_a_long_clip_shows_the_predictions_of_the_open_window(anna: User) -> None:
