@@ -199,6 +199,11 @@ def default_path() -> Path:
     return Path(os.environ.get("CHECKPOINT") or SHIPPED)
 
 
+def decoder_path(checkpoint: Path) -> Path:
+    """Return where the mask decoder of a checkpoint lies: `NAME.explain.safetensors` beside it."""
+    return checkpoint.with_name(checkpoint.stem + DECODER_SUFFIX)
+
+
 def map_names() -> tuple[str, ...]:
     """Return all 37 map names in the order of the data flow."""
     names = ["conv1"]

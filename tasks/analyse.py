@@ -86,7 +86,7 @@ def load_classifier(checkpoint: str) -> BaseClassifier:
     if found is None:
         reason = "not the one deployed on Modal" if modal else "no longer installed"
         raise NotInstalledError(f"{checkpoint or settings.CHECKPOINT} is {reason}.")
-    return (_remote if modal else _local)(found.path, found.identity)
+    return _remote(found.path, found.identity) if modal else load_local_classifier(found.identity)
 
 
 def load_local_classifier(identity: str) -> Classifier:
@@ -99,7 +99,7 @@ def load_local_classifier(identity: str) -> Classifier:
     """
     for found in inventory.installed():
         if found.identity == identity:
-            return _local(found.path, identity)
+            return _local(found.path, identity, inventory.decoder_digest(identity))
     raise NotInstalledError(f"{identity} is no longer installed.")
 
 
@@ -110,9 +110,9 @@ def missing_checkpoint(identity: str, error: CheckpointError, hint: str) -> Prob
     return Problem("checkpoint_missing", f"The checkpoint {detail}", hint)
 
 
-# Loaded once per process, and again when the file is replaced.
+# Loaded once per process, and again when the file or that of the mask decoder is replaced.
 @lru_cache(maxsize=MAX_LOADED)
-def _local(path: Path, identity: str) -> Classifier:
+def _local(path: Path, identity: str, decoder: str | None) -> Classifier:
     return Classifier.load(path, on_recomputed=precision.count_recomputed)
 
 

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from classifier import storage
+from classifier.checkpoints import inventory
 from classifier.models import EXPLANATIONS, Inspection, InspectionKind
 from classifier.services import results
 from ml import map_archive
@@ -89,6 +90,9 @@ def _inspect(inspection: Inspection) -> None:
     A missing checkpoint, an unusable mask decoder or an unreadable clip fails it at once, because a
     retry would not help.
     """
+    # Read before the decoder is loaded: if the file is replaced in between, the explanation counts
+    # as outdated, although it is not.
+    decoder = inventory.decoder_digest(inspection.analysis.checkpoint)
     try:
         classifier = load_local_classifier(inspection.analysis.checkpoint)
         rate = classifier.info.features.sample_rate
@@ -102,6 +106,8 @@ def _inspect(inspection: Inspection) -> None:
         return
     try:
         found = _inspect_window(inspection, classifier, waveform)
+        if inspection.kind in EXPLANATIONS:
+            found.figures["decoder"] = decoder
     except CheckpointError as error:
         logger.error("%s cannot be explained: %s", classifier.identity, error)
         inspection.held().fail(DECODER_UNUSABLE)

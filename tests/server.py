@@ -206,19 +206,20 @@ class Person:
         return requests.get(self.server.url + path, headers=self.headers | headers, timeout=30)
 
     def upload(
-        self, name: str, data: bytes, again: bool = False, **headers: str
+        self, name: str, data: bytes, again: bool = False, checkpoint: str = "", **headers: str
     ) -> requests.Response:
         return requests.post(
             f"{self.server.url}/api/v1/clips/",
             params={"again": "true"} if again else {},
             headers=self.headers | headers,
+            data={"checkpoint": checkpoint},
             files={"file": (name, data)},
             timeout=60,
         )
 
-    def submit(self, name: str, data: bytes, again: bool = False) -> str:
+    def submit(self, name: str, data: bytes, again: bool = False, checkpoint: str = "") -> str:
         """Upload a file over REST and return the URL of its analysis."""
-        response = self.upload(name, data, again)
+        response = self.upload(name, data, again, checkpoint)
         assert response.status_code == 202, response.text
         return response.headers["Location"]
 

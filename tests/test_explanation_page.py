@@ -38,6 +38,14 @@ BRIGHTNESS = """() => { const { width, height } = document.querySelector("[data-
   const rows = []; for (let row = 0; row < height; row += 1) rows.push(Array.from(
     { length: width }, (_, at) => data[4 * (row * width + at)] + data[4 * (row * width + at) + 1]));
   return rows; }"""
+# The seconds that the contour spans, of a mask with a marked block at 1 s and another at 4 s.
+SPANNED = """() => { const view = document.querySelector("sono-scope").explanation;
+  const mask = { width: 150, height: 64, values: new Float32Array(150 * 64) };
+  for (let row = 20; row < 40; row += 1)
+    for (const first of [30, 120]) mask.values.fill(1, row * 150 + first, row * 150 + first + 10);
+  view.drawOutline(mask);
+  const line = view.outline.querySelector(".line").getBBox();
+  return [line.x / 30, (line.x + line.width) / 30]; }"""
 # The opacity of each cell of the picture, in rows from the top.
 MASK = """() => { const { mask } = document.querySelector("sono-scope").shown;
   return [mask.height, mask.width, Array.from(mask.values)]; }"""
@@ -175,6 +183,21 @@ def test_the_dimming_and_the_contour_are_switched_off_and_on(
     page.keyboard.press("e")
     expect(page.locator("[data-outline]")).to_be_visible()
     expect(switch).to_have_attribute("aria-pressed", "true")
+
+
+def test_the_explanation_covers_a_remainder_without_a_window_but_outlines_no_silence(
+    page: Page, server: Server, listener: Person
+) -> None:
+    sound = np.concatenate([fixtures.noise(3.0, level=0.1, seed=29), fixtures.silence(2.01)])
+    analysis = listener.wait(listener.submit("ending.wav", fixtures.encode(sound)))
+    show(page, server, analysis)
+    shown_explanation(page)
+    shade, picture = (
+        page.locator(name).bounding_box() for name in ("[data-shade]", ".spectrogram")
+    )
+    assert shade and picture
+    assert shade["width"] == pytest.approx(picture["width"], abs=0.1)
+    assert page.evaluate(SPANNED) == pytest.approx([1.0, 4 / 3], abs=0.01)
 
 
 def test_original_part_and_rest_switch_without_a_gap(

@@ -1,6 +1,7 @@
 """Inspections, from the request to the files, with a real broker, worker and database."""
 
 import io
+import shutil
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -229,6 +230,24 @@ def test_a_refined_explanation_is_made_on_request(
     assert np.abs(kept + rest - second_window).max() <= rounding
 
 
+def test_a_new_mask_decoder_is_used_without_a_restart(server: Server, anna: Person) -> None:
+    path = shipped_copy(server.data / "checkpoints" / "bare.safetensors", temperature=2.0)
+    decoder = checkpoint_info.decoder_path(path)
+    try:
+        analysis = anna.wait(anna.submit("short.wav", SHORT, again=True, checkpoint="bare"))
+        question = {"kind": "explanation", "label": analysis["label"]}
+        before = explain(anna, analysis, **question)
+        assert ask(anna, analysis, **question).status_code == 200
+        shutil.copy(checkpoint_info.decoder_path(checkpoint_info.SHIPPED), decoder)
+        after = explain(anna, analysis, **question)
+    finally:
+        path.unlink()
+        decoder.unlink(missing_ok=True)
+    assert (before["figures"]["method"], before["figures"]["decoder"]) == ("gradient", "")
+    assert (after["figures"]["method"], after["id"]) == ("mask_decoder", before["id"])
+    assert after["figures"]["kept"] != before["figures"]["kept"]
+
+
 def test_two_equal_requests_create_one_row_and_one_set_of_files(
     server: Server, anna: Person, analysed: dict
 ) -> None:
@@ -262,14 +281,7 @@ def test_an_inspection_fails_with_a_reason_if_its_checkpoint_is_missing(
 ) -> None:
     path = shipped_copy(server.data / "checkpoints" / "passing.safetensors", temperature=2.0)
     try:
-        sent = requests.post(
-            f"{server.url}/api/v1/clips/",
-            headers=anna.headers,
-            data={"checkpoint": "passing"},
-            files={"file": ("x.wav", SHORT)},
-            timeout=60,
-        )
-        analysed = anna.wait(sent.headers["Location"])
+        analysed = anna.wait(anna.submit("x.wav", SHORT, checkpoint="passing"))
     finally:
         path.unlink()
     response = ask(anna, analysed, kind="window")

@@ -19,7 +19,7 @@ from PIL import Image
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from tests.demo_data import DemoData, create_demo_data
-from tests.server import ROOT, Server, chromium, wait_for
+from tests.server import ROOT, Person, Server, chromium, wait_for
 
 TARGET = ROOT / "screenshots"
 BROWSER_ARGS = [
@@ -29,7 +29,8 @@ BROWSER_ARGS = [
     "--hide-scrollbars",
     "--use-fake-device-for-media-stream",  # a microphone that beeps, once it is permitted
 ]
-SCHEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
+Scheme = Literal["light", "dark"]
+SCHEMES: tuple[Scheme, ...] = ("light", "dark")
 SIZES = {1440: 900, 360: 780}
 MAX_COLOURS = 128
 # All pictures and fonts are loaded.
@@ -209,16 +210,7 @@ def visit_views(
     people = {"user": demo.user, "new_user": demo.new_user, "admin": demo.admin}
     for scheme in SCHEMES:
         for who in ("", *people):
-            context = browser.new_context(
-                color_scheme=scheme, reduced_motion="reduce", locale="en-GB",
-                timezone_id="UTC",
-            )  # fmt: skip
-            if who:
-                for one in people[who].browser.cookies:
-                    context.add_cookies(
-                        [{"name": one.name, "value": one.value or "", "url": demo.server.url}]
-                    )
-            page = context.new_page()
+            page = new_page(browser, scheme, people.get(who))
             for view in views:
                 if view.who != who:
                     continue
@@ -226,7 +218,20 @@ def visit_views(
                     page.set_viewport_size({"width": width, "height": height})
                     show(page, demo, view)
                     yield page, view, scheme, width
-            context.close()
+            page.context.close()
+
+
+def new_page(browser: Browser, scheme: Scheme, person: Person | None) -> Page:
+    """Return an empty page, signed in as a person if there is one."""
+    context = browser.new_context(
+        color_scheme=scheme, reduced_motion="reduce", locale="en-GB", timezone_id="UTC"
+    )
+    if person:
+        for one in person.browser.cookies:
+            context.add_cookies(
+                [{"name": one.name, "value": one.value or "", "url": person.server.url}]
+            )
+    return context.new_page()
 
 
 def show(page: Page, demo: DemoData, view: View) -> None:
@@ -234,13 +239,18 @@ def show(page: Page, demo: DemoData, view: View) -> None:
     expect(page.locator(view.ready).first).to_be_visible(timeout=30_000)
     if view.act:
         view.act(page)
+    load_pictures(page)
+
+
+def load_pictures(page: Page) -> None:
+    """Wait until all pictures and fonts are loaded, also those outside the viewport."""
     page.evaluate("for (const image of document.images) image.loading = 'eager'")
-    wait_for(lambda: page.evaluate(LOADED), 20, f"the pictures of {view.name}", every_s=0.05)
+    wait_for(lambda: page.evaluate(LOADED), 20, f"the pictures of {page.url}", every_s=0.05)
 
 
-def take_screenshot(page: Page, view: View) -> bytes:
-    """Return a PNG with few colours."""
-    taken = page.screenshot(full_page=view.whole, animations="disabled", caret="hide")
+def take_screenshot(page: Page, whole: bool = True) -> bytes:
+    """Return a PNG with few colours, of the full page or only of the viewport."""
+    taken = page.screenshot(full_page=whole, animations="disabled", caret="hide")
     small = io.BytesIO()
     reduce_colours(Image.open(io.BytesIO(taken)).convert("RGB")).save(small, "PNG", optimize=True)
     return small.getvalue()
@@ -280,7 +290,7 @@ def main() -> None:
             demo = create_demo_data(server)
             for page, view, scheme, width in visit_views(browser, demo, views):
                 path = options.to / f"{view.name}-{scheme}-{width}.png"
-                path.write_bytes(take_screenshot(page, view))
+                path.write_bytes(take_screenshot(page, view.whole))
                 print(path.name, flush=True)
         finally:
             server.close()

@@ -10,7 +10,14 @@ from pathlib import Path
 
 from django.conf import settings
 
-from ml.checkpoint_info import DECODER_SUFFIX, CheckpointError, CheckpointInfo, digest, read_info
+from ml.checkpoint_info import (
+    DECODER_SUFFIX,
+    CheckpointError,
+    CheckpointInfo,
+    decoder_path,
+    digest,
+    read_info,
+)
 
 # With @ and 12 digits it fits in the checkpoint column of an analysis.
 MAX_NAME = 100
@@ -102,6 +109,24 @@ def find(asked: str) -> Installed | None:
     return None
 
 
+def decoder_digest(identity: str) -> str | None:
+    """Return the first 12 hex digits of the SHA-256 of the file of a checkpoint's mask decoder.
+
+    Returns
+    -------
+    str or None
+        "" if the checkpoint has no mask decoder, None if the checkpoint is not installed.
+    """
+    for one in installed():
+        if one.identity == identity:
+            path = decoder_path(one.path)
+            if not path.is_file():
+                return ""
+            facts = path.stat()
+            return _file_digest(path, facts.st_mtime_ns, facts.st_size)
+    return None
+
+
 def _paths() -> list[Path]:
     """Return each file once, the default first: of two files with one name, the first is used."""
     paths = [Path(settings.CHECKPOINT)]
@@ -121,3 +146,9 @@ def _read(path: Path, modified_ns: int, size_bytes: int) -> Installed:
         raise CheckpointError(f"The name of {path.name} is longer than {MAX_NAME} characters.")
     info, found = read_info(path), digest(path)
     return Installed(path, info, found.sha256, found.weights, size_bytes)
+
+
+@lru_cache(maxsize=64)
+def _file_digest(path: Path, modified_ns: int, size_bytes: int) -> str:
+    """Hash a file, cached by its time and size."""
+    return digest(path).sha256[:12]

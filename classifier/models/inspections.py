@@ -48,10 +48,18 @@ class InspectionQuerySet(LeasedJobQuerySet["Inspection"]):
         return inspection
 
     def queue_again(self) -> int:
-        """Move failed inspections to QUEUED, with no attempts counted, and return how many."""
+        """Move finished inspections to QUEUED, with no attempts counted, and return how many.
+
+        The sweep removes the files of earlier results.
+        """
         errors = dict.fromkeys(("error_code", "error_detail", "error_hint"), "")
-        return self.filter(state=State.FAILED).update(
-            state=State.QUEUED, attempts=0, created_at=timezone.now(), finished_at=None, **errors
+        return self.filter(state__in=(State.DONE, State.FAILED)).update(
+            state=State.QUEUED,
+            attempts=0,
+            created_at=timezone.now(),
+            finished_at=None,
+            figures={},
+            **errors,
         )
 
 
@@ -61,7 +69,8 @@ class Inspection(LeasedJob):
     QUEUED → RUNNING (claim) → DONE (save) | FAILED (fail).
     RUNNING → QUEUED when a lease expires or a worker gives up. After three attempts, where the
     worker's crash was observed, or after ten in any case, RUNNING → FAILED.
-    FAILED → QUEUED when it is requested again. Never CANCELLED.
+    FAILED → QUEUED when it is requested again, and DONE → QUEUED if it is an explanation and the
+    checkpoint's mask decoder has changed. Never CANCELLED.
     """
 
     analysis = models.ForeignKey(Analysis, models.CASCADE, related_name="inspections")

@@ -9,6 +9,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from classifier import storage
+from classifier.checkpoints import inventory
 from classifier.models import EXPLANATIONS, Analysis, Inspection, InspectionKind, State
 from classifier.services.dispatch import dispatch_inspection
 from classifier.services.problems import refusal
@@ -63,7 +64,7 @@ class Question:
 def ask(analysis: Analysis, question: Question) -> Inspection:
     """Return the inspection that answers the question: an existing one, or a new queued one.
 
-    A failed inspection is queued again.
+    A failed or outdated inspection is queued again.
 
     Raises
     ------
@@ -81,11 +82,37 @@ def ask(analysis: Analysis, question: Question) -> Inspection:
         inspection, made = rows.get_or_create(analysis=analysis, **asdict(question))
         mine = Inspection.objects.filter(pk=inspection.pk)
         mine.update(used_at=timezone.now())
-        if mine.queue_again() or made:
+        again = inspection.state == State.FAILED or _outdated(inspection, _decoder_of(analysis))
+        if made or (again and mine.queue_again()):
             # As for an upload: without the broker the sweep sends the message later.
             transaction.on_commit(lambda: dispatch_inspection(inspection.pk), robust=True)
         inspection.refresh_from_db()
     return inspection
+
+
+def current(analysis: Analysis, window: int) -> list[Inspection]:
+    """Return the inspections of a window, except outdated ones."""
+    decoder = _decoder_of(analysis)
+    made = Inspection.objects.filter(analysis=analysis, window=window)
+    return [one for one in made if not _outdated(one, decoder)]
+
+
+def _decoder_of(analysis: Analysis) -> str | None:
+    return inventory.decoder_digest(analysis.checkpoint)
+
+
+def _outdated(inspection: Inspection, decoder: str | None) -> bool:
+    """Return whether an explanation was made by another mask decoder than the installed one.
+
+    Parameters
+    ----------
+    decoder : str or None
+        As `inventory.decoder_digest` returns it. Without the checkpoint nothing is outdated,
+        because it could not be made again.
+    """
+    if inspection.kind not in EXPLANATIONS or inspection.state != State.DONE or decoder is None:
+        return False
+    return inspection.figures.get("decoder") != decoder
 
 
 def archive(inspection: Inspection) -> PictureArchive | None:

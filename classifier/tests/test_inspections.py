@@ -5,6 +5,7 @@ import re
 from dataclasses import asdict, replace
 from datetime import timedelta
 from pathlib import Path
+from uuid import UUID
 
 import pytest
 from django.contrib.auth.models import User
@@ -14,6 +15,7 @@ from pytest_django import Settings
 
 from classifier import storage
 from classifier.checkpoints import inventory
+from classifier.checkpoints.inventory import Installed
 from classifier.models import (
     MAX_ATTEMPTS,
     Analysis,
@@ -26,7 +28,7 @@ from classifier.services import deletion, inspections, results
 from classifier.services.inspections import Question
 from classifier.services.problems import NO_WORKER, RequestRefused
 from classifier.tests.conftest import Caller, done, queued, refused
-from ml.checkpoint_info import digest
+from ml.checkpoint_info import decoder_path, digest
 from ml.errors import Problem
 from ml.render_metadata import LogitInfo, MapInfo, WindowPrediction
 from tests.bulk_data import METADATA
@@ -39,6 +41,7 @@ FIGURES = {
     "logit": 7.25,
     "shape": [64, 167],
     "method": "gradient",
+    "decoder": "",
     "original": 0.9,
     "kept": 0.95,
     "rest": 0.1,
@@ -119,6 +122,35 @@ def test_a_failed_inspection_is_queued_again(anna: User) -> None:
     again = inspections.ask(analysis, DOG)
     assert (again.state, again.error) == (State.QUEUED, None)
     assert claim().attempts == 1
+
+
+def test_an_explanation_is_made_again_after_the_mask_decoder_changed(
+    anna: User, client: Client, other: Installed
+) -> None:
+    analysis = analysed(anna)
+    Analysis.objects.update(checkpoint=other.identity)
+    analysis.refresh_from_db()
+    explained = made(analysis)
+    decoder = decoder_path(other.path)
+    assert inspections.ask(analysis, DOG).state == State.DONE, "made without a decoder, as now"
+    client.force_login(anna)
+    assert explained.pk in page_of(client, analysis)
+    decoder.write_bytes(bytes(8))
+    assert explained.pk not in page_of(client, analysis), "the page requests it again"
+    again = inspections.ask(analysis, DOG)
+    assert (again.pk, again.state, again.figures) == (explained.pk, State.QUEUED, {})
+    made(analysis)
+    Inspection.objects.update(figures=FIGURES | {"decoder": digest(decoder).sha256[:12]})
+    assert inspections.ask(analysis, DOG).state == State.DONE
+    decoder.unlink()
+    other.path.unlink()
+    assert inspections.ask(analysis, DOG).state == State.DONE, "it could not be made again"
+
+
+def page_of(client: Client, analysis: Analysis) -> set[UUID]:
+    """Return the inspections that the result page shows."""
+    text = client.get(f"/analyses/{analysis.pk}/").content.decode()
+    return {UUID(found) for found in re.findall(r'data-inspection="([^"]+)"', text)}
 
 
 @pytest.mark.parametrize(
@@ -404,13 +436,20 @@ def long_clip(owner: User) -> Analysis:
     return Analysis.objects.get(pk=analysis.pk)
 
 
-def test_a_clip_barely_longer_than_a_window_shows_the_confidence_of_that_window(anna: User) -> None:
+def test_a_clip_barely_longer_than_a_window_shows_what_one_window_is(anna: User) -> None:
     analysis = long_clip(anna)
     Clip.objects.filter(pk=analysis.clip_id).update(duration_s=5.02)
-    shown = result_page(analysis)
+    # Over both windows another class is best.
+    Analysis.objects.update(label="rain", confidence=0.51)
+    shown = result_page(Analysis.objects.get())
+    assert "<h1>Dog</h1>" in shown
+    assert "<title>Dog · " in shown
+    assert 'The whole recording: Rain <span class="number">51.0 %</span>' in shown
     assert re.findall(r'data-explain="\d" data-name="(\w+)"', shown) == ["Dog", "Cat"]
     assert "93.0 %" in shown
     assert 'class="slots"' not in shown
+    Analysis.objects.update(not_sure=True, second_label="dog")
+    assert "<h1>Not sure: rain or dog?</h1>" in result_page(Analysis.objects.get())
 
 
 def test_the_page_of_a_long_clip_shows_the_predictions_of_the_open_window(anna: User) -> None:

@@ -33,7 +33,7 @@ def test_a_label_without_room_is_omitted() -> None:
     assert "dog" not in names
 
 
-def test_a_clip_barely_longer_than_a_window_shows_no_windows() -> None:
+def test_a_clip_barely_longer_than_a_window_has_no_strip() -> None:
     assert result_layout.slots(metadata("dog", "dog"), 5.02) == []
 
 

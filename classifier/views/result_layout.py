@@ -20,7 +20,7 @@ _STEPS_S = (0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120)
 MAX_TICKS = 10
 BEST_CLASSES = 5
 CLOSEST_TICKS = 0.06
-# A clip that exceeds one window by less than this is shown as one window.
+# A clip that exceeds one window by less than this has no strip: its windows are nearly the same.
 MIN_REST_S = 0.25
 # Width that a label needs, in percent of the strip.
 NAME_ROOM = 8
@@ -247,15 +247,10 @@ def choices(
     return [Choice(number, *one) for number, one in enumerate(best, 1)]
 
 
-def is_long(metadata: RenderMetadata, duration_s: float) -> bool:
-    """Return whether the page shows the clip window by window."""
-    return bool(metadata.window_predictions) and duration_s >= metadata.window_s + MIN_REST_S
-
-
 def slots(metadata: RenderMetadata, duration_s: float) -> list[Slot]:
     """Return the windows side by side; empty if the clip is hardly longer than one window."""
     windows = metadata.window_predictions
-    if not is_long(metadata, duration_s):
+    if not windows or duration_s < metadata.window_s + MIN_REST_S:
         return []
 
     def percent(seconds: float) -> float:

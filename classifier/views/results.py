@@ -14,6 +14,7 @@ from django.views.decorators.http import require_GET
 from classifier.checkpoints import evaluation, inventory
 from classifier.links import checkpoint_page
 from classifier.models import EXPLANATIONS, Analysis, Inspection, InspectionKind, State
+from classifier.services import inspections
 from classifier.services.dispatch import missing_worker
 from classifier.views import result_layout
 from classifier.views.inspections import inspection_context
@@ -65,7 +66,7 @@ def _context(analysis: Analysis, notice: Problem | None, asked_window: str = "")
     if analysis.state == State.DONE and metadata:
         window = result_layout.window_of(metadata, asked_window)
         context |= _axes(analysis, metadata, window)
-        made = list(Inspection.objects.filter(analysis=analysis, window=window))
+        made = inspections.current(analysis, window)
         found = _activations(analysis, metadata, window, made)
         context |= _layout(found, metadata)
         choices = result_layout.choices(analysis, metadata, window, found.index)

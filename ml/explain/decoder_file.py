@@ -11,7 +11,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from ml.checkpoint_info import DECODER_SUFFIX, CheckpointError, digest, read_metadata
+from ml.checkpoint_info import CheckpointError, decoder_path, digest, read_metadata
 from ml.explain.mask_decoder import MaskDecoder
 from ml.from_json import from_json
 
@@ -48,11 +48,6 @@ class DecoderInfo:
     recipe: dict[str, Any] = field(default_factory=dict)
     started_from: str = ""
     figures: dict[str, float] = field(default_factory=dict)
-
-
-def beside(checkpoint: Path) -> Path:
-    """Return where the decoder of a checkpoint lies: `NAME.explain.safetensors`."""
-    return checkpoint.with_name(checkpoint.stem + DECODER_SUFFIX)
 
 
 def save(path: Path, weights: dict[str, Tensor], info: DecoderInfo) -> None:
@@ -117,7 +112,7 @@ def load_beside(checkpoint: Path) -> MaskDecoder | None:
     CheckpointError
         If the file beside the checkpoint is the decoder of other weights, or not a decoder.
     """
-    path = beside(checkpoint)
+    path = decoder_path(checkpoint)
     if not path.is_file():
         return None
     info, weights = read_header(path), digest(checkpoint).weights

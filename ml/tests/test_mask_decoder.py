@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from ml import checkpoint
-from ml.checkpoint_info import CheckpointError, CheckpointInfo, digest
+from ml.checkpoint_info import CheckpointError, CheckpointInfo, decoder_path, digest
 from ml.explain import decoder_file
 from ml.explain.decoder_file import DecoderInfo
 from ml.explain.mask_decoder import MaskDecoder, enlarged, own_maps
@@ -52,7 +52,7 @@ def saved(tmp_path: Path, network: AudioCNN, info: CheckpointInfo) -> Path:
 
 def save_beside(path: Path, decoder: MaskDecoder, weights: str | None = None) -> None:
     header = DecoderInfo("small", weights or digest(path).weights, len(CLASSES), (1, 2, 3))
-    decoder_file.save(decoder_file.beside(path), decoder.state_dict(), header)
+    decoder_file.save(decoder_path(path), decoder.state_dict(), header)
 
 
 def masks(decoder: MaskDecoder, output: ModelOutput, network: AudioCNN, *classes: int) -> Tensor:
@@ -147,7 +147,7 @@ def test_a_decoder_still_fits_after_a_change_of_the_header(
 @pytest.mark.parametrize("damage", [b"", b"no decoder at all", None])
 def test_a_damaged_decoder_explains_nothing(saved: Path, damage: bytes | None) -> None:
     content = saved.read_bytes() if damage is None else damage
-    decoder_file.beside(saved).write_bytes(content)
+    decoder_path(saved).write_bytes(content)
     classifier = Classifier.load(saved)
     with pytest.raises(CheckpointError, match="mask decoder"):
         classifier.explain(np.zeros(classifier.info.features.window_samples, np.float32), 0)

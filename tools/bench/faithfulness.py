@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from ml import checkpoint_info
 from ml.audio.decode import read
 from ml.explain.masking import Masking, mask_of, resized
+from ml.explain.verdict import Verdict, judge
 from ml.forward import folded
 from ml.inference import Classifier
 from ml.model import AudioCNN, ModelOutput
@@ -137,15 +138,13 @@ def figures(experiment: Experiment, masks: Tensor, parts: Parts, absent: Parts) 
     """
     rows, before = np.arange(len(experiment.before)), experiment.before
     kept, rest = (one[rows, experiment.predicted] for one in (parts.kept, parts.rest))
-    part_half, rest_half = kept >= before / 2, rest >= before / 2
+    judged = verdicts(before, kept, rest)
     # On the same grid, because both depend on the number of cells.
     cells = resized(masks, *experiment.size).flatten(1).double()
     found = {
         "part keeps": kept.mean(),
         "rest keeps": rest.mean(),
-        "convincing": (part_half & ~rest_half).mean(),
-        "spread": (~part_half & ~rest_half).mean(),
-        "not reliable": rest_half.mean(),
+        **{verdict.value: np.mean([one is verdict for one in judged]) for verdict in Verdict},
         "mask area": float(masks.mean()),
         "absent": (absent.kept[rows, experiment.absent] >= FOUND).mean(),
         "AI": 100 * (kept > before).mean(),
@@ -157,6 +156,12 @@ def figures(experiment: Experiment, masks: Tensor, parts: Parts, absent: Parts) 
         "COMP": float(entropy(cells).mean()),
     }
     return {name: round(float(value), 4) for name, value in found.items()}
+
+
+def verdicts(before: Array, kept: Array, rest: Array) -> list[Verdict]:
+    """Return the verdict on the explanation of each clip, from the probabilities (clips,)."""
+    rows = zip(before.tolist(), kept.tolist(), rest.tolist(), strict=True)
+    return [judge(*row) for row in rows]
 
 
 def gini(cells: Tensor) -> Tensor:
@@ -284,17 +289,14 @@ def shown(experiment: Experiment, masks: Tensor, parts: Parts) -> list[Shown]:
     """Return clips to draw: the first of each verdict, of different classes."""
     rows, before = np.arange(len(masks)), experiment.before
     kept, rest = (one[rows, experiment.predicted] for one in (parts.kept, parts.rest))
-    part_half, rest_half = kept >= before / 2, rest >= before / 2
+    judged = verdicts(before, kept, rest)
     found, classes = [], set()
-    for verdict, chosen in {
-        "convincing": part_half & ~rest_half,
-        "spread over the whole sound": ~part_half & ~rest_half,
-        "not reliable": rest_half,
-    }.items():
+    # A class that is not predicted is not worth a picture.
+    for verdict in (Verdict.CONVINCING, Verdict.SPREAD, Verdict.NOT_RELIABLE):
         of_verdict = 0
-        for row in np.flatnonzero(chosen):
+        for row, its in enumerate(judged):
             label = experiment.classifier.info.classes[experiment.predicted[row]]
-            if label in classes or of_verdict == SHOWN_EACH:
+            if its is not verdict or label in classes or of_verdict == SHOWN_EACH:
                 continue
             classes.add(label)
             of_verdict += 1

@@ -8,11 +8,18 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from ml.explain.verdict import Verdict
 from training.figures import INK, figure, save
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 DOCUMENT, PICTURE = DOCS / "explanations.md", DOCS / "explanations.png"
 BEGIN, END = "<!-- measured -->", "<!-- /measured -->"
+NAMES = {
+    Verdict.CONVINCING: "convincing",
+    Verdict.SPREAD: "spread over the whole sound",
+    Verdict.NOT_RELIABLE: "not reliable",
+    Verdict.NOT_PREDICTED: "not predicted",
+}
 PUBLISHED = ("AI", "AD", "AG", "FF", "Fid-In", "SPS", "COMP")
 RANGE_DB = 70  # of the spectrograms in the picture
 CONTOUR, DIMMED = "#ff9f1c", 0.72
@@ -30,7 +37,7 @@ class Shown:
     """
 
     label: str
-    verdict: str
+    verdict: Verdict
     decibels: NDArray[np.float32]
     mask: NDArray[np.float32]
     whole: float
@@ -78,12 +85,8 @@ def tables(report: dict[str, Any]) -> str:
     ]
     ours, gradients = methods["mask decoder"], methods["gradients, without a decoder"]
     rows += [
-        f"| {name} | {percent(ours[key])} | {percent(gradients[key])} |"
-        for name, key in (
-            ("convincing", "convincing"),
-            ("spread over the whole sound", "spread"),
-            ("not reliable", "not reliable"),
-        )
+        f"| {name} | {percent(ours[verdict.value])} | {percent(gradients[verdict.value])} |"
+        for verdict, name in NAMES.items()
     ]
     changed = ", ".join(f"{value:.2f} for {name}" for name, value in report["randomised"].items())
     rows += [
@@ -121,7 +124,7 @@ def picture(shown: list[Shown]) -> Figure:
         if mask.min() < 0.5 < mask.max():
             axes.contour(mask, [0.5], colors=CONTOUR, linewidths=1, extent=(0, 5, 0, mels))
         axes.set_title(
-            f"{one.label.replace('_', ' ')}: {one.verdict}\n{one.whole:.0%} whole, "
+            f"{one.label.replace('_', ' ')}: {NAMES[one.verdict]}\n{one.whole:.0%} whole, "
             f"{one.part:.0%} part, {one.rest:.0%} rest", fontsize=9, color=INK,
         )  # fmt: skip
         axes.set(xlabel="s", yticks=[])

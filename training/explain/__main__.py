@@ -31,12 +31,9 @@ from training.data.windows import load_windows
 from training.explain import channels, loop
 from training.explain.loop import Frozen, Run
 from training.explain.recipe import ExplainRecipe
+from training.explain.time_limit import TimeLimit
 
 SAVED_EVERY_S, SHOWN_EVERY = 60.0, 20
-# A time limit shortens the schedule after so many steps, of which the first do not count.
-MEASURED_STEPS, UNCOUNTED_STEPS = 20, 5
-# Share of the limit that is left free, because not all steps take the same time.
-MARGIN = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +45,7 @@ class Plan:
     init : Path or None
         A decoder to start from.
     limit_s : float or None
-        Seconds in which the training must end.
+        Seconds in which this command must end the training, a resumed one as well.
     out : Path
         Folder of the run.
     """
@@ -73,7 +70,7 @@ def train(plan: Plan) -> Path:
     SettingError
         The run's folder contains a run with other settings.
     """
-    began_s = time.monotonic()
+    limit = TimeLimit(plan.limit_s) if plan.limit_s else None
     info = checkpoint_info.read_info(plan.checkpoint)
     weights = checkpoint_info.digest(plan.checkpoint).weights
     before = decoder_file.read_header(plan.init) if plan.init else None
@@ -99,15 +96,11 @@ def train(plan: Plan) -> Path:
         weights=weights,
         classes=len(info.classes),
         folds_seen=tuple(sorted({*info.folds_seen, *(before.folds_seen if before else ())})),
-        recipe=dataclasses.asdict(plan.recipe) | {"steps": run.steps},
         started_from=before.checkpoint if before else "",
     )
-    figures = _all_steps(run, frozen, plan, settings, header, began_s)
-    header = dataclasses.replace(
-        header, figures=figures, recipe=header.recipe | {"steps": run.steps}
-    )
-    path = decoder_file.beside(plan.checkpoint)
-    decoder_file.save(path, run.average.state_dict(), header)
+    _all_steps(run, frozen, plan.out, settings, header, limit)
+    path = checkpoint_info.decoder_path(plan.checkpoint)
+    _save_decoder(path, run, header)
     return path
 
 
@@ -130,59 +123,38 @@ def _frozen(plan: Plan) -> Frozen:
 def _all_steps(
     run: Run,
     frozen: Frozen,
-    plan: Plan,
+    out: Path,
     settings: dict[str, object],
     header: DecoderInfo,
-    began_s: float,
-) -> dict[str, float]:
-    """Take all steps that are left, and return the means of the last figures."""
-    means: dict[str, float] = {}
-    saved_s = first_s = time.monotonic()
-    taken = 0
+    limit: TimeLimit | None,
+) -> None:
+    """Take all steps that are left."""
+    saved_s = time.monotonic()
     while run.step < run.steps:
-        for name, value in loop.take_step(run, frozen).items():
-            means[name] = 0.97 * means.get(name, value) + 0.03 * value
-        taken += 1
-        now_s = time.monotonic()
-        if taken == UNCOUNTED_STEPS:
-            first_s = now_s
-        if plan.limit_s and run.step == MEASURED_STEPS:
-            step_s = (now_s - first_s) / (MEASURED_STEPS - UNCOUNTED_STEPS)
-            left_s = (1 - MARGIN) * plan.limit_s - (now_s - began_s)
-            run.steps = steps_in_time(run, frozen.log_mel.config.window_s, step_s, left_s)
+        of_sound = run.on_sound
+        loop.take_step(run, frozen)
+        if limit:
+            limit.after_step(run, of_sound, frozen.log_mel.config.window_s)
         if run.step % SHOWN_EVERY == 0 or run.step == run.steps:
-            shown = "  ".join(f"{name} {value:.3f}" for name, value in means.items())
+            shown = "  ".join(f"{name} {value:.3f}" for name, value in run.means.items())
             print(f"step {run.step}/{run.steps}  {shown}", flush=True)
-        if now_s - saved_s > SAVED_EVERY_S or run.step == run.steps:
-            saved_s = now_s
-            _save(run, plan.out, settings, header)
-    return {name: round(value, 4) for name, value in means.items() if name in loop.FIGURES}
-
-
-def steps_in_time(run: Run, window_s: float, step_s: float, left_s: float) -> int:
-    """Return how many steps a run can have, those that are done included.
-
-    The steps at the end are assumed to take longer in proportion to the length of their windows.
-
-    Parameters
-    ----------
-    window_s : float
-        Length of a whole window.
-    step_s : float
-        Seconds of a step with windows of the recipe's `crop_s`.
-    left_s : float
-        Seconds that are left.
-    """
-    share = run.recipe.sound_share
-    mean_s = step_s * (1 - share + share * max(1.0, window_s / run.recipe.crop_s))
-    return max(run.step + 1, min(run.steps, run.step + int(left_s / mean_s)))
+        if time.monotonic() - saved_s > SAVED_EVERY_S or run.step == run.steps:
+            saved_s = time.monotonic()
+            _save(run, out, settings, header)
 
 
 def _save(run: Run, out: Path, settings: dict[str, object], header: DecoderInfo) -> None:
     partial = out / "last.partial"
     torch.save(run.state() | {"settings": settings}, partial)
     partial.replace(out / "last.pt")
-    decoder_file.save(out / "decoder.safetensors", run.average.state_dict(), header)
+    _save_decoder(out / "decoder.safetensors", run, header)
+
+
+def _save_decoder(path: Path, run: Run, header: DecoderInfo) -> None:
+    """Write the decoder as it is now, its recipe with the number of steps of the schedule."""
+    recipe = dataclasses.asdict(run.recipe) | {"steps": run.steps}
+    header = dataclasses.replace(header, recipe=recipe, figures=run.figures)
+    decoder_file.save(path, run.average.state_dict(), header)
 
 
 def parser() -> argparse.ArgumentParser:

@@ -2,7 +2,7 @@
 
 import copy
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -17,10 +17,12 @@ from training.explain.recipe import ExplainRecipe
 from training.explain.windows import Composed, compose
 from training.loop import update_average
 
-# What `take_step` returns beside the parts of the loss.
+# What `take_step` measures beside the parts of the loss.
 FIGURES = ("part keeps", "rest keeps", "mask", "absent mask")
 # A mask of this amplitude is silence for all purposes; its logarithm must be finite.
 MIN_GAIN = 1e-4
+# How much the latest step counts in the means that are shown.
+LATEST_SHARE = 0.03
 
 
 @dataclass(slots=True)
@@ -57,6 +59,8 @@ class Run:
     ----------
     average : MaskDecoder
         The moving average of the weights, which is what is saved.
+    means : dict of str to float
+        The moving averages of what `take_step` measures, by name.
     """
 
     decoder: MaskDecoder
@@ -65,6 +69,17 @@ class Run:
     recipe: ExplainRecipe
     steps: int
     step: int = 0
+    means: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def on_sound(self) -> bool:
+        """Whether the next step masks the sound, and not the power of the mel bands."""
+        return self.step >= (1 - self.recipe.sound_share) * self.steps
+
+    @property
+    def figures(self) -> dict[str, float]:
+        """The means of the FIGURES, for the header of the decoder."""
+        return {name: round(value, 4) for name, value in self.means.items() if name in FIGURES}
 
     def state(self) -> dict[str, Any]:
         return {
@@ -73,6 +88,7 @@ class Run:
             "optimiser": self.optimiser.state_dict(),
             "steps": self.steps,
             "step": self.step,
+            "means": self.means,
         }
 
     def restore(self, state: dict[str, Any]) -> None:
@@ -80,7 +96,7 @@ class Run:
         self.decoder.load_state_dict(state["decoder"])
         self.average.load_state_dict(state["average"])
         self.optimiser.load_state_dict(state["optimiser"])
-        self.steps, self.step = state["steps"], state["step"]
+        self.steps, self.step, self.means = state["steps"], state["step"], state["means"]
 
 
 def start(classes: int, recipe: ExplainRecipe, weights: dict[str, Tensor] | None = None) -> Run:
@@ -107,15 +123,15 @@ def start(classes: int, recipe: ExplainRecipe, weights: dict[str, Tensor] | None
     return Run(decoder, copy.deepcopy(decoder), optimiser, recipe, recipe.steps)
 
 
-def take_step(run: Run, frozen: Frozen) -> dict[str, float]:
-    """Train on one batch, and return the parts of its loss and the FIGURES.
+def take_step(run: Run, frozen: Frozen) -> None:
+    """Train on one batch, and count the parts of its loss and the FIGURES in the run's means.
 
     All random numbers of a step come from the seed and its number, so a resumed run continues as
     if it had not been interrupted.
     """
     recipe = run.recipe
     generator = torch.Generator().manual_seed(recipe.seed * 1_000_003 + run.step)
-    on_sound = run.step >= (1 - recipe.sound_share) * run.steps
+    on_sound = run.on_sound
     composed = _composed(frozen, recipe, on_sound, generator)
     with torch.no_grad():
         pictures = frozen.log_mel(composed.waveforms)
@@ -135,7 +151,9 @@ def take_step(run: Run, frozen: Frozen) -> dict[str, float]:
     values = losses(masks, kept, rest, question, recipe)
     _update(run, torch.stack(list(values.values())).sum())
     shown = {name: value.item() for name, value in values.items()}
-    return shown | _figures(masks, kept, rest, question)
+    for name, value in (shown | _figures(masks, kept, rest, question)).items():
+        before = run.means.get(name, value)
+        run.means[name] = (1 - LATEST_SHARE) * before + LATEST_SHARE * value
 
 
 def _composed(

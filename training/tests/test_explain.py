@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from ml import checkpoint
-from ml.checkpoint_info import CHANNELS, CheckpointInfo, FeatureConfig, digest
+from ml.checkpoint_info import CHANNELS, CheckpointInfo, FeatureConfig, decoder_path, digest
 from ml.explain import decoder_file
 from ml.inference import Classifier
 from ml.model import AudioCNN
@@ -16,6 +16,7 @@ from training.explain import __main__ as command
 from training.explain import loop
 from training.explain.losses import Question, ask, losses
 from training.explain.recipe import ExplainRecipe
+from training.explain.time_limit import TimeLimit, steps_in_time
 from training.explain.windows import compose
 
 FEATURES = FeatureConfig(window_s=0.5, mean_db=-40.0, deviation_db=20.0)
@@ -42,13 +43,17 @@ def test_a_decoder_is_trained_beside_its_checkpoint_and_explains(
 ) -> None:
     out = tmp_path / "runs" / "explain"
     command.main([str(trained), "--data", str(esc50), "--out", str(out), *SHORT_RUN])
-    info = decoder_file.read_header(decoder_file.beside(trained))
+    info = decoder_file.read_header(decoder_path(trained))
     assert info.weights == digest(trained).weights
     assert info.folds_seen == (1, 2)
     assert info.recipe["steps"] == 3
-    assert set(info.figures) <= set(loop.FIGURES)
+    assert info.figures
+    assert info.figures.keys() <= set(loop.FIGURES)
     found = Classifier.load(trained).explain(torch.zeros(8000).numpy(), 0)
     assert found.method == "mask_decoder"
+    decoder_path(trained).unlink()
+    command.main([str(trained), "--data", str(esc50), "--out", str(out), *SHORT_RUN])
+    assert decoder_file.read_header(decoder_path(trained)) == info, "the run was finished"
     with pytest.raises(SystemExit, match="other settings"):
         command.main([str(trained), "--data", str(esc50), "--out", str(out), "--seed", "9"])
 
@@ -70,19 +75,35 @@ def test_training_is_repeatable_and_resumes_as_if_never_interrupted(
     resumed.restore(interrupted.state())
     loop.take_step(resumed, frozen)
     before = loop.start(2, plan.recipe).average.state_dict()
+    assert resumed.means == whole.means
     for name, value in whole.average.state_dict().items():
         assert torch.equal(value, resumed.average.state_dict()[name]), name
     assert not torch.equal(before["last.weight"], whole.average.state_dict()["last.weight"])
 
 
 def test_a_time_limit_shortens_the_schedule() -> None:
-    recipe = ExplainRecipe(steps=1000, crop_s=2.5, sound_share=0.5)
-    run = loop.start(2, recipe)
+    # The first half of the steps take 1 s, the others 2 s.
+    run = loop.start(2, ExplainRecipe(steps=1000, crop_s=2.5, sound_share=0.5))
     run.step = 20
-    # Half of the steps take 1 s, the others 2 s.
-    assert command.steps_in_time(run, 5.0, step_s=1.0, left_s=150.0) == 120
-    assert command.steps_in_time(run, 5.0, step_s=1.0, left_s=1e6) == 1000
-    assert command.steps_in_time(run, 5.0, step_s=1.0, left_s=-5.0) == 21
+    assert steps_in_time(run, False, 5.0, step_s=1.0, left_s=160.0) == 120
+    assert steps_in_time(run, False, 5.0, step_s=1.0, left_s=1e6) == 1000
+    assert steps_in_time(run, False, 5.0, step_s=1.0, left_s=-5.0) == 21
+    run.step = 600
+    assert steps_in_time(run, True, 5.0, step_s=2.0, left_s=160.0) == 680
+
+
+@pytest.mark.parametrize("done", [0, 100, 700])
+def test_a_run_ends_in_time_even_if_it_was_resumed(done: int) -> None:
+    run = loop.start(2, ExplainRecipe(steps=1000, crop_s=2.5, sound_share=0.5))
+    run.step, now_s = done, 0.0
+    limit = TimeLimit(200.0, clock=lambda: now_s)
+    while run.step < run.steps:
+        of_sound = run.on_sound
+        now_s += 3.0 if of_sound else 1.0
+        run.step += 1
+        limit.after_step(run, of_sound, 5.0)
+    # The steps on sounds take more than twice as long, which is noticed when they begin.
+    assert 170 < now_s <= 200
 
 
 def test_a_joined_window_contains_each_sound_in_its_own_part(generator: torch.Generator) -> None:

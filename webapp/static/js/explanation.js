@@ -2,8 +2,10 @@
 
 const DIMMED = 0.8;
 const MARKED = 0.5;
-// Smaller spots and holes get no contour; they are dimmed and played like the others.
+// Smaller spots and holes get no contour, nor do spots that are this quiet throughout, where the network has nothing to need. They are dimmed and played like the others.
 const MIN_CELLS = 10;
+const QUIET = 0.25; // of the range of the colours
+const SHORTEST_S = 0.02;
 
 class ExplanationView {
   // window: { from, to } in seconds of the clip.
@@ -12,9 +14,11 @@ class ExplanationView {
     this.shade = scope.querySelector("[data-shade]");
     this.outline = scope.querySelector("[data-outline]");
     this.timeline = timeline;
-    this.window = window;
+    // A remainder shorter than a column is in no window, but the spectrogram shows it: it belongs to the last one.
+    const left = timeline.duration - window.to;
+    this.window = left > 0 && left < SHORTEST_S ? { from: window.from, to: timeline.duration } : window;
     this.mask = null;
-    for (const layer of [this.shade, this.outline]) timeline.place(layer, window.from, window.to);
+    for (const layer of [this.shade, this.outline]) timeline.place(layer, this.window.from, this.window.to);
   }
 
   // url: the picture whose opacity is the mask. Resolves when both pictures are there.
@@ -78,8 +82,18 @@ class ExplanationView {
   drawOutline(mask) {
     const { width, height } = mask;
     this.outline.setAttribute("viewBox", `0 0 ${width} ${height}`);
-    const path = edges(withoutSpots(mask), width, height);
+    const path = edges(withoutSpots(mask, (at) => this.isAudible(mask, at)), width, height);
     for (const line of this.outline.children) line.setAttribute("d", path);
+  }
+
+  // Whether the spectrogram is not quiet in the middle of a cell of the mask.
+  isAudible({ width, height }, at) {
+    const { width: columns, height: rows, data } = pixelsOf(this.spectrogram);
+    const { from, to } = this.window;
+    const second = from + ((to - from) * ((at % width) + 0.5)) / width;
+    const column = Math.floor((columns * second) / this.timeline.duration);
+    const row = Math.floor((rows * (Math.floor(at / width) + 0.5)) / height);
+    return column < columns && (indexAt(data, 4 * (row * columns + column)) ?? 0) > QUIET * 255;
   }
 }
 
@@ -94,8 +108,8 @@ function sample({ values, width, height }, x, y) {
   return upper * (1 - down) + lower * down;
 }
 
-// Which cells are marked, with small spots removed and small holes filled.
-function withoutSpots({ values, width, height }) {
+// Which cells are marked, with small and quiet spots removed and small holes filled.
+function withoutSpots({ values, width, height }, isAudible) {
   const marked = Uint8Array.from(values, (value) => value >= MARKED);
   const seen = new Uint8Array(marked.length);
   for (let start = 0; start < marked.length; start += 1) {
@@ -112,7 +126,8 @@ function withoutSpots({ values, width, height }) {
         area.push(other);
       }
     }
-    if (area.length < MIN_CELLS) for (const at of area) marked[at] = 1 - marked[at];
+    const nothing = area.length < MIN_CELLS || (marked[start] && !area.some(isAudible));
+    if (nothing) for (const at of area) marked[at] = 1 - marked[at];
   }
   return marked;
 }
