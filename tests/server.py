@@ -35,6 +35,7 @@ class Server:
         self.database_url = create_database(self.server_url)
         self.redis_url = settings.setdefault("REDIS_URL", os.environ.get("REDIS_URL", ""))
         self.env = os.environ | {
+            "DJANGO_SETTINGS_MODULE": "tests.settings",
             "SONOSCOPE_DATA": str(data),
             "PORT": str(self.port),
             "ORIGIN": self.url,
@@ -103,8 +104,8 @@ class Server:
         )
         if not hasattr(self, "_commands"):
             done = subprocess.run(
-                [sys.executable, "-c", code], cwd=ROOT, check=True, capture_output=True, text=True,
-                env=self.env | {"DJANGO_SETTINGS_MODULE": "webapp.settings"},
+                [sys.executable, "-c", code],
+                cwd=ROOT, env=self.env, check=True, capture_output=True, text=True,
             )  # fmt: skip
             self._commands: dict[str, Any] = json.loads(done.stdout)
         return self._commands[name]
