@@ -57,8 +57,10 @@ class Server:
 
     def open(self) -> None:
         self.data.mkdir(parents=True, exist_ok=True)
-        self.manage("migrate", "--verbosity", "0")
-        self.manage("collectstatic", "--no-input", "--verbosity", "0")
+        subprocess.run(
+            [sys.executable, "-m", "webapp.prepare"],
+            cwd=ROOT, env=self.env, check=True, capture_output=True,
+        )  # fmt: skip
         if not self.redis_url:
             self.start("broker")
             wait_for(self._broker_answers, 10, "the broker")
@@ -68,8 +70,8 @@ class Server:
         wait_for(self._web_answers, 60, "the web process")
 
     def close(self) -> None:
-        for name in ("worker", "sweep", "web", "broker"):
-            self.stop(name)
+        self.stop("worker", "sweep", "web")
+        self.stop("broker")
         for log in self.logs:
             log.close()
         if self.database_url:
@@ -110,16 +112,17 @@ class Server:
             self._commands: dict[str, Any] = json.loads(done.stdout)
         return self._commands[name]
 
-    def stop(self, name: str) -> None:
-        process = self.processes.pop(name, None)
-        if process is None:
-            return
-        process.terminate()
-        try:
-            # The stop timeout of docker-compose.yml.
-            process.wait(75)
-        finally:
-            kill_group(process)
+    def stop(self, *names: str) -> None:
+        """Stop processes at the same time, if they are running."""
+        stopping = [self.processes.pop(name) for name in names if name in self.processes]
+        for process in stopping:
+            process.terminate()
+        for process in stopping:
+            try:
+                # The stop timeout of docker-compose.yml.
+                process.wait(75)
+            finally:
+                kill_group(process)
 
     def kill(self, name: str) -> None:
         """Kill the process and all its children (SIGKILL)."""
