@@ -13,7 +13,8 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 from urllib.parse import urlsplit, urlunsplit
@@ -133,6 +134,15 @@ class Server:
     def signal(self, name: str, number: signal.Signals) -> None:
         """Send a signal to the process and all its children."""
         os.killpg(self.processes[name].pid, number)
+
+    @contextmanager
+    def paused(self, name: str) -> Iterator[None]:
+        """Pause the process and its children: jobs wait as without a worker, but no start is due."""
+        self.signal(name, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            self.signal(name, signal.SIGCONT)
 
     def broker(self) -> redis.Redis:
         if self.redis_url:

@@ -75,12 +75,11 @@ def test_a_result_page_updates_without_reload(
     page = context.new_page()
     watch = Watch(page, urlsplit(server.url).netloc)
     sign_up(page, server, "dora")
-    server.kill("worker")
-    page.set_input_files("#file", sounds[:1])
-    page.locator(".row.queued a.what").click()
-    expect(page.get_by_role("heading", level=1)).to_have_text("Waiting")
-    page.evaluate("window.untouched = true")
-    server.start("worker")
+    with server.paused("worker"):
+        page.set_input_files("#file", sounds[:1])
+        page.locator(".row.queued a.what").click()
+        expect(page.get_by_role("heading", level=1)).to_have_text("Waiting")
+        page.evaluate("window.untouched = true")
     expect(page.locator("#result")).to_have_attribute("data-state", "done", timeout=60_000)
     expect(page.get_by_role("button", name="Play", exact=True)).to_be_enabled()
     assert page.evaluate("window.untouched") is True
@@ -101,13 +100,12 @@ def test_signing_out_elsewhere_leads_to_the_sign_in_page(
 ) -> None:
     page = context.new_page()
     sign_up(page, server, "gerd")
-    server.kill("worker")
-    page.set_input_files("#file", sounds[:1])
-    expect(page.locator(".row.queued")).to_have_count(1)
-    context.clear_cookies()
-    expect(page.get_by_role("heading", level=1)).to_have_text("Sign in")
-    expect(page.locator("header.bar")).to_have_count(1)
-    server.start("worker")
+    with server.paused("worker"):
+        page.set_input_files("#file", sounds[:1])
+        expect(page.locator(".row.queued")).to_have_count(1)
+        context.clear_cookies()
+        expect(page.get_by_role("heading", level=1)).to_have_text("Sign in")
+        expect(page.locator("header.bar")).to_have_count(1)
 
 
 def test_a_file_chosen_before_the_script_has_loaded_is_sent(
