@@ -137,7 +137,7 @@ class Server:
 
     @contextmanager
     def paused(self, name: str) -> Iterator[None]:
-        """Pause the process and its children: jobs wait as without a worker, but no start is due."""
+        """Pause the process and its children, so that jobs wait as without a worker."""
         self.signal(name, signal.SIGSTOP)
         try:
             yield

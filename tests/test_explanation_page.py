@@ -25,7 +25,8 @@ TAP = """() => { const { player } = document.querySelector("sono-scope");
 TAPPED = """() => { const samples = new Float32Array(window.tap.fftSize);
   window.tap.getFloatTimeDomainData(samples); return Array.from(samples); }"""
 # The RMS of the loudest 0.4 s of each part as it is played.
-LOUDNESS = """() => { const { buffers, levels } = document.querySelector("sono-scope").player.window;
+LOUDNESS = """() => {
+  const { buffers, levels } = document.querySelector("sono-scope").player.window;
   const loudest = (name, buffer) => {
     const samples = buffer.getChannelData(0), part = Math.round(0.4 * buffer.sampleRate);
     let most = 0;
