@@ -16,12 +16,15 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 from urllib.parse import urlsplit, urlunsplit
 
 import psycopg
 import redis
 import requests
+
+if TYPE_CHECKING:
+    from playwright.sync_api import BrowserContext
 
 ROOT = Path(__file__).resolve().parent.parent
 PASSWORD = "gr4nular-ear"
@@ -204,6 +207,13 @@ class Person:
         self.token = response.json()["token"]
         self.headers = {"Authorization": f"Token {self.token}"}
 
+    def sign_in(self, context: "BrowserContext") -> None:
+        """Give a browser the session of this user."""
+        for one in self.browser.cookies:
+            context.add_cookies(
+                [{"name": one.name, "value": one.value or "", "url": self.server.url}]
+            )
+
     def page(self, path: str) -> requests.Response:
         return self.browser.get(self.server.url + path, timeout=30)
 
@@ -250,7 +260,7 @@ class Person:
         return seen
 
 
-def wait_for(check: Callable[[], bool], limit_s: float, what: str, every_s: float = 0.2) -> None:
+def wait_for(check: Callable[[], bool], limit_s: float, what: str, every_s: float = 0.1) -> None:
     """Wait until `check` returns true; `what` describes it in the error after `limit_s`."""
     deadline = time.monotonic() + limit_s
     while not check():

@@ -231,8 +231,7 @@ def _clip_files(server: Server) -> list[Path]:
 
 def signed_in(browser: Browser, person: Person) -> Page:
     context = browser.new_context(viewport={"width": 1280, "height": 900})
-    session = person.browser.cookies["sessionid"]
-    context.add_cookies([{"name": "sessionid", "value": session, "url": person.server.url}])
+    person.sign_in(context)
     page = context.new_page()
     page.on("dialog", lambda dialog: dialog.accept())  # "Leave this page?"
     return page

@@ -214,10 +214,7 @@ def visit_views(
             timezone_id="UTC",
         )  # fmt: skip
         if who:
-            for one in people[who].browser.cookies:
-                context.add_cookies(
-                    [{"name": one.name, "value": one.value or "", "url": demo.server.url}]
-                )
+            people[who].sign_in(context)
         page = context.new_page()
         for view in views:
             if view.who != who:
