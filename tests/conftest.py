@@ -78,8 +78,7 @@ def long(listener: Person) -> dict:
 def page(server: Server, browser: Browser, listener: Person) -> Iterator[Page]:
     """A page of the listener, which must not report errors."""
     context = browser.new_context(viewport={"width": 1280, "height": 1000})
-    for one in listener.browser.cookies:
-        context.add_cookies([{"name": one.name, "value": one.value or "", "url": server.url}])
+    listener.sign_in(context)
     page = context.new_page()
     watch = Watch(page, urlsplit(server.url).netloc)
     yield page

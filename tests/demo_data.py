@@ -1,6 +1,5 @@
 """Users with data for every page, for the screenshots and the accessibility test."""
 
-import time
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -36,13 +35,10 @@ def create_demo_data(server: Server) -> DemoData:
     finished = _batch(user, "Garden box, first week of May", _week())
     ids["batch"] = finished
     _wait_for_batch(user, finished)
-    # A second apart, so that their order is always the same.
     for name, data in _recordings().items():
         ids[name.partition(".")[0]] = _id(user.submit(name, data))
-        time.sleep(1)
     for name in SAMPLES:
         ids[name] = user.post_page(f"/samples/{name}/").url.rstrip("/").rpartition("/")[2]
-        time.sleep(1)
     for name in set(ids) - {"batch"}:
         user.wait(f"/api/v1/analyses/{ids[name]}/", limit_s=300)
     for name in (*SAMPLES, "dawn-at-the-lake"):

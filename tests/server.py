@@ -13,14 +13,18 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 from urllib.parse import urlsplit, urlunsplit
 
 import psycopg
 import redis
 import requests
+
+if TYPE_CHECKING:
+    from playwright.sync_api import BrowserContext
 
 ROOT = Path(__file__).resolve().parent.parent
 PASSWORD = "gr4nular-ear"
@@ -35,6 +39,7 @@ class Server:
         self.database_url = create_database(self.server_url)
         self.redis_url = settings.setdefault("REDIS_URL", os.environ.get("REDIS_URL", ""))
         self.env = os.environ | {
+            "DJANGO_SETTINGS_MODULE": "tests.settings",
             "SONOSCOPE_DATA": str(data),
             "PORT": str(self.port),
             "ORIGIN": self.url,
@@ -56,8 +61,10 @@ class Server:
 
     def open(self) -> None:
         self.data.mkdir(parents=True, exist_ok=True)
-        self.manage("migrate", "--verbosity", "0")
-        self.manage("collectstatic", "--no-input", "--verbosity", "0")
+        subprocess.run(
+            [sys.executable, "-m", "webapp.prepare"],
+            cwd=ROOT, env=self.env, check=True, capture_output=True,
+        )  # fmt: skip
         if not self.redis_url:
             self.start("broker")
             wait_for(self._broker_answers, 10, "the broker")
@@ -67,8 +74,8 @@ class Server:
         wait_for(self._web_answers, 60, "the web process")
 
     def close(self) -> None:
-        for name in ("worker", "sweep", "web", "broker"):
-            self.stop(name)
+        self.stop("worker", "sweep", "web")
+        self.stop("broker")
         for log in self.logs:
             log.close()
         if self.database_url:
@@ -103,22 +110,23 @@ class Server:
         )
         if not hasattr(self, "_commands"):
             done = subprocess.run(
-                [sys.executable, "-c", code], cwd=ROOT, check=True, capture_output=True, text=True,
-                env=self.env | {"DJANGO_SETTINGS_MODULE": "webapp.settings"},
+                [sys.executable, "-c", code],
+                cwd=ROOT, env=self.env, check=True, capture_output=True, text=True,
             )  # fmt: skip
             self._commands: dict[str, Any] = json.loads(done.stdout)
         return self._commands[name]
 
-    def stop(self, name: str) -> None:
-        process = self.processes.pop(name, None)
-        if process is None:
-            return
-        process.terminate()
-        try:
-            # The stop timeout of docker-compose.yml.
-            process.wait(75)
-        finally:
-            kill_group(process)
+    def stop(self, *names: str) -> None:
+        """Stop processes at the same time, if they are running."""
+        stopping = [self.processes.pop(name) for name in names if name in self.processes]
+        for process in stopping:
+            process.terminate()
+        for process in stopping:
+            try:
+                # The stop timeout of docker-compose.yml.
+                process.wait(75)
+            finally:
+                kill_group(process)
 
     def kill(self, name: str) -> None:
         """Kill the process and all its children (SIGKILL)."""
@@ -129,6 +137,15 @@ class Server:
     def signal(self, name: str, number: signal.Signals) -> None:
         """Send a signal to the process and all its children."""
         os.killpg(self.processes[name].pid, number)
+
+    @contextmanager
+    def paused(self, name: str) -> Iterator[None]:
+        """Pause the process and its children, so that jobs wait as without a worker."""
+        self.signal(name, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            self.signal(name, signal.SIGCONT)
 
     def broker(self) -> redis.Redis:
         if self.redis_url:
@@ -190,6 +207,13 @@ class Person:
         self.token = response.json()["token"]
         self.headers = {"Authorization": f"Token {self.token}"}
 
+    def sign_in(self, context: "BrowserContext") -> None:
+        """Give a browser the session of this user."""
+        for one in self.browser.cookies:
+            context.add_cookies(
+                [{"name": one.name, "value": one.value or "", "url": self.server.url}]
+            )
+
     def page(self, path: str) -> requests.Response:
         return self.browser.get(self.server.url + path, timeout=30)
 
@@ -237,7 +261,7 @@ class Person:
         return seen
 
 
-def wait_for(check: Callable[[], bool], limit_s: float, what: str, every_s: float = 0.2) -> None:
+def wait_for(check: Callable[[], bool], limit_s: float, what: str, every_s: float = 0.1) -> None:
     """Wait until `check` returns true; `what` describes it in the error after `limit_s`."""
     deadline = time.monotonic() + limit_s
     while not check():

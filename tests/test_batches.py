@@ -6,7 +6,6 @@ import json
 import os
 import re
 import shutil
-import signal
 import subprocess
 import sys
 import zipfile
@@ -131,8 +130,7 @@ def test_the_command_submits_a_folder_and_a_second_run_changes_nothing(
 def test_command_api_and_page_say_that_no_worker_answers(server: Server, tmp_path: Path) -> None:
     person = server.person()
     (tmp_path / "one.wav").write_bytes(fixtures.encode(fixtures.noise(1.0, seed=940)))
-    server.stop("worker")
-    try:
+    with server.paused("worker"):
         command = subprocess.Popen(
             [sys.executable, "manage.py", "submit_folder", str(tmp_path), "--user", person.name,
              "--wait"],
@@ -152,8 +150,6 @@ def test_command_api_and_page_say_that_no_worker_answers(server: Server, tmp_pat
             assert person.get(address).json()["notice"]["code"] == "no_worker"
         assert "No worker is responding" in person.page(f"/batches/{batch}/").text
         assert "No worker is responding" in person.page(f"/analyses/{analysis}/").text
-    finally:
-        server.start("worker")
     command.communicate(timeout=120)
     assert command.returncode == 0
     assert person.get(f"/api/v1/batches/{batch}/").json()["notice"] is None
@@ -235,8 +231,7 @@ def _clip_files(server: Server) -> list[Path]:
 
 def signed_in(browser: Browser, person: Person) -> Page:
     context = browser.new_context(viewport={"width": 1280, "height": 900})
-    session = person.browser.cookies["sessionid"]
-    context.add_cookies([{"name": "sessionid", "value": session, "url": person.server.url}])
+    person.sign_in(context)
     page = context.new_page()
     page.on("dialog", lambda dialog: dialog.accept())  # "Leave this page?"
     return page
@@ -389,12 +384,9 @@ def test_single_sounds_finish_before_the_rest_of_the_bulk_work(
             fixtures.encode(fixtures.noise(5.0, seed=100 + number))
         )
     bulk, single = server.person(), server.person()
-    server.signal("worker", signal.SIGSTOP)  # or it might finish before all files are queued
-    try:
+    with server.paused("worker"):  # or it might finish before all files are queued
         done = submit_folder(server, str(folder), "--user", bulk.name, "--json")
         messages = server.broker().llen("bulk")
-    finally:
-        server.signal("worker", signal.SIGCONT)
     assert messages == MAX_BULK_MESSAGES < 60, "a message for each file would only cost time"
     batch = json.loads(done.stdout)["batch"]
     for number in range(3):

@@ -33,6 +33,12 @@ def sounds(tmp_path: Path) -> list[Path]:
     return made
 
 
+def signed_in(page: Page, server: Server) -> None:
+    """Open the Upload page as a new user."""
+    server.person().sign_in(page.context)
+    page.goto(server.url)
+
+
 def sign_up(page: Page, server: Server, name: str) -> None:
     page.goto(f"{server.url}/account/sign-up/")
     page.get_by_label("Username").fill(name)
@@ -74,13 +80,12 @@ def test_a_result_page_updates_without_reload(
 ) -> None:
     page = context.new_page()
     watch = Watch(page, urlsplit(server.url).netloc)
-    sign_up(page, server, "dora")
-    server.kill("worker")
-    page.set_input_files("#file", sounds[:1])
-    page.locator(".row.queued a.what").click()
-    expect(page.get_by_role("heading", level=1)).to_have_text("Waiting")
-    page.evaluate("window.untouched = true")
-    server.start("worker")
+    signed_in(page, server)
+    with server.paused("worker"):
+        page.set_input_files("#file", sounds[:1])
+        page.locator(".row.queued a.what").click()
+        expect(page.get_by_role("heading", level=1)).to_have_text("Waiting")
+        page.evaluate("window.untouched = true")
     expect(page.locator("#result")).to_have_attribute("data-state", "done", timeout=60_000)
     expect(page.get_by_role("button", name="Play", exact=True)).to_be_enabled()
     assert page.evaluate("window.untouched") is True
@@ -100,21 +105,20 @@ def test_signing_out_elsewhere_leads_to_the_sign_in_page(
     server: Server, context: BrowserContext, sounds: list[Path]
 ) -> None:
     page = context.new_page()
-    sign_up(page, server, "gerd")
-    server.kill("worker")
-    page.set_input_files("#file", sounds[:1])
-    expect(page.locator(".row.queued")).to_have_count(1)
-    context.clear_cookies()
-    expect(page.get_by_role("heading", level=1)).to_have_text("Sign in")
-    expect(page.locator("header.bar")).to_have_count(1)
-    server.start("worker")
+    signed_in(page, server)
+    with server.paused("worker"):
+        page.set_input_files("#file", sounds[:1])
+        expect(page.locator(".row.queued")).to_have_count(1)
+        context.clear_cookies()
+        expect(page.get_by_role("heading", level=1)).to_have_text("Sign in")
+        expect(page.locator("header.bar")).to_have_count(1)
 
 
 def test_a_file_chosen_before_the_script_has_loaded_is_sent(
     server: Server, context: BrowserContext, sounds: list[Path]
 ) -> None:
     page = context.new_page()
-    sign_up(page, server, "lena")
+    signed_in(page, server)
     held: list[Route] = []
     page.route(re.compile(r"/js/app"), lambda route: held.append(route))
     page.reload(wait_until="commit")
@@ -128,7 +132,7 @@ def test_refusals_and_failures_are_shown_next_to_the_file(
     server: Server, context: BrowserContext, tmp_path: Path
 ) -> None:
     page = context.new_page()
-    sign_up(page, server, "ella")
+    signed_in(page, server)
     for name, data in (("nothing.wav", b""), ("notes.wav", b"buy milk\n" * 99)):
         (tmp_path / name).write_bytes(data)
         page.set_input_files("#file", tmp_path / name)
@@ -143,7 +147,7 @@ def test_the_theme_is_remembered_and_pages_fit_a_phone(
     server: Server, context: BrowserContext
 ) -> None:
     page = context.new_page()
-    sign_up(page, server, "fritz")
+    signed_in(page, server)
     page.get_by_role("button", name="Dark").click()
     page.goto(f"{server.url}/history/")
     assert page.evaluate("document.documentElement.dataset.theme") == "dark"
@@ -181,7 +185,7 @@ def test_dropping_a_zip_on_the_upload_form_offers_a_batch(
     server: Server, context: BrowserContext
 ) -> None:
     page = context.new_page()
-    sign_up(page, server, "ida")
+    signed_in(page, server)
     page.locator("form.drop").evaluate(
         """(form) => { const data = new DataTransfer();
         data.items.add(new File(["PK"], "night.zip"));
@@ -196,7 +200,7 @@ def test_a_form_with_an_expired_csrf_token_shows_what_to_do(
     server: Server, context: BrowserContext
 ) -> None:
     page = context.new_page()
-    sign_up(page, server, "kurt")
+    signed_in(page, server)
     context.clear_cookies(name="csrftoken")
     page.get_by_role("button", name="Sign out").click()
     expect(page.get_by_role("heading", level=1)).to_have_text("Something went wrong")
@@ -212,7 +216,7 @@ def test_the_models_page_shows_the_evaluation_and_copies_the_checkpoint_name(
     page = context.new_page()
     watch = Watch(page, urlsplit(server.url).netloc)
     context.grant_permissions(["clipboard-read", "clipboard-write"])
-    sign_up(page, server, "hanna")
+    signed_in(page, server)
     page.get_by_role("link", name="Models").click()
     for picture in page.locator(".attribution img").all():
         picture.scroll_into_view_if_needed()

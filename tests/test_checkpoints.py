@@ -52,23 +52,22 @@ def test_each_clip_of_a_mixed_queue_gets_the_requested_checkpoint(
     names = {row["checkpoint"].partition("@")[0]: row["checkpoint"]
              for row in greta.get("/api/v1/checkpoints/").json()["results"]}  # fmt: skip
     assert set(names) == {"esc50-folds1234", "esc50-folds123", "modest"}
-    two.stop("worker")
-    sent = {
-        (number, name): submit(greta, data, name)
-        for number, data in enumerate(SOUNDS)
-        for name in ("", "modest")
-    }
-    made = requests.post(
-        f"{two.url}/api/v1/batches/",
-        json={"name": "trip", "checkpoint": names["modest"]}, headers=greta.headers, timeout=30,
-    )  # fmt: skip
-    own = fixtures.encode(fixtures.noise(1.0, seed=3))
-    for path, data in (("own.wav", own), ("known.wav", SOUNDS[0])):
-        requests.post(
-            f"{two.url}{made.headers['Location']}files/",
-            headers=greta.headers, data={"path": path}, files={"file": data}, timeout=30,
-        ).raise_for_status()  # fmt: skip
-    two.start("worker")
+    with two.paused("worker"):
+        sent = {
+            (number, name): submit(greta, data, name)
+            for number, data in enumerate(SOUNDS)
+            for name in ("", "modest")
+        }
+        made = requests.post(
+            f"{two.url}/api/v1/batches/",
+            json={"name": "trip", "checkpoint": names["modest"]}, headers=greta.headers, timeout=30,
+        )  # fmt: skip
+        own = fixtures.encode(fixtures.noise(1.0, seed=3))
+        for path, data in (("own.wav", own), ("known.wav", SOUNDS[0])):
+            requests.post(
+                f"{two.url}{made.headers['Location']}files/",
+                headers=greta.headers, data={"path": path}, files={"file": data}, timeout=30,
+            ).raise_for_status()  # fmt: skip
 
     for number in range(len(SOUNDS)):
         plain, modest = (greta.wait(sent[number, name]) for name in ("", "modest"))
@@ -119,11 +118,10 @@ def test_a_removed_checkpoint_fails_its_clips_and_no_others(
     two: Server, greta: Person, tmp_path: Path
 ) -> None:
     file = shipped_copy(two.data / "checkpoints" / "passing.safetensors", notes=["Soon gone."])
-    two.stop("worker")
     data = fixtures.encode(fixtures.noise(1.0, seed=11))
-    asked, plain = submit(greta, data, "passing"), submit(greta, data)
-    file.rename(tmp_path / file.name)
-    two.start("worker")
+    with two.paused("worker"):
+        asked, plain = submit(greta, data, "passing"), submit(greta, data)
+        file.rename(tmp_path / file.name)
     assert greta.wait(plain)["state"] == "done"
     failed = greta.wait(asked)
     assert failed["error"]["code"] == "checkpoint_missing"

@@ -202,11 +202,15 @@ class ComposeServer(Server):
         )  # fmt: skip
         return "ok" if done.returncode == 0 else done.stdout
 
-    def stop(self, name: str) -> None:
+    def stop(self, *names: str) -> None:
+        """Stop services one after another."""
+        for name in names:
+            if name in self.processes:
+                self._stop(name)
+
+    def _stop(self, name: str) -> None:
         """Stop a service as Compose does: SIGTERM, then the grace period."""
-        process = self.processes.pop(name, None)
-        if process is None:
-            return
+        process = self.processes.pop(name)
         started = time.monotonic()
         process.send_signal(signal.SIGTERM)
         try:
@@ -217,8 +221,7 @@ class ComposeServer(Server):
         self.stop_times_s[name] = time.monotonic() - started
 
     def close(self) -> None:
-        for name in ("worker", "worker-gpu", "sweep", "web", "tensorboard", "broker"):
-            self.stop(name)
+        self.stop("worker", "worker-gpu", "sweep", "web", "tensorboard", "broker")
         super().close()
 
     def results_of(self, person: Person) -> dict[str, Path]:
@@ -286,8 +289,7 @@ def test_every_service_runs_and_analyses_clips(stack: ComposeServer) -> None:
     assert stack.doctor() == "ok"
     print(f"\n{CLIPS} clips through the Compose services in {took_s:.1f} s")
 
-    for name in ("worker-gpu", "sweep", "web", "tensorboard", "broker"):
-        stack.stop(name)
+    stack.stop("worker-gpu", "sweep", "web", "tensorboard", "broker")
     assert max(stack.stop_times_s.values()) < 60, stack.stop_times_s
 
 

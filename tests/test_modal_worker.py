@@ -115,34 +115,29 @@ def test_while_modal_is_down_clips_fail_with_a_reason_and_can_be_retried(
 
 
 def test_only_the_deployed_checkpoint_is_used(emil: Person, remote_server: Server) -> None:
-    remote_server.kill("worker")
-    location = emil.submit("other.wav", fixtures.encode(fixtures.noise(1.0, seed=9)))
-    pk = location.rstrip("/").rpartition("/")[2]
-    code = (
-        "from classifier.models import Analysis; "
-        f"Analysis.objects.filter(pk='{pk}').update(checkpoint='other@0123456789ab')"
-    )
-    remote_server.manage("shell", "--no-imports", "-c", code)
-    remote_server.start("worker")
+    with remote_server.paused("worker"):
+        location = emil.submit("other.wav", fixtures.encode(fixtures.noise(1.0, seed=9)))
+        pk = location.rstrip("/").rpartition("/")[2]
+        code = (
+            "from classifier.models import Analysis; "
+            f"Analysis.objects.filter(pk='{pk}').update(checkpoint='other@0123456789ab')"
+        )
+        remote_server.manage("shell", "--no-imports", "-c", code)
     failed = emil.wait(location)
     assert failed["error"]["code"] == "checkpoint_missing"
     assert "not the one deployed on Modal" in failed["error"]["detail"]
 
 
-def test_a_worker_also_works_with_modals_own_client(
-    tmp_path_factory: pytest.TempPathFactory,
-) -> None:
+def test_a_worker_also_works_with_modals_own_client(emil: Person, remote_server: Server) -> None:
+    """The server's worker is replaced by one that uses the real package."""
     service: Any = InferenceService()
     with FakeModalServer(service.predict.local) as cloud:
-        server = Server(
-            tmp_path_factory.mktemp("client-server"), INFERENCE="modal", **cloud.settings
-        )
-        try:
-            server.open()
-            person = server.person()
-            analysed = person.wait(person.submit("short.wav", SHORT))
-        finally:
-            server.close()
+        remote_server.stop("worker")
+        remote_server.env = remote_server.env | cloud.settings | {"PYTHONPATH": ""}
+        remote_server.start("worker")
+        sound = fixtures.encode(fixtures.noise(1.0, seed=10))
+        analysed = emil.wait(emil.submit("own.wav", sound))
+        remote_server.stop("worker")
     assert analysed["state"] == "done", analysed["error"]
     assert len(cloud.requests("FunctionMap")) == 1
 

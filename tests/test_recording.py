@@ -30,10 +30,7 @@ def person(server: Server) -> Person:
 @pytest.fixture
 def context(browser: Browser, person: Person) -> Iterator[BrowserContext]:
     context = browser.new_context()
-    for one in person.browser.cookies:
-        context.add_cookies(
-            [{"name": one.name, "value": one.value or "", "url": person.server.url}]
-        )
+    person.sign_in(context)
     yield context
     context.close()
 

@@ -7,6 +7,7 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -24,28 +25,44 @@ def start(env: dict[str, str], out: Path) -> subprocess.Popen[bytes]:
         )  # fmt: skip
 
 
-@pytest.fixture
-def env(tmp_path: Path) -> dict[str, str]:
-    port = str(free_port())
-    own = {"SONOSCOPE_DATA": str(tmp_path / "a data folder"), "PORT": port}
+def environment(folder: Path) -> dict[str, str]:
+    own = {"SONOSCOPE_DATA": str(folder / "a data folder"), "PORT": str(free_port())}
     return os.environ | own | {"DATABASE_URL": "", "REDIS_URL": ""}
 
 
 @pytest.fixture
-def running(env: dict[str, str], tmp_path: Path) -> Iterator[subprocess.Popen[bytes]]:
-    process = start(env, tmp_path / "out")
-    yield process
+def env(tmp_path: Path) -> dict[str, str]:
+    return environment(tmp_path)
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    env: dict[str, str]
+    out: Path
+    process: subprocess.Popen[bytes]
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    folder = tmp_path_factory.mktemp("serve")
+    env, out = environment(folder), folder / "out"
+    process = start(env, out)
+    wait_for(lambda: "Ctrl-C" in out.read_text(), 60, "the address")
+    yield Running(env, out, process)
     if process.poll() is None:
         process.send_signal(signal.SIGINT)
         process.wait(60)
 
 
-def test_it_starts_prints_its_address_and_stops(
-    env: dict[str, str], running: subprocess.Popen[bytes], tmp_path: Path
-) -> None:
-    out = tmp_path / "out"
+def test_data_files_are_readable_by_their_owner_only(running: Running) -> None:
+    data = Path(running.env["SONOSCOPE_DATA"])
+    for path in (data / "sonoscope.sqlite3", data / "log" / "web.log", data / "secret_key"):
+        assert path.stat().st_mode & 0o077 == 0, path
+
+
+def test_it_starts_prints_its_address_and_stops(running: Running, tmp_path: Path) -> None:
+    env, out = running.env, running.out
     url = f"http://localhost:{env['PORT']}"
-    wait_for(lambda: "Ctrl-C" in out.read_text(), 60, "the address")
     said = out.read_text()
     (_, shown), *_ = steps("docs/tutorial.md")
     installing, _, shown = shown.partition("\n")
@@ -82,8 +99,8 @@ def test_it_starts_prints_its_address_and_stops(
     assert taken.returncode == 1
     assert f"Port {env['PORT']} is already in use" in taken.stderr
 
-    running.send_signal(signal.SIGINT)
-    assert running.wait(60) == 0
+    running.process.send_signal(signal.SIGINT)
+    assert running.process.wait(60) == 0
     with pytest.raises(requests.ConnectionError):
         requests.get(url, timeout=5)
     assert not (Path(env["SONOSCOPE_DATA"]) / "run" / "broker.sock").exists()
@@ -135,12 +152,3 @@ def test_data_of_another_version_is_refused_and_left_as_it_is(env: dict[str, str
     with sqlite3.connect(data / "sonoscope.sqlite3") as database:
         tables = database.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()
     assert tables == [("django_migrations",)]
-
-
-def test_data_files_are_readable_by_their_owner_only(
-    env: dict[str, str], running: subprocess.Popen[bytes], tmp_path: Path
-) -> None:
-    wait_for(lambda: "Ctrl-C" in (tmp_path / "out").read_text(), 60, "the address")
-    data = Path(env["SONOSCOPE_DATA"])
-    for path in (data / "sonoscope.sqlite3", data / "log" / "web.log", data / "secret_key"):
-        assert path.stat().st_mode & 0o077 == 0, path

@@ -24,6 +24,12 @@ def own_media(settings: Settings, tmp_path: Path) -> Path:
     return settings.MEDIA_ROOT
 
 
+@pytest.fixture(autouse=True)
+def fast_passwords(settings: Settings) -> None:
+    """Use a fast hash, because the default one is slow on purpose."""
+    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+
+
 @pytest.fixture
 def anna(db: None) -> User:
     return User.objects.create_user("anna", password="gr4nular-ear")
