@@ -35,7 +35,7 @@ def test_a_name_pattern_has_the_day_and_the_hour(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setenv("SOME_PATTERN", "%d-%m-%Y_%Hh")
     assert env.name_pattern("SOME_PATTERN") == "%d-%m-%Y_%Hh"
     monkeypatch.setenv("SOME_PATTERN", "%d-%m_%Hh")
-    with pytest.raises(ImproperlyConfigured, match="SOME_PATTERN is '%d-%m_%Hh'.*%Y or %y"):
+    with pytest.raises(ImproperlyConfigured, match=r"SOME_PATTERN is '%d-%m_%Hh'.*%Y or %y"):
         env.name_pattern("SOME_PATTERN")
 
 
