@@ -110,7 +110,8 @@ class ClipSummary(Serializer):
         "unknown; null if the time is unknown, and until the file is decoded."
     )
     recorded_from = TextOrNull(
-        help_text=f"Where `recorded_at` was found: {', '.join(SOURCES)}; null if it is unknown."
+        help_text=f"Where `recorded_at` was found: {', '.join(SOURCES)}; null if nothing was "
+        "found. `user` without a time: you removed it."
     )
     audio = Address("clip_audio", source="pk", help_text="URL of the file as uploaded.")
     created_at = fields.DateTimeField(help_text="Time of upload, UTC.")
