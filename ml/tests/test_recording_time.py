@@ -96,7 +96,7 @@ def seconds_since_1904(time: str) -> int:
 
 def found(data: bytes, name: str = "WAV", start: int = 0) -> tuple[str, str]:
     """Return the time and the source that a file states."""
-    columns = to_columns(read_start(Bytes(io.BytesIO(data)), name, start))  # type: ignore[arg-type]
+    columns = to_columns(read_start(Bytes(io.BytesIO(data)), name, start))
     return columns["recorded_at"], columns["recorded_from"]
 
 
@@ -236,7 +236,7 @@ def test_much_metadata_is_not_read_whole() -> None:
             return got
 
     raw = Counting(wav(*[chunk(b"guan", bytes(4 * MAX_CHUNK_BYTES))] * 40))
-    file = Bytes(raw)  # type: ignore[arg-type]
+    file = Bytes(raw)
     assert read_start(file, "WAV", 0) is None
     assert raw.count < 0.25 * len(raw.getvalue())
 

@@ -58,6 +58,7 @@ class UploadQuery(Serializer):
     )
 
 
+@example({"recorded_at": "2024-05-01T05:30:00+02:00"})
 class ClipChanges(Serializer):
     # `recordings.set_start` rejects what is not a time with a better message.
     recorded_at = Text(
