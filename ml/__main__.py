@@ -14,6 +14,7 @@ from ml.errors import AudioError, Problem
 from ml.file_names import escaped
 from ml.inference import Classifier
 from ml.predictions import Prediction
+from ml.recording_names import from_name
 
 # Files decoded before the network runs on all of them.
 CHUNK_FILES = 16
@@ -65,11 +66,18 @@ def as_json(file: str, outcome: Outcome, identity: str) -> str:
         "duration_s": round(outcome.sound.duration_s, 3),
         "sample_rate": outcome.sound.source_rate_hz,
         "notices": notices.as_dicts(outcome.sound.notices),
+        "recorded_at": _recorded_at(file, outcome.sound),
         "predictions": [one.to_json() for one in outcome.predictions],
         "not_sure": outcome.not_sure,
         "checkpoint": identity,
     }
     return json.dumps(payload)
+
+
+def _recorded_at(file: str, sound: Sound) -> str | None:
+    """Return when the recording starts, by its metadata or else its name."""
+    start = sound.recorded or from_name(Path(file).name)
+    return start.time.isoformat() if start else None
 
 
 def as_text(found: Classified) -> str:

@@ -28,9 +28,11 @@ from ml.audio.encode import write_flac
 from ml.audio.waveform import Waveform
 from ml.base_classifier import BaseClassifier
 from ml.checkpoint_info import CheckpointError
+from ml.clock_time import to_columns
 from ml.errors import AudioError, Problem
 from ml.inference import Classifier
 from ml.predictions import Result
+from ml.recording_names import from_name
 from ml.render_metadata import RenderMetadata, WindowPrediction
 from ml.rendering import spectrogram
 from tasks import decoding
@@ -313,7 +315,8 @@ def _analysis_result(
         "render_metadata": metadata.to_json(),
         "timings": {**timings, "rendering_s": _per_clip(started, 1)},
     }
-    facts = sound.source | {"duration_s": round(sound.duration_s, 3)}
+    recorded = sound.recorded or from_name(row.clip.name, settings.RECORDING_NAME_PATTERN)
+    facts = sound.source | to_columns(recorded) | {"duration_s": round(sound.duration_s, 3)}
     return AnalysisResult(row, contents, values, facts, classifier.events(result, sound.duration_s))
 
 

@@ -17,6 +17,8 @@ from urllib.parse import urlsplit
 
 from django.core.exceptions import ImproperlyConfigured
 
+from ml import recording_names
+
 TRUE = {"1", "true", "yes", "on"}
 FALSE = {"0", "false", "no", "off"}
 # The path of a Unix socket must fit in sockaddr_un.
@@ -102,6 +104,23 @@ def whole(
             f"{name} must be a whole number from {least} to {most}, not {value!r}."
         )
     return int(value)
+
+
+def name_pattern(name: str, *, meaning: str = "") -> str:
+    """Return a pattern of `ml.recording_names`.
+
+    Raises
+    ------
+    ImproperlyConfigured
+        It is not one.
+    """
+    value = text(name, meaning=meaning)
+    if value:
+        try:
+            recording_names.compiled(value)
+        except ValueError as error:
+            raise ImproperlyConfigured(f"{name} is {value!r}, which is invalid. {error}") from error
+    return value
 
 
 def origin(name: str, default: str, *, meaning: str = "", shown: str = "") -> str:

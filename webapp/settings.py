@@ -124,6 +124,14 @@ KEEP_DAYS = env.whole(
     "KEEP_DAYS", 0, 36_500, least=0, meaning="Days after which clips are deleted; 0 means never."
 )
 
+# --- recordings ---------------------------------------------------------------------------
+
+RECORDING_NAME_PATTERN = env.name_pattern(
+    "RECORDING_NAME_PATTERN",
+    meaning="How your file names state the start of a recording, such as `%d-%m-%Y_%Hh%M`; see "
+    "[clock time](formats.md#clock-time).",
+)
+
 # --- the server ----------------------------------------------------------------------------
 
 INSTALLED_APPS = [
@@ -342,6 +350,8 @@ SPECTACULAR_SETTINGS = {
     "VERSION": "1.0.0",
     "OAS_VERSION": "3.1.0",
     "COMPONENT_SPLIT_REQUEST": True,
+    # Otherwise every field of a PATCH request is described as optional.
+    "COMPONENT_SPLIT_PATCH": False,
     "SCHEMA_PATH_PREFIX": "/api/v1",
     "ENUM_GENERATE_CHOICE_DESCRIPTION": False,
     "ENUM_NAME_OVERRIDES": {

@@ -22,7 +22,7 @@ from classifier.models import Analysis, ApiToken, Batch, BatchFile, Clip, Inspec
 ROWS_AT_ONCE = 200
 BLOCK_BYTES = 1_000_000
 CLIP = ("id", "name", "size_bytes", "sha256", "created_at", "format", "duration_s")
-FOUND_IN_CLIP = ("source_rate_hz", "channels", "notices")
+FOUND_IN_CLIP = ("source_rate_hz", "channels", "notices", "recorded_at", "recorded_from")
 ANALYSIS = ("id", "clip", "state", "created_at", "started_at", "finished_at", "checkpoint")
 RESULT = ("label", "confidence", "second_label", "not_sure", "predictions", "embedding")
 DETAILS = ("render_metadata", "timings")

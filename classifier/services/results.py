@@ -5,9 +5,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.db import transaction
+from django.db.models import Case, F, Q, Value, When
 
 from classifier import storage
 from classifier.models import Analysis, Clip, Event, LeasedJob, State
+from ml.clock_time import USER
 from ml.events import Event as FoundEvent
 
 EVENTS_AT_ONCE = 500
@@ -90,7 +92,7 @@ def save_analyses(results: Sequence[AnalysisResult]) -> list[Analysis]:
         rows_of_events = (Event.of(one.analysis, event) for one in saved for event in one.events)
         Event.objects.bulk_create(rows_of_events, batch_size=EVENTS_AT_ONCE)
         for one in sorted(saved, key=lambda one: one.analysis.clip_id):
-            Clip.objects.filter(pk=one.analysis.clip_id).update(**one.facts)
+            Clip.objects.filter(pk=one.analysis.clip_id).update(**_facts(one.facts))
     lost = [one.analysis for one in results if one.analysis.pk not in held]
     storage.remove_folders(row.folder for row in lost)
     return lost
@@ -100,6 +102,17 @@ def _locked(rows: Sequence[Analysis]) -> set[Any]:
     """Lock the rows that are still held, in the order of deletions; return their keys."""
     held = Analysis.objects.held(rows[0].token).filter(pk__in=[row.pk for row in rows])
     return set(held.order_by("pk").select_for_update().values_list("pk", flat=True))
+
+
+def _facts(found: dict[str, Any]) -> dict[str, Any]:
+    """Return the columns to set in a clip. The start of a recording that its user set is kept."""
+    by_user = Q(recorded_from=USER)
+    kept = {
+        name: Case(When(by_user, then=F(name)), default=Value(found[name]))
+        for name in ("recorded_at", "recorded_from")
+        if name in found
+    }
+    return found | kept
 
 
 def _best_two(predictions: Sequence[dict[str, Any]]) -> dict[str, Any]:

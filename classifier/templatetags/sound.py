@@ -3,9 +3,23 @@
 from django import template
 
 from classifier.checkpoints.class_names import display_name
-from classifier.models import Analysis
+from classifier.models import Analysis, Clip
 
 register = template.Library()
+
+# Where the start of a recording was found, by `Clip.recorded_from`.
+RECORDED_FROM = {
+    "guano": "from its GUANO metadata",
+    "wamd": "from its Wildlife Acoustics metadata",
+    "comment": "from its AudioMoth comment",
+    "ixml": "from its iXML metadata",
+    "bwf": "from its Broadcast WAV header",
+    "mp4": "from its MP4 header",
+    "vorbis": "from its Vorbis comment",
+    "id3": "from its ID3 tag",
+    "name": "from the file name",
+    "user": "set by you",
+}
 
 register.filter("display_name", display_name)
 
@@ -52,6 +66,26 @@ def seconds(duration_s: float | None) -> str:
 @register.filter
 def kilohertz(rate_hz: int | None) -> str:
     return f"{rate_hz / 1000:g} kHz" if rate_hz else ""
+
+
+@register.filter
+def recorded(clip: Clip) -> str:
+    """Format the start of a recording: 1 May 2024, 05:30 UTC+02:00 (from the file name)."""
+    time = clip.clock_time()
+    if time is None:
+        return "unknown"
+    clock = f"{time:%H:%M:%S}" if time.second else f"{time:%H:%M}"
+    source = RECORDED_FROM[clip.recorded_from]
+    if time.tzinfo is None:
+        return f"{time.day} {time:%B %Y}, {clock} ({source}; time zone unknown)"
+    return f"{time.day} {time:%B %Y}, {clock} {time.tzname()} ({source})"
+
+
+@register.filter
+def utc_offset(clip: Clip) -> str:
+    """Return the offset of a recording's start from UTC, such as +02:00; "" if it is unknown."""
+    time = clip.clock_time()
+    return time.isoformat()[-len("+02:00") :] if time and time.tzinfo else ""
 
 
 @register.filter

@@ -91,6 +91,9 @@ class Caller:
     def post(self, path: str, body: Any = None) -> Any:
         return self.client.post(f"/api/v1/{path}", body or {}, content_type="application/json")
 
+    def patch(self, path: str, body: Any) -> Any:
+        return self.client.patch(f"/api/v1/{path}", body, content_type="application/json")
+
     def delete(self, path: str) -> Any:
         return self.client.delete(f"/api/v1/{path}")
 

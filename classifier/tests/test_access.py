@@ -75,6 +75,7 @@ OWNERS = (
     "analyses/<uuid:pk>/",
     "analyses/<uuid:pk>/part/",
     "analyses/<uuid:pk>/again/",
+    "analyses/<uuid:pk>/recorded/",
     "clips/<uuid:clip_id>/delete/",
     "analyses/<uuid:pk>/inspections/",
     "inspections/<uuid:pk>/part/",

@@ -50,6 +50,7 @@ def test_clips_of_another_user_are_not_found(caller: Caller, ben: User) -> None:
     for answer in (
         caller.get(f"clips/{row.clip_id}/"),
         caller.delete(f"clips/{row.clip_id}/"),
+        caller.patch(f"clips/{row.clip_id}/", {"recorded_at": "2024-05-01T05:30:00"}),
         caller.post(f"clips/{row.clip_id}/analyses/"),
         caller.get(f"analyses/{row.pk}/"),
         caller.delete(f"analyses/{row.pk}/"),

@@ -32,10 +32,16 @@ def result(request: HttpRequest, pk: UUID) -> HttpResponse:
 
     By default the page shows the window that contributes most to the prediction.
     """
-    analysis = get_object_or_404(Analysis.objects.for_owner(request.user), pk=pk)
+    return show(request, get_object_or_404(Analysis.objects.for_owner(request.user), pk=pk))
+
+
+def show(
+    request: HttpRequest, analysis: Analysis, status: int = 200, **further: Any
+) -> HttpResponse:
+    """Render the result page with `further` context."""
     notice = missing_worker(analysis.unfinished, analysis.created_at)
     context = _context(analysis, notice, request.GET.get("window", ""))
-    return render(request, "classifier/result.html", context)
+    return render(request, "classifier/result.html", context | further, status=status)
 
 
 @require_GET

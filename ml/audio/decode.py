@@ -10,11 +10,12 @@ import numpy as np
 import soxr
 
 from ml import notices
-from ml.audio import formats
+from ml.audio import formats, recording_time
 from ml.audio.file_views import Bytes, part
 from ml.audio.mixing import Mixer
 from ml.audio.streams import PADDING_S, Stream, damaged, not_audio, open_stream
 from ml.audio.waveform import Samples, Waveform
+from ml.clock_time import RecordingStart, to_columns
 from ml.errors import AudioError, Problem
 
 W = TypeVar("W", bound=Waveform, covariant=True)
@@ -68,6 +69,8 @@ class Sound(Generic[W]):
     first_sample : int
         Where the block begins in the sound. If it is 0 again, the file is decoded anew, in another
         way: drop the earlier blocks.
+    recorded : RecordingStart or None
+        When the recording starts, if the file's metadata says so. Known in the last block.
     """
 
     waveform: W
@@ -78,6 +81,7 @@ class Sound(Generic[W]):
     playable: bool = True
     notices: tuple[str, ...] = ()
     first_sample: int = 0
+    recorded: RecordingStart | None = None
 
     @property
     def duration_s(self) -> float:
@@ -91,6 +95,7 @@ class Sound(Generic[W]):
             "channels": self.channels,
             "format": self.format,
             "notices": list(self.notices),
+            **to_columns(self.recorded),
         }
 
 
@@ -213,7 +218,8 @@ def _decoded(
     # A browser would play the file itself in another way. It skips tags only before raw frames.
     is_plain = not found.start or (found.name in TAGGED and not found.skipped)
     playable = stream.playable and is_plain and set(codes) <= PLAYED_ALIKE
-    yield replace(kept, notices=codes, playable=playable)
+    recorded = recording_time.read(file, found.name, found.start)
+    yield replace(kept, notices=codes, playable=playable, recorded=recorded)
 
 
 def _try_next_track(stream: Stream, choice: _Choice) -> None:

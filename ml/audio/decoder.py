@@ -31,6 +31,7 @@ from ml.audio.decode import (
 from ml.audio.decoder_process import CRASHED, LENGTH_BYTES, OUT_OF_MEMORY
 from ml.audio.formats import FORMATS
 from ml.audio.waveform import Samples, SamplesOnDisk, Waveform
+from ml.clock_time import from_columns
 from ml.errors import AudioError, Problem
 from ml.notices import SENTENCES
 
@@ -238,6 +239,7 @@ class _Child:
             codes, playable = payload["notices"], payload["playable"]
             if payload["format"] not in FORMATS or not SENTENCES.keys() >= set(codes):
                 raise ValueError("unknown format or notice")
+            recorded = from_columns(payload["recorded_at"], payload["recorded_from"])
             waveform = np.empty(samples, np.float32)
             self._fill(waveform.data.cast("B"), until)
             # NaN fails this comparison too.
@@ -252,6 +254,7 @@ class _Child:
                 playable is True,
                 tuple(sorted(set(codes))),
                 first_sample,
+                recorded,
             )
             first_sample += samples
 

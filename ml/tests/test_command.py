@@ -82,20 +82,25 @@ def test_a_file_name_that_is_not_text_is_escaped(folder: Path) -> None:
 
 
 def test_it_continues_after_a_bad_file_and_keeps_the_order(folder: Path) -> None:
-    done = run(folder, "--json", "short.flac", "letter.wav", "nowhere.wav", "five.wav")
+    dated = "20240501_053000Z.flac"
+    (folder / dated).symlink_to("short.flac")
+    done = run(folder, "--json", dated, "letter.wav", "nowhere.wav", "five.wav")
     assert done.returncode == 1
     short, letter, nowhere, five = (json.loads(line) for line in done.stdout.splitlines())
 
-    assert short["file"] == "short.flac"
+    assert short["file"] == dated
+    assert short["recorded_at"] == "2024-05-01T05:30:00+00:00"
     assert short["duration_s"] == 0.75
     assert short["sample_rate"] == 32_000
     assert short["checkpoint"] == checkpoint_info.identity(folder / "tiny.safetensors")
     assert five["file"] == "five.wav"
     assert five["duration_s"] == 5.0
     assert five["sample_rate"] == 44_100
+    assert five["recorded_at"] is None
     for analysed in (short, five):
         assert set(analysed) == {
-            "file", "duration_s", "sample_rate", "notices", "predictions", "not_sure", "checkpoint"
+            "file", "duration_s", "sample_rate", "notices", "recorded_at", "predictions",
+            "not_sure", "checkpoint",
         }  # fmt: skip
         assert analysed["notices"] == []
         assert analysed["not_sure"] is False

@@ -13,8 +13,8 @@ from django.test.utils import CaptureQueriesContext
 from pytest_django import Settings
 
 from classifier import storage
-from classifier.models import Analysis, Batch, BatchFile, FileOutcome, Lane, State, Step
-from classifier.services import batches, uploads
+from classifier.models import Analysis, Batch, BatchFile, Clip, FileOutcome, Lane, State, Step
+from classifier.services import batches, recordings, uploads
 from ml.audio.decode import Sound
 from ml.audio.waveform import SamplesOnDisk, Waveform
 from ml.checkpoint_info import SHIPPED
@@ -90,6 +90,37 @@ def test_a_chunk_of_several_parts_is_analysed(anna: User) -> None:
         assert len(files) <= MAX_FILES
         assert sum(files) <= MAX_BYTES
         assert set(row.timings) == {"decoding_s", "classifying_s", "rendering_s", "chunk_clips"}
+
+
+def test_the_start_of_a_recording_comes_from_metadata_then_the_name_unless_the_user_set_it(
+    anna: User, settings: Settings
+) -> None:
+    settings.RECORDING_NAME_PATTERN = "%d-%m-%Y %H.%M"
+    wav = fixtures.encode(fixtures.noise(0.5, 32_000), 32_000, "WAV")
+    guano = b"GUANO|Version: 1.0\nTimestamp: 2024-05-01T05:30:00+02:00\n"
+    stamped = wav + b"guan" + len(guano).to_bytes(4, "little") + guano + bytes(len(guano) % 2)
+    for name, data in (
+        ("20230101_000000.WAV", stamped),
+        ("20230101_000000.WAV", wav),
+        ("01-02-2023 04.05.wav", wav),
+        ("dawn.wav", wav),
+        ("edited 20230101_000000.wav", stamped),
+        ("removed 20230101_000000.wav", stamped),
+    ):
+        uploads.accept([data], name=name, owner=anna, lane=Lane.BULK)
+    recordings.set_start(Clip.objects.get(name__startswith="edited"), "2022-02-02T02:02:02Z")
+    recordings.set_start(Clip.objects.get(name__startswith="removed"), "")
+    task.analyse("")
+    found = Clip.objects.order_by("created_at").values_list("recorded_at", "recorded_from")
+    assert list(found) == [
+        ("2024-05-01T05:30:00+02:00", "guano"),
+        ("2023-01-01T00:00:00", "name"),
+        ("2023-02-01T04:05:00", "name"),
+        ("", ""),
+        ("2022-02-02T02:02:02+00:00", "user"),
+        ("", "user"),
+    ]
+    assert Analysis.objects.filter(state=State.DONE).count() == 6
 
 
 def test_a_file_that_cannot_be_decoded_fails_alone(anna: User) -> None:

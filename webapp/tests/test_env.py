@@ -30,6 +30,15 @@ def test_a_flag_must_be_yes_or_no(monkeypatch: pytest.MonkeyPatch) -> None:
         env.flag("SOME_FLAG", default=True)
 
 
+def test_a_name_pattern_has_the_day_and_the_hour(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert env.name_pattern("SOME_PATTERN") == ""
+    monkeypatch.setenv("SOME_PATTERN", "%d-%m-%Y_%Hh")
+    assert env.name_pattern("SOME_PATTERN") == "%d-%m-%Y_%Hh"
+    monkeypatch.setenv("SOME_PATTERN", "%d-%m_%Hh")
+    with pytest.raises(ImproperlyConfigured, match=r"SOME_PATTERN is '%d-%m_%Hh'.*%Y or %y"):
+        env.name_pattern("SOME_PATTERN")
+
+
 def test_a_secret_is_generated_once_and_readable_by_its_owner_only(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

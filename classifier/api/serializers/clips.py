@@ -12,9 +12,12 @@ from classifier.api.serializers.base import (
     Address,
     CheckpointChoice,
     Notice,
+    Text,
+    TextOrNull,
     example,
 )
 from classifier.models import Clip
+from ml.clock_time import SOURCES
 
 CLIP = {
     "id": CLIP_ID,
@@ -26,6 +29,8 @@ CLIP = {
     "sample_rate": 44100,
     "channels": 1,
     "notices": [],
+    "recorded_at": "2024-05-01T05:30:00+02:00",
+    "recorded_from": "guano",
     "audio": f"/media/clips/{CLIP_ID}/audio",
     "created_at": "2026-11-22T09:00:00Z",
 }
@@ -50,6 +55,18 @@ class UploadQuery(Serializer):
     again = fields.BooleanField(
         default=False,
         help_text="Analyse again even if the same bytes have already been analysed.",
+    )
+
+
+@example({"recorded_at": "2024-05-01T05:30:00+02:00"})
+class ClipChanges(Serializer):
+    # `recordings.set_start` rejects what is not a time with a better message.
+    recorded_at = Text(
+        allow_blank=True,
+        allow_null=True,
+        max_length=40,
+        help_text="When the recording starts: a date and time in ISO 8601, with an offset if the "
+        "time zone is known; null if the time is unknown. Later analyses keep it.",
     )
 
 
@@ -89,6 +106,14 @@ class ClipSummary(Serializer):
         allow_null=True, help_text="Number of channels; null until the file is decoded."
     )
     notices = Notice(many=True, source="noticed", help_text=NOTICES)
+    recorded_at = TextOrNull(
+        help_text="When the recording starts, in ISO 8601, without an offset if the time zone is "
+        "unknown; null if the time is unknown, and until the file is decoded."
+    )
+    recorded_from = TextOrNull(
+        help_text=f"Where `recorded_at` was found: {', '.join(SOURCES)}; null if nothing was "
+        "found. `user` without a time: you removed it."
+    )
     audio = Address("clip_audio", source="pk", help_text="URL of the file as uploaded.")
     created_at = fields.DateTimeField(help_text="Time of upload, UTC.")
 

@@ -16,7 +16,7 @@ from classifier.api.serializers import clips as serializers
 from classifier.api.serializers.base import CheckpointChoice, validated
 from classifier.api.views.base import ApiView, located
 from classifier.models import Analysis, Clip
-from classifier.services import deletion, uploads
+from classifier.services import deletion, recordings, uploads
 
 KEY = re.compile(r"[!-~]{1,200}")
 IDEMPOTENCY_KEY = OpenApiParameter(
@@ -91,11 +91,15 @@ class ClipView(ApiView):
     @operation("get_clip", {200: serializers.ClipDetail})
     def get(self, request: Request, pk: UUID) -> Response:
         """Get a clip."""
+        return _detail(request, one_clip(request, pk))
+
+    @operation("update_clip", {200: serializers.ClipDetail}, body=serializers.ClipChanges)
+    def patch(self, request: Request, pk: UUID) -> Response:
+        """Set when the recording starts."""
         clip = one_clip(request, pk)
-        latest = Analysis.objects.for_list(request.user).filter(clip=clip)[
-            : serializers.ClipDetail.LATEST
-        ]
-        return Response(serializers.ClipDetail(clip, context={"latest": latest}).data)
+        changes = validated(serializers.ClipChanges, request.data)
+        recordings.set_start(clip, changes["recorded_at"] or "")
+        return _detail(request, clip)
 
     @operation("delete_clip", {204: None})
     def delete(self, request: Request, pk: UUID) -> Response:
@@ -126,6 +130,12 @@ class ClipAnalysesView(ApiView):
         analysis = uploads.analyse_again(clip, checkpoint=asked)
         answer = uploads.Accepted(analysis, duplicate=False, replayed=False)
         return located(serializers.AcceptedUpload(answer), "api_analysis", analysis.pk)
+
+
+def _detail(request: Request, clip: Clip) -> Response:
+    analyses = Analysis.objects.for_list(request.user).filter(clip=clip)
+    latest = analyses[: serializers.ClipDetail.LATEST]
+    return Response(serializers.ClipDetail(clip, context={"latest": latest}).data)
 
 
 def _idempotency_key(request: Request) -> str:
