@@ -367,7 +367,7 @@ def _next_page(file: BinaryIO, start: int) -> int | None:
     while True:
         file.seek(start)
         data = file.read(SEARCH_BYTES)
-        place = data.find(PAGE, 0, len(data) - PAGE_HEADER_BYTES + len(PAGE))
+        place = data.find(PAGE, 0, max(0, len(data) - PAGE_HEADER_BYTES + len(PAGE)))
         if place >= 0:
             return start + place
         if len(data) < SEARCH_BYTES:

@@ -169,6 +169,11 @@ def test_half_a_file_of_these_formats_is_damaged(decode: Decode, form: str) -> N
     assert refusal(decode, data[: len(data) // 2]).code == "damaged"
 
 
+def test_an_ogg_that_ends_in_the_header_of_a_page_is_damaged(decode: Decode) -> None:
+    page = b"OggS\0" + bytes(22)
+    assert refusal(decode, page + b"?" + page[:14]).code == "damaged"
+
+
 @pytest.mark.parametrize("form", ["AC-3", "MPEG-TS"])
 def test_half_a_stream_is_decoded_up_to_there(decode: Decode, form: str) -> None:
     data = fixtures.encode(fixtures.tone(1000, 3.0, 44_100), 44_100, form)
