@@ -5,7 +5,6 @@ import struct
 import numpy as np
 import pytest
 
-from ml.audio import formats
 from ml.audio.decode import Sound
 from ml.errors import AudioError, Problem
 from ml.tests.conftest import Decode
@@ -182,12 +181,46 @@ def test_half_a_stream_is_decoded_up_to_there(decode: Decode, form: str) -> None
     assert sound.notices == ("cut_short",)
 
 
-@pytest.mark.parametrize("magic", formats.UNREAD)
-def test_a_format_that_is_not_read_is_named(decode: Decode, magic: bytes) -> None:
-    problem = refusal(decode, magic + bytes(500))
+UNREAD = {
+    b"MAC \x96\x0f": "Monkey's Audio",
+    b"TTA1\x01\0\x02\0": "True Audio (TTA)",
+    b"MPCKSH\x0f\x01\x02\x03\x04\x08": "Musepack",
+    b"MP+\x07": "Musepack",
+    b"MP+\x17": "Musepack",
+    b"DSD \x1c" + bytes(7): "DSF",
+    b"FRM8" + bytes(8) + b"DSD ": "DSDIFF",
+    b"MThd\0\0\0\x06": "MIDI",
+    b".ra\xfd": "RealAudio",
+    b".RMF\0\0\0\x12": "RealMedia",
+    b"Creative Voice File\x1a": "VOC",
+    b"NIST_1A\n   1024\n": "NIST SPHERE",
+    b"OFR \x0f\0\0\0": "OptimFROG",
+    b"ajkg\x02": "Shorten",
+    b"tBaK\x01": "TAK",
+    b"qoaf\0\0\x10\0\x02\0\xac\x44": "QOA",
+    b"FLV\x01\x04\0\0\0\x09": "Flash video",
+    b"\x7f\xfe\x80\x01": "DTS",
+    b"\0\0\x01\xba": "MPEG program stream",
+}
+
+
+@pytest.mark.parametrize("head", UNREAD)
+def test_a_format_that_is_not_read_is_named(decode: Decode, head: bytes) -> None:
+    problem = refusal(decode, head + bytes(500))
     assert problem.code == "unsupported"
-    assert formats.UNREAD[magic] in problem.detail
+    assert problem.detail.startswith(UNREAD[head])
     assert problem.hint == "Convert it to WAV or FLAC."
+
+
+@pytest.mark.parametrize(
+    "start",
+    ["MAC addresses of the recorders", "DSD is", "MP+ or MP3?", "OFR 2024", "TTA1 to TTA9",
+     "MPCKSH", "MThd, the first", "tBaK.", "qoaf files have", "FRM8 to FRM9, or DSD ", "ajkg",
+     ".RMF files", "NIST_1A is", "Creative Voice Files", "The ftyp box", "All mdat boxes"],
+)  # fmt: skip
+def test_a_text_is_not_taken_for_audio(decode: Decode, start: str) -> None:
+    for text in (start, f"{start}\n\nNotes on the recordings of May, in no order.\n" * 20):
+        assert refusal(decode, text.encode()).code == "not_audio"
 
 
 @pytest.mark.parametrize("start", [b"PK\x03\x04", b"%PDF-1.4\n", b"\x89PNG\r\n\x1a\n"])
