@@ -102,8 +102,10 @@ OTHER_FILES = (b"PK\x03\x04", b"%PDF", b"\x89PNG", b"\x7fELF", b"\xff\xd8\xff", 
 FIRST_BOXES = (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip")
 # A box of half a gigabyte or more, or a text.
 LETTERS = 0x20
-# Packets of an MPEG transport stream, and of one with time stamps as camcorders write it.
+# The size of the packets of an MPEG transport stream, and of one with time stamps as camcorders
+# write it, and where in them the byte is with which a packet begins.
 TS_PACKETS = ((188, 0), (192, 4))
+TS_SYNC = b"\x47"
 
 # Editors that add a tag before an existing one leave two or three. Some files consist of tags.
 MAX_TAGS = 100
@@ -190,11 +192,19 @@ def _by_structure(file: BinaryIO, start: int, head: bytes) -> str | None:
             return "MP4"
         if head[4:8] == b"mdat" and head[0] < LETTERS:
             return "MP4"
-    for packet_bytes, sync in TS_PACKETS:
-        if head[sync : sync + 1] == b"\x47" and size_bytes >= 3 * packet_bytes:
-            places = (start + sync + packet_bytes * number for number in (1, 2))
-            if all(file.seek(place) >= 0 and file.read(1) == b"\x47" for place in places):
-                return "MPEG-TS"
+    if ts_packets(file, start):
+        return "MPEG-TS"
     if mpeg.frame_bytes(head) and mpeg.is_run(file, start, mpeg.FRAMES_IN_A_ROW):
         return "MP3"  # layer I or II
+    return None
+
+
+def ts_packets(file: BinaryIO, start: int) -> tuple[int, int] | None:
+    """Return the size of the packets of an MPEG transport stream and where in them its byte is, or
+    None if there are not three of them.
+    """
+    for packet_bytes, sync in TS_PACKETS:
+        places = (start + sync + packet_bytes * number for number in range(3))
+        if all(file.seek(place) >= 0 and file.read(1) == TS_SYNC for place in places):
+            return packet_bytes, sync
     return None

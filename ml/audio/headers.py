@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import BinaryIO, Literal
 
 from ml.audio.file_views import Bytes
+from ml.audio.formats import TS_SYNC, ts_packets
 
 # A WAV that declares at least this size was streamed: SoX writes this value, others all ones.
 HUGE = 0x7FFFF000
@@ -157,7 +158,6 @@ W64_HEADER_BYTES, W64_CHUNK_BYTES = 40, 24
 SEGMENT = b"\x18S\x80g"
 ASF_FILE_PROPERTIES = bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365")
 ASF_HEADER_BYTES = 65_536
-TS_PACKET_BYTES = 188
 # By the type of a frame (3GPP TS 26.101 and 26.201).
 AMR_NB_BYTES = (13, 14, 16, 18, 20, 21, 27, 32, 6, 1, 1, 1, 1, 1, 1, 1)
 AMR_WB_BYTES = (18, 24, 33, 37, 41, 47, 51, 59, 61, 6, 1, 1, 1, 1, 1, 1)
@@ -280,11 +280,16 @@ def _amr_end(file: BinaryIO) -> int:
 
 
 def _ts_end(file: BinaryIO) -> int:
-    """Return the end of the last packet, which begins with a certain byte."""
+    """Return the end of the last packet, which has a certain byte at its start or after a time."""
+    layout = ts_packets(file, 0)
+    if layout is None:
+        return 0
+    packet_bytes, sync = layout
     size = file.seek(0, io.SEEK_END)
-    start = size - size % TS_PACKET_BYTES
-    file.seek(start)
-    return start + TS_PACKET_BYTES if file.read(1) == b"\x47" else 0
+    start = size - size % packet_bytes
+    file.seek(start + sync)
+    is_packet = file.read(1) == TS_SYNC or start < size <= start + sync
+    return start + packet_bytes if is_packet else 0
 
 
 ID3V1_BYTES = 128

@@ -181,6 +181,19 @@ def test_half_a_stream_is_decoded_up_to_there(decode: Decode, form: str) -> None
     assert sound.notices == ("cut_short",)
 
 
+@pytest.mark.parametrize("end", [1, 4, 100])
+def test_a_cut_stream_of_packets_with_time_stamps_is_decoded_up_to_there(
+    decode: Decode, end: int
+) -> None:
+    how = FFmpegOptions("mpegts", "mp2", {"mpegts_m2ts_mode": "1"})
+    data = fixtures.encode_with_ffmpeg(fixtures.tone(1000, 3.0, 48_000), 48_000, how)
+    assert_is_whole(whole := decode(data), 3.0)
+    assert whole.notices == ()
+    sound = decode(data[: 192 * (len(data) // 384) + end])
+    assert sound.duration_s == pytest.approx(1.5, abs=0.2)
+    assert sound.notices == ("cut_short",)
+
+
 UNREAD = {
     b"MAC \x96\x0f": "Monkey's Audio",
     b"TTA1\x01\0\x02\0": "True Audio (TTA)",
