@@ -34,9 +34,10 @@ Target = Callable[[bytes], None]
 
 def formats_target() -> Target:
     """Return a target for the checks of `ml.audio.decode` before a decoder reads the file."""
-    watched = ["ml.audio.formats", "ml.audio.headers", "ml.audio.file_views", "ml.audio.mpeg"]
+    stages = ("formats", "headers", "file_views", "mpeg", "wav")
+    watched = [f"ml.audio.{stage}" for stage in stages]
     with atheris.instrument_imports(include=watched):
-        from ml.audio import formats, headers
+        from ml.audio import formats, headers, wav
         from ml.audio.file_views import Bytes, part
         from ml.errors import AudioError
 
@@ -58,7 +59,7 @@ def formats_target() -> Target:
                 assert frames is None or frames >= 0
                 assert file.tell() == 0
                 if found.name == "WAV":
-                    patched = part(file, 0, patches=headers.wav_patches(file))
+                    patched = part(file, 0, patches=wav.patches(file))
                     assert len(patched.read()) == max(0, len(data) - found.start)
                 if found.name == "OGG":
                     places = [place for link in headers.read_ogg(file).links for place in link]

@@ -1,16 +1,11 @@
 """Read from a file's bytes what decoders do not check: its declared length and its last part."""
 
 import io
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import BinaryIO, Literal
+from typing import BinaryIO
 
-from ml.audio.file_views import Bytes
+from ml.audio import wav
 from ml.audio.formats import TS_SYNC, ts_packets
-
-# A WAV that declares at least this size was streamed: SoX writes this value, others all ones.
-HUGE = 0x7FFFF000
-
 
 # --- declared length ----------------------------------------------------------------------
 
@@ -21,7 +16,7 @@ def declared_frames(file: BinaryIO, name: str) -> int | None:
     Decoders do not check it: they stop silently where the file ends. Leaves `file` at its start.
     """
     readers = {
-        "WAV": _wav_frames,
+        "WAV": wav.declared_frames,
         "AIFF": _aiff_frames,
         "MP3": _mp3_frames,
         "FLAC": _flac_frames,
@@ -32,77 +27,6 @@ def declared_frames(file: BinaryIO, name: str) -> int | None:
         return readers[name](file) if name in readers else None
     finally:
         file.seek(0)
-
-
-def _wav_frames(file: BinaryIO) -> int | None:
-    data = _wav_data(file)
-    if data is None or not data.frame_bytes or data.is_open:
-        return None
-    return data.size // data.frame_bytes
-
-
-@dataclass(frozen=True, slots=True)
-class _WavData:
-    """The data chunk. `is_open` means that its size was never filled in after streaming."""
-
-    start: int
-    size: int
-    frame_bytes: int
-    is_open: bool
-    riff_end: int
-
-
-def _wav_data(file: BinaryIO) -> _WavData | None:
-    head = file.read(12)
-    order: Literal["big", "little"] = "big" if head[:4] == b"RIFX" else "little"
-    riff_end = 8 + int.from_bytes(head[4:8], order)
-    frame_bytes, long_size = 0, 0
-    while len(chunk := file.read(8)) == 8:
-        start, size = file.tell(), int.from_bytes(chunk[4:8], order)
-        if chunk[:4] == b"data":
-            if size == 0xFFFFFFFF and long_size:
-                return _WavData(start, long_size, frame_bytes, False, riff_end)
-            never_written = size == 0 and not _is_empty(file, start, riff_end, order)
-            is_open = never_written or size >= HUGE or head[:4] in (b"RF64", b"BW64")
-            return _WavData(start, size, frame_bytes, is_open, riff_end)
-        if chunk[:4] == b"fmt ":
-            frame_bytes = int.from_bytes(file.read(14)[12:14], order)
-        if chunk[:4] == b"ds64":
-            long_size = int.from_bytes(file.read(16)[8:], "little")
-        file.seek(start + size + size % 2)
-    return None
-
-
-def _is_empty(file: BinaryIO, start: int, riff_end: int, order: Literal["big", "little"]) -> bool:
-    """Return whether nothing but whole chunks follow a data chunk of size 0."""
-    if not start < riff_end < HUGE:  # not filled in either
-        return False
-    while start < riff_end:
-        file.seek(start)
-        chunk = file.read(8)
-        if len(chunk) < 8 or not (chunk[:4].isascii() and chunk[:4].decode().isprintable()):
-            return False
-        size = int.from_bytes(chunk[4:], order)
-        start += 8 + size + size % 2
-    return start == riff_end
-
-
-def wav_patches(file: Bytes) -> Mapping[int, bytes]:
-    """Return the bytes to replace in a WAV so that libsndfile reads it, by offset.
-
-    A recorder may have left the size of the data at 0, and BW64 is RF64 by another name.
-    """
-    patches = {}
-    if file.read(4) == b"BW64":
-        patches[0] = b"RF64"
-    file.seek(0)
-    data = _wav_data(file)
-    size = file.seek(0, io.SEEK_END)
-    file.seek(0)
-    if data and not data.size and data.is_open:
-        end = data.riff_end if data.start < data.riff_end < size else size
-        patches[data.start - 4] = (end - data.start).to_bytes(4, "little")
-    return patches
 
 
 def _aiff_frames(file: BinaryIO) -> int | None:
@@ -191,7 +115,7 @@ def _mp4_end(file: BinaryIO) -> int:
 
 def _avi_end(file: BinaryIO) -> int:
     size = int.from_bytes(file.read(8)[4:], "little")
-    return 8 + size if size < HUGE else 0
+    return 8 + size if size < wav.HUGE else 0
 
 
 def _caf_end(file: BinaryIO) -> int:
@@ -223,7 +147,7 @@ def _w64_end(file: BinaryIO) -> int:
 def _au_end(file: BinaryIO) -> int:
     head = file.read(12)
     start, size = int.from_bytes(head[4:8], "big"), int.from_bytes(head[8:], "big")
-    return start + size if size < HUGE else 0
+    return start + size if size < wav.HUGE else 0
 
 
 def is_short(file: BinaryIO, name: str) -> bool:

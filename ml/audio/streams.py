@@ -16,7 +16,7 @@ from av.codec.context import Flags2
 from av.container import InputContainer
 
 from ml import notices
-from ml.audio import formats, headers, mpeg
+from ml.audio import formats, headers, mpeg, wav
 from ml.audio.file_views import Bytes, part
 from ml.audio.waveform import Samples
 from ml.errors import AudioError, Problem
@@ -110,7 +110,7 @@ def open_stream(file: Bytes, name: str, track: int = 0) -> Stream:
 
 def _open_sndfile(file: Bytes, name: str) -> Stream:
     declared = headers.declared_frames(file, name)
-    patches = headers.wav_patches(file) if name == "WAV" else {}
+    patches = wav.patches(file) if name == "WAV" else {}
     is_plain = not patches and (name != "WAV" or file.peek(4)[:4] == b"RIFF")
     with sound_or_damage(name, UNREADABLE):
         sound = soundfile.SoundFile(part(file, 0, patches=patches))

@@ -138,6 +138,39 @@ def test_a_wav_whose_data_size_is_0_is_decoded(decode: Decode, riff_bytes: int |
     assert not sound.playable
 
 
+@pytest.mark.parametrize("endian", ["LITTLE", "BIG"])
+@pytest.mark.parametrize("data_bytes", [0, 0xFFFFFFFF])
+@pytest.mark.parametrize("riff_bytes", [0, 36, 0xFFFFFFFF, None])
+def test_chunks_after_data_of_unknown_size_are_not_decoded(
+    decode: Decode, endian: str, data_bytes: int, riff_bytes: int | None
+) -> None:
+    order = ">" if endian == "BIG" else "<"
+    wav = bytearray(fixtures.encode(fixtures.tone(), endian=endian))
+    place = wav.index(b"data") + 4
+    wav[place : place + 4] = struct.pack(order + "I", data_bytes)
+    wav += b"LIST" + struct.pack(order + "I", 10) + b"INFOISFTxx"
+    wav += b"id3 " + struct.pack(order + "I", 301) + 301 * b"\x55"
+    wav[4:8] = struct.pack(order + "I", len(wav) - 8 if riff_bytes is None else riff_bytes)
+    sound = decode(bytes(wav))
+    assert sound.waveform == pytest.approx(fixtures.tone(), abs=1e-4)
+    assert sound.notices == ()
+
+
+def test_a_cut_wav_whose_data_size_is_0_is_damaged(decode: Decode) -> None:
+    wav = bytearray(fixtures.encode(fixtures.tone()))
+    place = wav.index(b"data") + 4
+    wav[place : place + 4] = bytes(4)
+    assert refusal(decode, bytes(wav[:20_000])).code == "damaged"
+    assert decode(bytes(wav[:-100])).notices == ("cut_short",)
+
+
+def test_an_rf64_whose_sizes_are_0_is_decoded(decode: Decode) -> None:
+    rf64 = bytearray(fixtures.encode(fixtures.tone(), format="RF64"))
+    sizes = rf64.index(b"ds64") + 8
+    rf64[sizes : sizes + 24] = bytes(24)
+    assert_is_whole(decode(bytes(rf64)))
+
+
 def test_bw64_is_decoded_and_its_length_checked(decode: Decode) -> None:
     rf64 = fixtures.encode(fixtures.tone(), format="RF64")
     bw64 = b"BW64" + rf64[4:]
