@@ -80,6 +80,7 @@ def _wavpack_frames(file: BinaryIO) -> int | None:
 BOXES = frozenset(b"ftyp moov mdat moof sidx styp mfra free skip wide udta meta uuid".split())
 W64_HEADER_BYTES, W64_CHUNK_BYTES = 40, 24
 SEGMENT = b"\x18S\x80g"
+WEBM_DURATION, WEBM_INFO_BYTES = b"\x44\x89", 4096
 ASF_FILE_PROPERTIES = bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365")
 ASF_HEADER_BYTES = 65_536
 # By the type of a frame (3GPP TS 26.101 and 26.201).
@@ -180,6 +181,14 @@ def _webm_end(file: BinaryIO) -> int:
         if head.startswith(SEGMENT):
             return 0 if size == (1 << 7 * size_bytes) - 1 else end
     return 0
+
+
+def has_webm_duration(file: BinaryIO) -> bool:
+    """Return whether the file states its duration, near its start. Leaves `file` at its start."""
+    file.seek(0)
+    head = file.read(WEBM_INFO_BYTES)
+    file.seek(0)
+    return any(WEBM_DURATION + size in head for size in (b"\x84", b"\x88"))
 
 
 def _asf_end(file: BinaryIO) -> int:
