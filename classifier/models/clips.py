@@ -84,3 +84,12 @@ class Clip(models.Model):
     def noticed(self) -> list[dict[str, str]]:
         """The notices, each with its sentence."""
         return notices.as_dicts(self.notices)
+
+    @property
+    def notice_codes(self) -> str:
+        """The codes of the notices in one cell of a table."""
+        return "; ".join(self.notices)
+
+    @property
+    def notice_sentences(self) -> str:
+        return " ".join(one["detail"] for one in self.noticed)
