@@ -55,6 +55,7 @@ def formats_target() -> Target:
                 file = part(whole, found.start)
                 headers.is_cut(file, found.name)
                 headers.is_short(file, found.name)
+                headers.has_webm_duration(file)
                 frames = headers.declared_frames(file, found.name)
                 assert frames is None or frames >= 0
                 assert file.tell() == 0
