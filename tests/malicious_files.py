@@ -65,6 +65,11 @@ def bombs() -> Iterator[Hostile]:
     }.items():
         yield Hostile(f"bomb: nothing but {name}", unit * 300_000)
     yield Hostile("bomb: WAV of empty chunks", wav[:12] + b"junk\0\0\0\0" * 300_000)
+    # The sizes of RIFF and data are 0.
+    streamed = wav[:4] + bytes(4) + wav[8:40] + bytes(4) + wav[44:]
+    for name, unit in {"empty": b"LIST\0\0\0\0", "nested": b"LIST\4\0\0\0"}.items():
+        tail = unit * 500_000 + b"x"
+        yield Hostile(f"bomb: WAV of no length before {name} chunks", streamed + tail)
     yield Hostile("bomb: AIFF of empty chunks", b"FORM\0\0\xff\xffAIFF" + b"junk\0\0\0\0" * 300_000)
     yield Hostile("bomb: MP4 of nested boxes", _nested(5_000))
     short = fixtures.encode(fixtures.silence(0.02, 8_000), 8_000, "OGG")

@@ -1,9 +1,9 @@
 """Compare the decoder with the `ffmpeg` program on generated files: `make formats`.
 
 Files are drawn from a seed: formats, rates, channels and depths, some of them cut, with other data
-before the sound, or with tags. Each must have the same duration (within 1 ms, or one frame of a
-lossy codec) and the same level (within 0.1 dB) as FFmpeg finds, or be refused for a reason that
-fits.
+before the sound, with tags, or with zeros instead of a part. Each must have the same duration
+(within 1 ms, or one frame of a lossy codec) and the same level (within 0.1 dB) as FFmpeg finds, or
+have a notice that a part is missing, or be refused for a reason that fits.
 """
 
 import argparse
@@ -19,6 +19,7 @@ from pathlib import Path
 import numpy as np
 
 from ml.audio.decode import Sound, read
+from ml.audio.streams import GAP_S
 from ml.errors import AudioError
 from tests import fixtures
 from tests.fixtures import FFmpegOptions, Samples
@@ -32,7 +33,7 @@ AMR_DB = 1.0
 HIGH = (8_000, 11_025, 16_000, 22_050, 32_000, 44_100, 48_000, 88_200, 96_000, 192_000)
 USUAL = (16_000, 22_050, 32_000, 44_100, 48_000)
 MPEG1 = (32_000, 44_100, 48_000)
-WHOLE, CUT, BEFORE, TAGGED = "whole", "cut", "data before", "tags"
+WHOLE, CUT, BEFORE, TAGGED, HOLE = CHANGES = ("whole", "cut", "data before", "tags", "hole")
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +131,7 @@ def cases(count: int, seed: int = 1) -> Iterator[Case]:
         rate_hz = int(draw.choice(kind.rates_hz))
         channels = int(draw.choice(kind.channels))
         # Whole at first, then every change in turn.
-        change = (WHOLE, CUT, BEFORE, TAGGED)[number // len(KINDS) % 4] if number else WHOLE
+        change = CHANGES[number // len(KINDS) % len(CHANGES)]
         samples = _sound(draw, rate_hz, channels)
         whole = _encode(kind, samples, rate_hz)
         data = _changed(whole, change, draw)
@@ -160,6 +161,10 @@ def _changed(whole: bytes, change: str, draw: np.random.Generator) -> bytes:
         return BEFORE_DATA[int(draw.integers(len(BEFORE_DATA)))] + whole
     if change == TAGGED:
         return fixtures.id3_tag(int(draw.integers(1, 3000))) + whole + b"TAG" + bytes(125)
+    if change == HOLE:
+        first = int(len(whole) * draw.uniform(0.3, 0.6))
+        zeros = int(len(whole) * draw.uniform(0.02, 0.2))
+        return whole[:first] + bytes(zeros) + whole[first + zeros :]
     return whole
 
 
@@ -174,8 +179,12 @@ def outcome(case: Case, path: Path) -> str:
     except AudioError as error:
         code = error.problem.code
         return f"{'refused' if _may_refuse(case, code) else 'different: refused'}: {code}"
+    frame_s = case.kind.frame / _decoded_rate_hz(case)
+    missing_s = len(case.samples) / case.rate_hz - sound.duration_s
+    if case.change == HOLE and missing_s > max(GAP_S, frame_s):
+        return "same" if sound.notices else f"different: {missing_s:.3f} s are missing silently"
     # Other data shifts what the offsets in a file point at; FFmpeg does not see that.
-    path.write_bytes(case.data if case.change == CUT else case.whole)
+    path.write_bytes(case.data if case.change in (CUT, HOLE) else case.whole)
     theirs = _by_ffmpeg(path, case)
     if theirs is None:
         return "different: FFmpeg reads nothing"
@@ -186,7 +195,7 @@ def outcome(case: Case, path: Path) -> str:
 
 
 def _may_refuse(case: Case, code: str) -> bool:
-    if case.change == CUT:
+    if case.change in (CUT, HOLE):
         return code == "damaged"
     return case.change == BEFORE and case.kind.format not in SEARCHED and code == "not_audio"
 
@@ -211,6 +220,8 @@ def _difference(case: Case, sound: Sound[Samples], theirs: Samples) -> str:
     if abs(seconds) > max(EXACT_S, frame_s + 1 / RATE_HZ):
         return f"different: {1000 * seconds:+.1f} ms"
     is_amr = case.kind.codec == "amrnb"
+    if is_amr and case.change == HOLE:
+        return ""
     expected, allowed_db = (case.samples, AMR_DB) if is_amr else (theirs, LEVEL_DB)
     decibels = 20 * np.log10(_level(sound.waveform) / _level(expected))
     return "" if abs(decibels) <= allowed_db else f"different: {decibels:+.2f} dB"
@@ -236,7 +247,7 @@ def compare(count: int, seed: int = 1) -> dict[str, Counter[str]]:
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tools.compare_ffmpeg", description=__doc__)
-    parser.add_argument("--files", type=int, default=4 * len(KINDS))
+    parser.add_argument("--files", type=int, default=len(CHANGES) * len(KINDS))
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
     found = compare(options.files, options.seed)

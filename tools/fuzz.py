@@ -34,9 +34,10 @@ Target = Callable[[bytes], None]
 
 def formats_target() -> Target:
     """Return a target for the checks of `ml.audio.decode` before a decoder reads the file."""
-    watched = ["ml.audio.formats", "ml.audio.headers", "ml.audio.file_views", "ml.audio.mpeg"]
+    stages = ("formats", "headers", "file_views", "mpeg", "wav")
+    watched = [f"ml.audio.{stage}" for stage in stages]
     with atheris.instrument_imports(include=watched):
-        from ml.audio import formats, headers
+        from ml.audio import formats, headers, wav
         from ml.audio.file_views import Bytes, part
         from ml.errors import AudioError
 
@@ -54,11 +55,12 @@ def formats_target() -> Target:
                 file = part(whole, found.start)
                 headers.is_cut(file, found.name)
                 headers.is_short(file, found.name)
+                headers.has_webm_duration(file)
                 frames = headers.declared_frames(file, found.name)
                 assert frames is None or frames >= 0
                 assert file.tell() == 0
                 if found.name == "WAV":
-                    patched = part(file, 0, patches=headers.wav_patches(file))
+                    patched = part(file, 0, patches=wav.patches(file))
                     assert len(patched.read()) == max(0, len(data) - found.start)
                 if found.name == "OGG":
                     places = [place for link in headers.read_ogg(file).links for place in link]

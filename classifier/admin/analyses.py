@@ -39,6 +39,7 @@ CSV_COLUMNS = {
     "confidence": "confidence",
     "not_sure": "not_sure",
     "duration_s": "clip.duration_s",
+    "notices": "clip.notice_codes",
     "checkpoint": "checkpoint",
     "created_at": "created_at",
     "finished_at": "finished_at",
@@ -55,6 +56,7 @@ class AnalysisAdmin(SearchedByClip):
         "confidence_percent",
         "state",
         "clip",
+        "notices",
         "owner",
         "taken_s",
         "created_at",
@@ -94,6 +96,10 @@ class AnalysisAdmin(SearchedByClip):
     @admin.display(description="confidence", ordering="confidence")
     def confidence_percent(self, row: Analysis) -> str:
         return percent(row.confidence)
+
+    @admin.display(empty_value="–")
+    def notices(self, row: Analysis) -> str | None:
+        return row.clip.notice_codes or None
 
     @admin.display(description="time taken")
     def taken_s(self, row: Analysis) -> str:

@@ -8,7 +8,7 @@ from classifier.templatetags.sound import seconds
 
 @admin.register(Clip)
 class ClipAdmin(SearchedByClip):
-    list_display = ("name", "owner", "format", "length", "megabytes", "created_at")
+    list_display = ("name", "owner", "format", "length", "noted", "megabytes", "created_at")
     list_filter = ("created_at",)
     list_select_related = ("owner",)
     sortable_by = ("created_at",)
@@ -19,6 +19,10 @@ class ClipAdmin(SearchedByClip):
     @admin.display(ordering="duration_s")
     def length(self, row: Clip) -> str:
         return seconds(row.duration_s)
+
+    @admin.display(description="notices", empty_value="–")
+    def noted(self, row: Clip) -> str | None:
+        return row.notice_codes or None
 
     @admin.display(description="MB", ordering="size_bytes")
     def megabytes(self, row: Clip) -> str:

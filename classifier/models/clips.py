@@ -98,6 +98,15 @@ class Clip(models.Model):
         """The notices, each with its sentence."""
         return notices.as_dicts(self.notices)
 
+    @property
+    def notice_codes(self) -> str:
+        """The codes of the notices in one cell of a table."""
+        return "; ".join(self.notices)
+
+    @property
+    def notice_sentences(self) -> str:
+        return " ".join(one["detail"] for one in self.noticed)
+
     def clock_time(self, seconds: float = 0) -> datetime | None:
         """Return the time of day and date at a place in the recording.
 

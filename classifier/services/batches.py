@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
+from typing import Any
 from uuid import UUID
 
 from django.contrib.auth.models import User
@@ -115,8 +116,8 @@ def _check_path(path: str) -> None:
 def add_file(batch: Batch, path: str, chunks: Iterable[bytes]) -> BatchFile:
     """Add one file to the batch.
 
-    If the batch already has the path with the same bytes, or refused a file at this path, return
-    the existing row. A file that cannot be accepted becomes a refused row.
+    If the batch already has the path with the same bytes, return the existing row. A file that
+    cannot be accepted becomes a refused row; the next file at its path takes the row over.
 
     Parameters
     ----------
@@ -133,9 +134,8 @@ def add_file(batch: Batch, path: str, chunks: Iterable[bytes]) -> BatchFile:
         owner's quota is exceeded (429) or the disk is full (507).
     """
     _check_path(path)
-    if known := _at(batch, path):
-        if known.analysis:
-            _check_same(known, _sha256(chunks))
+    if known := _accepted_at(batch, path):
+        _check_same(known, _sha256(chunks))
         return known
     _check_open(batch)
     if is_hidden(path):
@@ -150,7 +150,7 @@ def add_file(batch: Batch, path: str, chunks: Iterable[bytes]) -> BatchFile:
 
 
 def refuse(batch: Batch, path: str, problem: Problem) -> BatchFile:
-    """Add a row for a refused file, or return the existing row of a file refused at that path.
+    """Add a row for a refused file, or state its problem in the row of one refused at that path.
 
     Raises
     ------
@@ -161,10 +161,9 @@ def refuse(batch: Batch, path: str, problem: Problem) -> BatchFile:
     _check_path(path)
     texts = {name: text[:300] for name, text in problem.as_dict().items()}
     with transaction.atomic():
-        known = _known_or_room(batch, path)
-        if known and known.outcome != FileOutcome.REFUSED:
+        if _known_or_room(batch, path):
             raise RequestRefused(PATH_USED)
-        return known or batch.files.create(path=path, outcome=FileOutcome.REFUSED, **texts)
+        return _set_row(batch, path, outcome=FileOutcome.REFUSED, **texts)
 
 
 def _enter(batch: Batch, path: str, stored: uploads.Stored) -> BatchFile:
@@ -180,11 +179,17 @@ def _enter(batch: Batch, path: str, stored: uploads.Stored) -> BatchFile:
         checkpoint=batch.checkpoint,
     )
     outcome = FileOutcome.DUPLICATE if earlier else FileOutcome.ACCEPTED
-    return batch.files.create(path=path, outcome=outcome, analysis=analysis)
+    return _set_row(batch, path, outcome=outcome, analysis=analysis, code="", detail="", hint="")
 
 
-def _at(batch: Batch, path: str) -> BatchFile | None:
-    return batch.files.filter(path=path).select_related("analysis__clip").first()
+def _set_row(batch: Batch, path: str, **values: Any) -> BatchFile:
+    return batch.files.update_or_create(path=path, defaults=values)[0]
+
+
+def _accepted_at(batch: Batch, path: str) -> BatchFile | None:
+    """Return the row of the path unless its file was refused."""
+    rows = batch.files.exclude(outcome=FileOutcome.REFUSED).select_related("analysis__clip")
+    return rows.filter(path=path).first()
 
 
 def _check_same(known: BatchFile, sha256: str) -> None:
@@ -201,15 +206,15 @@ def _sha256(chunks: Iterable[bytes]) -> str:
 
 
 def _known_or_room(batch: Batch, path: str) -> BatchFile | None:
-    """Return the existing row of the path; raise RequestRefused unless another file may be added.
+    """Return the accepted row of the path; raise RequestRefused unless a file may be added there.
 
     Locks the batch: of two requests with the same path the second finds the row of the first.
     """
     batch = locked(batch)
-    if known := _at(batch, path):
+    if known := _accepted_at(batch, path):
         return known
     _check_open(batch)
-    if batch.files.count() >= MAX_FILES:
+    if batch.files.exclude(path=path).count() >= MAX_FILES:
         raise refusal(
             "batch_full",
             f"A batch holds at most {MAX_FILES:,} files.",

@@ -51,7 +51,7 @@ class Unpacked:
         Number of members with the path and the bytes of an earlier one.
     not_taken : list of tuple of str and Problem
         Path and problem of each member without a row: the path is invalid, or belongs to a file
-        with other bytes or to a refused file.
+        with other bytes or to a refused member.
     left_bytes : int
         Unpacked bytes that the limit still allows.
     """
@@ -91,8 +91,12 @@ def take_in(batch: Batch, path: Path) -> Unpacked:
         unpacked.hidden = len(files) - len(wanted)
         if len(wanted) > batches.MAX_FILES:
             raise _too_many()
-        taken: set[str] = set()
+        taken: dict[str, str] = {}
         for info, label in wanted:
+            if taken.get(label) == FileOutcome.REFUSED:
+                # Only a later request replaces a refused file.
+                unpacked.not_taken.append((label, batches.PATH_USED))
+                continue
             try:
                 sent = batches.add_file(batch, label, _blocks(archive, info, unpacked))
             except RequestRefused as error:
@@ -100,14 +104,11 @@ def take_in(batch: Batch, path: Path) -> Unpacked:
                     raise
                 unpacked.not_taken.append((label, error.problem))
                 continue
-            if label not in taken:
-                unpacked.outcomes[sent.outcome] += 1
-            elif sent.outcome == FileOutcome.REFUSED:
-                # The row says why the first member was refused; this one may differ.
-                unpacked.not_taken.append((label, batches.PATH_USED))
-            else:
+            if label in taken:
                 unpacked.repeated += 1
-            taken.add(label)
+            else:
+                unpacked.outcomes[sent.outcome] += 1
+            taken[label] = sent.outcome
     return unpacked
 
 

@@ -63,6 +63,28 @@ def test_other_bytes_at_the_same_path_are_refused(batch: Batch, own_media: Path)
     assert len([path for path in own_media.rglob("*") if path.is_file()]) == 1
 
 
+def test_a_good_file_replaces_a_refused_one(batch: Batch, monkeypatch: pytest.MonkeyPatch) -> None:
+    unreadable = Problem("unreadable", "The file cannot be read.", "Check it.")
+    batches.refuse(batch, "a.wav", unreadable)
+    monkeypatch.setattr(batches, "MAX_FILES", 1)
+    assert batches.add_file(batch, "a.wav", [b""]).code == "empty"
+    file = batches.add_file(batch, "a.wav", [b"good"])
+    assert (file.outcome, file.error) == (FileOutcome.ACCEPTED, None)
+    totals = batches.totals(batch)
+    assert (totals.total, totals.waiting, totals.refused) == (1, 1, 0)
+    assert batches.add_file(batch, "a.wav", [b"good"]).pk == file.pk
+    assert Clip.objects.count() == 1
+
+
+def test_a_closed_batch_keeps_its_refused_files(batch: Batch) -> None:
+    batches.add_file(batch, "a.wav", [b""])
+    batches.close(batch)
+    with pytest.raises(RequestRefused) as refused:
+        batches.add_file(batch, "a.wav", [b"good"])
+    assert refused.value.problem.code == "batch_closed"
+    assert batches.totals(batch).refused == 1
+
+
 def test_hidden_files_are_refused(batch: Batch) -> None:
     for path in (".git/a.wav", "a/._b.wav", "Thumbs.db"):
         assert batches.add_file(batch, path, [b"x"]).code == "hidden"
@@ -365,9 +387,11 @@ def test_the_api_takes_files_once(visitor: Client, anna: User) -> None:
     assert send("a/1.wav", b"1", 200)["analysis"] == first["analysis"]
     assert send("a/2.wav", b"1", 200)["outcome"] == "duplicate"
     assert send("a/3.wav", b"", 200)["error"]["code"] == "empty"
+    replaced = send("a/3.wav", b"3", 202)
+    assert (replaced["outcome"], replaced["known"], replaced["error"]) == ("accepted", False, None)
     assert visitor.post(f"{address}close/").json()["closed_at"]
     assert set(send("a/4.wav", b"4", 409)) == {"code", "detail", "hint"}
-    assert visitor.post(f"{address}cancel/").json()["cancelled_now"] == 1
+    assert visitor.post(f"{address}cancel/").json()["cancelled_now"] == 2
     assert visitor.post(f"{address}retry/").status_code == 409
     assert set(visitor.post("/api/v1/batches/", {}, "application/json").json()) == {
         "code",
@@ -428,7 +452,8 @@ def test_requests_of_the_upload_script_get_json(
     assert [(one["path"], one["error"]["code"]) for one in unpacked["not_taken"]] == [
         ("1", "path_used")
     ]
-    assert sorted(visitor.get(f"{address}paths/").json()["paths"]) == ["1", "2", "4"]
+    # The refused file 2 may be sent again.
+    assert sorted(visitor.get(f"{address}paths/").json()["paths"]) == ["1", "4"]
     assert not list((storage.root() / storage.INCOMING).iterdir())
     rows = visitor.get(f"{address}rows/?row={BatchFile.objects.get(path='4').pk}:x&row=99:x").json()
     assert list(rows["gone"]) == ["99"]

@@ -44,6 +44,31 @@ def test_the_page_says_them(anna: User, noticed: Analysis) -> None:
         assertNotContains(visitor.get(address), SENTENCES[code])
 
 
+def test_lists_mark_the_sounds_that_have_some(anna: User, noticed: Analysis) -> None:
+    batch = Batch.objects.create(owner=anna, name="garden")
+    for path, analysis in (("noticed.mp3", noticed), ("plain.wav", done(anna, "rain", 0.8))):
+        outcome = FileOutcome.ACCEPTED
+        BatchFile.objects.create(batch=batch, path=path, outcome=outcome, analysis=analysis)
+    visitor = Client()
+    visitor.force_login(anna)
+    sentences = " ".join(SENTENCES[code] for code in CODES)
+    for address in ("/history/", f"/batches/{batch.pk}/"):
+        page = visitor.get(address)
+        assertContains(page, f'class="tag" title="{sentences}"', count=1)
+        assertContains(page, f'note<span class="unseen">: {sentences}</span>', count=1)
+
+
+def test_the_admin_lists_and_exports_them(admin_client: Client, noticed: Analysis) -> None:
+    for address in ("analysis", "clip"):
+        assertContains(admin_client.get(f"/admin/classifier/{address}/"), "cut_short; rate_changed")
+    rows = admin_client.post(
+        "/admin/classifier/analysis/",
+        {"action": "export_csv", "_selected_action": [str(noticed.pk)]},
+    )
+    (row,) = csv.DictReader(io.StringIO(rows.getvalue().decode()))
+    assert row["notices"] == "cut_short; rate_changed"
+
+
 def test_the_exports_of_a_batch_have_a_column_for_them(anna: User, noticed: Analysis) -> None:
     batch = Batch.objects.create(owner=anna, name="garden")
     for path, analysis in (("noticed.mp3", noticed), ("plain.wav", done(anna, "rain", 0.8))):

@@ -113,11 +113,12 @@ def batch_rows(request: HttpRequest, pk: UUID) -> HttpResponse:
 @require_GET
 @for_script
 def batch_paths(request: HttpRequest, pk: UUID) -> HttpResponse:
-    """Return the paths that are already in the batch, so that no file is sent twice.
+    """Return the paths of the batch's accepted files, so that none of them is sent twice.
 
     They are the names on the user's disk, not their labels.
     """
-    paths = [original_of(path) for path in _own(request, pk).files.values_list("path", flat=True)]
+    accepted = _own(request, pk).files.exclude(outcome=FileOutcome.REFUSED)
+    paths = [original_of(path) for path in accepted.values_list("path", flat=True)]
     return JsonResponse({"paths": paths}, headers={"Cache-Control": "no-store"})
 
 

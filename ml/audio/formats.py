@@ -1,6 +1,7 @@
 """Detect a file's format from its bytes. File names are ignored."""
 
 import io
+import re
 from dataclasses import dataclass
 from typing import BinaryIO
 
@@ -71,26 +72,27 @@ MAGIC = {
     b".snd": "AU",
     b"wvpk": "WavPack",
 }
-# Audio and video formats that are not read.
+# Audio and video formats that are not read, by their first bytes: enough of them that a text which
+# begins with the same letters is not taken for one.
 UNREAD = {
-    b"MAC ": "Monkey's Audio",
-    b"TTA1": "True Audio (TTA)",
-    b"MPCK": "Musepack",
-    b"MP+": "Musepack",
-    b"DSD ": "DSF",
-    b"FRM8": "DSDIFF",
-    b"MThd": "MIDI",
-    b".ra\xfd": "RealAudio",
-    b".RMF": "RealMedia",
-    b"Creative Voice File": "VOC",
-    b"NIST_1A": "NIST SPHERE",
-    b"OFR ": "OptimFROG",
-    b"ajkg": "Shorten",
-    b"tBaK": "TAK",
-    b"qoaf": "QOA",
-    b"FLV\x01": "Flash video",
-    b"\x7f\xfe\x80\x01": "DTS",
-    b"\x00\x00\x01\xba": "MPEG program stream",
+    rb"MAC .[\x0e-\x13]": "Monkey's Audio",  # a version from 3.80 to 5.00
+    rb"TTA1[\x01-\x03]\x00": "True Audio (TTA)",
+    rb"MPCKSH[\x00-\x7f].{4}\x08": "Musepack",
+    rb"MP\+[\x07\x17]": "Musepack",
+    rb"DSD \x1c\x00{7}": "DSF",
+    rb"FRM8.{8}DSD ": "DSDIFF",
+    rb"MThd\x00{3}\x06": "MIDI",
+    rb"\.ra\xfd": "RealAudio",
+    rb"\.RMF\x00{3}": "RealMedia",
+    rb"Creative Voice File\x1a": "VOC",
+    rb"NIST_1A\n[ 0-9]{7}\n": "NIST SPHERE",
+    rb"OFR [\x0c-\x1f]\x00{3}": "OptimFROG",
+    rb"ajkg[\x00-\x03]": "Shorten",
+    rb"tBaK[\x01\x81]": "TAK",
+    rb"qoaf.{4}[\x01-\x08][\x00-\x07]": "QOA",
+    rb"FLV\x01.\x00{3}\x09": "Flash video",
+    rb"\x7f\xfe\x80\x01": "DTS",
+    rb"\x00\x00\x01\xba": "MPEG program stream",
 }
 # Other files. They may contain MP3 frames, but are not sound files.
 OTHER_FILES = (b"PK\x03\x04", b"%PDF", b"\x89PNG", b"\x7fELF", b"\xff\xd8\xff", b"GIF8", b"Rar!",
@@ -98,8 +100,12 @@ OTHER_FILES = (b"PK\x03\x04", b"%PDF", b"\x89PNG", b"\x7fELF", b"\xff\xd8\xff", 
 
 # The first boxes of an MP4 or QuickTime file.
 FIRST_BOXES = (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip")
-# Packets of an MPEG transport stream, and of one with time stamps as camcorders write it.
+# A box of half a gigabyte or more, or a text.
+LETTERS = 0x20
+# The size of the packets of an MPEG transport stream, and of one with time stamps as camcorders
+# write it, and where in them the byte is with which a packet begins.
 TS_PACKETS = ((188, 0), (192, 4))
+TS_SYNC = b"\x47"
 
 # Editors that add a tag before an existing one leave two or three. Some files consist of tags.
 MAX_TAGS = 100
@@ -134,7 +140,7 @@ def find(file: BinaryIO) -> Found | None:
     if name:
         return Found(name, start)
     for magic, unread in UNREAD.items():
-        if head.startswith(magic):
+        if re.match(magic, head, re.DOTALL):
             detail = f"{unread} is an audio format that Sonoscope does not read."
             raise AudioError(Problem("unsupported", detail, "Convert it to WAV or FLAC."))
     frames = None if head.startswith(OTHER_FILES) else mpeg.find_frames(file, start)
@@ -166,7 +172,7 @@ def _by_magic(head: bytes) -> str | None:
         return "AVI"
     if head[:4] == b"FORM" and head[8:12] in (b"AIFF", b"AIFC"):
         return "AIFF"
-    if head[4:8] == b"ftyp":
+    if head[4:8] == b"ftyp" and head[0] < LETTERS:
         return "MP4"
     if head[:2] == b"\x0b\x77" and len(head) > 5:
         return "E-AC-3" if head[5] >> 3 > 10 else "AC-3"
@@ -182,13 +188,23 @@ def _by_structure(file: BinaryIO, start: int, head: bytes) -> str | None:
     size_bytes = file.seek(0, io.SEEK_END) - start
     if head[4:8] in FIRST_BOXES:
         box_bytes = int.from_bytes(head[:4], "big")
-        if box_bytes in (0, 1) or 8 <= box_bytes <= size_bytes or head[4:8] == b"mdat":
+        if box_bytes in (0, 1) or 8 <= box_bytes <= size_bytes:
             return "MP4"
-    for packet_bytes, sync in TS_PACKETS:
-        if head[sync : sync + 1] == b"\x47" and size_bytes >= 3 * packet_bytes:
-            places = (start + sync + packet_bytes * number for number in (1, 2))
-            if all(file.seek(place) >= 0 and file.read(1) == b"\x47" for place in places):
-                return "MPEG-TS"
+        if head[4:8] == b"mdat" and head[0] < LETTERS:
+            return "MP4"
+    if ts_packets(file, start):
+        return "MPEG-TS"
     if mpeg.frame_bytes(head) and mpeg.is_run(file, start, mpeg.FRAMES_IN_A_ROW):
         return "MP3"  # layer I or II
+    return None
+
+
+def ts_packets(file: BinaryIO, start: int) -> tuple[int, int] | None:
+    """Return the size of the packets of an MPEG transport stream and where in them its byte is, or
+    None if there are not three of them.
+    """
+    for packet_bytes, sync in TS_PACKETS:
+        places = (start + sync + packet_bytes * number for number in range(3))
+        if all(file.seek(place) >= 0 and file.read(1) == TS_SYNC for place in places):
+            return packet_bytes, sync
     return None

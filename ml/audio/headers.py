@@ -1,15 +1,11 @@
 """Read from a file's bytes what decoders do not check: its declared length and its last part."""
 
 import io
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import BinaryIO, Literal
+from typing import BinaryIO
 
-from ml.audio.file_views import Bytes
-
-# A WAV that declares at least this size was streamed: SoX writes this value, others all ones.
-HUGE = 0x7FFFF000
-
+from ml.audio import wav
+from ml.audio.formats import TS_SYNC, ts_packets
 
 # --- declared length ----------------------------------------------------------------------
 
@@ -20,7 +16,7 @@ def declared_frames(file: BinaryIO, name: str) -> int | None:
     Decoders do not check it: they stop silently where the file ends. Leaves `file` at its start.
     """
     readers = {
-        "WAV": _wav_frames,
+        "WAV": wav.declared_frames,
         "AIFF": _aiff_frames,
         "MP3": _mp3_frames,
         "FLAC": _flac_frames,
@@ -31,77 +27,6 @@ def declared_frames(file: BinaryIO, name: str) -> int | None:
         return readers[name](file) if name in readers else None
     finally:
         file.seek(0)
-
-
-def _wav_frames(file: BinaryIO) -> int | None:
-    data = _wav_data(file)
-    if data is None or not data.frame_bytes or data.is_open:
-        return None
-    return data.size // data.frame_bytes
-
-
-@dataclass(frozen=True, slots=True)
-class _WavData:
-    """The data chunk. `is_open` means that its size was never filled in after streaming."""
-
-    start: int
-    size: int
-    frame_bytes: int
-    is_open: bool
-    riff_end: int
-
-
-def _wav_data(file: BinaryIO) -> _WavData | None:
-    head = file.read(12)
-    order: Literal["big", "little"] = "big" if head[:4] == b"RIFX" else "little"
-    riff_end = 8 + int.from_bytes(head[4:8], order)
-    frame_bytes, long_size = 0, 0
-    while len(chunk := file.read(8)) == 8:
-        start, size = file.tell(), int.from_bytes(chunk[4:8], order)
-        if chunk[:4] == b"data":
-            if size == 0xFFFFFFFF and long_size:
-                return _WavData(start, long_size, frame_bytes, False, riff_end)
-            never_written = size == 0 and not _is_empty(file, start, riff_end, order)
-            is_open = never_written or size >= HUGE or head[:4] in (b"RF64", b"BW64")
-            return _WavData(start, size, frame_bytes, is_open, riff_end)
-        if chunk[:4] == b"fmt ":
-            frame_bytes = int.from_bytes(file.read(14)[12:14], order)
-        if chunk[:4] == b"ds64":
-            long_size = int.from_bytes(file.read(16)[8:], "little")
-        file.seek(start + size + size % 2)
-    return None
-
-
-def _is_empty(file: BinaryIO, start: int, riff_end: int, order: Literal["big", "little"]) -> bool:
-    """Return whether nothing but whole chunks follow a data chunk of size 0."""
-    if not start < riff_end < HUGE:  # not filled in either
-        return False
-    while start < riff_end:
-        file.seek(start)
-        chunk = file.read(8)
-        if len(chunk) < 8 or not (chunk[:4].isascii() and chunk[:4].decode().isprintable()):
-            return False
-        size = int.from_bytes(chunk[4:], order)
-        start += 8 + size + size % 2
-    return start == riff_end
-
-
-def wav_patches(file: Bytes) -> Mapping[int, bytes]:
-    """Return the bytes to replace in a WAV so that libsndfile reads it, by offset.
-
-    A recorder may have left the size of the data at 0, and BW64 is RF64 by another name.
-    """
-    patches = {}
-    if file.read(4) == b"BW64":
-        patches[0] = b"RF64"
-    file.seek(0)
-    data = _wav_data(file)
-    size = file.seek(0, io.SEEK_END)
-    file.seek(0)
-    if data and not data.size and data.is_open:
-        end = data.riff_end if data.start < data.riff_end < size else size
-        patches[data.start - 4] = (end - data.start).to_bytes(4, "little")
-    return patches
 
 
 def _aiff_frames(file: BinaryIO) -> int | None:
@@ -155,9 +80,9 @@ def _wavpack_frames(file: BinaryIO) -> int | None:
 BOXES = frozenset(b"ftyp moov mdat moof sidx styp mfra free skip wide udta meta uuid".split())
 W64_HEADER_BYTES, W64_CHUNK_BYTES = 40, 24
 SEGMENT = b"\x18S\x80g"
+WEBM_DURATION, WEBM_INFO_BYTES = b"\x44\x89", 4096
 ASF_FILE_PROPERTIES = bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365")
 ASF_HEADER_BYTES = 65_536
-TS_PACKET_BYTES = 188
 # By the type of a frame (3GPP TS 26.101 and 26.201).
 AMR_NB_BYTES = (13, 14, 16, 18, 20, 21, 27, 32, 6, 1, 1, 1, 1, 1, 1, 1)
 AMR_WB_BYTES = (18, 24, 33, 37, 41, 47, 51, 59, 61, 6, 1, 1, 1, 1, 1, 1)
@@ -191,7 +116,7 @@ def _mp4_end(file: BinaryIO) -> int:
 
 def _avi_end(file: BinaryIO) -> int:
     size = int.from_bytes(file.read(8)[4:], "little")
-    return 8 + size if size < HUGE else 0
+    return 8 + size if size < wav.HUGE else 0
 
 
 def _caf_end(file: BinaryIO) -> int:
@@ -223,7 +148,7 @@ def _w64_end(file: BinaryIO) -> int:
 def _au_end(file: BinaryIO) -> int:
     head = file.read(12)
     start, size = int.from_bytes(head[4:8], "big"), int.from_bytes(head[8:], "big")
-    return start + size if size < HUGE else 0
+    return start + size if size < wav.HUGE else 0
 
 
 def is_short(file: BinaryIO, name: str) -> bool:
@@ -258,6 +183,14 @@ def _webm_end(file: BinaryIO) -> int:
     return 0
 
 
+def has_webm_duration(file: BinaryIO) -> bool:
+    """Return whether the file states its duration, near its start. Leaves `file` at its start."""
+    file.seek(0)
+    head = file.read(WEBM_INFO_BYTES)
+    file.seek(0)
+    return any(WEBM_DURATION + size in head for size in (b"\x84", b"\x88"))
+
+
 def _asf_end(file: BinaryIO) -> int:
     """Return the size of the file that the header states; 0 for a broadcast."""
     head = file.read(ASF_HEADER_BYTES)
@@ -280,11 +213,16 @@ def _amr_end(file: BinaryIO) -> int:
 
 
 def _ts_end(file: BinaryIO) -> int:
-    """Return the end of the last packet, which begins with a certain byte."""
+    """Return the end of the last packet, which has a certain byte at its start or after a time."""
+    layout = ts_packets(file, 0)
+    if layout is None:
+        return 0
+    packet_bytes, sync = layout
     size = file.seek(0, io.SEEK_END)
-    start = size - size % TS_PACKET_BYTES
-    file.seek(start)
-    return start + TS_PACKET_BYTES if file.read(1) == b"\x47" else 0
+    start = size - size % packet_bytes
+    file.seek(start + sync)
+    is_packet = file.read(1) == TS_SYNC or start < size <= start + sync
+    return start + packet_bytes if is_packet else 0
 
 
 ID3V1_BYTES = 128
@@ -367,7 +305,7 @@ def _next_page(file: BinaryIO, start: int) -> int | None:
     while True:
         file.seek(start)
         data = file.read(SEARCH_BYTES)
-        place = data.find(PAGE, 0, len(data) - PAGE_HEADER_BYTES + len(PAGE))
+        place = data.find(PAGE, 0, max(0, len(data) - PAGE_HEADER_BYTES + len(PAGE)))
         if place >= 0:
             return start + place
         if len(data) < SEARCH_BYTES:

@@ -16,7 +16,7 @@ from av.codec.context import Flags2
 from av.container import InputContainer
 
 from ml import notices
-from ml.audio import formats, headers, mpeg
+from ml.audio import formats, headers, mpeg, wav
 from ml.audio.file_views import Bytes, part
 from ml.audio.waveform import Samples
 from ml.errors import AudioError, Problem
@@ -33,6 +33,7 @@ SNDFILE_ENCODINGS = ("PCM_", "FLOAT", "DOUBLE", "ULAW", "ALAW")
 # anything, so the type in a frame's header is checked: speech, a pause, or no data.
 AMR_DECODERS = {"amrnb": "libopencore_amrnb", "amrwb": "libopencore_amrwb"}
 AMR_TYPES = {"amrnb": {*range(9), 15}, "amrwb": {*range(10), 14, 15}}
+AMR_BYTES = {"amrnb": headers.AMR_NB_BYTES, "amrwb": headers.AMR_WB_BYTES}
 # Some browsers play no other depths.
 PLAYABLE_FLAC_BITS = (16, 24)
 # Encodings with checksums. A frame with a wrong one is left out, instead of decoded as noise.
@@ -110,7 +111,7 @@ def open_stream(file: Bytes, name: str, track: int = 0) -> Stream:
 
 def _open_sndfile(file: Bytes, name: str) -> Stream:
     declared = headers.declared_frames(file, name)
-    patches = headers.wav_patches(file) if name == "WAV" else {}
+    patches = wav.patches(file) if name == "WAV" else {}
     is_plain = not patches and (name != "WAV" or file.peek(4)[:4] == b"RIFF")
     with sound_or_damage(name, UNREADABLE):
         sound = soundfile.SoundFile(part(file, 0, patches=patches))
@@ -174,6 +175,7 @@ def _open_av(file: Bytes, name: str, track: int) -> Stream:
     # Of a file whose rate changes, FFmpeg states another than the first.
     first_hz = mpeg.sample_rate(file.peek(mpeg.HEADER_BYTES)) if name == "MP3" else None
     usual_depth = name != "FLAC" or headers.flac_bits(file) in PLAYABLE_FLAC_BITS
+    has_duration = name == "WebM" and headers.has_webm_duration(file)
     found: set[str] = set()
     if headers.is_short(file, name):
         found.add(notices.CUT_SHORT)
@@ -202,7 +204,9 @@ def _open_av(file: Bytes, name: str, track: int) -> Stream:
         channels,
         playable=is_plain and _codec(stream) in formats.PLAYABLE.get(name, ()),
         declared_frames=declared,
-        declared_s=declared / rate_hz if declared else _container_s(container, stream, name),
+        declared_s=declared / rate_hz
+        if declared
+        else _container_s(container, stream, name, has_duration),
         is_exact=name in ("FLAC", "WavPack"),
         tracks=len(tracks),
         notices=found,
@@ -222,7 +226,9 @@ def _av_blocks(
 ) -> Iterator[Block]:
     """Decode a track. Add to `found` what happened."""
     decode = _decoder(stream)
-    failed, zeros, end_s = False, False, None
+    failed, zeros, end_s, decoded_s = False, False, None, 0.0
+    # The times of the frames may not show what is missing.
+    track_s = _track_s(stream) if name in ("OGG", "AVI") else None
     gap_s = FLAC_GAP_S if name == "FLAC" else GAP_S
     with container, sound_or_damage(name, UNDECODABLE):
         for packet in _packets(container, stream, name, found):
@@ -251,7 +257,10 @@ def _av_blocks(
                 # A frame after damage may have no time.
                 start_s = end_s if start_s is None else start_s
                 end_s = None if start_s is None else start_s + len(block) / frame.sample_rate
+                decoded_s += len(block) / frame.sample_rate
                 yield Block(block, frame.sample_rate)
+    if track_s and decoded_s < track_s - GAP_S:
+        found.add(notices.PART_SKIPPED)
     if failed and declared is None and notices.CUT_SHORT not in found:
         found.add(notices.PART_SKIPPED)
 
@@ -295,15 +304,23 @@ def _decoder(stream: AudioStream) -> Callable[[Any], list[AudioFrame]]:
     if context.name in AMR_DECODERS:
         decoder: Any = av.CodecContext.create(AMR_DECODERS[context.name], "r")
         decoder.sample_rate, decoder.layout = context.sample_rate, "mono"
-        return partial(_decode_amr, decoder, AMR_TYPES[context.name])
+        return partial(_decode_amr, decoder, context.name)
     if context.name in CHECKED:
         context.options = {"err_detect": "crccheck+explode"}
     return stream.decode
 
 
-def _decode_amr(decoder: Any, types: set[int], packet: av.Packet) -> list[AudioFrame]:
-    if packet.size and (bytes(packet)[0] & 0x83 or bytes(packet)[0] >> 3 not in types):
-        raise ValueError("no AMR frame")
+def _decode_amr(decoder: Any, name: str, packet: av.Packet) -> list[AudioFrame]:
+    """Decode a packet of one frame, which may be cut, or of several."""
+    data, place, first_bytes = bytes(packet) if packet.size else b"", 0, 0
+    while place < len(data):
+        kind = data[place] >> 3 & 0x0F
+        if data[place] & 0x83 or kind not in AMR_TYPES[name]:
+            raise ValueError("no AMR frame")
+        place += AMR_BYTES[name][kind]
+        first_bytes = first_bytes or place
+    if place > max(first_bytes, len(data)):
+        raise ValueError("no whole AMR frames")
     return decoder.decode(packet if packet.size else None)
 
 
@@ -326,14 +343,22 @@ def _to_array(frame: AudioFrame) -> Samples:
         return samples.astype(np.float32, copy=False)
 
 
-def _container_s(container: InputContainer, stream: AudioStream, name: str) -> float | None:
+def _container_s(
+    container: InputContainer, stream: AudioStream, name: str, has_duration: bool
+) -> float | None:
     """Return the duration that the container declares, or None where FFmpeg only guesses it."""
-    if name in ("MP4", "CAF", "W64") and stream.duration and stream.time_base:
-        return float(stream.duration * stream.time_base)
+    if name in ("MP4", "CAF", "W64"):
+        return _track_s(stream)
     alone = len(container.streams) == 1
-    if name == "WebM" and container.duration and alone and not stream.bit_rate:
+    if name == "WebM" and container.duration and alone and (has_duration or not stream.bit_rate):
         return (container.duration - (container.start_time or 0)) / av.time_base
     return None
+
+
+def _track_s(stream: AudioStream) -> float | None:
+    return (
+        float(stream.duration * stream.time_base) if stream.duration and stream.time_base else None
+    )
 
 
 @contextmanager

@@ -12,6 +12,7 @@ from ml.errors import AudioError
 from ml.notices import SENTENCES, as_dicts
 from ml.tests.conftest import RATE_HZ, Decode
 from tests import fixtures
+from tests.fixtures import FFmpegOptions
 
 
 def tone(form: str, hz: float = 1000, duration_s: float = 2.0, rate_hz: int = 44_100) -> bytes:
@@ -261,6 +262,30 @@ def test_a_part_missing_within_a_container_is_said(decode: Decode, form: str) ->
     sound = decode(lost)
     assert 15 < sound.duration_s < 19.8
     assert "part_skipped" in sound.notices
+
+
+@pytest.mark.parametrize(
+    ("container", "codec", "rate_hz"),
+    [
+        ("ogg", "flac", 16_000),
+        ("ogg", "libopus", 48_000),
+        ("avi", "libmp3lame", 44_100),
+        ("matroska", "libmp3lame", 32_000),
+        ("3gp", "libopencore_amrnb", 8_000),
+    ],
+)
+def test_zeros_instead_of_a_part_are_not_passed_over(
+    decode: Decode, container: str, codec: str, rate_hz: int
+) -> None:
+    samples = fixtures.tone(700, 3.0, rate_hz)
+    data = fixtures.encode_with_ffmpeg(samples, rate_hz, FFmpegOptions(container, codec))
+    first, after = len(data) * 4 // 10, len(data) * 55 // 100
+    try:
+        sound = decode(data[:first] + bytes(after - first) + data[after:])
+    except AudioError as error:
+        assert error.problem.code == "damaged"
+    else:
+        assert "part_skipped" in sound.notices
 
 
 # --- before the audio -------------------------------------------------------------------------

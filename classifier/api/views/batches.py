@@ -96,13 +96,14 @@ class BatchFilesView(ApiView):
         202: the file is queued for analysis. 200: the batch already has this file at this path,
         you uploaded the same bytes before, or the file is refused; see `outcome` and `known`.
         Adding a file again changes nothing, so after a lost connection you can send all files
-        again. Other bytes at a path of the batch return 400, `path_used`.
+        again. Other bytes at a path of the batch return 400, `path_used`, unless the file there was
+        refused: then they replace it.
         """
         batch = one_batch(request, pk)
         uploads.one_file(request.FILES)
         sent = validated(serializers.AddFile, request.data)
         path = sent.get("path") or sent["file"].name
-        known = batch.files.filter(path=path).exists()
+        known = batch.files.filter(path=path).exclude(outcome=FileOutcome.REFUSED).exists()
         file = batches.add_file(batch, path, sent["file"].chunks())
         new = not known and file.outcome == FileOutcome.ACCEPTED
         answer = serializers.AddedFile(batch_files.sent_file(file, known=known))

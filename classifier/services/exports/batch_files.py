@@ -131,7 +131,7 @@ def sent_file(file: BatchFile, *, known: bool) -> dict[str, Any]:
     Parameters
     ----------
     known : bool
-        Whether the batch already had the path.
+        Whether the batch already had the file.
     """
     error = file.error if file.outcome == FileOutcome.REFUSED else None
     return {
