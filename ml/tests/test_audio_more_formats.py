@@ -47,6 +47,21 @@ def test_high_rates_are_decoded(decode: Decode, rate_hz: int) -> None:
 
 
 @pytest.mark.parametrize(
+    ("container", "codec", "channels"),
+    [("ogg", "libopus", 8), ("mp4", "aac", 8), ("wv", "wavpack", 8), ("wv", "wavpack", 16)],
+)
+def test_many_channels_are_decoded(
+    decode: Decode, container: str, codec: str, channels: int
+) -> None:
+    samples = np.repeat(fixtures.tone(1000, 1.0, 48_000)[:, np.newaxis], channels, axis=1)
+    data = fixtures.encode_with_ffmpeg(samples, 48_000, FFmpegOptions(container, codec))
+    sound = decode(data)
+    assert sound.channels == channels
+    # Without the channel of the low frequencies, which encoders filter.
+    assert np.abs(sound.waveform).max() > 0.4
+
+
+@pytest.mark.parametrize(
     ("container", "codec", "rate_hz", "playable"),
     [
         ("ogg", "flac", 22_050, False),
