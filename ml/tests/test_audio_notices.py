@@ -150,6 +150,14 @@ def test_a_flac_with_too_small_a_total_is_decoded_whole(decode: Decode, total: i
     assert sound.notices == ("length_wrong",)
 
 
+@pytest.mark.parametrize("rate_hz", [8_000, 11_025, 16_000, 44_100])
+def test_what_an_encoder_added_to_an_mp3_is_not_missing(decode: Decode, rate_hz: int) -> None:
+    sound = decode(fixtures.encode(fixtures.tone(1000, 1.0, rate_hz), rate_hz, "MP3"))
+    assert sound.duration_s == pytest.approx(1.0, abs=0.001)
+    assert sound.notices == ()
+    assert sound.playable
+
+
 def test_what_is_missing_at_the_end_is_said(decode: Decode) -> None:
     # Less than what counts as damage.
     for form in ("WAV", "AIFF", "FLAC"):
