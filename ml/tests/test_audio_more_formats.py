@@ -103,6 +103,23 @@ def test_the_sample_type_of_a_wav_decides_too(decode: Decode, subtype: str, play
     assert decode(fixtures.encode(fixtures.tone(), subtype=subtype)).playable is playable
 
 
+@pytest.mark.parametrize(
+    ("form", "rate_hz", "channels", "playable"),
+    [
+        ("WAV", 2_999, 1, False),
+        ("WAV", 3_000, 1, True),
+        ("FLAC", 1_000, 1, False),
+        ("WAV", 8_000, 32, True),
+        ("WAV", 8_000, 33, False),
+    ],
+)
+def test_the_rate_and_the_channels_decide_too(
+    decode: Decode, form: str, rate_hz: int, channels: int, playable: bool
+) -> None:
+    samples = np.repeat(fixtures.tone(100, 1.0, rate_hz)[:, np.newaxis], channels, axis=1)
+    assert decode(fixtures.encode(samples, rate_hz, form)).playable is playable
+
+
 def test_an_amr_with_pauses_is_decoded(decode: Decode) -> None:
     data = fixtures.encode(fixtures.tone(1000, 2.0, SPEECH_HZ), SPEECH_HZ, "AMR")
     frame = len(b"#!AMR\n") + 13 * 50  # a second of 4.75 kbit/s
