@@ -112,7 +112,7 @@ def open_stream(file: Bytes, name: str, track: int = 0) -> Stream:
 
 def _open_sndfile(file: Bytes, name: str) -> Stream:
     declared = headers.declared_frames(file, name)
-    patches = wav.patches(file) if name == "WAV" else {}
+    patches, rest_frames = (wav.patches(file), wav.rest_frames(file)) if name == "WAV" else ({}, 0)
     is_plain = not patches and (name != "WAV" or file.peek(4)[:4] == b"RIFF")
     with sound_or_damage(name, UNREADABLE):
         sound = soundfile.SoundFile(part(file, 0, patches=patches))
@@ -137,6 +137,7 @@ def _open_sndfile(file: Bytes, name: str) -> Stream:
         declared_frames=sound.frames if declared is None else declared,
         declared_s=(sound.frames if declared is None else declared) / sound.samplerate,
         is_exact=True,
+        notices={notices.PART_SKIPPED} if rest_frames > GAP_S * sound.samplerate else set(),
     )
 
 

@@ -181,6 +181,7 @@ def test_chunks_after_data_of_unknown_size_are_not_decoded(
     place = wav.index(b"data") + 4
     wav[place : place + 4] = struct.pack(order + "I", data_bytes)
     wav += b"LIST" + struct.pack(order + "I", 10) + b"INFOISFTxx"
+    wav += b"guan" + struct.pack(order + "I", 6) + b"GUANO|"
     wav += b"id3 " + struct.pack(order + "I", 301) + 301 * b"\x55"
     wav[4:8] = struct.pack(order + "I", len(wav) - 8 if riff_bytes is None else riff_bytes)
     sound = decode(bytes(wav))

@@ -166,6 +166,26 @@ def test_what_is_missing_at_the_end_is_said(decode: Decode) -> None:
         assert sound.notices == ("cut_short",)
 
 
+@pytest.mark.parametrize("after", [b"", b"LIST" + struct.pack("<I", 4) + b"INFO"])
+def test_sound_after_the_data_of_a_wav_is_said(decode: Decode, after: bytes) -> None:
+    wav = tone("WAV")
+    size_at = wav.index(b"data") + 4
+    sound = decode(wav[:size_at] + struct.pack("<I", 88_200) + wav[size_at + 4 :] + after)
+    assert sound.duration_s == pytest.approx(1.0, abs=1e-3)
+    assert sound.notices == ("part_skipped",)
+
+
+@pytest.mark.parametrize(
+    "after",
+    [bytes(100_000), b"LIST" + struct.pack("<I", 40_000) + b"x" * 40_000 + bytes(512), b"TAG" * 40],
+    ids=["zeros", "a chunk and zeros", "a tag"],
+)
+def test_what_programs_write_after_the_data_of_a_wav_is_not_said(
+    decode: Decode, after: bytes
+) -> None:
+    assert decode(tone("WAV") + after).notices == ()
+
+
 @pytest.mark.parametrize("form", ["AAC", "MP3 bare"])
 def test_a_stream_cut_within_a_frame_is_decoded_up_to_there(decode: Decode, form: str) -> None:
     whole = tone(form, duration_s=3.0)
