@@ -39,6 +39,8 @@ class FFmpegOptions:
     video_s: float = 0.0
 
 
+# FFmpeg's names of the layouts by the number of channels.
+LAYOUTS = {1: "mono", 2: "stereo", 8: "7.1", 16: "hexadecagonal"}
 # What `encode` can write: name → the libsndfile format and subtype.
 SNDFILE_FORMATS = {
     "WAV": ("WAV", "PCM_16"),
@@ -145,9 +147,8 @@ def encode(samples: Samples, rate_hz: int = 32_000, form: str = "WAV", **options
 
 
 def encode_with_ffmpeg(samples: Samples, rate_hz: int, how: FFmpegOptions) -> bytes:
-    planes = np.ascontiguousarray(np.atleast_2d(samples.T))
-    layout = "mono" if len(planes) == 1 else "stereo"
-    whole = av.AudioFrame.from_ndarray(planes, "fltp", layout)
+    layout = LAYOUTS[samples.size // len(samples)]
+    whole = av.AudioFrame.from_ndarray(samples.reshape(1, -1), "flt", layout)
     whole.sample_rate, whole.pts = rate_hz, round(how.start_s * rate_hz)
     # FFmpeg opens some of its output a second time, so it needs a real file.
     with tempfile.TemporaryDirectory() as folder:

@@ -217,7 +217,11 @@ def _decoded(
     codes = tuple(sorted(stream.notices))
     # A browser would play the file itself in another way. It skips tags only before raw frames.
     is_plain = not found.start or (found.name in TAGGED and not found.skipped)
-    playable = stream.playable and is_plain and set(codes) <= PLAYED_ALIKE
+    is_usual = (
+        stream.rate_hz >= formats.MIN_PLAYABLE_HZ
+        and stream.channels <= formats.MAX_PLAYABLE_CHANNELS
+    )
+    playable = stream.playable and is_plain and is_usual and set(codes) <= PLAYED_ALIKE
     recorded = recording_time.read(file, found.name, found.start)
     yield replace(kept, notices=codes, playable=playable, recorded=recorded)
 

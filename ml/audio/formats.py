@@ -60,6 +60,9 @@ PLAYABLE = {
     "WebM": {"vorbis", "opus"},
 }
 
+# Chromium plays no lower rates and no more channels.
+MIN_PLAYABLE_HZ, MAX_PLAYABLE_CHANNELS = 3_000, 32
+
 # The first bytes of the formats that can be identified by them alone.
 MAGIC = {
     b"fLaC": "FLAC",

@@ -39,16 +39,28 @@ def _aiff_frames(file: BinaryIO) -> int | None:
     return None
 
 
+# Enough for the Xing header and the LAME tag, and where in them the added samples are.
+XING_BYTES, LAME_DELAY = 192, 141
+
+
 def _mp3_frames(file: BinaryIO) -> int | None:
-    """Return the count in the Xing (or Info) header, which is in the first MPEG frame."""
-    head = file.read(64)
+    """Return the count in the Xing (or Info) header, which is in the first MPEG frame.
+
+    Without what the encoder added before and after the sound, if a LAME tag follows and says so:
+    FFmpeg leaves it out.
+    """
+    head = file.read(XING_BYTES)
     if len(head) < 4 or head[0] != 0xFF or head[1] & 0xE6 != 0xE2:
         return None
     mpeg1, mono = head[1] & 0x08, head[3:4] >= b"\xc0"
     header = head[4 + ((17 if mono else 32) if mpeg1 else (9 if mono else 17)) :]
     if header[:4] not in (b"Xing", b"Info") or len(header) < 12 or not header[7] & 1:
         return None
-    return int.from_bytes(header[8:12], "big") * (1152 if mpeg1 else 576) or None
+    frames = int.from_bytes(header[8:12], "big") * (1152 if mpeg1 else 576)
+    # Two numbers of 12 bits, where they are if the header is complete.
+    is_complete = header[7] & 0x0F == 0x0F
+    added = int.from_bytes(header[LAME_DELAY : LAME_DELAY + 3], "big") if is_complete else 0
+    return max(0, frames - (added >> 12) - (added & 0xFFF)) or None
 
 
 def _flac_frames(file: BinaryIO) -> int | None:

@@ -10,7 +10,8 @@ from typing import Any
 import av
 import numpy as np
 import soundfile
-from av.audio.frame import AudioFrame
+from av.audio.frame import AudioFrame, format_dtypes
+from av.audio.plane import AudioPlane
 from av.audio.stream import AudioStream
 from av.codec.context import Flags2
 from av.container import InputContainer
@@ -111,7 +112,7 @@ def open_stream(file: Bytes, name: str, track: int = 0) -> Stream:
 
 def _open_sndfile(file: Bytes, name: str) -> Stream:
     declared = headers.declared_frames(file, name)
-    patches = wav.patches(file) if name == "WAV" else {}
+    patches, rest_frames = (wav.patches(file), wav.rest_frames(file)) if name == "WAV" else ({}, 0)
     is_plain = not patches and (name != "WAV" or file.peek(4)[:4] == b"RIFF")
     with sound_or_damage(name, UNREADABLE):
         sound = soundfile.SoundFile(part(file, 0, patches=patches))
@@ -136,6 +137,7 @@ def _open_sndfile(file: Bytes, name: str) -> Stream:
         declared_frames=sound.frames if declared is None else declared,
         declared_s=(sound.frames if declared is None else declared) / sound.samplerate,
         is_exact=True,
+        notices={notices.PART_SKIPPED} if rest_frames > GAP_S * sound.samplerate else set(),
     )
 
 
@@ -333,8 +335,13 @@ def _is_cut(packet: av.Packet) -> bool:
 
 def _to_array(frame: AudioFrame) -> Samples:
     """Return a frame as (frames, channels) float32 in [-1, 1]."""
-    values = frame.to_ndarray()
-    samples = values.T if frame.format.is_planar else values.reshape(-1, frame.layout.nb_channels)
+    # Not `to_ndarray`, which takes whatever follows the eighth plane in memory for another one.
+    channels, is_planar = frame.layout.nb_channels, frame.format.is_planar
+    planes, count = (channels, frame.samples) if is_planar else (1, frame.samples * channels)
+    buffers = [memoryview(AudioPlane(frame, number)) for number in range(planes)]
+    dtype = format_dtypes[frame.format.name]
+    values = np.stack([np.frombuffer(one, dtype, count) for one in buffers])
+    samples = values.T if is_planar else values.reshape(-1, channels)
     if samples.dtype == np.uint8:
         return (samples.astype(np.float32) - np.float32(128)) / np.float32(128)
     if samples.dtype.kind == "i":
@@ -356,9 +363,8 @@ def _container_s(
 
 
 def _track_s(stream: AudioStream) -> float | None:
-    return (
-        float(stream.duration * stream.time_base) if stream.duration and stream.time_base else None
-    )
+    duration, unit = stream.duration, stream.time_base
+    return float(duration * unit) if duration and unit else None
 
 
 @contextmanager

@@ -17,8 +17,10 @@ LONG_WAV = (b"RF64", b"BW64")
 # Chunks that programs write after the data, and how far from the end they are looked for.
 LATE_CHUNK = re.compile(
     rb"LIST|id3 |ID3 |bext|iXML|axml|_PMX|cue |smpl|inst|plst|fact|PEAK|JUNK|junk|PAD |afsp|DISP"
+    rb"|guan|wamd"
 )
 LATE_BYTES = 1 << 22
+MAX_LATE_CHUNKS = 1000
 
 
 def declared_frames(file: BinaryIO) -> int | None:
@@ -65,6 +67,33 @@ def _read(file: BinaryIO) -> _Data | None:
             long_size = int.from_bytes(file.read(16)[8:], "little")
         file.seek(start + size + size % 2)
     return None
+
+
+def rest_frames(file: BinaryIO) -> int:
+    """Return the frames that the bytes after a data chunk could be, without chunks and zeros.
+
+    A recorder that was interrupted leaves a size that is too small. Leaves `file` at its start.
+    """
+    file.seek(0)
+    data = _read(file)
+    size = file.seek(0, io.SEEK_END)
+    if data is None or data.is_open or not data.frame_bytes or data.start + data.size >= size:
+        file.seek(0)
+        return 0
+    place = data.start + data.size
+    # Some writers leave out the padding.
+    file.seek(place)
+    place += data.size % 2 if file.read(1) == b"\0" else 0
+    for _ in range(MAX_LATE_CHUNKS):
+        file.seek(place)
+        chunk_bytes = _chunk_bytes(file.read(8), data.order)
+        if chunk_bytes is None or place + chunk_bytes > size + 1:
+            break
+        place += chunk_bytes
+    file.seek(place)
+    is_sound = any(file.read(LATE_BYTES))
+    file.seek(0)
+    return max(0, size - place) // data.frame_bytes if is_sound else 0
 
 
 def _are_chunks(file: BinaryIO, start: int, end: int, order: Order) -> bool:

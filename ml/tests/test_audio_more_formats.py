@@ -47,6 +47,21 @@ def test_high_rates_are_decoded(decode: Decode, rate_hz: int) -> None:
 
 
 @pytest.mark.parametrize(
+    ("container", "codec", "channels"),
+    [("ogg", "libopus", 8), ("mp4", "aac", 8), ("wv", "wavpack", 8), ("wv", "wavpack", 16)],
+)
+def test_many_channels_are_decoded(
+    decode: Decode, container: str, codec: str, channels: int
+) -> None:
+    samples = np.repeat(fixtures.tone(1000, 1.0, 48_000)[:, np.newaxis], channels, axis=1)
+    data = fixtures.encode_with_ffmpeg(samples, 48_000, FFmpegOptions(container, codec))
+    sound = decode(data)
+    assert sound.channels == channels
+    # Without the channel of the low frequencies, which encoders filter.
+    assert np.abs(sound.waveform).max() > 0.4
+
+
+@pytest.mark.parametrize(
     ("container", "codec", "rate_hz", "playable"),
     [
         ("ogg", "flac", 22_050, False),
@@ -86,6 +101,23 @@ def test_the_codec_decides_whether_browsers_play_a_file(
 )
 def test_the_sample_type_of_a_wav_decides_too(decode: Decode, subtype: str, playable: bool) -> None:
     assert decode(fixtures.encode(fixtures.tone(), subtype=subtype)).playable is playable
+
+
+@pytest.mark.parametrize(
+    ("form", "rate_hz", "channels", "playable"),
+    [
+        ("WAV", 2_999, 1, False),
+        ("WAV", 3_000, 1, True),
+        ("FLAC", 1_000, 1, False),
+        ("WAV", 8_000, 32, True),
+        ("WAV", 8_000, 33, False),
+    ],
+)
+def test_the_rate_and_the_channels_decide_too(
+    decode: Decode, form: str, rate_hz: int, channels: int, playable: bool
+) -> None:
+    samples = np.repeat(fixtures.tone(100, 1.0, rate_hz)[:, np.newaxis], channels, axis=1)
+    assert decode(fixtures.encode(samples, rate_hz, form)).playable is playable
 
 
 def test_an_amr_with_pauses_is_decoded(decode: Decode) -> None:
@@ -149,6 +181,7 @@ def test_chunks_after_data_of_unknown_size_are_not_decoded(
     place = wav.index(b"data") + 4
     wav[place : place + 4] = struct.pack(order + "I", data_bytes)
     wav += b"LIST" + struct.pack(order + "I", 10) + b"INFOISFTxx"
+    wav += b"guan" + struct.pack(order + "I", 6) + b"GUANO|"
     wav += b"id3 " + struct.pack(order + "I", 301) + 301 * b"\x55"
     wav[4:8] = struct.pack(order + "I", len(wav) - 8 if riff_bytes is None else riff_bytes)
     sound = decode(bytes(wav))

@@ -150,12 +150,40 @@ def test_a_flac_with_too_small_a_total_is_decoded_whole(decode: Decode, total: i
     assert sound.notices == ("length_wrong",)
 
 
+@pytest.mark.parametrize("rate_hz", [8_000, 11_025, 16_000, 44_100])
+def test_what_an_encoder_added_to_an_mp3_is_not_missing(decode: Decode, rate_hz: int) -> None:
+    sound = decode(fixtures.encode(fixtures.tone(1000, 1.0, rate_hz), rate_hz, "MP3"))
+    assert sound.duration_s == pytest.approx(1.0, abs=0.001)
+    assert sound.notices == ()
+    assert sound.playable
+
+
 def test_what_is_missing_at_the_end_is_said(decode: Decode) -> None:
     # Less than what counts as damage.
     for form in ("WAV", "AIFF", "FLAC"):
         sound = decode(tone(form)[:-800])
         assert 1.9 < sound.duration_s < 2.0
         assert sound.notices == ("cut_short",)
+
+
+@pytest.mark.parametrize("after", [b"", b"LIST" + struct.pack("<I", 4) + b"INFO"])
+def test_sound_after_the_data_of_a_wav_is_said(decode: Decode, after: bytes) -> None:
+    wav = tone("WAV")
+    size_at = wav.index(b"data") + 4
+    sound = decode(wav[:size_at] + struct.pack("<I", 88_200) + wav[size_at + 4 :] + after)
+    assert sound.duration_s == pytest.approx(1.0, abs=1e-3)
+    assert sound.notices == ("part_skipped",)
+
+
+@pytest.mark.parametrize(
+    "after",
+    [bytes(100_000), b"LIST" + struct.pack("<I", 40_000) + b"x" * 40_000 + bytes(512), b"TAG" * 40],
+    ids=["zeros", "a chunk and zeros", "a tag"],
+)
+def test_what_programs_write_after_the_data_of_a_wav_is_not_said(
+    decode: Decode, after: bytes
+) -> None:
+    assert decode(tone("WAV") + after).notices == ()
 
 
 @pytest.mark.parametrize("form", ["AAC", "MP3 bare"])
