@@ -1,6 +1,7 @@
 """Uploaded clips."""
 
 import uuid
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Self
 
 from django.conf import settings
@@ -96,3 +97,24 @@ class Clip(models.Model):
     def noticed(self) -> list[dict[str, str]]:
         """The notices, each with its sentence."""
         return notices.as_dicts(self.notices)
+
+    def clock_time(self, seconds: float = 0) -> datetime | None:
+        """Return the time of day and date at a place in the recording.
+
+        Parameters
+        ----------
+        seconds : float
+            From the start of the recording, in s.
+
+        Returns
+        -------
+        datetime or None
+            Aware if the recording's zone is known, otherwise naive. None if the start is unknown,
+            or the year would exceed 9999.
+        """
+        if not self.recorded_at:
+            return None
+        try:
+            return datetime.fromisoformat(self.recorded_at) + timedelta(seconds=seconds)
+        except OverflowError:
+            return None
