@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
+from urllib.parse import quote
 
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, StreamingHttpResponse
 
@@ -67,6 +68,15 @@ def ranged(request: HttpRequest, path: Path, content_type: str) -> HttpResponseB
     # Django closes the generator, and so the file, even if the client disconnects early.
     pieces = _blocks(file, first, last)
     return StreamingHttpResponse(pieces, status=status, content_type=content_type, headers=headers)
+
+
+def download(
+    pieces: Iterator[bytes] | Iterator[str], content_type: str, name: str
+) -> StreamingHttpResponse:
+    """Return a response that a browser saves as a file, streamed."""
+    disposition = f"attachment; filename*=UTF-8''{quote(name, safe='')}"
+    headers = {"Content-Disposition": disposition, "Cache-Control": "no-store"}
+    return StreamingHttpResponse(pieces, content_type=content_type, headers=headers)
 
 
 def _span(match: re.Match[str], size: int) -> tuple[int, int] | None:

@@ -67,6 +67,7 @@ MEMBERS = (
     "api/v1/tokens/",
     "api/v1/clips/",
     "api/v1/analyses/",
+    "api/v1/events/",
     "api/v1/batches/",
     "api/v1/checkpoints/",
     "api/v1/checkpoints/<str:identity>/",
@@ -103,6 +104,7 @@ OWNERS = (
     "api/v1/clips/<uuid:pk>/analyses/",
     "api/v1/analyses/<uuid:pk>/",
     "api/v1/analyses/<uuid:pk>/cancel/",
+    "api/v1/analyses/<uuid:pk>/events/",
     "api/v1/analyses/<uuid:pk>/inspections/",
     "api/v1/inspections/<uuid:pk>/",
     "api/v1/batches/<uuid:pk>/",
@@ -110,6 +112,7 @@ OWNERS = (
     "api/v1/batches/<uuid:pk>/close/",
     "api/v1/batches/<uuid:pk>/cancel/",
     "api/v1/batches/<uuid:pk>/retry/",
+    "api/v1/batches/<uuid:pk>/events/",
     "api/v1/batches/<uuid:pk>/results.csv",
     "api/v1/batches/<uuid:pk>/results.json",
 )
@@ -147,7 +150,9 @@ def furnished(anna: User, own_media: Path) -> Furnished:
     analysis.predictions = [{"class": "dog", "confidence": 0.9}]
     analysis.render_metadata = METADATA.to_json()
     analysis.save()
-    Clip.objects.filter(pk=analysis.clip_id).update(format="WAV", duration_s=5.0)
+    Clip.objects.filter(pk=analysis.clip_id).update(
+        format="WAV", duration_s=5.0, source_rate_hz=32_000
+    )
     pack = io.BytesIO()
     zipfile.ZipFile(pack, "w").close()
     made = dict.fromkeys(("peaks.json", "spectrogram.png", "strip.png"), b"anna's own")
