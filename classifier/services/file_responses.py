@@ -73,10 +73,21 @@ def ranged(request: HttpRequest, path: Path, content_type: str) -> HttpResponseB
 def download(
     pieces: Iterator[bytes] | Iterator[str], content_type: str, name: str
 ) -> StreamingHttpResponse:
-    """Return a response that a browser saves as a file, streamed."""
+    """Return a response that a browser saves as a file, streamed in blocks."""
     disposition = f"attachment; filename*=UTF-8''{quote(name, safe='')}"
     headers = {"Content-Disposition": disposition, "Cache-Control": "no-store"}
-    return StreamingHttpResponse(pieces, content_type=content_type, headers=headers)
+    return StreamingHttpResponse(_gathered(pieces), content_type=content_type, headers=headers)
+
+
+def _gathered(pieces: Iterator[bytes] | Iterator[str]) -> Iterator[bytes]:
+    """Join pieces, which may be single lines, to blocks that are worth sending."""
+    held = bytearray()
+    for piece in pieces:
+        held += piece.encode() if isinstance(piece, str) else piece
+        if len(held) >= BLOCK_BYTES:
+            yield bytes(held)
+            held.clear()
+    yield bytes(held)
 
 
 def _span(match: re.Match[str], size: int) -> tuple[int, int] | None:

@@ -10,6 +10,8 @@ _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
 def one_line(text: str) -> str:
     """Escape what would end a cell or a line: control characters become `%` and hex digits."""
+    if text.isprintable():  # nearly always, and quicker
+        return text
     return _CONTROL.sub(lambda match: "".join(f"%{byte:02X}" for byte in match[0].encode()), text)
 
 

@@ -98,5 +98,5 @@ def _score_rows(recording: Recording, classes: Sequence[str]) -> Iterator[Sequen
 
 def _scores(active: Sequence[tuple[float, str, float]], classes: Sequence[str]) -> list[str]:
     by_confidence = sorted(active, key=lambda one: one[2])
-    highest = {label: confidence for _, label, confidence in by_confidence}
-    return [decimal(highest.get(name, 0.0)) for name in classes]
+    highest = {label: decimal(confidence) for _, label, confidence in by_confidence}
+    return [highest.get(name, "0") for name in classes]
