@@ -77,6 +77,7 @@ OWNERS = (
     "analyses/<uuid:pk>/part/",
     "analyses/<uuid:pk>/again/",
     "clips/<uuid:clip_id>/delete/",
+    "analyses/<uuid:pk>/events.zip",
     "analyses/<uuid:pk>/inspections/",
     "inspections/<uuid:pk>/part/",
     "account/tokens/<uuid:pk>/revoke/",

@@ -11,9 +11,12 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from classifier.models import Analysis, Batch, BatchFile, Clip, Event, FileOutcome
+from classifier.models import Analysis, Batch, BatchFile, Clip, Event, FileOutcome, Inspection
+from classifier.services import results
 from classifier.services.exports import recordings
 from classifier.tests.conftest import Caller, done, queued, refused
+from ml.errors import Problem
+from tests.bulk_data import METADATA
 
 
 def with_events(analysis: Analysis, events: Iterable[tuple[str, float, float]] = ()) -> Analysis:
@@ -132,7 +135,6 @@ def test_an_unfinished_analysis_has_no_events_yet(caller: Caller) -> None:
         ("birdnet", "street.wav.results.csv", "text/csv; charset=utf-8"),
         ("kaleidoscope", "street.wav.kaleidoscope.csv", "text/csv; charset=utf-8"),
         ("dcase", "street.wav.dcase.zip", "application/zip"),
-        ("zip", "street.wav.events.zip", "application/zip"),
     ],
 )
 def test_an_export_is_a_file_whatever_the_client_accepts(
@@ -143,6 +145,53 @@ def test_an_export_is_a_file_whatever_the_client_accepts(
     assert body_of(answer)
     assert answer["Content-Type"] == content_type
     assert answer["Content-Disposition"] == f"attachment; filename*=UTF-8''{name}"
+
+
+def with_sounds(analysis: Analysis) -> None:
+    """Finish the inspection that cuts the sounds of an analysis's events, as a worker does."""
+    inspection = Inspection.objects.claim()
+    assert inspection is not None and inspection.analysis_id == analysis.pk
+    pack = io.BytesIO()
+    with zipfile.ZipFile(pack, "w") as archive:
+        archive.writestr("0001_1.000-1.500_siren.flac", b"fLaC and the siren")
+    assert results.save(inspection, {"sounds.zip": pack.getvalue()}, {"figures": {"sounds": 1}})
+
+
+def test_the_zip_of_a_recording_waits_for_the_sounds_of_its_events(
+    caller: Caller, siren: Analysis
+) -> None:
+    path, page = f"analyses/{siren.pk}/events/", f"/analyses/{siren.pk}/events.zip"
+    Analysis.objects.filter(pk=siren.pk).update(render_metadata=METADATA.to_json())
+    caller.client.force_login(caller.user)
+    for _ in range(2):
+        answer = caller.get(path, format="zip")
+        assert (answer.status_code, answer["Retry-After"]) == (202, "1")
+        assert caller.client.get(answer["Location"]).json()["kind"] == "sounds"
+        waiting = caller.client.get(page)
+        assert (waiting.status_code, waiting["Refresh"]) == (202, "2")
+    with_sounds(siren)
+    ready = caller.client.get(page, follow=True)
+    for answer in (ready, caller.get(path, format="zip")):
+        with zipfile.ZipFile(io.BytesIO(body_of(answer))) as archive:
+            name = "sounds/street.wav/0001_1.000-1.500_siren.flac"
+            assert archive.read(name) == b"fLaC and the siren"
+    history = body_of(caller.get("events/", format="zip"))
+    with zipfile.ZipFile(io.BytesIO(history)) as archive:
+        folder = f"sounds/{siren.pk}/street.wav"
+        assert f"{folder}/0001_1.000-1.500_siren.flac" in archive.namelist()
+
+
+def test_the_zip_comes_without_sounds_if_they_cannot_be_cut(
+    caller: Caller, siren: Analysis
+) -> None:
+    Analysis.objects.filter(pk=siren.pk).update(render_metadata=METADATA.to_json())
+    path = f"analyses/{siren.pk}/events/"
+    assert caller.get(path, format="zip").status_code == 202
+    inspection = Inspection.objects.claim()
+    assert inspection is not None
+    inspection.held().fail(Problem("file_missing", "The stored file is missing.", "Upload it."))
+    with zipfile.ZipFile(io.BytesIO(body_of(caller.get(path, format="zip")))) as archive:
+        assert not [name for name in archive.namelist() if name.startswith("sounds/")]
 
 
 def test_a_batch_is_exported_by_path_with_its_duplicates(caller: Caller, siren: Analysis) -> None:

@@ -23,6 +23,7 @@ from classifier.services.exports.recordings import ExportedEvent, Recording
 COUNTS = (0, 1, 10_000)
 LABELS = ("dog", "siren", "chirping_birds")
 STARTS = datetime(2026, 5, 1, 5, 30, tzinfo=timezone(timedelta(hours=2)))
+ANALYSIS = "9f1c2b7e-3f4a-4d52-8a39-0d6c2f1e7b10"
 # A span as every reader returns it: file, label, start and end in milliseconds.
 Span = tuple[str, str, int, int]
 
@@ -46,7 +47,7 @@ def event(number: int, **values: object) -> ExportedEvent:
 def recording(path: str, events: Iterable[ExportedEvent], duration_s: float = 8_000) -> Recording:
     default = inventory.find("")
     assert default is not None
-    facts = ("9f1c2b7e", default.identity, duration_s, 48_000, "ab" * 32, "2026-05-01T05:30")
+    facts = (ANALYSIS, default.identity, duration_s, 48_000, "ab" * 32, "2026-05-01T05:30")
     return Recording(path, *facts, events)
 
 
@@ -86,7 +87,7 @@ def unpacked(data: bytes) -> dict[str, bytes]:
 
 
 def rows_of(data: bytes, **options: object) -> pandas.DataFrame:
-    return pandas.read_csv(io.BytesIO(data), keep_default_na=False, **options)  # type: ignore
+    return pandas.read_csv(io.BytesIO(data), keep_default_na=False, **options)
 
 
 # --- readers ------------------------------------------------------------------------------
@@ -211,6 +212,7 @@ def test_sed_scores_eval_reads_the_same_events(count: int, tmp_path: Path) -> No
     assert read_dcase(data, tmp_path) == spans(folder(count))
 
 
+@pytest.mark.django_db
 def test_the_zip_has_every_format_and_where_the_events_come_from(own_media: Path) -> None:
     whole = unpacked(exported(Format.ZIP, folder(7)))
     assert read_csv(whole["events.csv"]) == spans(folder(7))

@@ -9,18 +9,20 @@ from rest_framework.request import Request
 
 from classifier.api.filters import EventFilters, EventPageFilters, HistoryEventFilters
 from classifier.api.paging import ByStart
-from classifier.api.schema import operation
+from classifier.api.schema import header, operation
 from classifier.api.serializers.events import PAGE_OR_EXPORT, EventExport, EventSummary
+from classifier.api.serializers.inspections import InspectionDetail
 from classifier.api.views.analyses import one_analysis
-from classifier.api.views.base import ApiView
+from classifier.api.views.base import ApiView, located
 from classifier.api.views.batches import one_batch
+from classifier.api.views.inspections import RETRY_AFTER_S
 from classifier.models import State
-from classifier.services.exports import formats, recordings
+from classifier.services.exports import event_sounds, formats, recordings
 from classifier.services.exports.recordings import Recordings
 from classifier.services.file_responses import download
 from classifier.services.problems import refusal
 
-TABLES = {
+TABLES: dict[tuple[int, str], Any] = {
     (200, "text/csv"): OpenApiTypes.STR,
     (200, "application/zip"): OpenApiTypes.BINARY,
     (200, "application/vnd.apache.parquet"): OpenApiTypes.BINARY,
@@ -43,17 +45,23 @@ class AnalysisEventsView(ExportView):
             (200, "application/json"): PAGE_OR_EXPORT,
             (200, "text/plain"): OpenApiTypes.STR,
             **TABLES,
+            (202, "application/json"): InspectionDetail,
         },
         tag="events",
         note=FORMATS,
-        parameters=(EventPageFilters,),
+        parameters=(
+            EventPageFilters,
+            header("Location", "URL of the inspection that cuts the sounds.", (202,)),
+            header("Retry-After", "Seconds to wait before the next request.", (202,), int),
+        ),
         errors=(409,),
     )
     def get(self, request: Request, pk: UUID) -> HttpResponseBase:
         """List or export the events of an analysis.
 
-        Without `format`, a page of events by start. With `format`, all of them as a file. 409: the
-        analysis is not done.
+        Without `format`, a page of events by start. With `format`, all of them as a file. The
+        format `zip` also has the sounds of the events. 202: a worker is cutting them; request the
+        ZIP again after `Retry-After` seconds. 409: the analysis is not done.
         """
         condition, form = EventPageFilters.events_of(request), EventPageFilters.format_of(request)
         analysis = one_analysis(request, pk)
@@ -64,6 +72,10 @@ class AnalysisEventsView(ExportView):
                 "Wait until the state of the analysis is done.",
                 status=409,
             )
+        if form == formats.Format.ZIP and (waiting := event_sounds.prepare(analysis)):
+            answer = located(InspectionDetail(waiting), "api_inspection", waiting.pk)
+            answer["Retry-After"] = str(RETRY_AFTER_S)
+            return answer
         if form:
             found = recordings.of_analysis(analysis, condition)
             return _export(found, form, analysis.clip.name, several=False)

@@ -6,6 +6,7 @@ from classifier.services.exports import (
     audacity,
     birdnet,
     dcase,
+    event_sounds,
     kaleidoscope,
     parquet,
     plain_csv,
@@ -26,6 +27,8 @@ audacity/                     a label track for each recording: File > Import > 
 birdnet.results.csv           the columns of BirdNET-Analyzer
 kaleidoscope.csv              results for Kaleidoscope Pro
 dcase/                        labels, durations and scores for sed_scores_eval and others
+sounds/                       the sound of each event, with a second before and after it; only of
+                              recordings whose sounds were requested (docs/recordings.md)
 ro-crate-metadata.json        where the events come from: checkpoint, software, settings and the
                               SHA-256 of each recording, as RO-Crate 1.1
 
@@ -47,5 +50,6 @@ def members(recordings: Recordings, title: str) -> Iterator[Member]:
     yield from inside("raven", raven.members(recordings))
     yield from inside("audacity", audacity.members(recordings))
     yield from inside("dcase", dcase.members(recordings))
+    yield from inside("sounds", event_sounds.members(recordings))
     tables = [*TABLES, "events.parquet", "raven/", "audacity/", "dcase/"]
     yield Member(provenance.NAME, provenance.write(recordings, title, tables))
