@@ -27,7 +27,7 @@ TABLES: dict[tuple[int, str], Any] = {
     (200, "application/zip"): OpenApiTypes.BINARY,
     (200, "application/vnd.apache.parquet"): OpenApiTypes.BINARY,
 }
-FORMATS = f"Formats: {', '.join(formats.Format)}; see docs/recordings.md."
+FORMATS = f"Formats: {', '.join(formats.Format)}; see docs/exports.md."
 
 
 class ExportView(ApiView):

@@ -28,7 +28,7 @@ birdnet.results.csv           the columns of BirdNET-Analyzer
 kaleidoscope.csv              results for Kaleidoscope Pro
 dcase/                        labels, durations and scores for sed_scores_eval and others
 sounds/                       the sound of each event, with a second before and after it; only of
-                              recordings whose sounds were requested (docs/recordings.md)
+                              recordings whose sounds were requested (docs/exports.md)
 ro-crate-metadata.json        where the events come from: checkpoint, software, settings and the
                               SHA-256 of each recording, as RO-Crate 1.1
 
