@@ -29,7 +29,7 @@ def write(recordings: Recordings, title: str, files: Sequence[str]) -> Iterator[
     Parameters
     ----------
     files : sequence of str
-        Names of the tables in the export.
+        Names of the tables in the export, and of their folders, which end with `/`.
     """
     yield f'{{"@context": "{CONTEXT}", "@graph": ['.encode()
     for number, entity in enumerate(_entities(recordings, title, files)):
@@ -53,7 +53,8 @@ def _entities(recordings: Recordings, title: str, files: Sequence[str]) -> Itera
         "datePublished": timezone.now().isoformat(timespec="seconds"),
         "hasPart": [{"@id": name} for name in files],
     }
-    yield from ({"@id": name, "@type": "File", "name": name} for name in files)
+    for name in files:
+        yield {"@id": name, "@type": "Dataset" if name.endswith("/") else "File", "name": name}
     yield {
         "@id": SOFTWARE,
         "@type": "SoftwareApplication",
