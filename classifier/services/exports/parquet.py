@@ -58,14 +58,7 @@ def _rows(recordings: Recordings) -> Iterator[dict[str, Any]]:
         for event in recording.events:
             yield {
                 "file": recording.path,
-                "label": event.label,
-                "start_s": event.start_s,
-                "end_s": event.end_s,
-                "confidence": event.confidence,
-                "peak_s": event.peak_s,
-                "low_hz": event.low_hz,
-                "high_hz": event.high_hz,
-                "starts_at": event.clock_time,
+                **event.values(),
                 "starts_at_utc": _utc(event),
                 "analysis": recording.analysis,
                 "checkpoint": recording.checkpoint,

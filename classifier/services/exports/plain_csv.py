@@ -28,16 +28,5 @@ def write(recordings: Recordings) -> Iterator[bytes]:
 def _rows(recordings: Recordings) -> Iterator[list[object]]:
     for recording in recordings:
         for event in recording.events:
-            yield [
-                recording.path,
-                event.label,
-                event.start_s,
-                event.end_s,
-                round(event.confidence, 6),
-                event.peak_s,
-                event.low_hz,
-                event.high_hz,
-                event.clock_time,
-                recording.analysis,
-                recording.checkpoint,
-            ]
+            values = event.values().values()
+            yield [recording.path, *values, recording.analysis, recording.checkpoint]

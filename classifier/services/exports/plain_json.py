@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from classifier.services.exports.recordings import ExportedEvent, Recording, Recordings
+from classifier.services.exports.recordings import Recording, Recordings
 
 
 def write(recordings: Recordings) -> Iterator[bytes]:
@@ -13,7 +13,7 @@ def write(recordings: Recordings) -> Iterator[bytes]:
         text = json.dumps(_described(recording), ensure_ascii=False)
         yield f'{"," if number else ""}\n{text[:-1]}, "events": ['.encode()
         for place, event in enumerate(recording.events):
-            text = json.dumps(_event(event), ensure_ascii=False)
+            text = json.dumps(event.values(), ensure_ascii=False)
             yield f"{',' if place else ''}\n{text}".encode()
         yield b"\n]}"
     yield b"\n]}\n"
@@ -27,17 +27,4 @@ def _described(recording: Recording) -> dict[str, Any]:
         "recorded_at": recording.recorded_at or None,
         "analysis": recording.analysis,
         "checkpoint": recording.checkpoint,
-    }
-
-
-def _event(event: ExportedEvent) -> dict[str, Any]:
-    return {
-        "label": event.label,
-        "start_s": event.start_s,
-        "end_s": event.end_s,
-        "confidence": event.confidence,
-        "peak_s": event.peak_s,
-        "low_hz": event.low_hz,
-        "high_hz": event.high_hz,
-        "starts_at": event.clock_time,
     }

@@ -52,6 +52,19 @@ class ExportedEvent:
         """`starts_at` in ISO 8601 to the millisecond, without an offset if the zone is unknown."""
         return self.starts_at.isoformat(timespec="milliseconds") if self.starts_at else None
 
+    def values(self) -> dict[str, Any]:
+        """Return the values by their names in our own tables."""
+        return {
+            "label": self.label,
+            "start_s": self.start_s,
+            "end_s": self.end_s,
+            "confidence": round(self.confidence, 6),
+            "peak_s": self.peak_s,
+            "low_hz": self.low_hz,
+            "high_hz": self.high_hz,
+            "starts_at": self.clock_time,
+        }
+
 
 @dataclass(frozen=True, slots=True)
 class Recording:
