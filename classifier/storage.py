@@ -23,6 +23,7 @@ SPECTROGRAM, STRIP, MAPS = "spectrogram.png", "strip.png", "maps.zip"
 PEAKS, PLAYABLE = "peaks.json", "playable.flac"
 EXPLANATION = "explanation.zip"
 KEPT, REST = "kept.flac", "rest.flac"
+SOUNDS = "sounds.zip"
 SHEET, CHANNELS, MEAN = "sheet.png", "channels.npy", "mean.npy"
 FOLDERS_AT_ONCE = 8
 FILES_AT_ONCE = 8

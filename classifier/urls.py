@@ -7,6 +7,7 @@ from classifier.views import account as accounts
 from classifier.views import (
     batches,
     checkpoints,
+    exports,
     health,
     history,
     inspections,
@@ -27,6 +28,7 @@ pages = [
     path("analyses/<uuid:pk>/recorded/", recorded.recorded, name="recorded"),
     path("analyses/<uuid:pk>/again/", history.again, name="again"),
     path("clips/<uuid:clip_id>/delete/", history.delete, name="delete"),
+    path("analyses/<uuid:pk>/events.zip", exports.events_zip, name="events_zip"),
     path("analyses/<uuid:pk>/inspections/", inspections.ask, name="inspection_ask"),
     path("inspections/<uuid:pk>/part/", inspections.part, name="inspection_part"),
     path("history/", history.history, name="history"),

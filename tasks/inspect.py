@@ -24,6 +24,7 @@ from ml.features import LogMel
 from ml.inference import Classifier
 from ml.predictions import window_starts
 from ml.rendering import png
+from tasks import event_sounds
 from tasks.analyse import load_local_classifier, missing_checkpoint
 from tasks.celery import app
 from tasks.decoding import decode
@@ -76,7 +77,8 @@ def inspect(inspection_id: str) -> None:
 
 def _prepare() -> None:
     """Load what the next inspection needs before a claim, so that no lease runs meanwhile."""
-    if (first := Inspection.objects.waiting().select_related("analysis").first()) is None:
+    first = Inspection.objects.waiting().select_related("analysis").first()
+    if first is None or first.kind == InspectionKind.SOUNDS:
         return
     try:
         load_local_classifier(first.analysis.checkpoint)
@@ -90,6 +92,9 @@ def _inspect(inspection: Inspection) -> None:
     A missing checkpoint, an unusable mask decoder or an unreadable clip fails it at once, because a
     retry would not help.
     """
+    if inspection.kind == InspectionKind.SOUNDS:
+        event_sounds.save(inspection)
+        return
     # Read before the decoder is loaded: if the file is replaced in between, the explanation counts
     # as outdated, although it is not.
     decoder = inventory.decoder_digest(inspection.analysis.checkpoint)

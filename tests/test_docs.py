@@ -10,6 +10,7 @@ import shutil
 import subprocess
 import sys
 import tarfile
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -82,7 +83,7 @@ def test_the_shell_examples_work(shell: str, folder: Path, anna: Person) -> None
 
 
 def test_the_responses_have_the_documented_shape(shell: str, folder: Path) -> None:
-    sent, analysis, refusal, inspection, batch, checkpoint = (
+    sent, analysis, refusal, events, inspection, batch, checkpoint = (
         json.loads(block) for block in blocks("docs/api.md", "json")
     )
     assert set(sent) == {"clip", "analysis"}
@@ -91,6 +92,9 @@ def test_the_responses_have_the_documented_shape(shell: str, folder: Path) -> No
     assert len(answer["predictions"]) == 50
     assert len(answer["maps"]) == 37
     assert json.loads((folder / "refusal.json").read_text()) == refusal
+    listed = json.loads((folder / "events.json").read_text())
+    assert listed.keys() == events.keys()
+    assert all(event.keys() == events["results"][0].keys() for event in listed["results"])
     looked = json.loads((folder / "inspection.json").read_text())
     _same_shape(inspection, looked)
     assert (looked["analysis"], looked["label"]) == (
@@ -126,6 +130,14 @@ def test_the_batch_is_exported_listed_and_deleted(shell: str, folder: Path, anna
     assert anna.get(f"/api/v1/analyses/{answer['id']}/").status_code == 200
     (other,) = done - {answer["id"]}
     assert anna.get(f"/api/v1/analyses/{other}/").status_code == 404
+
+
+def test_events_are_exported(shell: str, folder: Path) -> None:
+    assert (folder / "sound.selections.txt").read_text().startswith("Selection\tView\tChannel\t")
+    assert (folder / "history.parquet").read_bytes()[:4] == b"PAR1"
+    assert (folder / "events.csv").read_text().startswith("file,label,start_s,end_s,")
+    with zipfile.ZipFile(folder / "events.zip") as archive:
+        assert {"events.csv", "raven/sound.wav.selections.txt"} <= set(archive.namelist())
 
 
 def _same_shape(shown: object, real: object, where: str = "the response") -> None:

@@ -11,6 +11,7 @@ import pytest
 import requests
 import soundfile
 import torch
+from django.conf import settings
 from PIL import Image
 
 from ml import checkpoint_info
@@ -31,6 +32,7 @@ LONG = fixtures.encode(
 )
 SHORT = fixtures.encode(fixtures.clicks(4.0, 2.0))
 SECOND_START_S = 2.5
+SAMPLES = settings.BASE_DIR / "webapp" / "samples"
 
 
 @pytest.fixture(scope="module")
@@ -325,3 +327,26 @@ def test_deleting_the_clip_removes_its_inspections_and_their_files(
     assert folders_of(server, inspection) == []
     assert anna.get(f"/api/v1/inspections/{inspection['id']}/").status_code == 404
     assert anna.get(inspection["files"]["sheet.png"]).status_code == 404
+
+
+def test_the_zip_of_events_has_the_sound_of_each(anna: Person) -> None:
+    path = SAMPLES / "siren.flac"
+    analysis = anna.wait(anna.submit("siren.flac", path.read_bytes(), again=True))
+    events = anna.get(analysis["events"]).json()["results"]
+    assert len(events) == analysis["event_count"] > 0
+    address = f"{analysis['events']}?format=zip"
+    response = anna.get(address)
+    assert response.status_code == 202, response.text
+    sounds = anna.wait(response.headers["Location"])
+    assert sounds["figures"]["sounds"] == len(events), sounds["error"]
+    with zipfile.ZipFile(io.BytesIO(anna.get(address).content)) as archive:
+        assert archive.testzip() is None
+        names = [name for name in archive.namelist() if name.startswith("sounds/siren.flac/")]
+        cut = [soundfile.read(io.BytesIO(archive.read(name)), dtype="float32") for name in names]
+    whole, rate = soundfile.read(path, dtype="float32")
+    for event, (samples, cut_rate) in zip(events, cut, strict=True):
+        assert cut_rate == rate
+        start = max(0, round((event["start_s"] - 1) * rate))
+        expected = whole[start : round((event["end_s"] + 1) * rate)]
+        assert len(samples) == len(expected)
+        assert np.abs(samples - expected).max() < 1e-3

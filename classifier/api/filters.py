@@ -12,10 +12,13 @@ from rest_framework.serializers import Serializer
 from classifier.api.paging import MAX_PAGE_ROWS, PAGE_ROWS
 from classifier.api.serializers.base import Text, validated
 from classifier.models import Batch, BatchState, State, beside
+from classifier.services.exports.formats import Format
 from classifier.services.file_responses import AUDIO_TYPES
 
 # Handled by pagination or by the view.
-NO_LOOKUPS = {"cursor", "limit", "batch"}
+NO_LOOKUPS = {"cursor", "limit", "batch", "export"}
+# The lookups of an analysis's events start with this.
+EVENTS = "events__"
 
 
 class Filters(Serializer):
@@ -23,15 +26,6 @@ class Filters(Serializer):
 
     A field's `source` is its queryset lookup.
     """
-
-    cursor = fields.CharField(
-        max_length=500, help_text="Cursor from the `next` or `previous` URL of a page."
-    )
-    limit = fields.IntegerField(
-        min_value=1,
-        max_value=MAX_PAGE_ROWS,
-        help_text=f"Rows per page, 1 to {MAX_PAGE_ROWS}; default {PAGE_ROWS}.",
-    )
 
     def get_fields(self) -> dict[str, fields.Field]:
         found = super().get_fields()
@@ -48,6 +42,18 @@ class Filters(Serializer):
         ValidationError
             A filter is unknown, given twice, or has an invalid value.
         """
+        condition = Q()
+        for lookup, value in cls.lookups(request).items():
+            if isinstance(value, Q):
+                condition &= value
+            elif lookup not in NO_LOOKUPS and not lookup.startswith(EVENTS):
+                batch_leads = "batch" in request.query_params and "__" not in lookup
+                condition &= (beside if batch_leads else Q)(**{lookup: value})
+        return condition
+
+    @classmethod
+    def lookups(cls, request: Request) -> dict[str, Any]:
+        """Return the values of a request by the sources of their fields; raises like `of`."""
         given = request.query_params
         unknown = sorted(set(given) - set(cls().fields))
         if unknown:
@@ -58,14 +64,18 @@ class Filters(Serializer):
             raise ValidationError(
                 {twice[0]: "This filter was given more than once; send it only once."}
             )
-        condition = Q()
-        for lookup, value in validated(cls, given.dict()).items():
-            if isinstance(value, Q):
-                condition &= value
-            elif lookup not in NO_LOOKUPS:
-                batch_leads = "batch" in given and "__" not in lookup
-                condition &= (beside if batch_leads else Q)(**{lookup: value})
-        return condition
+        return validated(cls, given.dict())
+
+
+class PageFilters(Filters):
+    cursor = fields.CharField(
+        max_length=500, help_text="Cursor from the `next` or `previous` URL of a page."
+    )
+    limit = fields.IntegerField(
+        min_value=1,
+        max_value=MAX_PAGE_ROWS,
+        help_text=f"Rows per page, 1 to {MAX_PAGE_ROWS}; default {PAGE_ROWS}.",
+    )
 
 
 class BatchStateField(fields.ChoiceField):
@@ -95,7 +105,7 @@ class TimeField(fields.DateTimeField):
             raise
 
 
-class CreatedFilters(Filters):
+class DateFilters(Filters):
     created_after = TimeField(
         source="created_at__gte",
         help_text="Created at or after this time, in ISO 8601 format, such as "
@@ -106,6 +116,9 @@ class CreatedFilters(Filters):
         help_text="Created before this time, in ISO 8601 format, such as 2026-11-23T09:00:00Z. "
         "In a URL, write + as %2B.",
     )
+
+
+class CreatedFilters(PageFilters, DateFilters):
     name = Text(
         source="name__icontains",
         max_length=100,
@@ -122,7 +135,7 @@ class BatchFilters(CreatedFilters):
     state = BatchStateField(choices=BatchState.values, help_text="State of the batch.")
 
 
-class OfBatchFilters(CreatedFilters):
+class InBatchFilters(Filters):
     batch = fields.UUIDField(
         help_text="Only items of this batch, including the earlier uploads that its duplicates are "
         "linked to.",
@@ -146,17 +159,27 @@ class OfBatchFilters(CreatedFilters):
         return batch
 
 
-class ClipFilters(OfBatchFilters):
+class ClipFilters(CreatedFilters, InBatchFilters):
     format = fields.ChoiceField(choices=sorted(AUDIO_TYPES), help_text="Detected audio format.")
 
 
-class AnalysisFilters(OfBatchFilters):
+class OfAnalysisFilters(DateFilters, InBatchFilters):
+    """The filters of analyses, apart from those of the top class."""
+
     name = Text(
         source="clip__name__icontains",
         max_length=100,
         help_text="Part of the clip's file name, case-insensitive.",
     )
     clip = fields.UUIDField(source="clip_id", help_text="Only analyses of this clip.")
+    state = fields.ChoiceField(choices=State.values, help_text="State of the analysis.")
+    checkpoint = Text(
+        max_length=120,
+        help_text="Checkpoint, exactly as listed by GET /api/v1/checkpoints/.",
+    )
+
+
+class AnalysisFilters(PageFilters, OfAnalysisFilters):
     label = Text(  # type: ignore[assignment]
         max_length=80,
         help_text="Top class, spelled exactly as in the checkpoint, for example chirping_birds",
@@ -167,8 +190,49 @@ class AnalysisFilters(OfBatchFilters):
         max_value=1,
         help_text="Minimum probability of the top class, 0 to 1.",
     )
-    state = fields.ChoiceField(choices=State.values, help_text="State of the analysis.")
-    checkpoint = Text(
-        max_length=120,
-        help_text="Checkpoint, exactly as listed by GET /api/v1/checkpoints/.",
+
+
+class EventFilters(Filters):
+    """The filters of events, and the format of an export."""
+
+    label = Text(  # type: ignore[assignment]
+        source=f"{EVENTS}label",
+        max_length=80,
+        help_text="Label of the event, spelled exactly as in the checkpoint.",
+    )
+    min_confidence = fields.FloatField(
+        source=f"{EVENTS}confidence__gte",
+        min_value=0,
+        max_value=1,
+        help_text="Minimum confidence of the event, 0 to 1.",
+    )
+    format = fields.ChoiceField(
+        source="export", choices=[one.value for one in Format], help_text="Format of the export."
+    )
+
+    @classmethod
+    def events_of(cls, request: Request) -> Q:
+        """Return the condition of events; raises like `of`."""
+        found = cls.lookups(request).items()
+        of_events = [item for item in found if item[0].startswith(EVENTS)]
+        return Q(**{lookup.removeprefix(EVENTS): value for lookup, value in of_events})
+
+    @classmethod
+    def format_of(cls, request: Request) -> Format | None:
+        """Return the requested format, None if there is none; raises like `of`."""
+        asked = cls.lookups(request).get("export")
+        return Format(asked) if asked else None
+
+
+class EventPageFilters(PageFilters, EventFilters):
+    pass
+
+
+class HistoryEventFilters(OfAnalysisFilters, EventFilters):
+    top_label = Text(source="label", max_length=80, help_text="Top class of the analysis.")
+    min_top_confidence = fields.FloatField(
+        source="confidence__gte",
+        min_value=0,
+        max_value=1,
+        help_text="Minimum probability of the top class of the analysis, 0 to 1.",
     )

@@ -3,6 +3,7 @@
 The cost of a page does not grow with the number of pages before it.
 """
 
+import math
 from datetime import UTC
 from typing import Any
 
@@ -14,27 +15,31 @@ from rest_framework.request import Request
 PAGE_ROWS, MAX_PAGE_ROWS = 50, 200
 
 
-class NewestFirst(CursorPagination):
-    ordering: Any = ("-created_at", "-id")
+class Pages(CursorPagination):
+    """Pages of rows in the order of `ordering`, whose first column is the cursor's position."""
+
     page_size = PAGE_ROWS
     max_page_size = MAX_PAGE_ROWS
     page_size_query_param = "limit"
+    order, later, earlier = "newest first", "older", "newer"
 
     def get_paginated_response_schema(self, schema: Any) -> dict[str, Any]:
         url = {"type": ["string", "null"], "format": "uri", "example": None}
         if isinstance(schema, dict):  # to build examples, drf-spectacular passes a placeholder
-            schema = schema | {"description": "The rows on this page, newest first."}
+            schema = schema | {"description": f"The rows on this page, {self.order}."}
         return {
             "type": "object",
             "required": ["next", "previous", "results"],
             "properties": {
                 "next": {
                     **url,
-                    "description": "URL of the page with older rows; null on the last page.",
+                    "description": f"URL of the page with {self.later} rows; null on the last "
+                    "page.",
                 },
                 "previous": {
                     **url,
-                    "description": "URL of the page with newer rows; null on the first page.",
+                    "description": f"URL of the page with {self.earlier} rows; null on the first "
+                    "page.",
                 },
                 "results": schema,
             },
@@ -53,15 +58,35 @@ class NewestFirst(CursorPagination):
             if cursor == Cursor(0, False, None):  # nothing could be decoded
                 raise ValueError(cursor)
             if cursor is not None and cursor.position is not None:
-                time = parse_datetime(str(cursor.position))
-                if time is None or time.astimezone(UTC).year < 1970:
-                    raise ValueError(cursor.position)
+                self.check_position(str(cursor.position))
         except (NotFound, ValueError, OverflowError) as error:
             raise NotFound(
                 "The cursor is invalid. Use the URLs in `next` and `previous`.", "no_such_page"
             ) from error
         return cursor
 
+    def check_position(self, position: str) -> None:
+        """Raise ValueError or OverflowError if the position cannot be that of a row."""
+        raise NotImplementedError
+
+
+class NewestFirst(Pages):
+    ordering: Any = ("-created_at", "-id")
+
+    def check_position(self, position: str) -> None:
+        time = parse_datetime(position)
+        if time is None or time.astimezone(UTC).year < 1970:
+            raise ValueError(position)
+
 
 class NewestTokensFirst(NewestFirst):
     ordering = ("-created", "-public_id")
+
+
+class ByStart(Pages):
+    ordering: Any = ("start_s", "id")
+    order, later, earlier = "by start", "later", "earlier"
+
+    def check_position(self, position: str) -> None:
+        if not math.isfinite(float(position)):
+            raise ValueError(position)

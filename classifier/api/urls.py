@@ -9,6 +9,7 @@ from classifier.api.views import (
     classify,
     clips,
     docs,
+    events,
     inspections,
     tokens,
 )
@@ -19,12 +20,14 @@ batch = [
     path("close/", batches.BatchCloseView.as_view(), name="api_batch_close"),
     path("cancel/", batches.BatchCancelView.as_view(), name="api_batch_cancel"),
     path("retry/", batches.BatchRetryView.as_view(), name="api_batch_retry"),
+    path("events/", events.BatchEventsView.as_view(), name="api_batch_events"),
     path("results.csv", batches.BatchCsvView.as_view(), name="api_batch_csv"),
     path("results.json", batches.BatchJsonView.as_view(), name="api_batch_json"),
 ]
 analysis = [
     path("", analyses.AnalysisView.as_view(), name="api_analysis"),
     path("cancel/", analyses.CancelView.as_view(), name="api_cancel"),
+    path("events/", events.AnalysisEventsView.as_view(), name="api_analysis_events"),
     path("inspections/", inspections.AskView.as_view(), name="api_analysis_inspections"),
 ]
 v1: list[URLPattern | URLResolver] = [
@@ -37,6 +40,7 @@ v1: list[URLPattern | URLResolver] = [
     path("clips/<uuid:pk>/analyses/", clips.ClipAnalysesView.as_view(), name="api_clip_analyses"),
     path("analyses/", analyses.AnalysesView.as_view(), name="api_analyses"),
     path("analyses/<uuid:pk>/", include(analysis)),
+    path("events/", events.EventsView.as_view(), name="api_events"),
     path("inspections/<uuid:pk>/", inspections.InspectionView.as_view(), name="api_inspection"),
     path("batches/", batches.BatchesView.as_view(), name="api_batches"),
     path("batches/<uuid:pk>/", include(batch)),

@@ -14,12 +14,13 @@ from classifier.models.leasing import LeasedJob, LeasedJobQuerySet, State
 
 
 class InspectionKind(models.TextChoices):
-    """What an inspection looks at, always for one window."""
+    """What an inspection looks at: one window, or all events."""
 
     EXPLANATION = "explanation", "the explanation of a class"
     REFINED = "refined", "the refined explanation of a class"
     CHANNELS = "channels", "all channels of a feature map"
     WINDOW = "window", "another window"
+    SOUNDS = "sounds", "the sounds of the events"
 
 
 # The kinds that explain a class; they have the same figures and files.

@@ -3,9 +3,7 @@
 The ZIP is streamed, so that ten gigabytes take as much memory as ten files.
 """
 
-import io
 import json
-import zipfile
 from base64 import b64encode
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -16,7 +14,17 @@ from django.core.serializers.json import DjangoJSONEncoder
 from django.db.models import QuerySet
 
 from classifier import storage
-from classifier.models import Analysis, ApiToken, Batch, BatchFile, Clip, Inspection, Owner
+from classifier.models import (
+    Analysis,
+    ApiToken,
+    Batch,
+    BatchFile,
+    Clip,
+    Event,
+    Inspection,
+    Owner,
+)
+from classifier.services.exports.zip_stream import Member, zip_of
 
 # Rows are read in pages: an open cursor would occupy the database during the whole download.
 ROWS_AT_ONCE = 200
@@ -25,7 +33,8 @@ CLIP = ("id", "name", "size_bytes", "sha256", "created_at", "format", "duration_
 FOUND_IN_CLIP = ("source_rate_hz", "channels", "notices", "recorded_at", "recorded_from")
 ANALYSIS = ("id", "clip", "state", "created_at", "started_at", "finished_at", "checkpoint")
 RESULT = ("label", "confidence", "second_label", "not_sure", "predictions", "embedding")
-DETAILS = ("render_metadata", "timings")
+DETAILS = ("event_count", "render_metadata", "timings")
+EVENT = ("analysis", "label", "start_s", "end_s", "confidence", "peak_s", "low_hz", "high_hz")
 ERROR = ("error_code", "error_detail", "error_hint")
 BATCH = ("id", "name", "source", "checkpoint", "created_at", "closed_at", "cancelled_at")
 BATCH_FILE = ("batch", "path", "outcome", "analysis", "code", "detail", "hint")
@@ -37,6 +46,7 @@ account.json        your account and your API tokens (their secrets are not stor
 clips.jsonl         your clips, one per line; clips/ contains their files, by id
 analyses.jsonl      your analyses; analyses/ contains the pictures and feature maps of each, by id
                     (embedding: 512 float16 numbers in base64)
+events.jsonl        the events of your analyses
 batches.jsonl       your batches; batch_files.jsonl contains the outcome of each file
 inspections.jsonl   your inspections; inspections/ contains their pictures and sounds, by id
 """
@@ -44,45 +54,25 @@ inspections.jsonl   your inspections; inspections/ contains their pictures and s
 
 def of(user: Owner) -> Iterator[bytes]:
     """Yield the ZIP in pieces."""
-    sink = _Sink()
-    with zipfile.ZipFile(sink, "w") as archive:
-        for _ in _filled(archive, user):
-            yield sink.taken()
-    yield sink.taken()
+    return zip_of(_members(user))
 
 
-class _Sink(io.RawIOBase):
-    """A write buffer for the archive; `taken` returns and clears what was written."""
-
-    def __init__(self) -> None:
-        self.written = bytearray()
-
-    def write(self, data: Any) -> int:
-        self.written += data
-        return len(data)
-
-    def taken(self) -> bytes:
-        data = bytes(self.written)
-        self.written.clear()
-        return data
-
-
-def _filled(archive: zipfile.ZipFile, user: Owner) -> Iterator[None]:
-    """Write the archive; yield after every piece."""
-    archive.writestr("README.txt", README.format(name=user.get_username()))
-    archive.writestr("account.json", _line(account(user)))
-    yield
+def _members(user: Owner) -> Iterator[Member]:
+    yield Member("README.txt", [README.format(name=user.get_username()).encode()], compress=False)
+    yield Member("account.json", [_line(account(user))], compress=False)
     clips, analyses = Clip.objects.filter(owner=user.pk), Analysis.objects.filter(owner=user.pk)
+    events = Event.objects.filter(analysis__owner=user.pk)
     inspections = Inspection.objects.filter(analysis__owner=user.pk)
     batch_files = BatchFile.objects.filter(batch__owner=user.pk)
-    yield from _table(archive, "clips", clips, CLIP + FOUND_IN_CLIP)
-    yield from _table(archive, "analyses", analyses, ANALYSIS + RESULT + DETAILS + ERROR)
-    yield from _table(archive, "batches", Batch.objects.filter(owner=user.pk), BATCH)
-    yield from _table(archive, "batch_files", batch_files, BATCH_FILE)
-    yield from _table(archive, "inspections", inspections, INSPECTION + ERROR)
+    yield _table("clips", clips, CLIP + FOUND_IN_CLIP)
+    yield _table("analyses", analyses, ANALYSIS + RESULT + DETAILS + ERROR)
+    yield _table("events", events, EVENT)
+    yield _table("batches", Batch.objects.filter(owner=user.pk), BATCH)
+    yield _table("batch_files", batch_files, BATCH_FILE)
+    yield _table("inspections", inspections, INSPECTION + ERROR)
     for row in _rows(clips, ("file_key", "format")):
         name = f"clips/{row['pk']}.{row['format'].lower() or 'bin'}"
-        yield from _file(archive, name, storage.clip_path(row["file_key"]))
+        yield from _file(name, storage.clip_path(row["file_key"]))
     for kind, rows, folder in (
         ("analyses", analyses, storage.analysis_folder),
         ("inspections", inspections, storage.inspection_folder),
@@ -90,7 +80,7 @@ def _filled(archive: zipfile.ZipFile, user: Owner) -> Iterator[None]:
         for row in _rows(rows.exclude(token=""), ("token",)):
             made = folder(row["pk"], row["token"])
             for path in sorted(made.iterdir()) if made.is_dir() else ():
-                yield from _file(archive, f"{kind}/{row['pk']}/{path.name}", path)
+                yield from _file(f"{kind}/{row['pk']}/{path.name}", path)
 
 
 def account(user: Owner) -> dict[str, Any]:
@@ -105,26 +95,18 @@ def account(user: Owner) -> dict[str, Any]:
     }
 
 
-def _table(
-    archive: zipfile.ZipFile, name: str, rows: QuerySet[Any], columns: Sequence[str]
-) -> Iterator[None]:
-    info = zipfile.ZipInfo(f"{name}.jsonl")
-    info.compress_type = zipfile.ZIP_DEFLATED
-    with archive.open(info, "w", force_zip64=True) as file:
-        for row in _rows(rows, columns):
-            file.write(_line({column: row[column] for column in columns}))
-            yield
+def _table(name: str, rows: QuerySet[Any], columns: Sequence[str]) -> Member:
+    lines = (_line({column: row[column] for column in columns}) for row in _rows(rows, columns))
+    return Member(f"{name}.jsonl", lines)
 
 
-def _file(archive: zipfile.ZipFile, name: str, path: Path) -> Iterator[None]:
+def _file(name: str, path: Path) -> Iterator[Member]:
     try:
         source = path.open("rb")
     except FileNotFoundError:
         return  # it was deleted after its row was read
-    with source, archive.open(name, "w", force_zip64=True) as file:
-        while block := source.read(BLOCK_BYTES):
-            file.write(block)
-            yield
+    with source:
+        yield Member(name, iter(lambda: source.read(BLOCK_BYTES), b""), compress=False)
 
 
 def _rows(rows: QuerySet[Any], columns: Sequence[str]) -> Iterator[dict[str, Any]]:

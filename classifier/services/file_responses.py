@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
+from urllib.parse import quote
 
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, StreamingHttpResponse
 
@@ -67,6 +68,26 @@ def ranged(request: HttpRequest, path: Path, content_type: str) -> HttpResponseB
     # Django closes the generator, and so the file, even if the client disconnects early.
     pieces = _blocks(file, first, last)
     return StreamingHttpResponse(pieces, status=status, content_type=content_type, headers=headers)
+
+
+def download(
+    pieces: Iterator[bytes] | Iterator[str], content_type: str, name: str
+) -> StreamingHttpResponse:
+    """Return a response that a browser saves as a file, streamed in blocks."""
+    disposition = f"attachment; filename*=UTF-8''{quote(name, safe='')}"
+    headers = {"Content-Disposition": disposition, "Cache-Control": "no-store"}
+    return StreamingHttpResponse(_gathered(pieces), content_type=content_type, headers=headers)
+
+
+def _gathered(pieces: Iterator[bytes] | Iterator[str]) -> Iterator[bytes]:
+    """Join pieces, which may be single lines, to blocks that are worth sending."""
+    held = bytearray()
+    for piece in pieces:
+        held += piece.encode() if isinstance(piece, str) else piece
+        if len(held) >= BLOCK_BYTES:
+            yield bytes(held)
+            held.clear()
+    yield bytes(held)
 
 
 def _span(match: re.Match[str], size: int) -> tuple[int, int] | None:

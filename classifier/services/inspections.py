@@ -22,6 +22,7 @@ FILES = {
     InspectionKind.REFINED: (storage.EXPLANATION, storage.KEPT, storage.REST),
     InspectionKind.CHANNELS: (storage.SHEET, storage.CHANNELS, storage.MEAN),
     InspectionKind.WINDOW: (storage.MAPS,),
+    InspectionKind.SOUNDS: (storage.SOUNDS,),
 }
 
 

@@ -73,7 +73,9 @@ def done(owner: User, label: str = "dog", confidence: float = 0.9) -> Analysis:
         predictions=predictions,
         token="t" * 32,
     )
-    Clip.objects.filter(pk=analysis.clip_id).update(format="WAV", duration_s=5.0)
+    Clip.objects.filter(pk=analysis.clip_id).update(
+        format="WAV", duration_s=5.0, source_rate_hz=32_000
+    )
     return analysis
 
 

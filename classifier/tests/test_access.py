@@ -67,6 +67,7 @@ MEMBERS = (
     "api/v1/tokens/",
     "api/v1/clips/",
     "api/v1/analyses/",
+    "api/v1/events/",
     "api/v1/batches/",
     "api/v1/checkpoints/",
     "api/v1/checkpoints/<str:identity>/",
@@ -77,6 +78,7 @@ OWNERS = (
     "analyses/<uuid:pk>/again/",
     "analyses/<uuid:pk>/recorded/",
     "clips/<uuid:clip_id>/delete/",
+    "analyses/<uuid:pk>/events.zip",
     "analyses/<uuid:pk>/inspections/",
     "inspections/<uuid:pk>/part/",
     "account/tokens/<uuid:pk>/revoke/",
@@ -104,6 +106,7 @@ OWNERS = (
     "api/v1/clips/<uuid:pk>/analyses/",
     "api/v1/analyses/<uuid:pk>/",
     "api/v1/analyses/<uuid:pk>/cancel/",
+    "api/v1/analyses/<uuid:pk>/events/",
     "api/v1/analyses/<uuid:pk>/inspections/",
     "api/v1/inspections/<uuid:pk>/",
     "api/v1/batches/<uuid:pk>/",
@@ -111,6 +114,7 @@ OWNERS = (
     "api/v1/batches/<uuid:pk>/close/",
     "api/v1/batches/<uuid:pk>/cancel/",
     "api/v1/batches/<uuid:pk>/retry/",
+    "api/v1/batches/<uuid:pk>/events/",
     "api/v1/batches/<uuid:pk>/results.csv",
     "api/v1/batches/<uuid:pk>/results.json",
 )
@@ -148,7 +152,9 @@ def furnished(anna: User, own_media: Path) -> Furnished:
     analysis.predictions = [{"class": "dog", "confidence": 0.9}]
     analysis.render_metadata = METADATA.to_json()
     analysis.save()
-    Clip.objects.filter(pk=analysis.clip_id).update(format="WAV", duration_s=5.0)
+    Clip.objects.filter(pk=analysis.clip_id).update(
+        format="WAV", duration_s=5.0, source_rate_hz=32_000
+    )
     pack = io.BytesIO()
     zipfile.ZipFile(pack, "w").close()
     made = dict.fromkeys(("peaks.json", "spectrogram.png", "strip.png"), b"anna's own")

@@ -19,6 +19,7 @@ from classifier.models import (
     Analysis,
     Batch,
     Clip,
+    Event,
     Inspection,
     InspectionKind,
     State,
@@ -109,6 +110,9 @@ def test_the_admin_deletes_a_user_with_their_files(
 
 def test_the_export_contains_all_data_of_one_user_only(anna: User, ben: User) -> None:
     analysis, theirs = furnish(anna), furnish(ben)
+    for one in (analysis, theirs):
+        times = {"start_s": 0.5, "end_s": 1.5, "peak_s": 1.0}
+        Event.objects.create(analysis=one, label="dog", confidence=0.9, **times)
     visitor = Client()
     visitor.force_login(anna)
     answer = visitor.get("/account/export/")
@@ -128,6 +132,7 @@ def test_the_export_contains_all_data_of_one_user_only(anna: User, ben: User) ->
     assert {name: len(found) for name, found in rows.items()} == {
         "clips.jsonl": 2,
         "analyses.jsonl": 2,
+        "events.jsonl": 1,
         "batches.jsonl": 1,
         "batch_files.jsonl": 1,
         "inspections.jsonl": 1,

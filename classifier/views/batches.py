@@ -22,6 +22,7 @@ from classifier.links import checkpoint_page
 from classifier.models import Batch, FileOutcome, State
 from classifier.services import batches, deletion, zip_import
 from classifier.services.dispatch import missing_worker
+from classifier.services.exports import formats
 from classifier.services.exports.batch_files import sent_file
 from classifier.services.problems import RequestRefused, refusal, too_large
 from classifier.services.uploads import one_file
@@ -189,6 +190,7 @@ def _part_context(batch: Batch, totals: batches.Totals, notice: Problem | None) 
         "totals": totals,
         "notice": notice,
         "seen": _seen(batch, totals, notice),
+        "exports": formats.NAMES.items(),
         "problems": problems,
         "more_problems": totals.failed + totals.refused - len(problems),
         "labels": batches.labels(batch) if totals.done else None,

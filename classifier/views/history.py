@@ -1,5 +1,7 @@
 """The history page, and the rows that pages poll while analyses run."""
 
+from typing import Any
+from urllib.parse import urlencode
 from uuid import UUID
 
 from django.contrib.auth.decorators import login_required
@@ -10,6 +12,7 @@ from django.views.decorators.http import require_GET, require_POST
 
 from classifier.models import Analysis, Clip
 from classifier.services import deletion, uploads
+from classifier.services.exports import formats
 from classifier.services.problems import RequestRefused
 from classifier.views.forms import HistoryForm
 from classifier.views.parts import for_script, render_rows
@@ -32,8 +35,23 @@ def history(request: HttpRequest) -> HttpResponse:
         "query": query.urlencode(),
         "filtered": any(filters.values()),
         "batch": filters.get("batch"),
+        "exports": formats.NAMES.items(),
+        "export_query": _export_query(filters),
     }
     return render(request, "classifier/history.html", context)
+
+
+def _export_query(filters: dict[str, Any]) -> str:
+    """Return the filters of the page as the API names them; its `label` is that of an event."""
+    batch = filters.get("batch")
+    asked = {
+        "name": filters.get("name"),
+        "top_label": filters.get("label"),
+        "state": filters.get("state"),
+        "batch": batch.pk if batch else None,
+    }
+    query = urlencode({name: value for name, value in asked.items() if value})
+    return f"{query}&" if query else ""
 
 
 @require_GET

@@ -24,6 +24,7 @@ FILE_TYPES = {
     ".json": "application/json",
     ".npy": "application/octet-stream",
     ".png": "image/png",
+    ".zip": "application/zip",
 }
 
 

@@ -36,6 +36,7 @@ ANALYSIS: dict[str, Any] = {
     "label": "chirping_birds",
     "confidence": 0.924,
     "not_sure": False,
+    "event_count": 1,
     "duration_s": 5.0,
     "notices": [],
     "checkpoint": "esc50-folds1234@4f6a1c0d9b2e",
@@ -96,6 +97,9 @@ class AnalysisSummary(Serializer):
         help_text="Whether the sound is probably none of the checkpoint's classes. Always false if "
         "the checkpoint's header has no threshold for this."
     )
+    event_count = fields.IntegerField(
+        allow_null=True, help_text="Number of events; null until the analysis is done."
+    )
     duration_s = fields.FloatField(
         source="clip.duration_s",
         allow_null=True,
@@ -131,6 +135,7 @@ class AnalysisSummary(Serializer):
             }
         },
         "windows": [],
+        "events": f"/api/v1/analyses/{ANALYSIS_ID}/events/",
         "shown_from_s": 0.0,
         "spectrogram": f"/media/analyses/{ANALYSIS_ID}/spectrogram.png",
         "audio": f"/media/clips/{CLIP_ID}/audio",
@@ -160,6 +165,7 @@ class AnalysisDetail(AnalysisSummary):
     windows = fields.SerializerMethodField(
         help_text="Prediction for each window; empty if the clip has only one window."
     )
+    events = Address("api_analysis_events", source="pk", help_text="URL of the events.")
     shown_from_s = fields.FloatField(
         source="metadata.shown_from_s",
         allow_null=True,

@@ -180,6 +180,7 @@ class AddedFile(Serializer):
 
 FIELDS = {
     str: fields.CharField,
+    int: fields.IntegerField,
     float: fields.FloatField,
     bool: fields.BooleanField,
     UUID: fields.UUIDField,

@@ -19,7 +19,8 @@ class CreateInspection(Serializer):
         help_text="explanation: what the prediction of a class is based on, as picture and sound, "
         "with a verdict, and the channels that contributed most to it. refined: the same, "
         "optimised for this window, which takes seconds. "
-        "channels: every channel of one feature map. window: the feature maps of another window.",
+        "channels: every channel of one feature map. window: the feature maps of another window. "
+        "sounds: the sound of each event of the recording.",
     )
     window = fields.IntegerField(
         default=0,

@@ -12,14 +12,14 @@ from rest_framework.serializers import BaseSerializer
 from rest_framework.throttling import BaseThrottle
 from rest_framework.views import APIView
 
-from classifier.api.paging import NewestFirst
+from classifier.api.paging import NewestFirst, Pages
 from classifier.services.rate_limits import Counted, ReadThrottle, UploadThrottle
 
 
 class ApiView(APIView):
     """A view that counts requests and reports the limit in the X-RateLimit headers."""
 
-    pagination_class: type[NewestFirst] = NewestFirst
+    pagination_class: type[Pages] = NewestFirst
     throttle_classes: tuple[type[BaseThrottle], ...] = (ReadThrottle,)
     # Methods that queue work for a worker; they count against the upload limit.
     working_methods: tuple[str, ...] = ()

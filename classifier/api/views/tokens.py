@@ -10,7 +10,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from classifier.api.errors import BadCredentials, Locked
-from classifier.api.filters import Filters
+from classifier.api.filters import PageFilters
 from classifier.api.paging import NewestTokensFirst
 from classifier.api.schema import operation
 from classifier.api.serializers import tokens as serializers
@@ -52,13 +52,13 @@ class TokenView(ApiView):
 class TokensView(ApiView):
     pagination_class = NewestTokensFirst
 
-    @operation("list_tokens", {200: serializers.TokenSummary(many=True)}, parameters=(Filters,))
+    @operation("list_tokens", {200: serializers.TokenSummary(many=True)}, parameters=(PageFilters,))
     def get(self, request: Request) -> Response:
         """List your tokens.
 
         Valid tokens, newest first, without the tokens themselves.
         """
-        Filters.of(request)
+        PageFilters.of(request)
         rows = tokens.of(request.user)
         return self.page(rows, lambda page: serializers.TokenSummary(page, many=True))
 

@@ -8,7 +8,6 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
-from urllib.parse import quote
 from uuid import UUID
 
 from django.http import StreamingHttpResponse
@@ -17,6 +16,7 @@ from classifier.models import Batch, BatchFile, FileOutcome, State
 from classifier.services import batches
 from classifier.services.dispatch import missing_worker
 from classifier.services.exports.csv_lines import csv_lines
+from classifier.services.file_responses import download
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +26,8 @@ class Column:
     Attributes
     ----------
     type : type
-        One of str, float, bool, UUID, a class of text choices, or list for predictions and notices.
+        One of str, int, float, bool, UUID, a class of text choices, or list for predictions and
+        notices.
     source : str
         Where a BatchFile has the value; an empty value becomes null.
     words, example
@@ -68,6 +69,9 @@ COLUMNS = {
         "Duration in seconds; null until the file is decoded.",
         5.0,
     ),
+    "event_count": Column(
+        int, "analysis.event_count", "Number of events; null until done, or if refused.", 1
+    ),
     "notices": Column(
         list,
         "analysis.clip.noticed",
@@ -92,11 +96,11 @@ ROWS_AT_ONCE = 500
 
 
 def as_csv(batch: Batch) -> StreamingHttpResponse:
-    return _download(csv_of(_rows(batch)), "text/csv; charset=utf-8", f"{batch.name}.csv")
+    return download(csv_of(_rows(batch)), "text/csv; charset=utf-8", f"{batch.name}.csv")
 
 
 def as_json(batch: Batch) -> StreamingHttpResponse:
-    return _download(_json_lines(batch), "application/json", f"{batch.name}.json")
+    return download(_json_lines(batch), "application/json", f"{batch.name}.json")
 
 
 def summary(batch: Batch, totals: batches.Totals) -> dict[str, Any]:
@@ -182,9 +186,3 @@ def _json_lines(batch: Batch) -> Iterator[str]:
 def _moment(moment: datetime) -> str:
     """Format a time like the API."""
     return moment.isoformat().replace("+00:00", "Z")
-
-
-def _download(lines: Iterator[str], content_type: str, name: str) -> StreamingHttpResponse:
-    disposition = f"attachment; filename*=UTF-8''{quote(name, safe='')}"
-    headers = {"Content-Disposition": disposition, "Cache-Control": "no-store"}
-    return StreamingHttpResponse(lines, content_type=content_type, headers=headers)

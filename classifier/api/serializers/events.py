@@ -1,0 +1,98 @@
+"""Events → JSON."""
+
+from drf_spectacular.utils import PolymorphicProxySerializer
+from rest_framework import fields
+from rest_framework.serializers import Serializer
+
+from classifier.api.serializers.analyses import ANALYSIS_ID
+from classifier.api.serializers.base import example
+from classifier.models import Event
+
+EVENT = {
+    "label": "siren",
+    "start_s": 12.5,
+    "end_s": 15.0,
+    "confidence": 0.977,
+    "peak_s": 13.75,
+    "low_hz": 600.0,
+    "high_hz": 1900.0,
+    "starts_at": "2026-11-22T05:30:12.500+01:00",
+}
+RECORDING = {
+    "file": "morning/street.wav",
+    "duration_s": 542.0,
+    "sample_rate": 48000,
+    "recorded_at": "2026-11-22T05:30:00+01:00",
+    "analysis": ANALYSIS_ID,
+    "checkpoint": "esc50-folds1234@4f6a1c0d9b2e",
+    "events": [EVENT],
+}
+
+
+@example(EVENT)
+class ExportedEvent(Serializer):
+    label = fields.CharField(help_text="The label, a class name.")  # type: ignore[assignment]
+    start_s = fields.FloatField(help_text="Start in seconds from the start of the recording.")
+    end_s = fields.FloatField(help_text="End in seconds from the start of the recording.")
+    confidence = fields.FloatField(help_text="The highest score in the span, 0 to 1.")
+    peak_s = fields.FloatField(help_text="Where the score is highest, in seconds.")
+    low_hz = fields.FloatField(
+        allow_null=True, help_text="Lower end of its frequencies in Hz; null if not known."
+    )
+    high_hz = fields.FloatField(
+        allow_null=True, help_text="Upper end of its frequencies in Hz; null if not known."
+    )
+    starts_at = fields.CharField(
+        allow_null=True,
+        help_text="Clock time of the start in ISO 8601, without an offset if the zone of the "
+        "recording is not known; null if its time is not known.",
+    )
+
+
+class EventSummary(ExportedEvent):
+    """An event of a stored analysis, whose clip the view passes as `context["clip"]`."""
+
+    id = fields.IntegerField(read_only=True, help_text="Event id.")
+    starts_at = fields.SerializerMethodField(  # type: ignore[assignment]
+        help_text=ExportedEvent().fields["starts_at"].help_text or ""
+    )
+
+    def get_starts_at(self, event: Event) -> str | None:
+        starts_at = self.context["clip"].clock_time(event.start_s)
+        return starts_at.isoformat(timespec="milliseconds") if starts_at else None
+
+
+@example({"next": None, "previous": None, "results": [{"id": 1, **EVENT}]})
+class EventPage(Serializer):
+    next = fields.URLField(
+        allow_null=True, help_text="URL of the page with later events; null on the last page."
+    )
+    previous = fields.URLField(
+        allow_null=True, help_text="URL of the page with earlier events; null on the first page."
+    )
+    results = EventSummary(many=True, help_text="The events on this page, by start.")
+
+
+@example(RECORDING)
+class ExportedRecording(Serializer):
+    file = fields.CharField(help_text="File name, or path in the batch.")
+    duration_s = fields.FloatField(help_text="Duration in seconds.")
+    sample_rate = fields.IntegerField(help_text="Sample rate of the file in Hz.")
+    recorded_at = fields.CharField(
+        allow_null=True, help_text="Clock time of the start of the recording; null if not known."
+    )
+    analysis = fields.UUIDField(help_text="Analysis id.")
+    checkpoint = fields.CharField(help_text="The checkpoint used, as name@sha256.")
+    events = ExportedEvent(many=True, help_text="The events by start.")
+
+
+@example({"recordings": [RECORDING]})
+class EventExport(Serializer):
+    recordings = ExportedRecording(
+        many=True, help_text="Every recording whose analysis is done, also those without events."
+    )
+
+
+PAGE_OR_EXPORT = PolymorphicProxySerializer(
+    "EventPageOrExport", [EventPage, EventExport], resource_type_field_name=None
+)

@@ -1,0 +1,40 @@
+"""Cells of tables that programs read. None of them evaluates formulas."""
+
+import csv
+import io
+import re
+from collections.abc import Iterable, Iterator, Sequence
+
+_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+
+
+def one_line(text: str) -> str:
+    """Escape what would end a cell or a line: control characters become `%` and hex digits."""
+    if text.isprintable():  # nearly always, and quicker
+        return text
+    return _CONTROL.sub(lambda match: "".join(f"%{byte:02X}" for byte in match[0].encode()), text)
+
+
+def decimal(value: float) -> str:
+    """Format a number to the microsecond or the millionth, without an exponent."""
+    return f"{value:.6f}"
+
+
+def table(
+    columns: Sequence[str], rows: Iterable[Sequence[str]], delimiter: str = "\t"
+) -> Iterator[bytes]:
+    """Yield the lines of a table in UTF-8, the header first."""
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, delimiter=delimiter, lineterminator="\n")
+    writer.writerow(columns)
+    yield _taken(buffer)
+    for row in rows:
+        writer.writerow([one_line(cell) for cell in row])
+        yield _taken(buffer)
+
+
+def _taken(buffer: io.StringIO) -> bytes:
+    text = buffer.getvalue()
+    buffer.seek(0)
+    buffer.truncate()
+    return text.encode()
