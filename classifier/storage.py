@@ -24,6 +24,7 @@ PEAKS, PLAYABLE = "peaks.json", "playable.flac"
 EXPLANATION = "explanation.zip"
 KEPT, REST = "kept.flac", "rest.flac"
 SHEET, CHANNELS, MEAN = "sheet.png", "channels.npy", "mean.npy"
+TILE = "tile.png"
 FOLDERS_AT_ONCE = 8
 FILES_AT_ONCE = 8
 # No upload or result is written below this, so that running work has room to finish.

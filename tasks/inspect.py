@@ -1,6 +1,7 @@
 """The Celery task that makes one inspection: claim, compute, save."""
 
 import io
+import json
 import logging
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -13,7 +14,7 @@ from classifier.models import EXPLANATIONS, Inspection, InspectionKind
 from classifier.services import results
 from ml import map_archive
 from ml.audio.encode import flac
-from ml.audio.waveform import Waveform
+from ml.audio.waveform import Waveform, WaveformPart
 from ml.checkpoint_info import CheckpointError
 from ml.errors import AudioError, Problem
 from ml.explain.masking import Masking, equal_gains, mask_of
@@ -22,7 +23,8 @@ from ml.explain.verdict import judge
 from ml.features import LogMel
 from ml.inference import Classifier
 from ml.predictions import window_starts
-from ml.rendering import png
+from ml.render_metadata import RenderMetadata
+from ml.rendering import png, spectrogram, tiles
 from tasks.analyse import load_local_classifier, missing_checkpoint
 from tasks.celery import app
 from tasks.decoding import decode
@@ -32,6 +34,7 @@ logger = logging.getLogger(__name__)
 
 # Every map's number of channels is a multiple of this.
 SHEET_COLUMNS = 16
+TILE_PEAKS = 2048
 DECODER_UNUSABLE = Problem(
     "decoder_unusable",
     "The mask decoder of the checkpoint cannot be used, so nothing can be explained.",
@@ -101,13 +104,21 @@ def _inspect(inspection: Inspection) -> None:
         inspection.held().fail(error.problem)
         return
     try:
-        found = _inspect_window(inspection, classifier, waveform)
+        found = _look(inspection, classifier, waveform)
     except CheckpointError as error:
         logger.error("%s cannot be explained: %s", classifier.identity, error)
         inspection.held().fail(DECODER_UNUSABLE)
     else:
         if not results.save(inspection, found.contents, {"figures": found.figures}):
             logger.warning("the lease of %s was lost; its result is discarded", inspection.pk)
+
+
+def _look(inspection: Inspection, classifier: Classifier, waveform: Waveform) -> InspectionResult:
+    if inspection.kind != InspectionKind.TILE:
+        return _inspect_window(inspection, classifier, waveform)
+    metadata = inspection.analysis.metadata
+    assert metadata is not None  # of a finished analysis
+    return tile(classifier, waveform, metadata, inspection.map, inspection.window)
 
 
 def _inspect_window(
@@ -250,6 +261,35 @@ def another_window(classifier: Classifier, window: Array) -> InspectionResult:
     (result,) = classifier.classify([window])
     archive = map_archive.pack(result.activations, result.probabilities, classifier.info.classes)
     return InspectionResult(asdict(archive.index), {storage.MAPS: archive.data})
+
+
+def tile(
+    classifier: Classifier, waveform: Waveform, metadata: RenderMetadata, level: str, number: int
+) -> InspectionResult:
+    """Draw a tile of the spectrogram, and its waveform.
+
+    Only the samples of the tile are read.
+
+    Parameters
+    ----------
+    waveform : (samples,) float32
+        Of the whole clip.
+    metadata : RenderMetadata
+        Of the analysis, whose picture has the same colours.
+    level, number : as in `ml.rendering.tiles.tile`
+    """
+    features = classifier.info.features
+    place = tiles.tile(metadata.frames, level, number)
+    parts = classifier.spectrogram_parts(waveform, place.first, place.frames)
+    start, end = (
+        frame * features.hop_samples for frame in (place.first, place.first + place.frames)
+    )
+    peaks = spectrogram.peaks(WaveformPart(waveform, start, end), TILE_PEAKS)
+    contents = {
+        storage.TILE: spectrogram.draw_tile(parts, place, metadata.low_db, metadata.high_db),
+        storage.PEAKS: json.dumps(peaks, separators=(",", ":")).encode(),
+    }
+    return InspectionResult(asdict(place), contents)
 
 
 def _npy(values: Array) -> bytes:

@@ -74,6 +74,7 @@ MEMBERS = (
 OWNERS = (
     "analyses/<uuid:pk>/",
     "analyses/<uuid:pk>/part/",
+    "analyses/<uuid:pk>/lanes/",
     "analyses/<uuid:pk>/again/",
     "clips/<uuid:clip_id>/delete/",
     "analyses/<uuid:pk>/inspections/",

@@ -106,7 +106,8 @@ class NetworkView {
   scrolled(readable) {
     if (!this.pointer) return;
     const { clientX, clientY, pointerType } = this.pointer;
-    this.point({ clientX, clientY, pointerType, target: document.elementFromPoint(clientX, clientY) }, readable);
+    const event = { clientX, clientY, pointerType, target: document.elementFromPoint(clientX, clientY) };
+    this.point(event, readable(event));
   }
 
   // The cell of the spectrogram as text.
