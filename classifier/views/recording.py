@@ -220,7 +220,8 @@ def _levels(metadata: RenderMetadata) -> list[dict[str, Any]]:
 def _page(events: QuerySet[Event], asked: QueryDict, opened: Event | None) -> Page[Event]:
     """Return the requested page of the table; from a link to an event, the page with that event."""
     number = asked.get("page")
-    if opened and not any(asked.get(name) for name in ("page", "sort", "label", "min_confidence")):
+    others = ("page", "sort", "label", "min_confidence")
+    if opened and asked.get("event") and not any(asked.get(name) for name in others):
         before = events.filter(start_s__lt=opened.start_s).count()
         before += events.filter(start_s=opened.start_s, pk__lt=opened.pk).count()
         number = str(before // PAGE_EVENTS + 1)

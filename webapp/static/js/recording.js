@@ -122,8 +122,10 @@ class Lanes {
 
 // The table of events. htmx replaces it, so nothing here keeps its elements.
 class EventRows {
-  constructor(player) {
+  // asked: the id of the event that the address asks for, or undefined.
+  constructor(player, asked) {
     this.player = player;
+    this.asked = asked;
     this.prepare();
   }
 
@@ -139,7 +141,7 @@ class EventRows {
     if (current) {
       current.querySelector("a.what").tabIndex = 0;
       const scroll = current.closest(".event-scroll");
-      scroll.scrollTop = current.ariaCurrent ? current.offsetTop - scroll.clientHeight / 2 : 0;
+      scroll.scrollTop = current.dataset.event === this.asked ? current.offsetTop - scroll.clientHeight / 2 : 0;
     }
     if (this.entering) this.focus(rows[0]);
     this.entering = false;

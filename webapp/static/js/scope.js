@@ -49,7 +49,7 @@ class SonoScope extends HTMLElement {
       wave: (piece) => (this.wave ? this.wave.add(piece) : this.pieces.push(piece)),
       changed: () => this.draw(),
     });
-    this.rows = new EventRows(this.player);
+    this.rows = new EventRows(this.player, this.dataset.event);
     if (this.find("lanes")) this.lanes = new Lanes(this, this.timeline, this.player);
     const { showFrom, showTo } = this.dataset;
     if (showFrom === undefined) return;
