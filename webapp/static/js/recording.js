@@ -157,10 +157,9 @@ class EventRows {
   key(event) {
     const filter = event.target.closest(".event-filters select");
     if (filter && event.key === "Enter") {
-      // The change of the field has asked for the rows; without one they are there.
       event.preventDefault();
-      if (document.querySelector("#events.htmx-request, #events .htmx-request")) this.entering = true;
-      else this.focus(this.rows[0]);
+      this.entering = true;
+      filter.form.requestSubmit();
       return;
     }
     const row = event.target.closest(".event");

@@ -101,9 +101,9 @@ class SonoScope extends HTMLElement {
     this.on(document, "click", (event) => this.clicked(event));
     this.listenToMaps();
     // When htmx shows a finished explanation of the chosen class, show it here too.
-    this.on(document, "htmx:after:swap", () => {
-      this.choose(this.chosen);
-      this.rows?.prepare();
+    this.on(document, "htmx:after:swap", ({ target }) => {
+      if (target.id === "events") this.rows.prepare();
+      else this.choose(this.chosen);
     });
     for (const type of ["htmx:error", "htmx:response:error"]) this.on(document, type, (event) => this.refused(event));
   }

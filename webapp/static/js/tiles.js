@@ -135,7 +135,7 @@ class Tiles {
 
   report() {
     const states = this.wanted().map(({ key }) => this.known.get(key)?.state);
-    this.scope.dataset.sharp = states.length > 0 && states.every((state) => state === "done");
+    this.scope.dataset.sharp = states.every((state) => state === "done");
     this.status.textContent = states.includes("waiting") ? "Drawing in more detail…" : states.includes("failed") ? "More detail could not be drawn." : "";
   }
 
