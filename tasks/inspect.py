@@ -12,7 +12,7 @@ import torch
 from classifier import storage
 from classifier.models import EXPLANATIONS, Inspection, InspectionKind
 from classifier.services import results
-from ml import map_archive
+from ml import map_archive, tiles
 from ml.audio.encode import flac
 from ml.audio.waveform import Waveform, WaveformPart
 from ml.checkpoint_info import CheckpointError
@@ -24,7 +24,7 @@ from ml.features import LogMel
 from ml.inference import Classifier
 from ml.predictions import window_starts
 from ml.render_metadata import RenderMetadata
-from ml.rendering import png, spectrogram, tiles
+from ml.rendering import png, spectrogram
 from tasks.analyse import load_local_classifier, missing_checkpoint
 from tasks.celery import app
 from tasks.decoding import decode
@@ -276,7 +276,7 @@ def tile(
         Of the whole clip.
     metadata : RenderMetadata
         Of the analysis, whose picture has the same colours.
-    level, number : as in `ml.rendering.tiles.tile`
+    level, number : as in `ml.tiles.tile`
     """
     features = classifier.info.features
     place = tiles.tile(metadata.frames, level, number)

@@ -12,8 +12,8 @@ from classifier import storage
 from classifier.models import EXPLANATIONS, Analysis, Inspection, InspectionKind, State
 from classifier.services.dispatch import dispatch_inspection
 from classifier.services.problems import refusal
+from ml import tiles
 from ml.render_metadata import ArchiveIndex, ExplanationIndex, RenderMetadata
-from ml.rendering import tiles
 
 DAYS_KEPT = 30
 # The files of one inspection of each kind.

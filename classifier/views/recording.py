@@ -20,9 +20,9 @@ from classifier.models import Analysis, Event, State
 from classifier.templatetags.sound import clock
 from classifier.views.forms import EVENT_ORDERS, EventsForm
 from classifier.views.parts import for_script
+from ml import tiles
 from ml.checkpoint_info import SILENCE_DB
 from ml.render_metadata import RenderMetadata
-from ml.rendering import tiles
 
 PAGE_EVENTS = 50
 # Lanes that are shown before "more" is pressed.
@@ -115,6 +115,7 @@ def recording_context(
 ) -> dict[str, Any]:
     """Return `recording`: what the page of a recording has and that of a short clip has not."""
     duration_s = analysis.clip.duration_s or 0.0
+    started_at = _started_at(analysis.clip.recorded_at)
     labels = list(analysis.events.labels())
     form = EventsForm(asked, labels=labels)
     chosen = form.cleaned_data if form.is_valid() else {}
@@ -127,7 +128,8 @@ def recording_context(
     return {
         "title": title(analysis.event_count or 0, duration_s, metadata),
         "silent": _silent(metadata),
-        "started_at": _started_at(analysis.clip.recorded_at),
+        "started_at": started_at,
+        "recorded": _recorded(started_at) if started_at else "",
         "opened": opened,
         "asked": bool(asked.get("event") or asked.get("window")),
         "lanes": [row | {"url": _query(asked, label=row["label"], page="")} for row in labels],
@@ -256,3 +258,9 @@ def _query(asked: QueryDict, **changes: object) -> str:
 
 def _started_at(recorded_at: str) -> datetime | None:
     return datetime.fromisoformat(recorded_at) if recorded_at else None
+
+
+def _recorded(started_at: datetime) -> str:
+    """Format the start of a recording: 3 May 2026, 23:59:40 UTC+02:00."""
+    zone = started_at.isoformat(timespec="seconds")[19:]
+    return f"{started_at:%-d %B %Y, %H:%M:%S}" + (f" UTC{zone}" if zone else "")

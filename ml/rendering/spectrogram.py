@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from ml.audio.waveform import Waveform, parts_of
 from ml.render_metadata import FrequencyTick
 from ml.rendering import png
-from ml.rendering.tiles import Tile
+from ml.tiles import Tile
 
 # Cells that are this much below the loudest one are black.
 PICTURE_RANGE_DB = 80.0

@@ -4,7 +4,7 @@ from itertools import pairwise
 
 import pytest
 
-from ml.rendering import tiles
+from ml import tiles
 
 FRAMES_PER_S = 62.5
 

@@ -86,6 +86,11 @@ def test_a_recording_on_disk_gives_the_same_result_as_in_memory(
         samples = waveform[part.start * 512 : part.stop and part.stop * 512]
         peaks = json.loads(found.contents[storage.PEAKS])
         assert (min(peaks), max(peaks)) == pytest.approx((samples.min(), samples.max()), abs=1e-3)
+    averages = spectrogram.Columns(np.add, 0.0, metadata.frames, -(-metadata.frames // 16))
+    averages.add(decibels)
+    medium = picture(averages.values / averages.counts, whole.low_db, whole.high_db).png
+    drawn = tile(classifier, stored, metadata, "medium", 0).contents[storage.TILE]
+    assert difference(drawn, medium) <= 1
 
 
 def difference(png: storage.Content, other: storage.Content) -> int:

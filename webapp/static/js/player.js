@@ -161,9 +161,9 @@ class Player {
     this.events.tick(this.time);
   }
 
-  // Plays on from a time of the clip.
+  // Plays on from a time of the clip; a part only within its window.
   playFrom(time) {
-    this.choose("original");
+    if (this.window && (time < this.window.from || time >= this.window.to - END_S)) this.choose("original");
     this.start(time);
   }
 

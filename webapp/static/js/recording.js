@@ -187,6 +187,7 @@ class EventRows {
     for (const row of this.rows) {
       const on = span !== null && Number(row.dataset.from) === span[0] && Number(row.dataset.to) === span[1];
       row.classList.toggle("playing", on);
+      row.querySelector("[data-play-event]").ariaPressed = on;
     }
   }
 }

@@ -48,8 +48,13 @@ class Timeline {
 
   moveTo(time, playing) {
     this.find("playhead").style.left = `${(100 * time) / this.duration}%`;
-    this.find("clock").textContent = this.duration >= MINUTES_S ? clockText(time, 1) : `${time.toFixed(2)} s`;
+    this.find("clock").textContent = this.text(time, this.duration >= MINUTES_S ? 1 : 2);
     if (this.zoom > 1 && playing) this.follow(time);
+  }
+
+  // A time in words: 2.50 s; of a recording, 9:02.50.
+  text(time, decimals = 2) {
+    return this.duration >= MINUTES_S ? clockText(time, decimals) : `${time.toFixed(decimals)} s`;
   }
 
   // Places an element on its part of the time axis.
@@ -69,7 +74,7 @@ class Timeline {
     this.loop = range && range[1] - range[0] >= SHORTEST_LOOP_S ? range : null;
     this.find("loop-range").hidden = !this.loop;
     this.find("loop").setAttribute("aria-pressed", Boolean(this.loop));
-    this.find("loop").textContent = this.loop ? `Loop ${this.loop[0].toFixed(2)}–${this.loop[1].toFixed(2)} s` : "Loop";
+    this.find("loop").textContent = this.loop ? `Loop ${this.text(this.loop[0]).replace(" s", "")}–${this.text(this.loop[1])}` : "Loop";
     if (this.loop) this.place(this.find("loop-range"), ...this.loop);
     this.events.loop(this.loop);
   }
