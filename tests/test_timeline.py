@@ -42,6 +42,7 @@ def now(page: Page) -> float:
 
 def expect_siren_open(page: Page) -> None:
     """Expect the siren's window with its explanation, in detail, and the playhead at its start."""
+    expect(page).to_have_url(re.compile("event="))
     expect(page.locator("#opened-title")).to_contain_text("Siren", timeout=60_000)
     expect(page.locator(".answer-button[aria-pressed=true]")).to_contain_text("Siren")
     expect(shown_explanation(page)).to_have_attribute("aria-label", re.compile("“Siren”"))
@@ -148,6 +149,10 @@ def test_a_thousand_events_need_few_nodes_and_a_phone_shows_them(
     assert lanes.locator("visible=true").count() == 12
     # The lanes have no tab stop per event, and the table has one.
     assert page.evaluate(TAB_STOPS) == 1
+    lanes.first.get_by_role("link").click()
+    expect(lanes.first.get_by_role("link")).to_have_attribute("aria-current", "true")
+    page.get_by_role("link", name="Show all", exact=True).click()
+    expect(page.get_by_text("Page 1 of 20")).to_be_visible()
     page.get_by_role("link", name="Next").click()
     expect(page.get_by_text("Page 2 of 20")).to_be_visible()
     check_everywhere(page)

@@ -66,10 +66,12 @@ def _context(analysis: Analysis, notice: Problem | None, asked: QueryDict) -> di
     }
     metadata = analysis.metadata
     if analysis.state == State.DONE and metadata:
-        event, window = None, result_layout.window_of(metadata, asked.get("window", ""))
+        event, window = None, metadata.shown_window
         if result_layout.is_long(metadata, analysis.clip.duration_s or 0.0):
             if event := recording.opened_event(analysis, asked):
                 window = recording.window_of(metadata, event)
+            else:
+                window = result_layout.window_of(metadata, asked.get("window", ""))
             context["recording"] = recording.recording_context(analysis, metadata, asked, event)
         context |= _axes(analysis, metadata, window)
         made = list(Inspection.objects.filter(analysis=analysis, window=window))

@@ -56,6 +56,12 @@ class Lanes {
     this.draw();
   }
 
+  // Marks the lane of the label that the table is filtered by.
+  mark() {
+    const label = document.querySelector(".event-filters [name=label]")?.value;
+    for (const name of this.names) name.firstElementChild.ariaCurrent = label && name.dataset.label === label ? "true" : null;
+  }
+
   draw() {
     this.box.style.height = `${this.lanePx * this.shown}px`;
     const ratio = this.timeline.fit(this.canvas);

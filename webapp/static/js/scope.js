@@ -101,11 +101,24 @@ class SonoScope extends HTMLElement {
     this.on(document, "click", (event) => this.clicked(event));
     this.listenToMaps();
     // When htmx shows a finished explanation of the chosen class, show it here too.
-    this.on(document, "htmx:after:swap", ({ target }) => {
-      if (target.id === "events") this.rows.prepare();
-      else this.choose(this.chosen);
-    });
+    this.on(document, "htmx:after:swap", ({ detail }) => this.swapped(detail.ctx.target));
     for (const type of ["htmx:error", "htmx:response:error"]) this.on(document, type, (event) => this.refused(event));
+  }
+
+  // htmx has replaced a part of the page.
+  swapped({ id }) {
+    if (id === "events") {
+      this.rows.prepare();
+      this.lanes?.mark();
+      return;
+    }
+    if (document.querySelector("#pending [data-kind=window][data-state=done]")) {
+      // All that belongs to the window can be shown now.
+      htmx.ajax("GET", location.href, { target: "#opened", select: "#opened", swap: "outerHTML" });
+      return;
+    }
+    const pressed = document.querySelector(".answer-button[aria-pressed=true]");
+    this.choose(id === "opened" ? Number(pressed.dataset.class) : this.chosen);
   }
 
   listenToMaps() {
