@@ -298,6 +298,7 @@ class SonoScope extends HTMLElement {
   // --- buttons and keys -----------------------------------------------------------------------
 
   clicked(event) {
+    this.closeMenus(event.target);
     const closest = (selector) => event.target.closest(selector);
     const answer = closest("button[data-class]");
     const frame = closest("[data-map], [data-lane]");
@@ -320,6 +321,10 @@ class SonoScope extends HTMLElement {
       event.preventDefault();
       keepInPlace(summary, () => this.network.toggleStage(summary.parentElement));
     }
+  }
+
+  closeMenus(except) {
+    for (const menu of document.querySelectorAll("details.menu[open]")) menu.open = menu.contains(except);
   }
 
   enlarge(button) {
@@ -349,7 +354,10 @@ class SonoScope extends HTMLElement {
       "-": () => this.zoom(0.5),
       a: () => this.nextSource(1),
       e: () => this.explain(!this.explained),
-      Escape: () => this.network.hide(),
+      Escape: () => {
+        this.closeMenus(null);
+        this.network.hide();
+      },
     }[event.key] ?? (/^[1-5]$/.test(event.key) ? () => { this.explain(true); this.choose(Number(event.key)); } : null);
     if (!react || (event.target.closest("button, summary, a") && event.key === " ")) return;
     event.preventDefault();
