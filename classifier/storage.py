@@ -25,6 +25,7 @@ EXPLANATION = "explanation.zip"
 KEPT, REST = "kept.flac", "rest.flac"
 SOUNDS = "sounds.zip"
 SHEET, CHANNELS, MEAN = "sheet.png", "channels.npy", "mean.npy"
+TILE = "tile.png"
 FOLDERS_AT_ONCE = 8
 FILES_AT_ONCE = 8
 # No upload or result is written below this, so that running work has room to finish.

@@ -114,24 +114,36 @@ class BaseClassifier(ABC):
         """
         return np.concatenate(list(self.spectrogram_parts(waveform)), axis=1)
 
-    def spectrogram_parts(self, waveform: Waveform) -> Iterator[Array]:
+    def spectrogram_parts(
+        self, waveform: Waveform, first: int = 0, frames: int | None = None
+    ) -> Iterator[Array]:
         """Yield the log-mel spectrogram of a clip as `spectrogram` does, in parts, (mels, frames).
 
         Only one part is in memory at a time.
+
+        Parameters
+        ----------
+        first : int
+            The first frame.
+        frames : int or None
+            How many frames; by default all that follow.
         """
         features = self.info.features
         hop, pad = features.hop_samples, features.n_fft
         part = SPECTROGRAM_PART_S * features.sample_rate // hop * hop
-        left = features.frames(len(waveform))
+        left = features.frames(len(waveform)) - first if frames is None else frames
         with torch.inference_mode():
-            for start in range(0, len(waveform), part):
+            # The last frame may be centred on the end.
+            for start in range(first * hop, max(len(waveform), first * hop + 1), part):
+                if left <= 0:
+                    break
                 # Each part includes samples of its neighbours, so that the joins do not show.
                 before = min(start, -(-pad // hop) * hop)
                 piece = torch.from_numpy(waveform[start - before : start + part + pad])
                 short = max(0, pad - len(piece))
                 piece = torch.nn.functional.pad(piece, (0, short)).to(self.device)
                 decibels = self.log_mel.decibels(piece[None])[0, 0].cpu().numpy()
-                last = part // hop if start + part < len(waveform) else left
+                last = min(left, part // hop) if start + part < len(waveform) else left
                 columns = decibels[:, before // hop :][:, :last]
                 left -= columns.shape[1]
                 yield columns

@@ -34,6 +34,7 @@ CLASS_DISTANCE = "class_distance"
 # Power below this counts as silence: -100 dB. A fixed floor, and no `top_db`, so that
 # a clip's features never depend on the other clips of its chunk.
 POWER_FLOOR = 1e-10
+SILENCE_DB = 10.0 * math.log10(POWER_FLOOR)
 # A header is a few kilobytes of JSON. A file that declares more than this is not a checkpoint.
 MAX_HEADER_BYTES = 10_000_000
 
@@ -85,7 +86,7 @@ class FeatureConfig:
     @property
     def silence(self) -> float:
         """The normalised value of a cell without sound."""
-        return (10.0 * math.log10(POWER_FLOOR) - self.mean_db) / self.deviation_db
+        return (SILENCE_DB - self.mean_db) / self.deviation_db
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,7 @@
 """The Celery task that makes one inspection: claim, compute, save."""
 
 import io
+import json
 import logging
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -12,9 +13,9 @@ from classifier import storage
 from classifier.checkpoints import inventory
 from classifier.models import EXPLANATIONS, Inspection, InspectionKind
 from classifier.services import results
-from ml import map_archive
+from ml import map_archive, tiles
 from ml.audio.encode import flac
-from ml.audio.waveform import Waveform
+from ml.audio.waveform import Waveform, WaveformPart
 from ml.checkpoint_info import CheckpointError
 from ml.errors import AudioError, Problem
 from ml.explain.masking import Masking, equal_gains, mask_of
@@ -23,7 +24,8 @@ from ml.explain.verdict import judge
 from ml.features import LogMel
 from ml.inference import Classifier
 from ml.predictions import window_starts
-from ml.rendering import png
+from ml.render_metadata import RenderMetadata
+from ml.rendering import png, spectrogram
 from tasks import event_sounds
 from tasks.analyse import load_local_classifier, missing_checkpoint
 from tasks.celery import app
@@ -34,6 +36,7 @@ logger = logging.getLogger(__name__)
 
 # Every map's number of channels is a multiple of this.
 SHEET_COLUMNS = 16
+TILE_PEAKS = 2048
 DECODER_UNUSABLE = Problem(
     "decoder_unusable",
     "The mask decoder of the checkpoint cannot be used, so nothing can be explained.",
@@ -110,7 +113,7 @@ def _inspect(inspection: Inspection) -> None:
         inspection.held().fail(error.problem)
         return
     try:
-        found = _inspect_window(inspection, classifier, waveform)
+        found = _look(inspection, classifier, waveform)
         if inspection.kind in EXPLANATIONS:
             found.figures["decoder"] = decoder
     except CheckpointError as error:
@@ -119,6 +122,14 @@ def _inspect(inspection: Inspection) -> None:
     else:
         if not results.save(inspection, found.contents, {"figures": found.figures}):
             logger.warning("the lease of %s was lost; its result is discarded", inspection.pk)
+
+
+def _look(inspection: Inspection, classifier: Classifier, waveform: Waveform) -> InspectionResult:
+    if inspection.kind != InspectionKind.TILE:
+        return _inspect_window(inspection, classifier, waveform)
+    metadata = inspection.analysis.metadata
+    assert metadata is not None  # of a finished analysis
+    return tile(classifier, waveform, metadata, inspection.map, inspection.window)
 
 
 def _inspect_window(
@@ -261,6 +272,35 @@ def another_window(classifier: Classifier, window: Array) -> InspectionResult:
     (result,) = classifier.classify([window])
     archive = map_archive.pack(result.activations, result.probabilities, classifier.info.classes)
     return InspectionResult(asdict(archive.index), {storage.MAPS: archive.data})
+
+
+def tile(
+    classifier: Classifier, waveform: Waveform, metadata: RenderMetadata, level: str, number: int
+) -> InspectionResult:
+    """Draw a tile of the spectrogram, and its waveform.
+
+    Only the samples of the tile are read.
+
+    Parameters
+    ----------
+    waveform : (samples,) float32
+        Of the whole clip.
+    metadata : RenderMetadata
+        Of the analysis, whose picture has the same colours.
+    level, number : as in `ml.tiles.tile`
+    """
+    features = classifier.info.features
+    place = tiles.tile(metadata.frames, level, number)
+    parts = classifier.spectrogram_parts(waveform, place.first, place.frames)
+    start, end = (
+        frame * features.hop_samples for frame in (place.first, place.first + place.frames)
+    )
+    peaks = spectrogram.peaks(WaveformPart(waveform, start, end), TILE_PEAKS)
+    contents = {
+        storage.TILE: spectrogram.draw_tile(parts, place, metadata.low_db, metadata.high_db),
+        storage.PEAKS: json.dumps(peaks, separators=(",", ":")).encode(),
+    }
+    return InspectionResult(asdict(place), contents)
 
 
 def _npy(values: Array) -> bytes:

@@ -1,5 +1,6 @@
 """Users with data for every page, for the screenshots and the accessibility test."""
 
+import re
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -42,7 +43,7 @@ def create_demo_data(server: Server) -> DemoData:
     for name in set(ids) - {"batch"}:
         user.wait(f"/api/v1/analyses/{ids[name]}/", limit_s=300)
     for name in (*SAMPLES, "dawn-at-the-lake"):
-        _inspect(user, ids[name], "explanation")
+        _open(user, ids[name])
     for name in ("garden box", "laptop"):
         user.post_page("/account/", name=name, expires_in_days="90")
     server.stop("worker")
@@ -65,21 +66,19 @@ def _make_admin(person: Person) -> str:
     return person.server.manage("shell", "--no-imports", "-c", code).split()[-1]
 
 
-def _inspect(person: Person, analysis_id: str, kind: str) -> None:
-    """Request an inspection of the best class of the shown window and wait until it is done."""
-    address = f"/api/v1/analyses/{analysis_id}/"
-    analysis = person.get(address).json()
-    starts_s = [window["start_s"] for window in analysis["windows"]]
-    window = starts_s.index(analysis["shown_from_s"]) if starts_s else 0
-    label = analysis["windows"][window]["label"] if starts_s else analysis["label"]
-    response = requests.post(
-        f"{person.server.url}{address}inspections/",
-        json={"kind": kind, "window": window, "label": label},
-        headers=person.headers,
-        timeout=30,
-    )
-    _posted(response)
-    person.wait(response.headers["Location"], limit_s=300)
+def _open(person: Person, analysis_id: str) -> None:
+    """Request the inspections that a result page requests when it is opened, and wait for them."""
+    html = person.page(f"/analyses/{analysis_id}/").text
+    for form in re.findall(r'hx-trigger="load, submit">(.*?)</form>', html, re.DOTALL):
+        asked = dict(re.findall(r'name="(kind|window|label)" value="([^"]*)"', form))
+        response = requests.post(
+            f"{person.server.url}/api/v1/analyses/{analysis_id}/inspections/",
+            json=asked,
+            headers=person.headers,
+            timeout=30,
+        )
+        _posted(response)
+        person.wait(response.headers["Location"], limit_s=300)
 
 
 def _revoke_unnamed_tokens(person: Person) -> None:

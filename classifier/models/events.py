@@ -1,8 +1,9 @@
 """Events of a recording."""
 
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from django.db import models
+from django.db.models import Count, Max
 
 from classifier.models.analyses import Analysis
 from classifier.models.clips import Owner
@@ -15,6 +16,18 @@ class EventQuerySet(models.QuerySet["Event"]):
     def for_owner(self, user: Owner) -> Self:
         """Return a user's events."""
         return self.filter(analysis__owner=user.pk)
+
+    def strongest(self) -> "Event | None":
+        """Return the event with the highest confidence."""
+        return self.order_by("-confidence", "start_s", "pk").first()
+
+    def labels(self) -> models.QuerySet[Any, Any]:
+        """Return the labels of these events, those with the highest confidence first.
+
+        Each row has label, events (their number) and best (their highest confidence).
+        """
+        rows = self.values("label").annotate(events=Count("pk"), best=Max("confidence"))
+        return rows.order_by("-best", "label")
 
 
 class Event(models.Model):

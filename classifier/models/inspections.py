@@ -14,13 +14,14 @@ from classifier.models.leasing import LeasedJob, LeasedJobQuerySet, State
 
 
 class InspectionKind(models.TextChoices):
-    """What an inspection looks at: one window, or all events."""
+    """What an inspection looks at: one window, all events, or one tile of the spectrogram."""
 
     EXPLANATION = "explanation", "the explanation of a class"
     REFINED = "refined", "the refined explanation of a class"
     CHANNELS = "channels", "all channels of a feature map"
     WINDOW = "window", "another window"
     SOUNDS = "sounds", "the sounds of the events"
+    TILE = "tile", "a tile of the spectrogram"
 
 
 # The kinds that explain a class; they have the same figures and files.
@@ -65,7 +66,7 @@ class InspectionQuerySet(LeasedJobQuerySet["Inspection"]):
 
 
 class Inspection(LeasedJob):
-    """Details of one window of a finished analysis, kept for later requests.
+    """Details of a finished analysis, kept for later requests.
 
     QUEUED → RUNNING (claim) → DONE (save) | FAILED (fail).
     RUNNING → QUEUED when a lease expires or a worker gives up. After three attempts, where the
@@ -76,9 +77,13 @@ class Inspection(LeasedJob):
 
     analysis = models.ForeignKey(Analysis, models.CASCADE, related_name="inspections")
     kind = models.CharField(max_length=11, choices=InspectionKind.choices)
-    window = models.PositiveIntegerField(help_text="Window number, from 0.")
+    window = models.PositiveIntegerField(help_text="Number of the window or tile, from 0.")
     label = models.CharField(max_length=80, blank=True, help_text="The inspected class.")
-    map = models.CharField(max_length=40, blank=True, help_text="The map whose channels are shown.")
+    map = models.CharField(
+        max_length=40,
+        blank=True,
+        help_text="The map whose channels are shown, or the level of the tile.",
+    )
     figures = models.JSONField(default=dict, help_text="The results, as plain values.")
     used_at = models.DateTimeField(default=timezone.now, help_text="When it was last requested.")
 

@@ -13,7 +13,8 @@ from classifier.checkpoints import inventory
 from classifier.models import EXPLANATIONS, Analysis, Inspection, InspectionKind, State
 from classifier.services.dispatch import dispatch_inspection
 from classifier.services.problems import refusal
-from ml.render_metadata import ArchiveIndex, ExplanationIndex
+from ml import tiles
+from ml.render_metadata import ArchiveIndex, ExplanationIndex, RenderMetadata
 
 DAYS_KEPT = 30
 # The files of one inspection of each kind.
@@ -23,6 +24,7 @@ FILES = {
     InspectionKind.CHANNELS: (storage.SHEET, storage.CHANNELS, storage.MEAN),
     InspectionKind.WINDOW: (storage.MAPS,),
     InspectionKind.SOUNDS: (storage.SOUNDS,),
+    InspectionKind.TILE: (storage.TILE, storage.PEAKS),
 }
 
 
@@ -44,16 +46,16 @@ class PictureArchive:
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """A request for an inspection of one window.
+    """A request for an inspection.
 
     Attributes
     ----------
     window : int
-        Number of the window, from 0.
+        Number of the window, from 0; for the kind `tile`, of the tile.
     label : str
         Class to explain, for the kinds `explanation` and `refined`.
     map : str
-        Feature map to show, for the kind `channels`.
+        Feature map to show, for the kind `channels`; for the kind `tile`, its level.
     """
 
     kind: InspectionKind
@@ -70,8 +72,8 @@ def ask(analysis: Analysis, question: Question) -> Inspection:
     Raises
     ------
     RequestRefused
-        The analysis is not done (409) or was deleted (404), or it has no such window, label or map
-        (400).
+        The analysis is not done (409) or was deleted (404), or it has no such window, label, map
+        or tile (400).
     """
     _check(analysis, question)
     with transaction.atomic():
@@ -133,16 +135,36 @@ def _check(analysis: Analysis, question: Question) -> None:
             "Wait until the state of the analysis is done.",
             status=409,
         )
-    if not 0 <= question.window < metadata.window_count:
-        raise refusal(
-            "unknown_window",
-            f"The analysis has no window {question.window}.",
-            f"Its windows are numbered from 0 to {metadata.window_count - 1}.",
-        )
+    if question.kind == InspectionKind.TILE:
+        _check_tile(metadata, question)
+        return
+    _check_number("window", question.window, metadata.window_count)
     labels = {prediction["class"] for prediction in analysis.predictions}
     _check_name("label", question.label, labels, question.kind in EXPLANATIONS)
     maps = {one.name for one in metadata.index.maps}
     _check_name("map", question.map, maps, question.kind == InspectionKind.CHANNELS)
+
+
+def _check_tile(metadata: RenderMetadata, question: Question) -> None:
+    levels = tiles.levels(metadata.frames, metadata.shown_columns)
+    if not levels:
+        raise refusal(
+            "no_tiles",
+            "The spectrogram of this analysis has no tiles.",
+            "The clip is short, so its picture shows every frame.",
+        )
+    _check_name("label", question.label, set(), False)
+    _check_name("map", question.map, set(levels), True)
+    _check_number("tile", question.window, levels[question.map])
+
+
+def _check_number(what: str, number: int, count: int) -> None:
+    if not 0 <= number < count:
+        raise refusal(
+            f"unknown_{what}",
+            f"The analysis has no {what} {number}.",
+            f"Its {what}s are numbered from 0 to {count - 1}.",
+        )
 
 
 def _check_name(what: str, name: str, known: set[str], wanted: bool) -> None:

@@ -1,5 +1,7 @@
 """Template filters that format values for people."""
 
+from datetime import datetime, timedelta
+
 from django import template
 
 from classifier.checkpoints.class_names import display_name
@@ -61,6 +63,24 @@ def seconds(duration_s: float | None) -> str:
         return f"{duration_s:.2f} s"
     minutes, rest = divmod(round(duration_s), 60)
     return f"{minutes}:{rest:02d} min"
+
+
+@register.filter
+def clock(time_s: float, decimals: int = 0) -> str:
+    """Format a time in a recording: 542 → 9:02, 3725 → 1:02:05; with a decimal, 192.5 → 3:12.5."""
+    scale = 10**decimals
+    units = round(time_s * scale)
+    minutes, rest = divmod(units, 60 * scale)
+    hours, minutes = divmod(minutes, 60)
+    width = 3 + decimals if decimals else 2
+    seconds_text = f"{rest / scale:0{width}.{decimals}f}"
+    return f"{hours}:{minutes:02d}:{seconds_text}" if hours else f"{minutes}:{seconds_text}"
+
+
+@register.filter
+def time_of_day(time_s: float, started_at: datetime) -> str:
+    """Format the time of day at a time in a recording, in the zone of its start: 05:13:12."""
+    return (started_at + timedelta(seconds=time_s)).strftime("%H:%M:%S")
 
 
 @register.filter

@@ -75,6 +75,7 @@ MEMBERS = (
 OWNERS = (
     "analyses/<uuid:pk>/",
     "analyses/<uuid:pk>/part/",
+    "analyses/<uuid:pk>/lanes/",
     "analyses/<uuid:pk>/again/",
     "analyses/<uuid:pk>/recorded/",
     "clips/<uuid:clip_id>/delete/",

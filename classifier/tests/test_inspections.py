@@ -165,6 +165,7 @@ def page_of(client: Client, analysis: Analysis) -> set[UUID]:
         (Question(InspectionKind.CHANNELS, 0, map="layer9"), "unknown_map"),
         (Question(InspectionKind.CHANNELS, 0), "unknown_map"),
         (Question(InspectionKind.WINDOW, 0, "dog"), "no_label"),
+        (Question(InspectionKind.TILE, 0, map="fine"), "no_tiles"),
     ],
 )
 def test_an_unknown_window_label_or_map_is_refused(
@@ -175,6 +176,26 @@ def test_an_unknown_window_label_or_map_is_refused(
     assert (refusal.value.problem.code, refusal.value.status) == (code, 400)
     assert refusal.value.problem.hint
     assert not Inspection.objects.exists()
+
+
+def test_a_recording_has_tiles_of_the_levels_that_show_more(anna: User) -> None:
+    analysis = analysed(anna)
+    metadata = analysis.metadata
+    assert metadata is not None
+    longer = replace(metadata, frames=9_000, shown_columns=2_048)
+    Analysis.objects.filter(pk=analysis.pk).update(render_metadata=longer.to_json())
+    analysis.refresh_from_db()
+    for number in range(3):
+        question = Question(InspectionKind.TILE, number, map="fine")
+        assert inspections.ask(analysis, question).window == number
+    for question, code in (
+        (Question(InspectionKind.TILE, 3, map="fine"), "unknown_tile"),
+        (Question(InspectionKind.TILE, 0, map="medium"), "unknown_map"),
+        (Question(InspectionKind.TILE, 0, "dog", "fine"), "no_label"),
+    ):
+        with pytest.raises(RequestRefused) as refusal:
+            inspections.ask(analysis, question)
+        assert refusal.value.problem.code == code
 
 
 # --- the queue ----------------------------------------------------------------------------
@@ -447,7 +468,7 @@ def test_a_clip_barely_longer_than_a_window_shows_what_one_window_is(anna: User)
     assert 'The whole recording: Rain <span class="number">51.0 %</span>' in shown
     assert re.findall(r'data-explain="\d" data-name="(\w+)"', shown) == ["Dog", "Cat"]
     assert "93.0 %" in shown
-    assert 'class="slots"' not in shown
+    assert "in 0:05" not in shown
     Analysis.objects.update(not_sure=True, second_label="dog")
     assert "<h1>Not sure: rain or dog?</h1>" in result_page(Analysis.objects.get())
 
@@ -455,11 +476,11 @@ def test_a_clip_barely_longer_than_a_window_shows_what_one_window_is(anna: User)
 def test_the_page_of_a_long_clip_shows_the_predictions_of_the_open_window(anna: User) -> None:
     analysis = long_clip(anna)
     shown = result_page(analysis)
-    assert "<h1>Dog</h1>" in shown
+    assert "<h1>Nothing clear in 0:10</h1>" in shown
     assert re.findall(r'data-explain="\d" data-name="(\w+)"', shown) == ["Dog", "Cat"]
     assert "93.0 %" in shown
     other = result_page(analysis, "?window=2")
-    assert "<h1>Rain</h1>" in other
+    assert 'Window from <span class="number">0:05.0' in other
     assert re.findall(r'data-explain="\d" data-name="(\w+)"', other) == ["Rain"]
     assert "The other classes of this window are being computed." in other
     # For the explanation of that class, and for the maps of that window.

@@ -174,7 +174,7 @@ def test_history_shows_display_names_and_filters_by_class_name(visitor: Client, 
 
 
 def test_ticks_are_round_numbers_and_do_not_overlap() -> None:
-    assert [tick.text for tick in time_ticks(5.0)] == ["0", "0.5", "1", "1.5", "2", "2.5", "3",
+    assert [tick.text for tick in time_ticks(5.0)] == ["0 s", "0.5", "1", "1.5", "2", "2.5", "3",
                                                         "3.5", "4", "4.5", "5"]  # fmt: skip
     for duration_s in (0.1, 1, 7.3, 61, 600):
         ticks = time_ticks(duration_s)

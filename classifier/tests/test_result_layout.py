@@ -18,23 +18,24 @@ def metadata(*labels: str, **more: Any) -> RenderMetadata:
     return replace(METADATA, window_predictions=windows, **more)
 
 
-def test_adjacent_windows_with_one_label_show_it_once() -> None:
-    slots = result_layout.slots(metadata("rain", "rain", "dog", "dog", "dog"), 15.0)
-    assert [slot.name for slot in slots] == ["rain", "", "dog", "", ""]
-    assert slots[0].place == 0
-    assert sum(slot.width for slot in slots) == pytest.approx(100, abs=0.01)
-    assert slots[-1].width == pytest.approx(100 / 3, abs=0.01), "to the end of the clip"
+def test_a_clip_barely_longer_than_a_window_is_no_recording() -> None:
+    assert not result_layout.is_long(metadata("dog", "dog"), 5.02)
+    assert result_layout.is_long(metadata("dog", "dog"), 7.5)
 
 
-def test_a_label_without_room_is_omitted() -> None:
-    analysed = metadata(*["rain"] * 20, "dog", *["rain"] * 20)
-    names = [slot.name for slot in result_layout.slots(analysed, 105.0)]
-    assert names[0] == names[21] == "rain"
-    assert "dog" not in names
-
-
-def test_a_clip_barely_longer_than_a_window_has_no_strip() -> None:
-    assert result_layout.slots(metadata("dog", "dog"), 5.02) == []
+@pytest.mark.parametrize(
+    ("duration_s", "texts"),
+    [
+        (5.0, ["0 s", "0.5", "1"]),
+        (59.0, ["0 s", "10", "20"]),
+        (542.0, ["0:00", "1:00", "2:00"]),
+        (36_000.0, ["0:00", "1:00:00", "2:00:00"]),
+    ],
+)
+def test_the_time_axis_has_at_most_eleven_round_times(duration_s: float, texts: list[str]) -> None:
+    ticks = result_layout.time_ticks(duration_s)
+    assert [tick.text for tick in ticks][:3] == texts
+    assert len(ticks) <= 11
 
 
 @pytest.mark.parametrize(

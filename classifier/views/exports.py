@@ -19,13 +19,18 @@ REFRESH_S = 2
 @login_required
 @require_GET
 def events_zip(request: HttpRequest, pk: UUID) -> HttpResponse:
-    """Redirect to the ZIP, or show a page that loads itself again until its sounds are cut."""
+    """Redirect to the ZIP, or show a page that loads itself again until its sounds are cut.
+
+    The filters are those of the API.
+    """
     analysis = get_object_or_404(Analysis.objects.for_owner(request.user), pk=pk)
     if analysis.state != State.DONE:
         return redirect("result", pk=pk)
     waiting = event_sounds.prepare(analysis)
     if waiting is None:
-        return redirect(f"{reverse('api_analysis_events', args=[pk])}?format={Format.ZIP}")
+        query = request.GET.copy()
+        query["format"] = Format.ZIP
+        return redirect(f"{reverse('api_analysis_events', args=[pk])}?{query.urlencode()}")
     notice = missing_worker(waiting.unfinished, waiting.created_at)
     context = {"analysis": analysis, "notice": notice}
     page = render(request, "classifier/events_zip.html", context, status=202)

@@ -1,5 +1,6 @@
 """Forms of the pages."""
 
+from collections.abc import Sequence
 from operator import itemgetter
 from typing import Any
 
@@ -10,12 +11,46 @@ from django.contrib.auth.models import User
 from classifier.checkpoints.class_names import display_name
 from classifier.models import Analysis, Batch, Owner, State
 
+# By what a recording's events can be sorted, and the columns for it.
+EVENT_ORDERS = {
+    "start": ("start_s", "pk"),
+    "label": ("label", "start_s", "pk"),
+    "confidence": ("confidence", "start_s", "pk"),
+}
+
 
 class SignUpForm(UserCreationForm):
     class Meta(UserCreationForm.Meta):
         model = User
         fields = ("username",)
         help_texts = {"username": "Letters, digits and @ . + - _"}
+
+
+class EventsForm(forms.Form):
+    """The filters and the order of a recording's events; they are part of the page's URL."""
+
+    label = forms.ChoiceField(required=False, label="Sound")
+    min_confidence = forms.TypedChoiceField(
+        required=False,
+        label="Confidence",
+        coerce=float,
+        choices=[("", "any"), *((str(p / 100), f"{p} % or more") for p in (50, 70, 90))],
+    )
+    # Set by the links in the table's header.
+    sort = forms.ChoiceField(
+        required=False,
+        widget=forms.HiddenInput,
+        choices=[(f"{sign}{name}", name) for name in EVENT_ORDERS for sign in ("", "-")],
+    )
+
+    def __init__(self, *args: Any, labels: Sequence[dict[str, Any]], **kwargs: Any) -> None:
+        """Take the labels of the recording, as `EventQuerySet.labels` returns them."""
+        super().__init__(*args, **kwargs)
+        choice = self.fields["label"]
+        assert isinstance(choice, forms.ChoiceField)
+        named = sorted(((display_name(row["label"]), row) for row in labels), key=itemgetter(0))
+        options = [(row["label"], f"{name} ({row['events']})") for name, row in named]
+        choice.choices = [("", "any"), *options]
 
 
 class HistoryForm(forms.Form):

@@ -66,11 +66,7 @@ def part(request: HttpRequest, pk: UUID) -> HttpResponse:
 def _part(request: HttpRequest, inspection: Inspection) -> HttpResponse:
     status, template = 202 if inspection.unfinished else 200, "classifier/_inspection.html"
     context = inspection_context(inspection)
-    response = render_part(request, template, context["seen"], lambda: {"shown": context}, status)
-    if inspection.kind == InspectionKind.WINDOW and inspection.state == State.DONE:
-        # Many parts of the page show the window, so reload all of it.
-        response["HX-Refresh"] = "true"
-    return response
+    return render_part(request, template, context["seen"], lambda: {"shown": context}, status)
 
 
 def inspection_context(inspection: Inspection) -> dict[str, Any]:

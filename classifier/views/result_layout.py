@@ -7,6 +7,7 @@ from typing import Any
 
 from classifier.checkpoints.channel_examples import Example
 from classifier.models import Analysis
+from classifier.templatetags.sound import clock
 from ml.checkpoint_info import STAGES
 from ml.render_metadata import (
     ArchiveIndex,
@@ -16,14 +17,14 @@ from ml.render_metadata import (
     RenderMetadata,
 )
 
-_STEPS_S = (0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120)
+_STEPS_S = (0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 1800, 3600, 7200, 14400)
+# From this length on, times are minutes and seconds.
+MINUTES_S = 60
 MAX_TICKS = 10
 BEST_CLASSES = 5
 CLOSEST_TICKS = 0.06
-# A clip that exceeds one window by less than this has no strip: its windows are nearly the same.
+# A clip that exceeds one window by less than this is shown as one window.
 MIN_REST_S = 0.25
-# Width that a label needs, in percent of the strip.
-NAME_ROOM = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,32 +42,6 @@ class Tick:
 
 
 @dataclass(frozen=True, slots=True)
-class Slot:
-    """A window on the strip of a long clip, from its start to the start of the next window.
-
-    Attributes
-    ----------
-    number : int
-        Number of the window, from 0.
-    place, width : float
-        Percentages of the clip.
-    confidence : float
-        Confidence of the label, 0 to 1.
-    name : str
-        The label, set only on the first of consecutive windows with the same label and only if
-        there is room; otherwise "".
-    """
-
-    number: int
-    place: float
-    width: float
-    start_s: float
-    label: str
-    confidence: float
-    name: str
-
-
-@dataclass(frozen=True, slots=True)
 class Choice:
     """A class that can be explained on the page.
 
@@ -74,20 +49,25 @@ class Choice:
     ----------
     number : int
         Its key, from 1.
-    confidence : float
-        In the window that the page shows.
+    confidence : float or None
+        In the window that the page shows; None if it is not known.
     """
 
     number: int
     label: str
-    confidence: float
+    confidence: float | None
 
 
 def time_ticks(duration_s: float) -> list[Tick]:
-    """Return ticks at round seconds, at most eleven."""
+    """Return ticks at round times, at most eleven: 0 s, 1, 2, … or 0:00, 1:00, 2:00, …"""
     step = next((s for s in _STEPS_S if duration_s / s <= MAX_TICKS), _STEPS_S[-1])
-    count = int(duration_s / step + 1e-9)
-    return [Tick(round(100 * i * step / duration_s, 3), f"{i * step:g}") for i in range(count + 1)]
+    times_s = [number * step for number in range(int(duration_s / step + 1e-9) + 1)]
+    if duration_s >= MINUTES_S:
+        texts = [clock(time_s) for time_s in times_s]
+    else:
+        texts = [f"{time_s:g}" if time_s else "0 s" for time_s in times_s]
+    places = [round(100 * time_s / duration_s, 3) for time_s in times_s]
+    return [Tick(*one) for one in zip(places, texts, strict=True)]
 
 
 def frequency_ticks(ticks: Sequence[FrequencyTick]) -> list[Tick]:
@@ -226,7 +206,11 @@ def explanation(
 
 
 def choices(
-    analysis: Analysis, metadata: RenderMetadata, window: int, index: ArchiveIndex | None
+    analysis: Analysis,
+    metadata: RenderMetadata,
+    window: int,
+    index: ArchiveIndex | None,
+    label: str = "",
 ) -> list[Choice]:
     """Return the best classes of the window that the page shows.
 
@@ -236,6 +220,8 @@ def choices(
         Number of the window, from 0.
     index : ArchiveIndex or None
         Of the window's activations. Without them only its best class is known.
+    label : str
+        A class that is among them in any case; last, if it is not one of the best.
     """
     if not metadata.window_predictions:
         best = [(one["class"], one["confidence"]) for one in analysis.predictions[:BEST_CLASSES]]
@@ -244,29 +230,14 @@ def choices(
     else:
         first = metadata.window_predictions[window]
         best = [(first.label, first.confidence)]
+    if label and label not in (name for name, _ in best):
+        best = [*best[: BEST_CLASSES - 1], (label, None)]
     return [Choice(number, *one) for number, one in enumerate(best, 1)]
 
 
-def slots(metadata: RenderMetadata, duration_s: float) -> list[Slot]:
-    """Return the windows side by side; empty if the clip is hardly longer than one window."""
-    windows = metadata.window_predictions
-    if not windows or duration_s < metadata.window_s + MIN_REST_S:
-        return []
-
-    def percent(seconds: float) -> float:
-        return 100 * seconds / duration_s
-
-    ends_s = [window.start_s for window in windows[1:]] + [duration_s]
-    found: list[Slot] = []
-    for number, (window, end_s) in enumerate(zip(windows, ends_s, strict=True)):
-        start_s, label = window.start_s, window.label
-        first = not number or windows[number - 1].label != label
-        others_s = (later.start_s for later in windows[number:] if later.label != label)
-        wide = percent(next(others_s, duration_s) - start_s) >= NAME_ROOM
-        place, width = round(percent(start_s), 3), round(percent(end_s - start_s), 3)
-        name = label if first and wide else ""
-        found.append(Slot(number, place, width, start_s, label, window.confidence, name))
-    return found
+def is_long(metadata: RenderMetadata, duration_s: float) -> bool:
+    """Return whether the clip is shown as a recording: events, and one window of several."""
+    return bool(metadata.window_predictions) and duration_s >= metadata.window_s + MIN_REST_S
 
 
 def _title(name: str) -> str:

@@ -2,11 +2,12 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 from uuid import UUID
 
 from django.contrib.auth.decorators import login_required
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import get_object_or_404, render
 from django.urls import reverse
 from django.views.decorators.http import require_GET
@@ -16,7 +17,7 @@ from classifier.links import checkpoint_page
 from classifier.models import EXPLANATIONS, Analysis, Inspection, InspectionKind, State
 from classifier.services import inspections
 from classifier.services.dispatch import missing_worker
-from classifier.views import result_layout
+from classifier.views import recording, result_layout
 from classifier.views.inspections import inspection_context
 from classifier.views.parts import for_htmx, render_part
 from classifier.views.result_layout import Choice
@@ -28,9 +29,10 @@ from ml.render_metadata import ArchiveIndex, RenderMetadata
 @login_required
 @require_GET
 def result(request: HttpRequest, pk: UUID) -> HttpResponse:
-    """Show the result page; `?window=3` selects another window of a long clip.
+    """Show the result page.
 
-    By default the page shows the window that contributes most to the prediction.
+    Of a recording, `?event=5` opens an event and `?window=3` a window; by default the event with
+    the highest confidence is open, or the window that contributes most to the prediction.
     """
     return show(request, get_object_or_404(Analysis.objects.for_owner(request.user), pk=pk))
 
@@ -40,7 +42,7 @@ def show(
 ) -> HttpResponse:
     """Render the result page with `further` context."""
     notice = missing_worker(analysis.unfinished, analysis.created_at)
-    context = _context(analysis, notice, request.GET.get("window", ""))
+    context = _context(analysis, notice, request.GET)
     return render(request, "classifier/result.html", context | further, status=status)
 
 
@@ -51,14 +53,15 @@ def part(request: HttpRequest, pk: UUID) -> HttpResponse:
     analysis = get_object_or_404(Analysis.objects.for_owner(request.user), pk=pk)
     notice = missing_worker(analysis.unfinished, analysis.created_at)
     seen = _seen(analysis, notice)
-    return render_part(request, "classifier/_result.html", seen, lambda: _context(analysis, notice))
+    shown = partial(_context, analysis, notice, QueryDict())
+    return render_part(request, "classifier/_result.html", seen, shown)
 
 
 def _seen(analysis: Analysis, notice: Problem | None) -> str:
     return f"{analysis.stage}.{notice.code}" if notice else analysis.stage
 
 
-def _context(analysis: Analysis, notice: Problem | None, asked_window: str = "") -> dict[str, Any]:
+def _context(analysis: Analysis, notice: Problem | None, asked: QueryDict) -> dict[str, Any]:
     context: dict[str, Any] = {
         "analysis": analysis,
         "notice": notice,
@@ -70,16 +73,24 @@ def _context(analysis: Analysis, notice: Problem | None, asked_window: str = "")
     }
     metadata = analysis.metadata
     if analysis.state == State.DONE and metadata:
-        window = result_layout.window_of(metadata, asked_window)
+        event, window = None, metadata.shown_window
+        if result_layout.is_long(metadata, analysis.clip.duration_s or 0.0):
+            if event := recording.opened_event(analysis, asked):
+                window = recording.window_of(metadata, event)
+            else:
+                window = result_layout.window_of(metadata, asked.get("window", ""))
+            context["recording"] = recording.recording_context(analysis, metadata, asked, event)
         context |= _axes(analysis, metadata, window)
         made = inspections.current(analysis, window)
         found = _activations(analysis, metadata, window, made)
         context |= _layout(found, metadata)
-        choices = result_layout.choices(analysis, metadata, window, found.index)
+        label = event.label if event else ""
+        choices = result_layout.choices(analysis, metadata, window, found.index, label)
+        explained = next((one for one in choices if one.label == label), choices[0])
         context |= {
-            "choices": [_choice(one, made) for one in choices],
-            "first": choices[0],
-            "meaning": _meaning(analysis, choices[0].confidence),
+            "choices": [_choice(one, made) | {"explained": one is explained} for one in choices],
+            "explained": explained,
+            "meaning": _meaning(analysis, explained.confidence),
         }
     return context
 
@@ -90,7 +101,6 @@ def _axes(analysis: Analysis, metadata: RenderMetadata, window: int) -> dict[str
         "metadata": metadata,
         "time_ticks": result_layout.time_ticks(duration_s),
         "frequency_ticks": result_layout.frequency_ticks(metadata.ticks),
-        "slots": result_layout.slots(metadata, duration_s),
         "window": window,
         "shown_from_s": shown_from_s,
         "shown_to_s": shown_from_s + metadata.window_s,
@@ -98,12 +108,12 @@ def _axes(analysis: Analysis, metadata: RenderMetadata, window: int) -> dict[str
     }
 
 
-def _meaning(analysis: Analysis, confidence: float) -> Bin | None:
+def _meaning(analysis: Analysis, confidence: float | None) -> Bin | None:
     """Return how often predictions with a similar confidence were correct, None if unknown.
 
     Also None if the clip is probably none of the classes: all evaluated clips had one of them.
     """
-    if analysis.not_sure:
+    if analysis.not_sure or confidence is None:
         return None
     return evaluation.meaning(analysis.checkpoint, confidence)
 

@@ -22,6 +22,22 @@ class Waveform(Protocol):
     def __getitem__(self, part: slice, /) -> Samples: ...
 
 
+class WaveformPart:
+    """The samples of a waveform from `start` to `stop`, read when asked for."""
+
+    def __init__(self, waveform: Waveform, start: int, stop: int) -> None:
+        self._waveform, self._start = waveform, start
+        self._samples = max(0, min(stop, len(waveform)) - start)
+
+    def __len__(self) -> int:
+        return self._samples
+
+    def __getitem__(self, part: slice, /) -> Samples:
+        """Read `[start:stop]`."""
+        start, stop, _ = part.indices(self._samples)
+        return self._waveform[self._start + start : self._start + stop]
+
+
 def parts_of(waveform: Waveform) -> Iterator[Samples]:
     """Yield a waveform in parts of at most `PART_SAMPLES`."""
     for start in range(0, len(waveform), PART_SAMPLES):

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from ml.audio.waveform import Waveform, parts_of
 from ml.render_metadata import FrequencyTick
 from ml.rendering import png
+from ml.tiles import Tile
 
 # Cells that are this much below the loudest one are black.
 PICTURE_RANGE_DB = 80.0
@@ -65,6 +66,24 @@ def draw(parts: Iterable[NDArray[np.floating]], frames: int) -> SpectrogramPictu
         png.picture(picture, low, high).png, picture.shape[1], png.picture(strip, low, high).png,
         round(low, 2), round(high, 2),
     )  # fmt: skip
+
+
+def draw_tile(
+    parts: Iterable[NDArray[np.floating]], place: Tile, low_db: float, high_db: float
+) -> bytes:
+    """Draw a tile of a clip's spectrogram as a PNG, in the colours of the whole picture.
+
+    Parameters
+    ----------
+    parts : iterable of (mels, frames)
+        The frames of the tile, in the order of time.
+    low_db, high_db : float
+        The values of the first and the last colour, from `SpectrogramPictures`.
+    """
+    columns = Columns(np.add, 0.0, place.frames, place.columns)
+    for decibels in parts:
+        columns.add(decibels)
+    return png.picture(columns.values / columns.counts, low_db, high_db).png
 
 
 def frequency_ticks(centres_hz: Sequence[float], f_max_hz: float) -> tuple[FrequencyTick, ...]:

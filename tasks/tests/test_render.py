@@ -18,7 +18,9 @@ from ml.checkpoint_info import SHIPPED, map_names
 from ml.inference import Classifier
 from ml.render_metadata import RenderMetadata
 from ml.rendering import spectrogram
+from ml.rendering.png import picture
 from tasks.analyse import render
+from tasks.inspect import tile
 from tests import fixtures
 
 SOUND = Sound(fixtures.chirp(300, 5000, 6.0), 32_000, 44_100, 1, "WAV")
@@ -75,9 +77,24 @@ def test_a_recording_on_disk_gives_the_same_result_as_in_memory(
     whole = spectrogram.draw([decibels], metadata.frames)
     assert whole.columns == metadata.shown_columns < metadata.frames == decibels.shape[1]
     for name, png in ((storage.SPECTROGRAM, whole.picture), (storage.STRIP, whole.strip)):
-        drawn, at_once = (
-            np.asarray(Image.open(io.BytesIO(one))).astype(int)
-            for one in (contents[name], png)
-            if isinstance(one, bytes)
-        )
-        assert np.abs(drawn - at_once).max() <= 1
+        assert difference(contents[name], png) <= 1
+    # A tile is the part of it with its frames, in the same colours.
+    for number, part in enumerate((slice(0, 4096), slice(4096, None))):
+        found = tile(classifier, stored, metadata, "fine", number)
+        expected_png = picture(decibels[:, part], whole.low_db, whole.high_db).png
+        assert difference(found.contents[storage.TILE], expected_png) <= 1
+        samples = waveform[part.start * 512 : part.stop and part.stop * 512]
+        peaks = json.loads(found.contents[storage.PEAKS])
+        assert (min(peaks), max(peaks)) == pytest.approx((samples.min(), samples.max()), abs=1e-3)
+    averages = spectrogram.Columns(np.add, 0.0, metadata.frames, -(-metadata.frames // 16))
+    averages.add(decibels)
+    medium = picture(averages.values / averages.counts, whole.low_db, whole.high_db).png
+    drawn = tile(classifier, stored, metadata, "medium", 0).contents[storage.TILE]
+    assert difference(drawn, medium) <= 1
+
+
+def difference(png: storage.Content, other: storage.Content) -> int:
+    """Return the largest difference of two pictures in palette indices."""
+    assert isinstance(png, bytes) and isinstance(other, bytes)
+    first, second = (np.asarray(Image.open(io.BytesIO(one))).astype(int) for one in (png, other))
+    return int(np.abs(first - second).max())

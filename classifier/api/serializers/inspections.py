@@ -20,13 +20,14 @@ class CreateInspection(Serializer):
         "with a verdict, and the channels that contributed most to it. refined: the same, "
         "optimised for this window, which takes seconds. "
         "channels: every channel of one feature map. window: the feature maps of another window. "
-        "sounds: the sound of each event of the recording.",
+        "sounds: the sound of each event of the recording. "
+        "tile: a part of the spectrogram of a long recording, with narrower columns.",
     )
     window = fields.IntegerField(
         default=0,
         min_value=0,
         max_value=MAX_WINDOWS,
-        help_text="Index of the window, from 0; windows overlap by half.",
+        help_text="Index of the window, from 0; windows overlap by half. For `tile`: of the tile.",
     )
     label = Text(  # type: ignore[assignment]
         default="",
@@ -38,7 +39,8 @@ class CreateInspection(Serializer):
         default="",
         allow_blank=True,
         max_length=40,
-        help_text="For `channels`: the name of a feature map; otherwise empty.",
+        help_text="For `channels`: the name of a feature map; for `tile`: the level, `medium` or "
+        "`fine`; otherwise empty.",
     )
 
 
@@ -62,11 +64,13 @@ class InspectionDetail(Serializer):
     id = fields.UUIDField(read_only=True, help_text="Inspection id.")
     analysis = fields.UUIDField(source="analysis_id", help_text="Analysis id.")
     kind = fields.ChoiceField(choices=InspectionKind.values, help_text="Kind of inspection.")
-    window = fields.IntegerField(help_text="Index of the window, from 0.")
+    window = fields.IntegerField(help_text="Index of the window or tile, from 0.")
     label = fields.CharField(  # type: ignore[assignment]
         help_text="The class, for `explanation` and `refined`; otherwise empty."
     )
-    map = fields.CharField(help_text="The feature map, for `channels`; otherwise empty.")
+    map = fields.CharField(
+        help_text="The feature map, for `channels`; the level, for `tile`; otherwise empty."
+    )
     state = fields.ChoiceField(choices=State.values, help_text="queued → running → done or failed.")
     figures = fields.DictField(
         child=fields.JSONField(),

@@ -8,8 +8,8 @@ const QUIET = 0.25; // of the range of the colours
 const SHORTEST_S = 0.02;
 
 class ExplanationView {
-  // window: { from, to } in seconds of the clip.
-  constructor(scope, timeline, window) {
+  // window: { from, to } in seconds of the clip. pictures(): the pictures of the clip, finest first.
+  constructor(scope, timeline, window, pictures) {
     this.spectrogram = scope.querySelector(".spectrogram");
     this.shade = scope.querySelector("[data-shade]");
     this.outline = scope.querySelector("[data-outline]");
@@ -17,6 +17,8 @@ class ExplanationView {
     // A remainder shorter than a column is in no window, but the spectrogram shows it: it belongs to the last one.
     const left = timeline.duration - window.to;
     this.window = left > 0 && left < SHORTEST_S ? { from: window.from, to: timeline.duration } : window;
+    this.pictures = pictures;
+    this.frames = Number(scope.dataset.frames);
     this.mask = null;
     for (const layer of [this.shade, this.outline]) timeline.place(layer, this.window.from, this.window.to);
   }
@@ -50,33 +52,41 @@ class ExplanationView {
 
   // The original: black over what did not matter. A part: its own spectrogram.
   drawShade(mask, name) {
-    const { duration } = this.timeline;
-    const { naturalWidth: columns, naturalHeight: rows } = this.spectrogram;
     const { from, to } = this.window;
-    const width = Math.max(1, Math.round((columns * (to - from)) / duration));
-    const first = Math.round((columns * from) / duration);
-    const whole = name === "original" ? null : pixelsOf(this.spectrogram);
+    const [width, rows] = [this.frames, this.spectrogram.naturalHeight];
     this.shade.width = width;
     this.shade.height = rows;
     const context = this.shade.getContext("2d", { willReadFrequently: true });
     const drawn = context.createImageData(width, rows);
     const perDecibel = 255 / (this.shade.dataset.high - this.shade.dataset.low);
-    const last = Math.min(width, columns - first);
-    for (let row = 0; row < rows; row += 1) {
-      for (let column = 0; column < last; column += 1) {
+    for (let column = 0; column < width; column += 1) {
+      const source = this.columnAt(from + ((column + 0.5) / width) * (to - from));
+      if (!source) break; // the silence that follows a short clip
+      for (let row = 0; row < rows; row += 1) {
         const at = 4 * (row * width + column);
         const share = sample(mask, (column + 0.5) / width, (row + 0.5) / rows);
-        if (!whole) {
+        if (name === "original") {
           drawn.data[at + 3] = Math.round(255 * DIMMED * (1 - share));
           continue;
         }
-        const index = indexAt(whole.data, 4 * (row * columns + first + column)) ?? 0;
+        const index = indexAt(source.data, 4 * (row * source.width + source.column)) ?? 0;
         const decibels = 20 * Math.log10(Math.max(name === "kept" ? share : 1 - share, 1e-6));
         drawn.data.set(PALETTE[Math.max(0, Math.round(index + decibels * perDecibel))], at);
         drawn.data[at + 3] = 255;
       }
     }
     context.putImageData(drawn, 0, 0);
+  }
+
+  // The column of the finest picture at a time: its number, and the pixels of the picture.
+  columnAt(time) {
+    for (const picture of this.pictures()) {
+      const [from, to] = [Number(picture.dataset.from), Number(picture.dataset.to)];
+      const { width, data } = pixelsOf(picture);
+      const column = Math.floor(((time - from) / (to - from)) * width);
+      if (column >= 0 && column < width) return { width, data, column };
+    }
+    return null;
   }
 
   drawOutline(mask) {

@@ -4,16 +4,17 @@
 const keys = document.querySelector("[data-keys]");
 
 const step = (by) => {
-  const rows = [...document.querySelectorAll(".row a.what")];
-  const here = rows.findIndex((row) => row.closest(".row").contains(document.activeElement));
+  const rows = [...document.querySelectorAll(":is(.row, .event) a.what")];
+  const at = (one) => rows.findIndex((row) => row.closest(".row, .event").contains(one));
+  const here = at(document.activeElement) >= 0 ? at(document.activeElement) : at(document.querySelector(".event[aria-current]"));
   const next = here < 0 ? (by > 0 ? 0 : rows.length - 1) : here + by;
   rows[next]?.focus({ focusVisible: true });
 };
 
 const filter = () => {
-  const field = document.querySelector(".filters input[name=name]");
+  const field = document.querySelector(".filters input[name=name], .event-filters select[name=label]");
   field?.focus();
-  field?.select();
+  field?.select?.();
   return field;
 };
 

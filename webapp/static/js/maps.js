@@ -68,6 +68,15 @@ function hertz(frequency) {
   return frequency >= 1000 ? `${(frequency / 1000).toFixed(frequency < 10000 ? 2 : 1)} kHz` : `${Math.round(frequency)} Hz`;
 }
 
+// 192.5 → 3:12.5, as the server writes it.
+function clockText(time, decimals = 0) {
+  const scale = 10 ** decimals;
+  const units = Math.round(time * scale);
+  const [hours, minutes] = [Math.floor(units / (3600 * scale)), Math.floor(units / (60 * scale)) % 60];
+  const seconds = ((units % (60 * scale)) / scale).toFixed(decimals).padStart(decimals ? 3 + decimals : 2, "0");
+  return hours ? `${hours}:${String(minutes).padStart(2, "0")}:${seconds}` : `${minutes}:${seconds}`;
+}
+
 // Copies a picture, or one tile of a sheet, to a canvas with one pixel per cell.
 function copyOnto(canvas, image, tile) {
   const [left, top, width, height] = tile ?? [0, 0, image.naturalWidth, image.naturalHeight];

@@ -64,7 +64,7 @@ class NetworkView {
 
   words(cell, patch) {
     const value = cell.value === null ? "" : `activation ${minus(cell.value.toFixed(2))}\n`;
-    return `${value}${patch.from.toFixed(2)} to ${patch.to.toFixed(2)} s\n${hertz(patch.low)} to ${hertz(patch.high)}`;
+    return `${value}${this.timeline.text(patch.from).replace(" s", "")} to ${this.timeline.text(patch.to)}\n${hertz(patch.low)} to ${hertz(patch.high)}`;
   }
 
   hide() {
@@ -106,7 +106,8 @@ class NetworkView {
   scrolled(readable) {
     if (!this.pointer) return;
     const { clientX, clientY, pointerType } = this.pointer;
-    this.point({ clientX, clientY, pointerType, target: document.elementFromPoint(clientX, clientY) }, readable);
+    const event = { clientX, clientY, pointerType, target: document.elementFromPoint(clientX, clientY) };
+    this.point(event, readable(event));
   }
 
   // The cell of the spectrogram as text.
@@ -115,7 +116,7 @@ class NetworkView {
     const second = Number(from) + x * (Number(to) - Number(from));
     const band = Math.floor((1 - (row + 0.5) / height) * this.bands.length);
     const level = value === null ? "" : `${minus(value.toFixed(0))} dB`;
-    return [`${second.toFixed(2)} s`, hertz(this.bands[band]), level].join("  ");
+    return [this.timeline.text(second), hertz(this.bands[band]), level].join("  ");
   }
 
   // Plays the patch of the cell that was pressed.

@@ -18,7 +18,9 @@ class Player {
     this.position = 0;
     this.playing = false;
     this.loop = null; // [from, to] in seconds
-    this.until = null; // the end of the patch that plays
+    this.until = null; // the end of the patch or span that plays
+    this.filtered = false; // whether a patch plays, through a filter
+    this.span = null; // [from, to] of the event that plays
     this.window = null; // { from, to, buffers, levels }
     this.media = new Audio();
     this.media.preload = "auto";
@@ -74,7 +76,7 @@ class Player {
     this.window = window;
     if (!window) this.name = "original";
     if (!playing) return;
-    if (voice) this.start(time, this.until);
+    if (voice) this.restart(time);
     else ramp(this.mediaLevel.gain, this.mediaLoudness, this.context.currentTime);
   }
 
@@ -83,7 +85,7 @@ class Player {
     const { time } = this;
     this.name = name;
     if (!this.playing) return;
-    if (!this.voice) return this.start(time, this.until);
+    if (!this.voice) return this.restart(time);
     const now = this.context.currentTime;
     for (const [each, { gain }] of Object.entries(this.voice.gains)) ramp(gain, this.levelOf(each), now);
   }
@@ -126,7 +128,7 @@ class Player {
   pause() {
     this.position = this.time;
     this.playing = false;
-    this.until = null;
+    this.until = this.span = null;
     this.hush();
     this.events.state(false);
     this.events.tick(this.position);
@@ -148,7 +150,21 @@ class Player {
     this.open();
     this.highpass.frequency.value = low;
     this.lowpass.frequency.value = Math.min(high, this.context.sampleRate / 2);
-    this.start(Math.max(0, from - short), Math.min(this.duration, to + short));
+    this.start(Math.max(0, from - short), Math.min(this.duration, to + short), true);
+  }
+
+  // Plays a part of the clip, and stops at its end.
+  playSpan(from, to) {
+    this.choose("original");
+    this.start(from, Math.min(to, this.duration));
+    this.span = [from, to];
+    this.events.tick(this.time);
+  }
+
+  // Plays on from a time of the clip; a part only within its window.
+  playFrom(time) {
+    if (this.window && (time < this.window.from || time >= this.window.to - END_S)) this.choose("original");
+    this.start(time);
   }
 
   setLoop(range) {
@@ -157,15 +173,16 @@ class Player {
 
   // --- sound ----------------------------------------------------------------------------------
 
-  // Starts at a time of the clip; stops at `until`, if given.
-  start(time, until = null) {
+  // Starts at a time of the clip; stops at `until`, if given; through the filter of a patch, if
+  // `filtered`.
+  start(time, until = null, filtered = false) {
     this.open();
     this.context.resume();
     this.hush();
-    this.until = until;
+    Object.assign(this, { until, filtered, span: null });
     const now = this.context.currentTime;
-    ramp(this.direct.gain, until === null ? 1 : 0, now);
-    ramp(this.patch.gain, until === null ? 0 : 1, now);
+    ramp(this.direct.gain, filtered ? 0 : 1, now);
+    ramp(this.patch.gain, filtered ? 1 : 0, now);
     const inside = this.window && time >= this.window.from && time < this.window.to - END_S;
     if (inside) this.startWindow(time);
     else if (this.name !== "original") this.startWindow((this.repeated?.[0] ?? this.window.from));
@@ -173,6 +190,13 @@ class Player {
     this.playing = true;
     this.events.state(true);
     this.report();
+  }
+
+  // Goes on with what is playing, from another sound.
+  restart(time) {
+    const { until, filtered, span } = this;
+    this.start(time, until, filtered);
+    this.span = span;
   }
 
   startWindow(time) {
@@ -221,7 +245,7 @@ class Player {
     const { to } = this.window;
     const end = this.until ?? this.repeated?.[1] ?? this.duration;
     this.voice = null;
-    if (this.name === "original" && to < end - END_S) this.start(to, this.until);
+    if (this.name === "original" && to < end - END_S) this.restart(to);
     else this.ended(to);
   }
 
@@ -230,7 +254,7 @@ class Player {
     if (repeated) return this.start(repeated[0]);
     this.position = time;
     this.playing = false;
-    this.until = null;
+    this.until = this.span = null;
     this.hush();
     this.events.state(false);
     this.events.tick(time);

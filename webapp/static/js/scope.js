@@ -2,6 +2,8 @@
 // class and the maps of the network with the page's buttons and keys.
 
 const SEEK_SHARE = 1 / 50;
+// A narrower window is shown by its edges only.
+const MIN_WINDOW_PX = 32;
 
 class SonoScope extends HTMLElement {
   async connectedCallback() {
@@ -19,26 +21,59 @@ class SonoScope extends HTMLElement {
       failed: (words) => (this.find("clock").textContent = words),
     });
     this.timeline = new Timeline(this, this.duration, {
-      seek: (time) => this.player.seek(time),
+      seek: (time, event) => this.seek(time, event),
       loop: (range) => this.player.setLoop(range),
+      view: () => this.drawView(),
     });
-    this.explanation = new ExplanationView(this, this.timeline, this.window);
+    const pictures = () => this.tiles?.pictures() ?? [this.querySelector(".spectrogram")];
+    this.explanation = new ExplanationView(this, this.timeline, this.window, pictures);
     this.network = new NetworkView(this, this.timeline, this.player, this.window);
+    if (this.dataset.lanesUrl) this.openRecording();
     this.listen();
-    this.choose(1);
+    this.choose(Number(this.dataset.chosen));
+    this.lanes?.load();
     const response = await fetch(this.dataset.peaks).catch(() => null);
     if (!response?.ok) return this.player.events.failed("The waveform could not be loaded. Reload the page to try again.");
     const peaks = await response.json();
     if (!this.isConnected) return;
-    this.wave = new Waveform(this.find("wave"), peaks, this.duration);
+    this.wave = new Waveform(this.find("wave"), peaks, this.timeline);
+    this.pieces?.forEach((piece) => this.wave.add(piece));
     this.draw();
+    this.wave.draw();
+  }
+
+  // What only the page of a recording has.
+  openRecording() {
+    this.pieces = []; // finer peaks that arrived before the waveform
+    this.tiles = new Tiles(this, this.timeline, {
+      wave: (piece) => (this.wave ? this.wave.add(piece) : this.pieces.push(piece)),
+      changed: () => this.draw(),
+    });
+    this.rows = new EventRows(this.player, this.dataset.event);
+    if (this.find("lanes")) this.lanes = new Lanes(this, this.timeline, this.player);
+    const { showFrom, showTo } = this.dataset;
+    if (showFrom === undefined) return;
+    const from = Math.min(Number(showFrom), this.window.from);
+    this.timeline.show(from, Math.max(Number(showTo), this.window.to));
+    this.player.seek(Number(showFrom));
+  }
+
+  // Draws what depends on the zoom and the place of the view.
+  drawView() {
+    this.wave?.draw();
+    this.lanes?.draw();
+    this.tiles?.update();
+    // A contour of a few pixels would only hide the sound.
+    const windowPx = ((this.window.to - this.window.from) / this.duration) * this.timeline.width;
+    this.classList.toggle("far", windowPx < MIN_WINDOW_PX);
   }
 
   disconnectedCallback() {
     this.quiet.abort();
     this.player.destroy();
     this.network.destroy();
-    this.wave?.destroy();
+    this.timeline.destroy();
+    this.tiles?.destroy();
   }
 
   on(target, type, react, options = {}) {
@@ -62,20 +97,38 @@ class SonoScope extends HTMLElement {
       this.zoom(event.deltaY < 0 ? 2 : 0.5, this.timeline.timeAt(event));
     });
     this.on(this.find("course"), "pointerdown", (event) => this.timeline.press(event));
-    this.on(window, "resize", () => this.timeline.drawAxis());
     this.on(document, "keydown", (event) => this.key(event));
     this.on(document, "click", (event) => this.clicked(event));
     this.listenToMaps();
     // When htmx shows a finished explanation of the chosen class, show it here too.
-    this.on(document, "htmx:after:swap", () => this.choose(this.chosen));
+    this.on(document, "htmx:after:swap", ({ detail }) => this.swapped(detail.ctx.target));
     for (const type of ["htmx:error", "htmx:response:error"]) this.on(document, type, (event) => this.refused(event));
+  }
+
+  // htmx has replaced a part of the page.
+  swapped({ id }) {
+    if (id === "events") {
+      this.rows.prepare();
+      this.lanes?.mark();
+      return;
+    }
+    if (document.querySelector("#pending [data-kind=window][data-state=done]")) {
+      // All that belongs to the window can be shown now.
+      htmx.ajax("GET", location.href, { target: "#opened", select: "#opened", swap: "outerHTML" });
+      return;
+    }
+    const pressed = document.querySelector(".answer-button[aria-pressed=true]");
+    this.choose(id === "opened" ? Number(pressed.dataset.class) : this.chosen);
   }
 
   listenToMaps() {
     const hide = () => this.network.hide();
-    this.on(document, "pointermove", (event) => this.network.point(event, this.explanation.readable));
+    this.on(document, "pointermove", (event) => {
+      this.network.point(event, this.readable(event));
+      if (this.lanes && event.target.closest?.("[data-lanes]")) this.lanes.point(event);
+    });
     this.on(document.documentElement, "pointerleave", hide);
-    this.on(document, "scroll", () => this.network.scrolled(this.explanation.readable), { capture: true, passive: true });
+    this.on(document, "scroll", () => this.network.scrolled((event) => this.readable(event)), { capture: true, passive: true });
     this.on(document, "focusout", hide);
     this.on(document, "focusin", ({ target }) => {
       if (target.matches("[data-map]:focus-visible")) this.network.focus(target);
@@ -86,6 +139,14 @@ class SonoScope extends HTMLElement {
       const { channels } = JSON.parse(sheet.dataset.figures);
       keepInPlace(target, () => this.network.enlargeTile(sheet, channels.findIndex(({ number }) => number === target.valueAsNumber)));
     });
+  }
+
+  // The picture under the pointer: the part that is played, the finest tile, or the whole clip.
+  readable(event) {
+    const { readable } = this.explanation;
+    if (readable.matches("[data-shade]") || !this.tiles) return readable;
+    const time = this.timeline.timeAt(event);
+    return this.tiles.pictures().find(({ dataset }) => time >= dataset.from && time < dataset.to) ?? readable;
   }
 
   // --- playback -------------------------------------------------------------------------------
@@ -101,6 +162,14 @@ class SonoScope extends HTMLElement {
   tick(time) {
     this.timeline.moveTo(time, this.player.playing);
     this.network.sweep(time);
+    this.rows?.sweep();
+  }
+
+  // A click on a recording plays it from there: it is too long to be played from its start.
+  seek(time, event) {
+    if (event?.target.closest("[data-lanes]")) this.lanes.press(event);
+    else if (this.tiles && event) this.player.playFrom(time);
+    else this.player.seek(time);
   }
 
   use(name) {
@@ -229,16 +298,21 @@ class SonoScope extends HTMLElement {
   // --- buttons and keys -----------------------------------------------------------------------
 
   clicked(event) {
+    this.closeMenus(event.target);
     const closest = (selector) => event.target.closest(selector);
     const answer = closest("button[data-class]");
     const frame = closest("[data-map], [data-lane]");
+    const row = closest("[data-play-event]")?.closest(".event");
+    const lanes = closest("[data-more-lanes]");
     const larger = closest("[data-enlarge]");
     const open = closest("[data-open]");
     const summary = closest(".stage > summary");
     if (answer) {
       this.explain(true);
       this.choose(Number(answer.dataset.class));
-    } else if (frame) this.network.press(event, frame);
+    } else if (row) this.rows.play(row);
+    else if (lanes) this.lanes.toggle(lanes);
+    else if (frame) this.network.press(event, frame);
     else if (larger) this.enlarge(larger);
     else if (closest("[data-lane-close]")) keepInPlace(this.find("key"), () => this.network.closeLane());
     else if (event.target.matches("img[data-sheet]")) keepInPlace(event.target, () => this.network.enlargeTileAt(event.target, event));
@@ -247,6 +321,10 @@ class SonoScope extends HTMLElement {
       event.preventDefault();
       keepInPlace(summary, () => this.network.toggleStage(summary.parentElement));
     }
+  }
+
+  closeMenus(except) {
+    for (const menu of document.querySelectorAll("details.menu[open]")) menu.open = menu.contains(except);
   }
 
   enlarge(button) {
@@ -259,7 +337,8 @@ class SonoScope extends HTMLElement {
 
   key(event) {
     if (event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented) return;
-    if (event.target.closest("input, select, textarea, dialog")) return;
+    this.rows?.key(event);
+    if (event.defaultPrevented || event.target.closest("input, select, textarea, dialog")) return;
     const { player, timeline } = this;
     const map = event.target.closest("[data-map]");
     const cell = map && { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] }[event.key];
@@ -275,7 +354,10 @@ class SonoScope extends HTMLElement {
       "-": () => this.zoom(0.5),
       a: () => this.nextSource(1),
       e: () => this.explain(!this.explained),
-      Escape: () => this.network.hide(),
+      Escape: () => {
+        this.closeMenus(null);
+        this.network.hide();
+      },
     }[event.key] ?? (/^[1-5]$/.test(event.key) ? () => { this.explain(true); this.choose(Number(event.key)); } : null);
     if (!react || (event.target.closest("button, summary, a") && event.key === " ")) return;
     event.preventDefault();

@@ -1,7 +1,14 @@
 // The time axis of the scope: zoom, playhead, and the loop that a drag selects.
 
-const MAX_PX = 30000;
-const MAX_ZOOM = 64;
+// Browsers limit the width of elements.
+const MAX_PX = 8e6;
+const SHORTEST_VIEW_S = 0.15;
+const TICK_STEPS = [0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 1800, 3600, 7200, 14400];
+const TICK_PX = 70;
+// From this duration on, times are minutes and seconds.
+const MINUTES_S = 60;
+// An event that is opened fills this share of the view.
+const SHOWN_SHARE = 0.3;
 const DRAG_PX = 4;
 const SHORTEST_LOOP_S = 0.02;
 
@@ -10,16 +17,44 @@ class Timeline {
     this.find = (name) => scope.querySelector(`[data-${name}]`);
     this.scope = scope;
     this.duration = duration;
-    this.events = events; // seek(time), loop(range)
+    this.events = events; // seek(time, pointer event), loop(range), view()
     this.zoom = 1;
     this.loop = null;
+    this.viewFrom = 0;
+    this.changed = () => {
+      cancelAnimationFrame(this.frame);
+      this.frame = requestAnimationFrame(() => this.viewChanged());
+    };
+    this.find("travel").addEventListener("scroll", this.changed, { passive: true });
+    this.resized = new ResizeObserver(() => {
+      // The view begins at the same time as before.
+      this.find("travel").scrollLeft = (this.viewFrom / this.duration) * this.width;
+      this.changed();
+    });
+    this.resized.observe(this.find("travel"));
     this.drawAxis();
+  }
+
+  destroy() {
+    this.resized.disconnect();
+    cancelAnimationFrame(this.frame);
+  }
+
+  viewChanged() {
+    [this.viewFrom] = this.visible();
+    this.drawAxis();
+    this.events.view();
   }
 
   moveTo(time, playing) {
     this.find("playhead").style.left = `${(100 * time) / this.duration}%`;
-    this.find("clock").textContent = `${time.toFixed(2)} s`;
+    this.find("clock").textContent = this.text(time, this.duration >= MINUTES_S ? 1 : 2);
     if (this.zoom > 1 && playing) this.follow(time);
+  }
+
+  // A time in words: 2.50 s; of a recording, 9:02.50.
+  text(time, decimals = 2) {
+    return this.duration >= MINUTES_S ? clockText(time, decimals) : `${time.toFixed(decimals)} s`;
   }
 
   // Places an element on its part of the time axis.
@@ -39,7 +74,7 @@ class Timeline {
     this.loop = range && range[1] - range[0] >= SHORTEST_LOOP_S ? range : null;
     this.find("loop-range").hidden = !this.loop;
     this.find("loop").setAttribute("aria-pressed", Boolean(this.loop));
-    this.find("loop").textContent = this.loop ? `Loop ${this.loop[0].toFixed(2)}–${this.loop[1].toFixed(2)} s` : "Loop";
+    this.find("loop").textContent = this.loop ? `Loop ${this.text(this.loop[0]).replace(" s", "")}–${this.text(this.loop[1])}` : "Loop";
     if (this.loop) this.place(this.find("loop-range"), ...this.loop);
     this.events.loop(this.loop);
   }
@@ -66,7 +101,7 @@ class Timeline {
       done.abort();
       if (!dragged) {
         if (this.loop && (start < this.loop[0] || start > this.loop[1])) this.setLoop(null);
-        this.events.seek(start);
+        this.events.seek(start, event);
       } else if (this.loop) this.events.seek(this.loop[0]);
     };
     addEventListener("pointerup", end, { signal });
@@ -77,7 +112,7 @@ class Timeline {
 
   setZoom(asked, around) {
     const travel = this.find("travel");
-    const most = Math.min(MAX_ZOOM, 2 ** Math.max(0, Math.floor(Math.log2(MAX_PX / travel.clientWidth))));
+    const most = 2 ** Math.max(0, Math.floor(Math.log2(Math.min(MAX_PX / travel.clientWidth, this.duration / SHORTEST_VIEW_S))));
     const zoom = Math.max(1, Math.min(most, asked));
     if (zoom === this.zoom) return;
     const course = this.find("course");
@@ -88,7 +123,15 @@ class Timeline {
     this.find("zoom-level").textContent = `${zoom}×`;
     this.scope.querySelector("[data-zoom=out]").disabled = zoom === 1;
     this.scope.querySelector("[data-zoom=in]").disabled = zoom >= most;
-    this.drawAxis();
+    this.viewChanged();
+  }
+
+  // Zooms and scrolls to a part of the clip.
+  show(from, to) {
+    this.setZoom(2 ** Math.floor(Math.log2((SHOWN_SHARE * this.duration) / (to - from))), from);
+    const travel = this.find("travel");
+    travel.scrollLeft = (((from + to) / 2) / this.duration) * this.width - travel.clientWidth / 2;
+    this.viewChanged();
   }
 
   follow(time) {
@@ -99,22 +142,43 @@ class Timeline {
 
   visible() {
     const travel = this.find("travel");
-    const width = this.find("course").clientWidth;
-    return [travel.scrollLeft, travel.scrollLeft + travel.clientWidth].map((at) => Math.min(this.duration, (at / width) * this.duration));
+    return [travel.scrollLeft, travel.scrollLeft + travel.clientWidth].map((at) => Math.min(this.duration, (at / this.width) * this.duration));
   }
 
-  // The server draws the axis without zoom. Redraw it with steps that leave room for the labels.
+  get width() {
+    return this.find("course").clientWidth;
+  }
+
+  // Sizes a canvas that stays in the view while the course scrolls; returns its pixels per CSS pixel.
+  fit(canvas) {
+    canvas.style.width = `${this.find("travel").clientWidth}px`;
+    canvas.width = Math.round(canvas.clientWidth * devicePixelRatio);
+    canvas.height = Math.round(canvas.clientHeight * devicePixelRatio);
+    return devicePixelRatio;
+  }
+
+  // The server draws the axis without zoom. Redraw the part around the view, with steps that leave
+  // room for the labels.
   drawAxis() {
     const axis = this.find("time-axis");
-    const width = this.find("course").clientWidth;
-    const step = [0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120].find((s) => (s / this.duration) * width >= 70) ?? 120;
-    axis.replaceChildren();
-    for (let number = 0; number * step <= this.duration + 1e-6; number += 1) {
+    const [from, to] = this.visible();
+    const step = TICK_STEPS.find((s) => (s / this.duration) * this.width >= TICK_PX) ?? TICK_STEPS.at(-1);
+    const last = Math.floor(Math.min(this.duration, 2 * to - from) / step + 1e-6);
+    const ticks = [];
+    for (let number = Math.max(0, Math.floor((2 * from - to) / step)); number <= last; number += 1) {
       const text = document.createElementNS("http://www.w3.org/2000/svg", "text");
-      text.setAttribute("x", `${(100 * number * step) / this.duration}%`);
+      const place = (100 * number * step) / this.duration;
+      text.setAttribute("x", `${place}%`);
       text.setAttribute("y", "14");
-      text.textContent = `${Number((number * step).toFixed(2))}${number ? "" : " s"}`;
-      axis.append(text);
+      text.style.textAnchor = number === 0 ? "start" : (1 - place / 100) * this.width < TICK_PX / 3 ? "end" : "middle";
+      text.textContent = this.tickText(number * step, step);
+      ticks.push(text);
     }
+    axis.replaceChildren(...ticks);
+  }
+
+  tickText(time, step) {
+    if (this.duration >= MINUTES_S) return clockText(time, step < 0.1 ? 2 : step < 1 ? 1 : 0);
+    return `${Number(time.toFixed(2))}${time ? "" : " s"}`;
   }
 }

@@ -1,21 +1,22 @@
 // The waveform of what is playing, drawn from the lowest and highest value of each column.
 
-const WAVE_MAX_PX = 16000;
+const PART_COLUMNS = 1000;
 
 class Waveform {
-  // peaks: lowest and highest value of each column, alternating, for the whole clip.
-  constructor(canvas, peaks, duration) {
-    this.canvas = canvas;
-    this.duration = duration;
-    this.columns = peaks.length / 2;
-    this.original = peaks;
-    this.peaks = peaks;
-    this.resized = new ResizeObserver(() => this.draw());
-    this.resized.observe(canvas);
+  // box: as wide as the time axis; its canvas covers the visible part. peaks: lowest and highest
+  // value of each column, alternating, for the whole clip.
+  constructor(box, peaks, timeline) {
+    this.canvas = box.querySelector("canvas");
+    this.timeline = timeline;
+    this.pieces = [{ from: 0, to: timeline.duration, peaks }];
+    this.largest = largestOf(peaks);
+    this.part = null; // of the sound of a window, which is shown alone
   }
 
-  destroy() {
-    this.resized.disconnect();
+  // Adds finer peaks of a part of the clip: { from, to, peaks }.
+  add(piece) {
+    this.pieces.unshift(piece);
+    this.draw();
   }
 
   // Shows the sound of a window on the time axis of the clip, which is silent elsewhere; or, if
@@ -23,41 +24,55 @@ class Waveform {
   show(buffer, from) {
     if (buffer === this.buffer) return;
     this.buffer = buffer;
-    this.peaks = buffer ? this.peaksOf(buffer, from) : this.original;
+    this.part = buffer ? { from, to: from + buffer.duration, peaks: peaksOf(buffer) } : null;
     this.draw();
-  }
-
-  peaksOf(buffer, from) {
-    const peaks = new Float32Array(2 * this.columns);
-    buffer.getChannelData(0).forEach((sample, at) => {
-      const column = Math.floor(((from + at / buffer.sampleRate) / this.duration) * this.columns);
-      if (column >= this.columns) return;
-      peaks[2 * column] = Math.min(peaks[2 * column], sample);
-      peaks[2 * column + 1] = Math.max(peaks[2 * column + 1], sample);
-    });
-    return peaks;
   }
 
   // The largest value fills the height.
   draw() {
-    const { canvas, peaks, columns } = this;
-    const ratio = Math.min(devicePixelRatio, WAVE_MAX_PX / canvas.clientWidth);
-    canvas.width = Math.round(canvas.clientWidth * ratio);
-    canvas.height = Math.round(canvas.clientHeight * ratio);
+    const { canvas, timeline } = this;
+    const ratio = timeline.fit(canvas);
     const context = canvas.getContext("2d");
     context.fillStyle = getComputedStyle(canvas).color;
-    const largest = peaks.reduce((most, value) => Math.max(most, Math.abs(value)), 1e-6);
+    const pieces = this.part ? [this.part] : this.pieces;
+    const largest = this.part ? largestOf(this.part.peaks) : this.largest;
+    const [from, to] = timeline.visible();
     const middle = canvas.height / 2;
     for (let x = 0; x < canvas.width; x += 1) {
-      const first = Math.floor((x / canvas.width) * columns);
-      const last = Math.max(first + 1, Math.floor(((x + 1) / canvas.width) * columns));
-      let [low, high] = [0, 0];
-      for (let column = first; column < last; column += 1) {
-        low = Math.min(low, peaks[2 * column]);
-        high = Math.max(high, peaks[2 * column + 1]);
-      }
+      const [start, end] = [x, x + 1].map((at) => from + (at / canvas.width) * (to - from));
+      const piece = pieces.find((one) => start >= one.from && start < one.to);
+      const [low, high] = piece ? extremes(piece, start, end) : [0, 0];
       const top = middle - (high / largest) * middle;
       context.fillRect(x, top, 1, Math.max(ratio, ((high - low) / largest) * middle));
     }
   }
+}
+
+// The lowest and the highest value between two times.
+function extremes({ from, to, peaks }, start, end) {
+  const columns = peaks.length / 2;
+  const columnAt = (time) => Math.floor(((time - from) / (to - from)) * columns);
+  const first = columnAt(start);
+  const last = Math.min(columns, Math.max(first + 1, columnAt(end)));
+  let [low, high] = [0, 0];
+  for (let column = first; column < last; column += 1) {
+    low = Math.min(low, peaks[2 * column]);
+    high = Math.max(high, peaks[2 * column + 1]);
+  }
+  return [low, high];
+}
+
+function peaksOf(buffer) {
+  const peaks = new Float32Array(2 * PART_COLUMNS);
+  const samples = buffer.getChannelData(0);
+  samples.forEach((sample, at) => {
+    const column = Math.floor((at / samples.length) * PART_COLUMNS);
+    peaks[2 * column] = Math.min(peaks[2 * column], sample);
+    peaks[2 * column + 1] = Math.max(peaks[2 * column + 1], sample);
+  });
+  return peaks;
+}
+
+function largestOf(peaks) {
+  return peaks.reduce((most, value) => Math.max(most, Math.abs(value)), 1e-6);
 }
