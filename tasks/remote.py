@@ -91,6 +91,8 @@ class RemoteClassifier(BaseClassifier):
             probabilities=mean,
             window_probabilities=probabilities,
             window_embeddings=np.concatenate([run.window_embeddings for run in runs]),
+            window_columns=np.concatenate([run.window_columns for run in runs]),
+            window_ranges_hz=np.concatenate([run.window_ranges_hz for run in runs]),
             window_starts_s=tuple(start / rate for start in starts),
             shown_window=shown,
             activations=of_shown.activations,
