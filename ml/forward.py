@@ -15,7 +15,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from ml.explain.results import Activations, Array
 from ml.model import AudioCNN, ModelOutput
-from ml.places import LAYER4_STEP, Places
+from ml.places import LAYER4_STEP, LEVEL_FRAMES, Places
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,8 +28,10 @@ class Outputs:
     pooled : (batch, 512) float32
     places : (batch, classes, h, w) float32
         The logits of each place of layer4, whose mean over the places is `logits`.
-    levels : (batch, mels, w) float32
+    bands : (batch, mels, w) float32
         The loudest value of each band near each column of `places`, normalised.
+    levels : (batch, cells) float32
+        The mean of all bands in cells of LEVEL_FRAMES, normalised.
     means : dict of str to (batch, H, W) float32
         The mean of each feature map over its channels, by name, in the order of the data flow;
         empty if they were not asked for.
@@ -38,24 +40,25 @@ class Outputs:
     logits: Array
     pooled: Array
     places: Array
+    bands: Array
     levels: Array
     means: dict[str, Array]
+
+    def _arrays(self) -> list[Array]:
+        mine = [self.logits, self.pooled, self.places, self.bands, self.levels]
+        return [*mine, *self.means.values()]
 
     def finite(self) -> NDArray[np.bool_]:
         """Return whether all values of each window are finite, (batch,)."""
         found = np.ones(len(self.logits), bool)
-        for values in (self.logits, self.pooled, self.places, self.levels, *self.means.values()):
+        for values in self._arrays():
             found &= np.isfinite(values).reshape(len(values), -1).all(axis=1)
         return found
 
     def replace(self, rows: Sequence[int], others: "Outputs") -> None:
         """Overwrite the windows in `rows` with those of another pass."""
-        self.logits[rows] = others.logits
-        self.pooled[rows] = others.pooled
-        self.places[rows] = others.places
-        self.levels[rows] = others.levels
-        for name, values in self.means.items():
-            values[rows] = others.means[name]
+        for values, replacement in zip(self._arrays(), others._arrays(), strict=True):
+            values[rows] = replacement
 
     @classmethod
     def joined(cls, parts: Sequence["Outputs"]) -> "Outputs":
@@ -64,6 +67,7 @@ class Outputs:
             np.concatenate([part.logits for part in parts]),
             np.concatenate([part.pooled for part in parts]),
             np.concatenate([part.places for part in parts]),
+            np.concatenate([part.bands for part in parts]),
             np.concatenate([part.levels for part in parts]),
             {name: np.concatenate([part.means[name] for part in parts]) for name in parts[0].means},
         )
@@ -73,7 +77,7 @@ class Outputs:
         for row in range(len(self.logits)):
             maps = {name: values[row] for name, values in self.means.items()}
             activations = Activations(self.logits[row], self.pooled[row], maps)
-            yield activations, Places(self.places[row], self.levels[row])
+            yield activations, Places(self.places[row], self.bands[row], self.levels[row])
 
 
 class ParallelPasses:
@@ -138,8 +142,14 @@ def forward(model: AudioCNN, pictures: Tensor, maps: bool) -> Outputs:
         if id(values) not in seen:
             seen[id(values)] = _array(_mean_of_channels(values))
         means[name] = seen[id(values)]
-    places, levels = _array(_places(output, model.fc)), _array(_levels(output.picture))
-    return Outputs(_array(output.logits), _array(output.pooled), places, levels, means)
+    return Outputs(
+        logits=_array(output.logits),
+        pooled=_array(output.pooled),
+        places=_array(_places(output, model.fc)),
+        bands=_array(_bands(pictures)),
+        levels=_array(F.avg_pool1d(pictures.mean((1, 2))[:, None], LEVEL_FRAMES)[:, 0]),
+        means=means,
+    )
 
 
 def _places(output: ModelOutput, head: nn.Linear) -> Tensor:
@@ -147,7 +157,7 @@ def _places(output: ModelOutput, head: nn.Linear) -> Tensor:
     return F.conv2d(output.maps["layer4"], head.weight[:, :, None, None], head.bias)
 
 
-def _levels(picture: Tensor) -> Tensor:
+def _bands(picture: Tensor) -> Tensor:
     """Return the loudest value near each column of layer4: (batch, mels, w)."""
     span = (1, LAYER4_STEP)
     pooled = F.max_pool2d(picture, span, padding=(0, LAYER4_STEP // 2))[:, 0]

@@ -14,13 +14,14 @@ from ml.audio.waveform import Waveform
 from ml.base_classifier import BaseClassifier
 from ml.checkpoint import load_model
 from ml.checkpoint_info import CheckpointError, CheckpointInfo, identity, read_info
+from ml.events import EventSettings, read_settings
 from ml.explain.activations import channels_of, explain, explain_refined
 from ml.explain.decoder_file import load_beside
 from ml.explain.mask_decoder import MaskDecoder
 from ml.explain.results import Activations, Array, Channels, Explanation, all_finite
 from ml.forward import Outputs, ParallelPasses, folded, forward
 from ml.model import AudioCNN
-from ml.places import LAYER4_STEP, Places, band_edges_hz
+from ml.places import LAYER4_STEP, LEVEL_FRAMES, Places, band_edges_hz
 from ml.predictions import BestWindows, ClipPrediction, Result, Windows, window_starts
 from ml.rejection import EMBEDDING
 
@@ -37,6 +38,7 @@ SELF_TEST_WINDOWS = 4
 
 # The frequency range of a class is found in the windows in which it is at least so probable.
 RANGE_PROBABILITY = 0.05
+DEFAULT_EVENTS = EventSettings()
 
 
 class NonFiniteError(ArithmeticError):
@@ -71,6 +73,7 @@ class Classifier(BaseClassifier):
         precision: torch.dtype | None = None,
         on_recomputed: Callable[[int], object] = lambda windows: None,
         decoder: MaskDecoder | CheckpointError | None = None,
+        event_settings: EventSettings = DEFAULT_EVENTS,
     ) -> None:
         """Move the model to the device and test the reduced precision, if one is used.
 
@@ -90,7 +93,7 @@ class Classifier(BaseClassifier):
         NonFiniteError
             If the self-test fails even in fp32.
         """
-        super().__init__(info, identity, device or pick_device())
+        super().__init__(info, identity, device or pick_device(), event_settings)
         self.precision = precision or pick_precision(self.device)
         self.model = model.to(self.device).to(memory_format=torch.channels_last).eval()
         self._fast = folded(self.model, self.precision)
@@ -120,7 +123,7 @@ class Classifier(BaseClassifier):
         Raises
         ------
         ml.checkpoint_info.CheckpointError
-            If the file is not a usable checkpoint.
+            If the file is not a usable checkpoint, or the settings of events beside it are damaged.
         NonFiniteError
             If the self-test fails even in fp32.
         """
@@ -132,7 +135,8 @@ class Classifier(BaseClassifier):
         except CheckpointError as error:
             logger.error("%s cannot be explained: %s", path.name, error)
             decoder = error
-        return cls(model, info, name, device, precision, on_recomputed, decoder)
+        settings = read_settings(path, info.classes)
+        return cls(model, info, name, device, precision, on_recomputed, decoder, settings)
 
     @property
     def decoder(self) -> MaskDecoder | None:
@@ -261,11 +265,13 @@ class Classifier(BaseClassifier):
             probabilities = np.empty((count, classes), np.float32)
             embeddings = np.empty((count, EMBEDDING), np.float32)
             of_columns = np.empty((count, columns, classes), np.float16)
+            levels_db = np.empty((count, features.frames(length) // LEVEL_FRAMES), np.float16)
             ranges_hz = np.empty((count, classes, 2), np.float32)
             for number, (activations, places) in enumerate(islice(outputs, count)):
                 probabilities[number] = self._probabilities(activations.logits)
                 embeddings[number] = activations.pooled
                 of_columns[number] = places.columns()
+                levels_db[number] = places.levels * features.deviation_db + features.mean_db
                 ranges_hz[number] = self._ranges_hz(places, probabilities[number])
                 best.add(number, probabilities[number], activations)
             mean = probabilities.mean(axis=0)
@@ -275,6 +281,7 @@ class Classifier(BaseClassifier):
                 window_probabilities=probabilities,
                 window_embeddings=embeddings,
                 window_columns=of_columns,
+                window_levels_db=levels_db,
                 window_ranges_hz=ranges_hz,
                 window_starts_s=tuple(start / features.sample_rate for start in its_starts),
                 shown_window=shown,

@@ -9,6 +9,8 @@ from ml.explain.results import Array
 
 # Place i of layer4 is centred on band or frame 32 i of the spectrogram, which is halved five times.
 LAYER4_STEP = 32
+# A cell of the levels of a window, in frames of the spectrogram.
+LEVEL_FRAMES = 4
 # An event's frequency range contains this share of what counts for its class.
 RANGE_SHARE = 0.9
 # How much of the quietest level of each band in the window is subtracted as background.
@@ -24,12 +26,14 @@ class Places:
     logits : (classes, h, w)
         Of each place, whose mean over the places are the logits of the window: the class
         activation map (Zhou et al., 2016).
-    levels : (mels, w)
-        The loudest value of each band of the spectrogram near each column, in any unit that is
-        linear in dB.
+    bands : (mels, w)
+        The loudest value of each band of the normalised spectrogram near each column.
+    levels : (cells,)
+        The mean of all bands, in cells of LEVEL_FRAMES.
     """
 
     logits: Array
+    bands: Array
     levels: Array
 
     def columns(self) -> Array:
@@ -46,7 +50,7 @@ class Places:
         ----------
         classes : iterable of int
         deviation_db : float
-            How many dB a level of 1 is.
+            How many dB a difference of 1 in the spectrogram is.
         edges_hz : (mels + 1,)
             The limits between the bands.
 
@@ -56,9 +60,9 @@ class Places:
             (classes, 2): low and high; NaN for other classes than these.
         """
         found = np.full((len(self.logits), 2), np.nan, np.float32)
-        power = 10 ** ((self.levels - self.levels.max()) * (deviation_db / 10))
+        power = 10 ** ((self.bands - self.bands.max()) * (deviation_db / 10))
         power -= BACKGROUND_SHARE * power.min(axis=1, keepdims=True)
-        mels = np.arange(len(self.levels))
+        mels = np.arange(len(self.bands))
         rows = np.arange(self.logits.shape[1]) * LAYER4_STEP
         for number in classes:
             activation = self.logits[number]

@@ -32,6 +32,8 @@ class ClipPrediction:
     window_embeddings : (windows, 512)
     window_columns : (windows, columns, classes) float16
         The logits of each column of layer4, `ml.places.Places.columns`.
+    window_levels_db : (windows, cells) float16
+        The mean level of the bands of the spectrogram, in cells of `ml.places.LEVEL_FRAMES`.
     window_ranges_hz : (windows, classes, 2)
         Where each class that is probable enough is in frequency; NaN for the others.
     window_starts_s : tuple of float
@@ -44,6 +46,7 @@ class ClipPrediction:
     window_probabilities: Array
     window_embeddings: Array
     window_columns: NDArray[np.float16]
+    window_levels_db: NDArray[np.float16]
     window_ranges_hz: Array
     window_starts_s: tuple[float, ...]
     shown_window: int
