@@ -16,6 +16,9 @@ from ml.from_json import from_json
 
 # Length of a frame, for which there is one score per class.
 FRAME_S = 0.25
+# The level after an edge is compared with the level before it, each over this time.
+COMPARED_S = 1.2
+SMALLEST_DB = 0.1
 # How the file of the settings ends, after the checkpoint's name.
 SETTINGS_SUFFIX = ".events.json"
 
@@ -98,6 +101,10 @@ class Scores:
     level_s: float
 
 
+# Start and end in seconds.
+_Span = tuple[float, float]
+
+
 def settings_path(checkpoint: Path) -> Path:
     """Return where the settings of a checkpoint lie: `NAME.events.json`."""
     return checkpoint.with_name(checkpoint.stem + SETTINGS_SUFFIX)
@@ -154,7 +161,7 @@ def find_events(
 
     Events of different labels may overlap.
     """
-    changes_db = _changes_db(scores, settings)
+    edges = _Edges.of(scores)
     found: list[Event] = []
     for number, label in enumerate(classes):
         values = scores.values[:, number]
@@ -163,15 +170,12 @@ def find_events(
         if values.max() < least:
             continue
         above = _median_filtered(values, settings.median_s) >= least
-        spans = (_moved(span, changes_db, scores, settings) for span in _spans(above, scores))
+        spans = (edges.moved(span, settings, scores.duration_s) for span in _spans(above, scores))
         for span in _merged(spans, settings.merge_gap_s):
             # A recording that is shorter than that can still have an event.
             if span[1] - span[0] >= min(settings.min_s, scores.duration_s):
                 found.append(_event(label, span, values))
     return tuple(sorted(found, key=lambda event: (event.start_s, -event.confidence)))
-
-
-_Span = tuple[float, float]
 
 
 def _spans(above: NDArray[np.bool_], scores: Scores) -> Iterator[_Span]:
@@ -201,56 +205,57 @@ def _event(label: str, span: _Span, values: Array) -> Event:
 
 # --- edges --------------------------------------------------------------------------------
 
-# The level after an edge is compared with the level before it, each over this time.
-COMPARED_S = 1.2
 
+@dataclass(frozen=True, slots=True)
+class _Edges:
+    """Where a recording gets louder and quieter, in dB: (cells + 1,) each, at the cells' starts.
 
-def _changes_db(scores: Scores, settings: EventSettings) -> Array:
-    """Return how much louder it is after the start of each cell than before it, (cells + 1,).
-
-    0 where the recording does not last long enough before or after.
+    0 except where the change is larger than all others near it.
     """
-    cells = len(scores.levels_db)
-    changes = np.zeros(cells + 1, np.float32)
-    width = max(1, round(COMPARED_S / scores.level_s))
-    if settings.edge_s and cells >= 2 * width:
-        sums = np.concatenate([[0], np.cumsum(scores.levels_db, dtype=np.float64)])
-        means = (sums[width:] - sums[:-width]) / width
-        changes[width : cells - width + 1] = means[width:] - means[:-width]
-    return changes
+
+    rises: Array
+    falls: Array
+    cell_s: float
+
+    @classmethod
+    def of(cls, scores: Scores) -> "_Edges":
+        cells = len(scores.levels_db)
+        changes = np.zeros(cells + 1, np.float32)
+        width = max(1, round(COMPARED_S / scores.level_s))
+        if cells >= 2 * width:
+            sums = np.concatenate([[0], np.cumsum(scores.levels_db, dtype=np.float64)])
+            means = (sums[width:] - sums[:-width]) / width
+            changes[width : cells - width + 1] = means[width:] - means[:-width]
+        return cls(_peaks(changes, width // 2), _peaks(-changes, width // 2), scores.level_s)
+
+    def moved(self, span: _Span, settings: EventSettings, duration_s: float) -> _Span:
+        """Move a start to the largest rise near it, and an end to the largest fall."""
+        start_s, end_s = span
+        far_s, least_db = settings.edge_s, settings.edge_db
+        rise_s = self._largest(self.rises, start_s - far_s, min(start_s + far_s, end_s), least_db)
+        begin_s = start_s if rise_s is None else rise_s
+        fall_s = self._largest(
+            self.falls, max(end_s - far_s, begin_s + FRAME_S), end_s + far_s, least_db
+        )
+        stop_s = end_s if fall_s is None else min(fall_s, duration_s)
+        return (begin_s, stop_s) if begin_s < stop_s else span
+
+    def _largest(
+        self, changes_db: Array, low_s: float, high_s: float, least_db: float
+    ) -> float | None:
+        """Return where the largest change between two times is, None if there is none."""
+        first = max(0, math.ceil(low_s / self.cell_s))
+        part = changes_db[first : max(first, math.floor(high_s / self.cell_s) + 1)]
+        if not len(part) or part.max() < max(least_db, SMALLEST_DB):
+            return None
+        return (first + int(part.argmax())) * self.cell_s
 
 
-def _moved(span: _Span, changes_db: Array, scores: Scores, settings: EventSettings) -> _Span:
-    """Move a start to the steepest rise of the level near it, and an end to the steepest fall."""
-    start_s, end_s = span
-    rise_s = _steepest(
-        changes_db,
-        start_s - settings.edge_s,
-        min(start_s + settings.edge_s, end_s),
-        scores,
-        settings,
-    )
-    begin_s = start_s if rise_s is None else rise_s
-    fall_s = _steepest(
-        -changes_db,
-        max(end_s - settings.edge_s, begin_s + FRAME_S),
-        end_s + settings.edge_s,
-        scores,
-        settings,
-    )
-    stop_s = end_s if fall_s is None else min(fall_s, scores.duration_s)
-    return (begin_s, stop_s) if begin_s < stop_s else span
-
-
-def _steepest(
-    changes_db: Array, low_s: float, high_s: float, scores: Scores, settings: EventSettings
-) -> float | None:
-    """Return where the change between two times is largest, None if it is small everywhere."""
-    first = max(0, math.ceil(low_s / scores.level_s))
-    part = changes_db[first : max(first, math.floor(high_s / scores.level_s) + 1)]
-    if not settings.edge_s or not len(part) or part.max() < settings.edge_db:
-        return None
-    return (first + int(part.argmax())) * scores.level_s
+def _peaks(values: Array, around: int) -> Array:
+    """Return the values, (n,), that are the largest among so many on either side; 0 elsewhere."""
+    padded = np.pad(values, around)
+    largest = np.lib.stride_tricks.sliding_window_view(padded, 2 * around + 1).max(axis=-1)
+    return np.where(values == largest, values, 0)
 
 
 def _median_filtered(values: Array, length_s: float) -> Array:

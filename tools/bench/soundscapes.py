@@ -72,21 +72,28 @@ Detect = Callable[[Recording], Iterable[Span]]
 
 def classified(
     classifier: Classifier, half: int, examples: Sequence[Example], folder: Path
-) -> Iterator[Recording]:
-    """Classify the soundscapes of one half; predictions are kept in a folder."""
+) -> list[Recording]:
+    """Return the classified soundscapes of one half, which are kept in a folder."""
     features = classifier.info.features
-    for scape in soundscapes(half, examples, features.sample_rate):
-        path = folder / f"{scape.name}.npz"
-        if not path.is_file():
-            (predicted,) = classifier.predict([scape.waveform])
-            np.savez(path, **{name: getattr(predicted, name) for name in KEPT})
-        with np.load(path) as kept:
-            arrays: dict[str, Any] = {name: kept[name] for name in KEPT}
-        arrays["window_starts_s"] = tuple(arrays["window_starts_s"].tolist())
-        predicted = ClipPrediction(**arrays)
-        yield Recording(
-            scape.name, scape.truth, predicted, scores_of(predicted, features, LENGTH_S)
-        )
+    kept = folder / f"truth-{half}.json"
+    if not kept.is_file():
+        truth = {}
+        for scape in soundscapes(half, examples, features.sample_rate):
+            truth[scape.name] = scape.truth
+            path = folder / f"{scape.name}.npz"
+            if not path.is_file():
+                (predicted,) = classifier.predict([scape.waveform])
+                np.savez(path, **{name: getattr(predicted, name) for name in KEPT})
+        kept.write_text(json.dumps(truth))
+    found = []
+    for name, spans in json.loads(kept.read_text()).items():
+        with np.load(folder / f"{name}.npz") as arrays:
+            values: dict[str, Any] = {key: arrays[key] for key in KEPT}
+        values["window_starts_s"] = tuple(values["window_starts_s"].tolist())
+        predicted = ClipPrediction(**values)
+        scores = scores_of(predicted, features, LENGTH_S)
+        found.append(Recording(name, [tuple(span) for span in spans], predicted, scores))
+    return found
 
 
 def merged_windows(
@@ -255,7 +262,7 @@ def main() -> None:
     folder.mkdir(parents=True, exist_ok=True)
     clips = halves([one for one in read_index(options.data) if one.fold == options.fold])
     choose, judge = (
-        list(classified(classifier, half, examples, folder)) for half, examples in enumerate(clips)
+        classified(classifier, half, examples, folder) for half, examples in enumerate(clips)
     )
     report, settings = compare(choose, judge, classifier)
     report["fold"] = options.fold

@@ -18,10 +18,10 @@ def tables(report: dict[str, Any]) -> str:
     """Return the report as Markdown."""
     seen = ", ".join(map(str, report["folds_seen"]))
     rows = [
-        f"Weights `{report['checkpoint']}`, trained on folds {seen}; {report['sounds']} sounds from "
-        f"clips of fold {report['fold']} in the ten recordings that are judged.",
+        f"Weights `{report['checkpoint']}`, trained on folds {seen}; ten recordings with "
+        f"{report['sounds']} sounds, cut from clips of fold {report['fold']}.",
         "",
-        "| way | event-based F1 | micro | intersection F1 | micro | events found | of these correct |",
+        "| way | event-based F1 | micro | intersection F1 | micro | found | correct |",
         "|---|---|---|---|---|---|---|",
     ]
     for way, one in report["figures"].items():
