@@ -110,8 +110,13 @@ def settings_path(checkpoint: Path) -> Path:
     return checkpoint.with_name(checkpoint.stem + SETTINGS_SUFFIX)
 
 
-def read_settings(checkpoint: Path, classes: Sequence[str]) -> EventSettings:
+def read_settings(checkpoint: Path, classes: Sequence[str], weights: str) -> EventSettings:
     """Read the settings beside a checkpoint; the default ones if there are none.
+
+    Parameters
+    ----------
+    weights : str
+        The digest of the checkpoint's weights, `ml.checkpoint_info.Digest.weights`.
 
     Raises
     ------
@@ -123,14 +128,15 @@ def read_settings(checkpoint: Path, classes: Sequence[str]) -> EventSettings:
         return EventSettings()
     try:
         content = json.loads(path.read_text())
-        weights = content.pop("weights")
+        belongs_to = content.pop("weights")
         settings: EventSettings = from_json(EventSettings, content)
         _check(settings, classes)
     except (ValueError, TypeError, LookupError, AttributeError) as error:
         raise CheckpointError(f"{path.name} has no usable settings of events: {error}.") from error
-    if weights != digest(checkpoint).weights:
+    if belongs_to != weights:
         raise CheckpointError(
-            f"{path.name} belongs to other weights ({weights}) than those of {checkpoint.name}."
+            f"{path.name} belongs to other weights ({belongs_to}) than those of "
+            f"{checkpoint.name} ({weights})."
         )
     return settings
 

@@ -13,7 +13,7 @@ from torch import Tensor
 from ml.audio.waveform import Waveform
 from ml.base_classifier import BaseClassifier
 from ml.checkpoint import load_model
-from ml.checkpoint_info import CheckpointError, CheckpointInfo, identity, read_info
+from ml.checkpoint_info import CheckpointError, CheckpointInfo, digest, identity, read_info
 from ml.events import EventSettings, read_settings
 from ml.explain.activations import channels_of, explain, explain_refined
 from ml.explain.decoder_file import load_beside
@@ -135,7 +135,7 @@ class Classifier(BaseClassifier):
         except CheckpointError as error:
             logger.error("%s cannot be explained: %s", path.name, error)
             decoder = error
-        settings = read_settings(path, info.classes)
+        settings = read_settings(path, info.classes, digest(path).weights)
         return cls(model, info, name, device, precision, on_recomputed, decoder, settings)
 
     @property

@@ -11,7 +11,7 @@ import torch
 from ml import serialization
 from ml.audio.waveform import Waveform
 from ml.base_classifier import BaseClassifier
-from ml.checkpoint_info import identity, read_info
+from ml.checkpoint_info import digest, identity, read_info
 from ml.events import read_settings
 from ml.explain.results import Array
 from ml.predictions import Result, window_starts
@@ -46,7 +46,7 @@ class RemoteClassifier(BaseClassifier):
         import modal
 
         info = read_info(path)
-        settings = read_settings(path, info.classes)
+        settings = read_settings(path, info.classes, digest(path).weights)
         super().__init__(info, identity(path), torch.device("cpu"), settings)
         deployed = modal.Cls.from_name(serialization.APP, serialization.CLASS)
         deployed.hydrate()

@@ -11,6 +11,7 @@ from pathlib import Path
 from django.conf import settings
 
 from ml.checkpoint_info import DECODER_SUFFIX, CheckpointError, CheckpointInfo, digest, read_info
+from ml.events import read_settings
 
 # With @ and 12 digits it fits in the checkpoint column of an analysis.
 MAX_NAME = 100
@@ -75,7 +76,10 @@ def look() -> Inventory:
             continue
         try:
             facts = path.stat()
-            usable.append(_read(path, facts.st_mtime_ns, facts.st_size))
+            found = _read(path, facts.st_mtime_ns, facts.st_size)
+            # Workers cannot load a checkpoint whose settings are damaged.
+            read_settings(path, found.info.classes, found.weights)
+            usable.append(found)
         except OSError as error:
             unusable.append(Unusable(path, error.strerror or "it cannot be read"))
         except CheckpointError as error:

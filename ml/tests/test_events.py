@@ -110,10 +110,10 @@ def weights(tmp_path: Path, network: AudioCNN, info: CheckpointInfo) -> Path:
 
 
 def test_settings_are_read_as_they_were_written(weights: Path, info: CheckpointInfo) -> None:
-    assert read_settings(weights, info.classes) == EventSettings()
+    assert read_settings(weights, info.classes, digest(weights).weights) == EventSettings()
     settings = EventSettings(threshold=0.6, thresholds={"rain": 0.3}, min_s=1.0)
     write_settings(weights, settings)
-    assert read_settings(weights, info.classes) == settings
+    assert read_settings(weights, info.classes, digest(weights).weights) == settings
 
 
 @pytest.mark.parametrize(
@@ -133,4 +133,4 @@ def test_damaged_settings_are_an_error(
     content = {"weights": digest(weights).weights} | change
     settings_path(weights).write_text(json.dumps(content))
     with pytest.raises(CheckpointError, match=message):
-        read_settings(weights, info.classes)
+        read_settings(weights, info.classes, digest(weights).weights)
