@@ -77,8 +77,8 @@ class EventSettings:
     median_s: float = 2.25
     min_s: float = 0.25
     merge_gap_s: float = 1.0
-    edge_s: float = 2.0
-    edge_db: float = 1.5
+    edge_s: float = 2.5
+    edge_db: float = 3.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,11 +7,12 @@ import pytest
 
 from ml.checkpoint_info import FeatureConfig
 from ml.event_scores import scores_of, with_ranges
-from ml.events import FRAME_S, Event
+from ml.events import FRAME_S, Event, EventSettings, find_events
 from ml.places import Places, band_edges_hz
 from ml.predictions import ClipPrediction
 
 FEATURES = FeatureConfig()
+LABELS = ("dog", "rain")
 COLUMNS, CELLS = 10, 78
 # From the middle of a window on, the second class has all columns.
 CHANGING = np.where(np.arange(COLUMNS)[:, None] < 5, [20.0, 0.0], [0.0, 20.0])
@@ -53,6 +54,40 @@ def test_overlapping_windows_are_averaged() -> None:
 def test_a_remainder_without_a_window_has_the_score_of_the_last_one() -> None:
     found = scores_of(predicted([CHANGING], (0.0,)), FEATURES, 5.01)
     assert found.values[-1, 1] == pytest.approx(0.9, abs=0.01)
+
+
+SOUNDS = [(4.3, 6.1, 0), (11.9, 13.2, 1), (20.4, 24.0, 0), (27.7, 29.5, 1)]
+
+
+def listened(duration_s: float) -> ClipPrediction:
+    """Return what a network would: sure of windows with a sound, and vague about where in them.
+
+    Its third class is what the network finds where there is no sound.
+    """
+    starts_s = np.arange(0, duration_s - 4.9, 2.5)
+    columns_s = starts_s[:, None] + np.arange(COLUMNS) * 0.512
+    cells_s = starts_s[:, None] + (np.arange(CELLS) + 0.5) * 0.064
+    logits = np.tile([0.0, 0.0, 4.0], (len(starts_s), COLUMNS, 1))
+    levels_db = np.random.default_rng(1).normal(-60, 1, cells_s.shape)
+    for start_s, end_s, number in SOUNDS:
+        logits[..., number] += 8 * ((columns_s > start_s - 1) & (columns_s < end_s + 1))
+        levels_db += 20 * ((cells_s > start_s) & (cells_s < end_s))
+    probable = np.where(logits.max(axis=1) > 4, 0.9, 0.02)
+    return dataclasses.replace(
+        predicted([CHANGING] * len(starts_s), tuple(starts_s.tolist())),
+        window_probabilities=probable.astype(np.float32),
+        window_columns=logits.astype(np.float16),
+        window_levels_db=levels_db.astype(np.float16),
+    )
+
+
+def test_events_lie_where_the_sounds_are_and_not_where_their_windows_are() -> None:
+    found = find_events(scores_of(listened(35.0), FEATURES, 35.0), (*LABELS, "wind"), EventSettings())
+    assert [one.label for one in found] == [LABELS[number] for *_, number in SOUNDS]
+    for event, (start_s, end_s, _) in zip(found, SOUNDS, strict=True):
+        assert event.start_s == pytest.approx(start_s, abs=0.2)
+        assert event.end_s == pytest.approx(end_s, abs=0.2)
+        assert start_s <= event.peak_s <= end_s
 
 
 def test_an_event_has_the_range_of_the_window_that_is_most_sure_at_its_peak() -> None:
