@@ -72,11 +72,11 @@ class EventSettings:
         Smaller changes of the level move nothing.
     """
 
-    threshold: float = 0.4
+    threshold: float = 0.45
     thresholds: dict[str, float] = field(default_factory=dict)
-    median_s: float = 2.25
+    median_s: float = 1.75
     min_s: float = 0.25
-    merge_gap_s: float = 1.0
+    merge_gap_s: float = 2.0
     edge_s: float = 2.5
     edge_db: float = 3.0
 

@@ -34,11 +34,8 @@ from training.data.index import Example, read_index
 COLLAR = {"onset_collar": 0.5, "offset_collar": 0.5, "offset_collar_rate": 0.5}
 INTERSECTION = {"dtc_threshold": 0.5, "gtc_threshold": 0.5}
 THRESHOLDS = tuple(round(0.2 + 0.05 * step, 2) for step in range(16))
-GRID = {
-    "median_s": (1.75, 2.25, 2.75, 3.25),
-    "merge_gap_s": (1.0, 2.0),
-    "edge_s": (2.0, 2.5),
-}
+# Values of `median_s`, `merge_gap_s` and `edge_s`.
+GRID = ((1.75, 2.25, 2.75, 3.25), (1.0, 2.0), (2.0, 2.5))
 # There are about eight sounds of a class to choose its threshold by, so the mean of all classes
 # counts as much as so many classes.
 PRIOR_CLASSES = 2.0
@@ -177,9 +174,11 @@ def best_threshold(
     """
     found = []
     for threshold in THRESHOLDS:
-        figures, counts = measured(
-            recordings, classes, lambda one, threshold=threshold: detect(one, threshold)
-        )
+
+        def at(one: Recording, value: float = threshold) -> Iterable[Span]:
+            return detect(one, value)
+
+        figures, counts = measured(recordings, classes, at)
         quality = (figures["event macro"] + figures["event micro"]) / 2
         found.append((quality, threshold, counts))
     best = max(found, key=lambda one: one[0])
@@ -189,8 +188,8 @@ def best_threshold(
 def best_settings(recordings: Sequence[Recording], classes: Sequence[str]) -> EventSettings:
     """Return the settings with the best quality, and with thresholds for classes."""
     tried = []
-    for values in itertools.product(*GRID.values()):
-        settings = EventSettings(**dict(zip(GRID, values, strict=True)))
+    for values in itertools.product(*GRID):
+        settings = EventSettings(median_s=values[0], merge_gap_s=values[1], edge_s=values[2])
 
         def detect(one: Recording, threshold: float, base: EventSettings = settings) -> list[Span]:
             return events(one, classes, replace(base, threshold=threshold))
