@@ -8,24 +8,32 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ml import notices
-from ml.audio.decode import Sound, read
+from ml.audio.decode import Limits, Sound, gathered, read_blocks
+from ml.audio.waveform import Waveform
 from ml.checkpoint_info import CheckpointError, default_path
 from ml.errors import AudioError, Problem
+from ml.events import Event
 from ml.file_names import escaped
 from ml.inference import Classifier
-from ml.predictions import Prediction
+from ml.predictions import ClipPrediction, Prediction
 from ml.recording_names import from_name
 
-# Files decoded before the network runs on all of them.
+# Files decoded before the network runs on all of them, or fewer if they are this long together.
 CHUNK_FILES = 16
+CHUNK_S = 600.0
+# The samples of a long file are on disk. A week in 16-bit stereo at 48 kHz is within the limits.
+LIMITS = Limits(duration_s=7 * 86_400.0, size_bytes=200_000_000_000)
+
+LABEL_WIDTH = 24
 
 
 @dataclass(frozen=True, slots=True)
 class Classified:
-    """A file's sound and predictions, and whether the checkpoint is not sure of them."""
+    """A file's sound, predictions and events, and whether the checkpoint is not sure of them."""
 
-    sound: Sound
+    sound: Sound[Waveform]
     predictions: list[Prediction]
+    events: tuple[Event, ...]
     not_sure: bool
 
 
@@ -34,23 +42,46 @@ Outcome = Classified | Problem
 
 def outcomes(files: list[str], classifier: Classifier) -> Iterator[tuple[str, Outcome]]:
     """Yield each file with its sound and predictions, or its problem, in the order given."""
-    for first in range(0, len(files), CHUNK_FILES):
-        chunk = files[first : first + CHUNK_FILES]
-        decoded = [_decode(file, classifier.info.features.sample_rate) for file in chunk]
-        waveforms = [sound.waveform for sound in decoded if isinstance(sound, Sound)]
+    for chunk in _chunks(files, classifier.info.features.sample_rate):
+        waveforms = [sound.waveform for _, sound in chunk if isinstance(sound, Sound)]
         results = iter(classifier.predict(waveforms))
-        for file, sound in zip(chunk, decoded, strict=True):
+        for file, sound in chunk:
             if isinstance(sound, Sound):
-                result = next(results)
-                predictions = classifier.predictions(result.probabilities)
-                yield file, Classified(sound, predictions, classifier.not_sure(result))
+                yield file, _classified(sound, next(results), classifier)
             else:
                 yield file, sound
 
 
-def _decode(file: str, sample_rate: int) -> Sound | Problem:
+def _classified(
+    sound: Sound[Waveform], result: ClipPrediction, classifier: Classifier
+) -> Classified:
+    return Classified(
+        sound,
+        classifier.predictions(result.probabilities),
+        classifier.events(result, sound.duration_s),
+        classifier.not_sure(result),
+    )
+
+
+def _chunks(
+    files: list[str], sample_rate: int
+) -> Iterator[list[tuple[str, Sound[Waveform] | Problem]]]:
+    chunk: list[tuple[str, Sound[Waveform] | Problem]] = []
+    duration_s = 0.0
+    for file in files:
+        sound = _decode(file, sample_rate)
+        chunk.append((file, sound))
+        duration_s += sound.duration_s if isinstance(sound, Sound) else 0
+        if len(chunk) == CHUNK_FILES or duration_s > CHUNK_S:
+            yield chunk
+            chunk, duration_s = [], 0.0
+    if chunk:
+        yield chunk
+
+
+def _decode(file: str, sample_rate: int) -> Sound[Waveform] | Problem:
     try:
-        return read(file, sample_rate)
+        return gathered(read_blocks(file, sample_rate, LIMITS))
     except AudioError as error:
         return error.problem
     except OSError as error:
@@ -58,7 +89,7 @@ def _decode(file: str, sample_rate: int) -> Sound | Problem:
         return Problem("unreadable", detail, "Check the file name and path.")
 
 
-def as_json(file: str, outcome: Outcome, identity: str) -> str:
+def as_json(file: str, outcome: Outcome, identity: str, events: bool) -> str:
     if isinstance(outcome, Problem):
         return json.dumps({"file": escaped(file), "error": outcome.as_dict()})
     payload = {
@@ -71,6 +102,8 @@ def as_json(file: str, outcome: Outcome, identity: str) -> str:
         "not_sure": outcome.not_sure,
         "checkpoint": identity,
     }
+    if events:
+        payload["events"] = [one.to_json() for one in outcome.events]
     return json.dumps(payload)
 
 
@@ -92,10 +125,21 @@ def as_text(found: Classified) -> str:
     return "\n".join(lines)
 
 
+def as_table(found: Classified) -> str:
+    """Return the events of a file, one in a line: start, end, label and confidence."""
+    rows = [
+        f"{one.start_s:9.3f}  {one.end_s:9.3f}  {one.label:<{LABEL_WIDTH}}  {one.confidence:10.2%}"
+        for one in found.events
+    ]
+    head = f"{'start, s':>9}  {'end, s':>9}  {'label':<{LABEL_WIDTH}}  {'confidence':>10}"
+    return "\n".join([head, *rows]) if rows else "No events."
+
+
 def main(argv: list[str] | None = None) -> int:
     about = "Classify the sound in each file. The exit status is 1 if any file failed."
     parser = argparse.ArgumentParser("python -m ml", description=about)
     parser.add_argument("files", nargs="+", metavar="FILE")
+    parser.add_argument("--events", action="store_true", help="print the events of each file")
     parser.add_argument("--json", action="store_true", help="print one JSON object per line")
     which = "default: the CHECKPOINT environment variable, or else the shipped checkpoint"
     parser.add_argument("--checkpoint", type=Path, default=default_path(), help=which)
@@ -109,14 +153,14 @@ def main(argv: list[str] | None = None) -> int:
     for file, outcome in outcomes(options.files, classifier):
         failed |= isinstance(outcome, Problem)
         if options.json:
-            print(as_json(file, outcome, classifier.identity), flush=True)
+            print(as_json(file, outcome, classifier.identity, options.events), flush=True)
             continue
         if len(options.files) > 1:
             print(escaped(file))
         if isinstance(outcome, Problem):
             print(f"{escaped(file)}: {outcome}", file=sys.stderr)
         else:
-            print(as_text(outcome), flush=True)
+            print(as_table(outcome) if options.events else as_text(outcome), flush=True)
     return int(failed)
 
 

@@ -8,7 +8,8 @@ import torch
 
 from ml.audio.waveform import Waveform
 from ml.checkpoint_info import CheckpointError, CheckpointInfo
-from ml.events import Event, EventSettings, find_events, scores_of
+from ml.event_scores import scores_of, with_ranges
+from ml.events import Event, EventSettings, find_events
 from ml.explain.results import Array
 from ml.features import LogMel
 from ml.predictions import ClipPrediction, Prediction, Result
@@ -43,11 +44,18 @@ class BaseClassifier(ABC):
     Not thread-safe. Create one per process.
     """
 
-    def __init__(self, info: CheckpointInfo, identity: str, device: torch.device) -> None:
+    def __init__(
+        self,
+        info: CheckpointInfo,
+        identity: str,
+        device: torch.device,
+        event_settings: EventSettings,
+    ) -> None:
         """Raises CheckpointError if the header's statistics of “not sure” are damaged."""
         self.info = info
         self.identity = identity
         self.device = device
+        self.event_settings = event_settings
         self.log_mel = LogMel(info.features).to(device)
         self.distance = _class_distance(info)
 
@@ -81,13 +89,12 @@ class BaseClassifier(ABC):
 
     def events(self, predicted: ClipPrediction, duration_s: float) -> tuple[Event, ...]:
         """Return the events of a clip, by their start."""
-        scores = scores_of(
-            predicted.window_probabilities,
-            predicted.window_starts_s,
-            self.info.features.window_s,
-            duration_s,
+        features, classes = self.info.features, self.info.classes
+        scores = scores_of(predicted, features, duration_s)
+        return tuple(
+            with_ranges(event, classes.index(event.label), predicted, features)
+            for event in find_events(scores, classes, self.event_settings)
         )
-        return find_events(scores, self.info.classes, EventSettings())
 
     def not_sure(self, predicted: ClipPrediction) -> bool:
         """Return whether a clip is probably none of the classes: the mean score of its windows.

@@ -10,10 +10,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
+from torch.nn import functional as F
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from ml.explain.results import Activations, Array
-from ml.model import AudioCNN
+from ml.model import AudioCNN, ModelOutput
+from ml.places import LAYER4_STEP, LEVEL_FRAMES, Places
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +26,12 @@ class Outputs:
     ----------
     logits : (batch, classes) float32
     pooled : (batch, 512) float32
+    places : (batch, classes, h, w) float32
+        The logits of each place of layer4, whose mean over the places is `logits`.
+    bands : (batch, mels, w) float32
+        The loudest value of each band near each column of `places`, normalised.
+    levels : (batch, cells) float32
+        The mean of all bands in cells of LEVEL_FRAMES, normalised.
     means : dict of str to (batch, H, W) float32
         The mean of each feature map over its channels, by name, in the order of the data flow;
         empty if they were not asked for.
@@ -31,21 +39,26 @@ class Outputs:
 
     logits: Array
     pooled: Array
+    places: Array
+    bands: Array
+    levels: Array
     means: dict[str, Array]
+
+    def _arrays(self) -> list[Array]:
+        mine = [self.logits, self.pooled, self.places, self.bands, self.levels]
+        return [*mine, *self.means.values()]
 
     def finite(self) -> NDArray[np.bool_]:
         """Return whether all values of each window are finite, (batch,)."""
         found = np.ones(len(self.logits), bool)
-        for values in (self.logits, self.pooled, *self.means.values()):
+        for values in self._arrays():
             found &= np.isfinite(values).reshape(len(values), -1).all(axis=1)
         return found
 
-    def replace(self, places: Sequence[int], others: "Outputs") -> None:
-        """Overwrite the windows at `places` with those of another pass."""
-        self.logits[places] = others.logits
-        self.pooled[places] = others.pooled
-        for name, values in self.means.items():
-            values[places] = others.means[name]
+    def replace(self, rows: Sequence[int], others: "Outputs") -> None:
+        """Overwrite the windows in `rows` with those of another pass."""
+        for values, replacement in zip(self._arrays(), others._arrays(), strict=True):
+            values[rows] = replacement
 
     @classmethod
     def joined(cls, parts: Sequence["Outputs"]) -> "Outputs":
@@ -53,14 +66,18 @@ class Outputs:
         return cls(
             np.concatenate([part.logits for part in parts]),
             np.concatenate([part.pooled for part in parts]),
+            np.concatenate([part.places for part in parts]),
+            np.concatenate([part.bands for part in parts]),
+            np.concatenate([part.levels for part in parts]),
             {name: np.concatenate([part.means[name] for part in parts]) for name in parts[0].means},
         )
 
-    def windows(self) -> Iterator[Activations]:
-        """Yield the activations of each window. Their arrays are views of the batch's."""
+    def windows(self) -> Iterator[tuple[Activations, Places]]:
+        """Yield what was computed for each window. The arrays are views of the batch's."""
         for row in range(len(self.logits)):
             maps = {name: values[row] for name, values in self.means.items()}
-            yield Activations(self.logits[row], self.pooled[row], maps)
+            activations = Activations(self.logits[row], self.pooled[row], maps)
+            yield activations, Places(self.places[row], self.bands[row], self.levels[row])
 
 
 class ParallelPasses:
@@ -125,7 +142,26 @@ def forward(model: AudioCNN, pictures: Tensor, maps: bool) -> Outputs:
         if id(values) not in seen:
             seen[id(values)] = _array(_mean_of_channels(values))
         means[name] = seen[id(values)]
-    return Outputs(_array(output.logits), _array(output.pooled), means)
+    return Outputs(
+        logits=_array(output.logits),
+        pooled=_array(output.pooled),
+        places=_array(_places(output, model.fc)),
+        bands=_array(_bands(pictures)),
+        levels=_array(F.avg_pool1d(pictures.mean((1, 2))[:, None], LEVEL_FRAMES)[:, 0]),
+        means=means,
+    )
+
+
+def _places(output: ModelOutput, head: nn.Linear) -> Tensor:
+    """Return the last layer's output at each place of layer4, (batch, classes, h, w)."""
+    return F.conv2d(output.maps["layer4"], head.weight[:, :, None, None], head.bias)
+
+
+def _bands(picture: Tensor) -> Tensor:
+    """Return the loudest value near each column of layer4: (batch, mels, w)."""
+    span = (1, LAYER4_STEP)
+    pooled = F.max_pool2d(picture, span, padding=(0, LAYER4_STEP // 2))[:, 0]
+    return pooled[..., : -(-picture.shape[-1] // LAYER4_STEP)]
 
 
 def _mean_of_channels(values: Tensor) -> Tensor:

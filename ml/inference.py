@@ -13,13 +13,15 @@ from torch import Tensor
 from ml.audio.waveform import Waveform
 from ml.base_classifier import BaseClassifier
 from ml.checkpoint import load_model
-from ml.checkpoint_info import CheckpointError, CheckpointInfo, identity, read_info
+from ml.checkpoint_info import CheckpointError, CheckpointInfo, digest, identity, read_info
+from ml.events import EventSettings, read_settings
 from ml.explain.activations import channels_of, explain, explain_refined
 from ml.explain.decoder_file import load_beside
 from ml.explain.mask_decoder import MaskDecoder
 from ml.explain.results import Activations, Array, Channels, Explanation, all_finite
 from ml.forward import Outputs, ParallelPasses, folded, forward
 from ml.model import AudioCNN
+from ml.places import LAYER4_STEP, LEVEL_FRAMES, Places, band_edges_hz
 from ml.predictions import BestWindows, ClipPrediction, Result, Windows, window_starts
 from ml.rejection import EMBEDDING
 
@@ -33,6 +35,10 @@ CHUNK_WINDOWS = {"cpu": 16, "cuda": 64, "mps": 16}
 # Measured on the shipped network: 0.008 in the self-test, 0.010 on the worst of 1,600 real clips.
 SELF_TEST_TOLERANCE = 0.05
 SELF_TEST_WINDOWS = 4
+
+# The frequency range of a class is found in the windows in which it is at least so probable.
+RANGE_PROBABILITY = 0.05
+DEFAULT_EVENTS = EventSettings()
 
 
 class NonFiniteError(ArithmeticError):
@@ -67,6 +73,7 @@ class Classifier(BaseClassifier):
         precision: torch.dtype | None = None,
         on_recomputed: Callable[[int], object] = lambda windows: None,
         decoder: MaskDecoder | CheckpointError | None = None,
+        event_settings: EventSettings = DEFAULT_EVENTS,
     ) -> None:
         """Move the model to the device and test the reduced precision, if one is used.
 
@@ -86,11 +93,14 @@ class Classifier(BaseClassifier):
         NonFiniteError
             If the self-test fails even in fp32.
         """
-        super().__init__(info, identity, device or pick_device())
+        super().__init__(info, identity, device or pick_device(), event_settings)
         self.precision = precision or pick_precision(self.device)
         self.model = model.to(self.device).to(memory_format=torch.channels_last).eval()
         self._fast = folded(self.model, self.precision)
         self._parallel = ParallelPasses() if self.device.type == "cpu" else None
+        features = info.features
+        centres_hz = self.log_mel.band_centres_hz()
+        self._edges_hz = band_edges_hz(centres_hz, features.f_min_hz, features.f_max_hz)
         self._decoder = decoder.to(self.device) if isinstance(decoder, MaskDecoder) else decoder
         self.chunk_windows = CHUNK_WINDOWS[self.device.type]
         self.on_recomputed = on_recomputed
@@ -113,7 +123,7 @@ class Classifier(BaseClassifier):
         Raises
         ------
         ml.checkpoint_info.CheckpointError
-            If the file is not a usable checkpoint.
+            If the file is not a usable checkpoint, or the settings of events beside it are damaged.
         NonFiniteError
             If the self-test fails even in fp32.
         """
@@ -125,7 +135,8 @@ class Classifier(BaseClassifier):
         except CheckpointError as error:
             logger.error("%s cannot be explained: %s", path.name, error)
             decoder = error
-        return cls(model, info, name, device, precision, on_recomputed, decoder)
+        settings = read_settings(path, info.classes, digest(path).weights)
+        return cls(model, info, name, device, precision, on_recomputed, decoder, settings)
 
     @property
     def decoder(self) -> MaskDecoder | None:
@@ -247,21 +258,43 @@ class Classifier(BaseClassifier):
         length, hop = features.window_samples, features.hop_samples
         starts = [window_starts(len(waveform), length, hop) for waveform in waveforms]
         outputs = self._activations(Windows(waveforms, starts, length), maps)
+        columns = -(-features.frames(length) // LAYER4_STEP)
         for its_starts in starts:
-            best = BestWindows(len(self.info.classes))
-            probabilities = np.empty((len(its_starts), len(self.info.classes)), np.float32)
-            embeddings = np.empty((len(its_starts), EMBEDDING), np.float32)
-            for number, activations in enumerate(islice(outputs, len(its_starts))):
+            count, classes = len(its_starts), len(self.info.classes)
+            best = BestWindows(classes)
+            probabilities = np.empty((count, classes), np.float32)
+            embeddings = np.empty((count, EMBEDDING), np.float32)
+            of_columns = np.empty((count, columns, classes), np.float16)
+            levels_db = np.empty((count, features.frames(length) // LEVEL_FRAMES), np.float16)
+            ranges_hz = np.empty((count, classes, 2), np.float32)
+            for number, (activations, places) in enumerate(islice(outputs, count)):
                 probabilities[number] = self._probabilities(activations.logits)
                 embeddings[number] = activations.pooled
+                of_columns[number] = places.columns()
+                levels_db[number] = places.levels * features.deviation_db + features.mean_db
+                ranges_hz[number] = self._ranges_hz(places, probabilities[number])
                 best.add(number, probabilities[number], activations)
             mean = probabilities.mean(axis=0)
-            starts_s = tuple(start / features.sample_rate for start in its_starts)
             shown, activations = best.of(int(mean.argmax()))
-            yield Result(mean, probabilities, embeddings, starts_s, shown, activations)
+            yield Result(
+                probabilities=mean,
+                window_probabilities=probabilities,
+                window_embeddings=embeddings,
+                window_columns=of_columns,
+                window_levels_db=levels_db,
+                window_ranges_hz=ranges_hz,
+                window_starts_s=tuple(start / features.sample_rate for start in its_starts),
+                shown_window=shown,
+                activations=activations,
+            )
 
-    def _activations(self, windows: Windows, maps: bool) -> Iterator[Activations]:
-        """Yield the activations of all windows, and halve the chunk if memory runs out.
+    def _ranges_hz(self, places: Places, probabilities: Array) -> Array:
+        """Return the frequency range of each probable class of a window, (classes, 2)."""
+        probable = np.flatnonzero(probabilities >= RANGE_PROBABILITY).tolist()
+        return places.ranges_hz(probable, self.info.features.deviation_db, self._edges_hz)
+
+    def _activations(self, windows: Windows, maps: bool) -> Iterator[tuple[Activations, Places]]:
+        """Yield what is computed for each window, and halve the chunk if memory runs out.
 
         Raises
         ------

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ml.audio.waveform import Waveform
 from ml.explain.results import Activations, Array
@@ -29,6 +30,12 @@ class ClipPrediction:
         The mean over the windows.
     window_probabilities : (windows, classes)
     window_embeddings : (windows, 512)
+    window_columns : (windows, columns, classes) float16
+        The logits of each column of layer4, `ml.places.Places.columns`.
+    window_levels_db : (windows, cells) float16
+        The mean level of the bands of the spectrogram, in cells of `ml.places.LEVEL_FRAMES`.
+    window_ranges_hz : (windows, classes, 2)
+        Where each class that is probable enough is in frequency; NaN for the others.
     window_starts_s : tuple of float
         Where each window begins, in seconds.
     shown_window : int
@@ -38,6 +45,9 @@ class ClipPrediction:
     probabilities: Array
     window_probabilities: Array
     window_embeddings: Array
+    window_columns: NDArray[np.float16]
+    window_levels_db: NDArray[np.float16]
+    window_ranges_hz: Array
     window_starts_s: tuple[float, ...]
     shown_window: int
 

@@ -7,6 +7,7 @@ versions of everything but this file.
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ml.explain.results import Activations, Array
 from ml.predictions import Result
@@ -18,7 +19,7 @@ CLASS = "InferenceService"
 Plain = dict[str, Any]
 
 
-def samples_to_bytes(waveform: Array) -> bytes:
+def samples_to_bytes(waveform: NDArray[np.floating]) -> bytes:
     """Encode a waveform, (samples,), losslessly as little-endian float32."""
     return waveform.astype("<f4").tobytes()
 
@@ -27,7 +28,7 @@ def samples_from_bytes(data: bytes) -> Array:
     return np.frombuffer(data, "<f4").astype(np.float32)
 
 
-def array_to_plain(array: Array) -> Plain:
+def array_to_plain(array: NDArray[np.floating]) -> Plain:
     """Encode an array in row-major order as float32."""
     return {"shape": list(array.shape), "float32": samples_to_bytes(array)}
 
@@ -42,6 +43,9 @@ def result_to_plain(result: Result) -> Plain:
         "probabilities": array_to_plain(result.probabilities),
         "window_probabilities": array_to_plain(result.window_probabilities),
         "window_embeddings": array_to_plain(result.window_embeddings),
+        "window_columns": array_to_plain(result.window_columns),
+        "window_levels_db": array_to_plain(result.window_levels_db),
+        "window_ranges_hz": array_to_plain(result.window_ranges_hz),
         "window_starts_s": list(result.window_starts_s),
         "shown_window": result.shown_window,
         "logits": array_to_plain(activations.logits),
@@ -60,6 +64,9 @@ def result_from_plain(plain: Plain) -> Result:
         probabilities=array_from_plain(plain["probabilities"]),
         window_probabilities=array_from_plain(plain["window_probabilities"]),
         window_embeddings=array_from_plain(plain["window_embeddings"]),
+        window_columns=array_from_plain(plain["window_columns"]).astype(np.float16),
+        window_levels_db=array_from_plain(plain["window_levels_db"]).astype(np.float16),
+        window_ranges_hz=array_from_plain(plain["window_ranges_hz"]),
         window_starts_s=tuple(plain["window_starts_s"]),
         shown_window=plain["shown_window"],
         activations=activations,

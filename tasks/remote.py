@@ -11,7 +11,8 @@ import torch
 from ml import serialization
 from ml.audio.waveform import Waveform
 from ml.base_classifier import BaseClassifier
-from ml.checkpoint_info import identity, read_info
+from ml.checkpoint_info import digest, identity, read_info
+from ml.events import read_settings
 from ml.explain.results import Array
 from ml.predictions import Result, window_starts
 
@@ -44,7 +45,9 @@ class RemoteClassifier(BaseClassifier):
         # Imported here, because it takes half a second and local workers do not need it.
         import modal
 
-        super().__init__(read_info(path), identity(path), torch.device("cpu"))
+        info = read_info(path)
+        settings = read_settings(path, info.classes, digest(path).weights)
+        super().__init__(info, identity(path), torch.device("cpu"), settings)
         deployed = modal.Cls.from_name(serialization.APP, serialization.CLASS)
         deployed.hydrate()
         self._predict = deployed().predict
@@ -91,6 +94,9 @@ class RemoteClassifier(BaseClassifier):
             probabilities=mean,
             window_probabilities=probabilities,
             window_embeddings=np.concatenate([run.window_embeddings for run in runs]),
+            window_columns=np.concatenate([run.window_columns for run in runs]),
+            window_levels_db=np.concatenate([run.window_levels_db for run in runs]),
+            window_ranges_hz=np.concatenate([run.window_ranges_hz for run in runs]),
             window_starts_s=tuple(start / rate for start in starts),
             shown_window=shown,
             activations=of_shown.activations,

@@ -18,6 +18,7 @@ from ml.checkpoint_info import (
     digest,
     read_info,
 )
+from ml.events import read_settings
 
 # With @ and 12 digits it fits in the checkpoint column of an analysis.
 MAX_NAME = 100
@@ -82,7 +83,10 @@ def look() -> Inventory:
             continue
         try:
             facts = path.stat()
-            usable.append(_read(path, facts.st_mtime_ns, facts.st_size))
+            found = _read(path, facts.st_mtime_ns, facts.st_size)
+            # Workers cannot load a checkpoint whose settings are damaged.
+            read_settings(path, found.info.classes, found.weights)
+            usable.append(found)
         except OSError as error:
             unusable.append(Unusable(path, error.strerror or "it cannot be read"))
         except CheckpointError as error:

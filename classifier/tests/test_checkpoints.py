@@ -17,6 +17,7 @@ from classifier.models import Analysis, Batch, FileOutcome, Lane, State
 from classifier.services import batches, uploads
 from classifier.tests.conftest import Caller, done, refused
 from classifier.views import upload
+from ml.events import settings_path
 from tests.bulk_data import METADATA
 from tests.checkpoints import header_only
 
@@ -67,6 +68,13 @@ def test_a_file_is_hashed_again_only_after_a_change(
     new = inventory.find("other")
     assert new and new.identity != other.identity
     assert inventory.find(other.identity) is None
+
+
+def test_a_checkpoint_with_damaged_settings_of_events_is_not_offered(other: Installed) -> None:
+    settings_path(other.path).write_text('{"weights": ')
+    assert other not in inventory.installed()
+    (unusable,) = inventory.look().unusable
+    assert "other.events.json has no usable settings of events" in unusable.reason
 
 
 def test_with_modal_only_the_deployed_checkpoint_is_offered(

@@ -14,7 +14,7 @@ from ml.audio import formats, recording_time
 from ml.audio.file_views import Bytes, part
 from ml.audio.mixing import Mixer
 from ml.audio.streams import PADDING_S, Stream, damaged, not_audio, open_stream
-from ml.audio.waveform import Samples, Waveform
+from ml.audio.waveform import Samples, SamplesOnDisk, Waveform
 from ml.clock_time import RecordingStart, to_columns
 from ml.errors import AudioError, Problem
 
@@ -143,6 +143,37 @@ def read(
         blocks.append(block)
     whole = np.concatenate([block.waveform for block in blocks])
     return replace(blocks[-1], waveform=whole, first_sample=0)
+
+
+def gathered(
+    blocks: Iterable[Sound[Waveform]], folder: str | os.PathLike[str] | None = None
+) -> Sound[Waveform]:
+    """Return the sound of the blocks of `read_blocks`: a single one as it is, several on disk.
+
+    Parameters
+    ----------
+    folder : path, optional
+        Where the file with the samples is created, by default the system's temporary folder.
+
+    Raises
+    ------
+    OSError
+        The samples cannot be written, for example because the disk is full.
+    """
+    sound: Sound[Waveform] | None = None
+    on_disk: SamplesOnDisk | None = None
+    for block in blocks:
+        if sound is None or not block.first_sample:
+            sound, on_disk = block, None
+            continue
+        if on_disk is None:
+            on_disk = SamplesOnDisk(folder)
+            on_disk.append(sound.waveform[:])
+        on_disk.append(block.waveform[:])
+        sound = replace(block, waveform=on_disk, first_sample=0)
+    if sound is None:
+        raise ValueError("no samples")
+    return sound
 
 
 def read_blocks(

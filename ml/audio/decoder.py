@@ -13,7 +13,6 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -27,10 +26,11 @@ from ml.audio.decode import (
     MISSING_S,
     Limits,
     Sound,
+    gathered,
 )
 from ml.audio.decoder_process import CRASHED, LENGTH_BYTES, OUT_OF_MEMORY
 from ml.audio.formats import FORMATS
-from ml.audio.waveform import Samples, SamplesOnDisk, Waveform
+from ml.audio.waveform import Samples, Waveform
 from ml.clock_time import from_columns
 from ml.errors import AudioError, Problem
 from ml.notices import SENTENCES
@@ -187,7 +187,7 @@ class _Child:
         socket.send_fds(self.requests, [json.dumps(request).encode()], [file])
         most_samples = int((limits.duration_s + 2 * MISSING_S) * sample_rate)
         try:
-            return _sound(self._blocks(sample_rate, most_samples, until), folder)
+            return gathered(self._blocks(sample_rate, most_samples, until), folder)
         except TimeoutError as error:
             self.end()
             raise AudioError(TOO_SLOW) from error
@@ -297,26 +297,6 @@ class _Child:
             if not got:
                 raise EOFError
             view = view[got:]
-
-
-def _sound(
-    blocks: Iterator[Sound[Waveform]], folder: str | os.PathLike[str] | None
-) -> Sound[Waveform]:
-    """Return the sound of the blocks: a single one as it is, several on disk."""
-    sound: Sound[Waveform] | None = None
-    on_disk: SamplesOnDisk | None = None
-    for block in blocks:
-        if sound is None or not block.first_sample:
-            sound, on_disk = block, None
-            continue
-        if on_disk is None:
-            on_disk = SamplesOnDisk(folder)
-            on_disk.append(sound.waveform[:])
-        on_disk.append(block.waveform[:])
-        sound = replace(block, waveform=on_disk, first_sample=0)
-    if sound is None:
-        raise ValueError("no samples")
-    return sound
 
 
 def _within(number: object, most: int) -> int:

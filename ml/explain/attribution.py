@@ -8,11 +8,10 @@ from torch.nn import functional as F
 
 from ml.checkpoint_info import STAGES
 from ml.model import ModelOutput
+from ml.places import LAYER4_STEP
 
 # The size of a cell of attribution, in mel bands and frames of the spectrogram.
 CELL_MELS, CELL_FRAMES = 2, 3
-# Place i of layer4 is centred on band or frame 32 i of the picture, which is halved five times.
-LAYER4_STEP = 32
 
 
 def attribution(output: ModelOutput, silence: float, classes: Tensor) -> Tensor:

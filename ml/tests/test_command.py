@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 from ml import checkpoint, checkpoint_info
 from ml.__main__ import main
 from ml.checkpoint_info import CheckpointInfo
+from ml.events import EventSettings, settings_path, write_settings
 from ml.model import AudioCNN
 from ml.tests.conftest import CLASSES
 from tests import fixtures
@@ -154,6 +156,56 @@ def test_files_keep_their_order_across_chunks(
     assert call(folder, *names) == 0
     durations = re.findall(r"Duration: (.*)", capsys.readouterr().out)
     assert [float(d) for d in durations] == pytest.approx([0.2 + n / 100 for n in range(20)])
+
+
+@pytest.fixture
+def sensitive(folder: Path, tmp_path: Path) -> str:
+    """The option for a checkpoint whose settings turn every clip into events."""
+    path = shutil.copy(folder / "tiny.safetensors", tmp_path)
+    write_settings(Path(path), EventSettings(threshold=0.01, median_s=0, edge_s=0))
+    return f"--checkpoint={path}"
+
+
+def test_it_prints_events_as_json(
+    folder: Path, sensitive: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    names = [str(folder / name) for name in ("short.flac", "letter.wav")]
+    assert main(["--events", "--json", sensitive, *names]) == 1
+    found, failed = map(json.loads, capsys.readouterr().out.splitlines())
+    assert "error" in failed
+    assert found["events"]
+    for event in found["events"]:
+        assert event["label"] in CLASSES
+        assert 0 <= event["start_s"] <= event["peak_s"] <= event["end_s"] <= 0.75
+        assert 0.01 <= event["confidence"] <= 1
+        assert event["low_hz"] is None or 20 <= event["low_hz"] < event["high_hz"] <= 16_000
+
+
+def test_it_prints_events_as_a_table(
+    folder: Path, sensitive: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["--events", sensitive, str(folder / "short.flac")]) == 0
+    head, *rows = capsys.readouterr().out.splitlines()
+    assert head.split() == ["start,", "s", "end,", "s", "label", "confidence"]
+    assert {row.split()[2] for row in rows} <= set(CLASSES)
+
+
+def test_a_file_without_events_says_so(
+    folder: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    path = shutil.copy(folder / "tiny.safetensors", tmp_path)
+    write_settings(Path(path), EventSettings(threshold=1.0))
+    assert main(["--events", f"--checkpoint={path}", str(folder / "short.flac")]) == 0
+    assert capsys.readouterr().out == "No events.\n"
+
+
+def test_damaged_settings_of_events_are_reported(
+    folder: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    path = shutil.copy(folder / "tiny.safetensors", tmp_path)
+    settings_path(Path(path)).write_text('{"threshold": 0.5')
+    assert main([f"--checkpoint={path}", str(folder / "short.flac")]) == 2
+    assert "tiny.events.json has no usable settings of events" in capsys.readouterr().err
 
 
 def test_a_missing_checkpoint_is_reported(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -80,7 +80,7 @@ def _checkpoint(identity: str) -> dict[str, Any]:
     }
     if found is None:
         return entity
-    settings = asdict(events.EventSettings())
+    settings = asdict(events.read_settings(found.path, found.info.classes, found.weights))
     return entity | {
         "sha256": found.sha256,
         "description": f"Trained on {found.info.data}, licence {found.info.data_licence}.",
