@@ -201,7 +201,7 @@ def test_the_best_source_wins_whatever_the_order() -> None:
         "9999-12-31T23:59:59-14:00",
         "0001-01-01T00:00:00+14:00",
         "2024-05-01T05:30:00 and so on",
-        (datetime.now(UTC) + timedelta(days=2)).isoformat(),
+        pytest.param((datetime.now(UTC) + timedelta(days=2)).isoformat(), id="in two days"),
     ],
 )
 def test_an_implausible_time_is_ignored_for_the_next_source(timestamp: str) -> None:
