@@ -1,6 +1,6 @@
 """Events → JSON."""
 
-from drf_spectacular.utils import PolymorphicProxySerializer
+from drf_spectacular.utils import OpenApiExample, OpenApiResponse, PolymorphicProxySerializer
 from rest_framework import fields
 from rest_framework.serializers import Serializer
 
@@ -62,7 +62,10 @@ class EventSummary(ExportedEvent):
         return starts_at.isoformat(timespec="milliseconds") if starts_at else None
 
 
-@example({"next": None, "previous": None, "results": [{"id": 1, **EVENT}]})
+PAGE = {"next": None, "previous": None, "results": [{"id": 1, **EVENT}]}
+
+
+@example(PAGE)
 class EventPage(Serializer):
     next = fields.URLField(
         allow_null=True, help_text="URL of the page with later events; null on the last page."
@@ -93,6 +96,10 @@ class EventExport(Serializer):
     )
 
 
-PAGE_OR_EXPORT = PolymorphicProxySerializer(
-    "EventPageOrExport", [EventPage, EventExport], resource_type_field_name=None
+# drf-spectacular takes no examples from the serializers that it chooses from.
+PAGE_OR_EXPORT = OpenApiResponse(
+    PolymorphicProxySerializer(
+        "EventPageOrExport", [EventPage, EventExport], resource_type_field_name=None
+    ),
+    examples=[OpenApiExample("Example", value=PAGE, status_codes=["200"])],
 )
