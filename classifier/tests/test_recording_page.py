@@ -108,10 +108,12 @@ def test_a_class_that_is_not_the_best_of_its_window_can_be_explained(recorded: A
 def test_events_show_the_time_of_day_if_the_start_is_known(recorded: Analysis) -> None:
     add(recorded, *NIGHT)
     assert "23:59:50" not in page(recorded)
-    Clip.objects.filter(pk=recorded.clip_id).update(recorded_at="2026-05-03T23:59:40+02:00")
+    Clip.objects.filter(pk=recorded.clip_id).update(
+        recorded_at="2026-05-03T23:59:40+02:00", recorded_from="bwf"
+    )
     assert "23:59:50" in page(recorded)
     assert "00:02:51" in page(recorded), "after midnight"
-    assert "3 May 2026, 23:59:40 UTC+02:00" in page(recorded)
+    assert "3 May 2026, 23:59:40 UTC+02:00 (from its Broadcast WAV header)" in page(recorded)
 
 
 def test_a_thousand_events_are_paged_with_few_queries(recorded: Analysis) -> None:
