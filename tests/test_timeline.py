@@ -68,6 +68,10 @@ def test_three_keys_find_the_siren_one_plays_it_and_one_opens_it(
     expect(rows).to_contain_text("Siren")
     expect(page).to_have_url(re.compile("label=siren"))
     expect(page.locator("#counts-title")).to_have_text("Sounds per minute: siren")
+    csv = page.locator(".events .menu").get_by_role(
+        "link", name="CSV", exact=True, include_hidden=True
+    )
+    expect(csv).to_have_attribute("href", re.compile("label=siren"))
     page.keyboard.press("Space")
     expect(rows).to_have_class(re.compile("playing"))
     wait_for(lambda: now(page) > SIREN_S - 4, 20, "the siren to play")
