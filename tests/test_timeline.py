@@ -98,6 +98,32 @@ def test_two_clicks_play_and_open_the_siren(page: Page, server: Server, recordin
     expect_siren_open(page)
 
 
+def test_a_new_start_changes_the_clock_times_of_the_sounds(
+    page: Page, server: Server, recording: dict
+) -> None:
+    show(page, server, recording)
+    page.get_by_text("Edit the start of the recording").click()
+    page.get_by_label("Start").fill("2024-05-01T05:30:00")
+    page.get_by_role("button", name="Save").click()
+    expect(page.locator("header.answer")).to_contain_text("Recorded 1 May 2024, 05:30")
+    expect(page.locator(".event", has_text="Siren")).to_contain_text(re.compile("05:31:(3|4)"))
+
+
+def test_the_view_stays_with_what_is_looked_at(page: Page, server: Server, recording: dict) -> None:
+    """Zooming keeps the middle of the view if the playhead is elsewhere; skipping follows it."""
+    show(page, server, recording)
+    for _ in range(3):
+        page.keyboard.press("+")
+    middle = """travel => (travel.scrollLeft + travel.clientWidth / 2) / travel.scrollWidth"""
+    view = page.locator("[data-travel]")
+    view.evaluate("travel => { travel.scrollLeft = travel.scrollWidth / 2 }")
+    before = view.evaluate(middle)
+    page.keyboard.press("+")
+    assert view.evaluate(middle) == pytest.approx(before, abs=0.005)
+    page.keyboard.press("ArrowRight")
+    assert view.evaluate(middle) < 0.1
+
+
 def test_zoom_draws_the_spectrogram_in_more_detail(
     page: Page, server: Server, recording: dict
 ) -> None:

@@ -112,6 +112,10 @@ class SonoScope extends HTMLElement {
       this.lanes?.mark();
       return;
     }
+    if (id === "recorded" && this.rows) {
+      htmx.ajax("GET", location.href, { target: "#events", select: "#events", selectOOB: "#recorded-at", swap: "outerHTML" });
+      return;
+    }
     if (document.querySelector("#pending [data-kind=window][data-state=done]")) {
       // All that belongs to the window can be shown now.
       htmx.ajax("GET", location.href, { target: "#opened", select: "#opened", swap: "outerHTML" });
