@@ -195,8 +195,17 @@ class SonoScope extends HTMLElement {
     this.use(names[(names.indexOf(this.player.name) + step + names.length) % names.length]);
   }
 
-  zoom(factor, around = this.player.time) {
-    this.timeline.setZoom(this.timeline.zoom * factor, around);
+  // Zooms around a time: by default the playhead, or the middle of the view if it is elsewhere.
+  zoom(factor, around = null) {
+    const { time } = this.player;
+    const [from, to] = this.timeline.visible();
+    const middle = time >= from && time <= to ? time : (from + to) / 2;
+    this.timeline.setZoom(this.timeline.zoom * factor, around ?? middle);
+  }
+
+  skip(by) {
+    this.player.seek(this.player.time + by);
+    this.timeline.follow(this.player.time);
   }
 
   // --- the explanation of the chosen class ----------------------------------------------------
@@ -349,8 +358,8 @@ class SonoScope extends HTMLElement {
     const step = (this.duration * SEEK_SHARE) / timeline.zoom;
     const react = cell ? () => this.network.focus(map, cell) : {
       " ": () => player.toggle(),
-      ArrowLeft: () => player.seek(player.time - step),
-      ArrowRight: () => player.seek(player.time + step),
+      ArrowLeft: () => this.skip(-step),
+      ArrowRight: () => this.skip(step),
       "[": () => timeline.setLoop([player.time, timeline.loop?.[1] > player.time ? timeline.loop[1] : this.duration]),
       "]": () => timeline.setLoop([timeline.loop?.[0] < player.time ? timeline.loop[0] : 0, player.time]),
       l: () => timeline.toggleLoop(),
