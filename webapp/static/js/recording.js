@@ -62,6 +62,13 @@ class Lanes {
     for (const name of this.names) name.firstElementChild.ariaCurrent = label && name.dataset.label === label ? "true" : null;
   }
 
+  // Lists only the sounds of a lane in the table, or all again.
+  filter(label) {
+    const field = document.querySelector(".event-filters [name=label]");
+    field.value = field.value === label ? "" : label;
+    field.form.requestSubmit();
+  }
+
   draw() {
     this.box.style.height = `${this.lanePx * this.shown}px`;
     const ratio = this.timeline.fit(this.canvas);

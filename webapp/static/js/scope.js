@@ -317,6 +317,7 @@ class SonoScope extends HTMLElement {
     const frame = closest("[data-map], [data-lane]");
     const row = closest("[data-play-event]")?.closest(".event");
     const lanes = closest("[data-more-lanes]");
+    const lane = event.ctrlKey || event.metaKey || event.shiftKey ? null : closest("[data-lane-names] a");
     const larger = closest("[data-enlarge]");
     const open = closest("[data-open]");
     const summary = closest(".stage > summary");
@@ -325,7 +326,10 @@ class SonoScope extends HTMLElement {
       this.choose(Number(answer.dataset.class));
     } else if (row) this.rows.play(row);
     else if (lanes) this.lanes.toggle(lanes);
-    else if (frame) this.network.press(event, frame);
+    else if (lane) {
+      event.preventDefault();
+      this.lanes.filter(lane.parentElement.dataset.label);
+    } else if (frame) this.network.press(event, frame);
     else if (larger) this.enlarge(larger);
     else if (closest("[data-lane-close]")) keepInPlace(this.find("key"), () => this.network.closeLane());
     else if (event.target.matches("img[data-sheet]")) keepInPlace(event.target, () => this.network.enlargeTileAt(event.target, event));
