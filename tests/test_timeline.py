@@ -181,10 +181,18 @@ def test_a_thousand_events_need_few_nodes_and_a_phone_shows_them(
     assert page.evaluate(TAB_STOPS) == 1
     lanes.first.get_by_role("link").click()
     expect(lanes.first.get_by_role("link")).to_have_attribute("aria-current", "true")
-    page.get_by_role("link", name="Show all", exact=True).click()
+    page.get_by_label("Confidence", exact=True).select_option("0.7")
+    expect(page).to_have_url(re.compile("min_confidence=0.7"))
+    lanes.nth(1).get_by_role("link").click()
+    expect(lanes.nth(1).get_by_role("link")).to_have_attribute("aria-current", "true")
+    expect(page).to_have_url(re.compile("min_confidence=0.7"))
+    # The focus stays in the table when its links are replaced.
+    page.get_by_role("link", name="Show all", exact=True).press("Enter")
     expect(page.get_by_text("Page 1 of 20")).to_be_visible()
-    page.get_by_role("link", name="Next").click()
+    expect(page.locator(".event .what").first).to_be_focused()
+    page.get_by_role("link", name="Next").press("Enter")
     expect(page.get_by_text("Page 2 of 20")).to_be_visible()
+    expect(page.get_by_role("link", name="Next")).to_be_focused()
     check_everywhere(page)
 
 

@@ -161,10 +161,17 @@ class EventRows {
     this.playing = null;
   }
 
-  focus(row) {
+  focus(row, options = { focusVisible: true }) {
     if (!row) return;
     for (const each of this.rows) each.querySelector("a.what").tabIndex = each === row ? 0 : -1;
-    row.querySelector("a.what").focus({ focusVisible: true });
+    row.querySelector("a.what").focus(options);
+  }
+
+  // htmx has replaced the table. If the focused link is gone, the first row gets the focus.
+  replaced() {
+    this.prepare();
+    if (document.activeElement === document.body) this.focus(this.rows[0], {});
+    document.querySelector("[data-announce]").textContent = document.getElementById("events-title").textContent;
   }
 
   key(event) {

@@ -108,7 +108,7 @@ class SonoScope extends HTMLElement {
   // htmx has replaced a part of the page.
   swapped({ id }) {
     if (id === "events") {
-      this.rows.prepare();
+      this.rows.replaced();
       this.lanes?.mark();
       return;
     }
