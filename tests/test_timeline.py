@@ -59,7 +59,7 @@ def test_three_keys_find_the_siren_one_plays_it_and_one_opens_it(
     page: Page, server: Server, recording: dict
 ) -> None:
     show(page, server, recording)
-    expect(page.locator("h1")).to_have_text(re.compile(r"^\d sounds in 3:00$"))
+    expect(page.locator("h1")).to_have_text(re.compile(r"^\d+ sounds in 3:00$"))
     for key in ("/", "s", "Enter"):
         page.keyboard.press(key)
     rows = page.locator(".event")
@@ -68,6 +68,10 @@ def test_three_keys_find_the_siren_one_plays_it_and_one_opens_it(
     expect(rows).to_contain_text("Siren")
     expect(page).to_have_url(re.compile("label=siren"))
     expect(page.locator("#counts-title")).to_have_text("Sounds per minute: siren")
+    csv = page.locator(".events .menu").get_by_role(
+        "link", name="CSV", exact=True, include_hidden=True
+    )
+    expect(csv).to_have_attribute("href", re.compile("label=siren"))
     page.keyboard.press("Space")
     expect(rows).to_have_class(re.compile("playing"))
     wait_for(lambda: now(page) > SIREN_S - 4, 20, "the siren to play")
@@ -92,6 +96,32 @@ def test_two_clicks_play_and_open_the_siren(page: Page, server: Server, recordin
     expect(page.locator("[data-event-words]")).to_contain_text("Siren, 1:")
     page.get_by_role("link", name="Open", exact=True).click()
     expect_siren_open(page)
+
+
+def test_a_new_start_changes_the_clock_times_of_the_sounds(
+    page: Page, server: Server, recording: dict
+) -> None:
+    show(page, server, recording)
+    page.get_by_text("Edit the start of the recording").click()
+    page.get_by_label("Start").fill("2024-05-01T05:30:00")
+    page.get_by_role("button", name="Save").click()
+    expect(page.locator("header.answer")).to_contain_text("Recorded 1 May 2024, 05:30")
+    expect(page.locator(".event", has_text="Siren")).to_contain_text(re.compile("05:31:(3|4)"))
+
+
+def test_the_view_stays_with_what_is_looked_at(page: Page, server: Server, recording: dict) -> None:
+    """Zooming keeps the middle of the view if the playhead is elsewhere; skipping follows it."""
+    show(page, server, recording)
+    for _ in range(3):
+        page.keyboard.press("+")
+    middle = """travel => (travel.scrollLeft + travel.clientWidth / 2) / travel.scrollWidth"""
+    view = page.locator("[data-travel]")
+    view.evaluate("travel => { travel.scrollLeft = travel.scrollWidth / 2 }")
+    before = view.evaluate(middle)
+    page.keyboard.press("+")
+    assert view.evaluate(middle) == pytest.approx(before, abs=0.005)
+    page.keyboard.press("ArrowRight")
+    assert view.evaluate(middle) < 0.1
 
 
 def test_zoom_draws_the_spectrogram_in_more_detail(
@@ -151,10 +181,18 @@ def test_a_thousand_events_need_few_nodes_and_a_phone_shows_them(
     assert page.evaluate(TAB_STOPS) == 1
     lanes.first.get_by_role("link").click()
     expect(lanes.first.get_by_role("link")).to_have_attribute("aria-current", "true")
-    page.get_by_role("link", name="Show all", exact=True).click()
+    page.get_by_label("Confidence", exact=True).select_option("0.7")
+    expect(page).to_have_url(re.compile("min_confidence=0.7"))
+    lanes.nth(1).get_by_role("link").click()
+    expect(lanes.nth(1).get_by_role("link")).to_have_attribute("aria-current", "true")
+    expect(page).to_have_url(re.compile("min_confidence=0.7"))
+    # The focus stays in the table when its links are replaced.
+    page.get_by_role("link", name="Show all", exact=True).press("Enter")
     expect(page.get_by_text("Page 1 of 20")).to_be_visible()
-    page.get_by_role("link", name="Next").click()
+    expect(page.locator(".event .what").first).to_be_focused()
+    page.get_by_role("link", name="Next").press("Enter")
     expect(page.get_by_text("Page 2 of 20")).to_be_visible()
+    expect(page.get_by_role("link", name="Next")).to_be_focused()
     check_everywhere(page)
 
 

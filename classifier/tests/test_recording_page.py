@@ -113,7 +113,7 @@ def test_events_show_the_time_of_day_if_the_start_is_known(recorded: Analysis) -
     )
     assert "23:59:50" in page(recorded)
     assert "00:02:51" in page(recorded), "after midnight"
-    assert "3 May 2026, 23:59:40 UTC+02:00" in page(recorded)
+    assert "3 May 2026, 23:59:40 UTC+02:00 (from its Broadcast WAV header)" in page(recorded)
 
 
 def test_a_thousand_events_are_paged_with_few_queries(recorded: Analysis) -> None:

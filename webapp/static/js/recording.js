@@ -62,6 +62,13 @@ class Lanes {
     for (const name of this.names) name.firstElementChild.ariaCurrent = label && name.dataset.label === label ? "true" : null;
   }
 
+  // Lists only the sounds of a lane in the table, or all again.
+  filter(label) {
+    const field = document.querySelector(".event-filters [name=label]");
+    field.value = field.value === label ? "" : label;
+    field.form.requestSubmit();
+  }
+
   draw() {
     this.box.style.height = `${this.lanePx * this.shown}px`;
     const ratio = this.timeline.fit(this.canvas);
@@ -154,10 +161,17 @@ class EventRows {
     this.playing = null;
   }
 
-  focus(row) {
+  focus(row, options = { focusVisible: true }) {
     if (!row) return;
     for (const each of this.rows) each.querySelector("a.what").tabIndex = each === row ? 0 : -1;
-    row.querySelector("a.what").focus({ focusVisible: true });
+    row.querySelector("a.what").focus(options);
+  }
+
+  // htmx has replaced the table. If the focused link is gone, the first row gets the focus.
+  replaced() {
+    this.prepare();
+    if (document.activeElement === document.body) this.focus(this.rows[0], {});
+    document.querySelector("[data-announce]").textContent = document.getElementById("events-title").textContent;
   }
 
   key(event) {

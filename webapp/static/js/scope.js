@@ -108,8 +108,12 @@ class SonoScope extends HTMLElement {
   // htmx has replaced a part of the page.
   swapped({ id }) {
     if (id === "events") {
-      this.rows.prepare();
+      this.rows.replaced();
       this.lanes?.mark();
+      return;
+    }
+    if (id === "recorded" && this.rows) {
+      htmx.ajax("GET", location.href, { target: "#events", select: "#events", selectOOB: "#recorded-at", swap: "outerHTML" });
       return;
     }
     if (document.querySelector("#pending [data-kind=window][data-state=done]")) {
@@ -191,8 +195,17 @@ class SonoScope extends HTMLElement {
     this.use(names[(names.indexOf(this.player.name) + step + names.length) % names.length]);
   }
 
-  zoom(factor, around = this.player.time) {
-    this.timeline.setZoom(this.timeline.zoom * factor, around);
+  // Zooms around a time: by default the playhead, or the middle of the view if it is elsewhere.
+  zoom(factor, around = null) {
+    const { time } = this.player;
+    const [from, to] = this.timeline.visible();
+    const middle = time >= from && time <= to ? time : (from + to) / 2;
+    this.timeline.setZoom(this.timeline.zoom * factor, around ?? middle);
+  }
+
+  skip(by) {
+    this.player.seek(this.player.time + by);
+    this.timeline.follow(this.player.time);
   }
 
   // --- the explanation of the chosen class ----------------------------------------------------
@@ -304,6 +317,7 @@ class SonoScope extends HTMLElement {
     const frame = closest("[data-map], [data-lane]");
     const row = closest("[data-play-event]")?.closest(".event");
     const lanes = closest("[data-more-lanes]");
+    const lane = event.ctrlKey || event.metaKey || event.shiftKey ? null : closest("[data-lane-names] a");
     const larger = closest("[data-enlarge]");
     const open = closest("[data-open]");
     const summary = closest(".stage > summary");
@@ -312,7 +326,10 @@ class SonoScope extends HTMLElement {
       this.choose(Number(answer.dataset.class));
     } else if (row) this.rows.play(row);
     else if (lanes) this.lanes.toggle(lanes);
-    else if (frame) this.network.press(event, frame);
+    else if (lane) {
+      event.preventDefault();
+      this.lanes.filter(lane.parentElement.dataset.label);
+    } else if (frame) this.network.press(event, frame);
     else if (larger) this.enlarge(larger);
     else if (closest("[data-lane-close]")) keepInPlace(this.find("key"), () => this.network.closeLane());
     else if (event.target.matches("img[data-sheet]")) keepInPlace(event.target, () => this.network.enlargeTileAt(event.target, event));
@@ -345,8 +362,8 @@ class SonoScope extends HTMLElement {
     const step = (this.duration * SEEK_SHARE) / timeline.zoom;
     const react = cell ? () => this.network.focus(map, cell) : {
       " ": () => player.toggle(),
-      ArrowLeft: () => player.seek(player.time - step),
-      ArrowRight: () => player.seek(player.time + step),
+      ArrowLeft: () => this.skip(-step),
+      ArrowRight: () => this.skip(step),
       "[": () => timeline.setLoop([player.time, timeline.loop?.[1] > player.time ? timeline.loop[1] : this.duration]),
       "]": () => timeline.setLoop([timeline.loop?.[0] < player.time ? timeline.loop[0] : 0, player.time]),
       l: () => timeline.toggleLoop(),
