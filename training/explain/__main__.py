@@ -99,6 +99,8 @@ def train(plan: Plan) -> Path:
         started_from=before.checkpoint if before else "",
     )
     _all_steps(run, frozen, plan.out, settings, header, limit)
+    if plan.recipe.mask_area:
+        loop.shift_to_area(run.average, frozen, plan.recipe.mask_area, plan.recipe.seed)
     path = checkpoint_info.decoder_path(plan.checkpoint)
     _save_decoder(path, run, header)
     return path

@@ -12,6 +12,7 @@ from ml.explain.mask_decoder import CELL_FRAMES, MaskDecoder
 from ml.explain.masking import Masking, resized
 from ml.features import LogMel
 from ml.model import AudioCNN
+from training.data.windows import to_float
 from training.explain.losses import Question, ask, losses
 from training.explain.recipe import ExplainRecipe
 from training.explain.windows import Composed, compose
@@ -21,6 +22,8 @@ from training.loop import update_average
 FIGURES = ("part keeps", "rest keeps", "mask", "absent mask")
 # A mask of this amplitude is silence for all purposes; its logarithm must be finite.
 MIN_GAIN = 1e-4
+# How the shift of the masks to an area is found: by halving the interval.
+SHIFT_WINDOWS, SHIFT_BATCH, MAX_SHIFT, SHIFT_HALVINGS = 256, 16, 5.0, 20
 # How much the latest step counts in the means that are shown.
 LATEST_SHARE = 0.03
 
@@ -180,6 +183,33 @@ def _update(run: Run, loss: Tensor) -> None:
     # A moving average over fewer steps at first, so that the random start is soon forgotten.
     decay = min(run.recipe.ema, run.step / (run.step + 10))
     update_average(run.average, run.decoder, decay)
+
+
+@torch.no_grad()
+def shift_to_area(decoder: MaskDecoder, frozen: Frozen, area: float, seed: int) -> None:
+    """Change the last bias so that the masks of whole training windows have this mean area.
+
+    Parameters
+    ----------
+    area : float
+        Share of the window, between 0 and 1.
+    """
+    decoder.eval()
+    generator = torch.Generator().manual_seed(seed)
+    drawn = frozen.rows[torch.randperm(len(frozen.rows), generator=generator)[:SHIFT_WINDOWS]]
+    found = []
+    for rows in drawn.split(SHIFT_BATCH):
+        pictures = frozen.log_mel(to_float(frozen.samples[rows]))
+        output = frozen.model(_input(pictures, frozen.model))
+        found.append(decoder(output, frozen.model.fc, frozen.labels[rows][:, None]))
+    logits = torch.cat(found)
+    low, high = -MAX_SHIFT, MAX_SHIFT
+    for _ in range(SHIFT_HALVINGS):
+        middle = (low + high) / 2
+        small = (logits + middle).sigmoid().mean() < area
+        low, high = (middle, high) if small else (low, middle)
+    assert decoder.last.bias is not None
+    decoder.last.bias += (low + high) / 2
 
 
 def masked_pictures(

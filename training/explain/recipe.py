@@ -31,6 +31,9 @@ class ExplainRecipe:
         about a class in the window.
     rest_weight, area_weight, absent_weight, absent_area_weight, outside_weight, smooth_weight
         Weights of the parts of the loss (`training.explain.losses`).
+    mask_area : float
+        After the last step, the masks of all classes are shifted alike, so that those of the
+        training sounds cover this share of a window on average; 0 for no shift.
     """
 
     steps: int = 900
@@ -58,4 +61,5 @@ class ExplainRecipe:
     absent_area_weight: float = 2.0
     outside_weight: float = 2.0
     smooth_weight: float = 1.0
+    mask_area: float = 0.0
     seed: int = 1

@@ -207,3 +207,16 @@ def test_the_clips_that_excite_each_channel_are_those_trained_on(
         assert label in ("rain", "whistle")
         assert 0 <= second < FEATURES.window_s
         assert name.endswith(".wav")
+
+
+def test_the_masks_are_shifted_to_an_area(trained: Path, esc50: Path, tmp_path: Path) -> None:
+    area = {}
+    for asked in ("0.2", "0.6"):
+        out = tmp_path / "runs" / asked
+        further = ["--set", f"mask_area={asked}", "--out", str(out)]
+        command.main([str(trained), "--data", str(esc50), *SHORT_RUN, *further])
+        classifier = Classifier.load(trained)
+        noise = torch.randn(8000, generator=torch.Generator().manual_seed(1)) / 10
+        area[asked] = classifier.explain(noise.numpy(), 0).attribution.mean()
+        decoder_path(trained).unlink()
+    assert area["0.2"] + 0.2 < area["0.6"]
