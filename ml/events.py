@@ -47,7 +47,7 @@ class Event:
 
     def to_json(self) -> dict[str, str | float | None]:
         """Return the event as it appears in JSON."""
-        return dataclasses.asdict(self) | {"confidence": round(self.confidence, 6)}
+        return dataclasses.asdict(self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,7 +206,9 @@ def _event(label: str, span: _Span, values: Array) -> Event:
     first = min(int(start_s / FRAME_S), len(values) - 1)
     peak = first + int(values[first : max(first + 1, math.ceil(end_s / FRAME_S))].argmax())
     peak_s = min(max((peak + 0.5) * FRAME_S, start_s), end_s)
-    return Event(label, round(start_s, 3), round(end_s, 3), float(values[peak]), round(peak_s, 3))
+    # Rounded here, so that pages, API and exports show, and filter by, the same number.
+    confidence = round(float(values[peak]), 6)
+    return Event(label, round(start_s, 3), round(end_s, 3), confidence, round(peak_s, 3))
 
 
 # --- edges --------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 import logging
 import re
+import shutil
 from collections.abc import Iterable
 from tempfile import TemporaryFile
 from typing import IO
@@ -10,8 +11,8 @@ from zipfile import ZipFile
 from classifier import storage
 from classifier.models import Event, Inspection
 from classifier.services import results
-from ml.audio.encode import flac
-from ml.audio.waveform import Waveform
+from ml.audio.encode import write_flac
+from ml.audio.waveform import Waveform, WaveformPart
 from ml.errors import AudioError
 from tasks.decoding import decode
 
@@ -61,7 +62,12 @@ def write(file: IO[bytes], waveform: Waveform, rate: int, events: Iterable[Event
         for number, event in enumerate(events, start=1):
             start = max(0, round((event.start_s - MARGIN_S) * rate))
             end = round((event.end_s + MARGIN_S) * rate)
-            archive.writestr(name_of(number, event), flac(waveform[start:end], rate))
+            # Rain can be one event of a day, so neither its samples nor its file is in memory.
+            with TemporaryFile(dir=storage.incoming_folder()) as sound:
+                write_flac(sound, WaveformPart(waveform, start, end), rate)
+                sound.seek(0)
+                with archive.open(name_of(number, event), "w", force_zip64=True) as member:
+                    shutil.copyfileobj(sound, member)
 
 
 def name_of(number: int, event: Event) -> str:

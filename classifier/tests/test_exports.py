@@ -132,7 +132,7 @@ def read_raven(data: bytes) -> list[Span]:
         assert list(rows["Selection"]) == list(range(1, len(rows) + 1))
         assert (rows["Low Freq (Hz)"] < rows["High Freq (Hz)"]).all()
         assert (rows["High Freq (Hz)"] <= 24_000).all()
-        if name != "all.selections.txt":
+        if name != "all.txt":
             path = name.removesuffix(".selections.txt")
             times = rows["Begin Time (s)"], rows["End Time (s)"]
             found += _spans([path] * len(rows), rows["Annotation"], *times)
@@ -272,11 +272,16 @@ def test_the_zip_has_every_format_and_where_the_events_come_from(own_media: Path
 
 
 def test_a_table_over_several_recordings_counts_on_as_raven_does() -> None:
-    data = unpacked(exported(Format.RAVEN, folder(2)))["all.selections.txt"]
+    data = unpacked(exported(Format.RAVEN, folder(2)))["all.txt"]
     first, second = rows_of(data, sep="\t").to_dict("records")
     assert (first["Begin Path"], second["Begin Path"]) == ("morning/dawn.wav", "evening/dawn.flac")
     assert second["File Offset (s)"] == pytest.approx(event(1).start_s, abs=1e-6)
     assert second["Begin Time (s)"] == pytest.approx(16_000 + event(1).start_s, abs=1e-6)
+
+
+def test_a_recording_can_have_the_name_of_the_table_over_all() -> None:
+    tables = unpacked(exported(Format.RAVEN, [recording("all", [event(0)])]))
+    assert tables.keys() == {"all.txt", "all.selections.txt"}
 
 
 @pytest.mark.parametrize("form", [Format.RAVEN, Format.AUDACITY])
@@ -307,7 +312,7 @@ def test_names_cannot_break_a_table_or_leave_the_folder() -> None:
     (row,) = rows_of(exported(Format.KALEIDOSCOPE, recordings)).to_dict("records")
     assert (row["IN FILE"], row["TOP1MATCH"]) == ('=1+1%09"x"%0A.wav', shown_label)
     tables = unpacked(exported(Format.RAVEN, recordings))
-    (row,) = rows_of(tables["all.selections.txt"], sep="\t").to_dict("records")
+    (row,) = rows_of(tables["all.txt"], sep="\t").to_dict("records")
     assert (row["Begin Path"], row["Annotation"]) == (shown, shown_label)
     assert not any("\\" in name for name in tables)
     track = exported(Format.AUDACITY, recordings, several=False)

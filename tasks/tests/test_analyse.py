@@ -334,4 +334,5 @@ def test_the_queries_of_a_chunk_are_two_per_clip_and_few_per_part(anna: User) ->
     one_part, one_clip_less, two_parts = queries(3), queries(2), queries(6)
     assert one_part - one_clip_less == 2, "the row and its clip"
     assert two_parts <= 2 * one_part
-    assert one_part <= 19
+    # One of them inserts the events of all clips.
+    assert one_part <= 20

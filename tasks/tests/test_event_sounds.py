@@ -7,6 +7,7 @@ import numpy as np
 import soundfile
 
 from classifier.models import Event
+from ml.audio.waveform import PART_SAMPLES
 from tasks.event_sounds import write
 from tests import fixtures
 
@@ -43,3 +44,24 @@ def test_no_events_are_an_empty_zip() -> None:
     write(file, fixtures.silence(1.0, RATE_HZ), RATE_HZ, [])
     with zipfile.ZipFile(file) as archive:
         assert archive.namelist() == []
+
+
+class LongSilence:
+    """A waveform that does not let more be read at once than fits in memory."""
+
+    def __len__(self) -> int:
+        return 3 * PART_SAMPLES
+
+    def __getitem__(self, part: slice) -> np.ndarray:
+        start, stop, _ = part.indices(len(self))
+        assert stop - start <= PART_SAMPLES
+        return np.zeros(stop - start, np.float32)
+
+
+def test_a_long_event_is_read_in_parts() -> None:
+    file = io.BytesIO()
+    end_s = 3 * PART_SAMPLES / RATE_HZ
+    write(file, LongSilence(), RATE_HZ, [event("rain", 0, end_s)])
+    with zipfile.ZipFile(file) as archive:
+        (name,) = archive.namelist()
+        assert soundfile.info(io.BytesIO(archive.read(name))).frames == 3 * PART_SAMPLES

@@ -24,7 +24,8 @@ COLUMNS = (
     "File Offset (s)",
 )
 SUFFIX = ".selections.txt"
-ALL = f"all{SUFFIX}"
+# Does not end like the table of a recording: that could be named `all`.
+ALL = "all.txt"
 
 
 def write(recordings: Recordings) -> Iterator[bytes]:

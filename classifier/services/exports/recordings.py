@@ -58,7 +58,7 @@ class ExportedEvent:
             "label": self.label,
             "start_s": self.start_s,
             "end_s": self.end_s,
-            "confidence": round(self.confidence, 6),
+            "confidence": self.confidence,
             "peak_s": self.peak_s,
             "low_hz": self.low_hz,
             "high_hz": self.high_hz,
