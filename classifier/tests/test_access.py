@@ -16,6 +16,7 @@ from django.apps import apps
 from django.contrib.auth.models import User
 from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver
+from pytest_django import Settings
 
 from classifier import storage
 from classifier.models import (
@@ -181,6 +182,12 @@ def furnished(anna: User, own_media: Path) -> Furnished:
     batch = batches.create(anna, SECRET)
     batches.add_file(batch, f"{SECRET}/x.wav", [b"another sound of anna's own"])
     return Furnished(analysis.clip, analysis, inspection, batch, tokens.create(anna, SECRET)[0])
+
+
+@pytest.fixture(autouse=True)
+def with_email(settings: Settings) -> None:
+    """Set up e-mail, without which some pages are 404."""
+    settings.EMAIL_HOST = "mail.example"
 
 
 @pytest.fixture
