@@ -10,8 +10,8 @@ from tests import fixtures
 from tests.server import Person, Server, wait_for
 
 SAMPLES = ("church_bells", "siren", "door_wood_knock")
-# The long lease allows for a slow machine. The pages about e-mail need an SMTP server, which is never
-# used.
+# The long lease allows for a slow machine. The pages about e-mail exist only if there is an SMTP
+# server; nothing is sent to it.
 SETTINGS = {
     "LEASE_S": "60",
     "EMAIL_HOST": "127.0.0.1",
