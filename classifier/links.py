@@ -1,12 +1,14 @@
-"""URLs used by both pages and API."""
+"""URLs used by several of pages, API and admin."""
 
 from urllib.parse import quote
 
+from django.conf import settings
+from django.contrib.auth.models import User
 from django.urls import reverse
 
 from classifier.checkpoints import inventory
 from classifier.models import Inspection, InspectionKind, State
-from classifier.services import inspections
+from classifier.services import inspections, passwords
 
 
 def checkpoint_page(identity: str) -> str | None:
@@ -27,3 +29,8 @@ def inspection_files(inspection: Inspection) -> dict[str, str]:
         for name in archive.index.picture_names():
             found[f"maps/{name}.png"] = reverse("inspection_map", args=[inspection.pk, name])
     return found
+
+
+def password_reset(user: User) -> str:
+    """Return a new absolute URL at which the user can set a password without the old one."""
+    return settings.ORIGIN + reverse("password_reset_confirm", args=passwords.link_parts(user))

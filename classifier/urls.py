@@ -3,6 +3,7 @@ from django.contrib.auth import views as auth
 from django.urls import include, path
 
 from classifier import storage
+from classifier.services.rate_limits import RESET_MAILS_PER_HOUR
 from classifier.views import account as accounts
 from classifier.views import (
     batches,
@@ -12,6 +13,7 @@ from classifier.views import (
     history,
     inspections,
     media,
+    password_reset,
     recorded,
     recording,
     results,
@@ -58,6 +60,7 @@ account = [
     path("account/tokens/<uuid:pk>/revoke/", accounts.revoke, name="token_revoke"),
     path("account/export/", accounts.export, name="account_export"),
     path("account/delete/", accounts.delete, name="account_delete"),
+    path("account/email/", accounts.email, name="account_email"),
     path("account/sign-up/", sign_in.sign_up, name="sign_up"),
     path("account/sign-in/", sign_in.SignIn.as_view(), name="login"),
     path("admin/login/", sign_in.rate_limited(admin.site.login)),
@@ -65,6 +68,24 @@ account = [
     path("account/password/", auth.PasswordChangeView.as_view(), name="password_change"),
     path(
         "account/password/done/", auth.PasswordChangeDoneView.as_view(), name="password_change_done"
+    ),
+    path("account/reset/", password_reset.ForgotPassword.as_view(), name="password_reset"),
+    path(
+        "account/reset/sent/",
+        password_reset.requires_email(
+            auth.PasswordResetDoneView.as_view(extra_context={"limit": RESET_MAILS_PER_HOUR})
+        ),
+        name="password_reset_done",
+    ),
+    path(
+        "account/reset/done/",
+        auth.PasswordResetCompleteView.as_view(),
+        name="password_reset_complete",
+    ),
+    path(
+        "account/reset/<uidb64>/<token>/",
+        password_reset.ResetPassword.as_view(),
+        name="password_reset_confirm",
     ),
 ]
 ANALYSIS, INSPECTION = "media/analyses/<uuid:pk>/", "media/inspections/<uuid:pk>/"

@@ -10,6 +10,13 @@ from tests import fixtures
 from tests.server import Person, Server, wait_for
 
 SAMPLES = ("church_bells", "siren", "door_wood_knock")
+# The long lease allows for a slow machine. The pages about e-mail exist only if there is an SMTP
+# server; nothing is sent to it.
+SETTINGS = {
+    "LEASE_S": "60",
+    "EMAIL_HOST": "127.0.0.1",
+    "EMAIL_FROM": "Sonoscope <sounds@example.org>",
+}
 DAMAGED = fixtures.encode(fixtures.noise(2.0), form="FLAC")[:600]
 
 
@@ -53,6 +60,7 @@ def create_demo_data(server: Server) -> DemoData:
     for person in (user, demo.new_user):
         _revoke_unnamed_tokens(person)
     ids["admin"] = _make_admin(demo.admin)
+    ids["reset_link"] = _reset_link(demo.new_user)
     return demo
 
 
@@ -64,6 +72,16 @@ def _make_admin(person: Person) -> str:
         "found.update(is_staff=True, is_superuser=True); print(found.get().pk)"
     )
     return person.server.manage("shell", "--no-imports", "-c", code).split()[-1]
+
+
+def _reset_link(person: Person) -> str:
+    """Return the path of a link that resets the user's password."""
+    code = (
+        "from classifier import links; from django.contrib.auth.models import User; "
+        f"print(links.password_reset(User.objects.get(username='{person.name}')))"
+    )
+    link = person.server.manage("shell", "--no-imports", "-c", code).split()[-1]
+    return link.removeprefix(person.server.url)
 
 
 def _open(person: Person, analysis_id: str) -> None:

@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 import pytest
 from playwright.sync_api import Browser
 
-from tests.demo_data import DemoData, create_demo_data
+from tests.demo_data import SETTINGS, DemoData, create_demo_data
 from tests.server import ROOT, Server
 from tests.watch import Watch
 from tools.screenshots import VIEWS, Scheme, visit_views
@@ -25,8 +25,8 @@ RULES: dict[Scheme, str] = {
 
 @pytest.fixture(scope="module")
 def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DemoData]:
-    """Demo data on a new server; the long lease allows for a slow machine."""
-    server = Server(tmp_path_factory.mktemp("demo"), LEASE_S="60")
+    """Demo data on a new server."""
+    server = Server(tmp_path_factory.mktemp("demo"), **SETTINGS)
     server.open()
     yield create_demo_data(server)
     server.close()

@@ -38,7 +38,7 @@ def test_all_checks_pass_on_a_running_server(server: Server) -> None:
     status, output = doctor(server)
     assert status == 0
     lines = [line for line in output.splitlines() if not line.startswith(" ")]
-    assert len(lines) == 16
+    assert len(lines) == 17
     assert not any(line.startswith("WRONG") for line in lines)
 
 

@@ -18,7 +18,7 @@ import numpy as np
 from PIL import Image
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
-from tests.demo_data import DemoData, create_demo_data
+from tests.demo_data import SETTINGS, DemoData, create_demo_data
 from tests.server import ROOT, Person, Server, chromium, wait_for
 
 TARGET = ROOT / "screenshots"
@@ -100,6 +100,19 @@ def _make_token(page: Page) -> None:
     expect(page.locator("[data-secret]")).to_be_visible()
 
 
+def _make_reset_link(page: Page) -> None:
+    page.get_by_role("button", name="Create the link").click()
+    expect(page.locator(".reset-link")).to_be_visible()
+
+
+def _choose_to_delete_data(page: Page) -> None:
+    for box in page.locator("#result_list tbody [type=checkbox]").all():
+        box.check()
+    page.locator("[name=action]").select_option("delete_data")
+    page.get_by_role("button", name="Go").click()
+    expect(page.get_by_role("button", name="Delete the data")).to_be_visible()
+
+
 def _send_nothing(page: Page) -> None:
     page.evaluate("document.querySelector('form.drop').submit()")
     expect(page.locator(".refused")).to_be_visible()
@@ -146,6 +159,11 @@ VIEWS = (
     View("sign-in-locked", "/account/sign-in/", "", act=_try_too_often),
     View("sign-up", "/account/sign-up/", ""),
     View("sign-up-weak", "/account/sign-up/", "", act=_weak_password),
+    View("password-forgotten", "/account/reset/", ""),
+    View("password-sent", "/account/reset/sent/", ""),
+    View("password-reset", "{reset_link}", ""),
+    View("password-link-ended", "/account/reset/none/none/", ""),
+    View("password-changed", "/account/reset/done/", ""),
     View("upload", "/"),
     View("upload-empty", "/", "new_user"),
     View("upload-recording", "/", act=_record),
@@ -174,6 +192,7 @@ VIEWS = (
     View("account-empty", "/account/", "new_user"),
     View("account-token", "/account/", act=_make_token),
     View("account-delete", "/account/delete/"),
+    View("account-email", "/account/email/"),
     View("password", "/account/password/"),
     View("admin-sign-in", "/admin/login/", ""),
     View("admin", "/admin/", "admin"),
@@ -185,6 +204,8 @@ VIEWS = (
     View("admin-batch", "/admin/classifier/batch/{batch}/change/", "admin"),
     View("admin-users", "/admin/auth/user/", "admin"),
     View("admin-user", "/admin/auth/user/{admin}/change/", "admin"),
+    View("admin-reset-link", "/admin/auth/user/{admin}/reset-link/", "admin", act=_make_reset_link),
+    View("admin-delete-data", "/admin/auth/user/", "admin", act=_choose_to_delete_data),
     View("admin-user-delete", "/admin/auth/user/{admin}/delete/", "admin"),
     View("admin-attempts", "/admin/axes/accessattempt/", "admin"),
     View("not-found", "/nowhere/"),
@@ -280,7 +301,7 @@ def main() -> None:
     views = tuple(view for view in VIEWS if not options.only or view.name in options.only)
     options.to.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as folder, launched_browser() as browser:
-        server = Server(Path(folder) / "server", LEASE_S="60")
+        server = Server(Path(folder) / "server", **SETTINGS)
         try:
             server.open()
             demo = create_demo_data(server)

@@ -12,10 +12,12 @@ import secrets
 import tempfile
 from contextlib import suppress
 from dataclasses import dataclass
+from email.utils import parseaddr
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from django.core.exceptions import ImproperlyConfigured
+from django.core.exceptions import ImproperlyConfigured, ValidationError
+from django.core.validators import validate_email
 
 from ml import recording_names
 
@@ -152,6 +154,39 @@ def origin(name: str, default: str, *, meaning: str = "", shown: str = "") -> st
             "Sonoscope cannot run under a path; give it a host name of its own."
         )
     return value
+
+
+def sender(name: str, *, meaning: str = "") -> str:
+    """Return an e-mail address, alone or as `Name <address>`.
+
+    Raises
+    ------
+    ImproperlyConfigured
+        The value is not one.
+    """
+    value = text(name, meaning=meaning)
+    if value:
+        try:
+            validate_email(parseaddr(value)[1])
+        except ValidationError as error:
+            raise ImproperlyConfigured(
+                f"{name} must be an e-mail address such as sounds@example.org, not {value!r}."
+            ) from error
+    return value
+
+
+def both_or_neither(**values: str) -> None:
+    """Check that two settings, given by name, are both set or both unset.
+
+    Raises
+    ------
+    ImproperlyConfigured
+        Only one is set.
+    """
+    unset = [name for name, value in values.items() if not value]
+    if len(unset) == 1:
+        (other,) = set(values) - set(unset)
+        raise ImproperlyConfigured(f"{other} is set, but {unset[0]} is not. Set both or neither.")
 
 
 def confided(name: str, *, meaning: str = "") -> str:

@@ -95,6 +95,9 @@ AXES_RESET_ON_SUCCESS = True
 # Sign-ins are not recorded, for privacy.
 AXES_DISABLE_ACCESS_LOG = True
 AXES_VERBOSE = False
+# How long a link to reset a password works.
+RESET_LINK_DAYS = 3
+PASSWORD_RESET_TIMEOUT = RESET_LINK_DAYS * 86_400
 LOGIN_URL = "login"
 LOGIN_REDIRECT_URL = "home"
 LOGOUT_REDIRECT_URL = "login"
@@ -102,6 +105,37 @@ AUTH_PASSWORD_VALIDATORS = [
     {"NAME": f"django.contrib.auth.password_validation.{name}Validator"}
     for name in ("UserAttributeSimilarity", "MinimumLength", "CommonPassword", "NumericPassword")
 ]
+
+# --- e-mail -------------------------------------------------------------------------------
+
+EMAIL_HOST = env.text(
+    "EMAIL_HOST",
+    meaning="The SMTP server that sends password resets, such as `smtp.example.org`; if unset, no "
+    "e-mail is sent.",
+)
+DEFAULT_FROM_EMAIL = env.sender(
+    "EMAIL_FROM",
+    meaning="The sender of e-mails, such as `Sonoscope <sounds@example.org>`; required with "
+    "`EMAIL_HOST`.",
+)
+EMAIL_PORT = env.whole("EMAIL_PORT", 587, most=65_535, meaning="The port of the SMTP server.")
+_ENCRYPTION = env.one_of(
+    "EMAIL_ENCRYPTION",
+    ("starttls", "tls", "none"),
+    meaning="How the connection to the SMTP server is encrypted: `starttls` (usually port 587), "
+    "`tls` from the start (usually port 465) or `none`.",
+)
+EMAIL_USE_TLS = _ENCRYPTION == "starttls"
+EMAIL_USE_SSL = _ENCRYPTION == "tls"
+EMAIL_HOST_USER = env.text(
+    "EMAIL_USER", meaning="The username at the SMTP server, if it requires one."
+)
+EMAIL_HOST_PASSWORD = env.confided(
+    "EMAIL_PASSWORD", meaning="The password at the SMTP server; required with `EMAIL_USER`."
+)
+env.both_or_neither(EMAIL_HOST=EMAIL_HOST, EMAIL_FROM=DEFAULT_FROM_EMAIL)
+env.both_or_neither(EMAIL_USER=EMAIL_HOST_USER, EMAIL_PASSWORD=EMAIL_HOST_PASSWORD)
+EMAIL_TIMEOUT = 10  # seconds
 
 # --- limits of uploads --------------------------------------------------------------------
 
@@ -323,7 +357,8 @@ _PER_MINUTE = {
     "sign_ins": env.whole(
         "SIGN_INS_PER_MINUTE",
         20,
-        meaning="Maximum number of sign-ins and sign-ups per IP address per minute.",
+        meaning="Maximum number of sign-ins, sign-ups and password resets per IP address per "
+        "minute.",
     ),
 }
 THROTTLE_RATES = {name: f"{count}/min" for name, count in _PER_MINUTE.items()}

@@ -20,6 +20,7 @@ from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.contrib.staticfiles import finders
+from django.core.mail import get_connection
 from django.db import DatabaseError, connection
 from django.db.migrations.executor import MigrationExecutor
 from django.template.defaultfilters import pluralize
@@ -354,11 +355,26 @@ def origin() -> Finding:
     return ok(settings.ORIGIN)
 
 
+def email() -> Finding:
+    """Check that the SMTP server can be reached and accepts the password."""
+    if not settings.EMAIL_HOST:
+        return ok("not set up: administrators create the links to reset passwords")
+    seen = f"{settings.EMAIL_HOST}:{settings.EMAIL_PORT}"
+    try:
+        with get_connection():
+            return ok(seen)
+    except OSError as error:
+        return wrong(
+            f"{seen}: {error}", "Correct the settings that begin with EMAIL_, then restart."
+        )
+
+
 RULES: dict[str, Callable[[], Finding]] = {
     "data": data_folder,
     "disk": disk,
     "key": secret_key,
     "origin": origin,
+    "email": email,
     "static": static_files,
     "checkpoint": checkpoint,
     "inference": inference,

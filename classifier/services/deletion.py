@@ -173,6 +173,23 @@ def delete_account(user: User) -> None:
     user.delete()
 
 
+def delete_data(user: User) -> None:
+    """Delete a user's clips, analyses, batches, inspections and files.
+
+    The account and its tokens stay, and so does what is uploaded after the start. If the deletion
+    is interrupted, a second call continues it.
+    """
+    now = timezone.now()
+    batches = Batch.objects.filter(owner=user, created_at__lte=now)
+    # As in `delete_batch`, so that no file is added and no worker starts useless work.
+    batches.update(closed_at=now, cancelled_at=now)
+    clips = Clip.objects.filter(owner=user, created_at__lte=timezone.now())
+    Analysis.objects.filter(clip__in=clips.values("pk")).cancel()
+    _delete_all(clips)
+    for batch in batches:
+        batch.delete()
+
+
 def _end_sessions(user: User) -> None:
     """Delete the user's sessions. A session's owner is inside its data, so each one is decoded."""
     theirs = [

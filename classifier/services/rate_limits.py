@@ -17,6 +17,9 @@ logger = logging.getLogger(__name__)
 # If the cache is not responding, requests are not counted, and it is not tried again for this long.
 CACHE_REST_S = 10
 _asked_again_at = 0.0
+HOUR_S = 3600
+# Password resets by e-mail to one user, so that nobody can flood a mailbox.
+RESET_MAILS_PER_HOUR = 3
 
 
 class Counted(SimpleRateThrottle):
@@ -60,7 +63,7 @@ class UploadThrottle(Counted, UserRateThrottle):
 
 
 class SignInThrottle(Counted, AnonRateThrottle):
-    """Limit sign-in attempts and sign-ups from one address."""
+    """Limit sign-in attempts, sign-ups and password resets from one address."""
 
     scope = "sign_ins"
 
@@ -72,6 +75,12 @@ def client_address(request: HttpRequest) -> str:
     """Return the address that the proxy saw, if there is one, else the caller's; for axes too."""
     asked = request if isinstance(request, Request) else Request(request)
     return SignInThrottle().get_ident(asked)
+
+
+def may_send_reset(user_id: int) -> bool:
+    """Count an e-mail to a user; return whether it is within the limit per hour."""
+    count = _count(f"reset_mail:{user_id}:{int(time.time() // HOUR_S)}", HOUR_S)
+    return count is None or count <= RESET_MAILS_PER_HOUR
 
 
 def _count(key: str, keep_s: int) -> int | None:

@@ -1,12 +1,13 @@
 """Storage used per user, for the users of one page or for those who use most."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from django.contrib.auth import get_user_model
 from django.db.models import Count, Manager, Max, Q, Sum
+from django.template.defaultfilters import filesizeformat, pluralize
 
 from classifier.models import Analysis, Batch, Clip, State
 
@@ -29,6 +30,14 @@ class Usage:
     analyses: int = 0
     failed: int = 0
     batches: int = 0
+
+    def __str__(self) -> str:
+        counts = (
+            f"{self.clips} clip{pluralize(self.clips)} ({filesizeformat(self.size_bytes)})",
+            f"{self.analyses} analys{pluralize(self.analyses, 'is,es')}",
+            f"{self.batches} batch{pluralize(self.batches, 'es')}",
+        )
+        return ", ".join(counts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +73,12 @@ def usage_of(user_ids: Iterable[int]) -> dict[int, Usage]:
             for name, value in row.items():
                 setattr(its, name, value)
     return found
+
+
+def total_of(usage: Collection[Usage]) -> Usage:
+    """Return the counts of several users together."""
+    counted = ("clips", "size_bytes", "analyses", "failed", "batches")
+    return Usage(**{name: sum(getattr(one, name) for one in usage) for name in counted})
 
 
 def largest_users() -> list[StorageUse]:

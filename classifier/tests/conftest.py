@@ -1,8 +1,13 @@
+import time
+from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from django.conf import settings as django_settings
 from django.contrib.auth.models import User
+from django.core.cache import cache
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 from pytest_django import Settings
@@ -10,7 +15,7 @@ from pytest_django import Settings
 from classifier.checkpoints import inventory
 from classifier.checkpoints.inventory import Installed
 from classifier.models import Analysis, Clip, Lane, State
-from classifier.services import tokens
+from classifier.services import rate_limits, tokens
 from tests.checkpoints import header_only
 
 
@@ -28,6 +33,19 @@ def own_media(settings: Settings, tmp_path: Path) -> Path:
 def fast_passwords(settings: Settings) -> None:
     """Use a fast hash, because the default one is slow on purpose."""
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+
+
+@pytest.fixture
+def fresh_counters(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Make all requests within one minute, with fresh counters."""
+    clock = SimpleNamespace(time=lambda: 1_800_000_010.0, monotonic=time.monotonic)
+    monkeypatch.setattr(rate_limits, "time", clock)
+    monkeypatch.setattr(rate_limits, "_asked_again_at", 0.0)
+    settings.CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
+    settings.THROTTLE_RATES = {**django_settings.THROTTLE_RATES, "sign_ins": "1000/min"}
+    cache.clear()
+    yield
+    cache.clear()
 
 
 @pytest.fixture

@@ -16,6 +16,7 @@ from django.apps import apps
 from django.contrib.auth.models import User
 from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver
+from pytest_django import Settings
 
 from classifier import storage
 from classifier.models import (
@@ -42,6 +43,10 @@ EVERYBODY = (
     "account/sign-up/",
     "account/sign-in/",
     "account/sign-out/",
+    "account/reset/",
+    "account/reset/sent/",
+    "account/reset/done/",
+    "account/reset/<uidb64>/<token>/",
     "admin/login/",
     "api/schema/",
     "api/schema.yaml",
@@ -57,6 +62,7 @@ MEMBERS = (
     "models/",
     "models/<str:name>/<slug:kind>.png",
     "account/",
+    "account/email/",
     "account/export/",
     "account/delete/",
     "account/password/",
@@ -176,6 +182,12 @@ def furnished(anna: User, own_media: Path) -> Furnished:
     batch = batches.create(anna, SECRET)
     batches.add_file(batch, f"{SECRET}/x.wav", [b"another sound of anna's own"])
     return Furnished(analysis.clip, analysis, inspection, batch, tokens.create(anna, SECRET)[0])
+
+
+@pytest.fixture(autouse=True)
+def with_email(settings: Settings) -> None:
+    """Set up e-mail, without which some pages are 404."""
+    settings.EMAIL_HOST = "mail.example"
 
 
 @pytest.fixture

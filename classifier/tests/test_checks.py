@@ -166,3 +166,11 @@ def test_a_nearly_full_disk_is_reported(monkeypatch: pytest.MonkeyPatch) -> None
 
 def test_the_clock_is_compared_with_the_database(db: None) -> None:
     assert checks.clock().verdict == "ok"
+
+
+def test_an_smtp_server_that_does_not_answer_is_wrong(settings: Settings) -> None:
+    assert "not set up" in checks.email().seen
+    settings.EMAIL_BACKEND = "django.core.mail.backends.smtp.EmailBackend"
+    settings.EMAIL_HOST, settings.EMAIL_PORT = "127.0.0.1", 9
+    found = checks.email()
+    assert found.verdict == "wrong" and "127.0.0.1:9" in found.seen and "EMAIL_" in found.hint

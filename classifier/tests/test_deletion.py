@@ -8,9 +8,12 @@ from pathlib import Path
 
 import pytest
 from django.apps import apps
-from django.contrib.auth.models import User
+from django.contrib.admin.models import LogEntry
+from django.contrib.auth.models import Permission, User
 from django.contrib.sessions.models import Session
+from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 from pytest_django import Settings
 
@@ -26,6 +29,7 @@ from classifier.models import (
 )
 from classifier.services import account_export, batches, deletion, tokens
 from classifier.services.uploads import accept, accept_once
+from classifier.tests.conftest import Caller
 
 PASSWORD = "gr4nular-ear"
 
@@ -106,6 +110,62 @@ def test_the_admin_deletes_a_user_with_their_files(
     admin_client.post("/admin/auth/user/", chosen)
     assert not User.objects.filter(username="anna").exists()
     assert on_disk(own_media) == []
+
+
+def delete_data(admin: Client, *users: User, **confirmed: str) -> str:
+    chosen = {"action": "delete_data", "_selected_action": [user.pk for user in users]}
+    return admin.post("/admin/auth/user/", chosen | confirmed, follow=True).content.decode()
+
+
+def test_the_admin_deletes_the_data_of_a_user_and_keeps_the_account(
+    anna: User, ben: User, admin_client: Client, own_media: Path
+) -> None:
+    furnish(ben)
+    caller, visitor = Caller(anna), Client()
+    tokens.create(anna, "garden box")
+    visitor.force_login(anna)
+    rest = {model: model._default_manager.count() for model in apps.get_models()}
+    disk = sorted(on_disk(own_media))
+    analysed(anna, b"one of anna")
+    batches.add_file(batches.create(anna, "trip"), "a/b.wav", [b"in a folder"])
+    page = delete_data(admin_client, anna)
+    assert "2 clips (22\xa0bytes), 2 analyses, 1 batch." in page
+    assert Clip.objects.filter(owner=anna).count() == 2
+    page = delete_data(admin_client, anna, post="yes")
+    assert "Deleted the data of anna: 2 clips" in page
+    rest[LogEntry] += 1
+    assert {model: model._default_manager.count() for model in apps.get_models()} == rest
+    assert sorted(on_disk(own_media)) == disk
+    assert "2 clips" in LogEntry.objects.get(object_id=anna.pk).change_message
+    assert visitor.get("/history/").status_code == 200
+    assert caller.get("clips/").json()["results"] == []
+    assert "0 clips" in delete_data(admin_client, anna, ben)
+
+
+def test_deleting_data_requires_the_permission_to_delete_clips(anna: User, ben: User) -> None:
+    furnish(anna)
+    User.objects.filter(pk=ben.pk).update(is_staff=True)
+    ben.user_permissions.set(Permission.objects.filter(codename="change_user"))
+    client = Client()
+    client.force_login(ben)
+    assert "Delete data" not in client.get("/admin/auth/user/").content.decode()
+    delete_data(client, anna, post="yes")
+    assert Clip.objects.filter(owner=anna).count() == 2
+
+
+def test_deleting_data_takes_as_many_queries_for_many_clips_in_a_chunk_as_for_few(
+    anna: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counts = []
+    for clips_at_once in (2, 20):
+        monkeypatch.setattr(deletion, "CLIPS_AT_ONCE", clips_at_once)
+        batch = batches.create(anna, "trip")
+        for number in range(2 * clips_at_once):
+            batches.add_file(batch, f"{number}.wav", [b"%d" % number])
+        with CaptureQueriesContext(connection) as queries:
+            deletion.delete_data(anna)
+        counts.append(len(queries))
+    assert counts[0] == counts[1]
 
 
 def test_the_export_contains_all_data_of_one_user_only(anna: User, ben: User) -> None:

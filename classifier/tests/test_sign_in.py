@@ -1,35 +1,19 @@
 """Limits on password guessing, at every endpoint that accepts passwords."""
 
-import time
-from collections.abc import Iterator
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from django.conf import settings as django_settings
 from django.contrib.auth.models import User
-from django.core.cache import cache
 from django.test import Client
 from pytest_django import Settings
 from pytest_django.asserts import assertContains
-
-from classifier.services import rate_limits
 
 RIGHT = "gr4nular-ear"
 ENDPOINTS = ("/account/sign-in/", "/admin/login/", "/api/v1/token/")
 
 
-@pytest.fixture(autouse=True)
-def fresh_counters(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Make all requests within one minute, with fresh counters."""
-    clock = SimpleNamespace(time=lambda: 1_800_000_010.0, monotonic=time.monotonic)
-    monkeypatch.setattr(rate_limits, "time", clock)
-    monkeypatch.setattr(rate_limits, "_asked_again_at", 0.0)
-    settings.CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
-    settings.THROTTLE_RATES = {**django_settings.THROTTLE_RATES, "sign_ins": "1000/min"}
-    cache.clear()
-    yield
-    cache.clear()
+pytestmark = pytest.mark.usefixtures("fresh_counters")
 
 
 def sign_in(endpoint: str, name: str, password: str, address: str = "192.0.2.1") -> Any:
@@ -83,10 +67,13 @@ def test_forwarded_addresses_are_ignored_without_a_proxy(anna: User, settings: S
     assert sign_in("/account/sign-in/", "anna", RIGHT).status_code == 429
 
 
-@pytest.mark.parametrize("endpoint", [*ENDPOINTS, "/account/sign-up/"])
+@pytest.mark.parametrize(
+    "endpoint", [*ENDPOINTS, "/account/sign-up/", "/account/reset/", "/account/reset/x/x/"]
+)
 def test_sign_in_attempts_are_limited_per_address(
     endpoint: str, db: None, settings: Settings
 ) -> None:
+    settings.EMAIL_HOST = "mail.example"
     settings.THROTTLE_RATES = {**django_settings.THROTTLE_RATES, "sign_ins": "3/min"}
     answers = [sign_in(endpoint, f"name{number}", "wrong") for number in range(4)]
     assert [answer.status_code == 429 for answer in answers] == [False, False, False, True]

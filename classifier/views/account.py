@@ -1,11 +1,13 @@
-"""The account page: API tokens, password change, data export and account deletion."""
+"""The account page: API tokens, e-mail address, data export and account deletion."""
 
 from typing import Any
 from uuid import UUID
 
 from django import forms
+from django.conf import settings
 from django.contrib.auth import authenticate, get_user_model, logout
 from django.contrib.auth.decorators import login_required
+from django.contrib.auth.models import User
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, StreamingHttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
@@ -15,6 +17,7 @@ from django.views.decorators.http import require_GET, require_POST
 from classifier.models import ApiToken
 from classifier.services import account_export, deletion, tokens
 from classifier.services.usage import usage_of
+from classifier.views.password_reset import requires_email
 from classifier.views.sign_in import rate_limited
 
 MAX_SHOWN = 100
@@ -32,7 +35,9 @@ class TokenForm(forms.Form):
     )
 
 
-class DeleteAccountForm(forms.Form):
+class ConfirmedForm(forms.Form):
+    """A form that the user confirms with their password."""
+
     password = forms.CharField(
         widget=forms.PasswordInput(attrs={"autocomplete": "current-password"}),
         help_text="Enter your password to confirm.",
@@ -43,15 +48,31 @@ class DeleteAccountForm(forms.Form):
         self.request = request
 
     def clean(self) -> None:
-        user = self.request.user
-        if deletion.is_last_superuser(user):
+        username = self.request.user.get_username()
+        password = self.cleaned_data.get("password", "")
+        # Uses the sign-in backends, so failed attempts count towards the lockout.
+        if authenticate(self.request, username=username, password=password) is None:
+            self.add_error("password", "The password is incorrect.")
+
+
+class DeleteAccountForm(ConfirmedForm):
+    def clean(self) -> None:
+        if deletion.is_last_superuser(self.request.user):
             raise forms.ValidationError(
                 "You are the only superuser. Make another user a superuser in the admin first."
             )
-        password = self.cleaned_data.get("password", "")
-        # Uses the sign-in backends, so failed attempts count towards the lockout.
-        if authenticate(self.request, username=user.get_username(), password=password) is None:
-            self.add_error("password", "The password is incorrect.")
+        super().clean()
+
+
+class EmailForm(ConfirmedForm):
+    field_order = ("email", "password")
+    email = forms.EmailField(
+        required=False,
+        max_length=254,
+        label="E-mail address",
+        help_text="Only used if you forget your password. Leave it empty to remove it.",
+        widget=forms.EmailInput(attrs={"autocomplete": "email"}),
+    )
 
 
 @login_required
@@ -70,11 +91,27 @@ def account(request: HttpRequest) -> HttpResponse:
         "secret": secret,
         "tokens": rows[:MAX_SHOWN],
         "more": len(rows) > MAX_SHOWN,
+        "email_enabled": bool(settings.EMAIL_HOST),
     }
     refused = request.method == "POST" and made is None
     response = render(request, "classifier/account.html", context, status=400 if refused else 200)
     response["Cache-Control"] = "no-store"
     return response
+
+
+@login_required
+@requires_email
+@rate_limited
+def email(request: HttpRequest) -> HttpResponse:
+    """Change the address to which a password reset is sent."""
+    user = request.user
+    assert isinstance(user, User)
+    form = EmailForm(request.POST or None, request=request, initial={"email": user.email})
+    if request.method == "POST" and form.is_valid():
+        User.objects.filter(pk=user.pk).update(email=form.cleaned_data["email"])
+        return redirect("account")
+    status = 400 if request.method == "POST" else 200
+    return render(request, "classifier/account_email.html", {"form": form}, status=status)
 
 
 @login_required

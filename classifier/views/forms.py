@@ -5,6 +5,7 @@ from operator import itemgetter
 from typing import Any
 
 from django import forms
+from django.conf import settings
 from django.contrib.auth.forms import UserCreationForm
 from django.contrib.auth.models import User
 
@@ -22,8 +23,17 @@ EVENT_ORDERS = {
 class SignUpForm(UserCreationForm):
     class Meta(UserCreationForm.Meta):
         model = User
-        fields = ("username",)
-        help_texts = {"username": "Letters, digits and @ . + - _"}
+        fields = ("username", "email")
+        labels = {"email": "E-mail address (optional)"}
+        help_texts = {
+            "username": "Letters, digits and @ . + - _",
+            "email": "Only used if you forget your password.",
+        }
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if not settings.EMAIL_HOST:
+            del self.fields["email"]
 
 
 class EventsForm(forms.Form):

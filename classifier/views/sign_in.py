@@ -58,7 +58,9 @@ class SignIn(LoginView):
     redirect_authenticated_user = True
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
-        return super().get_context_data(sign_up_open=settings.SIGN_UP_OPEN, **kwargs)
+        return super().get_context_data(
+            sign_up_open=settings.SIGN_UP_OPEN, email_enabled=bool(settings.EMAIL_HOST), **kwargs
+        )
 
 
 @rate_limited

@@ -39,6 +39,26 @@ def test_a_name_pattern_has_the_day_and_the_hour(monkeypatch: pytest.MonkeyPatch
         env.name_pattern("SOME_PATTERN")
 
 
+def test_a_sender_is_an_e_mail_address_with_or_without_a_name(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert env.sender("SOME_SENDER") == ""
+    for value in ("sounds@example.org", "Sono Scope <sounds@example.org>"):
+        monkeypatch.setenv("SOME_SENDER", value)
+        assert env.sender("SOME_SENDER") == value
+    for value in ("sounds", "Sono <sounds>", "a@b@example.org", "@example.org"):
+        monkeypatch.setenv("SOME_SENDER", value)
+        with pytest.raises(ImproperlyConfigured, match="must be an e-mail address"):
+            env.sender("SOME_SENDER")
+
+
+def test_one_of_two_settings_that_need_each_other_is_refused() -> None:
+    env.both_or_neither(ONE="a", OTHER="b")
+    env.both_or_neither(ONE="", OTHER="")
+    with pytest.raises(ImproperlyConfigured, match="OTHER is set, but ONE is not"):
+        env.both_or_neither(ONE="", OTHER="b")
+
+
 def test_a_secret_is_generated_once_and_readable_by_its_owner_only(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
