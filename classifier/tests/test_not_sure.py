@@ -12,7 +12,7 @@ from pytest_django.asserts import assertContains, assertNotContains
 
 from classifier.checkpoints import evaluation, inventory
 from classifier.checkpoints.inventory import Installed
-from classifier.models import Analysis, Batch, BatchFile, FileOutcome
+from classifier.models import Analysis, Batch, Clip, BatchFile, FileOutcome
 from classifier.services.exports import batch_files
 from classifier.tests.conftest import Caller, done
 from ml.checkpoint_info import EmbeddingStatistics, Rejection
@@ -103,6 +103,16 @@ def test_the_history_shows_both_classes_without_a_confidence(
     page = visitor.get("/history/")
     assertContains(page, "<strong>Not sure: rain or crackling fire?</strong>")
     assertNotContains(page, "31.0 %")
+
+
+def test_silence_is_called_silence(visitor: Client, unsure: Analysis) -> None:
+    Clip.objects.update(notices=["silent"])
+    page = visitor.get(f"/analyses/{unsure.pk}/")
+    assertContains(page, "<h1>Silence</h1>")
+    assertContains(page, "<title>Silence · ")
+    assertContains(page, "never louder than −80 dB")
+    assertNotContains(page, "unlike those that this checkpoint was trained on")
+    assertContains(visitor.get("/history/"), "<strong>Silence</strong>")
 
 
 def test_the_api_says_it_in_lists_and_details(caller: Caller, unsure: Analysis) -> None:
