@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 from django import template
 
 from classifier.checkpoints.class_names import display_name
+from classifier.checkpoints.descriptions import title_of
 from classifier.models import Analysis, Clip
 
 register = template.Library()
@@ -24,11 +25,12 @@ RECORDED_FROM = {
 }
 
 register.filter("display_name", display_name)
+register.filter("checkpoint_title", title_of)
 
 
 @register.filter
 def predicted(analysis: Analysis) -> str:
-    """Return the predicted class, both likely ones (Not sure: rain or crackling fire?) or Silence."""
+    """Return the predicted class, “Silence”, or “Not sure: rain or crackling fire?”."""
     if analysis.clip.silent:
         return "Silence"
     if not analysis.not_sure:

@@ -12,7 +12,7 @@ from pytest_django.asserts import assertContains, assertNotContains
 
 from classifier.checkpoints import evaluation, inventory
 from classifier.checkpoints.inventory import Installed
-from classifier.models import Analysis, Batch, Clip, BatchFile, FileOutcome
+from classifier.models import Analysis, Batch, BatchFile, Clip, FileOutcome
 from classifier.services.exports import batch_files
 from classifier.tests.conftest import Caller, done
 from ml.checkpoint_info import EmbeddingStatistics, Rejection
@@ -171,4 +171,4 @@ def test_a_checkpoint_without_rates_never_mentions_them(
 ) -> None:
     found = caller.get(f"checkpoints/{other.identity}/").json()["installed"]
     assert found["rejection"] is None
-    assertNotContains(visitor.get("/models/"), 'aria-label="other: not sure"')
+    assertNotContains(visitor.get("/models/"), 'aria-label="ESC-50, folds 1–3 (other): not sure"')
