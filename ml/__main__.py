@@ -58,8 +58,8 @@ def _classified(
     return Classified(
         sound,
         classifier.predictions(result.probabilities),
-        classifier.events(result, sound.duration_s),
-        classifier.not_sure(result),
+        () if sound.silent else classifier.events(result, sound.duration_s),
+        sound.silent or classifier.not_sure(result),
     )
 
 

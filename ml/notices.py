@@ -9,6 +9,7 @@ PART_SKIPPED = "part_skipped"
 PARTS_JOINED = "parts_joined"
 RATE_CHANGED = "rate_changed"
 SECOND_TRACK_USED = "second_track_used"
+SILENT = "silent"
 START_SKIPPED = "start_skipped"
 
 SENTENCES = {
@@ -23,6 +24,7 @@ SENTENCES = {
     "rate.",
     SECOND_TRACK_USED: "The first audio track is silent, nearly empty or cannot be decoded, so "
     "another track was analysed.",
+    SILENT: "The sound is silent or nearly silent: it is never louder than −80 dB.",
     START_SKIPPED: "The file begins with data that is not audio. It was left out.",
 }
 

@@ -310,14 +310,16 @@ def _analysis_result(
     values = {
         "checkpoint": classifier.identity,
         "predictions": [one.to_json() for one in classifier.predictions(result.probabilities)],
-        "not_sure": classifier.not_sure(result),
+        "not_sure": sound.silent or classifier.not_sure(result),
         "embedding": result.embedding.astype("<f2").tobytes(),
         "render_metadata": metadata.to_json(),
         "timings": {**timings, "rendering_s": _per_clip(started, 1)},
     }
     recorded = sound.recorded or from_name(row.clip.name, settings.RECORDING_NAME_PATTERN)
     facts = sound.source | to_columns(recorded) | {"duration_s": round(sound.duration_s, 3)}
-    return AnalysisResult(row, contents, values, facts, classifier.events(result, sound.duration_s))
+    # The network finds snoring in the noise of a quiet recorder.
+    events = () if sound.silent else classifier.events(result, sound.duration_s)
+    return AnalysisResult(row, contents, values, facts, events)
 
 
 def render(

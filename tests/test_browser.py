@@ -90,7 +90,7 @@ def test_a_result_page_updates_without_reload(
     expect(page.get_by_role("button", name="Play", exact=True)).to_be_enabled()
     assert page.evaluate("window.untouched") is True
     heading = page.get_by_role("heading", level=1).inner_text()
-    expect(page).to_have_title(f"{heading} · Sonoscope")
+    expect(page).to_have_title(f"{heading} · {Path(sounds[0]).name} · Sonoscope")
     expect(page.locator("[data-announce]")).to_have_text(heading)
     page.goto(f"{server.url}/history/")
     page.go_back()
@@ -223,6 +223,7 @@ def test_the_models_page_shows_the_evaluation_and_copies_the_checkpoint_name(
     shown = "Array.from(document.images).filter(i => i.naturalWidth > 300).length == 2"
     # Not wait_for_function: it evaluates a string in the page, which the policy may refuse.
     wait_for(lambda: page.evaluate(shown), 30, "both pictures")
+    page.locator("summary").filter(has_text="Details").first.click()
     page.get_by_role("button", name="Copy esc50").first.click()
     expect(page.get_by_text("Copied")).to_be_visible()
     copied = page.evaluate("navigator.clipboard.readText()")

@@ -99,18 +99,20 @@ def test_a_user_chooses_a_checkpoint_on_the_page(
 ) -> None:
     page = browser.new_page()
     sign_up(page, two, "ida")
+    page.get_by_text("Advanced").click()
     page.get_by_label("Checkpoint").select_option("modest")
     page.get_by_role("button", name="Siren").click()
     page.locator(".row.done a.what").click(timeout=60_000)
-    page.get_by_role("link", name="modest@").click()
+    page.get_by_role("link", name="(modest)").click()
     expect(page.locator("#modest")).to_be_in_viewport()
     page.goto(f"{two.url}/batches/new/")
+    page.get_by_text("Advanced").click()
     page.get_by_label("Checkpoint").select_option("modest")
     (tmp_path / "a.wav").write_bytes(SOUNDS[1])
     page.set_input_files("#folder", tmp_path)
     page.get_by_role("button", name="Send 1 file").click()
     expect(page.locator(".row.done")).to_have_count(1, timeout=60_000)
-    expect(page.get_by_role("link", name="modest@")).to_be_visible()
+    expect(page.get_by_role("link", name="(modest)")).to_be_visible()
     page.close()
 
 

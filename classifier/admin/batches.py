@@ -10,10 +10,9 @@ from django.utils.safestring import SafeString
 from django.utils.translation import ngettext
 
 from classifier.admin.lists import HEAVY_OF_ANALYSIS, NewestFirst, ReadOnly, link
-from classifier.checkpoints.class_names import display_name
 from classifier.models import Batch, BatchFile
 from classifier.services import batches, deletion
-from classifier.templatetags.sound import percent
+from classifier.templatetags.sound import percent, predicted
 
 # Small pages: every file of the batches shown is counted, up to 10,000 per batch.
 PAGE_BATCHES = 20
@@ -125,7 +124,7 @@ class BatchAdmin(NewestFirst):
 class BatchFileAdmin(ReadOnly):
     list_display = ("path", "batch", "outcome", "state", "predicted", "confidence", "why")
     list_filter = ("outcome",)
-    list_select_related = ("batch", "analysis")
+    list_select_related = ("batch", "analysis__clip")
     ordering = ("-id",)
     heavy_columns = HEAVY_OF_ANALYSIS
     sortable_by = ()
@@ -146,7 +145,7 @@ class BatchFileAdmin(ReadOnly):
 
     @admin.display(description="prediction")
     def predicted(self, file: BatchFile) -> str:
-        return display_name(file.analysis.label) if file.analysis and file.analysis.label else "–"
+        return predicted(file.analysis) if file.analysis and file.analysis.label else "–"
 
     @admin.display
     def confidence(self, file: BatchFile) -> str:

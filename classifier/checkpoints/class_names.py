@@ -1,4 +1,4 @@
-"""Display names of the ESC-50 classes. Code, URLs, the API and exports use the class names."""
+"""Display names of the ESC-50 classes. Code, URLs, the API and exports use the data set's names."""
 
 DISPLAY_NAMES = {
     "airplane": "Airplane",
@@ -28,13 +28,13 @@ DISPLAY_NAMES = {
     "footsteps": "Footsteps",
     "frog": "Frog",
     "glass_breaking": "Breaking glass",
-    "hand_saw": "Hand saw",
+    "hand_saw": "Sawing by hand",
     "helicopter": "Helicopter",
     "hen": "Hen",
-    "insects": "Insects",
+    "insects": "Buzzing insects",
     "keyboard_typing": "Typing on a keyboard",
     "laughing": "Laughing",
-    "mouse_click": "Mouse click",
+    "mouse_click": "Clicking a mouse",
     "pig": "Pig",
     "pouring_water": "Pouring water",
     "rain": "Rain",
@@ -49,7 +49,7 @@ DISPLAY_NAMES = {
     "train": "Train",
     "vacuum_cleaner": "Vacuum cleaner",
     "washing_machine": "Washing machine",
-    "water_drops": "Water drops",
+    "water_drops": "Dripping water",
     "wind": "Wind",
 }
 

@@ -11,6 +11,7 @@ from django.utils import timezone
 
 from classifier import storage
 from classifier.checkpoints import inventory
+from classifier.checkpoints.class_names import display_name
 from classifier.models.clips import Clip, Owner, beside
 from classifier.models.leasing import UNFINISHED, LeasedJob, LeasedJobQuerySet, State
 from ml.render_metadata import RenderMetadata
@@ -297,7 +298,7 @@ class Analysis(LeasedJob):
         ]
 
     def __str__(self) -> str:
-        return f"{self.label or self.state} · {self.id}"
+        return f"{display_name(self.label) if self.label else self.state} · {self.id}"
 
     @property
     def folder(self) -> Path:

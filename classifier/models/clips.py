@@ -99,6 +99,11 @@ class Clip(models.Model):
         return notices.as_dicts(self.notices)
 
     @property
+    def silent(self) -> bool:
+        """Whether the sound is silent or nearly silent."""
+        return notices.SILENT in self.notices
+
+    @property
     def notice_codes(self) -> str:
         """The codes of the notices in one cell of a table."""
         return "; ".join(self.notices)

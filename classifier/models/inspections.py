@@ -8,6 +8,7 @@ from django.db import models, transaction
 from django.utils import timezone
 
 from classifier import storage
+from classifier.checkpoints.class_names import display_name
 from classifier.models.analyses import Analysis
 from classifier.models.clips import Owner
 from classifier.models.leasing import LeasedJob, LeasedJobQuerySet, State
@@ -109,7 +110,8 @@ class Inspection(LeasedJob):
         ]
 
     def __str__(self) -> str:
-        return f"{self.kind} of {self.label or self.map or self.window} · {self.id}"
+        what = display_name(self.label) if self.label else self.map or self.window
+        return f"{self.kind} of {what} · {self.id}"
 
     @property
     def folder(self) -> Path:

@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 from django import template
 
 from classifier.checkpoints.class_names import display_name
+from classifier.checkpoints.descriptions import title_of
 from classifier.models import Analysis, Clip
 
 register = template.Library()
@@ -24,11 +25,14 @@ RECORDED_FROM = {
 }
 
 register.filter("display_name", display_name)
+register.filter("checkpoint_title", title_of)
 
 
 @register.filter
 def predicted(analysis: Analysis) -> str:
-    """Return the predicted class, or both likely ones: Not sure: rain or crackling fire?"""
+    """Return the predicted class, “Silence”, or “Not sure: rain or crackling fire?”."""
+    if analysis.clip.silent:
+        return "Silence"
     if not analysis.not_sure:
         return display_name(analysis.label)
     first, second = (display_name(name) for name in (analysis.label, analysis.second_label))
@@ -37,15 +41,19 @@ def predicted(analysis: Analysis) -> str:
 
 @register.filter
 def percent(share: float | None) -> str:
-    """Format a share as a percentage: 0.924 → 92.4 %, 0.9996 → 99.9 %, never rounded up to 100."""
+    """Format a share as a percentage, never rounded to 0 or 100: 92.4 %, < 0.1 %, 99.9 %."""
     if share is None:
         return ""
+    if 0 < share < 0.0005:
+        return "< 0.1 %"
     value = min(share * 100, 99.9) if share < 1 else 100.0
     return f"{value:.1f} %"
 
 
 @register.filter
 def percent_whole(share: float) -> str:
+    if 0 < share < 0.005:
+        return "< 1 %"
     return f"{share * 100:.0f} %"
 
 

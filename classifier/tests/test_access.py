@@ -4,6 +4,7 @@ The URLs come from the URLconf, so a new one must be added to the table.
 """
 
 import io
+import re
 import uuid
 import zipfile
 from collections.abc import Iterator
@@ -315,6 +316,19 @@ def test_public_pages_show_no_private_data(route: str, furnished: Furnished) -> 
         answer = Client(raise_request_exception=False).generic(method, f"/{route}")
         assert answer.status_code < 500 or route == "readyz", f"{method} {route}"
         assert SECRET not in body_of(answer), f"{method} {route}"
+
+
+def test_every_page_has_a_title_of_its_own(furnished: Furnished, anna: User) -> None:
+    pages: dict[str, str] = {}
+    for client, routes in ((Client(), EVERYBODY), (signed_in(anna), MEMBERS + OWNERS)):
+        for route in routes:
+            address = address_of(route, furnished) if route not in EVERYBODY else f"/{route}"
+            answer = client.get(address)
+            if answer.status_code == 200 and "<html" in body_of(answer):
+                (pages[route],) = re.findall("<title>(.*?)</title>", body_of(answer), re.DOTALL)
+    assert len(set(pages.values())) == len(pages) > 10, pages
+    del pages["admin/login/"]
+    assert all(re.fullmatch(r"\S.* · Sonoscope", title) for title in pages.values()), pages
 
 
 @pytest.mark.parametrize("route", OWNERS + MEMBERS)

@@ -12,7 +12,7 @@ from django.test import Client
 from pytest_django import Settings
 from pytest_django.asserts import assertContains, assertNotContains
 
-from classifier.checkpoints import evaluation, inventory
+from classifier.checkpoints import descriptions, evaluation, inventory
 from classifier.checkpoints.inventory import Installed
 from tests.checkpoints import TESTED, header_only
 
@@ -53,6 +53,51 @@ def test_the_shipped_checkpoint_has_an_evaluation(visitor: Client) -> None:
     assertContains(page, "Reliability diagram")
     assertNotContains(page, "File header")  # the report contains the same figure
     assertContains(visitor.get("/"), 'href="/models/"')
+
+
+def test_models_are_named_after_their_data_and_folds(visitor: Client) -> None:
+    page = visitor.get("/models/")
+    assertContains(page, "ESC-50, all folds <span")
+    assertContains(page, ">ESC-50, folds 1–3</h2>")
+    own = "Names 86 of 100 unheard clips right (fold 4, trained on folds 1–3)."
+    of_a_twin = (
+        "Trained on all folds 1–4, so no unheard clips are left to measure it on. A checkpoint "
+        "trained in the same way on folds 1–3 names 86 of 100 unheard clips right (fold 4)."
+    )
+    for sentence in (own, of_a_twin):
+        assertContains(page, sentence, count=1)
+
+
+@pytest.mark.parametrize(
+    ("changes", "title", "expected"),
+    [
+        (
+            {"folds_seen": [2], "accuracy": {"fold 5": 0.514}, "data": "My garden (2026)"},
+            "My garden, fold 2",
+            "Names 51 of 100 unheard clips right (fold 5, trained on fold 2).",
+        ),
+        # The fold was used in training, and nothing else was trained in this way.
+        (
+            {"folds_seen": [1, 3, 4], "accuracy": {"fold 4": 0.99}, "recipe": {"epochs": 3}},
+            "ESC-50, folds 1, 3 and 4",
+            "Not measured on unheard clips yet (trained on folds 1, 3 and 4).",
+        ),
+        (
+            {"folds_seen": [], "accuracy": {}, "data": "Frogs"},
+            "Frogs",
+            "Not measured on unheard clips yet.",
+        ),
+        ({}, "ESC-50, folds 1–3 (other)", "Names 86 of 100 unheard clips right"),
+    ],
+)
+def test_a_name_and_the_expected_accuracy_come_from_the_header(
+    other: Installed, changes: dict[str, Any], title: str, expected: str
+) -> None:
+    header_only(other.path, **changes)
+    found = inventory.find("other")
+    assert found is not None
+    assert descriptions.title_of(found.identity) == title
+    assert descriptions.expectation(found).startswith(expected)
 
 
 def test_a_single_checkpoint_is_not_compared(

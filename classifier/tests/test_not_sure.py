@@ -12,7 +12,7 @@ from pytest_django.asserts import assertContains, assertNotContains
 
 from classifier.checkpoints import evaluation, inventory
 from classifier.checkpoints.inventory import Installed
-from classifier.models import Analysis, Batch, BatchFile, FileOutcome
+from classifier.models import Analysis, Batch, BatchFile, Clip, FileOutcome
 from classifier.services.exports import batch_files
 from classifier.tests.conftest import Caller, done
 from ml.checkpoint_info import EmbeddingStatistics, Rejection
@@ -105,6 +105,16 @@ def test_the_history_shows_both_classes_without_a_confidence(
     assertNotContains(page, "31.0 %")
 
 
+def test_silence_is_called_silence(visitor: Client, unsure: Analysis) -> None:
+    Clip.objects.update(notices=["silent"])
+    page = visitor.get(f"/analyses/{unsure.pk}/")
+    assertContains(page, "<h1>Silence</h1>")
+    assertContains(page, "<title>Silence · ")
+    assertContains(page, "never louder than −80 dB")
+    assertNotContains(page, "unlike those that this checkpoint was trained on")
+    assertContains(visitor.get("/history/"), "<strong>Silence</strong>")
+
+
 def test_the_api_says_it_in_lists_and_details(caller: Caller, unsure: Analysis) -> None:
     (row,) = caller.get("analyses/").json()["results"]
     assert row["not_sure"] is True
@@ -161,4 +171,4 @@ def test_a_checkpoint_without_rates_never_mentions_them(
 ) -> None:
     found = caller.get(f"checkpoints/{other.identity}/").json()["installed"]
     assert found["rejection"] is None
-    assertNotContains(visitor.get("/models/"), 'aria-label="other: not sure"')
+    assertNotContains(visitor.get("/models/"), 'aria-label="ESC-50, folds 1–3 (other): not sure"')

@@ -151,8 +151,8 @@ def test_names_are_shown_as_text(visitor: Client, anna: User) -> None:
 
 
 def test_numbers_are_formatted_for_people() -> None:
-    assert [percent(x) for x in (0.924, 0.99996, 1.0, 0, None)] == [
-        "92.4 %", "99.9 %", "100.0 %", "0.0 %", "",
+    assert [percent(x) for x in (0.924, 0.99996, 1.0, 0.0006, 0.0004, 0, None)] == [
+        "92.4 %", "99.9 %", "100.0 %", "0.1 %", "< 0.1 %", "0.0 %", "",
     ]  # fmt: skip
     assert [seconds(x) for x in (5.0, 95, 600, None)] == ["5.00 s", "1:35 min", "10:00 min", ""]
     assert [channels(x) for x in (1, 2, 6, None)] == ["mono", "stereo", "6 channels", ""]

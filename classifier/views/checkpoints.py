@@ -1,6 +1,5 @@
 """The page of the installed checkpoints and their evaluations."""
 
-import re
 from typing import Any
 
 from django.contrib.auth.decorators import login_required
@@ -9,7 +8,7 @@ from django.shortcuts import render
 from django.views.decorators.cache import cache_control
 from django.views.decorators.http import condition, require_safe
 
-from classifier.checkpoints import evaluation, inventory
+from classifier.checkpoints import descriptions, evaluation, inventory
 from classifier.checkpoints.class_names import display_name
 from classifier.checkpoints.evaluation import Picture, Report
 from classifier.checkpoints.inventory import Installed
@@ -18,7 +17,6 @@ from ml.checkpoint_info import Rejection
 MAX_CLASSES = 12
 # Shares that differ by less than this are equal up to rounding.
 SAME = 5e-4
-_FOLD = re.compile(r"fold (\d+)")
 # Settings of a recipe that have no effect without a teacher.
 _OF_A_TEACHER = ("teacher_epochs", "label_weight", "teacher_weight", "feature_weight")
 # Settings that are the SHA-256 of a file.
@@ -62,6 +60,8 @@ def _model(found: Installed) -> dict[str, Any]:
     half = min(MAX_CLASSES, len(shares) // 2)
     return {
         "installed": found,
+        "title": descriptions.title_of(found.identity),
+        "expectation": descriptions.expectation(found),
         "report": report,
         "classes": sorted(map(display_name, found.info.classes)),
         "recipe": _recipe(found.info.recipe),
@@ -88,10 +88,10 @@ def _header_figures(found: Installed, report: Report) -> list[tuple[str, float, 
     """
     figures = []
     for what, share in found.info.accuracy.items():
-        fold = _FOLD.search(what)
-        seen = int(fold[1]) in found.info.folds_seen if fold else None
+        fold = descriptions.fold_of(what)
+        seen = fold in found.info.folds_seen if fold is not None else None
         known = report.evaluation
-        if known and fold and int(fold[1]) == known.fold and abs(share - known.accuracy) < SAME:
+        if known and fold == known.fold and abs(share - known.accuracy) < SAME:
             continue
         figures.append((what, share, seen))
     return figures

@@ -22,7 +22,6 @@ from classifier.templatetags.sound import clock
 from classifier.views.forms import EVENT_ORDERS, EventsForm
 from classifier.views.parts import for_script
 from ml import tiles
-from ml.checkpoint_info import SILENCE_DB
 from ml.render_metadata import RenderMetadata
 
 PAGE_EVENTS = 50
@@ -115,8 +114,8 @@ def recording_context(
         found = found.filter(label=label)
     page = _page(_sorted(found, sort), asked, opened)
     return {
-        "title": title(analysis.event_count or 0, duration_s, metadata),
-        "silent": _silent(metadata),
+        "title": title(analysis.event_count or 0, duration_s, analysis.clip.silent),
+        "silent": analysis.clip.silent,
         "started_at": started_at,
         "opened": opened,
         "asked": bool(asked.get("event") or asked.get("window")),
@@ -141,16 +140,12 @@ def recording_context(
     }
 
 
-def title(count: int, duration_s: float, metadata: RenderMetadata) -> str:
+def title(count: int, duration_s: float, silent: bool) -> str:
     """Return the heading: 39 sounds in 9:02."""
     length = clock(duration_s)
     if count:
         return f"{count} sound{'' if count == 1 else 's'} in {length}"
-    return f"Silence for {length}" if _silent(metadata) else f"Nothing clear in {length}"
-
-
-def _silent(metadata: RenderMetadata) -> bool:
-    return metadata.high_db <= SILENCE_DB
+    return f"Silence for {length}" if silent else f"Nothing clear in {length}"
 
 
 def chart(starts_s: Sequence[float], duration_s: float) -> Chart | None:

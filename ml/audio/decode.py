@@ -32,12 +32,12 @@ MISSING_S = 0.25
 # Louder than any real file (float files scaled like 16-bit integers reach 32,768).
 LOUDEST = 1e6
 # What a browser that plays the file itself does not do in another way.
-PLAYED_ALIKE = {notices.CHANNELS_CANCELLED}
+PLAYED_ALIKE = {notices.CHANNELS_CANCELLED, notices.SILENT}
 # Formats that browsers also play with an ID3v2 tag before them.
 TAGGED = ("MP3", "AAC")
 # A shorter last block of a long sound says little about its channels.
 MIXED_S = 5
-# A track that is never louder is silent: −80 dB.
+# A track, or a whole file, that is never louder is silent: −80 dB.
 SILENT = 1e-4
 
 
@@ -86,6 +86,11 @@ class Sound(Generic[W]):
     @property
     def duration_s(self) -> float:
         return len(self.waveform) / self.sample_rate
+
+    @property
+    def silent(self) -> bool:
+        """Whether the whole sound is silent or nearly silent. Known in the last block."""
+        return notices.SILENT in self.notices
 
     @property
     def source(self) -> dict[str, Any]:
@@ -244,6 +249,8 @@ def _decoded(
     if peak < SILENT or samples < SHORTEST_S * sample_rate:
         _try_next_track(stream, choice)
     _check_duration(samples / sample_rate, found.name)
+    if peak < SILENT:
+        stream.notices.add(notices.SILENT)
     assert kept is not None
     codes = tuple(sorted(stream.notices))
     # A browser would play the file itself in another way. It skips tags only before raw frames.

@@ -7,11 +7,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ml.audio.waveform import Waveform, parts_of
+from ml.checkpoint_info import SILENCE_DB
 from ml.render_metadata import FrequencyTick
 from ml.rendering import png
 from ml.tiles import Tile
 
-# Cells that are this much below the loudest one are black.
+# Cells that are this much below the loudest one, or silent, are black.
 PICTURE_RANGE_DB = 80.0
 # Pictures of longer clips average neighbouring frames, because no screen is wider.
 MAX_PICTURE_COLUMNS = 2048
@@ -60,7 +61,9 @@ def draw(parts: Iterable[NDArray[np.floating]], frames: int) -> SpectrogramPictu
         high = max(high, float(decibels.max()))
         wide.add(decibels)
         narrow.add(_rows(decibels, STRIP_HEIGHT))
-    low = high - PICTURE_RANGE_DB
+    # Silence is black, also in a clip without a louder cell.
+    low = max(high - PICTURE_RANGE_DB, SILENCE_DB)
+    high = low + PICTURE_RANGE_DB
     picture, strip = wide.values / wide.counts, narrow.values / narrow.counts
     return SpectrogramPictures(
         png.picture(picture, low, high).png, picture.shape[1], png.picture(strip, low, high).png,

@@ -120,7 +120,16 @@ def test_another_track_is_used_if_the_first_one_is_silent(decode: Decode, contai
     assert hz_of(sound, 0.5, 1.5) == pytest.approx(1000, rel=0.01)
     assert not sound.playable
     assert decode(fixtures.film([loud, silent], container)).notices == ()
-    assert decode(fixtures.film([silent, silent], container)).notices == ()
+    assert decode(fixtures.film([silent, silent], container)).notices == ("silent",)
+
+
+@pytest.mark.parametrize(("level", "silent"), [(0.0, True), (5e-5, True), (2e-4, False)])
+def test_a_sound_below_80_db_is_silent(decode: Decode, level: float, silent: bool) -> None:
+    click = fixtures.silence(1.0)
+    click[RATE_HZ // 2] = level
+    sound = decode(fixtures.encode(click, subtype="FLOAT"))
+    assert sound.silent is silent
+    assert sound.playable
 
 
 @pytest.mark.parametrize("container", ["mp4", "matroska"])

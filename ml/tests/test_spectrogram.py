@@ -1,9 +1,12 @@
+import io
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from PIL import Image
 
 from ml.audio import waveform as waveforms
-from ml.checkpoint_info import FeatureConfig
+from ml.checkpoint_info import SILENCE_DB, FeatureConfig
 from ml.features import LogMel
 from ml.rendering import spectrogram
 
@@ -83,3 +86,10 @@ def test_the_pictures_of_a_long_clip_stay_small() -> None:
     drawn = spectrogram.draw([decibels[:, :1234], decibels[:, 1234:]], 5000)
     assert drawn.columns == 2048
     assert drawn.high_db - drawn.low_db == pytest.approx(80, abs=0.01)
+
+
+def test_the_pictures_of_silence_are_black() -> None:
+    drawn = spectrogram.draw([np.full((128, 400), SILENCE_DB, np.float32)], 400)
+    for data in (drawn.picture, drawn.strip):
+        assert np.asarray(Image.open(io.BytesIO(data)).convert("RGB")).max() < 10
+    assert (drawn.low_db, drawn.high_db) == (-100, -20)

@@ -15,6 +15,7 @@ from pytest_django import Settings
 from classifier import storage
 from classifier.models import Analysis, Batch, BatchFile, Clip, FileOutcome, Lane, State, Step
 from classifier.services import batches, recordings, uploads
+from classifier.templatetags.sound import predicted
 from ml.audio.decode import Sound
 from ml.audio.waveform import SamplesOnDisk, Waveform
 from ml.checkpoint_info import SHIPPED
@@ -90,6 +91,18 @@ def test_a_chunk_of_several_parts_is_analysed(anna: User) -> None:
         assert len(files) <= MAX_FILES
         assert sum(files) <= MAX_BYTES
         assert set(row.timings) == {"decoding_s", "classifying_s", "rendering_s", "chunk_clips"}
+
+
+def test_a_silent_clip_is_no_class_and_has_no_events(anna: User) -> None:
+    # The noise of a quiet recorder, in which the network finds snoring.
+    quiet = fixtures.noise(6.0, level=1.5e-5)
+    uploads.accept([fixtures.encode(quiet, subtype="FLOAT")], name="x", owner=anna, lane=Lane.BULK)
+    task.analyse("")
+    row = Analysis.objects.get()
+    assert row.clip.silent
+    assert row.not_sure
+    assert (row.event_count, row.events.count()) == (0, 0)
+    assert predicted(row) == "Silence"
 
 
 def test_the_start_of_a_recording_comes_from_metadata_then_the_name_unless_the_user_set_it(

@@ -94,8 +94,8 @@ class AnalysisSummary(Serializer):
     label = TextOrNull(help_text=LABEL)  # type: ignore[assignment]
     confidence = fields.FloatField(allow_null=True, help_text=CONFIDENCE)
     not_sure = fields.BooleanField(
-        help_text="Whether the sound is probably none of the checkpoint's classes. Always false if "
-        "the checkpoint's header has no threshold for this."
+        help_text="Whether the sound is probably none of the checkpoint's classes. If the "
+        "checkpoint's header has no threshold for this, true only for a silent sound."
     )
     event_count = fields.IntegerField(
         allow_null=True, help_text="Number of events; null until the analysis is done."

@@ -243,7 +243,7 @@ document.addEventListener("htmx:after:swap", () => {
   if (!heading() || heading() === announced) return;
   announced = heading();
   announce.textContent = announced;
-  document.title = `${announced} · Sonoscope`;
+  document.title = `${announced} · ${announce.dataset.title}`;
 });
 
 document.addEventListener("submit", (event) => {

@@ -77,6 +77,12 @@ function clockText(time, decimals = 0) {
   return hours ? `${hours}:${String(minutes).padStart(2, "0")}:${seconds}` : `${minutes}:${seconds}`;
 }
 
+// 0.924 → 92.4 %, never rounded to 0 or 100, as the server writes it.
+function percentText(share) {
+  if (share > 0 && share < 0.0005) return "< 0.1 %";
+  return `${(share < 1 ? Math.min(100 * share, 99.9) : 100).toFixed(1)} %`;
+}
+
 // Copies a picture, or one tile of a sheet, to a canvas with one pixel per cell.
 function copyOnto(canvas, image, tile) {
   const [left, top, width, height] = tile ?? [0, 0, image.naturalWidth, image.naturalHeight];

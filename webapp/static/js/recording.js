@@ -113,7 +113,7 @@ class Lanes {
   }
 
   describe({ id, name, from, to, confidence }) {
-    this.words.textContent = `${name}, ${clockText(from, 1)}–${clockText(to, 1)}, ${(100 * confidence).toFixed(1)} %`;
+    this.words.textContent = `${name}, ${clockText(from, 1)}–${clockText(to, 1)}, ${percentText(confidence)}`;
     const query = new URLSearchParams(location.search);
     for (const [key, value] of [...query]) if (!value || key === "window") query.delete(key);
     query.set("event", id);
