@@ -267,9 +267,9 @@ def test_the_page_of_the_history_links_to_exports_with_its_filters(
 
 
 def test_another_user_gets_nothing(caller: Caller, siren: Analysis, ben: Any) -> None:
-    stranger = Caller(ben)
-    refused(stranger.get(f"analyses/{siren.pk}/events/", format="csv"), 404, "not_found")
-    assert lines_of(stranger.get("events/", format="csv")) == []
+    other_user = Caller(ben)
+    refused(other_user.get(f"analyses/{siren.pk}/events/", format="csv"), 404, "not_found")
+    assert lines_of(other_user.get("events/", format="csv")) == []
 
 
 def test_queries_grow_with_pages_of_rows_not_with_recordings(
