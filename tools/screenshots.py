@@ -225,18 +225,30 @@ def launched_browser() -> Iterator[Browser]:
 
 
 def visit_views(
-    browser: Browser, demo: DemoData, scheme: Scheme, views: tuple[View, ...] = VIEWS
+    browser: Browser,
+    demo: DemoData,
+    scheme: Scheme,
+    views: tuple[View, ...] = VIEWS,
+    *,
+    reload: bool = True,
 ) -> Iterator[tuple[Page, View, int]]:
-    """Yield the page, view and width of each view, once it is loaded."""
+    """Yield the page, view and width of each view, once it is loaded.
+
+    Parameters
+    ----------
+    reload : bool
+        Load each view anew at every width; otherwise load it once, and resize the window.
+    """
     people = {"user": demo.user, "new_user": demo.new_user, "admin": demo.admin}
     for who in ("", *people):
         page = new_page(browser, scheme, people.get(who))
         for view in views:
             if view.who != who:
                 continue
-            for width, height in SIZES.items():
+            for n, (width, height) in enumerate(SIZES.items()):
                 page.set_viewport_size({"width": width, "height": height})
-                show(page, demo, view)
+                if n == 0 or reload:
+                    show(page, demo, view)
                 yield page, view, width
         page.context.close()
 
