@@ -53,6 +53,11 @@ def original_of(label: str) -> str:
     return _unescaped(label) if _is_escaped(label) else label
 
 
+def folder_of(path: str) -> str:
+    """Return the folder of a path, without a final slash; "" if it has none."""
+    return path.rpartition("/")[0]
+
+
 def is_hidden(path: str) -> bool:
     """Whether the path is hidden or was created by the operating system, not by the user."""
     parts = [part for part in path.split("/") if part not in (".", "..")]

@@ -122,6 +122,9 @@ class BatchFile(models.Model):
 
     batch = models.ForeignKey(Batch, models.CASCADE, related_name="files")
     path = models.CharField(max_length=1000, help_text="Path in the folder; used only as a label.")
+    folder = models.CharField(
+        max_length=1000, blank=True, help_text="The folder of the path; empty if it has none."
+    )
     outcome = models.CharField(max_length=9, choices=FileOutcome.choices)
     # The row is deleted with its analysis: deleted clips are no longer in the batch.
     analysis = models.ForeignKey(Analysis, models.CASCADE, null=True, related_name="batch_files")
@@ -137,6 +140,7 @@ class BatchFile(models.Model):
         ]
         indexes = [
             models.Index(fields=["outcome", "-id"], name="batch_file_by_outcome"),
+            models.Index(fields=["batch", "folder"], name="batch_file_by_folder"),
             # Two ways to count the files of a batch, see `batches.totals_of`.
             models.Index(fields=["batch", "outcome"], name="batch_file_totals"),
             models.Index(fields=["analysis", "outcome", "batch"], name="batch_file_states"),

@@ -15,7 +15,7 @@ from classifier.models import Analysis, Batch, BatchFile, FileOutcome, Lane, Own
 from classifier.services import uploads
 from classifier.services.problems import RequestRefused, refusal
 from ml.errors import Problem
-from ml.file_names import escaped, is_hidden
+from ml.file_names import escaped, folder_of, is_hidden
 
 MAX_FILES = 10_000
 MAX_PATH_CHARACTERS = 1000
@@ -183,6 +183,7 @@ def _enter(batch: Batch, path: str, stored: uploads.Stored) -> BatchFile:
 
 
 def _set_row(batch: Batch, path: str, **values: Any) -> BatchFile:
+    values["folder"] = folder_of(path)
     return batch.files.update_or_create(path=path, defaults=values)[0]
 
 
