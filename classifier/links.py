@@ -7,7 +7,7 @@ from django.contrib.auth.models import User
 from django.urls import reverse
 
 from classifier.checkpoints import inventory
-from classifier.models import Inspection, InspectionKind, State
+from classifier.models import Batch, Inspection, InspectionKind, State
 from classifier.services import inspections, passwords
 
 
@@ -29,6 +29,11 @@ def inspection_files(inspection: Inspection) -> dict[str, str]:
         for name in archive.index.picture_names():
             found[f"maps/{name}.png"] = reverse("inspection_map", args=[inspection.pk, name])
     return found
+
+
+def batch_page(batch: Batch) -> str:
+    """Return the absolute URL of a batch's page."""
+    return settings.ORIGIN + reverse("batch", args=[batch.pk])
 
 
 def password_reset(user: User) -> str:

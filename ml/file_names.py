@@ -23,6 +23,20 @@ SYSTEM_NAMES = frozenset(
         "thumbs.db",
     }
 )
+# Extensions, in lower case, of files that contain no audio: texts, tables, pictures, programs, and
+# what audio editors and recorders write beside sounds. Archives are not among them, because they
+# may contain sounds; nor is any extension that some program also gives to sounds, such as "ts".
+OTHER_EXTENSIONS = frozenset(
+    (
+        "txt md rst rtf log nfo pdf doc docx odt xls xlsx ods csv tsv ppt pptx odp tex bib "
+        "json jsonl xml html htm css js yaml yml toml ini cfg conf srt vtt lrc cue m3u m3u8 pls "
+        "textgrid eaf jams rttm "
+        "jpg jpeg png gif bmp tif tiff webp heic heif svg ico psd cr2 nef arw dng "
+        "db sqlite sqlite3 parquet npy npz pkl mat kml kmz gpx geojson shp "
+        "exe dll so msi bat sh ps1 py pyc ipynb r m c h cpp java class jar lnk url "
+        "sfk pkf asd reapeaks rpp als md5 sha1 sha256 sfv bak tmp"
+    ).split()
+)
 _NOT_TEXT = re.compile("[\x00-\x1f\x7f-\x9f\udc80-\udcff]")
 # A name that is still escaped after this many rounds of unescaping counts as escaped.
 _MAX_ROUNDS = 8
@@ -62,6 +76,15 @@ def is_hidden(path: str) -> bool:
     """Whether the path is hidden or was created by the operating system, not by the user."""
     parts = [part for part in path.split("/") if part not in (".", "..")]
     return any(part.startswith(".") or part.lower() in SYSTEM_NAMES for part in parts)
+
+
+def is_other(path: str) -> bool:
+    """Whether the extension says that the file contains no audio.
+
+    An unknown extension does not: such a file may be a sound.
+    """
+    stem, dot, extension = path.rpartition("/")[2].rpartition(".")
+    return bool(stem and dot) and extension.lower() in OTHER_EXTENSIONS
 
 
 def _is_escaped(text: str) -> bool:

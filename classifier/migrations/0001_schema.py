@@ -59,6 +59,11 @@ class Migration(migrations.Migration):
                 ('created_at', models.DateTimeField(default=django.utils.timezone.now)),
                 ('closed_at', models.DateTimeField(null=True)),
                 ('cancelled_at', models.DateTimeField(null=True)),
+                ('finished_at', models.DateTimeField(help_text='When the sweep found no unfinished file in the closed batch.', null=True)),
+                ('notice', models.BooleanField(default=False, help_text='Whether the pages tell its owner that it has finished.')),
+                ('mail', models.CharField(blank=True, choices=[('', 'none'), ('wanted', 'wanted'), ('sent', 'sent'), ('failed', 'failed')], default='', max_length=6)),
+                ('mail_attempts', models.PositiveSmallIntegerField(default=0)),
+                ('left_out', models.PositiveIntegerField(default=0, help_text='Number of files of the folder or ZIP that were left out before sending, because they are hidden or no audio by their names.')),
                 ('owner', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='batches', to=settings.AUTH_USER_MODEL)),
             ],
             options={
@@ -179,6 +184,18 @@ class Migration(migrations.Migration):
             index=models.Index(fields=['-created_at', '-id'], name='batch_by_age'),
         ),
         migrations.AddIndex(
+            model_name='batch',
+            index=models.Index(fields=['finished_at', 'closed_at'], name='batch_finished'),
+        ),
+        migrations.AddIndex(
+            model_name='batch',
+            index=models.Index(fields=['owner', 'notice', 'finished_at'], name='batch_notices'),
+        ),
+        migrations.AddIndex(
+            model_name='batch',
+            index=models.Index(fields=['mail', 'finished_at'], name='batch_mails'),
+        ),
+        migrations.AddIndex(
             model_name='batchfile',
             index=models.Index(fields=['outcome', '-id'], name='batch_file_by_outcome'),
         ),
@@ -233,6 +250,10 @@ class Migration(migrations.Migration):
         migrations.AddIndex(
             model_name='analysis',
             index=models.Index(fields=['owner', 'checkpoint', '-created_at', '-id'], name='analysis_by_checkpoint'),
+        ),
+        migrations.AddIndex(
+            model_name='analysis',
+            index=models.Index(fields=['owner', 'finished_at'], name='analysis_finished'),
         ),
         migrations.AddIndex(
             model_name='analysis',

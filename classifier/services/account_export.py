@@ -37,6 +37,7 @@ DETAILS = ("event_count", "render_metadata", "timings")
 EVENT = ("analysis", "label", "start_s", "end_s", "confidence", "peak_s", "low_hz", "high_hz")
 ERROR = ("error_code", "error_detail", "error_hint")
 BATCH = ("id", "name", "source", "checkpoint", "created_at", "closed_at", "cancelled_at")
+OF_BATCH = ("finished_at", "notice", "mail", "left_out")
 BATCH_FILE = ("batch", "path", "outcome", "analysis", "code", "detail", "hint")
 INSPECTION = ("id", "analysis", "kind", "window", "label", "map", "state", "figures", "created_at")
 README = """\
@@ -67,7 +68,7 @@ def _members(user: Owner) -> Iterator[Member]:
     yield _table("clips", clips, CLIP + FOUND_IN_CLIP)
     yield _table("analyses", analyses, ANALYSIS + RESULT + DETAILS + ERROR)
     yield _table("events", events, EVENT)
-    yield _table("batches", Batch.objects.filter(owner=user.pk), BATCH)
+    yield _table("batches", Batch.objects.filter(owner=user.pk), BATCH + OF_BATCH)
     yield _table("batch_files", batch_files, BATCH_FILE)
     yield _table("inspections", inspections, INSPECTION + ERROR)
     for row in _rows(clips, ("file_key", "format")):

@@ -20,7 +20,7 @@ from classifier import storage
 from classifier.checkpoints import inventory
 from classifier.links import checkpoint_page
 from classifier.models import Batch, FileOutcome, State
-from classifier.services import batches, deletion, zip_import
+from classifier.services import batch_notices, batch_summary, batches, deletion, zip_import
 from classifier.services.dispatch import missing_worker
 from classifier.services.exports import formats
 from classifier.services.exports.batch_files import sent_file
@@ -153,7 +153,7 @@ def batch_unpack(request: HttpRequest, pk: UUID) -> HttpResponse:
     finally:
         archive.unlink(missing_ok=True)
     not_taken = [{"path": path, "error": why.as_dict()} for path, why in unpacked.not_taken]
-    counts = {"hidden": unpacked.hidden, "repeated": unpacked.repeated}
+    counts = {"left_out": unpacked.left_out, "repeated": unpacked.repeated}
     return JsonResponse({"outcomes": unpacked.outcomes, **counts, "not_taken": not_taken})
 
 
@@ -193,7 +193,7 @@ def _part_context(batch: Batch, totals: batches.Totals, notice: Problem | None) 
         "exports": formats.NAMES.items(),
         "problems": problems,
         "more_problems": totals.failed + totals.refused - len(problems),
-        "labels": batches.labels(batch) if totals.done else None,
+        "labels": batch_summary.labels(batch) if totals.done else None,
         # Name on the page, count, and value of the `show` filter.
         "kinds": [
             (name, count, State.QUEUED if name == "waiting" else name)
