@@ -24,19 +24,17 @@ SYSTEM_NAMES = frozenset(
     }
 )
 # Extensions, in lower case, of files that contain no audio: texts, tables, pictures, programs, and
-# what audio editors and recorders write beside sounds. Archives are not among them, because they
-# may contain sounds; nor is any extension that some program also gives to sounds, such as "ts".
-OTHER_EXTENSIONS = frozenset(
-    (
-        "txt md rst rtf log nfo pdf doc docx odt xls xlsx ods csv tsv ppt pptx odp tex bib "
-        "json jsonl xml html htm css js yaml yml toml ini cfg conf srt vtt lrc cue m3u m3u8 pls "
-        "textgrid eaf jams rttm "
-        "jpg jpeg png gif bmp tif tiff webp heic heif svg ico psd cr2 nef arw dng "
-        "db sqlite sqlite3 parquet npy npz pkl mat kml kmz gpx geojson shp "
-        "exe dll so msi bat sh ps1 py pyc ipynb r m c h cpp java class jar lnk url "
-        "sfk pkf asd reapeaks rpp als md5 sha1 sha256 sfv bak tmp"
-    ).split()
-)
+# what audio editors write beside sounds. Without those that a sound could have, such as "ts", "raw"
+# or "tmp", and without archives, which may contain sounds.
+OTHER_EXTENSIONS = frozenset((
+    "txt", "md", "rst", "rtf", "log", "nfo", "pdf", "doc", "docx", "odt", "ppt", "pptx", "odp",
+    "xls", "xlsx", "ods", "csv", "tsv", "json", "jsonl", "xml", "html", "htm", "css", "js",
+    "yaml", "yml", "toml", "ini", "cfg", "conf", "srt", "vtt", "lrc", "cue", "m3u", "m3u8", "pls",
+    "textgrid", "eaf", "jams", "jpg", "jpeg", "png", "gif", "bmp", "tif", "tiff", "webp", "heic",
+    "heif", "svg", "ico", "psd", "cr2", "nef", "arw", "dng", "db", "sqlite", "parquet", "npy",
+    "npz", "kml", "kmz", "gpx", "geojson", "exe", "dll", "py", "ipynb", "lnk", "url",
+    "sfk", "pkf", "reapeaks", "md5", "sha1", "sha256", "sfv",
+))  # fmt: skip
 _NOT_TEXT = re.compile("[\x00-\x1f\x7f-\x9f\udc80-\udcff]")
 # A name that is still escaped after this many rounds of unescaping counts as escaped.
 _MAX_ROUNDS = 8

@@ -1,9 +1,9 @@
 """Submit a folder as a batch: `manage.py submit_folder DIR --user NAME`.
 
 Run again with the same user, name, folder and checkpoint, it continues the same batch and adds only
-new files. Hidden files, files of the operating system and files that contain no audio by their names
-are left out, and folders behind links are not entered; all are counted. The exit status is 1 if a file was refused, failed, was cancelled or
-not taken, or if a folder was not entered.
+new files. Hidden files, files of the operating system and files whose names say that they contain
+no audio are left out, and folders behind links are not entered; all are counted. The exit status is
+1 if a file was refused, failed, was cancelled or not taken, or if a folder was not entered.
 """
 
 import json
