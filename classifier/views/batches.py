@@ -4,6 +4,7 @@ import secrets
 import shutil
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from typing import Any
 from urllib.parse import unquote, urlencode
 from uuid import UUID
@@ -109,9 +110,8 @@ def batch_part(request: HttpRequest, pk: UUID) -> HttpResponse:
     totals = batches.totals(batch)
     notice = missing_worker(totals.unfinished, batch.created_at)
     seen, template = _seen(batch, totals, notice), "classifier/_batch.html"
-    return render_part(
-        request, template, seen, lambda: _part_context(request, batch, totals, notice)
-    )
+    context = partial(_part_context, request, batch, totals, notice)
+    return render_part(request, template, seen, context)
 
 
 @require_GET
