@@ -77,7 +77,9 @@ class Batch(models.Model):
             models.Index(fields=["owner", "-created_at", "-id"], name="batch_newest"),
             models.Index(fields=["-created_at", "-id"], name="batch_by_age"),
             models.Index(fields=["finished_at", "closed_at"], name="batch_finished"),
-            models.Index(fields=["owner", "notice", "finished_at"], name="batch_notices"),
+            models.Index(
+                fields=["owner", "-finished_at"], condition=Q(notice=True), name="batch_notices"
+            ),
             models.Index(fields=["mail", "finished_at"], name="batch_mails"),
         ]
 
