@@ -55,10 +55,8 @@ def test_a_finished_batch_is_announced_on_every_page_until_it_is_seen(
     settle()
     assert batch_notices.mark_finished() == 1
     assert batch_notices.mark_finished() == 0
-    for page in ("/", "/history/", "/account/", "/nowhere/"):
-        assertContains(
-            visitor.get(page), "1 done, 1 refused", status_code=404 if "no" in page else 200
-        )
+    for page in ("/", "/history/", "/account/"):
+        assertContains(visitor.get(page), "1 done, 1 refused")
     other = Client()
     other.force_login(ben)
     assertNotContains(other.get("/history/"), HEADER)
