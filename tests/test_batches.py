@@ -30,13 +30,14 @@ EXPECTED = {
     "refused": 1, "duplicate": 2,
 }  # fmt: skip
 LEFT_OUT = "3 other files are left out"
+PLAN = re.compile(f"^field trip: 39 sounds to send.*; {LEFT_OUT}; 1 refused$")
 # A slow connection, so that the upload can be interrupted halfway.
 SLOW = {"latency": 60, "downloadThroughput": -1, "uploadThroughput": 600_000}
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """34 sounds, 2 duplicates, 3 files without audio, 1 empty file, and 3 files that are left out."""
+    """34 sounds, 2 duplicates, 3 files without audio, 1 empty file, and 3 that are left out."""
     folder = tmp_path_factory.mktemp("folders") / "field trip"
     places = [folder / name for name in ("morning", "morning/pond", "evening")]
     for place in places:
@@ -54,8 +55,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "evening" / "archive.zip").write_bytes(zipped(folder / "morning" / "pond"))
     (folder / "empty.wav").touch()
     (folder / ".DS_Store").write_bytes(b"hidden")
-    for path in ("notes.txt", "evening/map.JPG"):
-        (folder / path).write_bytes(b"left out by its name")
+    for name in ("notes.txt", "evening/map.JPG"):
+        (folder / name).write_bytes(b"left out by its name")
     return folder
 
 
@@ -322,9 +323,7 @@ def test_a_dropped_folder_is_listed_before_anything_is_sent(
     page = signed_in(browser, server.person())
     page.goto(f"{server.url}/batches/new/")
     drop(page, folder)
-    expect(page.locator("[data-summary]")).to_have_text(
-        re.compile(f"^field trip: 39 sounds to send.*{LEFT_OUT}; 1 refused$")
-    )
+    expect(page.locator("[data-summary]")).to_have_text(PLAN)
     page.locator("[data-ready] summary").click()
     expect(page.locator("[data-ready] li", has_text="morning/pond/rec 01.flac")).to_be_visible()
     expect(page.locator("[data-refused] li")).to_have_text("empty.wavThe file is empty.")
