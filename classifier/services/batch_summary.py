@@ -141,7 +141,6 @@ def _own(batch: Batch) -> QuerySet[Analysis]:
     # Few of the owner's analyses failed or finished lately, so SQLite should begin with those. The
     # owner follows from the batch, but the indexes begin with it.
     return Analysis.objects.filter(
-        beside(batch_files__batch=batch.pk),
+        beside(batch_files__batch=batch.pk, batch_files__outcome=FileOutcome.ACCEPTED),
         owner=batch.owner_id,
-        batch_files__outcome=FileOutcome.ACCEPTED,
     )
