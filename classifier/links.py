@@ -7,7 +7,7 @@ from django.contrib.auth.models import User
 from django.urls import reverse
 
 from classifier.checkpoints import inventory
-from classifier.models import Inspection, InspectionKind, ShareLink, State
+from classifier.models import Batch, Inspection, InspectionKind, ShareLink, State
 from classifier.services import inspections, passwords
 
 
@@ -40,6 +40,11 @@ def inspection_files(inspection: Inspection, link: ShareLink | None = None) -> d
 def shared_page(link: ShareLink) -> str:
     """Return the absolute URL of a share link."""
     return settings.ORIGIN + reverse("share", args=[link.token])
+
+
+def batch_page(batch: Batch) -> str:
+    """Return the absolute URL of a batch's page."""
+    return settings.ORIGIN + reverse("batch", args=[batch.pk])
 
 
 def password_reset(user: User) -> str:

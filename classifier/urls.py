@@ -43,6 +43,7 @@ BATCH = "batches/<uuid:pk>/"
 
 batch_pages = [
     path("batches/", batches.batch_list, name="batches"),
+    path("batches/seen/", batches.batches_seen, name="batches_seen"),
     path("batches/new/", batches.batch_new, name="batch_new"),
     path(BATCH, batches.batch_page, name="batch"),
     path(f"{BATCH}part/", batches.batch_part, name="batch_part"),

@@ -23,6 +23,18 @@ SYSTEM_NAMES = frozenset(
         "thumbs.db",
     }
 )
+# Extensions, in lower case, of files that contain no audio: texts, tables, pictures, programs, and
+# what audio editors write beside sounds. Without those that a sound could have, such as "ts", "raw"
+# or "tmp", and without archives, which may contain sounds.
+OTHER_EXTENSIONS = frozenset((
+    "txt", "md", "rst", "rtf", "log", "nfo", "pdf", "doc", "docx", "odt", "ppt", "pptx", "odp",
+    "xls", "xlsx", "ods", "csv", "tsv", "json", "jsonl", "xml", "html", "htm", "css", "js",
+    "yaml", "yml", "toml", "ini", "cfg", "conf", "srt", "vtt", "lrc", "cue", "m3u", "m3u8", "pls",
+    "textgrid", "eaf", "jams", "jpg", "jpeg", "png", "gif", "bmp", "tif", "tiff", "webp", "heic",
+    "heif", "svg", "ico", "psd", "cr2", "nef", "arw", "dng", "db", "sqlite", "parquet", "npy",
+    "npz", "kml", "kmz", "gpx", "geojson", "exe", "dll", "py", "ipynb", "lnk", "url",
+    "sfk", "pkf", "reapeaks", "md5", "sha1", "sha256", "sfv",
+))  # fmt: skip
 _NOT_TEXT = re.compile("[\x00-\x1f\x7f-\x9f\udc80-\udcff]")
 # A name that is still escaped after this many rounds of unescaping counts as escaped.
 _MAX_ROUNDS = 8
@@ -53,10 +65,24 @@ def original_of(label: str) -> str:
     return _unescaped(label) if _is_escaped(label) else label
 
 
+def folder_of(path: str) -> str:
+    """Return the folder of a path, without a final slash; "" if it has none."""
+    return path.rpartition("/")[0]
+
+
 def is_hidden(path: str) -> bool:
     """Whether the path is hidden or was created by the operating system, not by the user."""
     parts = [part for part in path.split("/") if part not in (".", "..")]
     return any(part.startswith(".") or part.lower() in SYSTEM_NAMES for part in parts)
+
+
+def is_other(path: str) -> bool:
+    """Whether the extension says that the file contains no audio.
+
+    An unknown extension does not: such a file may be a sound.
+    """
+    stem, dot, extension = path.rpartition("/")[2].rpartition(".")
+    return bool(stem and dot) and extension.lower() in OTHER_EXTENSIONS
 
 
 def _is_escaped(text: str) -> bool:

@@ -1,8 +1,9 @@
 """The sweep: a loop that recovers and removes what nothing else would (`python -m tasks`).
 
 It returns jobs with an expired lease to the queue, sends a wake-up message for waiting rows when
-the queue is empty, and removes files without a row, unused inspections, expired share links, and
-clips that are older than allowed.
+the queue is empty, marks batches that have finished and sends the e-mails about them, and removes
+files without a row, unused inspections, expired share links, and clips that are older than
+allowed.
 """
 
 import logging
@@ -20,8 +21,9 @@ from django.db.models import QuerySet
 from kombu.exceptions import OperationalError
 
 from classifier.models import LEASED_MODELS, MAX_ATTEMPTS_WORKER_LOST, Analysis, Inspection, Lane
-from classifier.services import deletion, sharing
+from classifier.services import batch_notices, deletion, sharing
 from classifier.services.dispatch import dispatch_analysis, dispatch_inspection, queued_messages
+from tasks.mail import send_due as send_due_mails
 
 logger = logging.getLogger(__name__)
 
@@ -41,6 +43,8 @@ def sweep(shard: str) -> None:
     if freed := return_expired():
         logger.info("%d interrupted jobs were returned to the queue or failed", freed)
     dispatch_waiting()
+    batch_notices.mark_finished()
+    send_due_mails()
     deletion.remove_unused_inspections(MAX_REMOVED)
     deletion.remove_aged(MAX_REMOVED)
     deletion.remove_orphans(shard)

@@ -137,10 +137,12 @@ def _add_to_batches(
             batch.save()
         batches[analysis.owner_id] = batch, held + 1
         refused = held % 100 == 20
+        folder = f"site {held % 40}/{analysis.created_at:%Y-%m}"
         files.append(
             BatchFile(
                 batch=batch,
-                path=analysis.clip.name,
+                path=f"{folder}/{analysis.clip.name}",
+                folder=folder,
                 outcome=FileOutcome.REFUSED if refused else FileOutcome.ACCEPTED,
                 analysis=None if refused else analysis,
                 detail="The file is empty." if refused else "",
@@ -170,6 +172,7 @@ def pages(owner: User, other: User) -> dict[str, str]:
         "batches": "/batches/",
         "batch": f"/batches/{batch}/",
         "batch, failed files": f"/batches/{batch}/?show=failed",
+        "batch, a folder": f"/batches/{batch}/?folder=site%207",
         "API, analyses": "/api/v1/analyses/?limit=200",
         "API, analyses by label": "/api/v1/analyses/?label=dog",
         "API, clips": "/api/v1/clips/?limit=200",
@@ -177,6 +180,7 @@ def pages(owner: User, other: User) -> dict[str, str]:
         "API, tokens": "/api/v1/tokens/",
         "API, batches": "/api/v1/batches/",
         "API, one batch": f"/api/v1/batches/{batch}/",
+        "API, folders of a batch": f"/api/v1/batches/{batch}/folders/",
         "admin, first page": "/admin/",
         "admin, analyses": ANALYSES,
         "admin, analyses by confidence": f"{ANALYSES}?o=3",

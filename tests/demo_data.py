@@ -43,6 +43,9 @@ def create_demo_data(server: Server) -> DemoData:
     finished = _batch(user, "Garden box, first week of May", _week())
     ids["batch"] = finished
     _wait_for_batch(user, finished)
+    user.page(f"/batches/{finished}/")  # seen, so that no page announces it
+    night = _batch(demo.admin, "Night at the pier", {"02-00.wav": _frogs(7)})
+    _wait_for_batch(demo.admin, night)
     for name, data in _recordings().items():
         ids[name.partition(".")[0]] = _id(user.submit(name, data))
     for name in SAMPLES:
@@ -58,7 +61,7 @@ def create_demo_data(server: Server) -> DemoData:
     ids["waiting"] = _id(user.submit("rain-on-the-shed.flac", _rain()))
     evening = {f"2026-05-1{day}/pond.wav": _frogs(day) for day in range(4)}
     ids["waiting_batch"] = _batch(user, "Pond, four evenings", evening, close=False)
-    for person in (user, demo.new_user):
+    for person in (user, demo.new_user, demo.admin):
         _revoke_unnamed_tokens(person)
     ids["admin"] = _make_admin(demo.admin)
     ids["reset_link"] = _reset_link(demo.new_user)
@@ -126,7 +129,8 @@ def _batch(person: Person, name: str, files: dict[str, bytes], close: bool = Tru
         )
         _posted(response)
     if close:
-        person.browser.post(f"{url}close/", headers=script, timeout=30)
+        left_out = {"left_out": "3"}
+        person.browser.post(f"{url}close/", data=left_out, headers=script, timeout=30)
     return _id(made["url"])
 
 

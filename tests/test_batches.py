@@ -20,7 +20,7 @@ import requests
 from playwright.sync_api import Browser, Page, Route, expect
 
 from classifier.services.dispatch import MAX_BULK_MESSAGES
-from ml.file_names import original_of
+from ml.file_names import is_hidden, is_other, original_of
 from tests import fixtures
 from tests.server import ROOT, Person, Server, wait_for
 
@@ -29,13 +29,15 @@ EXPECTED = {
     "total": 40, "done": GOOD, "running": 0, "waiting": 0, "failed": 3, "cancelled": 0,
     "refused": 1, "duplicate": 2,
 }  # fmt: skip
+LEFT_OUT = "3 other files are left out"
+PLAN = re.compile(f"^field trip: 39 sounds to send.*; {LEFT_OUT}; 1 refused$")
 # A slow connection, so that the upload can be interrupted halfway.
 SLOW = {"latency": 60, "downloadThroughput": -1, "uploadThroughput": 600_000}
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """34 sounds, 2 duplicates, 3 files without audio, 1 empty file, and a hidden file."""
+    """34 sounds, 2 duplicates, 3 files without audio, 1 empty file, and 3 that are left out."""
     folder = tmp_path_factory.mktemp("folders") / "field trip"
     places = [folder / name for name in ("morning", "morning/pond", "evening")]
     for place in places:
@@ -53,6 +55,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "evening" / "archive.zip").write_bytes(zipped(folder / "morning" / "pond"))
     (folder / "empty.wav").touch()
     (folder / ".DS_Store").write_bytes(b"hidden")
+    for name in ("notes.txt", "evening/map.JPG"):
+        (folder / name).write_bytes(b"left out by its name")
     return folder
 
 
@@ -87,7 +91,8 @@ def check_numbers(server: Server, person: Person, batch: str) -> None:
     assert finished(person, batch)["totals"] == EXPECTED
     page = person.page(f"/batches/{batch}/").text
     for name, count in EXPECTED.items():
-        assert name == "total" or f'data-total="{name}">{count}<' in page, name
+        shown = f'data-total="{name}">{count}<' if count else f'data-total="{name}"'
+        assert name == "total" or (shown in page) == bool(count), name
 
     sheet = person.get(f"/api/v1/batches/{batch}/results.csv").content.decode()
     rows = list(csv.DictReader(io.StringIO(sheet)))
@@ -177,7 +182,8 @@ def test_the_api_accepts_every_file_once_when_each_is_sent_twice(
         )
         return response.status_code
 
-    paths = [p for p in sorted(folder.rglob("*")) if p.is_file() and p.name[0] != "."]
+    files = [p for p in sorted(folder.rglob("*")) if p.is_file()]
+    paths = [p for p in files if not is_hidden(p.name) and not is_other(p.name)]
     with ThreadPoolExecutor(6) as pool:
         codes = Counter(pool.map(send, [path for path in paths for _ in (1, 2)]))
     assert set(codes) == {200, 202}
@@ -263,7 +269,9 @@ def test_a_folder_chosen_before_the_script_has_loaded_is_listed(
         page.goto(f"{server.url}/batches/new/", wait_until="commit")
     page.set_input_files("#folder", folder)
     waiting[0].continue_()
-    expect(page.locator("[data-summary]")).to_have_text(re.compile("39 files to send.*1 refused"))
+    expect(page.locator("[data-summary]")).to_have_text(
+        re.compile(f"39 sounds to send.*{LEFT_OUT}; 1 refused")
+    )
 
 
 def test_the_page_continues_an_upload_after_a_lost_connection_and_a_reload(
@@ -276,8 +284,12 @@ def test_the_page_continues_an_upload_after_a_lost_connection_and_a_reload(
     page.goto(f"{server.url}/batches/new/")
     line.send("Network.emulateNetworkConditions", {"offline": False, **SLOW})
     page.set_input_files("#folder", folder)
-    expect(page.locator("[data-summary]")).to_have_text(re.compile("39 files to send.*1 refused"))
-    expect(page.locator("[data-skipped]")).to_have_text("1 hidden or system file left out.")
+    expect(page.locator("[data-summary]")).to_have_text(
+        re.compile(f"39 sounds to send.*{LEFT_OUT}; 1 refused")
+    )
+    page.locator("[data-left-out] summary").click()
+    for name in (".DS_Store", "evening/map.JPG", "notes.txt"):
+        expect(page.locator("[data-left-out] li", has_text=name)).to_be_visible()
     page.locator("[data-send]").click()
 
     wait_for(lambda: sent_files(page) >= 5, 30, "the first files")
@@ -296,7 +308,7 @@ def test_the_page_continues_an_upload_after_a_lost_connection_and_a_reload(
     line.send("Network.emulateNetworkConditions", {"offline": False, **SLOW})
     page.set_input_files("#folder", folder)
     expect(page.locator("[data-skipped]")).to_contain_text("already in the batch")
-    assert "39 files" not in page.locator("[data-summary]").inner_text()
+    assert "39 sounds" not in page.locator("[data-summary]").inner_text()
     page.locator("[data-send]").click()
     expect(page.locator("sono-folder")).to_have_count(0, timeout=60_000)  # closed by now
     expect(page.locator("#batch:not([hx-get])")).to_have_count(1, timeout=120_000)
@@ -311,9 +323,7 @@ def test_a_dropped_folder_is_listed_before_anything_is_sent(
     page = signed_in(browser, server.person())
     page.goto(f"{server.url}/batches/new/")
     drop(page, folder)
-    expect(page.locator("[data-summary]")).to_have_text(
-        re.compile("^field trip: 39 files to send.*1 refused$")
-    )
+    expect(page.locator("[data-summary]")).to_have_text(PLAN)
     page.locator("[data-ready] summary").click()
     expect(page.locator("[data-ready] li", has_text="morning/pond/rec 01.flac")).to_be_visible()
     expect(page.locator("[data-refused] li")).to_have_text("empty.wavThe file is empty.")
@@ -336,7 +346,7 @@ def test_the_page_keeps_names_and_reports_those_that_are_not_unicode(
         (folder / name).write_bytes(fixtures.encode(fixtures.noise(1.0, seed=970 + number)))
     page.goto(f"{server.url}/batches/new/")
     drop(page, folder)
-    expect(page.locator("[data-summary]")).to_have_text(re.compile("5 files to send.*2 refused"))
+    expect(page.locator("[data-summary]")).to_have_text(re.compile("5 sounds to send.*2 refused"))
     expect(page.locator("[data-refused] li", has_text="it is not Unicode")).to_have_count(2)
     page.locator("[data-send]").click()
     expect(page.locator("#batch")).to_have_count(1, timeout=30_000)
@@ -360,7 +370,7 @@ def test_the_page_of_a_zip_updates_itself_and_failed_files_can_be_retried(
     page.get_by_role("button", name="Send the ZIP").click()
     expect(page.locator("[data-summary]")).to_have_text("1 file not added to the batch")
     expect(page.locator("[data-refused] li")).to_contain_text("twin.flacThe batch already has")
-    expect(page.locator("[data-skipped]")).to_have_text("1 hidden or system file left out.")
+    expect(page.locator("[data-left-out] summary")).to_have_text(LEFT_OUT)
     page.get_by_role("link", name="Open the batch").click()
     expect(page.get_by_role("heading", level=1)).to_have_text("trip")
     expect(page.locator("#batch:not([hx-get])")).to_have_count(1, timeout=120_000)
@@ -368,9 +378,33 @@ def test_the_page_of_a_zip_updates_itself_and_failed_files_can_be_retried(
     check_numbers(server, person, batch)
     expect(page.locator(".row.done")).to_have_count(GOOD + 2)
 
-    page.get_by_role("button", name="Retry failed").click()
+    expect(page.get_by_text("3 other files left out")).to_be_visible()
+    page.get_by_role("link", name="evening/", exact=True).click()
+    expect(page.locator("#folders-title + .trail")).to_contain_text("evening")
+    expect(page.locator("#files .row", has_text="morning")).to_have_count(0)
+    expect(page.locator("#files .row", has_text="evening/notes.wav")).to_be_visible()
+
+    expect(page.get_by_role("button", name="Retry")).to_have_count(0)
+    code = (
+        "from classifier.models import BatchFile; "
+        f"file = BatchFile.objects.get(batch='{batch}', path='evening/notes.wav'); "
+        "file.analysis.error_code = 'crashed'; file.analysis.save()"
+    )
+    server.manage("shell", "--no-imports", "-c", code)
+    page.reload()
+    page.get_by_role("button", name="Retry 1 failed file").click()
     expect(page.locator("#batch:not([hx-get])")).to_have_count(1, timeout=60_000)
     assert finished(person, batch)["totals"] == EXPECTED
+
+    def announced() -> bool:
+        page.goto(f"{server.url}/history/")
+        return page.get_by_text("has finished: 34 done, 3 failed").is_visible()
+
+    wait_for(announced, 60, "the notice")
+    page.get_by_role("button", name="Dismiss").click()
+    expect(page.get_by_text("has finished")).to_have_count(0)
+    page.reload()
+    expect(page.get_by_text("has finished")).to_have_count(0)
     page.context.close()
 
 

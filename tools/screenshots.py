@@ -144,6 +144,8 @@ def _choose_folder(page: Page) -> None:
         for minute in range(0, 60, 10):
             (folder / f"02-{minute:02d}.wav").write_bytes(bytes(400_000 + 9_000 * minute))
         (folder / "broken.wav").touch()
+        for name in ("notes.txt", "pier.jpg", ".DS_Store"):
+            (folder / name).write_bytes(b"left out")
         page.set_input_files("#folder", folder)
         expect(page.locator("[data-send]")).to_be_visible()
 
@@ -191,6 +193,8 @@ VIEWS = (
     View("batch-new", "/batches/new/"),
     View("batch-plan", "/batches/new/", act=_choose_folder),
     View("batch", "/batches/{batch}/"),
+    View("batch-folder", "/batches/{batch}/?folder=monday"),
+    View("batch-notice", "/batches/", "admin"),
     View("batch-waiting", "/batches/{waiting_batch}/"),
     View("models", "/models/"),
     View("api", "/api/docs/", whole=False),

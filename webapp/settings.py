@@ -110,8 +110,8 @@ AUTH_PASSWORD_VALIDATORS = [
 
 EMAIL_HOST = env.text(
     "EMAIL_HOST",
-    meaning="The SMTP server that sends password resets, such as `smtp.example.org`; if unset, no "
-    "e-mail is sent.",
+    meaning="The SMTP server that sends password resets and the news that a batch has finished, such "
+    "as `smtp.example.org`; if unset, no e-mail is sent.",
 )
 DEFAULT_FROM_EMAIL = env.sender(
     "EMAIL_FROM",
@@ -211,6 +211,7 @@ TEMPLATES = [
                 "django.template.context_processors.request",
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
+                "classifier.views.page_notices.finished_batch",
             ]
         },
     }

@@ -99,7 +99,7 @@ class BatchAdmin(NewestFirst):
         )
         self.message_user(request, text % cancelled, messages.SUCCESS)
 
-    @admin.action(description="Retry failed files")
+    @admin.action(description="Retry failed files that may succeed")
     def retry_failed(self, request: HttpRequest, rows: QuerySet[Batch]) -> None:
         retried = sum(batches.retry_failed(batch) for batch in rows.filter(cancelled_at=None))
         text = ngettext(

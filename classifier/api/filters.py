@@ -12,6 +12,7 @@ from rest_framework.serializers import Serializer
 from classifier.api.paging import MAX_PAGE_ROWS, PAGE_ROWS
 from classifier.api.serializers.base import Text, validated
 from classifier.models import Batch, BatchState, State, beside
+from classifier.services.batches import MAX_PATH_CHARACTERS
 from classifier.services.exports.formats import Format
 from classifier.services.file_responses import AUDIO_TYPES
 
@@ -133,6 +134,22 @@ class BatchFilters(CreatedFilters):
         help_text="Part of the batch's name, case-insensitive.",
     )
     state = BatchStateField(choices=BatchState.values, help_text="State of the batch.")
+
+
+class FolderFilters(Filters):
+    parent = Text(  # type: ignore[assignment]
+        max_length=MAX_PATH_CHARACTERS,
+        help_text="Path of the folder whose folders are listed; without it, the outermost ones.",
+    )
+    after = Text(
+        max_length=MAX_PATH_CHARACTERS,
+        help_text="Only folders after this path in the order of the list.",
+    )
+    limit = fields.IntegerField(
+        min_value=1,
+        max_value=MAX_PAGE_ROWS,
+        help_text=f"Folders to list, 1 to {MAX_PAGE_ROWS}; default {PAGE_ROWS}.",
+    )
 
 
 class InBatchFilters(Filters):

@@ -18,6 +18,7 @@ from classifier.api.views import (
 batch = [
     path("", batches.BatchView.as_view(), name="api_batch"),
     path("files/", batches.BatchFilesView.as_view(), name="api_batch_files"),
+    path("folders/", batches.BatchFoldersView.as_view(), name="api_batch_folders"),
     path("close/", batches.BatchCloseView.as_view(), name="api_batch_close"),
     path("cancel/", batches.BatchCancelView.as_view(), name="api_batch_cancel"),
     path("retry/", batches.BatchRetryView.as_view(), name="api_batch_retry"),

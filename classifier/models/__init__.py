@@ -1,7 +1,7 @@
 """The database holds the state of every job; messages only wake workers."""
 
 from classifier.models.analyses import Analysis, Lane, Step
-from classifier.models.batches import Batch, BatchFile, BatchState, FileOutcome
+from classifier.models.batches import Batch, BatchFile, BatchMail, BatchState, FileOutcome
 from classifier.models.clips import Clip, Owner, beside
 from classifier.models.events import Event
 from classifier.models.inspections import EXPLANATIONS, Inspection, InspectionKind

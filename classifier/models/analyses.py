@@ -280,6 +280,8 @@ class Analysis(LeasedJob):
                 )
                 for what in ("label", "state", "checkpoint")
             ),
+            # For the rate of a batch: what finished in the last minutes.
+            models.Index(fields=["owner", "finished_at"], name="analysis_finished"),
             # Not partial: SQLite does not match `state = ?` with the condition of an index.
             models.Index(fields=["state", "lane", "created_at"], name="analysis_queue"),
             models.Index(fields=["-created_at", "-id"], name="analysis_newest"),

@@ -1,11 +1,13 @@
 """Batches and their files."""
 
 import uuid
+from collections.abc import Collection
 from typing import Self
 
 from django.conf import settings
 from django.db import models
 from django.db.models import Q
+from django.db.models.functions import Left
 from django.utils import timezone
 
 from classifier.checkpoints import inventory
@@ -27,6 +29,15 @@ class BatchQuerySet(models.QuerySet["Batch"]):
         return self.filter(owner=user.pk).order_by("-created_at", "-id")
 
 
+class BatchMail(models.TextChoices):
+    """The e-mail about a finished batch: NONE, or WANTED → SENT | FAILED."""
+
+    NONE = "", "none"
+    WANTED = "wanted", "wanted"
+    SENT = "sent", "sent"
+    FAILED = "failed", "failed"
+
+
 class Batch(models.Model):
     """Many clips submitted together. After it is closed or cancelled, no file can be added."""
 
@@ -42,6 +53,21 @@ class Batch(models.Model):
     created_at = models.DateTimeField(default=timezone.now)
     closed_at = models.DateTimeField(null=True)
     cancelled_at = models.DateTimeField(null=True)
+    finished_at = models.DateTimeField(
+        null=True, help_text="When the sweep found no unfinished file in the closed batch."
+    )
+    notice = models.BooleanField(
+        default=False, help_text="Whether the pages tell its owner that it has finished."
+    )
+    mail = models.CharField(
+        max_length=6, choices=BatchMail.choices, default=BatchMail.NONE, blank=True
+    )
+    mail_attempts = models.PositiveSmallIntegerField(default=0)
+    left_out = models.PositiveIntegerField(
+        default=0,
+        help_text="Number of files of the folder or ZIP that were left out before sending, because "
+        "they are hidden or no audio by their names.",
+    )
 
     objects = BatchQuerySet.as_manager()
 
@@ -50,6 +76,11 @@ class Batch(models.Model):
         indexes = [
             models.Index(fields=["owner", "-created_at", "-id"], name="batch_newest"),
             models.Index(fields=["-created_at", "-id"], name="batch_by_age"),
+            models.Index(fields=["finished_at", "closed_at"], name="batch_finished"),
+            models.Index(
+                fields=["owner", "-finished_at"], condition=Q(notice=True), name="batch_notices"
+            ),
+            models.Index(fields=["mail", "finished_at"], name="batch_mails"),
         ]
 
     def __str__(self) -> str:
@@ -79,6 +110,10 @@ class BatchFileQuerySet(models.QuerySet["BatchFile"]):
         """Return the files whose own analysis is in that state; duplicates have no own analysis."""
         return self.filter(outcome=FileOutcome.ACCEPTED, analysis__state=state)
 
+    def retryable(self, codes: Collection[str]) -> Self:
+        """Return the files whose analysis failed with one of these error codes."""
+        return self.in_state(State.FAILED).filter(analysis__error_code__in=codes)
+
     def without_result(self, clip: Clip, checkpoint: str) -> Self:
         """Return the rows of the clip that a new analysis by this checkpoint should replace.
 
@@ -94,16 +129,28 @@ class BatchFileQuerySet(models.QuerySet["BatchFile"]):
         meant = checkpoint or (default.identity if default else "")
         return self.filter(analysis__in=ended.values("pk"), batch__checkpoint__in=("", meant))
 
-    def for_page(self, show: str = "") -> Self:
+    def in_folder(self, folder: str) -> Self:
+        """Return the files in a folder and in the folders inside it; "" means all files."""
+        if not folder:
+            return self
+        # Compared exactly: LIKE ignores case in SQLite, and a range depends on the collation.
+        start = f"{folder}/"
+        rows = self.alias(start=Left("folder", len(start)))
+        return rows.filter(Q(folder=folder) | Q(start=start))
+
+    def for_page(self, show: str = "", folder: str = "") -> Self:
         """Return the rows of the batch page by path, without the large columns.
 
         Parameters
         ----------
         show : str
             A State or a FileOutcome; anything else shows all rows.
+        folder : str
+            Only the files in this folder, see `in_folder`.
         """
         heavy = ("analysis__predictions", "analysis__render_metadata", "analysis__embedding")
-        rows = self.select_related("analysis__clip").defer(*heavy).order_by("path")
+        rows = self.in_folder(folder).select_related("analysis__clip").defer(*heavy)
+        rows = rows.order_by("path")
         if show in State.values:
             return rows.in_state(show)
         return rows.filter(outcome=show) if show in FileOutcome.values else rows
@@ -122,6 +169,9 @@ class BatchFile(models.Model):
 
     batch = models.ForeignKey(Batch, models.CASCADE, related_name="files")
     path = models.CharField(max_length=1000, help_text="Path in the folder; used only as a label.")
+    folder = models.CharField(
+        max_length=1000, blank=True, help_text="The folder of the path; empty if it has none."
+    )
     outcome = models.CharField(max_length=9, choices=FileOutcome.choices)
     # The row is deleted with its analysis: deleted clips are no longer in the batch.
     analysis = models.ForeignKey(Analysis, models.CASCADE, null=True, related_name="batch_files")
@@ -137,6 +187,7 @@ class BatchFile(models.Model):
         ]
         indexes = [
             models.Index(fields=["outcome", "-id"], name="batch_file_by_outcome"),
+            models.Index(fields=["batch", "folder"], name="batch_file_by_folder"),
             # Two ways to count the files of a batch, see `batches.totals_of`.
             models.Index(fields=["batch", "outcome"], name="batch_file_totals"),
             models.Index(fields=["analysis", "outcome", "batch"], name="batch_file_states"),

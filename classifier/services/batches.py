@@ -6,19 +6,21 @@ from dataclasses import asdict, dataclass
 from typing import Any
 from uuid import UUID
 
+from django.conf import settings
 from django.contrib.auth.models import User
 from django.db import transaction
 from django.db.models import Count
 from django.utils import timezone
 
-from classifier.models import Analysis, Batch, BatchFile, FileOutcome, Lane, Owner, State
+from classifier.models import Analysis, Batch, BatchFile, BatchMail, FileOutcome, Lane, Owner, State
 from classifier.services import uploads
-from classifier.services.problems import RequestRefused, refusal
+from classifier.services.problems import RETRYABLE, RequestRefused, refusal
 from ml.errors import Problem
-from ml.file_names import escaped, is_hidden
+from ml.file_names import escaped, folder_of, is_hidden
 
 MAX_FILES = 10_000
 MAX_PATH_CHARACTERS = 1000
+MAX_LEFT_OUT = 1_000_000
 # The limit of an index entry in PostgreSQL.
 MAX_PATH_BYTES = 2400
 HIDDEN = Problem(
@@ -60,21 +62,32 @@ class Totals:
     def finished(self) -> int:
         return self.total - self.unfinished
 
+    @property
+    def shown(self) -> dict[str, int]:
+        """The counts by state that are not 0, without the total."""
+        return {name: count for name, count in asdict(self).items() if count and name != "total"}
+
+    @property
+    def words(self) -> str:
+        """The counts that are not 0 as text: 2,798 done, 2 failed."""
+        return ", ".join(f"{count:,} {name}" for name, count in self.shown.items())
+
+    def add(self, what: str, count: int) -> None:
+        """Count files with this outcome, or of accepted ones with this state."""
+        name = _COLUMNS.get(what, what)
+        setattr(self, name, getattr(self, name) + count)
+        self.total += count
+
     def as_dict(self) -> dict[str, int]:
         return asdict(self)
-
-
-@dataclass(frozen=True, slots=True)
-class LabelCount:
-    label: str
-    count: int
-    share: float
 
 
 # --- create and fill ----------------------------------------------------------------------
 
 
-def create(owner: Owner, name: str, source: str = "", checkpoint: str = "") -> Batch:
+def create(
+    owner: Owner, name: str, source: str = "", checkpoint: str = "", *, mail: bool = False
+) -> Batch:
     """Create a batch.
 
     Parameters
@@ -85,6 +98,8 @@ def create(owner: Owner, name: str, source: str = "", checkpoint: str = "") -> B
         The folder that `submit_folder` reads; "" for other batches.
     checkpoint : str
         Name or identity, used for all files of the batch; "" means the default.
+    mail : bool
+        Whether to send the owner an e-mail when the batch has finished.
 
     Raises
     ------
@@ -93,7 +108,20 @@ def create(owner: Owner, name: str, source: str = "", checkpoint: str = "") -> B
     """
     assert isinstance(owner, User)
     identity = uploads.checkpoint_asked(checkpoint)
-    return Batch.objects.create(owner=owner, name=name, source=source, checkpoint=identity)
+    wanted = BatchMail.WANTED if mail and may_mail(owner) else BatchMail.NONE
+    return Batch.objects.create(
+        owner=owner, name=name, source=source, checkpoint=identity, mail=wanted
+    )
+
+
+def may_mail(user: User) -> bool:
+    """Whether the server can send e-mail and the user has an address."""
+    return bool(settings.EMAIL_HOST and user.email)
+
+
+def note_left_out(batch: Batch, count: int) -> None:
+    """Store how many files of the folder or ZIP just sent were left out."""
+    Batch.objects.filter(pk=batch.pk).update(left_out=min(count, MAX_LEFT_OUT))
 
 
 def name_of(text: str) -> str:
@@ -183,6 +211,7 @@ def _enter(batch: Batch, path: str, stored: uploads.Stored) -> BatchFile:
 
 
 def _set_row(batch: Batch, path: str, **values: Any) -> BatchFile:
+    values["folder"] = folder_of(path)
     return batch.files.update_or_create(path=path, defaults=values)[0]
 
 
@@ -309,7 +338,9 @@ def _cancel_queued(batch: Batch) -> int:
 
 
 def retry_failed(batch: Batch) -> int:
-    """Queue a new analysis for each failed file, with the batch's checkpoint.
+    """Queue a new analysis, with the batch's checkpoint, of the files that may not fail again.
+
+    These are the files that failed with a code in `RETRYABLE`.
 
     Returns
     -------
@@ -323,10 +354,13 @@ def retry_failed(batch: Batch) -> int:
     """
     if batch.cancelled_at:
         _check_open(batch)
-    files = list(batch.files.in_state(State.FAILED).select_related("analysis__clip"))
+    files = list(batch.files.retryable(RETRYABLE).select_related("analysis__clip"))
     for file in files:
         assert file.analysis
         uploads.queue_analysis(file.analysis.clip, Lane.BULK, batch.checkpoint)
+    if files:
+        # After the analyses are queued, or the sweep could find the batch finished meanwhile.
+        Batch.objects.filter(pk=batch.pk).update(finished_at=None, notice=False)
     return len(files)
 
 
@@ -358,12 +392,10 @@ def totals_of(batches: Sequence[Batch]) -> dict[UUID, Totals]:
         .order_by()
     )
     for pk, what, count in outcomes.union(others, all=True):
-        name = _COLUMNS.get(what, what)
         if what in _UNDONE:
-            found[pk].done -= count
-        else:
-            found[pk].total += count
-        setattr(found[pk], name, getattr(found[pk], name) + count)
+            # It was counted as accepted, which means done.
+            found[pk].add(FileOutcome.ACCEPTED, -count)
+        found[pk].add(what, count)
     return found
 
 
@@ -383,25 +415,3 @@ def problems(batch: Batch, totals: Totals, most: int) -> list[BatchFile]:
             left[outcome] -= 1
             shown.append(file)
     return shown
-
-
-@dataclass(frozen=True, slots=True)
-class Labels:
-    """The labels of a batch's files, the most frequent first, without files that are not sure."""
-
-    counts: list[LabelCount]
-    not_sure: int
-
-
-def labels(batch: Batch) -> Labels:
-    """Return how many files got each label, and how many are probably none of the classes."""
-    # Grouped by `not_sure` instead of filtered: with the filter, PostgreSQL chooses a plan that
-    # takes minutes if it has no statistics yet, as after a large import.
-    analysed = batch.files.in_state(State.DONE).values_list("analysis__label", "analysis__not_sure")
-    rows = list(analysed.annotate(count=Count("pk")).order_by("-count", "analysis__label"))
-    sure = [(label, count) for label, not_sure, count in rows if not not_sure]
-    whole = sum(count for _, count in sure)
-    return Labels(
-        [LabelCount(label, count, count / whole) for label, count in sure],
-        sum(count for _, not_sure, count in rows if not_sure),
-    )

@@ -16,6 +16,12 @@ NO_WORKER = Problem(
     "Start a worker with make run, or start the worker service. Waiting clips are then analysed.",
 )
 
+# The codes of failures that a new analysis of the same file may not repeat: the cause was outside
+# the file. With any other code, the file would fail again.
+RETRYABLE = frozenset(
+    {"checkpoint_missing", "crashed", "decoder_too_slow", "inference_unavailable", "stopped"}
+)
+
 
 class RequestRefused(Exception):
     """A request that was refused; nothing was stored.

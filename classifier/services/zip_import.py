@@ -19,7 +19,7 @@ from classifier.models import Batch, FileOutcome
 from classifier.services import batches, zip_names
 from classifier.services.problems import RequestRefused, refusal
 from ml.errors import Problem
-from ml.file_names import is_hidden, label_of
+from ml.file_names import is_hidden, is_other, label_of
 
 MAX_RATIO = 100
 # Silence can exceed any ratio. Files below this size are harmless and always accepted.
@@ -45,8 +45,8 @@ class Unpacked:
     ----------
     outcomes : Counter of str
         Number of members by file outcome.
-    hidden : int
-        Number of hidden members, which are skipped.
+    left_out : list of str
+        Labels of the members that are skipped, because they are hidden or no audio by their names.
     repeated : int
         Number of members with the path and the bytes of an earlier one.
     not_taken : list of tuple of str and Problem
@@ -57,7 +57,7 @@ class Unpacked:
     """
 
     outcomes: Counter[str] = field(default_factory=Counter)
-    hidden: int = 0
+    left_out: list[str] = field(default_factory=list)
     repeated: int = 0
     not_taken: list[tuple[str, Problem]] = field(default_factory=list)
     left_bytes: int = 0
@@ -87,8 +87,13 @@ def take_in(batch: Batch, path: Path) -> Unpacked:
         members = archive.infolist()
         named = zip(members, zip_names.names_of(members), strict=True)
         files = [(info, name) for info, name in named if not name.endswith("/")]
-        wanted = [(info, label_of(name)) for info, name in files if not is_hidden(name)]
-        unpacked.hidden = len(files) - len(wanted)
+        wanted = []
+        for info, name in files:
+            if is_hidden(name) or is_other(name):
+                unpacked.left_out.append(label_of(name))
+            else:
+                wanted.append((info, label_of(name)))
+        batches.note_left_out(batch, len(unpacked.left_out))
         if len(wanted) > batches.MAX_FILES:
             raise _too_many()
         taken: dict[str, str] = {}

@@ -92,6 +92,28 @@ def time_of_day(time_s: float, started_at: datetime) -> str:
 
 
 @register.filter
+def rate(rate_per_s: float) -> str:
+    """Format a number of clips per time: 12 clips per second, 40 clips per minute."""
+    for factor, unit in ((1, "second"), (60, "minute")):
+        if rate_per_s * factor >= 1.5:
+            return f"{rate_per_s * factor:,.0f} clips per {unit}"
+    per_hour = max(1, round(rate_per_s * 3600))
+    return f"{per_hour} clip{'' if per_hour == 1 else 's'} per hour"
+
+
+@register.filter
+def time_left(left_s: float) -> str:
+    """Format a time to wait: about 17 seconds, about 3 minutes, about 2 hours."""
+    if left_s < 60:
+        count, unit = max(1, round(left_s)), "second"
+    elif left_s < 5400:
+        count, unit = round(left_s / 60), "minute"
+    else:
+        count, unit = round(left_s / 3600), "hour"
+    return f"about {count:,} {unit}{'' if count == 1 else 's'}"
+
+
+@register.filter
 def kilohertz(rate_hz: int | None) -> str:
     return f"{rate_hz / 1000:g} kHz" if rate_hz else ""
 

@@ -245,7 +245,7 @@ def test_admin_shows_the_outcome_of_each_file_of_a_batch(
 
 
 def test_admin_retries_and_cancels_a_batch(admin_client: Client, batch: Batch) -> None:
-    Analysis.objects.update(state=State.FAILED, error_code="damaged")
+    Analysis.objects.update(state=State.FAILED, error_code="crashed")
 
     def act(name: str) -> str:
         return admin_client.post(

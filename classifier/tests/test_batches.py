@@ -170,14 +170,21 @@ def test_cancel_affects_only_queued_analyses(batch: Batch) -> None:
     assert not batch.open
 
 
-def test_retry_creates_one_new_analysis_per_failed_file(batch: Batch) -> None:
-    for number in range(3):
-        batches.add_file(batch, str(number), [b"%d" % number])
-        settle(State.FAILED if number else State.DONE, error_code="x")
-    assert batches.retry_failed(batch) == 2
+def test_retry_analyses_only_files_again_that_may_succeed(visitor: Client, batch: Batch) -> None:
+    codes = ("", "crashed", "inference_unavailable", "not_audio", "too_long")
+    for code in codes:
+        batches.add_file(batch, f"rec-{code}.wav", [code.encode() or b"good"])
+        settle(State.FAILED if code else State.DONE, error_code=code)
+    api = f"/api/v1/batches/{batch.pk}/"
+    assert visitor.get(api).json()["retryable"] == 2
+    assertContains(visitor.get(f"/batches/{batch.pk}/"), "Retry 2 failed files")
+    assert visitor.post(f"{api}retry/").json()["retried_now"] == 2
     assert batches.retry_failed(batch) == 0
     totals = batches.totals(batch)
-    assert (totals.done, totals.failed, totals.waiting) == (1, 0, 2)
+    assert (totals.done, totals.failed, totals.waiting) == (1, 2, 2)
+    page = visitor.get(f"/batches/{batch.pk}/")
+    assertContains(page, "rec-not_audio.wav")
+    assertNotContains(page, f"/batches/{batch.pk}/retry/")
     assert set(Analysis.objects.waiting().values_list("lane", flat=True)) == {Lane.BULK}
 
 
@@ -198,13 +205,16 @@ def zipped(path: Path, members: dict[str, bytes]) -> Path:
     return path
 
 
-def test_a_zip_keeps_its_paths_and_skips_hidden_files(batch: Batch, tmp_path: Path) -> None:
+def test_a_zip_keeps_its_paths_and_skips_other_files(batch: Batch, tmp_path: Path) -> None:
     members = {"a/1.wav": b"1", "a/b/2.wav": b"2", "../3.wav": b"3", "__MACOSX/x": b"x"}
+    members["a/notes.txt"] = b"no sound"
     unpacked = zip_import.take_in(batch, zipped(tmp_path / "x.zip", members | {".DS_Store": b"x"}))
-    assert (unpacked.outcomes["accepted"], unpacked.hidden) == (3, 2)
+    assert (unpacked.outcomes["accepted"], len(unpacked.left_out)) == (3, 3)
     assert set(batch.files.values_list("path", flat=True)) == {"a/1.wav", "a/b/2.wav", "3.wav"}
     zip_import.take_in(batch, tmp_path / "x.zip")
     assert batches.totals(batch).total == 3
+    batch.refresh_from_db()
+    assert batch.left_out == 3
 
 
 def test_a_bad_member_does_not_stop_the_import(
@@ -323,7 +333,8 @@ def test_page_api_csv_and_json_agree(visitor: Client, batch: Batch) -> None:
     for name in ("done", "waiting", "failed", "refused", "duplicate"):
         assertContains(page, f'data-total="{name}">1<')
     assertContains(page, "It stops.")
-    assertContains(page, "Retry failed")
+    for name in ("running", "cancelled"):
+        assertNotContains(page, f'data-total="{name}"')
     assertNotContains(page, "style=")
     assertContains(visitor.get(f"/batches/{batch.pk}/?show=failed"), "2.wav")
 
@@ -352,9 +363,9 @@ def test_shown_problems_never_contradict_the_totals(
     batches.add_file(batch, "empty.wav", [b""])
     batches.add_file(batch, "1.wav", [b"1"])
     before = batches.totals(batch)
-    settle(State.FAILED, error_code="damaged", error_detail="It stops.")
+    settle(State.FAILED, error_code="crashed", error_detail="It stops.")
     batches.add_file(batch, "2.wav", [b"2"])
-    settle(State.FAILED, error_code="damaged", error_detail="It stops.")
+    settle(State.FAILED, error_code="crashed", error_detail="It stops.")
     after = batches.totals(batch)
     for totals, shown in (
         (batches.Totals(total=2, waiting=2), []),
@@ -365,7 +376,10 @@ def test_shown_problems_never_contradict_the_totals(
         assert [file.path for file in batches.problems(batch, totals, 20)] == shown
         monkeypatch.setattr(batches, "totals", lambda _, totals=totals: totals)
         page = visitor.get(f"/batches/{batch.pk}/part/")
-        assertContains(page, f'data-total="failed">{totals.failed}<')
+        if totals.failed:
+            assertContains(page, f'data-total="failed">{totals.failed}<')
+        else:
+            assertNotContains(page, 'data-total="failed"')
         assertNotContains(page, "not listed here")
     batches.retry_failed(batch)
     page = visitor.get(f"/batches/{batch.pk}/part/")
@@ -448,7 +462,8 @@ def test_requests_of_the_upload_script_get_json(
     members = {"1": b"other", "4": b"4", "__MACOSX/._4": b"resources"}
     body = zipped(tmp_path / "x.zip", members).read_bytes()
     unpacked = visitor.post(f"{address}zip/", body, content_type="application/zip").json()
-    assert (unpacked["outcomes"], unpacked["hidden"]) == ({"accepted": 1}, 1)
+    assert unpacked["outcomes"] == {"accepted": 1}
+    assert unpacked["left_out"] == ["__MACOSX/._4"]
     assert [(one["path"], one["error"]["code"]) for one in unpacked["not_taken"]] == [
         ("1", "path_used")
     ]
@@ -457,6 +472,9 @@ def test_requests_of_the_upload_script_get_json(
     assert not list((storage.root() / storage.INCOMING).iterdir())
     rows = visitor.get(f"{address}rows/?row={BatchFile.objects.get(path='4').pk}:x&row=99:x").json()
     assert list(rows["gone"]) == ["99"]
+    visitor.post(f"{address}close/", {"left_out": "37"})
+    assertContains(visitor.get(address), "37 other files left out")
+    assert visitor.get(f"/api/v1{address}").json()["left_out"] == 37
     assert Client().post(f"{address}files/").status_code == 401
 
 

@@ -20,7 +20,7 @@ from django.test import Client
 from classifier.models import Batch, Clip
 from classifier.services import batches, zip_import
 from classifier.tests.conftest import Caller, refused
-from ml.file_names import label_of, original_of, text_of
+from ml.file_names import is_other, label_of, original_of, text_of
 from tests.odd_names import ODD_NAMES, folder_of
 
 # `ODD_FILES=1000` tests a larger folder, which takes about a minute.
@@ -74,7 +74,7 @@ def test_the_command_counts_what_it_leaves_out(anna: User, tmp_path: Path, capsy
     for path in (folder / ".git", folder / "__MACOSX", outside):
         path.mkdir(parents=True)
         (path / "x.wav").write_bytes(b"x")
-    for name in ("._a.wav", "Thumbs.db", "desktop.ini", ".DS_Store"):
+    for name in ("._a.wav", "Thumbs.db", "desktop.ini", ".DS_Store", "NOTES.TXT", "site.jpg"):
         (folder / name).write_bytes(b"x")
     (folder / "card").symlink_to(outside)
     status, summary = submit(folder)
@@ -82,15 +82,35 @@ def test_the_command_counts_what_it_leaves_out(anna: User, tmp_path: Path, capsy
     assert summary["name"] == "tr%EFp"
     assert summary["totals"]["total"] == 0
     assert summary["left_out"] == {
-        "hidden": 6, "linked_folders": ["card"], "unreadable_folders": {},
+        "hidden": 6, "other": 2, "linked_folders": ["card"], "unreadable_folders": {},
     }  # fmt: skip
     with pytest.raises(SystemExit):
         call_command("submit_folder", folder, user="anna")
     said = capsys.readouterr()
     assert "Left out: hidden or system files and folders: 6." in said.out
+    assert "Left out: files that contain no audio: 2." in said.out
     assert "card: The folder is a link" in said.err
     assert "contains no files that can be submitted" in said.err
-    assert Batch.objects.count() == 1
+    assert Batch.objects.get().left_out == 8
+
+
+@pytest.mark.parametrize(
+    ("path", "other"),
+    [
+        ("a/notes.txt", True),
+        ("a/Site.JPG", True),
+        ("dawn.wav.json", True),
+        ("dawn.wav", False),
+        ("clip.mts", False),
+        ("clip.ts", False),
+        ("rec.unknown", False),
+        ("folder.txt/rec", False),
+        ("txt", False),
+        ("sounds.zip", False),
+    ],
+)
+def test_only_a_known_extension_says_that_a_file_contains_no_audio(path: str, other: bool) -> None:
+    assert is_other(path) == other
 
 
 def test_a_folder_that_cannot_be_read_is_reported(
@@ -262,7 +282,11 @@ def test_two_members_with_one_name_do_not_become_one(anna: User, tmp_path: Path)
     path = zipped(tmp_path / "x.zip", *members)
     for _ in range(2):
         unpacked = zip_import.take_in(batch, path)
-        assert (unpacked.outcomes, unpacked.repeated, unpacked.hidden) == ({"accepted": 1}, 1, 1)
+        assert (unpacked.outcomes, unpacked.repeated, unpacked.left_out) == (
+            {"accepted": 1},
+            1,
+            [".a.wav"],
+        )
         ((name, problem),) = unpacked.not_taken
         assert (name, problem.code) == ("a.wav", "path_used")
     assert batch.files.count() == 1

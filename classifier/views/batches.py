@@ -4,23 +4,27 @@ import secrets
 import shutil
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from typing import Any
-from urllib.parse import unquote
+from urllib.parse import unquote, urlencode
 from uuid import UUID
 
 from django.conf import settings
 from django.contrib.auth.decorators import login_required
+from django.contrib.auth.models import User
 from django.core.paginator import Paginator
-from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseBadRequest, JsonResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
+from django.utils.dateparse import parse_datetime
+from django.utils.timezone import is_naive
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from classifier import storage
 from classifier.checkpoints import inventory
 from classifier.links import checkpoint_page
 from classifier.models import Batch, FileOutcome, State
-from classifier.services import batches, deletion, zip_import
+from classifier.services import batch_notices, batch_summary, batches, deletion, zip_import
 from classifier.services.dispatch import missing_worker
 from classifier.services.exports import formats
 from classifier.services.exports.batch_files import sent_file
@@ -28,10 +32,11 @@ from classifier.services.problems import RequestRefused, refusal, too_large
 from classifier.services.uploads import one_file
 from classifier.views.parts import for_htmx, for_script, render_part, render_rows
 from ml.errors import Problem
-from ml.file_names import SYSTEM_NAMES, label_of, original_of
+from ml.file_names import OTHER_EXTENSIONS, SYSTEM_NAMES, label_of, original_of
 
 PAGE_BATCHES = 30
 PAGE_ROWS = 50
+PAGE_FOLDERS = 20
 MAX_PROBLEMS = 20
 BLOCK_BYTES = 1 << 20
 ACTIONS: dict[str, Callable[[Batch], object]] = {
@@ -55,7 +60,8 @@ def batch_list(request: HttpRequest) -> HttpResponse:
 def _create(request: HttpRequest) -> HttpResponse:
     asked = request.POST.get("checkpoint", "")
     name = batches.name_of(request.POST.get("name", ""))
-    batch = batches.create(request.user, name, checkpoint=asked)
+    mail = bool(request.POST.get("mail"))
+    batch = batches.create(request.user, name, checkpoint=asked, mail=mail)
     return JsonResponse({"url": reverse("batch", args=[batch.pk])}, status=201)
 
 
@@ -71,7 +77,10 @@ def _list(request: HttpRequest) -> HttpResponse:
 @login_required
 @require_GET
 def batch_new(request: HttpRequest) -> HttpResponse:
-    context = {**_limits(), "checkpoints": inventory.offered()}
+    user = request.user
+    assert isinstance(user, User)
+    may_mail = batches.may_mail(user)
+    context = {**_limits(), "checkpoints": inventory.offered(), "may_mail": may_mail}
     return render(request, "classifier/batch_new.html", context)
 
 
@@ -80,12 +89,16 @@ def batch_new(request: HttpRequest) -> HttpResponse:
 def batch_page(request: HttpRequest, pk: UUID) -> HttpResponse:
     batch = _own(request, pk)
     asked = request.GET.get("show", "")
-    show = asked if asked in SHOWS else ""
-    pages = Paginator(batch.files.for_page(show), PAGE_ROWS)
+    show, folder = asked if asked in SHOWS else "", _folder(request)
+    pages = Paginator(batch.files.for_page(show, folder), PAGE_ROWS)
     page = pages.get_page(request.GET.get("page"))
     totals = batches.totals(batch)
-    context = _part_context(batch, totals, missing_worker(totals.unfinished, batch.created_at))
+    batch_notices.mark_seen(batch, totals)
+    notice = missing_worker(totals.unfinished, batch.created_at)
+    context = _part_context(request, batch, totals, notice)
     context |= {**_limits(), "page": page, "show": show}
+    shown = {"show": show, "folder": folder}
+    context["filters"] = urlencode({name: value for name, value in shown.items() if value})
     return render(request, "classifier/batch.html", context)
 
 
@@ -97,7 +110,8 @@ def batch_part(request: HttpRequest, pk: UUID) -> HttpResponse:
     totals = batches.totals(batch)
     notice = missing_worker(totals.unfinished, batch.created_at)
     seen, template = _seen(batch, totals, notice), "classifier/_batch.html"
-    return render_part(request, template, seen, lambda: _part_context(batch, totals, notice))
+    context = partial(_part_context, request, batch, totals, notice)
+    return render_part(request, template, seen, context)
 
 
 @require_GET
@@ -153,17 +167,34 @@ def batch_unpack(request: HttpRequest, pk: UUID) -> HttpResponse:
     finally:
         archive.unlink(missing_ok=True)
     not_taken = [{"path": path, "error": why.as_dict()} for path, why in unpacked.not_taken]
-    counts = {"hidden": unpacked.hidden, "repeated": unpacked.repeated}
+    counts = {"left_out": unpacked.left_out, "repeated": unpacked.repeated}
     return JsonResponse({"outcomes": unpacked.outcomes, **counts, "not_taken": not_taken})
 
 
 @login_required
 @require_POST
 def batch_action(request: HttpRequest, pk: UUID, name: str) -> HttpResponse:
-    """Run one of ACTIONS. If it is refused, the next page shows the current state of the batch."""
+    """Run one of ACTIONS. If it is refused, the next page shows the current state of the batch.
+
+    The script that sends a folder closes its batch with the number of files that it left out.
+    """
+    batch = _own(request, pk)
+    if (left_out := request.POST.get("left_out", "")).isdecimal():
+        batches.note_left_out(batch, int(left_out))
     with suppress(RequestRefused):
-        ACTIONS[name](_own(request, pk))
+        ACTIONS[name](batch)
     return redirect("batches") if name == "delete" else redirect("batch", pk=pk)
+
+
+@login_required
+@require_POST
+def batches_seen(request: HttpRequest) -> HttpResponse:
+    """Dismiss the notice about finished batches that a page shows."""
+    until = parse_datetime(request.POST.get("until", ""))
+    if until is None or is_naive(until):
+        return HttpResponseBadRequest()
+    batch_notices.dismiss(request.user, until)
+    return HttpResponse() if request.headers.get("HX-Request") else redirect("batches")
 
 
 def _own(request: HttpRequest, pk: UUID) -> Batch:
@@ -179,28 +210,49 @@ def _limits() -> dict[str, int | str]:
         "most_zip_bytes": settings.MAX_ZIP_BYTES,
         # A name cannot contain a slash.
         "system_names": "/".join(sorted(SYSTEM_NAMES)),
+        "other_extensions": "/".join(sorted(OTHER_EXTENSIONS)),
     }
 
 
-def _part_context(batch: Batch, totals: batches.Totals, notice: Problem | None) -> dict[str, Any]:
+def _part_context(
+    request: HttpRequest, batch: Batch, totals: batches.Totals, notice: Problem | None
+) -> dict[str, Any]:
     problems = batches.problems(batch, totals, MAX_PROBLEMS)
     return {
         "batch": batch,
         "checkpoint_page": checkpoint_page(batch.checkpoint),
         "totals": totals,
         "notice": notice,
+        "pace": None if notice else batch_summary.pace(batch, totals),
         "seen": _seen(batch, totals, notice),
         "exports": formats.NAMES.items(),
+        "retryable": batch_summary.retryable(batch, totals),
         "problems": problems,
         "more_problems": totals.failed + totals.refused - len(problems),
-        "labels": batches.labels(batch) if totals.done else None,
+        "labels": batch_summary.labels(batch) if totals.done else None,
         # Name on the page, count, and value of the `show` filter.
         "kinds": [
             (name, count, State.QUEUED if name == "waiting" else name)
-            for name, count in totals.as_dict().items()
-            if name != "total"
+            for name, count in totals.shown.items()
         ],
+    } | _folders(request, batch)
+
+
+def _folders(request: HttpRequest, batch: Batch) -> dict[str, Any]:
+    """Return the folders inside the one that the page shows, a page of them at a time."""
+    folder = _folder(request)
+    pages = Paginator(batch_summary.folders(batch, folder), PAGE_FOLDERS)
+    parts = folder.split("/") if folder else []
+    return {
+        "folder": folder,
+        "folders": pages.get_page(request.GET.get("folders")),
+        # The folder and those it is in, with their paths.
+        "trail": [(name, "/".join(parts[: place + 1])) for place, name in enumerate(parts)],
     }
+
+
+def _folder(request: HttpRequest) -> str:
+    return request.GET.get("folder", "")[: batches.MAX_PATH_CHARACTERS].replace("\0", "")
 
 
 def _seen(batch: Batch, totals: batches.Totals, notice: Problem | None) -> str:

@@ -27,7 +27,8 @@ class SignUpForm(UserCreationForm):
         labels = {"email": "E-mail address (optional)"}
         help_texts = {
             "username": "Letters, digits and @ . + - _",
-            "email": "Only used if you forget your password.",
+            "email": "Only used if you forget your password, and to tell you that a batch has "
+            "finished if you ask for that.",
         }
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:

@@ -18,7 +18,7 @@ from classifier.api.serializers.base import (
     example,
 )
 from classifier.models import BatchState, FileOutcome
-from classifier.services import batches
+from classifier.services import batch_summary, batches
 from classifier.services.exports import batch_files
 from ml.file_names import label_of
 
@@ -31,6 +31,8 @@ BATCH = {
     "created_at": "2026-11-22T09:00:00Z",
     "closed_at": "2026-11-22T09:01:00Z",
     "cancelled_at": None,
+    "finished_at": "2026-11-22T09:02:00Z",
+    "left_out": 2,
     "totals": {
         "total": 4,
         "done": 1,
@@ -42,7 +44,16 @@ BATCH = {
         "duplicate": 1,
     },
 }
-DETAIL = {**BATCH, "labels": [{"label": "chirping_birds", "count": 1}], "notice": None}
+LABELS = [{"label": "chirping_birds", "count": 1}]
+DETAIL = {
+    **BATCH,
+    "rate_per_s": None,
+    "left_s": None,
+    "retryable": 1,
+    "labels": LABELS,
+    "notice": None,
+}
+FOLDER = {"path": "morning", "folders": 0, "totals": BATCH["totals"], "labels": LABELS}
 
 # --- requests -------------------------------------------------------------------------
 
@@ -118,6 +129,15 @@ class BatchSummary(Serializer):
     cancelled_at = fields.DateTimeField(
         allow_null=True, help_text="Time it was cancelled, UTC; null unless it was cancelled."
     )
+    finished_at = fields.DateTimeField(
+        allow_null=True,
+        help_text="Time at which the closed batch was found to have no unfinished file, UTC; null "
+        "until then, and again after a retry.",
+    )
+    left_out = fields.IntegerField(
+        help_text="Number of files of the folder or ZIP that were left out before sending, because "
+        "they are hidden or contain no audio by their names."
+    )
     totals = Totals(help_text="Number of files by state; each file is counted once.")
 
 
@@ -130,6 +150,19 @@ class LabelCount(Serializer):
 
 @example(DETAIL)
 class BatchDetail(BatchSummary):
+    rate_per_s = fields.FloatField(
+        allow_null=True,
+        help_text="Files finished per second in the last minute, or in the last minutes if few "
+        "were; null while nothing is unfinished or too few files have finished.",
+    )
+    left_s = fields.IntegerField(
+        allow_null=True,
+        help_text="Seconds until all files are finished at this rate; null while it is unknown.",
+    )
+    retryable = fields.IntegerField(
+        help_text="Failed files that `retry` would analyse again: the failure was not due to the "
+        "file. 0 if the batch is cancelled."
+    )
     labels = LabelCount(
         many=True,
         help_text="Top classes with their counts, most frequent first. Files that are not sure are "
@@ -149,6 +182,25 @@ class CancelledBatch(BatchDetail):
 @example({**DETAIL, "retried_now": 1})
 class RetriedBatch(BatchDetail):
     retried_now = fields.IntegerField(help_text="Number of files that this request queued again.")
+
+
+class BatchFolder(Serializer):
+    path = fields.CharField(help_text="Path of the folder in the batch.")
+    folders = fields.IntegerField(help_text="Number of folders directly inside it.")
+    totals = Totals(help_text="Files in the folder and in those inside it, by state.")
+    labels = LabelCount(
+        many=True,
+        help_text=f"The {batch_summary.FOLDER_LABELS} most frequent top classes, like `labels` of "
+        "the batch.",
+    )
+
+
+@example({"folders": [FOLDER], "more": 0})
+class BatchFolders(Serializer):
+    folders = BatchFolder(many=True, help_text="The folders, sorted by path.")
+    more = fields.IntegerField(
+        help_text="Number of further folders; get them with `after` and the last path."
+    )
 
 
 @example(

@@ -12,14 +12,16 @@ from rest_framework.parsers import MultiPartParser
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from classifier.api.filters import BatchFilters
+from classifier.api.filters import BatchFilters, FolderFilters
+from classifier.api.paging import PAGE_ROWS
 from classifier.api.schema import header, operation
 from classifier.api.serializers import batches as serializers
 from classifier.api.serializers.base import validated
 from classifier.api.views.base import ApiView, located
 from classifier.models import Batch, FileOutcome
-from classifier.services import batches, deletion, uploads
+from classifier.services import batch_summary, batches, deletion, uploads
 from classifier.services.exports import batch_files
+from classifier.services.problems import RETRYABLE
 
 CSV_EXAMPLE = OpenApiExample(
     "Example", "".join(batch_files.csv_of([serializers.FILE])), media_type="text/csv"
@@ -113,6 +115,23 @@ class BatchFilesView(ApiView):
         return response
 
 
+class BatchFoldersView(ApiView):
+    @operation("list_folders", {200: serializers.BatchFolders}, parameters=(FolderFilters,))
+    def get(self, request: Request, pk: UUID) -> Response:
+        """List the folders of a batch.
+
+        The folders directly inside `parent`, or the outermost ones, each with the totals and the
+        most frequent classes of everything inside it.
+        """
+        asked = FolderFilters.lookups(request)
+        found = batch_summary.folders(one_batch(request, pk), asked.get("parent", ""))
+        left = [one for one in found if one.path > asked.get("after", "")]
+        shown = left[: asked.get("limit", PAGE_ROWS)]
+        rows = [batch_files.folder(one) for one in shown]
+        answer = {"folders": rows, "more": len(left) - len(shown)}
+        return Response(serializers.BatchFolders(answer).data)
+
+
 class BatchCloseView(ApiView):
     @operation("close_batch", {200: serializers.BatchDetail})
     def post(self, request: Request, pk: UUID) -> Response:
@@ -142,12 +161,18 @@ class BatchCancelView(ApiView):
 class BatchRetryView(ApiView):
     working_methods = ("POST",)
 
-    @operation("retry_batch", {200: serializers.RetriedBatch}, errors=(409,))
+    @operation(
+        "retry_batch",
+        {200: serializers.RetriedBatch},
+        note=f"The codes are {', '.join(f'`{code}`' for code in sorted(RETRYABLE))}.",
+        errors=(409,),
+    )
     def post(self, request: Request, pk: UUID) -> Response:
         """Retry failed files.
 
-        Queues a new analysis of each failed file. Refused files are not stored: send them in a
-        new batch. 409: the batch is cancelled.
+        Queues a new analysis of each failed file whose failure was not due to the file, by its
+        error code; the others would fail again. Refused files are not stored: send them in a new
+        batch. 409: the batch is cancelled.
         """
         batch = one_batch(request, pk)
         now = {"retried_now": batches.retry_failed(batch)}

@@ -1,9 +1,9 @@
 """Submit a folder as a batch: `manage.py submit_folder DIR --user NAME`.
 
 Run again with the same user, name, folder and checkpoint, it continues the same batch and adds only
-new files. Hidden files and files of the operating system are left out, and folders behind links are
-not entered; both are counted. The exit status is 1 if a file was refused, failed, was cancelled or
-not taken, or if a folder was not entered.
+new files. Hidden files, files of the operating system and files whose names say that they contain
+no audio are left out, and folders behind links are not entered; all are counted. The exit status is
+1 if a file was refused, failed, was cancelled or not taken, or if a folder was not entered.
 """
 
 import json
@@ -21,11 +21,11 @@ from django.core.management.base import BaseCommand, CommandError
 from tqdm import tqdm
 
 from classifier.models import Batch
-from classifier.services import batches, uploads
+from classifier.services import batch_summary, batches, uploads
 from classifier.services.dispatch import missing_worker
 from classifier.services.problems import RequestRefused
 from ml.errors import Problem
-from ml.file_names import escaped, is_hidden, label_of, text_of
+from ml.file_names import escaped, is_hidden, is_other, label_of, text_of
 
 BLOCK_BYTES = 1 << 20
 POLL_EVERY_S = 1.0
@@ -38,9 +38,11 @@ class Listing:
     Attributes
     ----------
     paths : list of Path
-        Paths of the files inside the folder, sorted, without hidden ones.
+        Paths of the files inside the folder, sorted, without those that are left out.
     hidden : int
         Number of hidden files and folders.
+    other : int
+        Number of files that are no audio by their names.
     linked : list of str
         Labels of the folders behind links.
     unreadable : dict of str to str
@@ -49,6 +51,7 @@ class Listing:
 
     paths: list[Path] = field(default_factory=list)
     hidden: int = 0
+    other: int = 0
     linked: list[str] = field(default_factory=list)
     unreadable: dict[str, str] = field(default_factory=dict)
 
@@ -87,6 +90,7 @@ class Command(BaseCommand):
             raise CommandError(str(error)) from error
         name = batches.name_of(options["name"] or text_of(os.fsencode(folder.name)))
         batch = batch_for(owner, name, label_at(folder), checkpoint)
+        batches.note_left_out(batch, found.hidden + found.other)
         not_taken = submit(batch, folder, found.paths)
         if options["close"]:
             batches.close(batch)
@@ -113,9 +117,10 @@ class Command(BaseCommand):
                 "name": batch.name,
                 "open": batch.open,
                 "totals": totals.as_dict(),
-                "labels": {row.label: row.count for row in batches.labels(batch).counts},
+                "labels": {row.label: row.count for row in batch_summary.labels(batch).counts},
                 "left_out": {
                     "hidden": found.hidden,
+                    "other": found.other,
                     "linked_folders": found.linked,
                     "unreadable_folders": found.unreadable,
                 },
@@ -123,10 +128,12 @@ class Command(BaseCommand):
             }
             self.stdout.write(json.dumps(summary, ensure_ascii=False))
             return
-        counts = ", ".join(f"{count} {name}" for name, count in totals.as_dict().items())
+        counts = f"{totals.total:,} total" + (f", {totals.words}" if totals.words else "")
         self.stdout.write(f"{batch.name}: {counts}. Page: /batches/{batch.pk}/")
         if found.hidden:
             self.stdout.write(f"Left out: hidden or system files and folders: {found.hidden}.")
+        if found.other:
+            self.stdout.write(f"Left out: files that contain no audio: {found.other}.")
         for path in found.linked:
             self.stderr.write(
                 f"{path}: The folder is a link, so its files were left out. Submit it separately."
@@ -166,7 +173,10 @@ def listing_of(folder: Path) -> Listing:
         found.linked += [
             label_in(inside / name) for name in folders if Path(root, name).is_symlink()
         ]
-        found.paths += [inside / name for name in sorted(names) if not is_hidden(name)]
+        seen = [name for name in sorted(names) if not is_hidden(name)]
+        taken = [name for name in seen if not is_other(name)]
+        found.other += len(seen) - len(taken)
+        found.paths += [inside / name for name in taken]
     return found
 
 

@@ -13,7 +13,7 @@ from uuid import UUID
 from django.http import StreamingHttpResponse
 
 from classifier.models import Batch, BatchFile, FileOutcome, State
-from classifier.services import batches
+from classifier.services import batch_summary, batches
 from classifier.services.dispatch import missing_worker
 from classifier.services.exports.csv_lines import csv_lines
 from classifier.services.file_responses import download
@@ -113,19 +113,35 @@ def summary(batch: Batch, totals: batches.Totals) -> dict[str, Any]:
         "created_at": batch.created_at,
         "closed_at": batch.closed_at,
         "cancelled_at": batch.cancelled_at,
+        "finished_at": batch.finished_at,
+        "left_out": batch.left_out,
         "totals": totals.as_dict(),
     }
 
 
 def detail(batch: Batch) -> dict[str, Any]:
-    """Return the summary with the labels, and a notice if no worker is responding."""
+    """Return the summary with progress and labels, and a notice if no worker is responding."""
     totals = batches.totals(batch)
     notice = missing_worker(totals.unfinished, batch.created_at)
+    pace = None if notice else batch_summary.pace(batch, totals)
     return summary(batch, totals) | {
+        "rate_per_s": round(pace.rate_per_s, 4) if pace else None,
+        "left_s": round(pace.left_s) if pace else None,
+        "retryable": batch_summary.retryable(batch, totals),
         "labels": [
-            {"label": row.label, "count": row.count} for row in batches.labels(batch).counts
+            {"label": row.label, "count": row.count} for row in batch_summary.labels(batch).counts
         ],
         "notice": notice.as_dict() if notice else None,
+    }
+
+
+def folder(found: batch_summary.Folder) -> dict[str, Any]:
+    """Return one folder of a batch."""
+    return {
+        "path": found.path,
+        "folders": len(found.inside),
+        "totals": found.totals.as_dict(),
+        "labels": [{"label": label, "count": count} for label, count in found.top_labels],
     }
 
 

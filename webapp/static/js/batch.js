@@ -10,6 +10,7 @@ const NOT_UNICODE = "The browser cannot use this name, because it is not Unicode
 // Chromium gives such a file an empty name; other browsers replace its bytes by one character.
 const notUnicode = (path) => path === "" || path.endsWith("/") || path.includes("\ufffd");
 const counted = (count, word) => `${count.toLocaleString("en-GB")} ${word}${count === 1 ? "" : "s"}`;
+const notSent = (files) => `${counted(files.length, "other file")} ${files.length === 1 ? "is" : "are"} left out`;
 const megabytes = (bytes) => `${(bytes / 1e6).toFixed(1)} MB`;
 const seconds = (ms) => new Promise((done) => setTimeout(done, ms * 1000));
 const remaining = (s) => {
@@ -21,6 +22,7 @@ class SonoFolder extends HTMLElement {
   connectedCallback() {
     this.url = this.dataset.batch;
     this.systemNames = new Set(this.dataset.systemNames.split("/"));
+    this.otherExtensions = new Set(this.dataset.otherExtensions.split("/"));
     this.drop = this.querySelector("[data-drop]");
     this.plan = this.querySelector("[data-plan]");
     this.sending = this.querySelector("[data-sending]");
@@ -65,6 +67,13 @@ class SonoFolder extends HTMLElement {
     return path.split("/").some((part) => part.startsWith(".") || this.systemNames.has(part.toLowerCase()));
   }
 
+  // As `is_other` in ml/file_names.py: whether the extension says that the file contains no audio.
+  other(path) {
+    const name = path.slice(path.lastIndexOf("/") + 1);
+    const dot = name.lastIndexOf(".");
+    return dot > 0 && this.otherExtensions.has(name.slice(dot + 1).toLowerCase());
+  }
+
   // --- choosing ---------------------------------------------------------------------------
 
   async dropped(transfer) {
@@ -79,7 +88,9 @@ class SonoFolder extends HTMLElement {
   }
 
   async consider({ name, files }) {
-    const seen = files.filter(({ path }) => !this.hidden(path));
+    const leftOut = files.filter(({ path, file }) => this.hidden(path) || (file && this.other(path)));
+    const skipped = new Set(leftOut);
+    const seen = files.filter((item) => !skipped.has(item));
     const most = Number(this.dataset.mostBytes);
     seen.sort((one, other) => (one.path < other.path ? -1 : 1));
     const refused = [];
@@ -97,21 +108,23 @@ class SonoFolder extends HTMLElement {
     if (!known) return;
     this.name = name;
     this.zip = null;
+    this.leftOut = leftOut;
     this.queue = seen.filter(({ path, same, unreadable }) => !same && !unreadable && !known.has(path));
     const ready = this.queue.filter(({ path }) => !bad.has(path));
     const news = [];
     const there = seen.filter(({ path }) => known.has(path)).length;
-    if (files.length - seen.length) news.push(`${counted(files.length - seen.length, "hidden or system file")} left out.`);
     if (there) news.push(`${counted(there, "file")} already in the batch; will not be sent again.`);
     const tooMany = seen.length > Number(this.dataset.mostFiles);
     if (tooMany) news.push(`A batch holds at most ${counted(Number(this.dataset.mostFiles), "file")}. Send its subfolders as separate batches.`);
     this.show({
-      summary: `${name}: ${counted(ready.length, "file")} to send, ${megabytes(ready.reduce((sum, { file }) => sum + file.size, 0))}` +
+      summary: `${name}: ${counted(ready.length, "sound")} to send, ${megabytes(ready.reduce((sum, { file }) => sum + file.size, 0))}` +
+        (leftOut.length ? `; ${notSent(leftOut)}` : "") +
         (refused.length ? `; ${refused.length} refused` : ""),
       news: news.join(" "),
       ready,
       refused,
-      send: tooMany ? "" : this.queue.length ? `Send ${counted(ready.length, "file")}` : this.url ? "Finish (all files sent)" : "",
+      leftOut,
+      send: tooMany ? "" : this.queue.length ? `Send ${counted(ready.length, "sound")}` : this.url ? "Finish (all files sent)" : "",
     });
   }
 
@@ -119,6 +132,7 @@ class SonoFolder extends HTMLElement {
     const tooLarge = file.size > Number(this.dataset.mostZipBytes);
     this.name = file.name.replace(/\.zip$/i, "");
     this.zip = file;
+    this.leftOut = [];
     this.show({
       summary: `${file.name}: a ZIP of ${megabytes(file.size)}`,
       news: tooLarge
@@ -130,14 +144,15 @@ class SonoFolder extends HTMLElement {
     });
   }
 
-  show({ summary, news, ready, refused, send }) {
+  show({ summary, news, ready, refused, leftOut = [], send }) {
     this.drop.hidden = true;
     this.plan.hidden = false;
     this.part("summary").textContent = summary;
     this.part("skipped").hidden = !news;
     this.part("skipped").textContent = news;
     fill(this.part("refused"), `${counted(refused.length, "file")} refused`, refused, ({ path, why }) => [path || "(no name)", why]);
-    fill(this.part("ready"), `${counted(ready.length, "file")} to send`, ready, ({ path, file }) => [`${path} · ${megabytes(file.size)}`]);
+    fill(this.part("left-out"), notSent(leftOut), leftOut, ({ path }) => [path]);
+    fill(this.part("ready"), `${counted(ready.length, "sound")} to send`, ready, ({ path, file }) => [`${path} · ${megabytes(file.size)}`]);
     this.part("refused").open = refused.length > 0;
     this.part("send").hidden = !send;
     this.part("send").textContent = send;
@@ -164,7 +179,6 @@ class SonoFolder extends HTMLElement {
     this.busy = true;
     this.refusals = 0;
     this.notTaken = [];
-    this.leftOut = 0;
     this.began = performance.now();
     this.items = this.zip ? [{ file: this.zip }] : this.queue.map((item) => ({ ...item }));
     this.bytes = this.items.reduce((sum, { file }) => sum + file.size, 0);
@@ -184,9 +198,10 @@ class SonoFolder extends HTMLElement {
     };
     const ended = await Promise.all(Array.from({ length: AT_ONCE }, worker));
     if (ended.includes(false)) return this.stop();
-    await this.steadily(() => this.request("POST", "close/", this.body()));
+    await this.steadily(() => this.request("POST", "close/", this.closing()));
     this.busy = false;
-    if (this.notTaken.length || this.leftOut) this.finish();
+    // Those of a folder were listed before it was sent.
+    if (this.notTaken.length || (this.zip && this.leftOut.length)) this.finish();
     else location.assign(this.url);
   }
 
@@ -195,9 +210,10 @@ class SonoFolder extends HTMLElement {
     this.sending.hidden = true;
     this.show({
       summary: this.notTaken.length ? `${counted(this.notTaken.length, "file")} not added to the batch` : "All files were sent",
-      news: this.leftOut ? `${counted(this.leftOut, "hidden or system file")} left out.` : "",
+      news: "",
       ready: [],
       refused: this.notTaken,
+      leftOut: this.leftOut,
       send: "",
     });
     this.part("reset").hidden = true;
@@ -215,6 +231,7 @@ class SonoFolder extends HTMLElement {
     const body = this.body();
     body.set("name", this.name);
     body.set("checkpoint", this.querySelector("[name=checkpoint]")?.value ?? "");
+    if (this.querySelector("[name=mail]")?.checked) body.set("mail", "1");
     const answer = await this.request("POST", "", body, null, this.dataset.new);
     this.url = answer.url;
     // After this, a reload opens the batch and continues with it.
@@ -240,8 +257,15 @@ class SonoFolder extends HTMLElement {
 
   async sendZip(item) {
     const unpacked = await this.request("POST", "zip/", this.zip, item);
-    this.leftOut = unpacked.hidden;
+    this.leftOut = unpacked.left_out.map((path) => ({ path }));
     this.notTaken = unpacked.not_taken.map(({ path, error }) => ({ path, why: `${error.detail} ${error.hint}` }));
+  }
+
+  // With the number of files left out; the server has counted those of a ZIP.
+  closing() {
+    const body = this.body();
+    if (!this.zip) body.set("left_out", this.leftOut.length);
+    return body;
   }
 
   body() {

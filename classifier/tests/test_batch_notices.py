@@ -1,0 +1,179 @@
+"""Notices about finished batches: on the pages until they are seen, and one e-mail."""
+
+import smtplib
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import User
+from django.core import mail
+from django.test import Client
+from django.utils import timezone
+from pytest_django import Settings
+from pytest_django.asserts import assertContains, assertNotContains
+
+from classifier.models import Analysis, Batch, BatchMail, State
+from classifier.services import batch_notices, batches
+from tasks.mail import send_due
+
+HEADER = 'class="finished"'
+
+
+@pytest.fixture
+def visitor(anna: User) -> Client:
+    client = Client()
+    client.force_login(anna)
+    return client
+
+
+@pytest.fixture
+def with_email(settings: Settings, anna: User) -> None:
+    settings.EMAIL_HOST = "mail.example"
+    settings.DEFAULT_FROM_EMAIL = "sounds@example.org"
+    User.objects.filter(pk=anna.pk).update(email="anna@example.org")
+    anna.refresh_from_db()
+
+
+def closed(owner: User, name: str = "Field trip", *, mail: bool = False) -> Batch:
+    batch = batches.create(owner, name, mail=mail)
+    batches.add_file(batch, "1.wav", [name.encode()])
+    batches.add_file(batch, "2.wav", [b""])
+    batches.close(batch)
+    return batch
+
+
+def settle(state: State = State.DONE, **values: Any) -> None:
+    Analysis.objects.filter(state=State.QUEUED).update(state=state, **values)
+
+
+def test_a_finished_batch_is_announced_on_every_page_until_it_is_seen(
+    visitor: Client, anna: User, ben: User
+) -> None:
+    batch = closed(anna)
+    assert batch_notices.mark_finished() == 0
+    assertNotContains(visitor.get("/history/"), HEADER)
+    settle()
+    assert batch_notices.mark_finished() == 1
+    assert batch_notices.mark_finished() == 0
+    for page in ("/", "/history/", "/account/"):
+        assertContains(visitor.get(page), "1 done, 1 refused")
+    other = Client()
+    other.force_login(ben)
+    assertNotContains(other.get("/history/"), HEADER)
+    assertNotContains(visitor.get(f"/batches/{batch.pk}/"), HEADER)
+    assertNotContains(visitor.get("/history/"), HEADER)
+    assert visitor.get(f"/api/v1/batches/{batch.pk}/").json()["finished_at"]
+
+
+def test_dismissing_hides_what_the_page_showed(visitor: Client, anna: User) -> None:
+    closed(anna, "first")
+    settle()
+    batch_notices.mark_finished()
+    closed(anna, "second")
+    settle()
+    batch_notices.mark_finished()
+    page = visitor.get("/history/")
+    assertContains(page, "second</a> has finished")
+    assertContains(page, "1 more has finished")
+    until = page.context["finished"].batch.finished_at.isoformat()
+    closed(anna, "third")
+    settle()
+    batch_notices.mark_finished()
+    dismissed = visitor.post("/batches/seen/", {"until": until}, headers={"HX-Request": "true"})
+    assert (dismissed.status_code, dismissed.content) == (200, b"")
+    page = visitor.get("/history/")
+    assertContains(page, "third</a> has finished")
+    assertNotContains(page, "more has finished")
+    assert visitor.post("/batches/seen/", {"until": "yesterday"}).status_code == 400
+
+
+def test_open_cancelled_and_empty_batches_are_not_announced(visitor: Client, anna: User) -> None:
+    batches.add_file(batches.create(anna, "open"), "1.wav", [b"1"])
+    settle()
+    batches.cancel(closed(anna, "cancelled"))
+    batches.close(batches.create(anna, "empty"))
+    batch_notices.mark_finished()
+    assertNotContains(visitor.get("/history/"), HEADER)
+
+
+def test_a_batch_whose_end_was_seen_before_the_sweep_is_not_announced(
+    visitor: Client, anna: User
+) -> None:
+    batch = closed(anna)
+    settle()
+    visitor.get(f"/batches/{batch.pk}/")
+    batch_notices.mark_finished()
+    assertNotContains(visitor.get("/history/"), HEADER)
+
+
+def test_a_retried_batch_is_announced_again(visitor: Client, anna: User) -> None:
+    batch = closed(anna)
+    settle(State.FAILED, error_code="crashed")
+    batch_notices.mark_finished()
+    visitor.post(f"/batches/{batch.pk}/retry/")
+    batch_notices.mark_finished()
+    assertNotContains(visitor.get("/history/"), HEADER)
+    settle()
+    batch_notices.mark_finished()
+    assertContains(visitor.get("/history/"), "1 done, 1 refused")
+
+
+def test_one_email_is_sent_if_the_user_asked_for_it(
+    visitor: Client, anna: User, with_email: None
+) -> None:
+    assertContains(visitor.get("/batches/new/"), "E-mail me when the batch has finished")
+    address = visitor.post("/batches/", {"name": "Field trip", "mail": "1"}).json()["url"]
+    batch = Batch.objects.get()
+    batches.add_file(batch, "1.wav", [b"1"])
+    batches.close(batch)
+    closed(anna, "not asked")
+    send_due()
+    settle()
+    batch_notices.mark_finished()
+    for _ in range(2):
+        send_due()
+    (sent,) = mail.outbox
+    assert sent.to == ["anna@example.org"]
+    assert sent.subject == "Batch “Field trip” has finished: 1 done"
+    assert f"{address}\n" in sent.body
+
+
+def test_an_email_is_offered_only_where_it_can_be_sent(
+    visitor: Client, anna: User, settings: Settings
+) -> None:
+    settings.EMAIL_HOST = "mail.example"
+    assertNotContains(visitor.get("/batches/new/"), "E-mail me")
+    assert batches.create(anna, "x", mail=True).mail == BatchMail.NONE
+
+
+def test_a_failed_email_is_tried_again_a_few_times(
+    anna: User, with_email: None, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    batch = closed(anna, mail=True)
+    settle()
+    batch_notices.mark_finished()
+    tries = []
+
+    def broken(*_: Any) -> None:
+        tries.append(1)
+        raise smtplib.SMTPServerDisconnected("no connection")
+
+    monkeypatch.setattr("tasks.mail.send_mail", broken)
+    for _ in range(3):
+        send_due()
+    assert len(tries) == 1, "the next attempt comes a minute later"
+    Batch.objects.update(finished_at=timezone.now() - timedelta(days=1))
+    for _ in range(9):
+        send_due()
+    assert len(tries) == len(batch_notices.ATTEMPTS_AFTER)
+    batch.refresh_from_db()
+    assert batch.mail == BatchMail.FAILED
+    assert "no connection" in caplog.text
+
+
+def test_of_two_sweeps_one_sends_the_email(anna: User, with_email: None) -> None:
+    closed(anna, mail=True)
+    settle()
+    batch_notices.mark_finished()
+    (first,), (second,) = batch_notices.due_mails(9), batch_notices.due_mails(9)
+    assert [batch_notices.claim_mail(row) for row in (first, second)] == [True, False]
