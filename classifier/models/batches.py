@@ -103,7 +103,7 @@ class BatchFileQuerySet(models.QuerySet["BatchFile"]):
             A State or a FileOutcome; anything else shows all rows.
         """
         heavy = ("analysis__predictions", "analysis__render_metadata", "analysis__embedding")
-        rows = self.select_related("analysis__clip").defer(*heavy).order_by("path")
+        rows = self.select_related("analysis__clip__judgement").defer(*heavy).order_by("path")
         if show in State.values:
             return rows.in_state(show)
         return rows.filter(outcome=show) if show in FileOutcome.values else rows
@@ -114,7 +114,8 @@ class BatchFileQuerySet(models.QuerySet["BatchFile"]):
 
     def for_export(self) -> Self:
         heavy = ("analysis__render_metadata", "analysis__embedding", "analysis__timings")
-        return self.select_related("analysis__clip").defer(*heavy).order_by("path")
+        joined = self.select_related("analysis__clip__judgement__user")
+        return joined.defer(*heavy).order_by("path")
 
 
 class BatchFile(models.Model):
