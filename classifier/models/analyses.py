@@ -62,7 +62,13 @@ class AnalysisQuerySet(LeasedJobQuerySet["Analysis"]):
         return mine.select_related("clip").order_by("-created_at", "-id")
 
     def for_history(
-        self, user: Owner, *, name: str = "", batch: "Batch | None" = None, **columns: str
+        self,
+        user: Owner,
+        *,
+        name: str = "",
+        batch: "Batch | None" = None,
+        judged: str = "",
+        **columns: str,
     ) -> Self:
         """Return the rows of the history page, without the large columns.
 
@@ -70,6 +76,8 @@ class AnalysisQuerySet(LeasedJobQuerySet["Analysis"]):
         ----------
         name : str
             Part of the clip's name; "" for any.
+        judged : str
+            A value of `Judged`; "" for any.
         **columns : str
             Values of label and state; "" for any.
         """
@@ -78,6 +86,7 @@ class AnalysisQuerySet(LeasedJobQuerySet["Analysis"]):
         if name:
             # Not by a join: an index holds all names together, the clips are scattered.
             rows = rows.filter(clip__in=Clip.objects.filter(owner=user.pk, name__icontains=name))
+        rows = rows.judged(judged)
         asked = {column: value for column, value in columns.items() if value}
         return rows.filter(beside(**asked) if batch else Q(**asked))
 

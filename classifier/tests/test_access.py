@@ -25,11 +25,12 @@ from classifier.models import (
     ApiToken,
     Batch,
     Clip,
+    Event,
     Inspection,
     InspectionKind,
     State,
 )
-from classifier.services import batches, tokens
+from classifier.services import batches, judgements, tokens
 from classifier.services.uploads import accept
 from tests.bulk_data import METADATA
 
@@ -60,6 +61,7 @@ MEMBERS = (
     "samples/<slug:name>/",
     "rows/",
     "history/",
+    "checked/",
     "models/",
     "models/<str:name>/<slug:kind>.png",
     "account/",
@@ -76,6 +78,8 @@ MEMBERS = (
     "api/v1/analyses/",
     "api/v1/events/",
     "api/v1/batches/",
+    "api/v1/judgements/precision/",
+    "api/v1/judgements/sounds.zip",
     "api/v1/checkpoints/",
     "api/v1/checkpoints/<str:identity>/",
 )
@@ -85,6 +89,8 @@ OWNERS = (
     "analyses/<uuid:pk>/lanes/",
     "analyses/<uuid:pk>/again/",
     "analyses/<uuid:pk>/recorded/",
+    "analyses/<uuid:pk>/judgement/",
+    "events/<int:pk>/judgement/",
     "clips/<uuid:clip_id>/delete/",
     "analyses/<uuid:pk>/events.zip",
     "analyses/<uuid:pk>/inspections/",
@@ -116,6 +122,8 @@ OWNERS = (
     "api/v1/analyses/<uuid:pk>/cancel/",
     "api/v1/analyses/<uuid:pk>/events/",
     "api/v1/analyses/<uuid:pk>/inspections/",
+    "api/v1/analyses/<uuid:pk>/judgement/",
+    "api/v1/events/<int:pk>/judgement/",
     "api/v1/inspections/<uuid:pk>/",
     "api/v1/batches/<uuid:pk>/",
     "api/v1/batches/<uuid:pk>/files/",
@@ -148,6 +156,7 @@ class Furnished:
 
     clip: Clip
     analysis: Analysis
+    event: Event
     inspection: Inspection
     batch: Batch
     token: ApiToken
@@ -168,6 +177,9 @@ def furnished(anna: User, own_media: Path) -> Furnished:
     made = dict.fromkeys(("peaks.json", "spectrogram.png", "strip.png"), b"anna's own")
     made["maps.zip"] = pack.getvalue()
     storage.write_all(storage.analysis_folder(analysis.pk, analysis.token), made)
+    times = {"start_s": 0.5, "end_s": 1.5, "peak_s": 1.0}
+    event = Event.objects.create(analysis=analysis, label="dog", confidence=0.9, **times)
+    judgements.judge_clip(analysis, "dog", anna)
     inspection = Inspection.objects.create(
         analysis=analysis,
         kind=InspectionKind.EXPLANATION,
@@ -182,7 +194,8 @@ def furnished(anna: User, own_media: Path) -> Furnished:
     storage.write_all(storage.inspection_folder(inspection.pk, inspection.token), files)
     batch = batches.create(anna, SECRET)
     batches.add_file(batch, f"{SECRET}/x.wav", [b"another sound of anna's own"])
-    return Furnished(analysis.clip, analysis, inspection, batch, tokens.create(anna, SECRET)[0])
+    token = tokens.create(anna, SECRET)[0]
+    return Furnished(analysis.clip, analysis, event, inspection, batch, token)
 
 
 @pytest.fixture(autouse=True)
@@ -219,6 +232,7 @@ def address_of(route: str, own: Furnished) -> str:
     address = route.replace("<uuid:pk>", str(pk)).replace("<uuid:clip_id>", str(pk))
     address = address.replace("inspections/<str:name>", "inspections/kept.flac")
     for name, value in (
+        ("<int:pk>", str(own.event.pk)),
         ("<slug:name>", "dog"),
         ("<slug:kind>", "confusion"),
         ("<str:identity>", "x@0"),

@@ -17,7 +17,7 @@ from classifier.links import checkpoint_page
 from classifier.models import EXPLANATIONS, Analysis, Inspection, InspectionKind, State
 from classifier.services import inspections
 from classifier.services.dispatch import missing_worker
-from classifier.views import recording, result_layout
+from classifier.views import judgements, recording, result_layout
 from classifier.views.inspections import inspection_context
 from classifier.views.parts import for_htmx, render_part
 from classifier.views.result_layout import Choice
@@ -79,7 +79,13 @@ def _context(analysis: Analysis, notice: Problem | None, asked: QueryDict) -> di
                 window = recording.window_of(metadata, event)
             else:
                 window = result_layout.window_of(metadata, asked.get("window", ""))
-            context["recording"] = recording.recording_context(analysis, metadata, asked, event)
+            shown = recording.recording_context(analysis, metadata, asked, event)
+            context["recording"] = shown | {
+                "judging": judgements.of_event(event) if event else None
+            }
+        else:
+            context["judging"] = judgements.of_clip(analysis)
+        context["label_choices"] = judgements.label_choices(analysis)
         context |= _axes(analysis, metadata, window)
         made = inspections.current(analysis, window)
         found = _activations(analysis, metadata, window, made)
