@@ -51,6 +51,8 @@ def create_demo_data(server: Server) -> DemoData:
         user.wait(f"/api/v1/analyses/{ids[name]}/", limit_s=300)
     for name in (*SAMPLES, "dawn-at-the-lake"):
         _open(user, ids[name])
+    for name, label in (("siren", "siren"), ("church_bells", "rooster")):
+        user.post_page(f"/analyses/{ids[name]}/judgement/", label=label)
     for name in ("garden box", "laptop"):
         user.post_page("/account/", name=name, expires_in_days="90")
     server.stop("worker")
