@@ -47,7 +47,9 @@ class SonoChoice extends HTMLElement {
       item.hidden = !texts.some((text) => text.toLowerCase().includes(sought));
     }
     const starting = this.shown.find((item) => item.textContent.toLowerCase().startsWith(sought));
-    this.mark(starting ?? this.shown[0]);
+    // Nothing is chosen before the first letter, so that Enter alone saves nothing.
+    this.mark(sought ? (starting ?? this.shown[0]) : null);
+    if (!sought) this.list.scrollTop = 0;
   }
 
   mark(item) {
