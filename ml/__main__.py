@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ml import notices
-from ml.audio.decode import Limits, Sound, gathered, read_blocks
+from ml.audio.decode import RECORDING_LIMITS, Sound, gathered, read_blocks
 from ml.audio.waveform import Waveform
 from ml.checkpoint_info import CheckpointError, default_path
 from ml.errors import AudioError, Problem
@@ -21,9 +21,6 @@ from ml.recording_names import from_name
 # Files decoded before the network runs on all of them, or fewer if they are this long together.
 CHUNK_FILES = 16
 CHUNK_S = 600.0
-# The samples of a long file are on disk. A week in 16-bit stereo at 48 kHz is within the limits.
-LIMITS = Limits(duration_s=7 * 86_400.0, size_bytes=200_000_000_000)
-
 LABEL_WIDTH = 24
 
 
@@ -81,7 +78,7 @@ def _chunks(
 
 def _decode(file: str, sample_rate: int) -> Sound[Waveform] | Problem:
     try:
-        return gathered(read_blocks(file, sample_rate, LIMITS))
+        return gathered(read_blocks(file, sample_rate, RECORDING_LIMITS))
     except AudioError as error:
         return error.problem
     except OSError as error:

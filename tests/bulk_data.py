@@ -17,6 +17,7 @@ from classifier.models import (
     FileOutcome,
     Inspection,
     InspectionKind,
+    Judgement,
     Lane,
     State,
 )
@@ -47,7 +48,7 @@ def create_bulk_data(owner: User, others: Sequence[User], rows: int, batch_files
 
     Half of them belong to the owner, the rest to the others. There is one every 90 s until now;
     the older half ran with an older checkpoint. 2 % failed, and a few were refused or are still
-    waiting. One in ten of the finished analyses has an inspection.
+    waiting. One in ten of the finished analyses has an inspection, and one in fifty was judged.
     """
     rng = random.Random(rows)
     start = timezone.now() - rows * INTERVAL
@@ -62,6 +63,11 @@ def create_bulk_data(owner: User, others: Sequence[User], rows: int, batch_files
         Clip.objects.bulk_create([analysis.clip for analysis in analyses])
         Analysis.objects.bulk_create(analyses)
         Inspection.objects.bulk_create(_inspections(analyses, rng))
+        Judgement.objects.bulk_create(
+            Judgement(clip=one.clip, label=one.label if rng.random() < 0.7 else "dog")
+            for one in analyses
+            if one.state == State.DONE and rng.random() < 0.02
+        )
         _add_to_batches(analyses, batches, batch_files)
     if connection.vendor == "postgresql":
         with connection.cursor() as cursor:
@@ -167,6 +173,11 @@ def pages(owner: User, other: User) -> dict[str, str]:
         "history by label": "/history/?label=dog",
         "history by state": "/history/?state=failed",
         "history by name": "/history/?name=recording-198",
+        "history, right answers": "/history/?judged=right",
+        "history, wrong answers": "/history/?judged=wrong",
+        "history, not checked": "/history/?judged=not_judged",
+        "history by label, wrong": "/history/?label=dog&judged=wrong",
+        "checked answers": "/checked/",
         "result": f"/analyses/{analysed.pk}/",
         "models": "/models/",
         "batches": "/batches/",
@@ -175,6 +186,7 @@ def pages(owner: User, other: User) -> dict[str, str]:
         "batch, a folder": f"/batches/{batch}/?folder=site%207",
         "API, analyses": "/api/v1/analyses/?limit=200",
         "API, analyses by label": "/api/v1/analyses/?label=dog",
+        "API, wrong answers": "/api/v1/analyses/?judged=wrong",
         "API, clips": "/api/v1/clips/?limit=200",
         "API, checkpoints": "/api/v1/checkpoints/",
         "API, tokens": "/api/v1/tokens/",

@@ -155,6 +155,11 @@ def _share(page: Page) -> None:
     expect(page.get_by_role("button", name="Revoke the link")).to_be_visible()
 
 
+def _choose_class(page: Page) -> None:
+    page.keyboard.press("n")
+    expect(page.get_by_role("combobox")).to_be_focused()
+
+
 def _show_keys(page: Page) -> None:
     page.keyboard.press("?")
     expect(page.get_by_role("dialog")).to_be_visible()
@@ -180,8 +185,12 @@ VIEWS = (
     View("history", "/history/"),
     View("history-nothing-fits", "/history/?name=thunder&state=done"),
     View("history-empty", "/history/", "new_user"),
+    View("checked", "/checked/"),
+    View("checked-empty", "/checked/", "new_user"),
+    View("judgement", "/analyses/{siren}/judgement/"),
     View("keys", "/history/", act=_show_keys, whole=False),
     View("result", "/analyses/{siren}/"),
+    View("result-choosing", "/analyses/{siren}/", act=_choose_class, whole=False),
     View("result-inside", "/analyses/{church_bells}/", act=_open_stage),
     View("result-long", "/analyses/{dawn-at-the-lake}/"),
     View("result-share", "/analyses/{siren}/", act=_share, whole=False),

@@ -3,7 +3,8 @@
 Without an argument, ESC-50 is downloaded. Every file is decoded as in training, and those that
 cannot be decoded are listed with the reason. The exit status is 1 if there is any problem.
 
-With --unlabelled, sounds without labels are selected for distillation instead.
+Of an export of checked sounds, the parts of recordings are cut out first. With --unlabelled, sounds
+without labels are selected for distillation instead.
 """
 
 import argparse
@@ -26,6 +27,7 @@ from training.data.folds import shared_sources
 from training.data.index import (
     DataError,
     Example,
+    checked_table,
     class_names,
     describe,
     fold_numbers,
@@ -33,6 +35,7 @@ from training.data.index import (
     read_index,
     read_unlabelled,
 )
+from training.data.parts import cut
 from training.data.selection import Reason, Selection, select
 
 ESC50_URL = "https://github.com/karoldvl/ESC-50/archive/master.zip"
@@ -259,6 +262,8 @@ def main(argv: list[str] | None = None) -> int:
         if options.unlabelled:
             return prepare_unlabelled(options.unlabelled, options.write_csv)
         data = prepare(options)
+        if table := checked_table(data):
+            cut(table)
         examples = read_index(data)
     except DataError as error:
         print(error, file=sys.stderr)

@@ -11,7 +11,7 @@ from rest_framework.serializers import Serializer
 
 from classifier.api.paging import MAX_PAGE_ROWS, PAGE_ROWS
 from classifier.api.serializers.base import Text, validated
-from classifier.models import Batch, BatchState, State, beside
+from classifier.models import Batch, BatchState, Judged, State, beside, judged
 from classifier.services.batches import MAX_PATH_CHARACTERS
 from classifier.services.exports.formats import Format
 from classifier.services.file_responses import AUDIO_TYPES
@@ -88,6 +88,13 @@ class BatchStateField(fields.ChoiceField):
             BatchState.CLOSED: Q(cancelled_at=None) & ~Q(closed_at=None),
             BatchState.CANCELLED: ~Q(cancelled_at=None),
         }[BatchState(super().to_internal_value(data))]
+
+
+class JudgedField(fields.ChoiceField):
+    """A choice of `Judged` as a query condition."""
+
+    def to_internal_value(self, data: Any) -> Q:  # type: ignore[override]
+        return judged(super().to_internal_value(data))
 
 
 class TimeField(fields.DateTimeField):
@@ -190,6 +197,11 @@ class OfAnalysisFilters(DateFilters, InBatchFilters):
     )
     clip = fields.UUIDField(source="clip_id", help_text="Only analyses of this clip.")
     state = fields.ChoiceField(choices=State.values, help_text="State of the analysis.")
+    judged = JudgedField(
+        choices=Judged.values,
+        help_text="Only analyses whose clip was judged: `right`, `wrong`, either (`judged`), or "
+        "not at all (`not_judged`).",
+    )
     checkpoint = Text(
         max_length=120,
         help_text="Checkpoint, exactly as listed by GET /api/v1/checkpoints/.",

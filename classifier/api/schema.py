@@ -40,6 +40,7 @@ TAGS = {
     "clips": "Your sounds. Uploading a clip queues its analysis.",
     "analyses": "A checkpoint's predictions for a clip, with the feature maps.",
     "events": "Spans of one label in a recording: what happened when, and how sure.",
+    "judgements": "What people say that sounds are, and how often the answers agree with it.",
     "inspections": "Details of one window of a finished analysis, computed on request.",
     "shares": "Links that show one result without an account.",
     "batches": "Groups of sounds, such as a folder, uploaded one file at a time.",

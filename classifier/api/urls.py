@@ -11,6 +11,7 @@ from classifier.api.views import (
     docs,
     events,
     inspections,
+    judgements,
     shares,
     tokens,
 )
@@ -29,6 +30,7 @@ batch = [
 analysis = [
     path("", analyses.AnalysisView.as_view(), name="api_analysis"),
     path("cancel/", analyses.CancelView.as_view(), name="api_cancel"),
+    path("judgement/", judgements.AnalysisJudgementView.as_view(), name="api_judgement"),
     path("events/", events.AnalysisEventsView.as_view(), name="api_analysis_events"),
     path("inspections/", inspections.AskView.as_view(), name="api_analysis_inspections"),
     path("share/", shares.AnalysisShareView.as_view(), name="api_analysis_share"),
@@ -44,6 +46,13 @@ v1: list[URLPattern | URLResolver] = [
     path("analyses/", analyses.AnalysesView.as_view(), name="api_analyses"),
     path("analyses/<uuid:pk>/", include(analysis)),
     path("events/", events.EventsView.as_view(), name="api_events"),
+    path(
+        "events/<int:pk>/judgement/",
+        judgements.EventJudgementView.as_view(),
+        name="api_event_judgement",
+    ),
+    path("judgements/precision/", judgements.PrecisionView.as_view(), name="api_precision"),
+    path("judgements/sounds.zip", judgements.SoundsView.as_view(), name="api_judged_sounds"),
     path("inspections/<uuid:pk>/", inspections.InspectionView.as_view(), name="api_inspection"),
     path("shares/", shares.SharesView.as_view(), name="api_shares"),
     path("shares/<slug:token>/", shares.OneShareView.as_view(), name="api_share"),

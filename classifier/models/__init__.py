@@ -5,6 +5,7 @@ from classifier.models.batches import Batch, BatchFile, BatchMail, BatchState, F
 from classifier.models.clips import Clip, Owner, beside
 from classifier.models.events import Event
 from classifier.models.inspections import EXPLANATIONS, Inspection, InspectionKind
+from classifier.models.judgements import Judged, Judgement, judged, judgement_of
 from classifier.models.leasing import (
     MAX_ATTEMPTS,
     MAX_ATTEMPTS_WORKER_LOST,

@@ -13,6 +13,7 @@ from classifier import storage
 from classifier.checkpoints import inventory
 from classifier.checkpoints.class_names import display_name
 from classifier.models.clips import Clip, Owner, beside
+from classifier.models.judgements import Judgement, judged, judgement_of
 from classifier.models.leasing import UNFINISHED, LeasedJob, LeasedJobQuerySet, State
 from ml.render_metadata import RenderMetadata
 
@@ -37,6 +38,8 @@ class Step(models.TextChoices):
     SAVING = "saving", "saving"
 
 
+# What a list joins to show the judgement of each clip.
+JUDGEMENT = ("clip__judgement__user",)
 STEPS = (Step.DECODING, Step.CLASSIFYING, Step.RENDERING, Step.SAVING)
 
 
@@ -59,7 +62,13 @@ class AnalysisQuerySet(LeasedJobQuerySet["Analysis"]):
         return mine.select_related("clip").order_by("-created_at", "-id")
 
     def for_history(
-        self, user: Owner, *, name: str = "", batch: "Batch | None" = None, **columns: str
+        self,
+        user: Owner,
+        *,
+        name: str = "",
+        batch: "Batch | None" = None,
+        judged: str = "",
+        **columns: str,
     ) -> Self:
         """Return the rows of the history page, without the large columns.
 
@@ -67,20 +76,28 @@ class AnalysisQuerySet(LeasedJobQuerySet["Analysis"]):
         ----------
         name : str
             Part of the clip's name; "" for any.
+        judged : str
+            A value of `Judged`; "" for any.
         **columns : str
             Values of label and state; "" for any.
         """
-        rows = self.for_owner(user, batch).defer("predictions", "render_metadata", "embedding")
+        rows = self.for_owner(user, batch).select_related(*JUDGEMENT)
+        rows = rows.defer("predictions", "render_metadata", "embedding")
         if name:
             # Not by a join: an index holds all names together, the clips are scattered.
             rows = rows.filter(clip__in=Clip.objects.filter(owner=user.pk, name__icontains=name))
+        rows = rows.judged(judged)
         asked = {column: value for column, value in columns.items() if value}
         return rows.filter(beside(**asked) if batch else Q(**asked))
 
     def for_list(self, user: Owner, batch: "Batch | None" = None) -> Self:
         """Return the rows of a list of the API, without the large columns."""
         heavy = ("predictions", "render_metadata", "embedding", "timings")
-        return self.for_owner(user, batch).defer(*heavy)
+        return self.for_owner(user, batch).select_related(*JUDGEMENT).defer(*heavy)
+
+    def judged(self, choice: str) -> Self:
+        """Return the analyses whose clip was judged in this way, see `Judged`; "" for all."""
+        return self.filter(judged(choice))
 
     def checkpoints_of(self, user: Owner) -> models.QuerySet[Any, Any]:
         """Return the checkpoints of a user's analyses, the last used first.
@@ -305,6 +322,19 @@ class Analysis(LeasedJob):
     @property
     def folder(self) -> Path:
         return storage.analysis_folder(self.pk, self.token)
+
+    @property
+    def judgement(self) -> Judgement | None:
+        """The judgement of the clip as a whole."""
+        return judgement_of(self.clip)
+
+    @property
+    def right(self) -> bool | None:
+        """Whether the answer agrees with the judgement; None without one. As in `judged`."""
+        if self.judgement is None:
+            return None
+        said = self.judgement.label
+        return said == self.label or (self.not_sure and not said)
 
     @property
     def stage(self) -> str:

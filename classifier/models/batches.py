@@ -149,8 +149,8 @@ class BatchFileQuerySet(models.QuerySet["BatchFile"]):
             Only the files in this folder, see `in_folder`.
         """
         heavy = ("analysis__predictions", "analysis__render_metadata", "analysis__embedding")
-        rows = self.in_folder(folder).select_related("analysis__clip").defer(*heavy)
-        rows = rows.order_by("path")
+        rows = self.in_folder(folder).select_related("analysis__clip__judgement")
+        rows = rows.defer(*heavy).order_by("path")
         if show in State.values:
             return rows.in_state(show)
         return rows.filter(outcome=show) if show in FileOutcome.values else rows
@@ -161,7 +161,8 @@ class BatchFileQuerySet(models.QuerySet["BatchFile"]):
 
     def for_export(self) -> Self:
         heavy = ("analysis__render_metadata", "analysis__embedding", "analysis__timings")
-        return self.select_related("analysis__clip").defer(*heavy).order_by("path")
+        joined = self.select_related("analysis__clip__judgement__user")
+        return joined.defer(*heavy).order_by("path")
 
 
 class BatchFile(models.Model):

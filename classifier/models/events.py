@@ -7,6 +7,7 @@ from django.db.models import Count, Max
 
 from classifier.models.analyses import Analysis
 from classifier.models.clips import Owner
+from classifier.models.judgements import judgement_of
 
 if TYPE_CHECKING:
     from ml.events import Event as FoundEvent
@@ -51,6 +52,12 @@ class Event(models.Model):
 
     def __str__(self) -> str:
         return f"{self.label} {self.start_s:g}–{self.end_s:g} s"
+
+    @property
+    def right(self) -> bool | None:
+        """Whether the label agrees with the judgement; None without one."""
+        said = judgement_of(self)
+        return said.label == self.label if said else None
 
     @classmethod
     def of(cls, analysis: Analysis, found: "FoundEvent") -> "Event":

@@ -6,12 +6,11 @@ The ZIP is streamed, so that ten gigabytes take as much memory as ten files.
 import json
 from base64 import b64encode
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Any
 
 from django.contrib.auth.models import User
 from django.core.serializers.json import DjangoJSONEncoder
-from django.db.models import QuerySet
+from django.db.models import F, Q, QuerySet
 
 from classifier import storage
 from classifier.models import (
@@ -22,20 +21,21 @@ from classifier.models import (
     Clip,
     Event,
     Inspection,
+    Judgement,
     Owner,
     ShareLink,
 )
-from classifier.services.exports.zip_stream import Member, zip_of
+from classifier.services.exports.zip_stream import Member, stored, zip_of
 
 # Rows are read in pages: an open cursor would occupy the database during the whole download.
 ROWS_AT_ONCE = 200
-BLOCK_BYTES = 1_000_000
 CLIP = ("id", "name", "size_bytes", "sha256", "created_at", "format", "duration_s")
 FOUND_IN_CLIP = ("source_rate_hz", "channels", "notices", "recorded_at", "recorded_from")
 ANALYSIS = ("id", "clip", "state", "created_at", "started_at", "finished_at", "checkpoint")
 RESULT = ("label", "confidence", "second_label", "not_sure", "predictions", "embedding")
 DETAILS = ("event_count", "render_metadata", "timings")
-EVENT = ("analysis", "label", "start_s", "end_s", "confidence", "peak_s", "low_hz", "high_hz")
+EVENT = ("id", "analysis", "label", "start_s", "end_s", "confidence", "peak_s", "low_hz", "high_hz")
+JUDGEMENT = ("clip", "event", "label", "username", "created_at")
 ERROR = ("error_code", "error_detail", "error_hint")
 BATCH = ("id", "name", "source", "checkpoint", "created_at", "closed_at", "cancelled_at")
 OF_BATCH = ("finished_at", "notice", "mail", "left_out")
@@ -50,6 +50,7 @@ clips.jsonl         your clips, one per line; clips/ contains their files, by id
 analyses.jsonl      your analyses; analyses/ contains the pictures and feature maps of each, by id
                     (embedding: 512 float16 numbers in base64)
 events.jsonl        the events of your analyses
+judgements.jsonl    what you said that your clips and events are, by the id of either
 batches.jsonl       your batches; batch_files.jsonl contains the outcome of each file
 shares.jsonl        your share links
 inspections.jsonl   your inspections; inspections/ contains their pictures and sounds, by id
@@ -66,18 +67,21 @@ def _members(user: Owner) -> Iterator[Member]:
     yield Member("account.json", [_line(account(user))], compress=False)
     clips, analyses = Clip.objects.filter(owner=user.pk), Analysis.objects.filter(owner=user.pk)
     events = Event.objects.filter(analysis__owner=user.pk)
+    judged = Q(clip__owner=user.pk) | Q(event__analysis__owner=user.pk)
     inspections = Inspection.objects.filter(analysis__owner=user.pk)
     batch_files = BatchFile.objects.filter(batch__owner=user.pk)
     yield _table("clips", clips, CLIP + FOUND_IN_CLIP)
     yield _table("analyses", analyses, ANALYSIS + RESULT + DETAILS + ERROR)
     yield _table("events", events, EVENT)
+    judgements = Judgement.objects.filter(judged).annotate(username=F("user__username"))
+    yield _table("judgements", judgements, JUDGEMENT)
     yield _table("batches", Batch.objects.filter(owner=user.pk), BATCH + OF_BATCH)
     yield _table("batch_files", batch_files, BATCH_FILE)
     yield _table("shares", ShareLink.objects.filter(analysis__owner=user.pk), SHARE)
     yield _table("inspections", inspections, INSPECTION + ERROR)
     for row in _rows(clips, ("file_key", "format")):
         name = f"clips/{row['pk']}.{row['format'].lower() or 'bin'}"
-        yield from _file(name, storage.clip_path(row["file_key"]))
+        yield from stored(name, storage.clip_path(row["file_key"]))
     for kind, rows, folder in (
         ("analyses", analyses, storage.analysis_folder),
         ("inspections", inspections, storage.inspection_folder),
@@ -85,7 +89,7 @@ def _members(user: Owner) -> Iterator[Member]:
         for row in _rows(rows.exclude(token=""), ("token",)):
             made = folder(row["pk"], row["token"])
             for path in sorted(made.iterdir()) if made.is_dir() else ():
-                yield from _file(f"{kind}/{row['pk']}/{path.name}", path)
+                yield from stored(f"{kind}/{row['pk']}/{path.name}", path)
 
 
 def account(user: Owner) -> dict[str, Any]:
@@ -103,15 +107,6 @@ def account(user: Owner) -> dict[str, Any]:
 def _table(name: str, rows: QuerySet[Any], columns: Sequence[str]) -> Member:
     lines = (_line({column: row[column] for column in columns}) for row in _rows(rows, columns))
     return Member(f"{name}.jsonl", lines)
-
-
-def _file(name: str, path: Path) -> Iterator[Member]:
-    try:
-        source = path.open("rb")
-    except FileNotFoundError:
-        return  # it was deleted after its row was read
-    with source:
-        yield Member(name, iter(lambda: source.read(BLOCK_BYTES), b""), compress=False)
 
 
 def _rows(rows: QuerySet[Any], columns: Sequence[str]) -> Iterator[dict[str, Any]]:

@@ -40,6 +40,12 @@ def predicted(analysis: Analysis) -> str:
 
 
 @register.filter
+def said_name(label: str) -> str:
+    """Return the display name of the class of a judgement; "" is none of the classes."""
+    return display_name(label) if label else "None of the classes"
+
+
+@register.filter
 def percent(share: float | None) -> str:
     """Format a share as a percentage, never rounded to 0 or 100: 92.4 %, < 0.1 %, 99.9 %."""
     if share is None:

@@ -26,12 +26,13 @@ from classifier.models import (
     ApiToken,
     Batch,
     Clip,
+    Event,
     Inspection,
     InspectionKind,
     ShareLink,
     State,
 )
-from classifier.services import batches, sharing, tokens
+from classifier.services import batches, judgements, sharing, tokens
 from classifier.services.uploads import accept
 from ml.rendering import png
 from tests.bulk_data import METADATA
@@ -64,6 +65,7 @@ MEMBERS = (
     "samples/<slug:name>/",
     "rows/",
     "history/",
+    "checked/",
     "models/",
     "models/<str:name>/<slug:kind>.png",
     "account/",
@@ -82,6 +84,8 @@ MEMBERS = (
     "api/v1/events/",
     "api/v1/shares/",
     "api/v1/batches/",
+    "api/v1/judgements/precision/",
+    "api/v1/judgements/sounds.zip",
     "api/v1/checkpoints/",
     "api/v1/checkpoints/<str:identity>/",
 )
@@ -93,6 +97,8 @@ OWNERS = (
     "analyses/<uuid:pk>/share/",
     "analyses/<uuid:pk>/share/revoke/",
     "analyses/<uuid:pk>/recorded/",
+    "analyses/<uuid:pk>/judgement/",
+    "events/<int:pk>/judgement/",
     "clips/<uuid:clip_id>/delete/",
     "analyses/<uuid:pk>/events.zip",
     "analyses/<uuid:pk>/inspections/",
@@ -128,6 +134,8 @@ OWNERS = (
     "api/v1/analyses/<uuid:pk>/inspections/",
     "api/v1/analyses/<uuid:pk>/share/",
     "api/v1/shares/<slug:token>/",
+    "api/v1/analyses/<uuid:pk>/judgement/",
+    "api/v1/events/<int:pk>/judgement/",
     "api/v1/inspections/<uuid:pk>/",
     "api/v1/batches/<uuid:pk>/",
     "api/v1/batches/<uuid:pk>/files/",
@@ -184,6 +192,7 @@ class Furnished:
 
     clip: Clip
     analysis: Analysis
+    event: Event
     inspection: Inspection
     batch: Batch
     token: ApiToken
@@ -206,6 +215,9 @@ def furnished(anna: User, own_media: Path) -> Furnished:
     made = dict.fromkeys(("peaks.json", "spectrogram.png", "strip.png"), b"anna's own")
     made |= {"maps.zip": pack.getvalue(), "spectrogram.png": PICTURE}
     storage.write_all(storage.analysis_folder(analysis.pk, analysis.token), made)
+    times = {"start_s": 0.5, "end_s": 1.5, "peak_s": 1.0}
+    event = Event.objects.create(analysis=analysis, label="dog", confidence=0.9, **times)
+    judgements.judge_clip(analysis, "dog", anna)
     inspection = Inspection.objects.create(
         analysis=analysis,
         kind=InspectionKind.EXPLANATION,
@@ -222,7 +234,7 @@ def furnished(anna: User, own_media: Path) -> Furnished:
     batches.add_file(batch, f"{SECRET}/x.wav", [b"another sound of anna's own"])
     other = Analysis.objects.exclude(pk=analysis.pk).get()
     token, share = tokens.create(anna, SECRET)[0], sharing.share(analysis)[0]
-    return Furnished(analysis.clip, analysis, inspection, batch, token, share, other)
+    return Furnished(analysis.clip, analysis, event, inspection, batch, token, share, other)
 
 
 @pytest.fixture(autouse=True)
@@ -260,6 +272,7 @@ def address_of(route: str, own: Furnished) -> str:
     address = address.replace("inspections/<str:name>", "inspections/kept.flac")
     for name, value in (
         ("<slug:token>", own.share.token),
+        ("<int:pk>", str(own.event.pk)),
         ("<slug:name>", "dog"),
         ("<slug:kind>", "confusion"),
         ("<str:identity>", "x@0"),

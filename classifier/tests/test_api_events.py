@@ -77,6 +77,7 @@ def test_the_events_of_an_analysis_are_paged_by_their_start(
         "low_hz": None,
         "high_hz": None,
         "starts_at": None,
+        "judgement": None,
     }
     assert following["next"] is None
     assert caller.client.get(following["previous"]).json()["results"] == answer["results"]

@@ -194,6 +194,7 @@ def test_the_export_contains_all_data_of_one_user_only(anna: User, ben: User) ->
         "clips.jsonl": 2,
         "analyses.jsonl": 2,
         "events.jsonl": 1,
+        "judgements.jsonl": 0,
         "batches.jsonl": 1,
         "batch_files.jsonl": 1,
         "inspections.jsonl": 1,

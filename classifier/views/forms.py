@@ -10,7 +10,7 @@ from django.contrib.auth.forms import UserCreationForm
 from django.contrib.auth.models import User
 
 from classifier.checkpoints.class_names import display_name
-from classifier.models import Analysis, Batch, Owner, State
+from classifier.models import Analysis, Batch, Judged, Owner, State
 
 # By what a recording's events can be sorted, and the columns for it.
 EVENT_ORDERS = {
@@ -72,6 +72,9 @@ class HistoryForm(forms.Form):
     state = forms.ChoiceField(
         required=False,
         choices=[("", "any"), *((state.value, state.label) for state in State)],
+    )
+    judged = forms.ChoiceField(
+        required=False, label="Checked", choices=[("", "any"), *Judged.choices]
     )
     # Set by the link on a batch's page; there is no field to choose it.
     batch = forms.ModelChoiceField(

@@ -48,6 +48,7 @@ def _export_query(filters: dict[str, Any]) -> str:
         "name": filters.get("name"),
         "top_label": filters.get("label"),
         "state": filters.get("state"),
+        "judged": filters.get("judged"),
         "batch": batch.pk if batch else None,
     }
     query = urlencode({name: value for name, value in asked.items() if value})

@@ -75,7 +75,7 @@ def opened_event(analysis: Analysis, asked: QueryDict) -> Event | None:
 
     None if there is no event, or a window was requested instead.
     """
-    events = analysis.events.all()
+    events = analysis.events.select_related("judgement__user")
     number = asked.get("event", "")
     if number.isascii() and number.isdigit() and len(number) < 19:
         with suppress(Event.DoesNotExist):
@@ -110,7 +110,7 @@ def recording_context(
     chosen = form.cleaned_data if form.is_valid() else {}
     label, least = chosen.get("label", ""), chosen.get("min_confidence") or 0.0
     sort = chosen.get("sort") or "start"
-    found = analysis.events.filter(confidence__gte=least)
+    found = analysis.events.filter(confidence__gte=least).select_related("judgement")
     if label:
         found = found.filter(label=label)
     page = _page(_sorted(found, sort), asked, opened)

@@ -17,7 +17,7 @@ from classifier.links import checkpoint_page, result_url, shared_page
 from classifier.models import EXPLANATIONS, Analysis, Inspection, InspectionKind, ShareLink, State
 from classifier.services import inspections, sharing
 from classifier.services.dispatch import missing_worker
-from classifier.views import recording, result_layout
+from classifier.views import judgements, recording, result_layout
 from classifier.views.inspections import inspection_context
 from classifier.views.parts import for_htmx, render_part
 from classifier.views.readers import Reader, reader_of
@@ -103,6 +103,9 @@ def _context(
             else:
                 window = result_layout.window_of(metadata, asked.get("window", ""))
             context["recording"] = recording.recording_context(analysis, metadata, asked, event)
+        if link is None:
+            # Only the owner judges, and sees what was said.
+            context |= judgements.result_context(analysis, event, long="recording" in context)
         context |= _axes(analysis, metadata, window)
         made = inspections.current(analysis, window)
         found = _activations(analysis, metadata, window, made, link)

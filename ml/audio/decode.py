@@ -49,6 +49,11 @@ class Limits:
     size_bytes: int = 100_000_000
 
 
+# Of a recording that is read in blocks, with its samples on disk: a week in 16-bit stereo at 48 kHz
+# is within them.
+RECORDING_LIMITS = Limits(duration_s=7 * 86_400.0, size_bytes=200_000_000_000)
+
+
 @dataclass(frozen=True, slots=True)
 class Sound(Generic[W]):
     """A decoded file, or a block of it.

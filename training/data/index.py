@@ -42,6 +42,17 @@ def is_esc50(data: Path) -> bool:
     return (data / "meta" / "esc50.csv").is_file()
 
 
+def checked_table(data: Path) -> Path | None:
+    """Return the table of an export of checked sounds, None for other data."""
+    table = data / "meta" / "sounds.csv"
+    return table if table.is_file() else None
+
+
+def audio_folder(table: Path) -> Path:
+    """Return the folder with the sounds of a table that lies in a folder of its own, `meta`."""
+    return table.parent.parent / "audio"
+
+
 def name_of(data: Path) -> str:
     return "ESC-50" if is_esc50(data) else data.stem
 
@@ -53,7 +64,8 @@ def read_index(data: Path) -> list[Example]:
 
     Parameters
     ----------
-    data : ESC-50's folder (Ogg or WAV), a CSV file, or a folder with one folder per class
+    data : ESC-50's folder (Ogg or WAV), an export of checked sounds from the web application, a
+        CSV file, or a folder with one folder per class
 
     Raises
     ------
@@ -62,6 +74,9 @@ def read_index(data: Path) -> list[Example]:
     """
     if is_esc50(data):
         rows = list(_csv_rows(data / "meta" / "esc50.csv", data / "audio"))
+    elif table := checked_table(data):
+        _check_cut(table)
+        rows = list(_csv_rows(table, audio_folder(table)))
     elif data.is_file() and data.suffix.lower() == ".csv":
         rows = list(_csv_rows(data, data.parent))
     elif data.is_dir():
@@ -91,6 +106,16 @@ def _csv_rows(table: Path, sounds: Path) -> Iterator[_Row]:
             )
         source = row.cells.get("source") or row.cells.get("src_file", "")
         yield _row(sounds, name, label, int(fold) if fold else None, source)
+
+
+def _check_cut(table: Path) -> None:
+    """Raise DataError if a row is a part of a recording, which `parts.cut` cuts out."""
+    for row in read_rows(table):
+        if row.cells.get("start_s"):
+            raise DataError(
+                f"{row.where}: this is a part of a recording that was not cut out. Run "
+                f"python -m training.prepare {table.parent.parent}"
+            )
 
 
 def _folder_rows(data: Path) -> Iterator[_Row]:

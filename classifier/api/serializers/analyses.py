@@ -20,6 +20,7 @@ from classifier.api.serializers.base import (
     TextOrNull,
     example,
 )
+from classifier.api.serializers.judgements import WORDS, Judgement, judgement_json
 from classifier.links import checkpoint_page
 from classifier.models import Analysis, State
 from classifier.services.dispatch import missing_worker
@@ -36,6 +37,7 @@ ANALYSIS: dict[str, Any] = {
     "label": "chirping_birds",
     "confidence": 0.924,
     "not_sure": False,
+    "judgement": None,
     "event_count": 1,
     "duration_s": 5.0,
     "notices": [],
@@ -97,6 +99,9 @@ class AnalysisSummary(Serializer):
         help_text="Whether the sound is probably none of the checkpoint's classes. If the "
         "checkpoint's header has no threshold for this, true only for a silent sound."
     )
+    judgement = fields.SerializerMethodField(
+        help_text=f"{WORDS} It belongs to the clip, so all its analyses have it."
+    )
     event_count = fields.IntegerField(
         allow_null=True, help_text="Number of events; null until the analysis is done."
     )
@@ -115,6 +120,10 @@ class AnalysisSummary(Serializer):
         allow_null=True, help_text="Time when it finished, UTC; null until then."
     )
     error = Problem(allow_null=True, help_text="Why the analysis failed; null unless it failed.")
+
+    @extend_schema_field(Judgement(allow_null=True))
+    def get_judgement(self, analysis: Analysis) -> dict[str, Any] | None:
+        return judgement_json(analysis)
 
 
 @example(

@@ -1,5 +1,6 @@
 """Batches ↔ JSON. The input is the plain values of `exports.batch_files`."""
 
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -236,6 +237,7 @@ FIELDS = {
     float: fields.FloatField,
     bool: fields.BooleanField,
     UUID: fields.UUIDField,
+    datetime: fields.DateTimeField,
 }
 
 

@@ -1,11 +1,19 @@
 """Events → JSON."""
 
-from drf_spectacular.utils import OpenApiExample, OpenApiResponse, PolymorphicProxySerializer
+from typing import Any
+
+from drf_spectacular.utils import (
+    OpenApiExample,
+    OpenApiResponse,
+    PolymorphicProxySerializer,
+    extend_schema_field,
+)
 from rest_framework import fields
 from rest_framework.serializers import Serializer
 
 from classifier.api.serializers.analyses import ANALYSIS_ID
 from classifier.api.serializers.base import example
+from classifier.api.serializers.judgements import WORDS, Judgement, judgement_json
 from classifier.models import Event
 
 EVENT = {
@@ -18,6 +26,7 @@ EVENT = {
     "high_hz": 1900.0,
     "starts_at": "2026-11-22T05:30:12.500+01:00",
 }
+EXPORTED = EVENT | {"judged_label": None, "judged_by": None, "judged_at": None}
 RECORDING = {
     "file": "morning/street.wav",
     "duration_s": 542.0,
@@ -25,12 +34,11 @@ RECORDING = {
     "recorded_at": "2026-11-22T05:30:00+01:00",
     "analysis": ANALYSIS_ID,
     "checkpoint": "esc50-folds1234@4f6a1c0d9b2e",
-    "events": [EVENT],
+    "events": [EXPORTED],
 }
 
 
-@example(EVENT)
-class ExportedEvent(Serializer):
+class EventFields(Serializer):
     label = fields.CharField(help_text="The label, a class name.")  # type: ignore[assignment]
     start_s = fields.FloatField(help_text="Start in seconds from the start of the recording.")
     end_s = fields.FloatField(help_text="End in seconds from the start of the recording.")
@@ -49,20 +57,41 @@ class ExportedEvent(Serializer):
     )
 
 
-class EventSummary(ExportedEvent):
+@example(EXPORTED)
+class ExportedEvent(EventFields):
+    judged_label = fields.CharField(
+        allow_null=True,
+        help_text="The right class, as a person says; null if nobody has said it, or if it is none "
+        "of the checkpoint's classes.",
+    )
+    judged_by = fields.CharField(
+        allow_null=True,
+        help_text="Username of who said it; null if nobody has, or the account was deleted.",
+    )
+    judged_at = fields.DateTimeField(
+        allow_null=True, help_text="Time of the judgement, UTC; null if nobody has said it."
+    )
+
+
+class EventSummary(EventFields):
     """An event of a stored analysis, whose clip the view passes as `context["clip"]`."""
 
     id = fields.IntegerField(read_only=True, help_text="Event id.")
     starts_at = fields.SerializerMethodField(  # type: ignore[assignment]
-        help_text=ExportedEvent().fields["starts_at"].help_text or ""
+        help_text=EventFields().fields["starts_at"].help_text or ""
     )
+    judgement = fields.SerializerMethodField(help_text=WORDS)
+
+    @extend_schema_field(Judgement(allow_null=True))
+    def get_judgement(self, event: Event) -> dict[str, Any] | None:
+        return judgement_json(event)
 
     def get_starts_at(self, event: Event) -> str | None:
         starts_at = self.context["clip"].clock_time(event.start_s)
         return starts_at.isoformat(timespec="milliseconds") if starts_at else None
 
 
-PAGE = {"next": None, "previous": None, "results": [{"id": 1, **EVENT}]}
+PAGE = {"next": None, "previous": None, "results": [{"id": 1, **EVENT, "judgement": None}]}
 
 
 @example(PAGE)

@@ -80,7 +80,7 @@ class AnalysisEventsView(ExportView):
             found = recordings.of_analysis(analysis, condition)
             return _export(found, form, analysis.clip.name, several=False)
         context = {"clip": analysis.clip}
-        rows = analysis.events.filter(condition)
+        rows = analysis.events.filter(condition).select_related("judgement__user")
         return self.page(rows, lambda page: EventSummary(page, many=True, context=context))
 
 

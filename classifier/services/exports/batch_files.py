@@ -15,6 +15,7 @@ from django.http import StreamingHttpResponse
 from classifier.models import Batch, BatchFile, FileOutcome, State
 from classifier.services import batch_summary, batches
 from classifier.services.dispatch import missing_worker
+from classifier.services.exports.cells import utc_text
 from classifier.services.exports.csv_lines import csv_lines
 from classifier.services.file_responses import download
 
@@ -26,8 +27,8 @@ class Column:
     Attributes
     ----------
     type : type
-        One of str, int, float, bool, UUID, a class of text choices, or list for predictions and
-        notices.
+        One of str, int, float, bool, datetime, UUID, a class of text choices, or list for
+        predictions and notices.
     source : str
         Where a BatchFile has the value; an empty value becomes null.
     words, example
@@ -55,6 +56,25 @@ COLUMNS = {
         "Whether the sound is probably none of the checkpoint's classes; false until done, null if "
         "refused.",
         False,
+    ),
+    "judged_label": Column(
+        str,
+        "analysis.clip.judgement.label",
+        "The right class, as a person says; null if nobody has said it, or if it is none of the "
+        "checkpoint's classes.",
+        None,
+    ),
+    "judged_by": Column(
+        str,
+        "analysis.clip.judgement.by",
+        "Username of who said it; null if nobody has, or the account was deleted.",
+        None,
+    ),
+    "judged_at": Column(
+        datetime,
+        "analysis.clip.judgement.created_at",
+        "Time of the judgement, UTC; null if nobody has said it.",
+        None,
     ),
     "top_five": Column(
         list,
@@ -166,7 +186,11 @@ def sent_file(file: BatchFile, *, known: bool) -> dict[str, Any]:
 def file_json(file: BatchFile) -> dict[str, Any]:
     """Return one file as a row. A duplicate has the values of the earlier analysis it links to."""
     row = {name: _value(file, column.source) for name, column in COLUMNS.items()}
-    return row | {"top_five": (row["top_five"] or [])[:5], "notices": row["notices"] or []}
+    return row | {
+        "top_five": (row["top_five"] or [])[:5],
+        "notices": row["notices"] or [],
+        "judged_at": utc_text(row["judged_at"]),
+    }
 
 
 def csv_of(rows: Iterable[dict[str, Any]]) -> Iterator[str]:
@@ -183,7 +207,8 @@ def _value(row: Any, source: str) -> Any:
     for name in source.split("."):
         if row is None:
             return None
-        row = row[name] if isinstance(row, dict) else getattr(row, name)
+        # A clip without a judgement has no attribute of this name.
+        row = row[name] if isinstance(row, dict) else getattr(row, name, None)
     return None if row == "" else row
 
 
@@ -192,13 +217,8 @@ def _rows(batch: Batch) -> Iterator[dict[str, Any]]:
 
 
 def _json_lines(batch: Batch) -> Iterator[str]:
-    text = json.dumps(detail(batch), default=_moment, ensure_ascii=False)
+    text = json.dumps(detail(batch), default=utc_text, ensure_ascii=False)
     yield f'{text[:-1]}, "files": ['
     for number, row in enumerate(_rows(batch)):
         yield f"{',' if number else ''}\n{json.dumps(row, default=str, ensure_ascii=False)}"
     yield "\n]}\n"
-
-
-def _moment(moment: datetime) -> str:
-    """Format a time like the API."""
-    return moment.isoformat().replace("+00:00", "Z")

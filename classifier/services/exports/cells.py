@@ -4,6 +4,7 @@ import csv
 import io
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from datetime import datetime
 
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
@@ -18,6 +19,11 @@ def one_line(text: str) -> str:
 def decimal(value: float) -> str:
     """Format a number to the microsecond or the millionth, without an exponent."""
     return f"{value:.6f}"
+
+
+def utc_text(moment: datetime | None) -> str | None:
+    """Format a time like the API: 2026-11-22T09:05:00Z."""
+    return moment.isoformat().replace("+00:00", "Z") if moment else None
 
 
 def table(

@@ -44,6 +44,7 @@ def _write_to(file: IO[bytes], recordings: Recordings) -> None:
             *(pyarrow.field(name, number) for name in ("low_hz", "high_hz")),
             pyarrow.field("starts_at", text),
             pyarrow.field("starts_at_utc", moment),
+            *(pyarrow.field(name, text) for name in ("judged_label", "judged_by", "judged_at")),
             *(pyarrow.field(name, text, nullable=False) for name in ("analysis", "checkpoint")),
         ]
     )

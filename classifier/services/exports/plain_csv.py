@@ -15,6 +15,9 @@ COLUMNS = (
     "low_hz",
     "high_hz",
     "starts_at",
+    "judged_label",
+    "judged_by",
+    "judged_at",
     "analysis",
     "checkpoint",
 )

@@ -12,7 +12,8 @@ from typing import Any, TypeVar
 
 from django.db.models import Model, Q, QuerySet
 
-from classifier.models import Analysis, Batch, Clip, Event, Owner, State
+from classifier.models import Analysis, Batch, Clip, Event, Owner, State, judgement_of
+from classifier.services.exports.cells import utc_text
 
 RECORDINGS_AT_ONCE = 200
 EVENTS_AT_ONCE = 2_000
@@ -36,6 +37,12 @@ class ExportedEvent:
     starts_at : datetime or None
         Clock time of the start: aware if the recording's zone is known, otherwise naive. None if
         the time of the recording is not known.
+    judged_label : str or None
+        The right class, as a person says. None without a judgement, and for none of the classes.
+    judged_by : str or None
+        Username; None without a judgement, or if the account was deleted.
+    judged_at : datetime or None
+        None without a judgement.
     """
 
     label: str
@@ -46,6 +53,9 @@ class ExportedEvent:
     low_hz: float | None = None
     high_hz: float | None = None
     starts_at: datetime | None = None
+    judged_label: str | None = None
+    judged_by: str | None = None
+    judged_at: datetime | None = None
 
     @property
     def clock_time(self) -> str | None:
@@ -63,6 +73,9 @@ class ExportedEvent:
             "low_hz": self.low_hz,
             "high_hz": self.high_hz,
             "starts_at": self.clock_time,
+            "judged_label": self.judged_label,
+            "judged_by": self.judged_by,
+            "judged_at": utc_text(self.judged_at),
         }
 
 
@@ -121,7 +134,7 @@ class Selection:
                 yield from self._recordings(chunk)
 
     def _recordings(self, chunk: Sequence[Found]) -> Iterator[Recording]:
-        events = Event.objects.filter(self.condition)
+        events = Event.objects.filter(self.condition).select_related("judgement__user")
         if len(chunk) == 1:
             ((path, analysis),) = chunk
             pages = by_key(events.filter(analysis=analysis), ("start_s", "id"), EVENTS_AT_ONCE)
@@ -236,6 +249,7 @@ def _recording(path: str, analysis: Analysis, events: Iterable[Event]) -> Record
 
 
 def _exported(event: Event, clip: Clip) -> ExportedEvent:
+    said = judgement_of(event)
     return ExportedEvent(
         event.label,
         event.start_s,
@@ -245,4 +259,5 @@ def _exported(event: Event, clip: Clip) -> ExportedEvent:
         event.low_hz,
         event.high_hz,
         clip.clock_time(event.start_s),
+        *((said.label or None, said.by, said.created_at) if said else ()),
     )

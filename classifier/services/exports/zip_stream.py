@@ -4,9 +4,11 @@ import io
 import zipfile
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 PIECE_BYTES = 65_536
+BLOCK_BYTES = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,3 +70,13 @@ def inside(folder: str, members: Iterable[Member]) -> Iterator[Member]:
     """Yield the members with their names in a folder."""
     for member in members:
         yield replace(member, name=f"{folder}/{member.name}")
+
+
+def stored(name: str, path: Path) -> Iterator[Member]:
+    """Yield a file on the disk as the member `name`, or nothing if it was deleted meanwhile."""
+    try:
+        source = path.open("rb")
+    except FileNotFoundError:
+        return
+    with source:
+        yield Member(name, iter(lambda: source.read(BLOCK_BYTES), b""), compress=False)
