@@ -77,7 +77,7 @@ def _members(user: Owner) -> Iterator[Member]:
     yield _table("judgements", judgements, JUDGEMENT)
     yield _table("batches", Batch.objects.filter(owner=user.pk), BATCH + OF_BATCH)
     yield _table("batch_files", batch_files, BATCH_FILE)
-    yield _table("shares", ShareLink.objects.filter(analysis__owner=user.pk), SHARE)
+    yield _table("shares", ShareLink.objects.filter(owner=user.pk), SHARE)
     yield _table("inspections", inspections, INSPECTION + ERROR)
     for row in _rows(clips, ("file_key", "format")):
         name = f"clips/{row['pk']}.{row['format'].lower() or 'bin'}"
