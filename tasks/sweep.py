@@ -1,8 +1,8 @@
 """The sweep: a loop that recovers and removes what nothing else would (`python -m tasks`).
 
 It returns jobs with an expired lease to the queue, sends a wake-up message for waiting rows when
-the queue is empty, and removes files without a row, unused inspections, and clips that are older
-than allowed.
+the queue is empty, and removes files without a row, unused inspections, expired share links, and
+clips that are older than allowed.
 """
 
 import logging
@@ -20,7 +20,7 @@ from django.db.models import QuerySet
 from kombu.exceptions import OperationalError
 
 from classifier.models import LEASED_MODELS, MAX_ATTEMPTS_WORKER_LOST, Analysis, Inspection, Lane
-from classifier.services import deletion
+from classifier.services import deletion, sharing
 from classifier.services.dispatch import dispatch_analysis, dispatch_inspection, queued_messages
 
 logger = logging.getLogger(__name__)
@@ -44,6 +44,7 @@ def sweep(shard: str) -> None:
     deletion.remove_unused_inspections(MAX_REMOVED)
     deletion.remove_aged(MAX_REMOVED)
     deletion.remove_orphans(shard)
+    sharing.remove_expired()
 
 
 def return_expired() -> int:

@@ -12,6 +12,7 @@ from classifier.models.leasing import (
     LeasedJob,
     State,
 )
+from classifier.models.sharing import ShareLink
 from classifier.models.tokens import ApiToken, IdempotencyKey
 
 LEASED_MODELS: tuple[type[LeasedJob], ...] = (Analysis, Inspection)

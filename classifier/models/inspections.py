@@ -37,9 +37,12 @@ class InspectionQuerySet(LeasedJobQuerySet["Inspection"]):
         return rows.defer(*heavy)
 
     def unused(self, days: int) -> Self:
-        """Return the inspections not requested for `days` days, except running ones."""
+        """Return the inspections not requested for `days` days, except running and shared ones.
+
+        Viewers of a share link cannot request again what its page shows.
+        """
         before = timezone.now() - timedelta(days=days)
-        return self.filter(used_at__lt=before).exclude(state=State.RUNNING)
+        return self.filter(used_at__lt=before, analysis__shares=None).exclude(state=State.RUNNING)
 
     def claim(self) -> "Inspection | None":
         """Take the next single inspection: QUEUED → RUNNING, with a lease and a new token."""
