@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 # The user whose rows are requested; an anonymous user has none.
 Owner = User | AnonymousUser
+# The username of the built-in account that owns the sounds of people without an account.
+VISITORS = "visitors"
 
 
 def beside(**columns: Any) -> Q:
@@ -35,6 +37,10 @@ class ClipQuerySet(models.QuerySet["Clip"]):
         if batch is None:
             return self.filter(owner=user.pk)
         return self.filter(beside(owner=user.pk), pk__in=batch.files.values("analysis__clip"))
+
+    def of_visitors(self) -> Self:
+        """Return the clips of the built-in account, to which nobody can sign in."""
+        return self.filter(owner__username=VISITORS, owner__is_active=False)
 
 
 class Clip(models.Model):
@@ -92,6 +98,11 @@ class Clip(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+    @property
+    def of_visitor(self) -> bool:
+        """Whether somebody without an account uploaded it."""
+        return self.owner.username == VISITORS and not self.owner.is_active
 
     @property
     def noticed(self) -> list[dict[str, str]]:

@@ -15,8 +15,8 @@ from classifier.checkpoints import inventory
 from classifier.models import Analysis
 from classifier.services import uploads
 from classifier.services.problems import RequestRefused, refusal
+from classifier.services.samples import sample_names, sample_path
 
-SAMPLES = settings.BASE_DIR / "webapp" / "samples"
 # Slightly above the bit rate that record.js requests.
 RECORDED_BYTES_PER_S = 20_000
 LATEST_ROWS = 8
@@ -54,12 +54,8 @@ def upload(request: HttpRequest) -> HttpResponse:
 def sample(request: HttpRequest, name: str) -> HttpResponse:
     if name not in sample_names():
         raise Http404
-    path = SAMPLES / f"{name}.flac"
+    path = sample_path(name)
     return _accept(request, [(path.name, [path.read_bytes()])])
-
-
-def sample_names() -> list[str]:
-    return sorted(path.stem for path in SAMPLES.glob("*.flac"))
 
 
 def _accept(request: HttpRequest, files: Iterable[tuple[str, Iterable[bytes]]]) -> HttpResponse:
