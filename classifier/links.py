@@ -7,7 +7,7 @@ from django.contrib.auth.models import User
 from django.urls import reverse
 
 from classifier.checkpoints import inventory
-from classifier.models import Inspection, InspectionKind, State
+from classifier.models import Inspection, InspectionKind, ShareLink, State
 from classifier.services import inspections, passwords
 
 
@@ -19,15 +19,21 @@ def checkpoint_page(identity: str) -> str | None:
     return None
 
 
-def inspection_files(inspection: Inspection) -> dict[str, str]:
+def result_url(name: str, *args: object, link: ShareLink | None = None) -> str:
+    """Return a URL of an analysis or inspection: its owner's, or the one under a share link."""
+    return reverse(f"shared:{name}", args=[link.token, *args]) if link else reverse(name, args=args)
+
+
+def inspection_files(inspection: Inspection, link: ShareLink | None = None) -> dict[str, str]:
     """Return the URL of each file of a finished inspection, and of each picture in its archive."""
     if inspection.state != State.DONE:
         return {}
     names = inspections.FILES[InspectionKind(inspection.kind)]
-    found = {name: reverse("inspection_file", args=[inspection.pk, name]) for name in names}
+    found = {name: result_url("inspection_file", inspection.pk, name, link=link) for name in names}
     if archive := inspections.archive(inspection):
         for name in archive.index.picture_names():
-            found[f"maps/{name}.png"] = reverse("inspection_map", args=[inspection.pk, name])
+            address = result_url("inspection_map", inspection.pk, name, link=link)
+            found[f"maps/{name}.png"] = address
     return found
 
 

@@ -17,6 +17,7 @@ from classifier.views import (
     recorded,
     recording,
     results,
+    sharing,
     sign_in,
     upload,
 )
@@ -26,15 +27,11 @@ pages = [
     path("clips/", upload.upload, name="upload"),
     path("samples/<slug:name>/", upload.sample, name="sample"),
     path("analyses/<uuid:pk>/", results.result, name="result"),
-    path("analyses/<uuid:pk>/part/", results.part, name="part"),
-    path("analyses/<uuid:pk>/lanes/", recording.lanes, name="lanes"),
     path("rows/", history.rows, name="rows"),
     path("analyses/<uuid:pk>/recorded/", recorded.recorded, name="recorded"),
     path("analyses/<uuid:pk>/again/", history.again, name="again"),
     path("clips/<uuid:clip_id>/delete/", history.delete, name="delete"),
     path("analyses/<uuid:pk>/events.zip", exports.events_zip, name="events_zip"),
-    path("analyses/<uuid:pk>/inspections/", inspections.ask, name="inspection_ask"),
-    path("inspections/<uuid:pk>/part/", inspections.part, name="inspection_part"),
     path("history/", history.history, name="history"),
     path("models/", checkpoints.models, name="models"),
     path("models/<str:name>/<slug:kind>.png", checkpoints.picture, name="model_picture"),
@@ -90,8 +87,12 @@ account = [
 ]
 ANALYSIS, INSPECTION = "media/analyses/<uuid:pk>/", "media/inspections/<uuid:pk>/"
 MAP = "maps/<str:name>.png"
-files = [
-    path("media/clips/<uuid:clip_id>/audio", media.clip_audio, name="clip_audio"),
+# What a result page requests. A share link has the same URLs under its own.
+of_result = [
+    path("analyses/<uuid:pk>/part/", results.part, name="part"),
+    path("analyses/<uuid:pk>/lanes/", recording.lanes, name="lanes"),
+    path("analyses/<uuid:pk>/inspections/", inspections.ask, name="inspection_ask"),
+    path("inspections/<uuid:pk>/part/", inspections.part, name="inspection_part"),
     path(f"{ANALYSIS}audio", media.analysis_audio, name="analysis_audio"),
     path(f"{ANALYSIS}maps.zip", media.map_pack, name="map_pack"),
     *(
@@ -102,9 +103,15 @@ files = [
     path(f"{INSPECTION}{MAP}", media.inspection_picture, name="inspection_map"),
     path(f"{INSPECTION}<str:name>", media.inspection_file, name="inspection_file"),
 ]
+SHARED = "s/<slug:token>/"
+shared = [
+    path(SHARED, sharing.page, name="share"),
+    path(SHARED, include((of_result, "shared"))),
+]
 rest = [
+    path("media/clips/<uuid:clip_id>/audio", media.clip_audio, name="clip_audio"),
     path("healthz", health.alive, name="alive"),
     path("readyz", health.ready, name="ready"),
     path("api/", include("classifier.api.urls")),
 ]
-urlpatterns = pages + account + files + rest + batch_pages
+urlpatterns = pages + account + of_result + shared + rest + batch_pages

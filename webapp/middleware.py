@@ -1,4 +1,4 @@
-"""Middleware that refuses requests before their body is read, or adds a missing slash."""
+"""Middleware: refuse bodies unread, add a missing slash, keep share links out of caches."""
 
 from collections.abc import Callable
 
@@ -63,6 +63,19 @@ def add_slash(get_response: View) -> View:
             # Without a page at that path either, the answer is 404.
             request.path_info = request.path = f"{path}/"
         return get_response(request)
+
+    return answer
+
+
+def unlist_shared(get_response: View) -> View:
+    """Keep search engines and shared caches away from everything under a share link."""
+
+    def answer(request: HttpRequest) -> HttpResponse:
+        response = get_response(request)
+        if request.path_info.startswith("/s/"):
+            response["X-Robots-Tag"] = "noindex, nofollow"
+            response.setdefault("Cache-Control", "private, no-store")
+        return response
 
     return answer
 

@@ -221,6 +221,7 @@ MIDDLEWARE = [
     "csp.middleware.CSPMiddleware",
     "webapp.middleware.refuse_huge_bodies",
     "webapp.middleware.add_slash",
+    "webapp.middleware.unlist_shared",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",

@@ -126,6 +126,22 @@ OWNERS = (
     "api/v1/batches/<uuid:pk>/results.csv",
     "api/v1/batches/<uuid:pk>/results.json",
 )
+# Whoever has the link, and only for the one analysis of the link.
+SHARED = (
+    "s/<slug:token>/",
+    "s/<slug:token>/analyses/<uuid:pk>/part/",
+    "s/<slug:token>/analyses/<uuid:pk>/lanes/",
+    "s/<slug:token>/analyses/<uuid:pk>/inspections/",
+    "s/<slug:token>/inspections/<uuid:pk>/part/",
+    "s/<slug:token>/media/analyses/<uuid:pk>/audio",
+    "s/<slug:token>/media/analyses/<uuid:pk>/peaks.json",
+    "s/<slug:token>/media/analyses/<uuid:pk>/maps.zip",
+    "s/<slug:token>/media/analyses/<uuid:pk>/spectrogram.png",
+    "s/<slug:token>/media/analyses/<uuid:pk>/strip.png",
+    "s/<slug:token>/media/analyses/<uuid:pk>/maps/<str:name>.png",
+    "s/<slug:token>/media/inspections/<uuid:pk>/maps/<str:name>.png",
+    "s/<slug:token>/media/inspections/<uuid:pk>/<str:name>",
+)
 
 
 def walk(patterns: list[Any], before: str = "") -> Iterator[str]:
@@ -254,7 +270,7 @@ def state_of(media: Path, user: User) -> list[Any]:
 
 
 def test_every_url_is_in_the_access_table() -> None:
-    assert sorted(set(EVERY)) == sorted([*EVERYBODY, *MEMBERS, *OWNERS, *ADMIN])
+    assert sorted(set(EVERY)) == sorted([*EVERYBODY, *MEMBERS, *OWNERS, *SHARED, *ADMIN])
     assert len(ADMIN) > 40
 
 

@@ -5,21 +5,21 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
-from django.http import HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, render
-from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.http import require_GET, require_POST
 
 from classifier.checkpoints import channel_examples
-from classifier.links import inspection_files
-from classifier.models import EXPLANATIONS, Analysis, Inspection, InspectionKind, State
+from classifier.links import inspection_files, result_url
+from classifier.models import EXPLANATIONS, Inspection, InspectionKind, ShareLink, State
 from classifier.services import inspections
 from classifier.services.dispatch import missing_worker
 from classifier.services.inspections import Question
 from classifier.services.problems import RequestRefused, refusal
 from classifier.views import result_layout
 from classifier.views.parts import for_htmx, render_part
+from classifier.views.readers import Reader, reader_of
 from ml.render_metadata import ExplanationIndex
 
 # A page asks often at first, because most inspections take a fraction of a second.
@@ -28,15 +28,18 @@ SOON_S = 3
 
 @require_POST
 @for_htmx(gone="history")
-def ask(request: HttpRequest, pk: UUID) -> HttpResponse:
+def ask(request: HttpRequest, pk: UUID, token: str = "") -> HttpResponse:
     """Request an inspection by kind, window, label and map; return its part of the page."""
-    analysis = get_object_or_404(Analysis.objects.for_owner(request.user), pk=pk)
+    reader = reader_of(request, token)
+    if not reader.may_ask:
+        raise Http404
+    analysis = get_object_or_404(reader.analyses, pk=pk)
     try:
         inspection = inspections.ask(analysis, _question(request))
     except RequestRefused as refused:
         context = {"problem": refused.problem}
         return render(request, "classifier/_inspection.html", context, status=refused.status)
-    return _part(request, inspection)
+    return _part(request, inspection, reader)
 
 
 def _question(request: HttpRequest) -> Question:
@@ -58,19 +61,27 @@ def _question(request: HttpRequest) -> Question:
 
 @require_GET
 @for_htmx(gone="history")
-def part(request: HttpRequest, pk: UUID) -> HttpResponse:
+def part(request: HttpRequest, pk: UUID, token: str = "") -> HttpResponse:
     """Return the state of an inspection for htmx; 204 if it is as in `seen`."""
-    return _part(request, get_object_or_404(Inspection.objects.for_owner(request.user), pk=pk))
+    reader = reader_of(request, token)
+    return _part(request, get_object_or_404(reader.inspections, pk=pk), reader)
 
 
-def _part(request: HttpRequest, inspection: Inspection) -> HttpResponse:
+def _part(request: HttpRequest, inspection: Inspection, reader: Reader) -> HttpResponse:
     status, template = 202 if inspection.unfinished else 200, "classifier/_inspection.html"
-    context = inspection_context(inspection)
-    return render_part(request, template, context["seen"], lambda: {"shown": context}, status)
+    shown = inspection_context(inspection, reader.link)
+    context = {"shown": shown, **reader.context}
+    return render_part(request, template, shown["seen"], lambda: context, status)
 
 
-def inspection_context(inspection: Inspection) -> dict[str, Any]:
-    """Return `shown`, the context of `_inspection.html`."""
+def inspection_context(inspection: Inspection, link: ShareLink | None = None) -> dict[str, Any]:
+    """Return `shown`, the context of `_inspection.html`.
+
+    Parameters
+    ----------
+    link : ShareLink or None
+        The share link under which the page is seen.
+    """
     soon = timezone.now() - inspection.created_at < timedelta(seconds=SOON_S)
     notice = missing_worker(inspection.unfinished, inspection.created_at)
     pace = "" if soon or not inspection.unfinished else "slow"
@@ -84,15 +95,15 @@ def inspection_context(inspection: Inspection) -> dict[str, Any]:
         # For data attributes: kept.flac → data-kept.
         "files": [
             (name.partition(".")[0], address)
-            for name, address in inspection_files(inspection).items()
+            for name, address in inspection_files(inspection, link).items()
             if "/" not in name
         ],
         "figures": json.dumps(inspection.figures),
-        "explanation": _explanation(inspection),
+        "explanation": _explanation(inspection, link),
     }
 
 
-def _explanation(inspection: Inspection) -> dict[str, Any] | None:
+def _explanation(inspection: Inspection, link: ShareLink | None) -> dict[str, Any] | None:
     if inspection.kind not in EXPLANATIONS or inspection.state != State.DONE:
         return None
     examples = channel_examples.of(inspection.analysis.checkpoint)
@@ -100,6 +111,6 @@ def _explanation(inspection: Inspection) -> dict[str, Any] | None:
     times_s = {"shown_from_s": start_s, "shown_to_s": start_s + inspection.figures["window_s"]}
     return times_s | result_layout.explanation(
         ExplanationIndex.from_json(inspection.figures),
-        lambda name: reverse("inspection_map", args=[inspection.pk, name]),
+        lambda name: result_url("inspection_map", inspection.pk, name, link=link),
         lambda stage, number: examples.get(stage, {}).get(number, ()),
     )

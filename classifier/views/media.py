@@ -12,11 +12,11 @@ from django.views.decorators.http import require_safe
 from rest_framework.exceptions import AuthenticationFailed
 
 from classifier import storage
-from classifier.models import Analysis, Clip, Inspection, InspectionKind, Owner, State
-from classifier.models.leasing import Job
+from classifier.models import Analysis, Inspection, InspectionKind, Owner, State
 from classifier.services import inspections
 from classifier.services.file_responses import AUDIO_TYPES, audio, ranged
 from classifier.services.tokens import TokenAuthentication
+from classifier.views.readers import Reader, holder_of
 from ml import map_archive
 
 FILE_TYPES = {
@@ -48,11 +48,17 @@ def caller(request: HttpRequest) -> Owner:
 
 
 def private(view: Callable[..., HttpResponseBase]) -> Callable[..., HttpResponseBase]:
-    """Pass the caller to `view` as its second argument; allow only the browser's cache."""
+    """Pass the reader to `view` as its second argument; allow only the browser's cache.
+
+    The reader is the caller, or under a share link with `token` its holder.
+    """
 
     @wraps(view)
-    def guarded(request: HttpRequest, *args: object, **kwargs: object) -> HttpResponseBase:
-        response = view(request, caller(request), *args, **kwargs)
+    def guarded(
+        request: HttpRequest, *args: object, token: str = "", **kwargs: object
+    ) -> HttpResponseBase:
+        reader = holder_of(token) if token else Reader(caller(request))
+        response = view(request, reader, *args, **kwargs)
         response["Cache-Control"] = "private, max-age=3600"
         response["Vary"] = "Cookie, Authorization"
         response["X-Content-Type-Options"] = "nosniff"
@@ -62,16 +68,16 @@ def private(view: Callable[..., HttpResponseBase]) -> Callable[..., HttpResponse
 
 
 @private
-def clip_audio(request: HttpRequest, user: Owner, clip_id: UUID) -> HttpResponseBase:
+def clip_audio(request: HttpRequest, reader: Reader, clip_id: UUID) -> HttpResponseBase:
     """Return the uploaded bytes."""
-    clip = get_object_or_404(Clip.objects.for_owner(user), pk=clip_id)
+    clip = get_object_or_404(reader.clips, pk=clip_id)
     return _named(audio(request, clip), clip.name, download=clip.format not in AUDIO_TYPES)
 
 
 @private
-def analysis_audio(request: HttpRequest, user: Owner, pk: UUID) -> HttpResponseBase:
+def analysis_audio(request: HttpRequest, reader: Reader, pk: UUID) -> HttpResponseBase:
     """Return audio that a browser can play: the upload, or the worker's FLAC of it."""
-    analysis = _done(Analysis, user, pk)
+    analysis = _analysis(reader, pk)
     playable = analysis.folder / storage.PLAYABLE
     if playable.exists():
         return _file(request, playable)
@@ -79,13 +85,13 @@ def analysis_audio(request: HttpRequest, user: Owner, pk: UUID) -> HttpResponseB
 
 
 @private
-def analysis_file(request: HttpRequest, user: Owner, pk: UUID, name: str) -> HttpResponseBase:
+def analysis_file(request: HttpRequest, reader: Reader, pk: UUID, name: str) -> HttpResponseBase:
     """Return spectrogram.png, strip.png or peaks.json."""
-    return _file(request, _done(Analysis, user, pk).folder / name)
+    return _file(request, _analysis(reader, pk).folder / name)
 
 
 @private
-def map_picture(request: HttpRequest, user: Owner, pk: UUID, name: str) -> HttpResponseBase:
+def map_picture(request: HttpRequest, reader: Reader, pk: UUID, name: str) -> HttpResponseBase:
     """Return a picture from the map archive of an analysis.
 
     Parameters
@@ -93,22 +99,24 @@ def map_picture(request: HttpRequest, user: Owner, pk: UUID, name: str) -> HttpR
     name : str
         As `map_archive.picture` defines it.
     """
-    return _picture(_done(Analysis, user, pk).folder / storage.MAPS, name)
+    return _picture(_analysis(reader, pk).folder / storage.MAPS, name)
 
 
 @private
-def inspection_picture(request: HttpRequest, user: Owner, pk: UUID, name: str) -> HttpResponseBase:
+def inspection_picture(
+    request: HttpRequest, reader: Reader, pk: UUID, name: str
+) -> HttpResponseBase:
     """Return a picture from the archive of an inspection, like `map_picture`."""
-    archive = inspections.archive(_done(Inspection, user, pk))
+    archive = inspections.archive(_inspection(reader, pk))
     if archive is None:
         raise Http404
     return _picture(archive.path, name)
 
 
 @private
-def map_pack(request: HttpRequest, user: Owner, pk: UUID) -> HttpResponseBase:
+def map_pack(request: HttpRequest, reader: Reader, pk: UUID) -> HttpResponseBase:
     """Return all pictures and their index as one ZIP."""
-    analysis = _done(Analysis, user, pk)
+    analysis = _analysis(reader, pk)
     if analysis.metadata is None:
         raise Http404
     whole = map_archive.as_zip(analysis.folder / storage.MAPS, analysis.metadata.index)
@@ -117,9 +125,9 @@ def map_pack(request: HttpRequest, user: Owner, pk: UUID) -> HttpResponseBase:
 
 
 @private
-def inspection_file(request: HttpRequest, user: Owner, pk: UUID, name: str) -> HttpResponseBase:
+def inspection_file(request: HttpRequest, reader: Reader, pk: UUID, name: str) -> HttpResponseBase:
     """Return one of the files that an inspection of its kind has."""
-    inspection = _done(Inspection, user, pk)
+    inspection = _inspection(reader, pk)
     if name not in inspections.FILES[InspectionKind(inspection.kind)]:
         raise Http404
     archive = inspections.archive(inspection)
@@ -151,5 +159,9 @@ def _picture(archive: Path, name: str) -> HttpResponseBase:
     return HttpResponse(png, content_type="image/png")
 
 
-def _done(model: type[Job], user: Owner, pk: UUID) -> Job:
-    return get_object_or_404(model.objects.for_owner(user), pk=pk, state=State.DONE)
+def _analysis(reader: Reader, pk: UUID) -> Analysis:
+    return get_object_or_404(reader.analyses, pk=pk, state=State.DONE)
+
+
+def _inspection(reader: Reader, pk: UUID) -> Inspection:
+    return get_object_or_404(reader.inspections, pk=pk, state=State.DONE)

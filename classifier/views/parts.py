@@ -24,6 +24,8 @@ def for_htmx(gone: str) -> Callable[[View], View]:
     """Redirect the page to sign-in, or to `gone` if the view raises Http404.
 
     The redirect is a header: htmx would follow a normal redirect and insert that page as the part.
+    A share link, whose `token` the view gets, needs no sign-in; the page is loaded again, and says
+    that it is gone.
 
     Parameters
     ----------
@@ -34,12 +36,14 @@ def for_htmx(gone: str) -> Callable[[View], View]:
     def decorate(view: View) -> View:
         @wraps(view)
         def answer(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
-            if not request.user.is_authenticated:
+            token = kwargs.get("token")
+            if not token and not request.user.is_authenticated:
                 return HttpResponse(headers={"HX-Redirect": reverse("login")})
             try:
                 return view(request, *args, **kwargs)
             except Http404:
-                return HttpResponse(status=404, headers={"HX-Redirect": reverse(gone)})
+                address = reverse("share", args=[token]) if token else reverse(gone)
+                return HttpResponse(status=404, headers={"HX-Redirect": address})
 
         return answer
 
@@ -47,11 +51,14 @@ def for_htmx(gone: str) -> Callable[[View], View]:
 
 
 def for_script(view: View) -> View:
-    """Answer 401 instead of a redirect to sign-in, and refused requests as {code, detail, hint}."""
+    """Answer 401 instead of a redirect to sign-in, and refused requests as {code, detail, hint}.
+
+    A share link, whose `token` the view gets, needs no sign-in.
+    """
 
     @wraps(view)
     def answer(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
-        if not request.user.is_authenticated:
+        if not kwargs.get("token") and not request.user.is_authenticated:
             return JsonResponse({"code": "not_authenticated"}, status=401)
         try:
             return view(request, *args, **kwargs)

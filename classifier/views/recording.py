@@ -21,6 +21,7 @@ from classifier.services.exports import formats
 from classifier.templatetags.sound import clock
 from classifier.views.forms import EVENT_ORDERS, EventsForm
 from classifier.views.parts import for_script
+from classifier.views.readers import reader_of
 from ml import tiles
 from ml.render_metadata import RenderMetadata
 
@@ -169,13 +170,13 @@ def chart(starts_s: Sequence[float], duration_s: float) -> Chart | None:
 
 @require_GET
 @for_script
-def lanes(request: HttpRequest, pk: UUID) -> HttpResponse:
+def lanes(request: HttpRequest, pk: UUID, token: str = "") -> HttpResponse:
     """Return the events of each label for the lanes, in the order of the page's lanes.
 
     Each event is [id, start, end, confidence].
     """
-    mine = Analysis.objects.for_owner(request.user)
-    analysis = get_object_or_404(mine, pk=pk, state=State.DONE)
+    analyses = reader_of(request, token).analyses
+    analysis = get_object_or_404(analyses, pk=pk, state=State.DONE)
     spans: dict[str, list[tuple[int, float, float, float]]] = {
         row["label"]: [] for row in analysis.events.labels()
     }

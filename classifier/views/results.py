@@ -13,13 +13,14 @@ from django.urls import reverse
 from django.views.decorators.http import require_GET
 
 from classifier.checkpoints import evaluation, inventory
-from classifier.links import checkpoint_page
-from classifier.models import EXPLANATIONS, Analysis, Inspection, InspectionKind, State
+from classifier.links import checkpoint_page, result_url
+from classifier.models import EXPLANATIONS, Analysis, Inspection, InspectionKind, ShareLink, State
 from classifier.services import inspections
 from classifier.services.dispatch import missing_worker
 from classifier.views import recording, result_layout
 from classifier.views.inspections import inspection_context
 from classifier.views.parts import for_htmx, render_part
+from classifier.views.readers import Reader, reader_of
 from classifier.views.result_layout import Choice
 from ml.errors import Problem
 from ml.evaluation import Bin
@@ -40,35 +41,56 @@ def result(request: HttpRequest, pk: UUID) -> HttpResponse:
 def show(
     request: HttpRequest, analysis: Analysis, status: int = 200, **further: Any
 ) -> HttpResponse:
-    """Render the result page with `further` context."""
-    notice = missing_worker(analysis.unfinished, analysis.created_at)
-    context = _context(analysis, notice, request.GET)
+    """Render the owner's result page with `further` context."""
+    context = page_context(Reader(request.user), analysis, request.GET)
     return render(request, "classifier/result.html", context | further, status=status)
+
+
+def page_context(reader: Reader, analysis: Analysis, asked: QueryDict) -> dict[str, Any]:
+    """Return the context of a whole result page.
+
+    Parameters
+    ----------
+    asked : QueryDict
+        The page's query, as `result` describes it.
+    """
+    return _context(reader, analysis, _notice(analysis), asked)
 
 
 @require_GET
 @for_htmx(gone="history")
-def part(request: HttpRequest, pk: UUID) -> HttpResponse:
+def part(request: HttpRequest, pk: UUID, token: str = "") -> HttpResponse:
     """Return the changing part of a result page for htmx; 204 if it is as in `seen`."""
-    analysis = get_object_or_404(Analysis.objects.for_owner(request.user), pk=pk)
-    notice = missing_worker(analysis.unfinished, analysis.created_at)
+    reader = reader_of(request, token)
+    analysis = get_object_or_404(reader.analyses, pk=pk)
+    notice = _notice(analysis)
     seen = _seen(analysis, notice)
-    shown = partial(_context, analysis, notice, QueryDict())
+    shown = partial(_context, reader, analysis, notice, QueryDict())
     return render_part(request, "classifier/_result.html", seen, shown)
+
+
+def _notice(analysis: Analysis) -> Problem | None:
+    return missing_worker(analysis.unfinished, analysis.created_at)
 
 
 def _seen(analysis: Analysis, notice: Problem | None) -> str:
     return f"{analysis.stage}.{notice.code}" if notice else analysis.stage
 
 
-def _context(analysis: Analysis, notice: Problem | None, asked: QueryDict) -> dict[str, Any]:
+def _context(
+    reader: Reader, analysis: Analysis, notice: Problem | None, asked: QueryDict
+) -> dict[str, Any]:
+    link = reader.link
     context: dict[str, Any] = {
+        **reader.context,
+        "page_url": _page_url(analysis, link),
         "analysis": analysis,
         "notice": notice,
         "seen": _seen(analysis, notice),
         "clip": analysis.clip,
         "checkpoints": inventory.offered(),
-        "checkpoint_page": checkpoint_page(analysis.checkpoint),
+        # Its page needs an account.
+        "checkpoint_page": None if link else checkpoint_page(analysis.checkpoint),
         "rejection": evaluation.rejection(analysis.checkpoint) if analysis.not_sure else None,
     }
     metadata = analysis.metadata
@@ -82,17 +104,25 @@ def _context(analysis: Analysis, notice: Problem | None, asked: QueryDict) -> di
             context["recording"] = recording.recording_context(analysis, metadata, asked, event)
         context |= _axes(analysis, metadata, window)
         made = inspections.current(analysis, window)
-        found = _activations(analysis, metadata, window, made)
-        context |= _layout(found, metadata)
+        found = _activations(analysis, metadata, window, made, link)
+        context |= _layout(found, metadata, link)
         label = event.label if event else ""
         choices = result_layout.choices(analysis, metadata, window, found.index, label)
         explained = next((one for one in choices if one.label == label), choices[0])
         context |= {
-            "choices": [_choice(one, made) | {"explained": one is explained} for one in choices],
+            "choices": [
+                _choice(one, made, link) | {"explained": one is explained} for one in choices
+            ],
             "explained": explained,
             "meaning": _meaning(analysis, explained.confidence),
         }
     return context
+
+
+def _page_url(analysis: Analysis, link: ShareLink | None) -> str:
+    if link:
+        return reverse("share", args=[link.token])
+    return reverse("result", args=[analysis.pk])
 
 
 def _axes(analysis: Analysis, metadata: RenderMetadata, window: int) -> dict[str, Any]:
@@ -118,13 +148,13 @@ def _meaning(analysis: Analysis, confidence: float | None) -> Bin | None:
     return evaluation.meaning(analysis.checkpoint, confidence)
 
 
-def _choice(choice: Choice, made: list[Inspection]) -> dict[str, Any]:
+def _choice(choice: Choice, made: list[Inspection], link: ShareLink | None) -> dict[str, Any]:
     """Return a class with the explanations that were requested before, by kind.
 
     `picture_url` is that of the picture that the page shows: of the refined one, if it is done.
     """
     found: dict[str, Any] = {
-        one.kind: inspection_context(one)
+        one.kind: inspection_context(one, link)
         for one in made
         if one.kind in EXPLANATIONS and one.label == choice.label
     }
@@ -153,19 +183,27 @@ class _Activations:
 
 
 def _activations(
-    analysis: Analysis, metadata: RenderMetadata, window: int, made: list[Inspection]
+    analysis: Analysis,
+    metadata: RenderMetadata,
+    window: int,
+    made: list[Inspection],
+    link: ShareLink | None,
 ) -> _Activations:
     """Return the activations of the window, from the analysis itself or from an inspection."""
     if window == metadata.shown_window:
-        return _Activations(metadata.index, lambda name: reverse("map", args=[analysis.pk, name]))
+        return _Activations(
+            metadata.index, lambda name: result_url("map", analysis.pk, name, link=link)
+        )
     inspection = next((one for one in made if one.kind == InspectionKind.WINDOW), None)
     if inspection is None or inspection.state != State.DONE:
         return _Activations(None, lambda name: "", inspection)
     pk, index = inspection.pk, ArchiveIndex.from_json(inspection.figures)
-    return _Activations(index, lambda name: reverse("inspection_map", args=[pk, name]))
+    return _Activations(index, lambda name: result_url("inspection_map", pk, name, link=link))
 
 
-def _layout(found: _Activations, metadata: RenderMetadata) -> dict[str, Any]:
+def _layout(
+    found: _Activations, metadata: RenderMetadata, link: ShareLink | None
+) -> dict[str, Any]:
     if found.index is None:
-        return {"pending": inspection_context(found.pending) if found.pending else None}
+        return {"pending": inspection_context(found.pending, link) if found.pending else None}
     return result_layout.activations(found.index, metadata, found.url_of)

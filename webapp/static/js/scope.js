@@ -227,11 +227,11 @@ class SonoScope extends HTMLElement {
     this.adopt(made);
   }
 
-  // Requests the explanation of a class once; htmx itself requests that of the first one.
+  // Requests the explanation of a class once; htmx itself requests that of the first one. Viewers of a share link have no form.
   ask(block) {
-    if (block.dataset.asked || block.querySelector(".inspection")) return;
-    block.dataset.asked = "";
     const form = block.querySelector("form");
+    if (!form || block.dataset.asked || block.querySelector(".inspection")) return;
+    block.dataset.asked = "";
     if (!form.getAttribute("hx-trigger")) form.requestSubmit();
   }
 
