@@ -20,12 +20,16 @@ from classifier.views import (
     sharing,
     sign_in,
     upload,
+    visitors,
 )
 
 pages = [
     path("", upload.home, name="home"),
     path("clips/", upload.upload, name="upload"),
     path("samples/<slug:name>/", upload.sample, name="sample"),
+    path("samples/<slug:name>.flac", visitors.sample_sound, name="sample_sound"),
+    path("try/", visitors.try_sound, name="try"),
+    path("example/", visitors.example_part, name="example"),
     path("analyses/<uuid:pk>/", results.result, name="result"),
     path("rows/", history.rows, name="rows"),
     path("analyses/<uuid:pk>/recorded/", recorded.recorded, name="recorded"),
@@ -106,6 +110,7 @@ of_result = [
 SHARED = "s/<slug:token>/"
 shared = [
     path(SHARED, sharing.page, name="share"),
+    path(f"{SHARED}delete/", visitors.delete, name="visitor_delete"),
     path(SHARED, include((of_result, "shared"))),
 ]
 rest = [

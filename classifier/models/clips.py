@@ -21,6 +21,11 @@ Owner = User | AnonymousUser
 VISITORS = "visitors"
 
 
+def is_visitors_account(user: User) -> bool:
+    """Whether it is the built-in account, to which nobody can sign in."""
+    return user.username == VISITORS and not user.is_active
+
+
 def beside(**columns: Any) -> Q:
     """Return the condition `column = value` for queries that should use another, narrower index.
 
@@ -102,7 +107,7 @@ class Clip(models.Model):
     @property
     def of_visitor(self) -> bool:
         """Whether somebody without an account uploaded it."""
-        return self.owner.username == VISITORS and not self.owner.is_active
+        return is_visitors_account(self.owner)
 
     @property
     def noticed(self) -> list[dict[str, str]]:

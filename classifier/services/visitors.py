@@ -167,7 +167,7 @@ def _examples(checkpoint: Installed) -> QuerySet[ShareLink]:
         analysis__checkpoint=checkpoint.identity,
         expires_at=None,
     )
-    return rows.select_related("analysis__clip").order_by("pk")
+    return rows.select_related("analysis__clip", "analysis__owner").order_by("pk")
 
 
 # --- removed by the sweep -----------------------------------------------------------------

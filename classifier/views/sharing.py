@@ -19,5 +19,6 @@ def page(request: HttpRequest, token: str) -> HttpResponse:
     reader = holder_of(token)
     assert reader.link is not None
     context = results.page_context(reader, reader.link.analysis, request.GET)
+    context["sign_up_open"] = settings.SIGN_UP_OPEN
     context["address"] = settings.ORIGIN + reverse("share", args=[token])
     return render(request, "classifier/shared.html", context)
