@@ -187,7 +187,6 @@ class SonoTime extends HTMLElement {
     const time = this.querySelector("time");
     let style = { day: "numeric", month: "short", hour: "2-digit", minute: "2-digit" };
     if (this.dataset.long !== undefined) style = { dateStyle: "long", timeStyle: "short" };
-    if (this.dataset.hour !== undefined) style = { hour: "2-digit", minute: "2-digit" };
     if (this.dataset.day !== undefined) style = { day: "numeric", month: "short", year: "numeric" };
     time.textContent = new Intl.DateTimeFormat("en-GB", style).format(new Date(time.dateTime));
   }
