@@ -37,6 +37,11 @@ def inspection_files(inspection: Inspection, link: ShareLink | None = None) -> d
     return found
 
 
+def shared_page(link: ShareLink) -> str:
+    """Return the absolute URL of a share link."""
+    return settings.ORIGIN + reverse("share", args=[link.token])
+
+
 def password_reset(user: User) -> str:
     """Return a new absolute URL at which the user can set a password without the old one."""
     return settings.ORIGIN + reverse("password_reset_confirm", args=passwords.link_parts(user))

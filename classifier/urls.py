@@ -7,6 +7,7 @@ from classifier.services.rate_limits import RESET_MAILS_PER_HOUR
 from classifier.views import account as accounts
 from classifier.views import (
     batches,
+    cards,
     checkpoints,
     exports,
     health,
@@ -33,6 +34,8 @@ pages = [
     path("analyses/<uuid:pk>/", results.result, name="result"),
     path("rows/", history.rows, name="rows"),
     path("analyses/<uuid:pk>/recorded/", recorded.recorded, name="recorded"),
+    path("analyses/<uuid:pk>/share/", sharing.share, name="share_make"),
+    path("analyses/<uuid:pk>/share/revoke/", sharing.revoke, name="share_revoke"),
     path("analyses/<uuid:pk>/again/", history.again, name="again"),
     path("clips/<uuid:clip_id>/delete/", history.delete, name="delete"),
     path("analyses/<uuid:pk>/events.zip", exports.events_zip, name="events_zip"),
@@ -59,6 +62,7 @@ batch_pages = [
 account = [
     path("account/", accounts.account, name="account"),
     path("account/tokens/<uuid:pk>/revoke/", accounts.revoke, name="token_revoke"),
+    path("account/shares/<slug:token>/revoke/", sharing.revoke_listed, name="share_revoke_listed"),
     path("account/export/", accounts.export, name="account_export"),
     path("account/delete/", accounts.delete, name="account_delete"),
     path("account/email/", accounts.email, name="account_email"),
@@ -110,10 +114,12 @@ of_result = [
 SHARED = "s/<slug:token>/"
 shared = [
     path(SHARED, sharing.page, name="share"),
+    path(f"{SHARED}card.png", cards.card, name="share_card"),
     path(f"{SHARED}delete/", visitors.delete, name="visitor_delete"),
     path(SHARED, include((of_result, "shared"))),
 ]
 rest = [
+    path(f"{ANALYSIS}card.png", cards.card, name="card"),
     path("media/clips/<uuid:clip_id>/audio", media.clip_audio, name="clip_audio"),
     path("healthz", health.alive, name="alive"),
     path("readyz", health.ready, name="ready"),

@@ -51,6 +51,9 @@ def create_demo_data(server: Server) -> DemoData:
         user.wait(f"/api/v1/analyses/{ids[name]}/", limit_s=300)
     for name in (*SAMPLES, "dawn-at-the-lake"):
         _open(user, ids[name])
+    for name in ("siren", "dawn-at-the-lake"):
+        made = user.post_json(f"/api/v1/analyses/{ids[name]}/share/")
+        ids[f"shared-{name}"] = made["token"]
     for name in ("garden box", "laptop"):
         user.post_page("/account/", name=name, expires_in_days="90")
     server.stop("worker")

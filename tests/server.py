@@ -229,6 +229,14 @@ class Person:
     def get(self, path: str, **headers: str) -> requests.Response:
         return requests.get(self.server.url + path, headers=self.headers | headers, timeout=30)
 
+    def post_json(self, path: str, **fields: Any) -> dict[str, Any]:
+        """POST to the API and return the body of its answer."""
+        response = requests.post(
+            self.server.url + path, json=fields, headers=self.headers, timeout=30
+        )
+        assert response.ok, response.text
+        return response.json()
+
     def upload(
         self, name: str, data: bytes, again: bool = False, checkpoint: str = "", **headers: str
     ) -> requests.Response:

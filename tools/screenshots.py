@@ -148,6 +148,11 @@ def _choose_folder(page: Page) -> None:
         expect(page.locator("[data-send]")).to_be_visible()
 
 
+def _share(page: Page) -> None:
+    page.locator("#share > summary").click()
+    expect(page.get_by_role("button", name="Revoke the link")).to_be_visible()
+
+
 def _show_keys(page: Page) -> None:
     page.keyboard.press("?")
     expect(page.get_by_role("dialog")).to_be_visible()
@@ -177,6 +182,9 @@ VIEWS = (
     View("result", "/analyses/{siren}/"),
     View("result-inside", "/analyses/{church_bells}/", act=_open_stage),
     View("result-long", "/analyses/{dawn-at-the-lake}/"),
+    View("result-share", "/analyses/{siren}/", act=_share, whole=False),
+    View("shared", "/s/{shared-siren}/", ""),
+    View("shared-long", "/s/{shared-dawn-at-the-lake}/", ""),
     View("result-waiting", "/analyses/{waiting}/"),
     View("result-failed", "/analyses/{field-notes}/"),
     View("batches", "/batches/"),

@@ -41,6 +41,7 @@ TAGS = {
     "analyses": "A checkpoint's predictions for a clip, with the feature maps.",
     "events": "Spans of one label in a recording: what happened when, and how sure.",
     "inspections": "Details of one window of a finished analysis, computed on request.",
+    "shares": "Links that show one result without an account.",
     "batches": "Groups of sounds, such as a folder, uploaded one file at a time.",
     "checkpoints": "Installed network weights and their accuracy.",
     "compatibility": "For clients of the Audio CNN Visualizer: one request returns the result.",

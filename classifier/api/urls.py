@@ -11,6 +11,7 @@ from classifier.api.views import (
     docs,
     events,
     inspections,
+    shares,
     tokens,
 )
 
@@ -29,6 +30,7 @@ analysis = [
     path("cancel/", analyses.CancelView.as_view(), name="api_cancel"),
     path("events/", events.AnalysisEventsView.as_view(), name="api_analysis_events"),
     path("inspections/", inspections.AskView.as_view(), name="api_analysis_inspections"),
+    path("share/", shares.AnalysisShareView.as_view(), name="api_analysis_share"),
 ]
 v1: list[URLPattern | URLResolver] = [
     path("classify/", classify.ClassifyView.as_view(), name="api_classify"),
@@ -42,6 +44,8 @@ v1: list[URLPattern | URLResolver] = [
     path("analyses/<uuid:pk>/", include(analysis)),
     path("events/", events.EventsView.as_view(), name="api_events"),
     path("inspections/<uuid:pk>/", inspections.InspectionView.as_view(), name="api_inspection"),
+    path("shares/", shares.SharesView.as_view(), name="api_shares"),
+    path("shares/<slug:token>/", shares.OneShareView.as_view(), name="api_share"),
     path("batches/", batches.BatchesView.as_view(), name="api_batches"),
     path("batches/<uuid:pk>/", include(batch)),
     path("checkpoints/", checkpoints.CheckpointsView.as_view(), name="api_checkpoints"),

@@ -23,6 +23,7 @@ from classifier.models import (
     Event,
     Inspection,
     Owner,
+    ShareLink,
 )
 from classifier.services.exports.zip_stream import Member, zip_of
 
@@ -39,6 +40,7 @@ ERROR = ("error_code", "error_detail", "error_hint")
 BATCH = ("id", "name", "source", "checkpoint", "created_at", "closed_at", "cancelled_at")
 BATCH_FILE = ("batch", "path", "outcome", "analysis", "code", "detail", "hint")
 INSPECTION = ("id", "analysis", "kind", "window", "label", "map", "state", "figures", "created_at")
+SHARE = ("token", "analysis", "created_at", "expires_at")
 README = """\
 All data that this Sonoscope server stores about {name}.
 
@@ -48,6 +50,7 @@ analyses.jsonl      your analyses; analyses/ contains the pictures and feature m
                     (embedding: 512 float16 numbers in base64)
 events.jsonl        the events of your analyses
 batches.jsonl       your batches; batch_files.jsonl contains the outcome of each file
+shares.jsonl        your share links
 inspections.jsonl   your inspections; inspections/ contains their pictures and sounds, by id
 """
 
@@ -69,6 +72,7 @@ def _members(user: Owner) -> Iterator[Member]:
     yield _table("events", events, EVENT)
     yield _table("batches", Batch.objects.filter(owner=user.pk), BATCH)
     yield _table("batch_files", batch_files, BATCH_FILE)
+    yield _table("shares", ShareLink.objects.filter(analysis__owner=user.pk), SHARE)
     yield _table("inspections", inspections, INSPECTION + ERROR)
     for row in _rows(clips, ("file_key", "format")):
         name = f"clips/{row['pk']}.{row['format'].lower() or 'bin'}"

@@ -31,9 +31,14 @@ def share(analysis: Analysis, expires_at: datetime | None = None) -> tuple[Share
         if not Analysis.objects.select_for_update().filter(pk=analysis.pk).exists():
             hint = "If the clip still exists, analyse it again."
             raise refusal("not_found", "The analysis was deleted.", hint, status=404)
-        if known := ShareLink.objects.live().filter(analysis=analysis).first():
+        if known := link_of(analysis):
             return known, False
         return ShareLink.objects.create(analysis=analysis, expires_at=expires_at), True
+
+
+def link_of(analysis: Analysis) -> ShareLink | None:
+    """Return the live link to an analysis, None if there is none."""
+    return ShareLink.objects.live().filter(analysis=analysis).first()
 
 
 def revoke(link: ShareLink) -> None:

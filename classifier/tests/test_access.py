@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from django.apps import apps
 from django.contrib.auth.models import User
@@ -27,14 +28,17 @@ from classifier.models import (
     Clip,
     Inspection,
     InspectionKind,
+    ShareLink,
     State,
 )
-from classifier.services import batches, tokens
+from classifier.services import batches, sharing, tokens
 from classifier.services.uploads import accept
+from ml.rendering import png
 from tests.bulk_data import METADATA
 
 METHODS = ("GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE")
 SECRET = "anna-at-the-lake"
+PICTURE = png.picture(np.zeros((4, 4), np.float32)).png
 
 # Who may open each URL: everybody, signed-in users (MEMBERS), or only the owner of the object.
 EVERYBODY = (
@@ -79,6 +83,7 @@ MEMBERS = (
     "api/v1/clips/",
     "api/v1/analyses/",
     "api/v1/events/",
+    "api/v1/shares/",
     "api/v1/batches/",
     "api/v1/checkpoints/",
     "api/v1/checkpoints/<str:identity>/",
@@ -88,14 +93,18 @@ OWNERS = (
     "analyses/<uuid:pk>/part/",
     "analyses/<uuid:pk>/lanes/",
     "analyses/<uuid:pk>/again/",
+    "analyses/<uuid:pk>/share/",
+    "analyses/<uuid:pk>/share/revoke/",
     "analyses/<uuid:pk>/recorded/",
     "clips/<uuid:clip_id>/delete/",
     "analyses/<uuid:pk>/events.zip",
     "analyses/<uuid:pk>/inspections/",
     "inspections/<uuid:pk>/part/",
     "account/tokens/<uuid:pk>/revoke/",
+    "account/shares/<slug:token>/revoke/",
     "media/clips/<uuid:clip_id>/audio",
     "media/analyses/<uuid:pk>/audio",
+    "media/analyses/<uuid:pk>/card.png",
     "media/analyses/<uuid:pk>/peaks.json",
     "media/analyses/<uuid:pk>/maps.zip",
     "media/analyses/<uuid:pk>/spectrogram.png",
@@ -120,6 +129,8 @@ OWNERS = (
     "api/v1/analyses/<uuid:pk>/cancel/",
     "api/v1/analyses/<uuid:pk>/events/",
     "api/v1/analyses/<uuid:pk>/inspections/",
+    "api/v1/analyses/<uuid:pk>/share/",
+    "api/v1/shares/<slug:token>/",
     "api/v1/inspections/<uuid:pk>/",
     "api/v1/batches/<uuid:pk>/",
     "api/v1/batches/<uuid:pk>/files/",
@@ -134,6 +145,7 @@ OWNERS = (
 SHARED = (
     "s/<slug:token>/",
     "s/<slug:token>/delete/",
+    "s/<slug:token>/card.png",
     "s/<slug:token>/analyses/<uuid:pk>/part/",
     "s/<slug:token>/analyses/<uuid:pk>/lanes/",
     "s/<slug:token>/analyses/<uuid:pk>/inspections/",
@@ -165,13 +177,21 @@ ADMIN = [route for route in EVERY if route.startswith("admin/") and route not in
 
 @dataclass(frozen=True, slots=True)
 class Furnished:
-    """Objects of anna."""
+    """Objects of anna; only one of her two analyses is shared.
+
+    Attributes
+    ----------
+    other : Analysis
+        The one that is not.
+    """
 
     clip: Clip
     analysis: Analysis
     inspection: Inspection
     batch: Batch
     token: ApiToken
+    share: ShareLink
+    other: Analysis
 
 
 @pytest.fixture
@@ -187,7 +207,7 @@ def furnished(anna: User, own_media: Path) -> Furnished:
     pack = io.BytesIO()
     zipfile.ZipFile(pack, "w").close()
     made = dict.fromkeys(("peaks.json", "spectrogram.png", "strip.png"), b"anna's own")
-    made["maps.zip"] = pack.getvalue()
+    made |= {"maps.zip": pack.getvalue(), "spectrogram.png": PICTURE}
     storage.write_all(storage.analysis_folder(analysis.pk, analysis.token), made)
     inspection = Inspection.objects.create(
         analysis=analysis,
@@ -203,7 +223,9 @@ def furnished(anna: User, own_media: Path) -> Furnished:
     storage.write_all(storage.inspection_folder(inspection.pk, inspection.token), files)
     batch = batches.create(anna, SECRET)
     batches.add_file(batch, f"{SECRET}/x.wav", [b"another sound of anna's own"])
-    return Furnished(analysis.clip, analysis, inspection, batch, tokens.create(anna, SECRET)[0])
+    other = Analysis.objects.exclude(pk=analysis.pk).get()
+    token, share = tokens.create(anna, SECRET)[0], sharing.share(analysis)[0]
+    return Furnished(analysis.clip, analysis, inspection, batch, token, share, other)
 
 
 @pytest.fixture(autouse=True)
@@ -240,6 +262,7 @@ def address_of(route: str, own: Furnished) -> str:
     address = route.replace("<uuid:pk>", str(pk)).replace("<uuid:clip_id>", str(pk))
     address = address.replace("inspections/<str:name>", "inspections/kept.flac")
     for name, value in (
+        ("<slug:token>", own.share.token),
         ("<slug:name>", "dog"),
         ("<slug:kind>", "confusion"),
         ("<str:identity>", "x@0"),
@@ -313,6 +336,32 @@ def test_objects_of_a_user_cannot_be_reached_by_others(
     # PNGs are 404 here: no worker has written any.
     assert set(seen.values()) - {404, 405} or route.endswith(".png"), seen
     assert not {status for status in seen.values() if status >= 500 or status in (401, 403)}, seen
+
+
+@pytest.mark.parametrize("route", SHARED)
+def test_a_share_link_reaches_one_analysis_without_an_account_and_changes_nothing(
+    route: str, furnished: Furnished, anna: User, own_media: Path
+) -> None:
+    before = state_of(own_media, anna)
+    address = address_of(route, furnished)
+    visitor = Client(raise_request_exception=False)
+    for method in METHODS:
+        status = visitor.generic(method, address).status_code
+        assert status in (200, 204, 404, 405), f"{method} {address}: {status}"
+    # PNGs of maps are 404 here, and so is a request for an inspection, which holders may not make.
+    opened = visitor.get(address).status_code
+    assert opened == 200 or "maps/" in route or (opened == 405 and "inspections/" in route)
+    for held, wanted in (
+        (furnished.share.token, "another-token"),
+        (str(furnished.analysis.pk), str(furnished.other.pk)),
+        (str(furnished.inspection.pk), str(furnished.other.pk)),
+    ):
+        if held in address:
+            for client in (visitor, signed_in(anna)):
+                answer = client.get(address.replace(held, wanted))
+                assert answer.status_code == 404 or opened == 405, answer.request
+                assert SECRET not in body_of(answer)
+    assert state_of(own_media, anna) == before
 
 
 @pytest.mark.parametrize("route", MEMBERS)

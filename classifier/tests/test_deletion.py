@@ -27,7 +27,7 @@ from classifier.models import (
     InspectionKind,
     State,
 )
-from classifier.services import account_export, batches, deletion, tokens
+from classifier.services import account_export, batches, deletion, sharing, tokens
 from classifier.services.uploads import accept, accept_once
 from classifier.tests.conftest import Caller
 
@@ -61,6 +61,7 @@ def furnish(owner: User) -> Analysis:
     batch = batches.create(owner, "trip")
     batches.add_file(batch, "a/b.wav", [b"in a folder"])
     tokens.create(owner, "garden box")
+    sharing.share(analysis)
     return analysis
 
 
@@ -196,6 +197,7 @@ def test_the_export_contains_all_data_of_one_user_only(anna: User, ben: User) ->
         "batches.jsonl": 1,
         "batch_files.jsonl": 1,
         "inspections.jsonl": 1,
+        "shares.jsonl": 1,
     }
     assert payload["username"] == "anna"
     assert [token["name"] for token in payload["tokens"]] == ["garden box"]

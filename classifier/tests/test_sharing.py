@@ -1,21 +1,27 @@
 """Share links: what their holders see, and what they do not reach."""
 
+import io
 import re
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
+import numpy as np
 import pytest
+from django.conf import settings
 from django.contrib.auth.models import User
 from django.test import Client
 from django.utils import timezone
+from PIL import Image
 
 from classifier import storage
 from classifier.models import Analysis, Inspection, InspectionKind, ShareLink, State
 from classifier.services import deletion, sharing
-from classifier.tests.conftest import done
+from classifier.tests.conftest import Caller, done, refused
+from ml.rendering import png
 from tests.bulk_data import METADATA
 
 AUDIO = b"anna's sound"
+PICTURE = png.picture(np.zeros((4, 4), np.float32)).png
 
 
 @pytest.fixture
@@ -33,7 +39,7 @@ def finished(owner: User) -> Analysis:
     analysis.render_metadata = METADATA.to_json()
     analysis.timings = {"decoding_s": 0.1, "classifying_s": 0.1, "rendering_s": 0.1}
     analysis.save()
-    files = {"playable.flac": AUDIO, "spectrogram.png": b"picture", "peaks.json": b"{}"}
+    files = {"playable.flac": AUDIO, "spectrogram.png": PICTURE, "peaks.json": b"{}"}
     storage.write_all(storage.analysis_folder(analysis.pk, analysis.token), files)
     return analysis
 
@@ -147,6 +153,71 @@ def test_sharing_again_returns_the_live_link(analysis: Analysis) -> None:
     assert made and second.token != first.token and second.expires_at is None
     assert sharing.remove_expired() == 1
     assert list(ShareLink.objects.for_owner(analysis.owner)) == [second]
+
+
+def test_owners_make_and_revoke_links_on_the_result_page_and_the_account_page(
+    analysis: Analysis, anna: User
+) -> None:
+    client = Client()
+    client.force_login(anna)
+    page = f"/analyses/{analysis.pk}/"
+    assert "Make a link" in client.get(page).content.decode()
+    assert client.post(f"{page}share/")["Location"] == page
+    link = ShareLink.objects.get()
+    assert f"{settings.ORIGIN}/s/{link.token}/" in client.get(page).content.decode()
+    part = client.post(f"{page}share/revoke/", headers={"HX-Request": "true"})
+    assert "Make a link" in part.content.decode() and not ShareLink.objects.exists()
+    part = client.post(f"{page}share/", headers={"HX-Request": "true"})
+    link = ShareLink.objects.get()
+    assert f"{settings.ORIGIN}/s/{link.token}/" in part.content.decode()
+    listed = client.get("/account/").content.decode()
+    assert f"/s/{link.token}/" in listed and "x.wav" in listed
+    assert client.post(f"/account/shares/{link.token}/revoke/")["Location"] == "/account/"
+    assert "You have not shared anything" in client.get("/account/").content.decode()
+    assert Client().get(f"/s/{link.token}/").status_code == 404
+
+
+def test_links_over_the_api(analysis: Analysis, caller: Caller, ben: User) -> None:
+    path = f"analyses/{analysis.pk}/share/"
+    refused(caller.get(path), 404)
+    refused(caller.post(path, {"expires_in_days": 0}), 400)
+    answer = caller.post(path, {"expires_in_days": 30})
+    made = answer.json()
+    assert answer.status_code == 201 and caller.get(path).json() == made
+    assert made["url"] == f"{settings.ORIGIN}/s/{made['token']}/"
+    days = datetime.fromisoformat(made["expires_at"]) - datetime.fromisoformat(made["created_at"])
+    assert round(days / timedelta(days=1), 3) == 30
+    again = caller.post(path)
+    assert (again.status_code, again.json()) == (200, made)
+    assert caller.get("shares/").json()["results"] == [made]
+    other = Caller(ben)
+    assert other.get("shares/").json()["results"] == []
+    refused(other.delete(f"shares/{made['token']}/"), 404)
+    assert caller.delete(f"shares/{made['token']}/").status_code == 204
+    refused(caller.delete(f"shares/{made['token']}/"), 404)
+
+
+def test_the_preview_names_the_answer_and_a_picture_that_exists(link: ShareLink) -> None:
+    body = Client().get(f"/s/{link.token}/").content.decode()
+    assert '<meta property="og:title" content="Dog, 90.0 %">' in body
+    (address,) = re.findall(r'<meta property="og:image" content="([^"]+)">', body)
+    assert address.startswith(settings.ORIGIN)
+    answer = Client().get(address.removeprefix(settings.ORIGIN))
+    card = Image.open(io.BytesIO(answer.content))
+    assert (answer["Content-Type"], card.format, card.size) == ("image/png", "PNG", (1200, 630))
+    assert answer["Cache-Control"].startswith("private")
+
+
+def test_the_part_and_the_rest_have_names_that_tell_them_apart(
+    link: ShareLink, analysis: Analysis, anna: User
+) -> None:
+    inspection = inspected(analysis)
+    owner = Client()
+    owner.force_login(anna)
+    for base, client in (("", owner), (f"/s/{link.token}", Client())):
+        answer = client.get(f"{base}/media/inspections/{inspection.pk}/kept.flac")
+        assert answer["Content-Disposition"] == 'inline; filename="dog_part_of_x.flac"'
+        assert answer.getvalue() == b"the marked part"
 
 
 def test_deleting_a_clip_removes_its_links(link: ShareLink, analysis: Analysis) -> None:

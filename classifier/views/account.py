@@ -14,7 +14,8 @@ from django.utils import timezone
 from django.utils.http import content_disposition_header
 from django.views.decorators.http import require_GET, require_POST
 
-from classifier.models import ApiToken
+from classifier.links import shared_page
+from classifier.models import ApiToken, ShareLink
 from classifier.services import account_export, deletion, tokens
 from classifier.services.usage import usage_of
 from classifier.views.password_reset import requires_email
@@ -85,12 +86,15 @@ def account(request: HttpRequest) -> HttpResponse:
         made, secret = tokens.create(request.user, wanted["name"], wanted["expires_in_days"])
         form = TokenForm()
     rows = list(tokens.of(request.user)[: MAX_SHOWN + 1])
+    shares = list(ShareLink.objects.for_owner(request.user)[: MAX_SHOWN + 1])
     context = {
         "form": form,
         "made": made,
         "secret": secret,
         "tokens": rows[:MAX_SHOWN],
         "more": len(rows) > MAX_SHOWN,
+        "shares": [(link, shared_page(link)) for link in shares[:MAX_SHOWN]],
+        "more_shares": len(shares) > MAX_SHOWN,
         "email_enabled": bool(settings.EMAIL_HOST),
     }
     refused = request.method == "POST" and made is None

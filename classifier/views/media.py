@@ -27,6 +27,9 @@ FILE_TYPES = {
     ".zip": "application/zip",
 }
 
+# The sounds of an explanation, and what their downloads are called.
+PARTS = {storage.KEPT: "part", storage.REST: "rest"}
+
 
 def caller(request: HttpRequest) -> Owner:
     """Return the signed-in user, or the owner of the API token in the header.
@@ -137,10 +140,23 @@ def inspection_file(request: HttpRequest, reader: Reader, pk: UUID, name: str) -
         response = HttpResponse(whole, content_type="application/zip")
     else:
         response = _file(request, inspection.folder / name)
+    if name in PARTS:
+        return _named(response, _part_name(inspection, name), download=False)
     if not name.endswith((".npy", ".zip")):
         return response
     parts = (Path(inspection.analysis.clip.name).stem, inspection.label, inspection.map, name)
     return _named(response, "-".join(part for part in parts if part))
+
+
+def _part_name(inspection: Inspection, name: str) -> str:
+    """Return the name of a downloaded part of a sound: dog_part_of_NAME.flac.
+
+    A later window of a recording is told by its start.
+    """
+    part = f"refined_{PARTS[name]}" if inspection.kind == InspectionKind.REFINED else PARTS[name]
+    stem, start_s = Path(inspection.analysis.clip.name).stem, inspection.figures["start_s"]
+    place = f"_at_{start_s:g}s" if start_s else ""
+    return f"{inspection.label}_{part}_of_{stem}{place}{Path(name).suffix}"
 
 
 def _named(response: HttpResponseBase, name: str, download: bool = True) -> HttpResponseBase:

@@ -13,9 +13,9 @@ from django.urls import reverse
 from django.views.decorators.http import require_GET
 
 from classifier.checkpoints import evaluation, inventory
-from classifier.links import checkpoint_page, result_url
+from classifier.links import checkpoint_page, result_url, shared_page
 from classifier.models import EXPLANATIONS, Analysis, Inspection, InspectionKind, ShareLink, State
-from classifier.services import inspections
+from classifier.services import inspections, sharing
 from classifier.services.dispatch import missing_worker
 from classifier.views import recording, result_layout
 from classifier.views.inspections import inspection_context
@@ -91,6 +91,7 @@ def _context(
         "checkpoints": inventory.offered(),
         # Its page needs an account.
         "checkpoint_page": None if link else checkpoint_page(analysis.checkpoint),
+        "shared": None if link else shared_context(analysis),
         "rejection": evaluation.rejection(analysis.checkpoint) if analysis.not_sure else None,
     }
     metadata = analysis.metadata
@@ -117,6 +118,12 @@ def _context(
             "meaning": _meaning(analysis, explained.confidence),
         }
     return context
+
+
+def shared_context(analysis: Analysis) -> dict[str, Any] | None:
+    """Return `shared`, the owner's share link in `_share.html`; None if there is none."""
+    link = sharing.link_of(analysis)
+    return {"url": shared_page(link), "expires_at": link.expires_at} if link else None
 
 
 def _page_url(analysis: Analysis, link: ShareLink | None) -> str:
