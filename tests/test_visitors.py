@@ -61,7 +61,7 @@ def test_a_visitor_meets_the_limits_and_loses_nothing(visitor: Page, server: Ser
     alert = visitor.get_by_role("alert")
     choose(visitor, "long.wav", bytes(settings.VISITOR_MAX_BYTES + 1))
     expect(alert).to_contain_text("long.wav is larger than 10 MB")
-    choose(visitor, "hour.wav", fixtures.encode(fixtures.noise(61.0)))
+    choose(visitor, "hour.wav", fixtures.encode(fixtures.noise(15.5), rate_hz=8000))
     expect(visitor.get_by_role("alert")).to_contain_text("the limit is 60 s", timeout=60_000)
     visitor.goto(server.url)
 
