@@ -65,9 +65,8 @@ def test_a_visitor_meets_the_limits_and_loses_nothing(visitor: Page, server: Ser
     expect(visitor.get_by_role("alert")).to_contain_text("the limit is 60 s", timeout=60_000)
     visitor.goto(server.url)
 
-    sent = {
-        "csrfmiddlewaretoken": visitor.locator("[name=csrfmiddlewaretoken]").first.input_value()
-    }
+    token = visitor.locator("[name=csrfmiddlewaretoken]").first.input_value()
+    sent: dict[str, str | float | bool] = {"csrfmiddlewaretoken": token}
     headers = {"Referer": server.url}
     for _ in range(settings.VISITOR_TRIES_PER_HOUR):
         refused = visitor.request.post(f"{server.url}/try/", form=sent, headers=headers)

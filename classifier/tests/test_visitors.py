@@ -190,11 +190,11 @@ def test_a_sample_can_be_tried(visitor: Client) -> None:
 
 
 def test_the_script_gets_the_url_or_the_problem(visitor: Client) -> None:
-    script = {"headers": {"X-Requested-With": "fetch"}}
-    answer = send(visitor, **script)
+    script = Client(headers={"X-Requested-With": "fetch"})
+    answer = send(script)
     assert answer.status_code == 202
     assert visitor.get(answer.json()["url"]).status_code == 200
-    answer = send(visitor, b"", **script)
+    answer = send(script, b"")
     assert (answer.status_code, answer.json()["code"]) == (400, "empty")
 
 
