@@ -52,9 +52,7 @@ def create_demo_data(server: Server) -> DemoData:
         user.wait(f"/api/v1/analyses/{ids[name]}/", limit_s=300)
     for name in (*SAMPLES, "dawn-at-the-lake"):
         _open(user, ids[name])
-    for name in ("siren", "dawn-at-the-lake"):
-        made = user.post_json(f"/api/v1/analyses/{ids[name]}/share/")
-        ids[f"shared-{name}"] = made["token"]
+    ids["shared"] = user.post_json(f"/api/v1/analyses/{ids['siren']}/share/")["token"]
     ids["visitor"] = _visit(server)
     for name in ("garden box", "laptop"):
         user.post_page("/account/", name=name, expires_in_days="90")

@@ -79,11 +79,12 @@ def test_the_shell_examples_work(shell: str, folder: Path, anna: Person) -> None
         assert (folder / picture).read_bytes()[:4] == b"\x89PNG"
     assert (folder / "maps.zip").read_bytes()[:2] == b"PK"
     assert (folder / "attribution.png").read_bytes()[:4] == b"\x89PNG"
+    assert (folder / "card.png").read_bytes()[:4] == b"\x89PNG"
     assert (folder / "start.bin").read_bytes() == (folder / "sound.wav").read_bytes()[:100]
 
 
 def test_the_responses_have_the_documented_shape(shell: str, folder: Path) -> None:
-    sent, analysis, refusal, events, inspection, batch, checkpoint = (
+    sent, analysis, refusal, events, inspection, share, batch, checkpoint = (
         json.loads(block) for block in blocks("docs/api.md", "json")
     )
     assert set(sent) == {"clip", "analysis"}
@@ -101,6 +102,7 @@ def test_the_responses_have_the_documented_shape(shell: str, folder: Path) -> No
         answer["id"],
         answer["predictions"][0]["class"],
     )
+    _same_shape(share, json.loads((folder / "share.json").read_text()))
     payload = json.loads((folder / "batch.json").read_text())
     _same_shape(batch, payload)
     assert payload["totals"] == batch["totals"]
