@@ -4,6 +4,7 @@ import secrets
 from datetime import datetime
 from typing import Self
 
+from django.conf import settings
 from django.db import models
 from django.db.models import Q
 from django.utils import timezone
@@ -30,26 +31,33 @@ class ShareLinkQuerySet(models.QuerySet["ShareLink"]):
     def for_owner(self, user: Owner) -> Self:
         """Return a user's live links with their clips, newest first."""
         heavy = (f"analysis__{name}" for name in ("predictions", "render_metadata", "embedding"))
-        rows = self.live().filter(analysis__owner=user.pk).select_related("analysis__clip")
+        rows = self.live().filter(owner=user.pk).select_related("analysis__clip")
         return rows.defer(*heavy).order_by("-created_at", "-id")
 
     def open(self, token: str) -> "ShareLink | None":
         """Return the live link with this token and its analysis, None if there is none."""
-        rows = self.live().select_related("analysis__clip", "analysis__owner")
+        rows = self.live().select_related("analysis__clip", "owner")
         return rows.filter(token=token).first()
 
 
 class ShareLink(models.Model):
-    """An unlisted link to one analysis, which is its owner's. Revoking it deletes the row."""
+    """An unlisted link to one analysis of its owner. Revoking it deletes the row."""
 
     token = models.CharField(max_length=32, unique=True, default=new_token, editable=False)
     analysis = models.ForeignKey(Analysis, models.CASCADE, related_name="shares")
+    # As in the analysis; here for the index of the owner's list.
+    owner = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.CASCADE, related_name="shares", db_index=False
+    )
     created_at = models.DateTimeField(default=timezone.now)
     expires_at = models.DateTimeField(
         null=True, db_index=True, help_text="Empty: it works until it is revoked."
     )
 
     objects = ShareLinkQuerySet.as_manager()
+
+    class Meta:
+        indexes = [models.Index(fields=["owner", "-created_at", "-id"], name="share_of_owner")]
 
     def __str__(self) -> str:
         return f"link to {self.analysis_id}"

@@ -72,7 +72,7 @@ def _members(user: Owner) -> Iterator[Member]:
     yield _table("events", events, EVENT)
     yield _table("batches", Batch.objects.filter(owner=user.pk), BATCH)
     yield _table("batch_files", batch_files, BATCH_FILE)
-    yield _table("shares", ShareLink.objects.filter(analysis__owner=user.pk), SHARE)
+    yield _table("shares", ShareLink.objects.filter(owner=user.pk), SHARE)
     yield _table("inspections", inspections, INSPECTION + ERROR)
     for row in _rows(clips, ("file_key", "format")):
         name = f"clips/{row['pk']}.{row['format'].lower() or 'bin'}"

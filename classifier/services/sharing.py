@@ -33,7 +33,10 @@ def share(analysis: Analysis, expires_at: datetime | None = None) -> tuple[Share
             raise refusal("not_found", "The analysis was deleted.", hint, status=404)
         if known := link_of(analysis):
             return known, False
-        return ShareLink.objects.create(analysis=analysis, expires_at=expires_at), True
+        made = ShareLink.objects.create(
+            analysis=analysis, owner_id=analysis.owner_id, expires_at=expires_at
+        )
+        return made, True
 
 
 def link_of(analysis: Analysis) -> ShareLink | None:

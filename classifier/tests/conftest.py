@@ -18,6 +18,12 @@ from classifier.models import Analysis, Clip, Lane, State
 from classifier.services import rate_limits, tokens
 from tests.checkpoints import header_only
 
+# A PNG of 4×4 pixels.
+PICTURE = bytes.fromhex(
+    "89504e470d0a1a0a0000000d49484452000000040000000408000000008c9ac1a20000000b49444154789c63"
+    "60c00400001400017dfe1eee0000000049454e44ae426082"
+)
+
 
 @pytest.fixture(autouse=True)
 def own_media(settings: Settings, tmp_path: Path) -> Path:

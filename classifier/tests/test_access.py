@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 from django.apps import apps
 from django.contrib.auth.models import User
@@ -33,12 +32,11 @@ from classifier.models import (
 )
 from classifier.services import batches, sharing, tokens
 from classifier.services.uploads import accept
-from ml.rendering import png
+from classifier.tests.conftest import PICTURE
 from tests.bulk_data import METADATA
 
 METHODS = ("GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE")
 SECRET = "anna-at-the-lake"
-PICTURE = png.picture(np.zeros((4, 4), np.float32)).png
 
 # Who may open each URL: everybody, signed-in users (MEMBERS), or only the owner of the object.
 EVERYBODY = (

@@ -5,7 +5,6 @@ import re
 from datetime import datetime, timedelta
 from pathlib import Path
 
-import numpy as np
 import pytest
 from django.conf import settings
 from django.contrib.auth.models import User
@@ -16,12 +15,10 @@ from PIL import Image
 from classifier import storage
 from classifier.models import Analysis, Inspection, InspectionKind, ShareLink, State
 from classifier.services import deletion, sharing
-from classifier.tests.conftest import Caller, done, refused
-from ml.rendering import png
+from classifier.tests.conftest import PICTURE, Caller, done, refused
 from tests.bulk_data import METADATA
 
 AUDIO = b"anna's sound"
-PICTURE = png.picture(np.zeros((4, 4), np.float32)).png
 
 
 @pytest.fixture

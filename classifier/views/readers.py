@@ -61,7 +61,7 @@ def holder_of(token: str) -> Reader:
     link = ShareLink.objects.open(token)
     if link is None:
         raise Http404
-    return Reader(link.analysis.owner, link)
+    return Reader(link.owner, link)
 
 
 def reader_of(request: HttpRequest, token: str) -> Reader:
