@@ -222,7 +222,7 @@ class Player {
     ramp(this.mediaLevel.gain, this.mediaLoudness, this.context.currentTime);
     // AbortError only means that playback was paused before it started.
     this.media.play().catch((error) => {
-      if (error.name !== "AbortError") this.events.failed("This browser cannot play the file. Try another browser.");
+      if (error.name !== "AbortError") this.events.failed(UNPLAYABLE);
     });
   }
 
