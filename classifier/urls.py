@@ -22,12 +22,16 @@ from classifier.views import (
     sharing,
     sign_in,
     upload,
+    visitors,
 )
 
 pages = [
     path("", upload.home, name="home"),
     path("clips/", upload.upload, name="upload"),
     path("samples/<slug:name>/", upload.sample, name="sample"),
+    path("samples/<slug:name>.flac", visitors.sample_sound, name="sample_sound"),
+    path("try/", visitors.try_sound, name="try"),
+    path("example/", visitors.example_part, name="example"),
     path("analyses/<uuid:pk>/", results.result, name="result"),
     path("rows/", history.rows, name="rows"),
     path("analyses/<uuid:pk>/recorded/", recorded.recorded, name="recorded"),
@@ -116,6 +120,7 @@ SHARED = "s/<slug:token>/"
 shared = [
     path(SHARED, sharing.page, name="share"),
     path(f"{SHARED}card.png", cards.card, name="share_card"),
+    path(f"{SHARED}delete/", visitors.delete, name="visitor_delete"),
     path(SHARED, include((of_result, "shared"))),
 ]
 rest = [

@@ -87,7 +87,8 @@ def _decode_first(
 
 
 def _read(clip: Clip, sample_rate: int) -> Sound[Waveform]:
-    limits = Limits(settings.MAX_DURATION_S, settings.MAX_UPLOAD_BYTES)
+    longest_s = settings.VISITOR_MAX_DURATION_S if clip.of_visitor else settings.MAX_DURATION_S
+    limits = Limits(longest_s, settings.MAX_UPLOAD_BYTES)
     try:
         # Not in the folder for temporary files, which is often in memory.
         folder = storage.incoming_folder()

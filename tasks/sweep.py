@@ -21,7 +21,7 @@ from django.db.models import QuerySet
 from kombu.exceptions import OperationalError
 
 from classifier.models import LEASED_MODELS, MAX_ATTEMPTS_WORKER_LOST, Analysis, Inspection, Lane
-from classifier.services import batch_notices, deletion, sharing
+from classifier.services import batch_notices, deletion, sharing, visitors
 from classifier.services.dispatch import dispatch_analysis, dispatch_inspection, queued_messages
 from tasks.mail import send_due as send_due_mails
 
@@ -49,6 +49,7 @@ def sweep(shard: str) -> None:
     deletion.remove_aged(MAX_REMOVED)
     deletion.remove_orphans(shard)
     sharing.remove_expired()
+    visitors.remove_old(MAX_REMOVED)
 
 
 def return_expired() -> int:

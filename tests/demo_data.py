@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import dataclass, field
+from urllib.parse import urlsplit
 
 import numpy as np
 import requests
@@ -60,6 +61,7 @@ def create_demo_data(server: Server) -> DemoData:
     events = user.get(f"/api/v1/analyses/{ids['dawn-at-the-lake']}/events/").json()["results"]
     for event, label in zip(events, ("rain", "rooster"), strict=False):
         user.post_page(f"/events/{event['id']}/judgement/", label=label)
+    ids["visitor"] = _visit(server)
     for name in ("garden box", "laptop"):
         user.post_page("/account/", name=name, expires_in_days="90")
     server.stop("worker")
@@ -71,6 +73,27 @@ def create_demo_data(server: Server) -> DemoData:
     ids["admin"] = _make_admin(demo.admin)
     ids["reset_link"] = _reset_link(demo.new_user)
     return demo
+
+
+def _visit(server: Server) -> str:
+    """Wait for the front page's example, then try a sound; return the token of its result."""
+    visitor = requests.Session()
+
+    def page(path: str) -> str:
+        return visitor.get(server.url + path, timeout=30).text
+
+    wait_for(lambda: 'data-state="done"' in page("/"), 60, "the example")
+    sent = {"csrfmiddlewaretoken": visitor.cookies["csrftoken"], "sample": "church_bells"}
+    origin = {"Referer": server.url}
+    made = visitor.post(f"{server.url}/try/", data=sent, headers=origin, timeout=30)
+    path = urlsplit(made.url).path
+    wait_for(lambda: 'data-state="done"' in page(path), 60, "the visitor's result")
+    html = page(path)
+    (asked,) = re.findall(r'hx-post="([^"]+)"[^>]*hx-trigger="load, submit">', html)
+    sent |= {"kind": "explanation", "window": "0", "label": "church_bells"}
+    visitor.post(server.url + asked, data=sent, headers=origin, timeout=30).raise_for_status()
+    wait_for(lambda: "data-picture-url" in page(path), 60, "the explanation")
+    return path.strip("/").rpartition("/")[2]
 
 
 def _make_admin(person: Person) -> str:

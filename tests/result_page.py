@@ -12,7 +12,7 @@ def show(page: Page, server: Server, analysis: dict, query: str = "") -> None:
 
 
 def clock(page: Page) -> float:
-    return float(page.locator("[data-clock]").inner_text().split()[0])
+    return float(page.locator("sono-scope [data-clock]").inner_text().split()[0])
 
 
 def shown_explanation(page: Page) -> Locator:

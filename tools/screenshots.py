@@ -160,12 +160,20 @@ def _choose_class(page: Page) -> None:
     expect(page.get_by_role("combobox")).to_be_focused()
 
 
+def _try_nothing(page: Page) -> None:
+    page.evaluate("document.querySelector('.try form').submit()")
+    expect(page.get_by_role("heading", name="The sound was not accepted")).to_be_visible()
+
+
 def _show_keys(page: Page) -> None:
     page.keyboard.press("?")
     expect(page.get_by_role("dialog")).to_be_visible()
 
 
 VIEWS = (
+    View("front", "/", "", ready="[data-outline]"),
+    View("front-refused", "/", "", act=_try_nothing),
+    View("visitor-result", "/s/{visitor}/", "", ready="[data-outline]"),
     View("sign-in", "/account/sign-in/", ""),
     View("sign-in-wrong", "/account/sign-in/", "", act=_wrong_password),
     View("sign-in-locked", "/account/sign-in/", "", act=_try_too_often),

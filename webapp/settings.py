@@ -158,6 +158,37 @@ KEEP_DAYS = env.whole(
     "KEEP_DAYS", 0, 36_500, least=0, meaning="Days after which clips are deleted; 0 means never."
 )
 
+# --- visitors: people without an account -----------------------------------------------------
+
+VISITORS = env.flag(
+    "VISITORS",
+    True,
+    meaning="Whether people without an account can try a sound on the front page; see "
+    "[visitors](operations.md#visitors).",
+)
+VISITOR_MAX_MB = env.whole(
+    "VISITOR_MAX_MB",
+    10,
+    meaning="Largest file of a visitor, in megabytes; at most `MAX_UPLOAD_MB`.",
+)
+VISITOR_MAX_BYTES = min(VISITOR_MAX_MB * 1_000_000, MAX_UPLOAD_BYTES)
+VISITOR_MAX_DURATION_S = env.whole(
+    "VISITOR_MAX_DURATION_S",
+    60,
+    meaning="Longest sound of a visitor, in seconds; at most `MAX_DURATION_S`.",
+)
+VISITOR_MAX_DURATION_S = min(VISITOR_MAX_DURATION_S, MAX_DURATION_S)
+VISITOR_KEEP_MINUTES = env.whole(
+    "VISITOR_KEEP_MINUTES",
+    60,
+    meaning="Minutes after which the sound and the result of a visitor are deleted.",
+)
+VISITOR_TRIES_PER_HOUR = env.whole(
+    "VISITOR_TRIES_PER_HOUR",
+    10,
+    meaning="Maximum number of sounds that visitors can send per IP address per hour.",
+)
+
 # --- recordings ---------------------------------------------------------------------------
 
 RECORDING_NAME_PATTERN = env.name_pattern(
@@ -363,7 +394,11 @@ _PER_MINUTE = {
         "minute.",
     ),
 }
-THROTTLE_RATES = {name: f"{count}/min" for name, count in _PER_MINUTE.items()}
+THROTTLE_RATES = {name: f"{count}/min" for name, count in _PER_MINUTE.items()} | {
+    "tries": f"{VISITOR_TRIES_PER_HOUR}/hour",
+    # Enough to look at the classes of each sound.
+    "visitor_inspections": "20/min",
+}
 
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": [

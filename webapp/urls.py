@@ -14,8 +14,18 @@ def favicon(request: HttpRequest) -> HttpResponse:
     return redirect(static("icon.svg"))
 
 
+def robots(request: HttpRequest) -> HttpResponse:
+    """Let search engines read the front page only.
+
+    Share links may be fetched for the previews of messengers; their pages refuse to be indexed.
+    """
+    rules = ("User-agent: *", "Allow: /$", "Allow: /static/", "Allow: /s/", "Disallow: /")
+    return HttpResponse("\n".join((*rules, "")), content_type="text/plain")
+
+
 urlpatterns = [
     path("favicon.ico", favicon),
+    path("robots.txt", robots),
     # Before the admin, because it limits sign-ins there too.
     path("", include("classifier.urls")),
     path("admin/", admin.site.urls),

@@ -2,7 +2,7 @@
 
 from classifier.models.analyses import Analysis, Lane, Step
 from classifier.models.batches import Batch, BatchFile, BatchMail, BatchState, FileOutcome
-from classifier.models.clips import Clip, Owner, beside
+from classifier.models.clips import VISITORS, Clip, Owner, beside
 from classifier.models.events import Event
 from classifier.models.inspections import EXPLANATIONS, Inspection, InspectionKind
 from classifier.models.judgements import Judged, Judgement, judged, judgement_of

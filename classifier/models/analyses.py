@@ -208,7 +208,8 @@ class AnalysisQuerySet(LeasedJobQuerySet["Analysis"]):
         clips.
         """
         rows = self.waiting().select_for_update(skip_locked=True, of=("self",))
-        rows = rows.select_related("clip")
+        # With the owner, which decides how long a clip may be.
+        rows = rows.select_related("clip__owner")
         for lane in Lane:
             # In two steps: an index finds the fresh rows, and the others are few.
             fresh = rows.filter(lane=lane, attempts=0)

@@ -17,6 +17,13 @@ if TYPE_CHECKING:
 
 # The user whose rows are requested; an anonymous user has none.
 Owner = User | AnonymousUser
+# The username of the built-in account that owns the sounds of people without an account.
+VISITORS = "visitors"
+
+
+def is_visitors_account(user: User) -> bool:
+    """Whether it is the built-in account, to which nobody can sign in."""
+    return user.username == VISITORS and not user.is_active
 
 
 def beside(**columns: Any) -> Q:
@@ -35,6 +42,10 @@ class ClipQuerySet(models.QuerySet["Clip"]):
         if batch is None:
             return self.filter(owner=user.pk)
         return self.filter(beside(owner=user.pk), pk__in=batch.files.values("analysis__clip"))
+
+    def of_visitors(self) -> Self:
+        """Return the clips of the built-in account, to which nobody can sign in."""
+        return self.filter(owner__username=VISITORS, owner__is_active=False)
 
 
 class Clip(models.Model):
@@ -92,6 +103,11 @@ class Clip(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+    @property
+    def of_visitor(self) -> bool:
+        """Whether somebody without an account uploaded it."""
+        return is_visitors_account(self.owner)
 
     @property
     def noticed(self) -> list[dict[str, str]]:

@@ -48,7 +48,7 @@ class InspectionQuerySet(LeasedJobQuerySet["Inspection"]):
         """Take the next single inspection: QUEUED → RUNNING, with a lease and a new token."""
         rows = self.waiting().select_for_update(skip_locked=True, of=("self",))
         with transaction.atomic():
-            inspection = rows.select_related("analysis__clip").first()
+            inspection = rows.select_related("analysis__clip__owner").first()
             if inspection:
                 self.take([inspection])
         return inspection

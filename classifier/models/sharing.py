@@ -1,6 +1,7 @@
 """Share links: one result, shown without an account."""
 
 import secrets
+from datetime import datetime
 from typing import Self
 
 from django.conf import settings
@@ -9,7 +10,7 @@ from django.db.models import Q
 from django.utils import timezone
 
 from classifier.models.analyses import Analysis
-from classifier.models.clips import Owner
+from classifier.models.clips import Owner, is_visitors_account
 
 TOKEN_BYTES = 16
 
@@ -62,6 +63,16 @@ class ShareLink(models.Model):
         return f"link to {self.analysis_id}"
 
     @property
+    def of_visitor(self) -> bool:
+        """Whether somebody without an account uploaded the sound, or it is the example."""
+        return is_visitors_account(self.analysis.owner)
+
+    @property
     def may_explain(self) -> bool:
         """Whether viewers may request inspections; otherwise they see those that exist."""
-        return False
+        return self.of_visitor
+
+    @property
+    def kept_until(self) -> datetime | None:
+        """When a visitor's sound is deleted; None for any other."""
+        return self.expires_at if self.of_visitor else None

@@ -51,10 +51,11 @@ def refusal(code: str, detail: str, hint: str, status: int = 400) -> RequestRefu
     return RequestRefused(Problem(code, detail, hint), status)
 
 
-def too_large() -> RequestRefused:
+def too_large(most_bytes: int | None = None) -> RequestRefused:
+    """Return the refusal of a file over a limit, by default MAX_UPLOAD_BYTES."""
     return refusal(
         "too_large",
-        f"The file is larger than {settings.MAX_UPLOAD_BYTES / 1e6:.0f} MB.",
+        f"The file is larger than {(most_bytes or settings.MAX_UPLOAD_BYTES) / 1e6:.0f} MB.",
         "Split it into parts, or save it in a compressed format such as FLAC.",
         status=413,
     )

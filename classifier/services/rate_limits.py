@@ -1,4 +1,4 @@
-"""Limits on requests per minute, for fairness between users, not for security."""
+"""Limits on requests per minute or hour, for fairness between users, not for security."""
 
 import logging
 import math
@@ -62,13 +62,29 @@ class UploadThrottle(Counted, UserRateThrottle):
     scope = "uploads"
 
 
-class SignInThrottle(Counted, AnonRateThrottle):
+class AddressThrottle(Counted, AnonRateThrottle):
+    """Limit requests from one address, also those of signed-in users."""
+
+    def get_cache_key(self, request: Request, view: APIView) -> str:
+        return self.cache_format % {"scope": self.scope, "ident": self.get_ident(request)}
+
+
+class SignInThrottle(AddressThrottle):
     """Limit sign-in attempts, sign-ups and password resets from one address."""
 
     scope = "sign_ins"
 
-    def get_cache_key(self, request: Request, view: APIView) -> str:
-        return self.cache_format % {"scope": self.scope, "ident": self.get_ident(request)}
+
+class TryThrottle(AddressThrottle):
+    """Limit the sounds that visitors send from one address."""
+
+    scope = "tries"
+
+
+class VisitorInspectionThrottle(AddressThrottle):
+    """Limit the inspections that visitors request from one address."""
+
+    scope = "visitor_inspections"
 
 
 def client_address(request: HttpRequest) -> str:

@@ -41,7 +41,12 @@ SECRET = "anna-at-the-lake"
 
 # Who may open each URL: everybody, signed-in users (MEMBERS), or only the owner of the object.
 EVERYBODY = (
+    "/",
+    "example/",
+    "try/",
+    "samples/<slug:name>.flac",
     "favicon.ico",
+    "robots.txt",
     "healthz",
     "readyz",
     "account/sign-up/",
@@ -58,7 +63,6 @@ EVERYBODY = (
     "api/v1/token/",
 )
 MEMBERS = (
-    "/",
     "clips/",
     "samples/<slug:name>/",
     "rows/",
@@ -148,6 +152,7 @@ OWNERS = (
 # Whoever has the link, and only for the one analysis of the link.
 SHARED = (
     "s/<slug:token>/",
+    "s/<slug:token>/delete/",
     "s/<slug:token>/card.png",
     "s/<slug:token>/analyses/<uuid:pk>/part/",
     "s/<slug:token>/analyses/<uuid:pk>/lanes/",
@@ -281,6 +286,10 @@ def address_of(route: str, own: Furnished) -> str:
     return "/" + address.removeprefix("/")
 
 
+def public_address(route: str) -> str:
+    return "/" + route.removeprefix("/").replace("<slug:name>", "siren")
+
+
 def signed_in(user: User, **options: Any) -> Client:
     client = Client(raise_request_exception=False, **options)
     client.force_login(user)
@@ -352,9 +361,13 @@ def test_a_share_link_reaches_one_analysis_without_an_account_and_changes_nothin
     for method in METHODS:
         status = visitor.generic(method, address).status_code
         assert status in (200, 204, 404, 405), f"{method} {address}: {status}"
-    # PNGs of maps are 404 here, and so is a request for an inspection, which holders may not make.
+    # PNGs of maps are 404 here, and so is what only the holder of a visitor's link may request.
     opened = visitor.get(address).status_code
-    assert opened == 200 or "maps/" in route or (opened == 405 and "inspections/" in route)
+    assert (
+        opened == 200
+        or "maps/" in route
+        or (opened == 405 and route.endswith(("inspections/", "delete/")))
+    )
     for held, wanted in (
         (furnished.share.token, "another-token"),
         (str(furnished.analysis.pk), str(furnished.other.pk)),
@@ -389,18 +402,22 @@ def test_member_pages_show_only_the_users_own_data(
 
 
 @pytest.mark.parametrize("route", EVERYBODY)
-def test_public_pages_show_no_private_data(route: str, furnished: Furnished) -> None:
-    for method in METHODS:
-        answer = Client(raise_request_exception=False).generic(method, f"/{route}")
-        assert answer.status_code < 500 or route == "readyz", f"{method} {route}"
-        assert SECRET not in body_of(answer), f"{method} {route}"
+def test_public_pages_show_no_private_data(
+    route: str, furnished: Furnished, ben: User, own_media: Path
+) -> None:
+    for client in (Client(raise_request_exception=False), signed_in(ben)):
+        for method in METHODS:
+            answer = client.generic(method, public_address(route))
+            assert answer.status_code < 500 or route == "readyz", f"{method} {route}"
+            assert SECRET not in body_of(answer), f"{method} {route}"
 
 
 def test_every_page_has_a_title_of_its_own(furnished: Furnished, anna: User) -> None:
     pages: dict[str, str] = {}
     for client, routes in ((Client(), EVERYBODY), (signed_in(anna), MEMBERS + OWNERS)):
         for route in routes:
-            address = address_of(route, furnished) if route not in EVERYBODY else f"/{route}"
+            public = route in EVERYBODY
+            address = public_address(route) if public else address_of(route, furnished)
             answer = client.get(address)
             if answer.status_code == 200 and "<html" in body_of(answer):
                 (pages[route],) = re.findall("<title>(.*?)</title>", body_of(answer), re.DOTALL)

@@ -14,9 +14,8 @@ from pytest_django.asserts import assertContains, assertNotContains
 from classifier.checkpoints import inventory
 from classifier.checkpoints.inventory import Installed
 from classifier.models import Analysis, Batch, FileOutcome, Lane, State
-from classifier.services import batches, uploads
+from classifier.services import batches, samples, uploads
 from classifier.tests.conftest import Caller, done, refused
-from classifier.views import upload
 from ml.events import settings_path
 from tests.bulk_data import METADATA
 from tests.checkpoints import header_only
@@ -275,7 +274,7 @@ def test_a_checkpoint_can_be_chosen_on_the_pages(
     assert Analysis.objects.filter(checkpoint=other.identity).count() == 2
     assertContains(visitor.get(made["url"]), "/models/#other")
     for address in (f"/analyses/{row.pk}/again/", "/samples/siren/", "/clips/"):
-        with (upload.SAMPLES / "siren.flac").open("rb") as file:
+        with samples.sample_path("siren").open("rb") as file:
             answer = visitor.post(address, {"checkpoint": "othr", "file": file})
         hint = "Installed: esc50-folds1234, esc50-folds123, other."
         assertContains(answer, hint, status_code=400)

@@ -91,7 +91,7 @@ def test_the_history_shows_only_the_users_own_analyses(visitor: Client, ben: Use
 
 
 def test_pages_require_signing_in(db: None) -> None:
-    for address in ("/", "/history/"):
+    for address in ("/models/", "/history/"):
         answer = Client().get(address)
         assert answer.status_code == 302
         assert answer["Location"].startswith("/account/sign-in/")

@@ -10,7 +10,7 @@ from django.contrib.auth.forms import UserCreationForm
 from django.contrib.auth.models import User
 
 from classifier.checkpoints.class_names import display_name
-from classifier.models import Analysis, Batch, Judged, Owner, State
+from classifier.models import VISITORS, Analysis, Batch, Judged, Owner, State
 
 # By what a recording's events can be sorted, and the columns for it.
 EVENT_ORDERS = {
@@ -35,6 +35,13 @@ class SignUpForm(UserCreationForm):
         super().__init__(*args, **kwargs)
         if not settings.EMAIL_HOST:
             del self.fields["email"]
+
+    def clean_username(self) -> str:
+        """Refuse the name of the account that owns the sounds of visitors, as if it existed."""
+        username = super().clean_username()
+        if username.lower() == VISITORS:
+            raise self.instance.unique_error_message(User, ["username"])
+        return username
 
 
 class EventsForm(forms.Form):

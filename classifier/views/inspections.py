@@ -9,14 +9,17 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, render
 from django.utils import timezone
 from django.views.decorators.http import require_GET, require_POST
+from rest_framework.request import Request
+from rest_framework.views import APIView
 
 from classifier.checkpoints import channel_examples
 from classifier.links import inspection_files, result_url
-from classifier.models import EXPLANATIONS, Inspection, InspectionKind, ShareLink, State
-from classifier.services import inspections
+from classifier.models import EXPLANATIONS, Analysis, Inspection, InspectionKind, ShareLink, State
+from classifier.services import inspections, visitors
 from classifier.services.dispatch import missing_worker
 from classifier.services.inspections import Question
 from classifier.services.problems import RequestRefused, refusal
+from classifier.services.rate_limits import VisitorInspectionThrottle
 from classifier.views import result_layout
 from classifier.views.parts import for_htmx, render_part
 from classifier.views.readers import Reader, reader_of
@@ -35,11 +38,23 @@ def ask(request: HttpRequest, pk: UUID, token: str = "") -> HttpResponse:
         raise Http404
     analysis = get_object_or_404(reader.analyses, pk=pk)
     try:
-        inspection = inspections.ask(analysis, _question(request))
+        inspection = _ask(request, reader, analysis)
     except RequestRefused as refused:
         context = {"problem": refused.problem}
         return render(request, "classifier/_inspection.html", context, status=refused.status)
     return _part(request, inspection, reader)
+
+
+def _ask(request: HttpRequest, reader: Reader, analysis: Analysis) -> Inspection:
+    """Ask for the owner, or within limits for a visitor. Raises RequestRefused."""
+    question = _question(request)
+    if reader.link is None:
+        return inspections.ask(analysis, question)
+    throttle = VisitorInspectionThrottle()
+    if not throttle.allow_request(Request(request), APIView()):
+        hint = f"Try again in {throttle.wait():.0f} s, or sign in."
+        raise refusal("too_many_requests", "That was too much in one minute.", hint, status=429)
+    return visitors.explain(analysis, question)
 
 
 def _question(request: HttpRequest) -> Question:

@@ -68,6 +68,11 @@ def for_script(view: View) -> View:
     return answer
 
 
+def from_script(request: HttpRequest) -> bool:
+    """Whether the page's script sent the request, not a plain form."""
+    return request.headers.get("X-Requested-With") == "fetch"
+
+
 def render_part(
     request: HttpRequest,
     template: str,

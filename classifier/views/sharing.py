@@ -29,6 +29,7 @@ def page(request: HttpRequest, token: str) -> HttpResponse:
     assert reader.link is not None
     analysis = reader.link.analysis
     context = results.page_context(reader, analysis, request.GET)
+    context["sign_up_open"] = settings.SIGN_UP_OPEN
     if analysis.state == State.DONE:
         context["preview"] = {
             "card": card_of(analysis),

@@ -9,24 +9,27 @@ from django.contrib.auth.decorators import login_required
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.template.loader import render_to_string
-from django.views.decorators.http import require_GET, require_POST
+from django.views.decorators.http import require_POST, require_safe
 
 from classifier.checkpoints import inventory
 from classifier.models import Analysis
 from classifier.services import uploads
 from classifier.services.problems import RequestRefused, refusal
+from classifier.services.samples import sample_names, sample_path
+from classifier.views import visitors
+from classifier.views.parts import from_script
+from classifier.views.visitors import RECORDED_BYTES_PER_S
 
-SAMPLES = settings.BASE_DIR / "webapp" / "samples"
-# Slightly above the bit rate that record.js requests.
-RECORDED_BYTES_PER_S = 20_000
 LATEST_ROWS = 8
 
 
 # The page plays a recording from a blob: URL before it is sent.
 @csp_update({"media-src": [SELF, "blob:"]})
-@login_required
-@require_GET
+@require_safe
 def home(request: HttpRequest) -> HttpResponse:
+    """Show the Upload page to a signed-in user, and the front page to anybody else."""
+    if not request.user.is_authenticated:
+        return visitors.front(request)
     most_bytes = settings.MAX_UPLOAD_BYTES
     context = {
         "latest": Analysis.objects.for_history(request.user)[:LATEST_ROWS],
@@ -54,12 +57,8 @@ def upload(request: HttpRequest) -> HttpResponse:
 def sample(request: HttpRequest, name: str) -> HttpResponse:
     if name not in sample_names():
         raise Http404
-    path = SAMPLES / f"{name}.flac"
+    path = sample_path(name)
     return _accept(request, [(path.name, [path.read_bytes()])])
-
-
-def sample_names() -> list[str]:
-    return sorted(path.stem for path in SAMPLES.glob("*.flac"))
 
 
 def _accept(request: HttpRequest, files: Iterable[tuple[str, Iterable[bytes]]]) -> HttpResponse:
@@ -74,7 +73,7 @@ def _accept(request: HttpRequest, files: Iterable[tuple[str, Iterable[bytes]]]) 
             refusals.append((name, error))
     if refusals:
         return refused(request, refusals, len(accepted))
-    if _from_script(request):
+    if from_script(request):
         rows = [
             render_to_string("classifier/_row.html", {"analysis": a}, request) for a in accepted
         ]
@@ -87,10 +86,6 @@ def _accept(request: HttpRequest, files: Iterable[tuple[str, Iterable[bytes]]]) 
 def refused(
     request: HttpRequest, refusals: list[tuple[str, RequestRefused]], accepted: int = 0
 ) -> HttpResponse:
-    name = "_refused" if _from_script(request) else "refused"
+    name = "_refused" if from_script(request) else "refused"
     context = {"refusals": refusals, "accepted": accepted}
     return render(request, f"classifier/{name}.html", context, status=refusals[0][1].status)
-
-
-def _from_script(request: HttpRequest) -> bool:
-    return request.headers.get("X-Requested-With") == "fetch"

@@ -2,10 +2,12 @@
 
 import os
 import time
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 from django.contrib.auth.models import User
+from django.utils import timezone
 from pytest_django import Settings
 
 from classifier import storage
@@ -17,7 +19,7 @@ from classifier.models import (
     InspectionKind,
     State,
 )
-from classifier.services import uploads
+from classifier.services import uploads, visitors
 from classifier.services.deletion import ORPHAN_AGE_S, remove_orphans
 from tasks.sweep import return_expired, sweep
 
@@ -123,3 +125,14 @@ def test_it_removes_clips_older_than_keep_days(db: None, settings: Settings) -> 
     sweep("00")
     assert not Clip.objects.exists()
     assert not storage.clip_path(analysis.clip.file_key).exists()
+
+
+def test_it_removes_a_sound_of_a_visitor_after_an_hour_but_nobody_else_s(db: None) -> None:
+    uploads.accept([b"x"], name="x", owner=User.objects.create_user("anna"))
+    visitors.accept([b"y"], name="y", size_bytes=1)
+    Analysis.objects.update(state=State.DONE)
+    sweep("00")
+    assert Clip.objects.count() == 2
+    Clip.objects.update(created_at=timezone.now() - timedelta(minutes=61))
+    sweep("00")
+    assert Clip.objects.get().name == "x"

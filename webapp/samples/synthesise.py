@@ -1,4 +1,6 @@
-"""Synthesise the three sample sounds of the Upload page; no recording, so no licence, is needed.
+"""Synthesise three of the sample sounds; no recording, so no licence, is needed.
+
+`crow.flac` is a recording (docs/licences.md).
 
 `python webapp/samples/synthesise.py` writes them beside this file. They were chosen because
 the shipped checkpoint classifies them correctly, with a convincing explanation; a test checks that.

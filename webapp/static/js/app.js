@@ -90,7 +90,7 @@ class SonoDrop extends HTMLElement {
         row.replaceWith(fresh);
         fresh.closest("sono-rows").expect();
       } else if (request.responseURL.includes("/account/")) {
-        location.reload();
+        signIn();
       } else {
         this.offerAgain(row, url, body, request.status);
       }
@@ -112,6 +112,9 @@ class SonoDrop extends HTMLElement {
     });
   }
 }
+
+// After signing out in another tab. A reload would show visitors' front page instead of the Upload page.
+const signIn = () => location.assign(`/account/sign-in/?next=${encodeURIComponent(location.pathname + location.search)}`);
 
 const rowOf = (html) => {
   const holder = document.createElement("template");
@@ -155,7 +158,7 @@ class SonoRows extends HTMLElement {
     try {
       const query = unfinished.map((row) => `row=${row.dataset.analysis}:${row.dataset.seen}`).join("&");
       const response = await fetch(`${this.dataset.url}?${query}`);
-      if (response.status === 401) return location.reload();
+      if (response.status === 401) return signIn();
       if (response.ok) this.update(await response.json());
     } catch (error) {
       if (!(error instanceof TypeError)) throw error; // no connection: try again later

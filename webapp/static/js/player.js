@@ -8,10 +8,11 @@ const MAX_CUT_DB = 12;
 // Near the end of a window the next part of the clip follows.
 const END_S = 0.02;
 const MIN_PATCH_S = 0.25;
+const UNPLAYABLE = "This browser cannot play the file. Try another browser.";
 
 class Player {
-  // events: ready(), state(playing), tick(time), failed(sentence).
-  constructor(url, duration, events) {
+  // media: an <audio>. events: ready(), state(playing), tick(time), failed(sentence).
+  constructor(media, duration, events) {
     this.duration = duration;
     this.events = events;
     this.name = "original";
@@ -22,12 +23,13 @@ class Player {
     this.filtered = false; // whether a patch plays, through a filter
     this.span = null; // [from, to] of the event that plays
     this.window = null; // { from, to, buffers, levels }
-    this.media = new Audio();
-    this.media.preload = "auto";
+    this.media = media;
+    // It began to load with the page.
+    if (media.readyState >= HTMLMediaElement.HAVE_METADATA) events.ready();
     this.media.addEventListener("loadedmetadata", () => events.ready());
     this.media.addEventListener("ended", () => this.voice || this.ended());
-    this.media.addEventListener("error", () => events.failed("This browser cannot play the file. Try another browser."));
-    this.media.src = url;
+    this.media.addEventListener("error", () => events.failed(UNPLAYABLE));
+    if (media.error) events.failed(UNPLAYABLE);
   }
 
   destroy() {
@@ -220,7 +222,7 @@ class Player {
     ramp(this.mediaLevel.gain, this.mediaLoudness, this.context.currentTime);
     // AbortError only means that playback was paused before it started.
     this.media.play().catch((error) => {
-      if (error.name !== "AbortError") this.events.failed("This browser cannot play the file. Try another browser.");
+      if (error.name !== "AbortError") this.events.failed(UNPLAYABLE);
     });
   }
 

@@ -146,7 +146,7 @@ class SonoRecord extends HTMLElement {
   }
 
   send() {
-    this.closest("sono-drop").add([this.file]);
+    this.closest("sono-drop, sono-try").add([this.file]);
     this.over("Sent.");
   }
 

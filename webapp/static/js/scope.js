@@ -14,7 +14,7 @@ class SonoScope extends HTMLElement {
     this.explained = true;
     this.shown = null; // the explanation of the chosen class: { url, verdict, mask, parts }
     this.known = new Map();
-    this.player = new Player(this.dataset.audio, this.duration, {
+    this.player = new Player(this.find("media"), this.duration, {
       ready: () => (this.find("play").disabled = false),
       state: (playing) => this.showState(playing),
       tick: (time) => this.tick(time),

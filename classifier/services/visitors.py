@@ -1,0 +1,202 @@
+"""Sounds of visitors, who have no account: accept them, and delete them soon after.
+
+A built-in account owns them, so that every row has an owner. Nobody can sign in to it. A visitor
+sees a result through its share link and nothing else.
+"""
+
+from collections.abc import Iterable
+from datetime import timedelta
+
+from django.conf import settings
+from django.contrib.auth import get_user_model
+from django.contrib.auth.hashers import make_password
+from django.contrib.auth.models import User
+from django.core.exceptions import ImproperlyConfigured
+from django.db import transaction
+from django.db.models import QuerySet
+from django.utils import timezone
+
+from classifier.checkpoints import inventory
+from classifier.checkpoints.inventory import Installed
+from classifier.models import (
+    UNFINISHED,
+    VISITORS,
+    Analysis,
+    Clip,
+    Inspection,
+    InspectionKind,
+    ShareLink,
+    State,
+)
+from classifier.services import deletion, inspections, sharing, uploads
+from classifier.services.inspections import Question
+from classifier.services.problems import refusal, too_large
+from classifier.services.samples import EXAMPLE, sample_path
+
+# A signed-in user's clip waits behind at most so many clips, and inspections, of visitors.
+MAX_WAITING = 8
+# The space on the disk is bounded by this number times the largest file.
+MAX_KEPT = 500
+# What takes a worker seconds, or is made for exports, needs an account.
+ALLOWED_KINDS = (
+    InspectionKind.EXPLANATION,
+    InspectionKind.CHANNELS,
+    InspectionKind.WINDOW,
+    InspectionKind.TILE,
+)
+
+
+def account() -> User:
+    """Return the account that owns the sounds of visitors; create it if it does not exist.
+
+    Raises
+    ------
+    ImproperlyConfigured
+        Somebody can sign in to the account of this name.
+    """
+    facts = {"is_active": False, "password": make_password(None)}
+    user, _ = get_user_model().objects.get_or_create(username=VISITORS, defaults=facts)
+    if user.is_active:
+        raise ImproperlyConfigured(
+            f"The username {VISITORS!r} is reserved for the sounds of people without an account, "
+            "but an active user has it. Rename or deactivate that user in the admin."
+        )
+    return user
+
+
+def accept(chunks: Iterable[bytes], *, name: str, size_bytes: int) -> ShareLink:
+    """Accept a visitor's sound and return the link to its result.
+
+    Both are deleted after VISITOR_KEEP_MINUTES.
+
+    Parameters
+    ----------
+    name : str
+        Label of the file's name, see `ml.file_names`.
+    size_bytes : int
+        Length of the file, before it is stored.
+
+    Raises
+    ------
+    RequestRefused
+        The file is larger than VISITOR_MAX_MB (413), there are too many sounds of visitors (429),
+        or as `uploads.accept` raises it.
+    """
+    if size_bytes > settings.VISITOR_MAX_BYTES:
+        raise too_large(settings.VISITOR_MAX_BYTES)
+    owner = account()
+    if crowded(owner):
+        raise refusal(
+            "too_many_visitors",
+            "Many people are trying sounds at the moment.",
+            "Try again in a minute, or sign in.",
+            status=429,
+        )
+    analysis = uploads.accept(chunks, name=name, owner=owner)
+    link, _ = sharing.share(analysis, expires_at=analysis.created_at + _keep())
+    return link
+
+
+def crowded(owner: User) -> bool:
+    """Whether as many sounds of visitors wait, or are kept, as the server allows."""
+    waiting = Analysis.objects.filter(owner=owner, state__in=UNFINISHED).count()
+    return waiting >= MAX_WAITING or Clip.objects.for_owner(owner).count() >= MAX_KEPT
+
+
+def explain(analysis: Analysis, question: Question) -> Inspection:
+    """Return the inspection that answers a visitor's question, as `inspections.ask` does.
+
+    Raises
+    ------
+    RequestRefused
+        Visitors cannot request this kind (403), too many inspections of visitors wait (429), or as
+        `inspections.ask` raises it.
+    """
+    if question.kind not in ALLOWED_KINDS:
+        hint = "Create an account and upload the sound there."
+        raise refusal("account_required", "This needs an account.", hint, status=403)
+    waiting = Inspection.objects.for_owner(account()).filter(state__in=UNFINISHED)
+    if waiting.count() >= MAX_WAITING:
+        hint = "Try again in a few seconds."
+        raise refusal("too_many_visitors", "Many people are trying sounds.", hint, status=429)
+    return inspections.ask(analysis, question)
+
+
+# --- the example of the front page --------------------------------------------------------
+
+
+def example() -> ShareLink | None:
+    """Return the link to the default checkpoint's analysis of a sample sound; make both at first.
+
+    Returns
+    -------
+    ShareLink or None
+        None if no usable checkpoint is installed.
+    """
+    default = inventory.find("")
+    if default is None:
+        return None
+    if known := _examples(default).first():
+        return known
+    with transaction.atomic():
+        # Locked, so that two requests do not make two examples.
+        owner = get_user_model().objects.select_for_update(no_key=True).get(pk=account().pk)
+        if known := _examples(default).first():
+            return known
+        path = sample_path(EXAMPLE)
+        analysis = uploads.accept(
+            [path.read_bytes()], name=path.name, owner=owner, checkpoint=default.identity
+        )
+        return sharing.share(analysis)[0]
+
+
+def example_explanation(analysis: Analysis) -> Inspection | None:
+    """Return the explanation of the example's answer; None until the analysis is done."""
+    if analysis.state != State.DONE or analysis.metadata is None:
+        return None
+    window = analysis.metadata.shown_window
+    question = Question(InspectionKind.EXPLANATION, window, analysis.label)
+    made = inspections.current(analysis, window)
+    known = (one for one in made if (one.kind, one.label) == (question.kind, question.label))
+    return next(known, None) or inspections.ask(analysis, question)
+
+
+def _examples(checkpoint: Installed) -> QuerySet[ShareLink]:
+    rows = ShareLink.objects.filter(
+        analysis__owner__username=VISITORS,
+        analysis__checkpoint=checkpoint.identity,
+        expires_at=None,
+    )
+    return rows.select_related("analysis__clip", "analysis__owner").order_by("pk")
+
+
+# --- removed by the sweep -----------------------------------------------------------------
+
+
+def remove_old(limit: int) -> int:
+    """Remove the sounds of visitors that are older than VISITOR_KEEP_MINUTES.
+
+    The current example stays, unless it failed: then it is made again.
+
+    Parameters
+    ----------
+    limit : int
+        Remove at most this many.
+
+    Returns
+    -------
+    int
+        The number of removed clips.
+    """
+    old = Clip.objects.of_visitors().filter(created_at__lt=timezone.now() - _keep())
+    if default := inventory.find(""):
+        current = _examples(default).exclude(analysis__state=State.FAILED)
+        old = old.exclude(pk__in=current.values("analysis__clip"))
+    some = list(old.order_by("created_at").values_list("pk", flat=True)[:limit])
+    if some:
+        deletion.delete_clips(Clip.objects.filter(pk__in=some))
+    return len(some)
+
+
+def _keep() -> timedelta:
+    return timedelta(minutes=settings.VISITOR_KEEP_MINUTES)

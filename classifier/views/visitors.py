@@ -1,0 +1,157 @@
+"""The front page for people without an account: an example, and one sound of their own to try."""
+
+from typing import Any
+
+from django.conf import settings
+from django.http import (
+    Http404,
+    HttpRequest,
+    HttpResponse,
+    HttpResponseBase,
+    JsonResponse,
+    QueryDict,
+)
+from django.shortcuts import redirect, render
+from django.template.defaultfilters import pluralize
+from django.urls import reverse
+from django.views.decorators.http import require_GET, require_POST, require_safe
+from rest_framework.request import Request
+from rest_framework.views import APIView
+
+from classifier.models import ShareLink, State
+from classifier.services import deletion, uploads, visitors
+from classifier.services.file_responses import ranged
+from classifier.services.problems import RequestRefused, refusal
+from classifier.services.rate_limits import TryThrottle
+from classifier.services.samples import EXAMPLE, sample_names, sample_path
+from classifier.views import results
+from classifier.views.parts import from_script, render_part
+from classifier.views.readers import Reader, holder_of
+
+# Slightly above the bit rate that record.js requests.
+RECORDED_BYTES_PER_S = 20_000
+
+
+def front(request: HttpRequest) -> HttpResponse:
+    """Show the front page to somebody who is not signed in."""
+    context = {**_limits(), **_example(), "origin": settings.ORIGIN}
+    return render(request, "classifier/front.html", context)
+
+
+@require_GET
+def example_part(request: HttpRequest) -> HttpResponse:
+    """Return the example for htmx; 204 if it is as in `seen`."""
+    shown = _example()
+    return render_part(request, "classifier/_example.html", shown["example_seen"], lambda: shown)
+
+
+@require_safe
+def sample_sound(request: HttpRequest, name: str) -> HttpResponseBase:
+    """Return a sample sound, or the requested range of it."""
+    if name not in sample_names():
+        raise Http404
+    response = ranged(request, sample_path(name), "audio/flac")
+    response["Cache-Control"] = "public, max-age=3600"
+    return response
+
+
+@require_POST
+def try_sound(request: HttpRequest) -> HttpResponse:
+    """Accept one sound and go to its result, whose link expires with it.
+
+    The page's script gets the URL of the result, or the problem, as JSON.
+    """
+    if not settings.VISITORS:
+        raise Http404
+    if request.user.is_authenticated:
+        return redirect("home")
+    try:
+        _count(request)
+        link = _accept(request)
+    except RequestRefused as refused:
+        return _refused(request, refused)
+    address = reverse("share", args=[link.token])
+    return JsonResponse({"url": address}, status=202) if from_script(request) else redirect(address)
+
+
+@require_POST
+def delete(request: HttpRequest, token: str) -> HttpResponse:
+    """Delete a visitor's sound and its result at once. Whoever has the link may do it."""
+    link = holder_of(token).link
+    if link is None or link.kept_until is None:
+        raise Http404
+    deletion.delete_clip(link.analysis.clip)
+    return render(request, "classifier/visitor_deleted.html", _limits())
+
+
+def _count(request: HttpRequest) -> None:
+    """Count a sound of this address. Raises RequestRefused."""
+    throttle = TryThrottle()
+    if not throttle.allow_request(Request(request), APIView()):
+        minutes = -(-int(throttle.wait()) // 60)
+        raise refusal(
+            "too_many_tries",
+            f"Your IP address has sent {settings.VISITOR_TRIES_PER_HOUR} sounds within an hour, "
+            "which is the limit without an account.",
+            f"Try again in {minutes} minute{pluralize(minutes)}, or sign in.",
+            status=429,
+        )
+
+
+def _accept(request: HttpRequest) -> ShareLink:
+    """Accept the file of the form, or the sample that it names. Raises RequestRefused."""
+    if name := request.POST.get("sample"):
+        if name not in sample_names():
+            raise Http404
+        path = sample_path(name)
+        return visitors.accept([path.read_bytes()], name=path.name, size_bytes=path.stat().st_size)
+    file = uploads.one_file(request.FILES)
+    if file is None:
+        raise refusal("no_file", "No file was sent.", "Choose a sound file.")
+    return visitors.accept(file.chunks(), name=file.name or "", size_bytes=file.size)
+
+
+def _refused(request: HttpRequest, refused: RequestRefused) -> HttpResponse:
+    if from_script(request):
+        return JsonResponse(refused.problem.as_dict(), status=refused.status)
+    context = {**_limits(), "problem": refused.problem}
+    return render(request, "classifier/try_refused.html", context, status=refused.status)
+
+
+def _limits() -> dict[str, Any]:
+    """Return what the form says."""
+    most_bytes = settings.VISITOR_MAX_BYTES
+    return {
+        "visitors_open": settings.VISITORS,
+        "sign_up_open": settings.SIGN_UP_OPEN,
+        "samples": sample_names(),
+        "most_mb": most_bytes // 10**6,
+        "most_s": settings.VISITOR_MAX_DURATION_S,
+        "record_most_s": min(settings.VISITOR_MAX_DURATION_S, most_bytes // RECORDED_BYTES_PER_S),
+        "keep_minutes": settings.VISITOR_KEEP_MINUTES,
+    }
+
+
+def _example() -> dict[str, Any]:
+    """Return the context of `_example.html`.
+
+    `example_state` is "done" once its explanation is there too, "waiting" before, "failed" if it
+    cannot be shown.
+    """
+    context: dict[str, Any] = {"example_name": EXAMPLE, "example_state": "failed"}
+    try:
+        link = visitors.example()
+        made = visitors.example_explanation(link.analysis) if link else None
+    except RequestRefused:  # the disk is full
+        link = None
+    if link is not None:
+        analysis = link.analysis
+        waits = analysis.unfinished or (made is not None and made.unfinished)
+        if waits:
+            context["example_state"] = "waiting"
+        elif analysis.state == State.DONE:
+            reader = Reader(analysis.owner, link)
+            context |= results.page_context(reader, analysis, QueryDict())
+            context["example_state"] = "done"
+    context["example_seen"] = context["example_state"]
+    return context
