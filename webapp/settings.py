@@ -110,8 +110,8 @@ AUTH_PASSWORD_VALIDATORS = [
 
 EMAIL_HOST = env.text(
     "EMAIL_HOST",
-    meaning="The SMTP server that sends password resets and the news that a batch has finished, such "
-    "as `smtp.example.org`; if unset, no e-mail is sent.",
+    meaning="The SMTP server that sends password resets and the news that a batch has finished, "
+    "such as `smtp.example.org`; if unset, no e-mail is sent.",
 )
 DEFAULT_FROM_EMAIL = env.sender(
     "EMAIL_FROM",

@@ -70,8 +70,8 @@ class EmailForm(ConfirmedForm):
         required=False,
         max_length=254,
         label="E-mail address",
-        help_text="Only used if you forget your password, and to tell you that a batch has finished if "
-        "you ask for that. Leave it empty to remove it.",
+        help_text="Only used if you forget your password, and to tell you that a batch has "
+        "finished if you ask for that. Leave it empty to remove it.",
         widget=forms.EmailInput(attrs={"autocomplete": "email"}),
     )
 
