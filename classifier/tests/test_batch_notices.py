@@ -1,20 +1,15 @@
-"""Notices about finished batches: on the pages until they are seen, and one e-mail."""
+"""Notices about finished batches on the pages, until they are seen."""
 
-import smtplib
-from datetime import timedelta
 from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
-from django.core import mail
 from django.test import Client
-from django.utils import timezone
 from pytest_django import Settings
 from pytest_django.asserts import assertContains, assertNotContains
 
 from classifier.models import Analysis, Batch, BatchMail, State
 from classifier.services import batch_notices, batches
-from tasks.mail import send_due
 
 HEADER = 'class="finished"'
 
@@ -26,16 +21,8 @@ def visitor(anna: User) -> Client:
     return client
 
 
-@pytest.fixture
-def with_email(settings: Settings, anna: User) -> None:
-    settings.EMAIL_HOST = "mail.example"
-    settings.DEFAULT_FROM_EMAIL = "sounds@example.org"
-    User.objects.filter(pk=anna.pk).update(email="anna@example.org")
-    anna.refresh_from_db()
-
-
-def closed(owner: User, name: str = "Field trip", *, mail: bool = False) -> Batch:
-    batch = batches.create(owner, name, mail=mail)
+def closed(owner: User, name: str = "Field trip") -> Batch:
+    batch = batches.create(owner, name)
     batches.add_file(batch, "1.wav", [name.encode()])
     batches.add_file(batch, "2.wav", [b""])
     batches.close(batch)
@@ -118,62 +105,9 @@ def test_a_retried_batch_is_announced_again(visitor: Client, anna: User) -> None
     assertContains(visitor.get("/history/"), "1 done, 1 refused")
 
 
-def test_one_email_is_sent_if_the_user_asked_for_it(
-    visitor: Client, anna: User, with_email: None
-) -> None:
-    assertContains(visitor.get("/batches/new/"), "E-mail me when the batch has finished")
-    address = visitor.post("/batches/", {"name": "Field trip", "mail": "1"}).json()["url"]
-    batch = Batch.objects.get()
-    batches.add_file(batch, "1.wav", [b"1"])
-    batches.close(batch)
-    closed(anna, "not asked")
-    send_due()
-    settle()
-    batch_notices.mark_finished()
-    for _ in range(2):
-        send_due()
-    (sent,) = mail.outbox
-    assert sent.to == ["anna@example.org"]
-    assert sent.subject == "Batch “Field trip” has finished: 1 done"
-    assert f"{address}\n" in sent.body
-
-
 def test_an_email_is_offered_only_where_it_can_be_sent(
     visitor: Client, anna: User, settings: Settings
 ) -> None:
     settings.EMAIL_HOST = "mail.example"
     assertNotContains(visitor.get("/batches/new/"), "E-mail me")
     assert batches.create(anna, "x", mail=True).mail == BatchMail.NONE
-
-
-def test_a_failed_email_is_tried_again_a_few_times(
-    anna: User, with_email: None, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    batch = closed(anna, mail=True)
-    settle()
-    batch_notices.mark_finished()
-    tries = []
-
-    def broken(*_: Any) -> None:
-        tries.append(1)
-        raise smtplib.SMTPServerDisconnected("no connection")
-
-    monkeypatch.setattr("tasks.mail.send_mail", broken)
-    for _ in range(3):
-        send_due()
-    assert len(tries) == 1, "the next attempt comes a minute later"
-    Batch.objects.update(finished_at=timezone.now() - timedelta(days=1))
-    for _ in range(9):
-        send_due()
-    assert len(tries) == len(batch_notices.ATTEMPTS_AFTER)
-    batch.refresh_from_db()
-    assert batch.mail == BatchMail.FAILED
-    assert "no connection" in caplog.text
-
-
-def test_of_two_sweeps_one_sends_the_email(anna: User, with_email: None) -> None:
-    closed(anna, mail=True)
-    settle()
-    batch_notices.mark_finished()
-    (first,), (second,) = batch_notices.due_mails(9), batch_notices.due_mails(9)
-    assert [batch_notices.claim_mail(row) for row in (first, second)] == [True, False]
