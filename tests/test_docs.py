@@ -84,7 +84,7 @@ def test_the_shell_examples_work(shell: str, folder: Path, anna: Person) -> None
 
 
 def test_the_responses_have_the_documented_shape(shell: str, folder: Path) -> None:
-    sent, analysis, refusal, events, inspection, share, batch, checkpoint = (
+    sent, analysis, refusal, events, judgement, inspection, share, batch, checkpoint = (
         json.loads(block) for block in blocks("docs/api.md", "json")
     )
     assert set(sent) == {"clip", "analysis"}
@@ -96,6 +96,11 @@ def test_the_responses_have_the_documented_shape(shell: str, folder: Path) -> No
     listed = json.loads((folder / "events.json").read_text())
     assert listed.keys() == events.keys()
     assert all(event.keys() == events["results"][0].keys() for event in listed["results"])
+    said = json.loads((folder / "judgement.json").read_text())
+    assert said.keys() == judgement.keys()
+    assert said["label"] == judgement["label"]
+    (row,) = json.loads((folder / "judged.json").read_text())["results"]
+    assert row["judgement"] == said
     looked = json.loads((folder / "inspection.json").read_text())
     _same_shape(inspection, looked)
     assert (looked["analysis"], looked["label"]) == (

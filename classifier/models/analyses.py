@@ -13,7 +13,7 @@ from classifier import storage
 from classifier.checkpoints import inventory
 from classifier.checkpoints.class_names import display_name
 from classifier.models.clips import Clip, Owner, beside
-from classifier.models.judgements import Judgement, judged, judgement_of
+from classifier.models.judgements import Judged, Judgement, judged, judgement_of
 from classifier.models.leasing import UNFINISHED, LeasedJob, LeasedJobQuerySet, State
 from ml.render_metadata import RenderMetadata
 
@@ -51,12 +51,17 @@ class AnalysisQuerySet(LeasedJobQuerySet["Analysis"]):
     released_columns: ClassVar[dict[str, Any]] = {"leased_until": None, "step": Step.NONE}
     interrupted_columns: ClassVar[dict[str, Any]] = {"alone": True}
 
-    def for_owner(self, user: Owner, batch: "Batch | None" = None) -> Self:
+    def for_owner(self, user: Owner, batch: "Batch | None" = None, *, few: bool = False) -> Self:
         """Return a user's analyses with their clips, newest first.
 
         With `batch`, return only the analyses of that batch, each once.
+
+        Parameters
+        ----------
+        few : bool
+            Whether the caller adds a condition that leaves only few rows and has an index.
         """
-        mine = self.filter(owner=user.pk)
+        mine = self.filter(beside(owner=user.pk) if few else Q(owner=user.pk))
         if batch:
             mine = self.filter(beside(owner=user.pk), pk__in=batch.files.values("analysis"))
         return mine.select_related("clip").order_by("-created_at", "-id")
@@ -81,14 +86,16 @@ class AnalysisQuerySet(LeasedJobQuerySet["Analysis"]):
         **columns : str
             Values of label and state; "" for any.
         """
-        rows = self.for_owner(user, batch).select_related(*JUDGEMENT)
+        # Few clips are judged, so those are read first.
+        few = judged not in ("", Judged.NOT_JUDGED)
+        rows = self.for_owner(user, batch, few=few).select_related(*JUDGEMENT)
         rows = rows.defer("predictions", "render_metadata", "embedding")
         if name:
             # Not by a join: an index holds all names together, the clips are scattered.
             rows = rows.filter(clip__in=Clip.objects.filter(owner=user.pk, name__icontains=name))
         rows = rows.judged(judged)
         asked = {column: value for column, value in columns.items() if value}
-        return rows.filter(beside(**asked) if batch else Q(**asked))
+        return rows.filter(beside(**asked) if batch or few else Q(**asked))
 
     def for_list(self, user: Owner, batch: "Batch | None" = None) -> Self:
         """Return the rows of a list of the API, without the large columns."""

@@ -9,7 +9,7 @@ from django.db import transaction
 from django.db.models import Count
 from django.utils import timezone
 
-from classifier.models import Analysis, Clip, Event, Judgement, Owner, State
+from classifier.models import Analysis, Clip, Event, Judgement, Owner, State, beside
 from classifier.services.problems import refusal
 
 # Of the normal distribution, for a 95 % confidence interval.
@@ -128,9 +128,11 @@ def precision(user: Owner) -> list[Precision]:
     several times counts once.
     """
     judged = Judgement.objects.filter(clip__isnull=False).values("clip")
-    clips = Analysis.objects.filter(
-        owner=user.pk, clip__in=judged, state=State.DONE, not_sure=False
-    ).values_list("checkpoint", "label", "clip__judgement__label")
+    # The few judged clips lead to the analyses, not the owner.
+    mine = beside(owner=user.pk, state=State.DONE)
+    clips = Analysis.objects.filter(mine, clip__in=judged, not_sure=False).values_list(
+        "checkpoint", "label", "clip__judgement__label"
+    )
     events = Judgement.objects.filter(event__analysis__owner=user.pk).values_list(
         "event__analysis__checkpoint", "event__label", "label"
     )

@@ -3,18 +3,21 @@
 import csv
 import io
 import json
+import re
 import zipfile
 from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
 from django.db import connection
+from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
 from classifier.models import Analysis, Clip, Event, Judgement
 from classifier.services import account_export, deletion, judgements
 from classifier.services.uploads import analyse_again
 from classifier.tests.conftest import Caller, done, queued, refused
+from tests.bulk_data import METADATA
 
 
 def event(analysis: Analysis, label: str = "dog", start_s: float = 1.0) -> Event:
@@ -134,6 +137,69 @@ def test_judgements_are_deleted_with_what_was_judged(anna: User, ben: User) -> N
     assert said.by is None
     deletion.delete_clips(Clip.objects.filter(owner=anna))
     assert not Judgement.objects.exists()
+
+
+# --- pages --------------------------------------------------------------------------------
+
+
+def shown(analysis: Analysis) -> str:
+    """Return the part of the result page that asks for a judgement, with its markup."""
+    client = Client()
+    client.force_login(analysis.owner)
+    html = client.get(f"/analyses/{analysis.pk}/").content.decode()
+    (part,) = re.findall(r'<div class="judgement".*?</div>', html, re.DOTALL)
+    return part
+
+
+def pictured(owner: User, **values: Any) -> Analysis:
+    analysis = done(owner)
+    values = {"second_label": "cat", "render_metadata": METADATA.to_json(), **values}
+    Analysis.objects.filter(pk=analysis.pk).update(**values)
+    return Analysis.objects.get(pk=analysis.pk)
+
+
+def test_the_page_asks_and_shows_who_said_what(anna: User, client: Client) -> None:
+    analysis = pictured(anna)
+    assert "Is this right?" in shown(analysis)
+    client.force_login(anna)
+    path = f"/analyses/{analysis.pk}/judgement/"
+    assert '<option value="cat">Cat</option>' in client.get(path).content.decode()
+    answer = client.post(path, {"label": "cat"})
+    assert answer["Location"] == f"/analyses/{analysis.pk}/"
+    assert "You said: <strong>Cat</strong>" in " ".join(
+        re.sub("</?span[^>]*>", "", shown(analysis)).split()
+    )
+    assert client.post(path, {"label": "unicorn"}).status_code == 400
+    assert client.post(path).status_code == 400
+    client.post(path, {"none": "yes"})
+    assert "None of the classes" in shown(analysis)
+    client.post(path, {"remove": "yes"})
+    assert "Is this right?" in shown(analysis)
+
+
+def test_an_unsure_answer_offers_both_classes(anna: User) -> None:
+    part = shown(pictured(anna, not_sure=True))
+    assert "Which is it?" in part
+    assert 'value="dog"' in part and 'value="cat"' in part
+
+
+def test_yes_to_silence_says_that_it_is_none_of_the_classes(anna: User) -> None:
+    analysis = pictured(anna, not_sure=True)
+    Clip.objects.filter(pk=analysis.clip_id).update(notices=["silent"])
+    assert 'name="none"' in shown(analysis)
+    judgements.judge_clip(analysis, "", anna)
+    assert Analysis.objects.get(pk=analysis.pk).right
+
+
+def test_the_checked_answers_show_the_precision(anna: User, client: Client) -> None:
+    client.force_login(anna)
+    assert "No answers checked yet" in client.get("/checked/").content.decode()
+    for said in ("dog", "cat", ""):
+        judgements.judge_clip(done(anna), said, anna)
+    html = client.get("/checked/").content.decode()
+    assert "<strong>1 of 3</strong>" in html
+    assert "None of the classes, Cat" in html
+    assert client.get("/api/v1/judgements/sounds.zip").status_code == 200
 
 
 # --- precision ----------------------------------------------------------------------------

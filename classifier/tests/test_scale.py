@@ -59,7 +59,9 @@ def test_no_page_scans_a_table_or_sorts_a_list(
     client.force_login(superuser)
     create_bulk_data(superuser, [anna, ben], 240, MAX_FILES)
     for page, address in pages(superuser, anna).items():
-        listed = "?q=" not in address and address.startswith(LISTS)
+        # Of the few rows that are judged, all are read and sorted.
+        few = "?q=" in address or "judged=" in address
+        listed = not few and address.startswith(LISTS)
         for sql in asked(client, address):
             with connection.cursor() as cursor:
                 cursor.execute(f"EXPLAIN QUERY PLAN {sql}")
