@@ -83,9 +83,8 @@ def _analysis(
     )
     state = rng.choices((State.DONE, State.FAILED, State.QUEUED), (970, 20, 10))[0]
     analysed = state == State.DONE
-    return Analysis(
-        clip=clip,
-        owner=owner,
+    return Analysis.of(
+        clip,
         lane=Lane.BULK if rng.random() < 0.95 else Lane.INTERACTIVE,
         created_at=created_at,
         started_at=created_at,

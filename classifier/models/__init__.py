@@ -2,7 +2,7 @@
 
 from classifier.models.analyses import Analysis, Lane, Step
 from classifier.models.batches import Batch, BatchFile, BatchState, FileOutcome
-from classifier.models.clips import Clip, Owner, beside
+from classifier.models.clips import MAX_NOTE_CHARACTERS, Clip, Owner, beside
 from classifier.models.events import Event
 from classifier.models.inspections import EXPLANATIONS, Inspection, InspectionKind
 from classifier.models.leasing import (
@@ -12,6 +12,8 @@ from classifier.models.leasing import (
     LeasedJob,
     State,
 )
+from classifier.models.saved_filters import SavedFilter
+from classifier.models.tags import MAX_TAG_CHARACTERS, MAX_TAGS, Tag, tag_words
 from classifier.models.tokens import ApiToken, IdempotencyKey
 
 LEASED_MODELS: tuple[type[LeasedJob], ...] = (Analysis, Inspection)

@@ -1,17 +1,18 @@
 """Analyses and their queue."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from django.conf import settings
-from django.db import models, transaction
+from django.db import connection, models, transaction
 from django.db.models import Count, Max, Min, Q
 from django.utils import timezone
 
 from classifier import storage
 from classifier.checkpoints import inventory
 from classifier.checkpoints.class_names import display_name
+from classifier.models import history
 from classifier.models.clips import Clip, Owner, beside
 from classifier.models.leasing import UNFINISHED, LeasedJob, LeasedJobQuerySet, State
 from ml.render_metadata import RenderMetadata
@@ -58,29 +59,39 @@ class AnalysisQuerySet(LeasedJobQuerySet["Analysis"]):
             mine = self.filter(beside(owner=user.pk), pk__in=batch.files.values("analysis"))
         return mine.select_related("clip").order_by("-created_at", "-id")
 
-    def for_history(
-        self, user: Owner, *, name: str = "", batch: "Batch | None" = None, **columns: str
-    ) -> Self:
-        """Return the rows of the history page, without the large columns.
+    def matching(self, user: Owner, filters: Mapping[str, Any]) -> Self:
+        """Return a user's analyses that match all filters, in the order of the filter `sort`.
 
         Parameters
         ----------
-        name : str
-            Part of the clip's name; "" for any.
-        **columns : str
-            Values of label and state; "" for any.
+        filters : mapping
+            Values by the names in `models.history`, and a Batch as `batch`; None or "" for any. A
+            `folder` is that of the batch, if there is one; otherwise the one that the clip was
+            first uploaded in.
         """
-        rows = self.for_owner(user, batch).defer("predictions", "render_metadata", "embedding")
-        if name:
-            # Not by a join: an index holds all names together, the clips are scattered.
-            rows = rows.filter(clip__in=Clip.objects.filter(owner=user.pk, name__icontains=name))
-        asked = {column: value for column, value in columns.items() if value}
-        return rows.filter(beside(**asked) if batch else Q(**asked))
+        values = history.asked(filters)
+        sort = history.SORTS[values.pop("sort", history.DEFAULT_SORT)]
+        batch: Batch | None = values.pop("batch", None)
+        rows = self.for_owner(user, batch)
+        if batch and "folder" in values:
+            inside = history.folder_prefix(values.pop("folder"))
+            rows = rows.filter(pk__in=batch.files.filter(path__istartswith=inside).values("analysis"))
+        for name, value in values.items():
+            if column := history.COLUMNS.get(name):
+                rows = rows.filter((beside if batch else Q)(**{column: value}))
+            else:
+                rows = rows.filter(history.CONDITIONS[name](value))
+        return rows.filter(sort.condition).order_by(*sort.columns)
 
-    def for_list(self, user: Owner, batch: "Batch | None" = None) -> Self:
-        """Return the rows of a list of the API, without the large columns."""
-        heavy = ("predictions", "render_metadata", "embedding", "timings")
-        return self.for_owner(user, batch).defer(*heavy)
+    def for_history(self, user: Owner, **filters: Any) -> Self:
+        """Return the rows of the history page, without the large columns; see `matching`."""
+        rows = self.matching(user, filters).prefetch_related("clip__tags")
+        return rows.defer("predictions", "render_metadata", "embedding")
+
+    def for_list(self, user: Owner, batch: "Batch | None" = None, **filters: Any) -> Self:
+        """Return the rows of a list of the API, without the large columns; see `matching`."""
+        rows = self.for_history(user, batch=batch, **filters)
+        return rows.defer("predictions", "render_metadata", "embedding", "timings")
 
     def checkpoints_of(self, user: Owner) -> models.QuerySet[Any, Any]:
         """Return the checkpoints of a user's analyses, the last used first.
@@ -140,10 +151,26 @@ class AnalysisQuerySet(LeasedJobQuerySet["Analysis"]):
         """Move queued analyses to CANCELLED and return how many; running ones continue."""
         return self.filter(state=State.QUEUED).finish(State.CANCELLED)
 
-    def labels_of(self, user: Owner) -> list[str]:
-        """Return every label that occurs in this user's analyses, sorted."""
-        rows = self.filter(owner=user.pk).exclude(label="").order_by("label")
-        return list(rows.values_list("label", flat=True).distinct())
+    def values_of(self, user: Owner, column: str) -> list[str]:
+        """Return every value that a text column has in this user's analyses, sorted, without "".
+
+        Parameters
+        ----------
+        column : str
+            `label` or `checkpoint`: an index starts with the owner and the column.
+        """
+        # One step in the index for each value; DISTINCT would read an entry for each analysis.
+        table, field = (connection.ops.quote_name(n) for n in (self.model._meta.db_table, column))
+        following = f"SELECT {field} FROM {table} WHERE owner_id = %s AND {field} > {{}} "
+        following += f"ORDER BY {field} LIMIT 1"
+        sql = (
+            f"WITH RECURSIVE found(one) AS (SELECT ({following.format(chr(39) * 2)}) UNION ALL "
+            f"SELECT ({following.format('found.one')}) FROM found WHERE found.one IS NOT NULL) "
+            "SELECT one FROM found WHERE one IS NOT NULL"
+        )
+        with connection.cursor() as cursor:
+            cursor.execute(sql, [user.pk, user.pk])
+            return [row[0] for row in cursor.fetchall()]
 
     def waiting(self) -> Self:
         """Return the queued analyses by lane, then by age."""
@@ -217,6 +244,9 @@ def _first_chunk(rows: Sequence["Analysis"], max_bytes: int) -> list["Analysis"]
     return chunk
 
 
+COPIES = ("clip_name", "clip_duration_s", "clip_folder", "clip_notices", "clip_tags")
+
+
 class Analysis(LeasedJob):
     """One run of one checkpoint on one clip.
 
@@ -247,6 +277,20 @@ class Analysis(LeasedJob):
     not_sure = models.BooleanField(
         default=False, help_text="The sound is probably none of the checkpoint's classes."
     )
+    # Copies of the clip's columns, so that one index answers the filters of the history.
+    clip_name = models.CharField(max_length=255, blank=True)
+    clip_folder = models.CharField(
+        max_length=history.MAX_FOLDER_CHARACTERS,
+        blank=True,
+        help_text="The start of the clip's folder, with `/` at the end.",
+    )
+    clip_duration_s = models.FloatField(null=True)
+    clip_notices = models.CharField(
+        max_length=255, blank=True, help_text="Codes, each between two spaces."
+    )
+    clip_tags = models.CharField(
+        max_length=255, blank=True, help_text="Keys of tags, each between two spaces."
+    )
     event_count = models.PositiveIntegerField(
         null=True, help_text="How many events it has; empty until the analysis is done."
     )
@@ -271,14 +315,30 @@ class Analysis(LeasedJob):
         verbose_name_plural = "analyses"
         indexes = [
             *LeasedJob.Meta.indexes,
-            # With the clip, so that those of certain clips are counted without reading the others.
-            models.Index(fields=["owner", "-created_at", "-id", "clip"], name="analysis_of_owner"),
+            # With the columns of the history's filters, so that rows that do not match are skipped
+            # without reading them. The longest entry must fit in PostgreSQL's limit of 2,704 bytes.
+            models.Index(
+                fields=["owner", "-created_at", "-id", "confidence", *COPIES],
+                name="analysis_of_owner",
+            ),
             # Up to the last column of the order: otherwise SQLite scans the whole history.
+            models.Index(
+                fields=["owner", "label", "-created_at", "-id", "confidence"],
+                name="analysis_by_label",
+            ),
             *(
                 models.Index(
                     fields=["owner", what, "-created_at", "-id"], name=f"analysis_by_{what}"
                 )
-                for what in ("label", "state", "checkpoint")
+                for what in ("state", "checkpoint")
+            ),
+            # The other orders of the history.
+            *(
+                models.Index(fields=["owner", what, "id"], name=f"analysis_sorted_{name}")
+                for name, what in (
+                    ("confidence", "confidence"), ("name", "clip_name"),
+                    ("length", "clip_duration_s"),
+                )
             ),
             # Not partial: SQLite does not match `state = ?` with the condition of an index.
             models.Index(fields=["state", "lane", "created_at"], name="analysis_queue"),
@@ -296,6 +356,11 @@ class Analysis(LeasedJob):
                 name="one_active_per_clip_and_checkpoint",
             )
         ]
+
+    @classmethod
+    def of(cls, clip: Clip, **values: Any) -> "Analysis":
+        """Return a new analysis of a clip, not saved yet, with the copies of the clip's columns."""
+        return cls(clip=clip, owner_id=clip.owner_id, **clip.copied(), **values)
 
     def __str__(self) -> str:
         return f"{display_name(self.label) if self.label else self.state} · {self.id}"
