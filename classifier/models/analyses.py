@@ -85,7 +85,11 @@ class AnalysisQuerySet(LeasedJobQuerySet["Analysis"]):
 
     def for_history(self, user: Owner, **filters: Any) -> Self:
         """Return the rows of the history page, without the large columns; see `matching`."""
-        rows = self.matching(user, filters).prefetch_related("clip__tags")
+        return self.matching(user, filters).light()
+
+    def light(self) -> Self:
+        """Return the rows with clips and tags, without the large columns."""
+        rows = self.select_related("clip").prefetch_related("clip__tags")
         return rows.defer("predictions", "render_metadata", "embedding")
 
     def for_list(self, user: Owner, batch: "Batch | None" = None, **filters: Any) -> Self:

@@ -6,7 +6,7 @@ from typing import Any
 
 from django.contrib.auth import get_user_model
 from django.db import transaction
-from django.db.models import Value
+from django.db.models import QuerySet, Value
 from django.db.models.functions import Lower
 
 from classifier.models import (
@@ -93,7 +93,7 @@ def add_tag(user: Owner, clips: Sequence[Any], name: str) -> int:
 def remove_tag(user: Owner, clips: Sequence[Any], name: str) -> int:
     """Remove a tag from clips, given by their keys, and return how many had it."""
     removed = 0
-    tag = _named(user.pk, tag_name(name)).first()
+    tag = named(user, name)
     for some in _groups(clips) if tag else ():
         with transaction.atomic():
             _lock(user.pk, some)
@@ -104,6 +104,11 @@ def remove_tag(user: Owner, clips: Sequence[Any], name: str) -> int:
         removed += len(had)
     _delete_unused(user.pk)
     return removed
+
+
+def named(user: Owner, name: str) -> Tag | None:
+    """Return the user's tag of that name; raises like `tag_name`."""
+    return _named(user.pk, tag_name(name)).first()
 
 
 def tag_name(text: str) -> str:
@@ -128,7 +133,7 @@ def _groups(clips: Sequence[Any]) -> list[Sequence[Any]]:
     return [clips[at : at + CLIPS_AT_ONCE] for at in range(0, len(clips), CLIPS_AT_ONCE)]
 
 
-def _lock(owner_id: int, clips: Sequence[Any]) -> None:
+def _lock(owner_id: Any, clips: Sequence[Any]) -> None:
     """Lock the owner, so that tags change one after the other, and the analyses of the clips.
 
     Analyses before clips, and in this order, like every transaction that locks several rows.
@@ -138,12 +143,12 @@ def _lock(owner_id: int, clips: Sequence[Any]) -> None:
     list(analyses.select_for_update(of=("self",)).values_list("pk"))
 
 
-def _named(owner_id: int, name: str) -> Any:
+def _named(owner_id: Any, name: str) -> QuerySet[Tag]:
     # As the constraint compares them.
     return Tag.objects.alias(lower=Lower("name")).filter(owner=owner_id, lower=Lower(Value(name)))
 
 
-def _tag(owner_id: int, name: str) -> Tag:
+def _tag(owner_id: Any, name: str) -> Tag:
     if found := _named(owner_id, name).first():
         return found
     if Tag.objects.filter(owner=owner_id).count() >= MAX_TAGS_OF_A_USER:
@@ -172,5 +177,5 @@ def _copy(clips: Sequence[Any]) -> None:
         Analysis.objects.filter(clip__in=some).update(clip_tags=text)
 
 
-def _delete_unused(owner_id: int) -> None:
+def _delete_unused(owner_id: Any) -> None:
     Tag.objects.filter(owner=owner_id, clips=None).delete()

@@ -9,6 +9,7 @@ from django.db.models import QuerySet
 from django.utils import timezone
 
 from classifier.models import Analysis, Clip, Lane, Owner
+from classifier.models.history import CONDITIONS
 from classifier.services import deletion, notes, quotas, uploads
 
 # Clips that one request changes.
@@ -41,7 +42,7 @@ class Changed:
     clips : int
         How many were changed.
     more : bool
-        Whether the selection has further ones; the same request changes the next ones.
+        Whether there are further ones to change; the same request changes the next ones.
     """
 
     clips: int
@@ -61,7 +62,7 @@ class Queued:
     left : int
         Clips for which the user's quota has no room.
     more : bool
-        As in `Changed`.
+        Whether the selection has further ones, which were not considered.
     """
 
     queued: int
@@ -108,13 +109,16 @@ def analyse_again(user: Owner, rows: QuerySet[Analysis], checkpoint: str = "") -
 
 def tag(user: Owner, rows: QuerySet[Analysis], name: str) -> Changed:
     """Add a tag to the clips; raises like `notes.add_tag`."""
+    if known := notes.named(user, name):
+        rows = rows.exclude(CONDITIONS["tag"](known))
     found = selected(rows)
     return Changed(notes.add_tag(user, found.clips, name), found.more)
 
 
 def untag(user: Owner, rows: QuerySet[Analysis], name: str) -> Changed:
     """Remove a tag from the clips; raises like `notes.remove_tag`."""
-    found = selected(rows)
+    known = notes.named(user, name)
+    found = selected(rows.filter(CONDITIONS["tag"](known)) if known else rows.none())
     return Changed(notes.remove_tag(user, found.clips, name), found.more)
 
 
