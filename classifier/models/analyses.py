@@ -43,6 +43,8 @@ STEPS = (Step.DECODING, Step.CLASSIFYING, Step.RENDERING, Step.SAVING)
 
 # Single clips in one claim: nothing interrupts it, so others must not wait long.
 MAX_SINGLE_CLIPS = 16
+# Folders of a user that are looked up for a filter, and those that are named in its query.
+MAX_FOLDERS, MAX_FOLDERS_NAMED = 1000, 100
 
 
 class AnalysisQuerySet(LeasedJobQuerySet["Analysis"]):
@@ -73,15 +75,38 @@ class AnalysisQuerySet(LeasedJobQuerySet["Analysis"]):
         sort = history.SORTS[values.pop("sort", history.DEFAULT_SORT)]
         batch: Batch | None = values.pop("batch", None)
         rows = self.for_owner(user, batch)
-        if batch and "folder" in values:
-            inside = history.folder_prefix(values.pop("folder"))
-            rows = rows.filter(pk__in=batch.files.filter(path__istartswith=inside).values("analysis"))
+        if inside := history.folder_prefix(values.pop("folder", "")):
+            if batch:
+                paths = batch.files.filter(path__istartswith=inside)
+                rows = rows.filter(pk__in=paths.values("analysis"))
+            else:
+                rows = rows.filter(self._in_folder(user, inside))
         for name, value in values.items():
             if column := history.COLUMNS.get(name):
                 rows = rows.filter((beside if batch else Q)(**{column: value}))
             else:
                 rows = rows.filter(history.CONDITIONS[name](value))
         return rows.filter(sort.condition).order_by(*sort.columns)
+
+    def _in_folder(self, user: Owner, prefix: str) -> Q:
+        """Return the condition of a folder, after looking up which folders the user has in it."""
+        folders = self.values_of(user, "clip_folder", MAX_FOLDERS + 1)
+        inside = [one for one in folders if one.lower().startswith(prefix.lower())]
+        if len(folders) <= MAX_FOLDERS and len(inside) <= MAX_FOLDERS_NAMED:
+            return Q(clip_folder__in=inside)
+        return Q(clip_folder__istartswith=prefix)
+
+    def first_keys(self, user: Owner, filters: Mapping[str, Any], most: int) -> list[Any]:
+        """Return the keys of the first rows that match all filters, at most `most`; see `matching`.
+
+        If the only filter is a range, an index by its column tells quickly that few rows match.
+        """
+        rows = self.matching(user, filters)
+        if order := history.order_of_range(filters):
+            found = list(rows.order_by(*order).values_list("created_at", "pk")[:most])
+            if len(found) < most:
+                return [pk for _, pk in sorted(found, reverse=True)]
+        return list(rows.values_list("pk", flat=True)[:most])
 
     def for_history(self, user: Owner, **filters: Any) -> Self:
         """Return the rows of the history page, without the large columns; see `matching`."""
@@ -155,13 +180,15 @@ class AnalysisQuerySet(LeasedJobQuerySet["Analysis"]):
         """Move queued analyses to CANCELLED and return how many; running ones continue."""
         return self.filter(state=State.QUEUED).finish(State.CANCELLED)
 
-    def values_of(self, user: Owner, column: str) -> list[str]:
-        """Return every value that a text column has in this user's analyses, sorted, without "".
+    def values_of(self, user: Owner, column: str, most: int = 1000) -> list[str]:
+        """Return the values that a text column has in this user's analyses, sorted, without "".
 
         Parameters
         ----------
         column : str
-            `label` or `checkpoint`: an index starts with the owner and the column.
+            An index starts with the owner and the column.
+        most : int
+            Return at most this many.
         """
         # One step in the index for each value; DISTINCT would read an entry for each analysis.
         table, field = (connection.ops.quote_name(n) for n in (self.model._meta.db_table, column))
@@ -170,7 +197,7 @@ class AnalysisQuerySet(LeasedJobQuerySet["Analysis"]):
         sql = (
             f"WITH RECURSIVE found(one) AS (SELECT ({following.format(chr(39) * 2)}) UNION ALL "
             f"SELECT ({following.format('found.one')}) FROM found WHERE found.one IS NOT NULL) "
-            "SELECT one FROM found WHERE one IS NOT NULL"
+            f"SELECT one FROM found WHERE one IS NOT NULL LIMIT {most:d}"
         )
         with connection.cursor() as cursor:
             cursor.execute(sql, [user.pk, user.pk])
@@ -248,9 +275,6 @@ def _first_chunk(rows: Sequence["Analysis"], max_bytes: int) -> list["Analysis"]
     return chunk
 
 
-COPIES = ("clip_name", "clip_duration_s", "clip_folder", "clip_notices", "clip_tags")
-
-
 class Analysis(LeasedJob):
     """One run of one checkpoint on one clip.
 
@@ -285,15 +309,15 @@ class Analysis(LeasedJob):
     clip_name = models.CharField(max_length=255, blank=True)
     clip_folder = models.CharField(
         max_length=history.MAX_FOLDER_CHARACTERS,
-        blank=True,
-        help_text="The start of the clip's folder, with `/` at the end.",
+        null=True,
+        help_text="The start of the clip's folder, with `/` at the end; null for none.",
     )
     clip_duration_s = models.FloatField(null=True)
     clip_notices = models.CharField(
-        max_length=255, blank=True, help_text="Codes, each between two spaces."
+        max_length=255, null=True, help_text="Codes, each between two spaces; null for none."
     )
     clip_tags = models.CharField(
-        max_length=255, blank=True, help_text="Keys of tags, each between two spaces."
+        max_length=255, null=True, help_text="Keys of tags, each between two spaces; null for none."
     )
     event_count = models.PositiveIntegerField(
         null=True, help_text="How many events it has; empty until the analysis is done."
@@ -322,8 +346,25 @@ class Analysis(LeasedJob):
             # With the columns of the history's filters, so that rows that do not match are skipped
             # without reading them. The longest entry must fit in PostgreSQL's limit of 2,704 bytes.
             models.Index(
-                fields=["owner", "-created_at", "-id", "confidence", *COPIES],
+                fields=[
+                    *("owner", "-created_at", "-id", "confidence", "clip_name"),
+                    *("clip_duration_s", "clip_folder"),
+                ],
                 name="analysis_of_owner",
+            ),
+            # Of the analyses that have any.
+            models.Index(
+                fields=["owner", "clip_folder", "-created_at", "-id"],
+                condition=Q(clip_folder__isnull=False),
+                name="analysis_by_folder",
+            ),
+            *(
+                models.Index(
+                    fields=["owner", "-created_at", "-id", f"clip_{what}"],
+                    condition=Q(**{f"clip_{what}__isnull": False}),
+                    name=f"analysis_with_{what}",
+                )
+                for what in ("notices", "tags")
             ),
             # Up to the last column of the order: otherwise SQLite scans the whole history.
             models.Index(

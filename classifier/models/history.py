@@ -15,18 +15,18 @@ from classifier.models.tags import tag_words, words
 MAX_FOLDER_CHARACTERS = 255
 
 # The condition of each filter, by its value. They use columns of the analysis only, so that an
-# index answers them. `batch` is not here, see `AnalysisQuerySet.matching`.
+# index answers them. Of `batch` and `folder` see `AnalysisQuerySet.matching`.
 CONDITIONS: dict[str, Callable[[Any], Q]] = {
     "name": lambda text: Q(clip_name__icontains=text),
-    "folder": lambda path: Q(clip_folder__istartswith=folder_prefix(path)),
     "min_confidence": lambda share: Q(confidence__gte=share),
     "max_confidence": lambda share: Q(confidence__lte=share),
     "min_length": lambda seconds: Q(clip_duration_s__gte=seconds),
     "max_length": lambda seconds: Q(clip_duration_s__lte=seconds),
     "created_after": lambda time: Q(created_at__gte=time),
     "created_before": lambda time: Q(created_at__lt=time),
-    "notice": lambda code: Q(clip_notices__contains=words([code])),
-    "tag": lambda tag: Q(clip_tags__contains=tag_words([tag.pk])),
+    # "is not null" as in the conditions of the indexes: SQLite does not conclude it.
+    "notice": lambda code: Q(clip_notices__isnull=False, clip_notices__contains=words([code])),
+    "tag": lambda tag: Q(clip_tags__isnull=False, clip_tags__contains=tag_words([tag.pk])),
 }
 # Filters whose value is that of a column.
 COLUMNS = {"label": "label", "state": "state", "checkpoint": "checkpoint", "clip": "clip_id"}
@@ -61,10 +61,18 @@ SORTS = {
 DEFAULT_SORT = "newest"
 
 
-def folder_prefix(path: str) -> str:
-    """Return how the paths of the files in a folder start; "" for no folder."""
+def folder_prefix(path: str) -> str | None:
+    """Return how the paths of the files in a folder start; None for no folder."""
     path = path.strip("/")
-    return f"{path}/"[:MAX_FOLDER_CHARACTERS] if path else ""
+    return f"{path}/"[:MAX_FOLDER_CHARACTERS] if path else None
+
+
+def order_of_range(filters: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the columns of the order by confidence or length, if that is the only filter."""
+    for name in ("confidence", "length"):
+        if (given := set(asked(filters))) and given <= {f"min_{name}", f"max_{name}"}:
+            return SORTS[name].columns
+    return ()
 
 
 def asked(filters: Mapping[str, Any]) -> dict[str, Any]:

@@ -27,11 +27,12 @@ class Tag(models.Model):
         return self.name
 
 
-def tag_words(keys: Iterable[int]) -> str:
-    """Return keys of tags as a string in which each is found between two spaces."""
+def tag_words(keys: Iterable[int]) -> str | None:
+    """Return keys of tags as `words` does."""
     return words(map(str, sorted(keys)))
 
 
-def words(found: Iterable[str]) -> str:
+def words(found: Iterable[str]) -> str | None:
+    """Return words as a string in which each is found between two spaces; None without words."""
     text = " ".join(found)
-    return f" {text} " if text else ""
+    return f" {text} " if text else None

@@ -170,7 +170,7 @@ def _tags_of(clips: Any) -> dict[Any, set[int]]:
 
 def _copy(clips: Sequence[Any]) -> None:
     """Copy the tags of the clips to their analyses."""
-    same: dict[str, list[Any]] = defaultdict(list)
+    same: dict[str | None, list[Any]] = defaultdict(list)
     for pk, tags in _tags_of(Clip.objects.filter(pk__in=clips)).items():
         same[tag_words(tags)].append(pk)
     for text, some in same.items():

@@ -309,7 +309,7 @@ def queue_analysis(clip: Clip, lane: Lane, checkpoint: str) -> Analysis:
         return analysis
 
 
-def _queue(clip: Clip, lane: Lane, checkpoint: str, **copies: str) -> Analysis:
+def _queue(clip: Clip, lane: Lane, checkpoint: str, **copies: str | None) -> Analysis:
     analysis = Analysis.of(clip, lane=lane, checkpoint=checkpoint, **copies)
     analysis.save(force_insert=True)
     # Robust: without the broker the upload is still accepted; the sweep sends the message later.

@@ -1,18 +1,18 @@
 """The history page, and the rows that pages poll while analyses run."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
 from django.contrib.auth.decorators import login_required
-from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
 from django.views.decorators.http import require_GET, require_POST
 
 from classifier.checkpoints import inventory
-from classifier.models import Analysis, Clip, SavedFilter
+from classifier.models import Analysis, Clip, Owner, SavedFilter
 from classifier.services import deletion, uploads
 from classifier.services.exports import formats
 from classifier.services.problems import RequestRefused
@@ -62,8 +62,7 @@ def history(request: HttpRequest) -> HttpResponse:
     valid = form.is_valid()
     found = HistoryPage([], 0, 1, has_next=False)
     if valid:
-        rows = Analysis.objects.matching(request.user, form.filters)
-        found = page_of(rows, form.cleaned_data["page"] or 1)
+        found = page_of(request.user, form.filters, form.cleaned_data["page"] or 1)
     context: dict[str, Any] = {
         "form": form,
         "page": found,
@@ -77,15 +76,15 @@ def history(request: HttpRequest) -> HttpResponse:
     return render(request, "classifier/history.html", context, status=200 if valid else 400)
 
 
-def page_of(rows: QuerySet[Analysis], number: int) -> HistoryPage:
-    """Return a page of rows; their keys come from an index alone, at most MAX_COUNTED at a time."""
+def page_of(user: Owner, filters: Mapping[str, Any], number: int) -> HistoryPage:
+    """Return a page of the rows that match; their keys come from an index alone."""
     first = (number - 1) * PAGE_ROWS
-    keys = rows.values_list("pk", flat=True)
     if first < MAX_COUNTED:
-        found = list(keys[: MAX_COUNTED + 1])
+        found = Analysis.objects.first_keys(user, filters, MAX_COUNTED + 1)
         count = len(found) if len(found) <= MAX_COUNTED else None
         found = found[first:]
     else:
+        keys = Analysis.objects.matching(user, filters).values_list("pk", flat=True)
         found, count = list(keys[first : first + PAGE_ROWS + 1]), None
     shown = found[:PAGE_ROWS]
     by_key = Analysis.objects.light().in_bulk(shown)

@@ -93,7 +93,7 @@ class HistoryForm(forms.Form):
     max_length = _seconds("to (s)")
     batch = _choice("Batch", 36)
     folder = forms.CharField(
-        required=False, max_length=MAX_FOLDER_CHARACTERS - 1, label="Folder in the batch"
+        required=False, max_length=MAX_FOLDER_CHARACTERS - 1, label="Folder"
     )
     state = forms.ChoiceField(
         required=False, choices=[("", "any"), *((one.value, one.label) for one in State)]
