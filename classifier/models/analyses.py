@@ -93,16 +93,17 @@ class AnalysisQuerySet(LeasedJobQuerySet["Analysis"]):
         folders = self.values_of(user, "clip_folder", MAX_FOLDERS + 1)
         inside = [one for one in folders if one.lower().startswith(prefix.lower())]
         if len(folders) <= MAX_FOLDERS and len(inside) <= MAX_FOLDERS_NAMED:
-            return Q(clip_folder__in=inside)
+            # "is not null" as in the condition of the index: SQLite does not conclude it.
+            return Q(clip_folder__isnull=False, clip_folder__in=inside)
         return Q(clip_folder__istartswith=prefix)
 
     def first_keys(self, user: Owner, filters: Mapping[str, Any], most: int) -> list[Any]:
         """Return the keys of the first rows that match all filters, at most `most`; see `matching`.
 
-        If the only filter is a range, an index by its column tells quickly that few rows match.
+        If the only filter has an index by its column, that tells quickly that few rows match.
         """
         rows = self.matching(user, filters)
-        if order := history.order_of_range(filters):
+        if order := history.order_of_only(filters):
             found = list(rows.order_by(*order).values_list("created_at", "pk")[:most])
             if len(found) < most:
                 return [pk for _, pk in sorted(found, reverse=True)]
@@ -192,8 +193,9 @@ class AnalysisQuerySet(LeasedJobQuerySet["Analysis"]):
         """
         # One step in the index for each value; DISTINCT would read an entry for each analysis.
         table, field = (connection.ops.quote_name(n) for n in (self.model._meta.db_table, column))
+        # "is not null" as in the conditions of indexes: SQLite does not conclude it.
         following = f"SELECT {field} FROM {table} WHERE owner_id = %s AND {field} > {{}} "
-        following += f"ORDER BY {field} LIMIT 1"
+        following += f"AND {field} IS NOT NULL ORDER BY {field} LIMIT 1"
         sql = (
             f"WITH RECURSIVE found(one) AS (SELECT ({following.format(chr(39) * 2)}) UNION ALL "
             f"SELECT ({following.format('found.one')}) FROM found WHERE found.one IS NOT NULL) "

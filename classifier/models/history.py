@@ -67,10 +67,11 @@ def folder_prefix(path: str) -> str | None:
     return f"{path}/"[:MAX_FOLDER_CHARACTERS] if path else None
 
 
-def order_of_range(filters: Mapping[str, Any]) -> tuple[str, ...]:
-    """Return the columns of the order by confidence or length, if that is the only filter."""
-    for name in ("confidence", "length"):
-        if (given := set(asked(filters))) and given <= {f"min_{name}", f"max_{name}"}:
+def order_of_only(filters: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the order whose index holds the values of the only filter; () if there is none."""
+    given = set(asked(filters))
+    for name in ("confidence", "length", "name"):
+        if given and given <= {name, f"min_{name}", f"max_{name}"}:
             return SORTS[name].columns
     return ()
 

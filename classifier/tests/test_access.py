@@ -27,9 +27,10 @@ from classifier.models import (
     Clip,
     Inspection,
     InspectionKind,
+    SavedFilter,
     State,
 )
-from classifier.services import batches, tokens
+from classifier.services import batches, notes, tokens
 from classifier.services.uploads import accept
 from tests.bulk_data import METADATA
 
@@ -60,6 +61,12 @@ MEMBERS = (
     "samples/<slug:name>/",
     "rows/",
     "history/",
+    "history/rows/",
+    "history/export/",
+    "history/again/",
+    "history/tag/",
+    "history/delete/",
+    "history/filters/",
     "models/",
     "models/<str:name>/<slug:kind>.png",
     "account/",
@@ -74,6 +81,11 @@ MEMBERS = (
     "api/v1/tokens/",
     "api/v1/clips/",
     "api/v1/analyses/",
+    "api/v1/analyses/again/",
+    "api/v1/analyses/tag/",
+    "api/v1/analyses/untag/",
+    "api/v1/analyses/delete/",
+    "api/v1/analyses/export/",
     "api/v1/events/",
     "api/v1/batches/",
     "api/v1/checkpoints/",
@@ -85,6 +97,8 @@ OWNERS = (
     "analyses/<uuid:pk>/lanes/",
     "analyses/<uuid:pk>/again/",
     "analyses/<uuid:pk>/recorded/",
+    "analyses/<uuid:pk>/notes/",
+    "history/filters/<uuid:pk>/delete/",
     "clips/<uuid:clip_id>/delete/",
     "analyses/<uuid:pk>/events.zip",
     "analyses/<uuid:pk>/inspections/",
@@ -151,6 +165,7 @@ class Furnished:
     inspection: Inspection
     batch: Batch
     token: ApiToken
+    saved: SavedFilter
 
 
 @pytest.fixture
@@ -182,7 +197,10 @@ def furnished(anna: User, own_media: Path) -> Furnished:
     storage.write_all(storage.inspection_folder(inspection.pk, inspection.token), files)
     batch = batches.create(anna, SECRET)
     batches.add_file(batch, f"{SECRET}/x.wav", [b"another sound of anna's own"])
-    return Furnished(analysis.clip, analysis, inspection, batch, tokens.create(anna, SECRET)[0])
+    saved = SavedFilter.objects.create(owner=anna, name=SECRET, query="label=dog")
+    notes.set_tags(analysis.clip, [SECRET])
+    token, _ = tokens.create(anna, SECRET)
+    return Furnished(analysis.clip, analysis, inspection, batch, token, saved)
 
 
 @pytest.fixture(autouse=True)
@@ -213,6 +231,7 @@ def address_of(route: str, own: Furnished) -> str:
         ("inspections/<", own.inspection.pk),
         ("batches/<", own.batch.pk),
         ("tokens/<", own.token.public_id),
+        ("filters/<", own.saved.pk),
         ("clips/<", own.clip.pk),
     ):
         pk = found if part in route else pk
