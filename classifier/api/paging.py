@@ -9,7 +9,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from django.core.exceptions import ValidationError
-from django.db.models import Model, QuerySet
+from django.db.models import Field, Model
 from rest_framework.exceptions import NotFound
 from rest_framework.pagination import Cursor, CursorPagination
 from rest_framework.request import Request
@@ -56,9 +56,7 @@ class Pages(CursorPagination):
             },
         }
 
-    def paginate_queryset(
-        self, queryset: QuerySet[Any], request: Request, view: Any = None
-    ) -> list[Any]:
+    def paginate_queryset(self, queryset: Any, request: Request, view: Any = None) -> list[Any]:
         """Return the rows of the requested page.
 
         Raises
@@ -90,7 +88,7 @@ class Pages(CursorPagination):
     def _link(self, place: int, *, back: bool) -> str:
         row = self.rows[place]
         values = [getattr(row, column.removeprefix("-")) for column in self.ordering]
-        position = json.dumps(values, cls=DjangoPosition, ensure_ascii=False)
+        position: Any = json.dumps(values, cls=DjangoPosition, ensure_ascii=False)
         return self.encode_cursor(Cursor(0, back, position))
 
     def decode_cursor(self, request: Request) -> Cursor | None:
@@ -133,7 +131,9 @@ def _position(model: type[Model], order: tuple[str, ...], text: str) -> SimpleNa
 def _value(model: type[Model], name: str, value: Any) -> Any:
     if not isinstance(value, str | int | float) or "\0" in str(value):
         raise ValueError(value)
-    found = model._meta.get_field(name).to_python(value)
+    field = model._meta.get_field(name)
+    assert isinstance(field, Field)
+    found = field.to_python(value)
     if isinstance(found, datetime):
         if found.tzinfo is None or found.astimezone(UTC).year < 1970:
             raise ValueError(value)

@@ -192,17 +192,20 @@ class AnalysisQuerySet(LeasedJobQuerySet["Analysis"]):
             Return at most this many.
         """
         # One step in the index for each value; DISTINCT would read an entry for each analysis.
-        table, field = (connection.ops.quote_name(n) for n in (self.model._meta.db_table, column))
         # "is not null" as in the conditions of indexes: SQLite does not conclude it.
-        following = f"SELECT {field} FROM {table} WHERE owner_id = %s AND {field} > {{}} "
-        following += f"AND {field} IS NOT NULL ORDER BY {field} LIMIT 1"
+        table, name = (connection.ops.quote_name(n) for n in (self.model._meta.db_table, column))
+        following = (
+            f"SELECT {name} FROM {table} WHERE owner_id = %s AND {name} > {{}} "  # noqa: S608
+            f"AND {name} IS NOT NULL ORDER BY {name} LIMIT 1"
+        )
         sql = (
-            f"WITH RECURSIVE found(one) AS (SELECT ({following.format(chr(39) * 2)}) UNION ALL "
-            f"SELECT ({following.format('found.one')}) FROM found WHERE found.one IS NOT NULL) "
-            f"SELECT one FROM found WHERE one IS NOT NULL LIMIT {most:d}"
+            f"WITH RECURSIVE found(one) AS (SELECT ({following.format('%s')}) "  # noqa: S608
+            f"UNION ALL SELECT ({following.format('found.one')}) "
+            "FROM found WHERE found.one IS NOT NULL) "
+            "SELECT one FROM found WHERE one IS NOT NULL LIMIT %s"
         )
         with connection.cursor() as cursor:
-            cursor.execute(sql, [user.pk, user.pk])
+            cursor.execute(sql, [user.pk, "", user.pk, most])
             return [row[0] for row in cursor.fetchall()]
 
     def waiting(self) -> Self:
@@ -383,7 +386,8 @@ class Analysis(LeasedJob):
             *(
                 models.Index(fields=["owner", what, "id"], name=f"analysis_sorted_{name}")
                 for name, what in (
-                    ("confidence", "confidence"), ("name", "clip_name"),
+                    ("confidence", "confidence"),
+                    ("name", "clip_name"),
                     ("length", "clip_duration_s"),
                 )
             ),

@@ -5,7 +5,7 @@ To add a filter: an entry in `CONDITIONS`, a field in `views.forms.HistoryForm` 
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from django.db.models import Q
@@ -46,16 +46,14 @@ class Sort:
 
     title: str
     columns: tuple[str, ...]
-    condition: Q = Q()
+    condition: Q = field(default_factory=Q)
 
 
 SORTS = {
     "newest": Sort("newest first", ("-created_at", "-id")),
     "oldest": Sort("oldest first", ("created_at", "id")),
     "name": Sort("name", ("clip_name", "id")),
-    "confidence": Sort(
-        "most confident first", ("-confidence", "-id"), Q(confidence__isnull=False)
-    ),
+    "confidence": Sort("most confident first", ("-confidence", "-id"), Q(confidence__isnull=False)),
     "length": Sort("longest first", ("-clip_duration_s", "-id"), Q(clip_duration_s__isnull=False)),
 }
 DEFAULT_SORT = "newest"

@@ -31,7 +31,17 @@ from classifier.services.exports.zip_stream import Member, zip_of
 # Rows are read in pages: an open cursor would occupy the database during the whole download.
 ROWS_AT_ONCE = 200
 BLOCK_BYTES = 1_000_000
-CLIP = ("id", "name", "folder", "note", "size_bytes", "sha256", "created_at", "format", "duration_s")
+CLIP = (
+    "id",
+    "name",
+    "folder",
+    "note",
+    "size_bytes",
+    "sha256",
+    "created_at",
+    "format",
+    "duration_s",
+)
 FOUND_IN_CLIP = ("source_rate_hz", "channels", "notices", "recorded_at", "recorded_from")
 ANALYSIS = ("id", "clip", "state", "created_at", "started_at", "finished_at", "checkpoint")
 RESULT = ("label", "confidence", "second_label", "not_sure", "predictions", "embedding")

@@ -9,7 +9,7 @@ from django.contrib.auth.models import User
 from django.utils import timezone
 from pytest_django import Settings
 
-from classifier.models import Analysis, Clip
+from classifier.models import Analysis
 from classifier.tests.conftest import Caller, change_clip, done, queued, refused
 
 

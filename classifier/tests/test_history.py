@@ -221,7 +221,9 @@ def test_the_export_has_exactly_the_selected_rows(
     }
 
 
-def test_what_is_uploaded_later_is_not_among_all(visitor: Client, rows: dict[str, Analysis]) -> None:
+def test_what_is_uploaded_later_is_not_among_all(
+    visitor: Client, rows: dict[str, Analysis]
+) -> None:
     shown_at = visitor.get("/history/").context["now"]
     later = queued(rows["dawn"].owner)
     form = {"all": "on", "query": "", "now": shown_at, "tag": "old"}

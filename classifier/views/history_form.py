@@ -92,9 +92,7 @@ class HistoryForm(forms.Form):
     min_length = _seconds("Length from (s)")
     max_length = _seconds("to (s)")
     batch = _choice("Batch", 36)
-    folder = forms.CharField(
-        required=False, max_length=MAX_FOLDER_CHARACTERS - 1, label="Folder"
-    )
+    folder = forms.CharField(required=False, max_length=MAX_FOLDER_CHARACTERS - 1, label="Folder")
     state = forms.ChoiceField(
         required=False, choices=[("", "any"), *((one.value, one.label) for one in State)]
     )
@@ -114,6 +112,7 @@ class HistoryForm(forms.Form):
 
     def __init__(self, asked: QueryDict, *, user: Owner) -> None:
         super().__init__(asked)
+        self.asked = asked
         self.user = user
         batches = Batch.objects.for_owner(user)[:MAX_BATCHES]
         tags = list(Tag.objects.filter(owner=user.pk))
@@ -158,11 +157,11 @@ class HistoryForm(forms.Form):
     def clean(self) -> None:
         if unknown := sorted(set(self.data) - set(self.fields)):
             raise ValidationError(f"There is no filter “{unknown[0][:40]}”.")
-        if twice := [name for name in self.data if len(self.data.getlist(name)) > 1]:
+        if twice := [name for name in self.data if len(self.asked.getlist(name)) > 1]:
             raise ValidationError(f"The filter “{twice[0]}” is given more than once.")
         for low, high in RANGES:
-            values = self.cleaned_data.get(low), self.cleaned_data.get(high)
-            if None not in values and values[0] > values[1]:
+            first, last = self.cleaned_data.get(low), self.cleaned_data.get(high)
+            if first is not None and last is not None and first > last:
                 self.add_error(high, "This is less than where the range starts.")
 
     @property

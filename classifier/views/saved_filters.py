@@ -6,6 +6,7 @@ from django import forms
 from django.contrib import messages
 from django.contrib.auth import get_user_model
 from django.contrib.auth.decorators import login_required
+from django.contrib.auth.models import User
 from django.db import transaction
 from django.db.models import Value
 from django.db.models.functions import Lower
@@ -45,6 +46,7 @@ def save(request: HttpRequest) -> HttpResponse:
 
 def store(user: Owner, name: str, query: str) -> bool:
     """Create or replace a saved filter; return False if the user has too many."""
+    assert isinstance(user, User)
     with transaction.atomic():
         # One at a time, so that no name is used twice.
         get_user_model().objects.select_for_update(no_key=True).get(pk=user.pk)
