@@ -114,7 +114,8 @@ class BatchFileQuerySet(models.QuerySet["BatchFile"]):
 
     def for_export(self) -> Self:
         heavy = ("analysis__render_metadata", "analysis__embedding", "analysis__timings")
-        return self.select_related("analysis__clip").defer(*heavy).order_by("path")
+        rows = self.select_related("analysis__clip").prefetch_related("analysis__clip__tags")
+        return rows.defer(*heavy).order_by("path")
 
 
 class BatchFile(models.Model):

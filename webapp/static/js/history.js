@@ -83,6 +83,16 @@ if (list) {
   });
 }
 
+// Leave fields without a value out of the address.
+const filters = document.querySelector(".history-filters");
+const setEmpty = (off) => {
+  for (const field of filters.elements) if (field.name && !field.value) field.disabled = off;
+};
+filters?.addEventListener("submit", () => {
+  setEmpty(true);
+  setTimeout(setEmpty, 0, false);
+});
+
 // A click outside closes an open menu.
 document.addEventListener("click", (event) => {
   for (const menu of document.querySelectorAll("details.menu[open]")) if (!menu.contains(event.target)) menu.open = false;
