@@ -182,7 +182,7 @@ def pages(owner: User, other: User) -> dict[str, str]:
         "history by state": "/history/?state=failed",
         "history by name": "/history/?name=recording-198",
         "history by name that nothing has": "/history/?name=nothing-like-it",
-        "history by confidence": "/history/?min_confidence=99.9",
+        "history by confidence": "/history/?min_confidence=90",
         "history by label and confidence": "/history/?label=dog&min_confidence=80",
         "history by label and day": f"/history/?label=dog&since={analysed.created_at:%Y-%m-%d}",
         "history by batch": f"/history/?batch={batch}",

@@ -4,6 +4,7 @@ from typing import Any
 
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import fields
+from rest_framework.exceptions import ValidationError
 from rest_framework.serializers import Serializer
 
 from classifier.api.serializers.analyses import ANALYSIS, ANALYSIS_ID, CLIP_ID, AnalysisSummary
@@ -90,6 +91,11 @@ class ClipChanges(Serializer):
         max_length=MAX_NOTE_CHARACTERS,
         help_text=f"Plain text, up to {MAX_NOTE_CHARACTERS:,} characters.",
     )
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        if not attrs:
+            raise ValidationError("Send at least one of recorded_at, tags and note.")
+        return attrs
 
 
 # --- responses ---------------------------------------------------------------------
