@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from django.conf import settings
-from django.db import connection, models, transaction
+from django.db import models, transaction
 from django.db.models import Count, Max, Min, Q
 from django.utils import timezone
 
@@ -14,6 +14,7 @@ from classifier.checkpoints import inventory
 from classifier.checkpoints.class_names import display_name
 from classifier.models import history
 from classifier.models.clips import Clip, Owner, beside
+from classifier.models.distinct import distinct_values
 from classifier.models.leasing import UNFINISHED, LeasedJob, LeasedJobQuerySet, State
 from ml.render_metadata import RenderMetadata
 
@@ -182,31 +183,8 @@ class AnalysisQuerySet(LeasedJobQuerySet["Analysis"]):
         return self.filter(state=State.QUEUED).finish(State.CANCELLED)
 
     def values_of(self, user: Owner, column: str, most: int = 1000) -> list[str]:
-        """Return the values that a text column has in this user's analyses, sorted, without "".
-
-        Parameters
-        ----------
-        column : str
-            An index starts with the owner and the column.
-        most : int
-            Return at most this many.
-        """
-        # One step in the index for each value; DISTINCT would read an entry for each analysis.
-        # "is not null" as in the conditions of indexes: SQLite does not conclude it.
-        table, name = (connection.ops.quote_name(n) for n in (self.model._meta.db_table, column))
-        following = (
-            f"SELECT {name} FROM {table} WHERE owner_id = %s AND {name} > {{}} "  # noqa: S608
-            f"AND {name} IS NOT NULL ORDER BY {name} LIMIT 1"
-        )
-        sql = (
-            f"WITH RECURSIVE found(one) AS (SELECT ({following.format('%s')}) "  # noqa: S608
-            f"UNION ALL SELECT ({following.format('found.one')}) "
-            "FROM found WHERE found.one IS NOT NULL) "
-            "SELECT one FROM found WHERE one IS NOT NULL LIMIT %s"
-        )
-        with connection.cursor() as cursor:
-            cursor.execute(sql, [user.pk, "", user.pk, most])
-            return [row[0] for row in cursor.fetchall()]
+        """Return the values of a text column in this user's analyses, see `distinct_values`."""
+        return distinct_values(self.model, user.pk, column, most)
 
     def waiting(self) -> Self:
         """Return the queued analyses by lane, then by age."""
