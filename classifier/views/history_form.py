@@ -118,6 +118,8 @@ class HistoryForm(forms.Form):
         tags = list(Tag.objects.filter(owner=user.pk))
         labels = ((one, display_name(one)) for one in Analysis.objects.values_of(user, "label"))
         checkpoints = Analysis.objects.values_of(user, "checkpoint")
+        for name in ("state", "notice", "sort"):
+            self.fields[name].error_messages["invalid_choice"] = "“%(value)s” is not a choice."
         self._offer("label", sorted(labels, key=lambda pair: pair[1]))
         self._offer("batch", ((str(batch.pk), batch.name) for batch in batches))
         self._offer("checkpoint", ((one, title_of(one)) for one in checkpoints))

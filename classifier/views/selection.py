@@ -123,11 +123,15 @@ def tag(request: HttpRequest, ticked: Ticked) -> HttpResponse:
     """Add the tag in `tag`, or remove it if the button `remove` was used."""
     name = request.POST.get("tag", "")
     if "remove" in request.POST:
-        done, verb = selection.untag(ticked.user, ticked.rows, name), "removed from"
+        done, verb, none = selection.untag(ticked.user, ticked.rows, name), "removed from", "no"
     else:
-        done, verb = selection.tag(ticked.user, ticked.rows, name), "added to"
-    more = " There are more: repeat this to change them too." if done.more else ""
-    messages.success(request, f"The tag “{name.strip()}” was {verb} {_sounds(done.clips)}.{more}")
+        done, verb, none = selection.tag(ticked.user, ticked.rows, name), "added to", "each"
+    said = f"The tag “{name.strip()}” was {verb} {_sounds(done.clips)}."
+    if not done.clips:
+        said = f"Nothing was changed: {none} selected sound has the tag “{name.strip()}”."
+    if done.more:
+        said += " There are more: repeat this to change them too."
+    messages.success(request, said)
     return _back(ticked.form)
 
 
