@@ -20,7 +20,10 @@ from classifier.models import (
     Judgement,
     Lane,
     State,
+    Tag,
+    tag_words,
 )
+from classifier.models.history import DEFAULT_SORT, SORTS
 from ml.render_metadata import ArchiveIndex, PooledInfo, RenderMetadata
 
 CHUNK_ROWS = 5_000
@@ -68,10 +71,22 @@ def create_bulk_data(owner: User, others: Sequence[User], rows: int, batch_files
             for one in analyses
             if one.state == State.DONE and rng.random() < 0.02
         )
+        _add_tags(analyses)
         _add_to_batches(analyses, batches, batch_files)
     if connection.vendor == "postgresql":
         with connection.cursor() as cursor:
             cursor.execute("ANALYZE")  # autovacuum does not see rows of an open transaction
+
+
+def _add_tags(analyses: Sequence[Analysis]) -> None:
+    """Add the tag `garden` to every third clip."""
+    tagged = analyses[::3]
+    for owner in {analysis.owner for analysis in tagged}:
+        tag, _ = Tag.objects.get_or_create(owner=owner, name="garden")
+        clips = [analysis.clip_id for analysis in tagged if analysis.owner_id == owner.pk]
+        ClipTag = Clip.tags.through
+        ClipTag.objects.bulk_create(ClipTag(clip_id=pk, tag_id=tag.pk) for pk in clips)
+        Analysis.objects.filter(clip__in=clips).update(clip_tags=tag_words([tag.pk]))
 
 
 def _analysis(
@@ -85,13 +100,14 @@ def _analysis(
         sha256=f"{rng.getrandbits(256):064x}",
         created_at=created_at,
         format="WAV",
-        duration_s=5.0,
+        duration_s=2.0 + number % 9,
+        folder=f"site {number % 7}/night",
+        notices=["silent"] if number % 20 == 0 else [],
     )
     state = rng.choices((State.DONE, State.FAILED, State.QUEUED), (970, 20, 10))[0]
     analysed = state == State.DONE
-    return Analysis(
-        clip=clip,
-        owner=owner,
+    return Analysis.of(
+        clip,
         lane=Lane.BULK if rng.random() < 0.95 else Lane.INTERACTIVE,
         created_at=created_at,
         started_at=created_at,
@@ -178,6 +194,17 @@ def pages(owner: User, other: User) -> dict[str, str]:
         "history, not checked": "/history/?judged=not_judged",
         "history by label, wrong": "/history/?label=dog&judged=wrong",
         "checked answers": "/checked/",
+        "history by name that nothing has": "/history/?name=nothing-like-it",
+        "history by confidence": "/history/?min_confidence=90",
+        "history by label and confidence": "/history/?label=dog&min_confidence=80",
+        "history by label and day": f"/history/?label=dog&since={analysed.created_at:%Y-%m-%d}",
+        "history by batch": f"/history/?batch={batch}",
+        "history by folder": "/history/?folder=site+3",
+        "history by length": "/history/?min_length=9",
+        "history by checkpoint": "/history/?checkpoint=older@0123456789ab",
+        "history by notice": "/history/?notice=silent",
+        "history by tag": "/history/?tag=garden",
+        **{f"history, {name}": f"/history/?sort={name}" for name in SORTS if name != DEFAULT_SORT},
         "result": f"/analyses/{analysed.pk}/",
         "models": "/models/",
         "batches": "/batches/",

@@ -113,6 +113,31 @@ def _choose_to_delete_data(page: Page) -> None:
     expect(page.get_by_role("button", name="Delete the data")).to_be_visible()
 
 
+def _tag_rows(page: Page) -> None:
+    for tick in page.locator(".history-rows input").all()[:3]:
+        tick.check()
+    page.locator(".bulk summary", has_text="Tag").click()
+    page.locator(".bulk input[name=tag]").fill("lake")
+    page.locator(".bulk button", has_text="Add").click()
+    for tick in page.locator(".history-rows input").all()[:2]:
+        tick.check()
+    page.locator(".bulk summary", has_text="Export").click()
+    expect(page.get_by_role("button", name="Download")).to_be_visible()
+
+
+def _save_filter(page: Page) -> None:
+    page.locator(".saved-filters summary").click()
+    page.locator(".save-filter input[name=name]").fill("Sure of rain")
+    page.get_by_role("button", name="Save", exact=True).click()
+    page.locator(".saved-filters summary").click()
+
+
+def _delete_rows(page: Page) -> None:
+    page.locator(".history-rows input").first.check()
+    page.locator(".bulk > .bulk-actions > button", has_text="Delete").click()
+    expect(page.get_by_role("heading", name="Delete 1 sound?")).to_be_visible()
+
+
 def _send_nothing(page: Page) -> None:
     page.evaluate("document.querySelector('form.drop').submit()")
     expect(page.locator(".refused")).to_be_visible()
@@ -191,6 +216,15 @@ VIEWS = (
     View("upload-no-microphone", "/", "new_user", act=_refuse_microphone),
     View("refused", "/", "new_user", act=_send_nothing),
     View("history", "/history/"),
+    View("history-selected", "/history/", act=_tag_rows, whole=False),
+    View(
+        "history-filters",
+        "/history/?min_confidence=20&max_length=60&state=done&sort=confidence",
+        act=_save_filter,
+        whole=False,
+    ),
+    View("history-wrong-filter", "/history/?state=nonsense&min_length=x"),
+    View("history-delete", "/history/", act=_delete_rows),
     View("history-nothing-fits", "/history/?name=thunder&state=done"),
     View("history-empty", "/history/", "new_user"),
     View("checked", "/checked/"),

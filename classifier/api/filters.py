@@ -11,15 +11,34 @@ from rest_framework.serializers import Serializer
 
 from classifier.api.paging import MAX_PAGE_ROWS, PAGE_ROWS
 from classifier.api.serializers.base import Text, validated
-from classifier.models import Batch, BatchState, Judged, State, beside, judged
+from classifier.models import (
+    MAX_FOLDER_CHARACTERS,
+    MAX_TAG_CHARACTERS,
+    Batch,
+    BatchState,
+    Judged,
+    State,
+    beside,
+)
+from classifier.models.history import DEFAULT_SORT, SORTS
 from classifier.services.batches import MAX_PATH_CHARACTERS
 from classifier.services.exports.formats import Format
 from classifier.services.file_responses import AUDIO_TYPES
+from classifier.services.notes import named
+from ml.notices import SENTENCES
 
 # Handled by pagination or by the view.
 NO_LOOKUPS = {"cursor", "limit", "batch", "export"}
 # The lookups of an analysis's events start with this.
 EVENTS = "events__"
+MAX_LENGTH_S = 1_000_000
+MIN_LENGTH = "Minimum duration of the clip in seconds."
+MAX_LENGTH = "Maximum duration of the clip in seconds."
+FOLDER = (
+    "Folder that the file was in when it was uploaded, inside the folder of its batch, with the "
+    "folders in it; case-insensitive. With `batch`, the folder in that batch."
+)
+TAG = "One of the clip's tags, case-insensitive."
 
 
 class Filters(Serializer):
@@ -88,13 +107,6 @@ class BatchStateField(fields.ChoiceField):
             BatchState.CLOSED: Q(cancelled_at=None) & ~Q(closed_at=None),
             BatchState.CANCELLED: ~Q(cancelled_at=None),
         }[BatchState(super().to_internal_value(data))]
-
-
-class JudgedField(fields.ChoiceField):
-    """A choice of `Judged` as a query condition."""
-
-    def to_internal_value(self, data: Any) -> Q:  # type: ignore[override]
-        return judged(super().to_internal_value(data))
 
 
 class TimeField(fields.DateTimeField):
@@ -183,21 +195,41 @@ class InBatchFilters(Filters):
         return batch
 
 
-class ClipFilters(CreatedFilters, InBatchFilters):
-    format = fields.ChoiceField(choices=sorted(AUDIO_TYPES), help_text="Detected audio format.")
+class FolderField(Text):
+    """A folder as a condition of clips."""
+
+    def to_internal_value(self, data: Any) -> Q:  # type: ignore[override]
+        folder = super().to_internal_value(data).strip("/")
+        return Q(folder__iexact=folder) | Q(folder__istartswith=f"{folder}/")
 
 
-class OfAnalysisFilters(DateFilters, InBatchFilters):
-    """The filters of analyses, apart from those of the top class."""
-
-    name = Text(
-        source="clip__name__icontains",
-        max_length=100,
-        help_text="Part of the clip's file name, case-insensitive.",
+class LengthFilters(Filters):
+    min_length = fields.FloatField(
+        source="duration_s__gte", min_value=0, max_value=MAX_LENGTH_S, help_text=MIN_LENGTH
     )
-    clip = fields.UUIDField(source="clip_id", help_text="Only analyses of this clip.")
+    max_length = fields.FloatField(
+        source="duration_s__lte", min_value=0, max_value=MAX_LENGTH_S, help_text=MAX_LENGTH
+    )
+
+
+class ClipFilters(CreatedFilters, InBatchFilters, LengthFilters):
+    format = fields.ChoiceField(choices=sorted(AUDIO_TYPES), help_text="Detected audio format.")
+    folder = FolderField(max_length=MAX_FOLDER_CHARACTERS - 1, help_text=FOLDER)
+    tag = Text(source="tags__name__iexact", max_length=MAX_TAG_CHARACTERS, help_text=TAG)
+
+
+class OfAnalysisFilters(InBatchFilters):
+    """The filters of analyses, apart from those of the top class.
+
+    A field's `source` is its filter in `models.history`.
+    """
+
+    created_after = TimeField(help_text=DateFilters().fields["created_after"].help_text)
+    created_before = TimeField(help_text=DateFilters().fields["created_before"].help_text)
+    name = Text(max_length=100, help_text="Part of the clip's file name, case-insensitive.")
+    clip = fields.UUIDField(help_text="Only analyses of this clip.")
     state = fields.ChoiceField(choices=State.values, help_text="State of the analysis.")
-    judged = JudgedField(
+    judged = fields.ChoiceField(
         choices=Judged.values,
         help_text="Only analyses whose clip was judged: `right`, `wrong`, either (`judged`), or "
         "not at all (`not_judged`).",
@@ -206,19 +238,60 @@ class OfAnalysisFilters(DateFilters, InBatchFilters):
         max_length=120,
         help_text="Checkpoint, exactly as listed by GET /api/v1/checkpoints/.",
     )
+    folder = Text(max_length=MAX_FOLDER_CHARACTERS - 1, help_text=FOLDER)
+    min_length = fields.FloatField(min_value=0, max_value=MAX_LENGTH_S, help_text=MIN_LENGTH)
+    max_length = fields.FloatField(min_value=0, max_value=MAX_LENGTH_S, help_text=MAX_LENGTH)
+    notice = fields.ChoiceField(choices=sorted(SENTENCES), help_text="Code of one of the notices.")
+    tag = Text(max_length=MAX_TAG_CHARACTERS, help_text=TAG)
+
+    @classmethod
+    def values_of(cls, request: Request) -> dict[str, Any]:
+        """Return the filters of a request, as `AnalysisQuerySet.matching` takes them.
+
+        Raises
+        ------
+        ValidationError
+            As `of` raises it, or the user has no such tag.
+        NotFound
+            The user has no such batch.
+        """
+        found = cls.lookups(request)
+        values: dict[str, Any] = {
+            name: value
+            for name, value in found.items()
+            if name not in NO_LOOKUPS and not name.startswith(EVENTS)
+        }
+        if "tag" in values:
+            values["tag"] = named(request.user, values["tag"])
+            if values["tag"] is None:
+                raise ValidationError({"tag": "You have no tag of that name."})
+        return values | {"batch": cls.batch_of(request)}
 
 
-class AnalysisFilters(PageFilters, OfAnalysisFilters):
+class AnalysisFilters(OfAnalysisFilters):
     label = Text(  # type: ignore[assignment]
         max_length=80,
         help_text="Top class, spelled exactly as in the checkpoint, for example chirping_birds",
     )
     min_confidence = fields.FloatField(
-        source="confidence__gte",
         min_value=0,
         max_value=1,
         help_text="Minimum probability of the top class, 0 to 1.",
     )
+    max_confidence = fields.FloatField(
+        min_value=0,
+        max_value=1,
+        help_text="Maximum probability of the top class, 0 to 1.",
+    )
+    sort = fields.ChoiceField(
+        choices=list(SORTS),
+        help_text=f"Order of the rows; default {DEFAULT_SORT}. confidence and length start with "
+        "the largest value, and leave out analyses that have none yet.",
+    )
+
+
+class AnalysisPageFilters(PageFilters, AnalysisFilters):
+    pass
 
 
 class EventFilters(Filters):
@@ -260,8 +333,14 @@ class EventPageFilters(PageFilters, EventFilters):
 class HistoryEventFilters(OfAnalysisFilters, EventFilters):
     top_label = Text(source="label", max_length=80, help_text="Top class of the analysis.")
     min_top_confidence = fields.FloatField(
-        source="confidence__gte",
+        source="min_confidence",
         min_value=0,
         max_value=1,
         help_text="Minimum probability of the top class of the analysis, 0 to 1.",
+    )
+    max_top_confidence = fields.FloatField(
+        source="max_confidence",
+        min_value=0,
+        max_value=1,
+        help_text="Maximum probability of the top class of the analysis, 0 to 1.",
     )

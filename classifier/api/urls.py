@@ -12,6 +12,7 @@ from classifier.api.views import (
     events,
     inspections,
     judgements,
+    selection,
     shares,
     tokens,
 )
@@ -45,6 +46,11 @@ v1: list[URLPattern | URLResolver] = [
     path("clips/<uuid:pk>/analyses/", clips.ClipAnalysesView.as_view(), name="api_clip_analyses"),
     path("analyses/", analyses.AnalysesView.as_view(), name="api_analyses"),
     path("analyses/<uuid:pk>/", include(analysis)),
+    path("analyses/again/", selection.SelectionAgainView.as_view(), name="api_selection_again"),
+    path("analyses/tag/", selection.SelectionTagView.as_view(), name="api_selection_tag"),
+    path("analyses/untag/", selection.SelectionUntagView.as_view(), name="api_selection_untag"),
+    path("analyses/delete/", selection.SelectionDeleteView.as_view(), name="api_selection_delete"),
+    path("analyses/export/", selection.SelectionExportView.as_view(), name="api_selection_export"),
     path("events/", events.EventsView.as_view(), name="api_events"),
     path(
         "events/<int:pk>/judgement/",

@@ -1,6 +1,6 @@
 """Analyses and their queue."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
@@ -12,8 +12,16 @@ from django.utils import timezone
 from classifier import storage
 from classifier.checkpoints import inventory
 from classifier.checkpoints.class_names import display_name
-from classifier.models.clips import Clip, Owner, beside
-from classifier.models.judgements import Judged, Judgement, judged, judgement_of
+from classifier.models import history
+from classifier.models.clips import (
+    MAX_FOLDER_CHARACTERS,
+    Clip,
+    Owner,
+    beside,
+    folder_prefix,
+)
+from classifier.models.distinct import distinct_values
+from classifier.models.judgements import Judged, Judgement, judgement_of
 from classifier.models.leasing import UNFINISHED, LeasedJob, LeasedJobQuerySet, State
 from ml.render_metadata import RenderMetadata
 
@@ -45,6 +53,8 @@ STEPS = (Step.DECODING, Step.CLASSIFYING, Step.RENDERING, Step.SAVING)
 
 # Single clips in one claim: nothing interrupts it, so others must not wait long.
 MAX_SINGLE_CLIPS = 16
+# Folders of a user that are looked up for a filter, and those that are named in its query.
+MAX_FOLDERS, MAX_FOLDERS_NAMED = 1000, 100
 
 
 class AnalysisQuerySet(LeasedJobQuerySet["Analysis"]):
@@ -66,45 +76,69 @@ class AnalysisQuerySet(LeasedJobQuerySet["Analysis"]):
             mine = self.filter(beside(owner=user.pk), pk__in=batch.files.values("analysis"))
         return mine.select_related("clip").order_by("-created_at", "-id")
 
-    def for_history(
-        self,
-        user: Owner,
-        *,
-        name: str = "",
-        batch: "Batch | None" = None,
-        judged: str = "",
-        **columns: str,
-    ) -> Self:
-        """Return the rows of the history page, without the large columns.
+    def matching(self, user: Owner, filters: Mapping[str, Any]) -> Self:
+        """Return a user's analyses that match all filters, in the order of the filter `sort`.
 
         Parameters
         ----------
-        name : str
-            Part of the clip's name; "" for any.
-        judged : str
-            A value of `Judged`; "" for any.
-        **columns : str
-            Values of label and state; "" for any.
+        filters : mapping
+            Values by the names in `models.history`, and a Batch as `batch`; None or "" for any. A
+            `folder` is that of the batch, if there is one; otherwise the one that the clip was
+            first uploaded in.
         """
+        values = history.asked(filters)
+        sort = history.SORTS[values.pop("sort", history.DEFAULT_SORT)]
+        batch: Batch | None = values.pop("batch", None)
         # Few clips are judged, so those are read first.
-        few = judged not in ("", Judged.NOT_JUDGED)
-        rows = self.for_owner(user, batch, few=few).select_related(*JUDGEMENT)
-        rows = rows.defer("predictions", "render_metadata", "embedding")
-        if name:
-            # Not by a join: an index holds all names together, the clips are scattered.
-            rows = rows.filter(clip__in=Clip.objects.filter(owner=user.pk, name__icontains=name))
-        rows = rows.judged(judged)
-        asked = {column: value for column, value in columns.items() if value}
-        return rows.filter(beside(**asked) if batch or few else Q(**asked))
+        few = values.get("judged", Judged.NOT_JUDGED) != Judged.NOT_JUDGED
+        rows = self.for_owner(user, batch, few=few)
+        if inside := folder_prefix(values.pop("folder", "")):
+            if batch:
+                paths = batch.files.filter(path__istartswith=inside)
+                rows = rows.filter(pk__in=paths.values("analysis"))
+            else:
+                rows = rows.filter(self._in_folder(user, inside))
+        for name, value in values.items():
+            if column := history.COLUMNS.get(name):
+                rows = rows.filter((beside if batch or few else Q)(**{column: value}))
+            else:
+                rows = rows.filter(history.CONDITIONS[name](value))
+        return rows.filter(sort.condition).order_by(*sort.columns)
 
-    def for_list(self, user: Owner, batch: "Batch | None" = None) -> Self:
-        """Return the rows of a list of the API, without the large columns."""
-        heavy = ("predictions", "render_metadata", "embedding", "timings")
-        return self.for_owner(user, batch).select_related(*JUDGEMENT).defer(*heavy)
+    def _in_folder(self, user: Owner, prefix: str) -> Q:
+        """Return the condition of a folder, after looking up which folders the user has in it."""
+        folders = self.values_of(user, "clip_folder", MAX_FOLDERS + 1)
+        inside = [one for one in folders if one.lower().startswith(prefix.lower())]
+        if len(folders) <= MAX_FOLDERS and len(inside) <= MAX_FOLDERS_NAMED:
+            # "is not null" as in the condition of the index: SQLite does not conclude it.
+            return Q(clip_folder__isnull=False, clip_folder__in=inside)
+        return Q(clip_folder__istartswith=prefix)
 
-    def judged(self, choice: str) -> Self:
-        """Return the analyses whose clip was judged in this way, see `Judged`; "" for all."""
-        return self.filter(judged(choice))
+    def first_keys(self, user: Owner, filters: Mapping[str, Any], most: int) -> list[Any]:
+        """Return the keys of the first rows that match all filters, at most `most`; see `matching`.
+
+        If the only filter has an index by its column, that tells quickly that few rows match.
+        """
+        rows = self.matching(user, filters)
+        if order := history.order_of_only(filters):
+            found = list(rows.order_by(*order).values_list("created_at", "pk")[:most])
+            if len(found) < most:
+                return [pk for _, pk in sorted(found, reverse=True)]
+        return list(rows.values_list("pk", flat=True)[:most])
+
+    def for_history(self, user: Owner, **filters: Any) -> Self:
+        """Return the rows of the history page, without the large columns; see `matching`."""
+        return self.matching(user, filters).light()
+
+    def light(self) -> Self:
+        """Return the rows with clips, tags and judgements, without the large columns."""
+        rows = self.select_related("clip", *JUDGEMENT).prefetch_related("clip__tags")
+        return rows.defer("predictions", "render_metadata", "embedding")
+
+    def for_list(self, user: Owner, batch: "Batch | None" = None, **filters: Any) -> Self:
+        """Return the rows of a list of the API, without the large columns; see `matching`."""
+        rows = self.for_history(user, batch=batch, **filters)
+        return rows.defer("predictions", "render_metadata", "embedding", "timings")
 
     def checkpoints_of(self, user: Owner) -> models.QuerySet[Any, Any]:
         """Return the checkpoints of a user's analyses, the last used first.
@@ -164,10 +198,9 @@ class AnalysisQuerySet(LeasedJobQuerySet["Analysis"]):
         """Move queued analyses to CANCELLED and return how many; running ones continue."""
         return self.filter(state=State.QUEUED).finish(State.CANCELLED)
 
-    def labels_of(self, user: Owner) -> list[str]:
-        """Return every label that occurs in this user's analyses, sorted."""
-        rows = self.filter(owner=user.pk).exclude(label="").order_by("label")
-        return list(rows.values_list("label", flat=True).distinct())
+    def values_of(self, user: Owner, column: str, most: int = 1000) -> list[str]:
+        """Return the values of a text column in this user's analyses, see `distinct_values`."""
+        return distinct_values(self.model, user.pk, column, most)
 
     def waiting(self) -> Self:
         """Return the queued analyses by lane, then by age."""
@@ -272,6 +305,20 @@ class Analysis(LeasedJob):
     not_sure = models.BooleanField(
         default=False, help_text="The sound is probably none of the checkpoint's classes."
     )
+    # Copies of the clip's columns, so that one index answers the filters of the history.
+    clip_name = models.CharField(max_length=255, blank=True)
+    clip_folder = models.CharField(
+        max_length=MAX_FOLDER_CHARACTERS,
+        null=True,
+        help_text="The start of the clip's folder, with `/` at the end; null for none.",
+    )
+    clip_duration_s = models.FloatField(null=True)
+    clip_notices = models.CharField(
+        max_length=255, null=True, help_text="Codes, each between two spaces; null for none."
+    )
+    clip_tags = models.CharField(
+        max_length=255, null=True, help_text="Keys of tags, each between two spaces; null for none."
+    )
     event_count = models.PositiveIntegerField(
         null=True, help_text="How many events it has; empty until the analysis is done."
     )
@@ -296,14 +343,48 @@ class Analysis(LeasedJob):
         verbose_name_plural = "analyses"
         indexes = [
             *LeasedJob.Meta.indexes,
-            # With the clip, so that those of certain clips are counted without reading the others.
-            models.Index(fields=["owner", "-created_at", "-id", "clip"], name="analysis_of_owner"),
+            # With the columns of the history's filters, so that rows that do not match are skipped
+            # without reading them. The longest entry must fit in PostgreSQL's limit of 2,704 bytes.
+            models.Index(
+                fields=[
+                    *("owner", "-created_at", "-id", "confidence", "clip_name"),
+                    *("clip_duration_s", "clip_folder"),
+                ],
+                name="analysis_of_owner",
+            ),
+            # Of the analyses that have any.
+            models.Index(
+                fields=["owner", "clip_folder", "-created_at", "-id"],
+                condition=Q(clip_folder__isnull=False),
+                name="analysis_by_folder",
+            ),
+            *(
+                models.Index(
+                    fields=["owner", "-created_at", "-id", f"clip_{what}"],
+                    condition=Q(**{f"clip_{what}__isnull": False}),
+                    name=f"analysis_with_{what}",
+                )
+                for what in ("notices", "tags")
+            ),
             # Up to the last column of the order: otherwise SQLite scans the whole history.
+            models.Index(
+                fields=["owner", "label", "-created_at", "-id", "confidence"],
+                name="analysis_by_label",
+            ),
             *(
                 models.Index(
                     fields=["owner", what, "-created_at", "-id"], name=f"analysis_by_{what}"
                 )
-                for what in ("label", "state", "checkpoint")
+                for what in ("state", "checkpoint")
+            ),
+            # The other orders of the history.
+            *(
+                models.Index(fields=["owner", what, "id"], name=f"analysis_sorted_{name}")
+                for name, what in (
+                    ("confidence", "confidence"),
+                    ("name", "clip_name"),
+                    ("length", "clip_duration_s"),
+                )
             ),
             # For the rate of a batch: what finished in the last minutes.
             models.Index(fields=["owner", "finished_at"], name="analysis_finished"),
@@ -323,6 +404,11 @@ class Analysis(LeasedJob):
                 name="one_active_per_clip_and_checkpoint",
             )
         ]
+
+    @classmethod
+    def of(cls, clip: Clip, **values: Any) -> "Analysis":
+        """Return a new analysis of a clip, not saved yet, with the copies of the clip's columns."""
+        return cls(clip=clip, owner_id=clip.owner_id, **clip.copied(), **values)
 
     def __str__(self) -> str:
         return f"{display_name(self.label) if self.label else self.state} · {self.id}"

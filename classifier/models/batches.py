@@ -161,8 +161,9 @@ class BatchFileQuerySet(models.QuerySet["BatchFile"]):
 
     def for_export(self) -> Self:
         heavy = ("analysis__render_metadata", "analysis__embedding", "analysis__timings")
-        joined = self.select_related("analysis__clip__judgement__user")
-        return joined.defer(*heavy).order_by("path")
+        rows = self.select_related("analysis__clip__judgement__user")
+        rows = rows.prefetch_related("analysis__clip__tags")
+        return rows.defer(*heavy).order_by("path")
 
 
 class BatchFile(models.Model):

@@ -10,11 +10,14 @@ from django.db import models
 from django.db.models import Q
 from django.utils import timezone
 
+from classifier.models.tags import Tag, words
 from ml import notices
 
 if TYPE_CHECKING:
     from classifier.models.batches import Batch
 
+MAX_NOTE_CHARACTERS = 2000
+MAX_FOLDER_CHARACTERS = 255
 # The user whose rows are requested; an anonymous user has none.
 Owner = User | AnonymousUser
 # The username of the built-in account that owns the sounds of people without an account.
@@ -24,6 +27,12 @@ VISITORS = "visitors"
 def is_visitors_account(user: User) -> bool:
     """Whether it is the built-in account, to which nobody can sign in."""
     return user.username == VISITORS and not user.is_active
+
+
+def folder_prefix(path: str) -> str | None:
+    """Return how the paths of the files in a folder start; None for no folder."""
+    path = path.strip("/")
+    return f"{path}/"[:MAX_FOLDER_CHARACTERS] if path else None
 
 
 def beside(**columns: Any) -> Q:
@@ -59,6 +68,11 @@ class Clip(models.Model):
     name = models.CharField(
         max_length=255, help_text="The name of the uploaded file; used only as a label."
     )
+    folder = models.CharField(
+        max_length=1000,
+        blank=True,
+        help_text="The folder that the file was in, inside the folder of its batch.",
+    )
     file_key = models.CharField(max_length=32, db_index=True)
     size_bytes = models.BigIntegerField()
     sha256 = models.CharField(max_length=64)
@@ -86,6 +100,10 @@ class Clip(models.Model):
         blank=True,
         help_text="Where `recorded_at` was found: a kind of metadata, name, or user.",
     )
+
+    # What the user says about it. `services.notes` changes them.
+    tags = models.ManyToManyField(Tag, related_name="clips", blank=True)
+    note = models.CharField(max_length=MAX_NOTE_CHARACTERS, blank=True)
 
     objects = ClipQuerySet.as_manager()
 
@@ -127,6 +145,19 @@ class Clip(models.Model):
     @property
     def notice_sentences(self) -> str:
         return " ".join(one["detail"] for one in self.noticed)
+
+    def copied(self) -> dict[str, Any]:
+        """Return the columns of an analysis that are copies of the clip's, except `clip_tags`."""
+        return {
+            "clip_name": self.name,
+            "clip_folder": folder_prefix(self.folder),
+            "clip_duration_s": self.duration_s,
+            "clip_notices": words(self.notices),
+        }
+
+    @property
+    def tag_names(self) -> list[str]:
+        return [tag.name for tag in self.tags.all()]
 
     def clock_time(self, seconds: float = 0) -> datetime | None:
         """Return the time of day and date at a place in the recording.

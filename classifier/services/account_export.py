@@ -23,13 +23,26 @@ from classifier.models import (
     Inspection,
     Judgement,
     Owner,
+    SavedFilter,
     ShareLink,
+    Tag,
 )
 from classifier.services.exports.zip_stream import Member, stored, zip_of
 
 # Rows are read in pages: an open cursor would occupy the database during the whole download.
 ROWS_AT_ONCE = 200
-CLIP = ("id", "name", "size_bytes", "sha256", "created_at", "format", "duration_s")
+BLOCK_BYTES = 1_000_000
+CLIP = (
+    "id",
+    "name",
+    "folder",
+    "note",
+    "size_bytes",
+    "sha256",
+    "created_at",
+    "format",
+    "duration_s",
+)
 FOUND_IN_CLIP = ("source_rate_hz", "channels", "notices", "recorded_at", "recorded_from")
 ANALYSIS = ("id", "clip", "state", "created_at", "started_at", "finished_at", "checkpoint")
 RESULT = ("label", "confidence", "second_label", "not_sure", "predictions", "embedding")
@@ -47,6 +60,8 @@ All data that this Sonoscope server stores about {name}.
 
 account.json        your account and your API tokens (their secrets are not stored)
 clips.jsonl         your clips, one per line; clips/ contains their files, by id
+tags.jsonl          your tags; clip_tags.jsonl contains which clip has which
+saved_filters.jsonl the filters of the history that you saved
 analyses.jsonl      your analyses; analyses/ contains the pictures and feature maps of each, by id
                     (embedding: 512 float16 numbers in base64)
 events.jsonl        the events of your analyses
@@ -71,6 +86,11 @@ def _members(user: Owner) -> Iterator[Member]:
     inspections = Inspection.objects.filter(analysis__owner=user.pk)
     batch_files = BatchFile.objects.filter(batch__owner=user.pk)
     yield _table("clips", clips, CLIP + FOUND_IN_CLIP)
+    yield _table("tags", Tag.objects.filter(owner=user.pk), ("id", "name"))
+    tagged = Clip.tags.through.objects.filter(clip__owner=user.pk)
+    yield _table("clip_tags", tagged, ("clip", "tag"))
+    saved = SavedFilter.objects.filter(owner=user.pk)
+    yield _table("saved_filters", saved, ("name", "query"))
     yield _table("analyses", analyses, ANALYSIS + RESULT + DETAILS + ERROR)
     yield _table("events", events, EVENT)
     judgements = Judgement.objects.filter(judged).annotate(username=F("user__username"))

@@ -201,7 +201,8 @@ def _enter(batch: Batch, path: str, stored: uploads.Stored) -> BatchFile:
     earlier = Analysis.objects.known(batch.owner, stored.sha256, batch.checkpoint)
     analysis = earlier or uploads.enter(
         stored,
-        name=path.rsplit("/", 1)[-1],
+        name=path.rpartition("/")[2],
+        folder=folder_of(path),
         owner=batch.owner,
         lane=Lane.BULK,
         checkpoint=batch.checkpoint,

@@ -32,7 +32,9 @@ from classifier.models import (
     Inspection,
     LeasedJob,
     Owner,
+    SavedFilter,
     State,
+    Tag,
 )
 from classifier.services.batches import locked
 from classifier.services.inspections import DAYS_KEPT
@@ -174,7 +176,7 @@ def delete_account(user: User) -> None:
 
 
 def delete_data(user: User) -> None:
-    """Delete a user's clips, analyses, batches, inspections and files.
+    """Delete a user's clips, analyses, batches, inspections, tags, saved filters and files.
 
     The account and its tokens stay, and so does what is uploaded after the start. If the deletion
     is interrupted, a second call continues it.
@@ -188,6 +190,8 @@ def delete_data(user: User) -> None:
     _delete_all(clips)
     for batch in batches:
         batch.delete()
+    Tag.objects.filter(owner=user, clips=None).delete()
+    SavedFilter.objects.filter(owner=user).delete()
 
 
 def _end_sessions(user: User) -> None:

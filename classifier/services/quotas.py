@@ -17,11 +17,10 @@ def reached(owner: Owner, size_bytes: int) -> Problem | None:
     """
     if owner.is_superuser:
         return None
-    waiting = Analysis.objects.filter(owner=owner.pk, state__in=UNFINISHED).count()
-    if waiting >= settings.MAX_WAITING_CLIPS:
+    if room(owner) == 0:
         return Problem(
             "too_many_waiting",
-            f"You have reached the limit for unfinished clips ({waiting:,}).",
+            f"You have reached the limit for unfinished clips ({settings.MAX_WAITING_CLIPS:,}).",
             "Wait until some of them are finished, then try again.",
         )
     day = Clip.objects.filter(owner=owner.pk, created_at__gt=timezone.now() - timedelta(days=1))
@@ -34,3 +33,11 @@ def reached(owner: Owner, size_bytes: int) -> Problem | None:
             "Try again tomorrow, or ask an administrator for a higher limit.",
         )
     return None
+
+
+def room(owner: Owner) -> int | None:
+    """Return how many more analyses of this user may wait; None if there is no limit."""
+    if owner.is_superuser:
+        return None
+    waiting = Analysis.objects.filter(owner=owner.pk, state__in=UNFINISHED).count()
+    return max(0, settings.MAX_WAITING_CLIPS - waiting)

@@ -88,7 +88,8 @@ def save_analyses(results: Sequence[AnalysisResult]) -> list[Analysis]:
         for one in saved:
             rows = Analysis.objects.filter(pk=one.analysis.pk)
             best = _best_two(one.values["predictions"])
-            rows.finish(State.DONE, **one.values, **best, event_count=len(one.events))
+            counted = {"event_count": len(one.events)}
+            rows.finish(State.DONE, **one.values, **best, **_copies(one.facts), **counted)
         rows_of_events = (Event.of(one.analysis, event) for one in saved for event in one.events)
         Event.objects.bulk_create(rows_of_events, batch_size=EVENTS_AT_ONCE)
         for one in sorted(saved, key=lambda one: one.analysis.clip_id):
@@ -113,6 +114,12 @@ def _facts(found: dict[str, Any]) -> dict[str, Any]:
         if name in found
     }
     return found | kept
+
+
+def _copies(found: dict[str, Any]) -> dict[str, Any]:
+    """Return the columns of the analysis that are copies of the clip's, as `Clip.copied`."""
+    facts = Clip(duration_s=found.get("duration_s"), notices=found.get("notices", []))
+    return {name: facts.copied()[name] for name in ("clip_duration_s", "clip_notices")}
 
 
 def _best_two(predictions: Sequence[dict[str, Any]]) -> dict[str, Any]:

@@ -17,7 +17,16 @@ from django.utils.datastructures import MultiValueDict
 
 from classifier import storage
 from classifier.checkpoints import inventory
-from classifier.models import UNFINISHED, Analysis, BatchFile, Clip, IdempotencyKey, Lane, Owner
+from classifier.models import (
+    UNFINISHED,
+    Analysis,
+    BatchFile,
+    Clip,
+    IdempotencyKey,
+    Lane,
+    Owner,
+    tag_words,
+)
 from classifier.services import quotas
 from classifier.services.dispatch import dispatch_analysis
 from classifier.services.problems import EMPTY, NO_ROOM, RequestRefused, refusal, too_large
@@ -202,7 +211,9 @@ def accept_once(
         return accepted
 
 
-def enter(stored: Stored, *, name: str, owner: Owner, lane: Lane, checkpoint: str) -> Analysis:
+def enter(
+    stored: Stored, *, name: str, owner: Owner, lane: Lane, checkpoint: str, folder: str = ""
+) -> Analysis:
     """Create the clip and the analysis of stored bytes; call it inside `ingest`.
 
     Identical bytes of the same owner are stored once.
@@ -213,6 +224,8 @@ def enter(stored: Stored, *, name: str, owner: Owner, lane: Lane, checkpoint: st
         Label of the file's name, see `ml.file_names`.
     checkpoint : str
         Identity, or "" for the default.
+    folder : str
+        Where the file is inside the folder of its batch.
 
     Raises
     ------
@@ -229,6 +242,7 @@ def enter(stored: Stored, *, name: str, owner: Owner, lane: Lane, checkpoint: st
     clip = Clip.objects.create(
         owner=owner,
         name=name[:MAX_NAME_CHARACTERS],
+        folder=folder,
         file_key=twin.file_key if twin else stored.file_key,
         size_bytes=stored.size_bytes,
         sha256=stored.sha256,
@@ -287,15 +301,17 @@ def queue_analysis(clip: Clip, lane: Lane, checkpoint: str) -> Analysis:
         # One at a time per clip, so that a second request finds the first one's analysis.
         Clip.objects.select_for_update().get(pk=clip.pk)
         active = Analysis.objects.filter(clip=clip, state__in=UNFINISHED)
-        analysis = active.answering(checkpoint).first() or _queue(clip, lane, checkpoint)
+        analysis = active.answering(checkpoint).first()
+        if analysis is None:
+            tags = tag_words(clip.tags.values_list("pk", flat=True))
+            analysis = _queue(clip, lane, checkpoint, clip_tags=tags)
         BatchFile.objects.without_result(clip, checkpoint).update(analysis=analysis)
         return analysis
 
 
-def _queue(clip: Clip, lane: Lane, checkpoint: str) -> Analysis:
-    analysis = Analysis.objects.create(
-        clip=clip, owner_id=clip.owner_id, lane=lane, checkpoint=checkpoint
-    )
+def _queue(clip: Clip, lane: Lane, checkpoint: str, **copies: str | None) -> Analysis:
+    analysis = Analysis.of(clip, lane=lane, checkpoint=checkpoint, **copies)
+    analysis.save(force_insert=True)
     # Robust: without the broker the upload is still accepted; the sweep sends the message later.
     # (A lambda, because Django names the failed hook in its log, and a partial has no name.)
     transaction.on_commit(lambda: dispatch_analysis(analysis.pk, lane), robust=True)

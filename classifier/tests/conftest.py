@@ -81,7 +81,17 @@ def queued(
     clip = Clip.objects.create(
         owner=owner, name="x.wav", file_key="ab" * 16, size_bytes=size_bytes, sha256="0" * 64
     )
-    return Analysis.objects.create(clip=clip, owner=owner, lane=lane, **values)
+    analysis = Analysis.of(clip, lane=lane, **values)
+    analysis.save()
+    return analysis
+
+
+def change_clip(analysis: Analysis, **values: Any) -> Clip:
+    """Change the columns of the clip, and the copies that its analysis has of them."""
+    Clip.objects.filter(pk=analysis.clip_id).update(**values)
+    analysis.clip.refresh_from_db()
+    Analysis.objects.filter(clip=analysis.clip).update(**analysis.clip.copied())
+    return analysis.clip
 
 
 def done(owner: User, label: str = "dog", confidence: float = 0.9) -> Analysis:
@@ -97,9 +107,7 @@ def done(owner: User, label: str = "dog", confidence: float = 0.9) -> Analysis:
         predictions=predictions,
         token="t" * 32,
     )
-    Clip.objects.filter(pk=analysis.clip_id).update(
-        format="WAV", duration_s=5.0, source_rate_hz=32_000
-    )
+    change_clip(analysis, format="WAV", duration_s=5.0, source_rate_hz=32_000)
     return analysis
 
 

@@ -28,10 +28,11 @@ from classifier.models import (
     Event,
     Inspection,
     InspectionKind,
+    SavedFilter,
     ShareLink,
     State,
 )
-from classifier.services import batches, judgements, sharing, tokens
+from classifier.services import batches, judgements, notes, sharing, tokens
 from classifier.services.uploads import accept
 from classifier.tests.conftest import PICTURE
 from tests.bulk_data import METADATA
@@ -68,6 +69,12 @@ MEMBERS = (
     "rows/",
     "history/",
     "checked/",
+    "history/rows/",
+    "history/export/",
+    "history/again/",
+    "history/tag/",
+    "history/delete/",
+    "history/filters/",
     "models/",
     "models/<str:name>/<slug:kind>.png",
     "account/",
@@ -83,6 +90,11 @@ MEMBERS = (
     "api/v1/tokens/",
     "api/v1/clips/",
     "api/v1/analyses/",
+    "api/v1/analyses/again/",
+    "api/v1/analyses/tag/",
+    "api/v1/analyses/untag/",
+    "api/v1/analyses/delete/",
+    "api/v1/analyses/export/",
     "api/v1/events/",
     "api/v1/shares/",
     "api/v1/batches/",
@@ -101,6 +113,8 @@ OWNERS = (
     "analyses/<uuid:pk>/recorded/",
     "analyses/<uuid:pk>/judgement/",
     "events/<int:pk>/judgement/",
+    "analyses/<uuid:pk>/notes/",
+    "history/filters/<uuid:pk>/delete/",
     "clips/<uuid:clip_id>/delete/",
     "analyses/<uuid:pk>/events.zip",
     "analyses/<uuid:pk>/inspections/",
@@ -200,6 +214,7 @@ class Furnished:
     batch: Batch
     token: ApiToken
     share: ShareLink
+    saved: SavedFilter
     other: Analysis
 
 
@@ -236,8 +251,10 @@ def furnished(anna: User, own_media: Path) -> Furnished:
     batch = batches.create(anna, SECRET)
     batches.add_file(batch, f"{SECRET}/x.wav", [b"another sound of anna's own"])
     other = Analysis.objects.exclude(pk=analysis.pk).get()
+    saved = SavedFilter.objects.create(owner=anna, name=SECRET, query="label=dog")
+    notes.set_tags(analysis.clip, [SECRET])
     token, share = tokens.create(anna, SECRET)[0], sharing.share(analysis)[0]
-    return Furnished(analysis.clip, analysis, event, inspection, batch, token, share, other)
+    return Furnished(analysis.clip, analysis, event, inspection, batch, token, share, saved, other)
 
 
 @pytest.fixture(autouse=True)
@@ -268,6 +285,7 @@ def address_of(route: str, own: Furnished) -> str:
         ("inspections/<", own.inspection.pk),
         ("batches/<", own.batch.pk),
         ("tokens/<", own.token.public_id),
+        ("filters/<", own.saved.pk),
         ("clips/<", own.clip.pk),
     ):
         pk = found if part in route else pk

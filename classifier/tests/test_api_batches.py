@@ -111,7 +111,8 @@ def test_the_history_can_be_filtered_by_batch(anna: User, ben: User) -> None:
     page = client.get(link)
     assertContains(page, "in the batch <a")
     assertNotContains(page, "alone.wav")
-    assertContains(client.get(f"/history/?batch={theirs.pk}"), "The filters were ignored")
+    refused = client.get(f"/history/?batch={theirs.pk}")
+    assertContains(refused, "This batch does not exist.", status_code=400)
 
 
 def test_batches_of_another_user_cannot_be_changed(caller: Caller, ben: User) -> None:

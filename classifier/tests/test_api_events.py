@@ -1,10 +1,8 @@
 """Events in the API: pages, filters and exports of a recording, a batch and the history."""
 
 import csv
-import html
 import io
 import json
-import re
 import zipfile
 from collections.abc import Iterable
 from typing import Any
@@ -16,7 +14,7 @@ from django.test.utils import CaptureQueriesContext
 from classifier.models import Analysis, Batch, BatchFile, Clip, Event, FileOutcome, Inspection
 from classifier.services import results
 from classifier.services.exports import recordings
-from classifier.tests.conftest import Caller, done, queued, refused
+from classifier.tests.conftest import Caller, change_clip, done, queued, refused
 from ml.errors import Problem
 from tests.bulk_data import METADATA
 
@@ -40,7 +38,7 @@ def with_events(analysis: Analysis, events: Iterable[tuple[str, float, float]] =
 
 
 def renamed(analysis: Analysis, name: str) -> Analysis:
-    Clip.objects.filter(pk=analysis.clip_id).update(name=name)
+    change_clip(analysis, name=name)
     return analysis
 
 
@@ -251,20 +249,6 @@ def test_the_history_is_exported_with_the_filters_of_its_list(
     assert found(name="street") == found(clip=siren.clip_id) == of_siren
     assert found(state="queued") == found(created_after="2099-01-01T00:00:00Z") == []
     refused(caller.get("events/", format="csv", limit=3), 400, "invalid")
-
-
-def test_the_page_of_the_history_links_to_exports_with_its_filters(
-    caller: Caller, siren: Analysis
-) -> None:
-    with_events(done(caller.user, "dog"), [("dog", 4.0, 0.6)])
-    caller.client.force_login(caller.user)
-    page = caller.client.get("/history/", {"name": "street", "label": "siren"}).content.decode()
-    (address,) = re.findall(r'href="([^"]+format=csv)"', page)
-    assert len(lines_of(caller.client.get(html.unescape(address)))) == 3
-    (address,) = re.findall(
-        r'href="([^"]+format=csv)"', caller.client.get("/history/").content.decode()
-    )
-    assert len(lines_of(caller.client.get(html.unescape(address)))) == 4
 
 
 def test_another_user_gets_nothing(caller: Caller, siren: Analysis, ben: Any) -> None:

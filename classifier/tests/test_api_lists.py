@@ -9,8 +9,8 @@ from django.contrib.auth.models import User
 from django.utils import timezone
 from pytest_django import Settings
 
-from classifier.models import Analysis, Clip
-from classifier.tests.conftest import Caller, done, queued, refused
+from classifier.models import Analysis
+from classifier.tests.conftest import Caller, change_clip, done, queued, refused
 
 
 def test_analyses_can_be_filtered_by_every_documented_field(caller: Caller) -> None:
@@ -19,7 +19,7 @@ def test_analyses_can_be_filtered_by_every_documented_field(caller: Caller) -> N
     Analysis.objects.filter(pk=dog.pk).update(
         checkpoint="a@1", created_at=timezone.now() - timedelta(days=2)
     )
-    Clip.objects.filter(pk=rain.clip_id).update(name="Garden.wav")
+    change_clip(rain, name="Garden.wav")
     yesterday = (timezone.now() - timedelta(days=1)).isoformat()
     assert caller.ids("analyses/") == [str(row.pk) for row in (waiting, rain, dog)]
     assert caller.ids("analyses/", label="dog") == [str(dog.pk)]

@@ -27,7 +27,7 @@ from classifier.models import (
     InspectionKind,
     State,
 )
-from classifier.services import account_export, batches, deletion, sharing, tokens
+from classifier.services import account_export, batches, deletion, notes, sharing, tokens
 from classifier.services.uploads import accept, accept_once
 from classifier.tests.conftest import Caller
 
@@ -174,6 +174,7 @@ def test_the_export_contains_all_data_of_one_user_only(anna: User, ben: User) ->
     for one in (analysis, theirs):
         times = {"start_s": 0.5, "end_s": 1.5, "peak_s": 1.0}
         Event.objects.create(analysis=one, label="dog", confidence=0.9, **times)
+        notes.set_tags(one.clip, ["garden"])
     visitor = Client()
     visitor.force_login(anna)
     answer = visitor.get("/account/export/")
@@ -192,6 +193,9 @@ def test_the_export_contains_all_data_of_one_user_only(anna: User, ben: User) ->
         payload = json.loads(archive.read("account.json"))
     assert {name: len(found) for name, found in rows.items()} == {
         "clips.jsonl": 2,
+        "tags.jsonl": 1,
+        "clip_tags.jsonl": 1,
+        "saved_filters.jsonl": 0,
         "analyses.jsonl": 2,
         "events.jsonl": 1,
         "judgements.jsonl": 0,

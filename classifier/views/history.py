@@ -1,66 +1,112 @@
 """The history page, and the rows that pages poll while analyses run."""
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urlencode
 from uuid import UUID
 
 from django.contrib.auth.decorators import login_required
-from django.core.paginator import Paginator
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
+from django.utils import timezone
 from django.views.decorators.http import require_GET, require_POST
 
-from classifier.models import Analysis, Clip
+from classifier.checkpoints import inventory
+from classifier.models import Analysis, Clip, Owner, SavedFilter
 from classifier.services import deletion, uploads
 from classifier.services.exports import formats
 from classifier.services.problems import RequestRefused
-from classifier.views.forms import HistoryForm
+from classifier.views.history_form import HistoryForm
 from classifier.views.parts import for_script, render_rows
 from classifier.views.upload import refused
 
 PAGE_ROWS = 50
+# Rows are counted up to here.
+MAX_COUNTED = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class HistoryPage:
+    """Some rows of the history.
+
+    Attributes
+    ----------
+    count : int or None
+        Of all rows that match; None if there are more than MAX_COUNTED.
+    number : int
+        Of the page, from 1.
+    """
+
+    rows: list[Analysis]
+    count: int | None
+    number: int
+    has_next: bool
+
+    @property
+    def previous(self) -> int:
+        return self.number - 1
+
+    @property
+    def next(self) -> int:
+        return self.number + 1
+
+    @property
+    def pages(self) -> int | None:
+        return None if self.count is None else max(1, -(-self.count // PAGE_ROWS))
 
 
 @login_required
 @require_GET
 def history(request: HttpRequest) -> HttpResponse:
     form = HistoryForm(request.GET, user=request.user)
-    filters = form.cleaned_data if form.is_valid() else {}
-    pages = Paginator(Analysis.objects.for_history(request.user, **filters), PAGE_ROWS)
-    query = request.GET.copy()
-    query.pop("page", None)
-    context = {
+    valid = form.is_valid()
+    found = HistoryPage([], 0, 1, has_next=False)
+    if valid:
+        found = page_of(request.user, form.filters, form.cleaned_data["page"] or 1)
+    context: dict[str, Any] = {
         "form": form,
-        "page": pages.get_page(request.GET.get("page")),
-        "query": query.urlencode(),
-        "filtered": any(filters.values()),
-        "batch": filters.get("batch"),
+        "page": found,
+        "most": MAX_COUNTED,
+        "now": timezone.now().isoformat(),
+        "batch": form.cleaned_data.get("batch"),
+        "saved": SavedFilter.objects.filter(owner=request.user.pk),
         "exports": formats.NAMES.items(),
-        "export_query": _export_query(filters),
+        "checkpoints": inventory.offered(),
     }
-    return render(request, "classifier/history.html", context)
+    return render(request, "classifier/history.html", context, status=200 if valid else 400)
 
 
-def _export_query(filters: dict[str, Any]) -> str:
-    """Return the filters of the page as the API names them; its `label` is that of an event."""
-    batch = filters.get("batch")
-    asked = {
-        "name": filters.get("name"),
-        "top_label": filters.get("label"),
-        "state": filters.get("state"),
-        "judged": filters.get("judged"),
-        "batch": batch.pk if batch else None,
-    }
-    query = urlencode({name: value for name, value in asked.items() if value})
-    return f"{query}&" if query else ""
+def page_of(user: Owner, filters: Mapping[str, Any], number: int) -> HistoryPage:
+    """Return a page of the rows that match; their keys come from an index alone."""
+    first = (number - 1) * PAGE_ROWS
+    if first < MAX_COUNTED:
+        found = Analysis.objects.first_keys(user, filters, MAX_COUNTED + 1)
+        count = len(found) if len(found) <= MAX_COUNTED else None
+        found = found[first:]
+    else:
+        keys = Analysis.objects.matching(user, filters).values_list("pk", flat=True)
+        found, count = list(keys[first : first + PAGE_ROWS + 1]), None
+    shown = found[:PAGE_ROWS]
+    by_key = Analysis.objects.light().in_bulk(shown)
+    # A row may have been deleted since.
+    listed = [by_key[key] for key in shown if key in by_key]
+    return HistoryPage(listed, count, number, has_next=len(found) > PAGE_ROWS)
 
 
 @require_GET
 @for_script
 def rows(request: HttpRequest) -> HttpResponse:
-    """Return the rows of the history that changed, see `render_rows`."""
+    """Return the rows of a short list that changed, see `render_rows`."""
     mine = Analysis.objects.for_history(request.user)
     return render_rows(request, "classifier/_row.html", "analysis", mine)
+
+
+@require_GET
+@for_script
+def history_rows(request: HttpRequest) -> HttpResponse:
+    """Return the rows of the history that changed, see `render_rows`."""
+    mine = Analysis.objects.for_history(request.user)
+    return render_rows(request, "classifier/_history_row.html", "analysis", mine)
 
 
 @login_required

@@ -10,9 +10,11 @@ from rest_framework.serializers import Serializer
 
 from classifier.api.serializers.base import (
     CONFIDENCE,
+    FOLDER,
     LABEL,
     NOTICES,
     SHAPE,
+    TAGS,
     Address,
     Notice,
     Prediction,
@@ -31,6 +33,8 @@ ANALYSIS: dict[str, Any] = {
     "id": ANALYSIS_ID,
     "clip": CLIP_ID,
     "name": "dawn.wav",
+    "folder": "morning",
+    "tags": ["garden"],
     "state": "done",
     "step": None,
     "progress": 1.0,
@@ -87,6 +91,8 @@ class AnalysisSummary(Serializer):
     id = fields.UUIDField(read_only=True, help_text="Analysis id.")
     clip = fields.UUIDField(source="clip_id", help_text="Clip id.")
     name = fields.CharField(source="clip.name", help_text="File name as uploaded.")
+    folder = TextOrNull(source="clip.folder", help_text=FOLDER)
+    tags = fields.ListField(child=fields.CharField(), source="clip.tag_names", help_text=TAGS)
     state = fields.ChoiceField(
         choices=State.values,
         help_text="queued → running → done or failed. A queued analysis can be cancelled.",

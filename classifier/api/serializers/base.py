@@ -13,6 +13,8 @@ NOTICES = (
     "What was changed or left out when the file was decoded; empty if nothing was, and until then."
 )
 LABEL = "The top class; null until the analysis is done."
+FOLDER = "The folder that the file was in, inside the folder of its batch; null if there is none."
+TAGS = "Tags of the clip."
 SHAPE = "Height (frequency) and width (time) in cells."
 
 

@@ -241,7 +241,7 @@ FIELDS = {
 }
 
 
-# The columns that are lists.
+# The columns that are lists of objects.
 PARTS: dict[str, type[Serializer]] = {"top_five": Prediction, "notices": Notice}
 
 
@@ -253,6 +253,8 @@ class BatchFile(Serializer):
 
 
 def _field(name: str, column: batch_files.Column) -> Field:
+    if name == "tags":
+        return fields.ListField(child=fields.CharField(), help_text=column.words)
     if column.type is list:
         return PARTS[name](many=True, help_text=column.words)
     options: dict[str, Any] = {"help_text": column.words, "allow_null": column.nullable}

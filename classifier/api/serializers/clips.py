@@ -4,11 +4,14 @@ from typing import Any
 
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import fields
+from rest_framework.exceptions import ValidationError
 from rest_framework.serializers import Serializer
 
 from classifier.api.serializers.analyses import ANALYSIS, ANALYSIS_ID, CLIP_ID, AnalysisSummary
 from classifier.api.serializers.base import (
+    FOLDER,
     NOTICES,
+    TAGS,
     Address,
     CheckpointChoice,
     Notice,
@@ -16,7 +19,7 @@ from classifier.api.serializers.base import (
     TextOrNull,
     example,
 )
-from classifier.models import Clip
+from classifier.models import MAX_NOTE_CHARACTERS, MAX_TAG_CHARACTERS, MAX_TAGS, Clip
 from ml.clock_time import SOURCES
 
 CLIP = {
@@ -31,6 +34,9 @@ CLIP = {
     "notices": [],
     "recorded_at": "2024-05-01T05:30:00+02:00",
     "recorded_from": "guano",
+    "folder": "morning",
+    "tags": ["garden"],
+    "note": None,
     "audio": f"/media/clips/{CLIP_ID}/audio",
     "created_at": "2026-11-22T09:00:00Z",
 }
@@ -58,16 +64,38 @@ class UploadQuery(Serializer):
     )
 
 
-@example({"recorded_at": "2024-05-01T05:30:00+02:00"})
+@example({"tags": ["garden"], "note": "Behind the shed, light wind."})
 class ClipChanges(Serializer):
+    """Changes of a clip; what is not sent stays."""
+
     # `recordings.set_start` rejects what is not a time with a better message.
     recorded_at = Text(
+        required=False,
         allow_blank=True,
         allow_null=True,
         max_length=40,
         help_text="When the recording starts: a date and time in ISO 8601, with an offset if the "
         "time zone is known; null if the time is unknown. Later analyses keep it.",
     )
+    # `notes` rejects what is not a tag with a better message.
+    tags = fields.ListField(
+        required=False,
+        child=Text(max_length=MAX_TAG_CHARACTERS),
+        max_length=MAX_TAGS,
+        help_text=f"All tags of the clip, up to {MAX_TAGS}, each without a comma. Upper and lower "
+        "case are the same.",
+    )
+    note = Text(
+        required=False,
+        allow_blank=True,
+        max_length=MAX_NOTE_CHARACTERS,
+        help_text=f"Plain text, up to {MAX_NOTE_CHARACTERS:,} characters.",
+    )
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        if not attrs:
+            raise ValidationError("Send at least one of recorded_at, tags and note.")
+        return attrs
 
 
 # --- responses ---------------------------------------------------------------------
@@ -114,6 +142,9 @@ class ClipSummary(Serializer):
         help_text=f"Where `recorded_at` was found: {', '.join(SOURCES)}; null if nothing was "
         "found. `user` without a time: you removed it."
     )
+    folder = TextOrNull(help_text=FOLDER)
+    tags = fields.ListField(child=fields.CharField(), source="tag_names", help_text=TAGS)
+    note = TextOrNull(help_text="What you noted about the clip; null if nothing.")
     audio = Address("clip_audio", source="pk", help_text="URL of the file as uploaded.")
     created_at = fields.DateTimeField(help_text="Time of upload, UTC.")
 

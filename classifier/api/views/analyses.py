@@ -6,11 +6,13 @@ from django.shortcuts import get_object_or_404
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from classifier.api.filters import AnalysisFilters
+from classifier.api.filters import AnalysisPageFilters
+from classifier.api.paging import Sorted
 from classifier.api.schema import RETRY_AFTER, operation
 from classifier.api.serializers.analyses import AnalysisDetail, AnalysisSummary
 from classifier.api.views.base import ApiView
 from classifier.models import Analysis, State
+from classifier.models.history import DEFAULT_SORT, SORTS
 from classifier.services import deletion
 from classifier.services.problems import refusal
 
@@ -19,15 +21,20 @@ RETRY_AFTER_S = {State.QUEUED: 2, State.RUNNING: 1}
 
 
 class AnalysesView(ApiView):
-    @operation("list_analyses", {200: AnalysisSummary(many=True)}, parameters=(AnalysisFilters,))
+    pagination_class = Sorted
+
+    @operation(
+        "list_analyses", {200: AnalysisSummary(many=True)}, parameters=(AnalysisPageFilters,)
+    )
     def get(self, request: Request) -> Response:
         """List your analyses.
 
-        Newest first. Filters are combined; unknown filters are rejected.
+        Newest first, or in the order of `sort`. Filters are combined; unknown filters are rejected.
         """
-        condition, batch = AnalysisFilters.of(request), AnalysisFilters.batch_of(request)
-        rows = Analysis.objects.for_list(request.user, batch).filter(condition)
-        return self.page(rows, lambda page: AnalysisSummary(page, many=True))
+        filters = AnalysisPageFilters.values_of(request)
+        rows = Analysis.objects.for_list(request.user, **filters)
+        order = SORTS[filters.get("sort", DEFAULT_SORT)].columns
+        return self.page(rows, lambda page: AnalysisSummary(page, many=True), order)
 
 
 class AnalysisView(ApiView):

@@ -39,9 +39,21 @@ class ApiView(APIView):
                 response["X-RateLimit-Reset"] = str(throttle.wait())
         return response
 
-    def page(self, rows: QuerySet[Any], answer: Callable[[list[Any]], BaseSerializer]) -> Response:
-        """Return the requested page of `rows`, serialized by `answer`."""
+    def page(
+        self,
+        rows: QuerySet[Any],
+        answer: Callable[[list[Any]], BaseSerializer],
+        order: tuple[str, ...] = (),
+    ) -> Response:
+        """Return the requested page of `rows`, serialized by `answer`.
+
+        Parameters
+        ----------
+        order : tuple of str
+            Columns that replace the order of the view's pages.
+        """
         pages = self.pagination_class()
+        pages.ordering = order or pages.ordering
         found = pages.paginate_queryset(rows, self.request, self)
         return pages.get_paginated_response(answer(found or []).data)
 

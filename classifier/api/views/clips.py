@@ -3,6 +3,7 @@
 import re
 from uuid import UUID
 
+from django.db import transaction
 from django.shortcuts import get_object_or_404
 from drf_spectacular.utils import OpenApiParameter
 from rest_framework.exceptions import ValidationError
@@ -16,7 +17,7 @@ from classifier.api.serializers import clips as serializers
 from classifier.api.serializers.base import CheckpointChoice, validated
 from classifier.api.views.base import ApiView, located
 from classifier.models import Analysis, Clip
-from classifier.services import deletion, recordings, uploads
+from classifier.services import deletion, notes, recordings, uploads
 
 KEY = re.compile(r"[!-~]{1,200}")
 IDEMPOTENCY_KEY = OpenApiParameter(
@@ -41,6 +42,7 @@ class ClipsView(ApiView):
         """
         condition, batch = ClipFilters.of(request), ClipFilters.batch_of(request)
         rows = Clip.objects.for_owner(request.user, batch).filter(condition)
+        rows = rows.prefetch_related("tags")
         return self.page(rows, lambda page: serializers.ClipSummary(page, many=True))
 
     @operation(
@@ -95,10 +97,16 @@ class ClipView(ApiView):
 
     @operation("update_clip", {200: serializers.ClipDetail}, body=serializers.ClipChanges)
     def patch(self, request: Request, pk: UUID) -> Response:
-        """Set when the recording starts."""
+        """Set when the recording starts, its tags or its note."""
         clip = one_clip(request, pk)
         changes = validated(serializers.ClipChanges, request.data)
-        recordings.set_start(clip, changes["recorded_at"] or "")
+        with transaction.atomic():
+            if "recorded_at" in changes:
+                recordings.set_start(clip, changes["recorded_at"] or "")
+            if "tags" in changes:
+                notes.set_tags(clip, changes["tags"])
+            if "note" in changes:
+                notes.set_note(clip, changes["note"])
         return _detail(request, clip)
 
     @operation("delete_clip", {204: None})

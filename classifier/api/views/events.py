@@ -16,7 +16,7 @@ from classifier.api.views.analyses import one_analysis
 from classifier.api.views.base import ApiView, located
 from classifier.api.views.batches import one_batch
 from classifier.api.views.inspections import RETRY_AFTER_S
-from classifier.models import State
+from classifier.models import Analysis, State
 from classifier.services.exports import event_sounds, formats, recordings
 from classifier.services.exports.recordings import Recordings
 from classifier.services.file_responses import download
@@ -78,7 +78,7 @@ class AnalysisEventsView(ExportView):
             return answer
         if form:
             found = recordings.of_analysis(analysis, condition)
-            return _export(found, form, analysis.clip.name, several=False)
+            return export(found, form, analysis.clip.name, several=False)
         context = {"clip": analysis.clip}
         rows = analysis.events.filter(condition).select_related("judgement__user")
         return self.page(rows, lambda page: EventSummary(page, many=True, context=context))
@@ -100,7 +100,7 @@ class BatchEventsView(ExportView):
         condition, form = EventFilters.events_of(request), EventFilters.format_of(request)
         batch = one_batch(request, pk)
         found = recordings.of_batch(batch, condition)
-        return _export(found, form or formats.Format.JSON, batch.name, several=True)
+        return export(found, form or formats.Format.JSON, batch.name, several=True)
 
 
 class EventsView(ExportView):
@@ -117,14 +117,15 @@ class EventsView(ExportView):
         Of every finished analysis, newest first. `label` and `min_confidence` filter the events,
         the other filters the analyses. JSON unless `format` names another.
         """
-        of_analyses, batch = HistoryEventFilters.of(request), HistoryEventFilters.batch_of(request)
+        filters = HistoryEventFilters.values_of(request)
         condition = HistoryEventFilters.events_of(request)
         form = HistoryEventFilters.format_of(request) or formats.Format.JSON
-        found = recordings.of_history(request.user, of_analyses, batch, condition)
-        return _export(found, form, batch.name if batch else "history", several=True)
+        rows = Analysis.objects.matching(request.user, filters)
+        name = filters["batch"].name if filters["batch"] else "history"
+        return export(recordings.of_analyses(rows, condition), form, name, several=True)
 
 
-def _export(
+def export(
     found: Recordings, form: formats.Format, name: str, *, several: bool
 ) -> HttpResponseBase:
     file = formats.file_of(form, name, several=several)

@@ -28,7 +28,7 @@ class Column:
     ----------
     type : type
         One of str, int, float, bool, datetime, UUID, a class of text choices, or list for
-        predictions and notices.
+        predictions, notices and tags.
     source : str
         Where a BatchFile has the value; an empty value becomes null.
     words, example
@@ -99,6 +99,10 @@ COLUMNS = {
         [],
         nullable=False,
     ),
+    "tags": Column(
+        list, "analysis.clip.tag_names", "Tags of the clip.", ["garden"], nullable=False
+    ),
+    "note": Column(str, "analysis.clip.note", "What you noted about the clip; null if none.", None),
     "checkpoint": Column(
         str,
         "analysis.checkpoint",
@@ -186,18 +190,17 @@ def sent_file(file: BatchFile, *, known: bool) -> dict[str, Any]:
 def file_json(file: BatchFile) -> dict[str, Any]:
     """Return one file as a row. A duplicate has the values of the earlier analysis it links to."""
     row = {name: _value(file, column.source) for name, column in COLUMNS.items()}
-    return row | {
-        "top_five": (row["top_five"] or [])[:5],
-        "notices": row["notices"] or [],
-        "judged_at": utc_text(row["judged_at"]),
-    }
+    lists = {name: row[name] or [] for name in ("top_five", "notices", "tags")}
+    lists["top_five"] = lists["top_five"][:5]
+    return row | lists | {"judged_at": utc_text(row["judged_at"])}
 
 
 def csv_of(rows: Iterable[dict[str, Any]]) -> Iterator[str]:
     def cells(row: dict[str, Any]) -> list[Any]:
         five = "; ".join(f"{p['class']} {p['confidence']:.4f}" for p in row["top_five"])
         codes = "; ".join(one["code"] for one in row["notices"])
-        return list((row | {"top_five": five, "notices": codes}).values())
+        tags = "; ".join(row["tags"])
+        return list((row | {"top_five": five, "notices": codes, "tags": tags}).values())
 
     return csv_lines(list(COLUMNS), map(cells, rows))
 

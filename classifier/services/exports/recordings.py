@@ -12,7 +12,8 @@ from typing import Any, TypeVar
 
 from django.db.models import Model, Q, QuerySet
 
-from classifier.models import Analysis, Batch, Clip, Event, Owner, State, judgement_of
+from classifier.models import Analysis, Batch, Clip, Event, State, judgement_of
+from classifier.models.history import behind
 from classifier.services.exports.cells import utc_text
 
 RECORDINGS_AT_ONCE = 200
@@ -164,33 +165,26 @@ def of_batch(batch: Batch, condition: Q) -> Selection:
     return Selection(pages, condition)
 
 
-def of_history(user: Owner, of_analyses: Q, batch: Batch | None, condition: Q) -> Selection:
-    """Return the finished analyses of a user, newest first, each in a folder named by its id.
+def of_analyses(rows: QuerySet[Analysis], condition: Q) -> Selection:
+    """Return the finished ones of these analyses, newest first, each in a folder named by its id.
 
     The folders are needed because names repeat, and a clip can have several analyses.
-
-    Parameters
-    ----------
-    of_analyses : Q
-        Condition of the analyses.
-    batch : Batch or None
-        Only analyses of that batch.
     """
-    rows = Analysis.objects.for_list(user, batch).filter(of_analyses, state=State.DONE)
+    finished = rows.filter(state=State.DONE).select_related("clip").defer(*HEAVY)
 
     def pages() -> Iterator[list[Found]]:
-        for page in by_key(rows, ("-created_at", "-id"), RECORDINGS_AT_ONCE):
+        for page in by_key(finished, ("-created_at", "-id"), RECORDINGS_AT_ONCE):
             yield [(f"{analysis.pk}/{analysis.clip.name}", analysis) for analysis in page]
 
     return Selection(pages, condition)
 
 
-def by_key(rows: QuerySet[Row], order: Sequence[str], most: int) -> Iterator[list[Row]]:
+def by_key(rows: QuerySet[Row], order: tuple[str, ...], most: int) -> Iterator[list[Row]]:
     """Yield pages of rows, each found by the last row of the page before.
 
     Parameters
     ----------
-    order : sequence of str
+    order : tuple of str
         Columns to order by, together unique; `-` in front for descending ones.
     most : int
         Rows in a page.
@@ -199,21 +193,7 @@ def by_key(rows: QuerySet[Row], order: Sequence[str], most: int) -> Iterator[lis
     page = list(rows[:most])
     while page:
         yield page
-        page = list(rows.filter(_behind(page[-1], order))[:most]) if len(page) == most else []
-
-
-def _behind(row: Model, order: Sequence[str]) -> Q:
-    equal: dict[str, Any] = {}
-    behind = Q()
-    for column in order:
-        name = column.removeprefix("-")
-        beyond = "lt" if column.startswith("-") else "gt"
-        behind |= Q(**equal, **{f"{name}__{beyond}": getattr(row, name)})
-        equal[name] = getattr(row, name)
-    first = order[0].removeprefix("-")
-    edge = "lte" if order[0].startswith("-") else "gte"
-    # An index finds the first row by the edge; SQLite would scan up to it for the OR alone.
-    return Q(**{f"{first}__{edge}": equal[first]}) & behind
+        page = list(rows.filter(behind(page[-1], order))[:most]) if len(page) == most else []
 
 
 def _chunks(page: Sequence[Found]) -> Iterator[Sequence[Found]]:

@@ -1,0 +1,131 @@
+"""What users do with many rows of their history at once."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from django.db import transaction
+from django.db.models import QuerySet
+from django.utils import timezone
+
+from classifier.models import Analysis, Clip, Lane, Owner
+from classifier.models.history import CONDITIONS
+from classifier.services import deletion, notes, quotas, uploads
+
+# Clips that one request changes.
+MAX_CLIPS = 10_000
+QUEUED_AT_ONCE = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Selected:
+    """The clips of the selected analyses, each once.
+
+    Attributes
+    ----------
+    clips : sequence of UUID
+        At most MAX_CLIPS.
+    more : bool
+        Whether there are further ones, which the request does not change.
+    """
+
+    clips: Sequence[Any]
+    more: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Changed:
+    """Result of a change of many clips.
+
+    Attributes
+    ----------
+    clips : int
+        How many were changed.
+    more : bool
+        Whether there are further ones to change; the same request changes the next ones.
+    """
+
+    clips: int
+    more: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Queued:
+    """Result of analysing many clips again.
+
+    Attributes
+    ----------
+    queued : int
+        Clips that have a new analysis.
+    waiting : int
+        Clips that already had an unfinished analysis by the same checkpoint.
+    left : int
+        Clips for which the user's quota has no room.
+    more : bool
+        Whether the selection has further ones, which were not considered.
+    """
+
+    queued: int
+    waiting: int
+    left: int
+    more: bool
+
+
+def selected(rows: QuerySet[Analysis]) -> Selected:
+    keys = list(rows.values_list("clip", flat=True)[: MAX_CLIPS + 1])
+    return Selected(list(dict.fromkeys(keys[:MAX_CLIPS])), len(keys) > MAX_CLIPS)
+
+
+def analyse_again(user: Owner, rows: QuerySet[Analysis], checkpoint: str = "") -> Queued:
+    """Queue a new analysis of each clip, as far as the user's quota allows.
+
+    Parameters
+    ----------
+    checkpoint : str
+        Name or identity; "" means the default.
+
+    Raises
+    ------
+    RequestRefused
+        No such checkpoint is offered (400).
+    """
+    identity = uploads.checkpoint_asked(checkpoint)
+    found = selected(rows)
+    lane = Lane.BULK if len(found.clips) > 1 else Lane.INTERACTIVE
+    room = quotas.room(user)
+    started, queued, seen = timezone.now(), 0, 0
+    for at in range(0, len(found.clips), QUEUED_AT_ONCE):
+        some = found.clips[at : at + QUEUED_AT_ONCE]
+        with transaction.atomic():
+            for clip in Clip.objects.for_owner(user).filter(pk__in=some).order_by("pk"):
+                if room is not None and queued >= room:
+                    break
+                new = uploads.queue_analysis(clip, lane, identity).created_at >= started
+                queued, seen = queued + new, seen + 1
+        if room is not None and queued >= room:
+            break
+    return Queued(queued, seen - queued, len(found.clips) - seen, found.more)
+
+
+def tag(user: Owner, rows: QuerySet[Analysis], name: str) -> Changed:
+    """Add a tag to the clips; raises like `notes.add_tag`."""
+    if known := notes.named(user, name):
+        rows = rows.exclude(CONDITIONS["tag"](known))
+    found = selected(rows)
+    return Changed(notes.add_tag(user, found.clips, name), found.more)
+
+
+def untag(user: Owner, rows: QuerySet[Analysis], name: str) -> Changed:
+    """Remove a tag from the clips; raises like `notes.remove_tag`."""
+    known = notes.named(user, name)
+    found = selected(rows.filter(CONDITIONS["tag"](known)) if known else rows.none())
+    return Changed(notes.remove_tag(user, found.clips, name), found.more)
+
+
+def delete(user: Owner, rows: QuerySet[Analysis]) -> Changed:
+    """Delete the clips with all their analyses and files, some hundred in each transaction."""
+    found = selected(rows)
+    for at in range(0, len(found.clips), deletion.CLIPS_AT_ONCE):
+        some = found.clips[at : at + deletion.CLIPS_AT_ONCE]
+        deletion.delete_clips(Clip.objects.for_owner(user).filter(pk__in=some))
+    return Changed(len(found.clips), found.more)
