@@ -81,11 +81,13 @@ def test_nobody_can_sign_in_to_the_account_of_visitors(visitor: Client) -> None:
     assert answer.status_code == 200
 
 
-@pytest.mark.parametrize("name", ["visitors", "Visitors"])
-def test_the_name_of_the_account_is_reserved_before_it_exists(visitor: Client, name: str) -> None:
+@pytest.mark.parametrize("name", ["visitors", "Visitors", "anna"])
+def test_the_name_of_the_account_is_reserved_before_it_exists(
+    visitor: Client, anna: User, name: str
+) -> None:
     form = {"username": name, "password1": "gr4nular-ear", "password2": "gr4nular-ear"}
     assertContains(visitor.post("/account/sign-up/", form), "already exists")
-    assert not User.objects.exists()
+    assert User.objects.get() == anna
 
 
 def test_a_person_of_that_name_keeps_their_clips(visitor: Client) -> None:
