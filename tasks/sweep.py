@@ -1,8 +1,8 @@
 """The sweep: a loop that recovers and removes what nothing else would (`python -m tasks`).
 
 It returns jobs with an expired lease to the queue, sends a wake-up message for waiting rows when
-the queue is empty, and removes files without a row, unused inspections, expired share links, and
-clips that are older than allowed.
+the queue is empty, and removes files without a row, unused inspections, expired share links, clips
+that are older than allowed, and old sounds of visitors.
 """
 
 import logging
