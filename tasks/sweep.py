@@ -2,8 +2,8 @@
 
 It returns jobs with an expired lease to the queue, sends a wake-up message for waiting rows when
 the queue is empty, marks batches that have finished and sends the e-mails about them, and removes
-files without a row, unused inspections, expired share links, and clips that are older than
-allowed.
+files without a row, unused inspections, expired share links, clips that are older than allowed, and
+old sounds of visitors.
 """
 
 import logging

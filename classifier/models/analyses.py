@@ -15,6 +15,7 @@ from classifier.checkpoints.class_names import display_name
 from classifier.models import history
 from classifier.models.clips import (
     MAX_FOLDER_CHARACTERS,
+    VISITORS,
     Clip,
     Owner,
     beside,
@@ -243,6 +244,9 @@ class AnalysisQuerySet(LeasedJobQuerySet["Analysis"]):
     def _next(self, limit: int) -> Sequence["Analysis"]:
         """Return the first rows of the first lane that has any, locked.
 
+        Clips of visitors go after the other single clips, one at a time, so that a user's clip
+        waits for at most one of them.
+
         A row with attempts waits until the lane has no fresh rows, and longer the more attempts it
         has: it delays no other row, and workers that crash one after the other crash on different
         clips.
@@ -250,11 +254,16 @@ class AnalysisQuerySet(LeasedJobQuerySet["Analysis"]):
         rows = self.waiting().select_for_update(skip_locked=True, of=("self",))
         # With the owner, which decides how long a clip may be.
         rows = rows.select_related("clip__owner")
-        for lane in Lane:
+        single = rows.filter(lane=Lane.INTERACTIVE)
+        of_visitors = Q(owner__username=VISITORS, owner__is_active=False)
+        for lane, most in (
+            (single.exclude(of_visitors), min(limit, MAX_SINGLE_CLIPS)),
+            (single.filter(of_visitors), 1),
+            (rows.filter(lane=Lane.BULK), limit),
+        ):
             # In two steps: an index finds the fresh rows, and the others are few.
-            fresh = rows.filter(lane=lane, attempts=0)
-            tried = rows.filter(lane=lane, attempts__gt=0).order_by("attempts", "created_at")
-            most = min(limit, MAX_SINGLE_CLIPS) if lane == Lane.INTERACTIVE else limit
+            fresh = lane.filter(attempts=0)
+            tried = lane.filter(attempts__gt=0).order_by("attempts", "created_at")
             if found := list(fresh[:most]) or list(tried[:most]):
                 return found
         return []

@@ -33,8 +33,10 @@ from classifier.services.inspections import Question
 from classifier.services.problems import refusal, too_large
 from classifier.services.samples import EXAMPLE, sample_path
 
-# A signed-in user's clip waits behind at most so many clips, and inspections, of visitors.
-MAX_WAITING = 8
+# The last of them is answered after some seconds. The clips of users go first.
+MAX_WAITING = 20
+# Those of users wait among them.
+MAX_WAITING_INSPECTIONS = 8
 # The space on the disk is bounded by this number times the largest file.
 MAX_KEPT = 500
 # What takes a worker seconds, or is made for exports, needs an account.
@@ -116,7 +118,7 @@ def explain(analysis: Analysis, question: Question) -> Inspection:
         hint = "Create an account and upload the sound there."
         raise refusal("account_required", "This needs an account.", hint, status=403)
     waiting = Inspection.objects.for_owner(account()).filter(state__in=UNFINISHED)
-    if waiting.count() >= MAX_WAITING:
+    if waiting.count() >= MAX_WAITING_INSPECTIONS:
         hint = "Try again in a few seconds."
         raise refusal("too_many_visitors", "Many people are trying sounds.", hint, status=429)
     return inspections.ask(analysis, question)

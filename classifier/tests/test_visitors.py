@@ -16,8 +16,16 @@ from pytest_django.asserts import assertContains, assertNotContains
 
 from classifier import storage
 from classifier.checkpoints.inventory import Installed
-from classifier.models import Analysis, Clip, Inspection, InspectionKind, ShareLink, State
-from classifier.services import sharing, uploads, visitors
+from classifier.models import (
+    Analysis,
+    Clip,
+    Inspection,
+    InspectionKind,
+    Lane,
+    ShareLink,
+    State,
+)
+from classifier.services import sharing, visitors
 from classifier.services.problems import RequestRefused
 from classifier.tests.conftest import done, queued
 from tests.bulk_data import METADATA
@@ -73,11 +81,13 @@ def test_nobody_can_sign_in_to_the_account_of_visitors(visitor: Client) -> None:
     assert answer.status_code == 200
 
 
-@pytest.mark.parametrize("name", ["visitors", "Visitors"])
-def test_the_name_of_the_account_is_reserved_before_it_exists(visitor: Client, name: str) -> None:
+@pytest.mark.parametrize("name", ["visitors", "Visitors", "anna"])
+def test_the_name_of_the_account_is_reserved_before_it_exists(
+    visitor: Client, anna: User, name: str
+) -> None:
     form = {"username": name, "password1": "gr4nular-ear", "password2": "gr4nular-ear"}
     assertContains(visitor.post("/account/sign-up/", form), "already exists")
-    assert not User.objects.exists()
+    assert User.objects.get() == anna
 
 
 def test_a_person_of_that_name_keeps_their_clips(visitor: Client) -> None:
@@ -247,13 +257,23 @@ def test_an_address_can_try_a_few_sounds_an_hour(visitor: Client, settings: Sett
     assert Clip.objects.count() == 3
 
 
-def test_few_sounds_of_visitors_wait_before_those_of_users(visitor: Client, anna: User) -> None:
-    for number in range(visitors.MAX_WAITING):
-        visitors.accept([b"%d" % number], name="x.wav", size_bytes=1)
-    refused(send(visitor), 429, "too_many_visitors")
-    uploads.accept([b"x"], name="x.wav", owner=anna)
-    Analysis.objects.filter(owner__username="visitors").update(state=State.DONE)
+def test_few_sounds_of_visitors_wait(visitor: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(visitors, "MAX_WAITING", 2)
     tried(visitor)
+    finish(tried(visitor, b"another").analysis)
+    tried(visitor, b"a third")
+    refused(send(visitor), 429, "too_many_visitors")
+
+
+def test_users_are_served_before_visitors_and_visitors_before_batches(
+    visitor: Client, anna: User
+) -> None:
+    first, second = tried(visitor).analysis, tried(visitor, b"another").analysis
+    bulk = queued(anna, Lane.BULK)
+    single = [queued(anna), queued(anna)]
+    chunks = [Analysis.objects.claim(16, 10**9) for _ in range(5)]
+    # One visitor at a time, so that a user who comes now waits for at most one.
+    assert chunks == [single, [first], [second], [bulk], []]
 
 
 def test_the_disk_space_of_visitors_is_bounded(
@@ -281,7 +301,7 @@ def test_a_visitor_may_request_explanations_but_not_what_takes_long(
 
 
 def test_few_inspections_of_visitors_wait(visitor: Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(visitors, "MAX_WAITING", 1)
+    monkeypatch.setattr(visitors, "MAX_WAITING_INSPECTIONS", 1)
     link = tried(visitor)
     finish(link.analysis)
     assert explain(visitor, link).status_code == 202

@@ -38,10 +38,9 @@ class SignUpForm(UserCreationForm):
 
     def clean_username(self) -> str:
         """Refuse the name of the account that owns the sounds of visitors, as if it existed."""
-        username = super().clean_username()
-        if username.lower() == VISITORS:
+        if self.cleaned_data["username"].lower() == VISITORS:
             raise self.instance.unique_error_message(User, ["username"])
-        return username
+        return super().clean_username()
 
 
 class EventsForm(forms.Form):
