@@ -149,6 +149,7 @@ def _choose_folder(page: Page) -> None:
 
 
 def _share(page: Page) -> None:
+    page.locator("#actions > summary").click()
     page.locator("#share > summary").click()
     expect(page.get_by_role("button", name="Revoke the link")).to_be_visible()
 

@@ -9,10 +9,30 @@ const MAX_CUT_DB = 12;
 const END_S = 0.02;
 const MIN_PATCH_S = 0.25;
 
+// The player of the page's sound.
+let current = null;
+
+// Returns the player of a sound: the one that has loaded it already, or a new one.
+function playerOf(sound, url, duration, events) {
+  if (current?.sound === sound && current.media.readyState) current.take(duration, events);
+  else {
+    current?.destroy();
+    current = new Player(url, duration, events);
+    current.sound = sound;
+  }
+  return current;
+}
+
+function showPlaying(button, playing) {
+  button.classList.toggle("playing", playing);
+  button.setAttribute("aria-label", playing ? "Pause" : "Play");
+}
+
 class Player {
   // events: ready(), state(playing), tick(time), failed(sentence).
   constructor(url, duration, events) {
     this.duration = duration;
+    this.known = Boolean(duration);
     this.events = events;
     this.name = "original";
     this.position = 0;
@@ -24,10 +44,35 @@ class Player {
     this.window = null; // { from, to, buffers, levels }
     this.media = new Audio();
     this.media.preload = "auto";
-    this.media.addEventListener("loadedmetadata", () => events.ready());
+    // Before the analysis, only the browser knows the duration.
+    this.media.addEventListener("durationchange", () => {
+      if (!this.known) this.duration = this.media.duration;
+    });
+    this.media.addEventListener("loadedmetadata", () => this.events.ready());
     this.media.addEventListener("ended", () => this.voice || this.ended());
-    this.media.addEventListener("error", () => events.failed("This browser cannot play the file. Try another browser."));
+    this.media.addEventListener("error", () => this.events.failed("This browser cannot play the file. Try another browser."));
     this.media.src = url;
+  }
+
+  // Plays on under another scope that htmx has put in place of the first.
+  take(duration, events) {
+    this.known ||= Boolean(duration);
+    this.duration = duration || this.duration;
+    this.events = events;
+  }
+
+  // Tells the scope what it missed before it was connected.
+  tell() {
+    if (this.media.readyState) this.events.ready();
+    this.events.state(this.playing);
+    this.events.tick(this.time);
+  }
+
+  // The scope is removed: stops, unless another scope has taken the player.
+  leave(events) {
+    if (this.events !== events) return;
+    this.destroy();
+    current = null;
   }
 
   destroy() {
