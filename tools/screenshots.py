@@ -31,7 +31,8 @@ BROWSER_ARGS = [
 ]
 Scheme = Literal["light", "dark"]
 SCHEMES: tuple[Scheme, ...] = ("light", "dark")
-SIZES = {1440: 900, 360: 780}
+SIZES = {1440: 900, 360: 740}
+MIN_DESKTOP_PX = 640
 MAX_COLOURS = 128
 # All pictures and fonts are loaded.
 LOADED = """[...document.images].every(i => i.complete)
@@ -239,21 +240,27 @@ def visit_views(
     """Yield the page, view and width of each view, once it is loaded."""
     people = {"user": demo.user, "new_user": demo.new_user, "admin": demo.admin}
     for who in ("", *people):
-        page = new_page(browser, scheme, people.get(who))
+        person = people.get(who)
+        pages = {width: new_page(browser, scheme, person, width) for width in SIZES}
         for view in views:
             if view.who != who:
                 continue
-            for width, height in SIZES.items():
-                page.set_viewport_size({"width": width, "height": height})
+            for width, page in pages.items():
                 show(page, demo, view)
                 yield page, view, width
-        page.context.close()
+        for page in pages.values():
+            page.context.close()
 
 
-def new_page(browser: Browser, scheme: Scheme, person: Person | None) -> Page:
-    """Return an empty page, signed in as a person if there is one."""
+def new_page(browser: Browser, scheme: Scheme, person: Person | None, width: int) -> Page:
+    """Return an empty page, signed in as a person if there is one; a phone is used by touch."""
     context = browser.new_context(
-        color_scheme=scheme, reduced_motion="reduce", locale="en-GB", timezone_id="UTC"
+        viewport={"width": width, "height": SIZES[width]},
+        has_touch=width < MIN_DESKTOP_PX,
+        color_scheme=scheme,
+        reduced_motion="reduce",
+        locale="en-GB",
+        timezone_id="UTC",
     )
     if person:
         person.sign_in(context)

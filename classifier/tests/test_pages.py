@@ -1,10 +1,12 @@
 """Pages: their content and the number of their database queries."""
 
 import re
+from datetime import timedelta
 
 import pytest
 from django.contrib.auth.models import User
 from django.test import Client
+from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries, Settings
 from pytest_django.asserts import assertContains, assertNotContains
 
@@ -75,7 +77,10 @@ def test_polling_a_result_returns_204_until_it_changes(
     visitor: Client, anna: User, ben: User
 ) -> None:
     row = queued(anna)
-    assert visitor.get(f"/analyses/{row.pk}/part/?seen=queued.").status_code == 204
+    assert visitor.get(f"/analyses/{row.pk}/part/?seen=queued..150ms").status_code == 204
+    Analysis.objects.filter(pk=row.pk).update(created_at=timezone.now() - timedelta(seconds=4))
+    later = visitor.get(f"/analyses/{row.pk}/part/?seen=queued..150ms")
+    assertContains(later, 'hx-trigger="every 1s"')
     part = visitor.get(f"/analyses/{row.pk}/part/?seen=running.saving")
     assertContains(part, "Waiting")
     assertNotContains(part, "<html")

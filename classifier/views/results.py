@@ -79,7 +79,7 @@ def _notice(analysis: Analysis) -> Problem | None:
 
 
 def _seen(analysis: Analysis, notice: Problem | None) -> str:
-    """Return what the page shows; the part is rendered again when the pace of its polling changes."""
+    """Return what the page shows, also the pace of its polling, which then changes."""
     pace = _poll_every(analysis) if analysis.unfinished else ""
     return ".".join(filter(None, (analysis.stage, pace, notice.code if notice else "")))
 

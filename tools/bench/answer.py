@@ -47,7 +47,8 @@ def drop(page: Page, server: Server, file: Path) -> float:
     page.wait_for_load_state("networkidle")
     started = time.monotonic()
     page.locator("#file").set_input_files(file)
-    expect(page.locator("#result[data-state=done] .predictions").first).to_be_visible(timeout=WAIT_MS)
+    answer = page.locator("#result[data-state=done] .predictions").first
+    expect(answer).to_be_visible(timeout=WAIT_MS)
     return time.monotonic() - started
 
 
