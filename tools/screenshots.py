@@ -82,6 +82,7 @@ def _try_too_often(page: Page) -> None:
 def _open_stage(page: Page) -> None:
     page.get_by_role("button", name="4 blocks").click()
     channel = page.locator("#stage-layer2 figure").nth(9)
+    channel.scroll_into_view_if_needed()
     expect(channel.locator("img")).to_have_js_property("naturalWidth", 40)
     channel.get_by_role("button", name="Enlarge").click()
     expect(page.locator("[data-lane]")).to_be_visible()
