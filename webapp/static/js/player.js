@@ -23,6 +23,13 @@ function playerOf(sound, url, duration, events) {
   return current;
 }
 
+// htmx adds the new scope before it removes the old one: the new button takes the focus of the old
+// one. (By an id, htmx would do it, but it would also undo what the script has changed.)
+function keepFocus(button) {
+  const focused = document.activeElement;
+  if (focused !== button && focused?.matches("[data-play]")) button.focus({ preventScroll: true });
+}
+
 function showPlaying(button, playing) {
   button.classList.toggle("playing", playing);
   button.setAttribute("aria-label", playing ? "Pause" : "Play");

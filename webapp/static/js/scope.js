@@ -33,6 +33,7 @@ class SonoScope extends HTMLElement {
     this.listen();
     this.choose(Number(this.dataset.chosen));
     this.player.tell();
+    keepFocus(this.find("play"));
     this.lanes?.load();
     const response = await fetch(this.dataset.peaks).catch(() => null);
     if (!response?.ok) return this.player.events.failed("The waveform could not be loaded. Reload the page to try again.");

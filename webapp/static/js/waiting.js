@@ -19,6 +19,7 @@ class SonoWaiting extends HTMLElement {
     this.find("play").addEventListener("click", () => this.player.toggle());
     document.addEventListener("keydown", (event) => this.key(event), { signal });
     this.player.tell();
+    keepFocus(this.find("play"));
     if (!this.dataset.peaks) return;
     this.find("playhead").hidden = false;
     this.find("course").addEventListener("pointerdown", (event) => this.press(event));
