@@ -1,7 +1,7 @@
 """Paths of stored files. Folders are sharded by the first two characters of a name.
 
 clips/ab/<file_key>            the uploaded bytes
-analyses/ab/<id>-<token>/      files of one claim of one analysis; of a long clip, some before its end
+analyses/ab/<id>-<token>/      files of one claim of one analysis, some of them early
 inspections/ab/<id>-<token>/   files of one claim of one inspection
 incoming/                      uploads still arriving, and a worker's unnamed temporary files
 """

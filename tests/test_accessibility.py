@@ -16,8 +16,8 @@ AXE = ROOT / "node_modules" / "axe-core" / "axe.min.js"
 CHECKED = "{exclude: ['#swagger-ui']}"
 # The admin's links change their colour in 0.15 s.
 COLOURED = "Promise.allSettled(document.getAnimations().map(animation => animation.finished))"
-# Targets that are smaller than 24 px in a direction, without links in a text and without the controls
-# that a label or a stretched link makes larger.
+# Targets that are smaller than 24 px in a direction, without links in a text and without links that
+# are stretched over a row.
 SMALL_TARGETS = """() => {
   const stretched = (one) => getComputedStyle(one, '::after').position === 'absolute';
   const small = ({width, height}) => Math.round(width) < 24 || Math.round(height) < 24;

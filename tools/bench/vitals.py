@@ -36,7 +36,7 @@ new PerformanceObserver(list => { vitals.paint = list.getEntries().at(-1).startT
 
 @dataclass(frozen=True, slots=True)
 class Vitals:
-    """The vitals of one page in one width: the largest shift, and the median paint, of its loads."""
+    """A page in one width: the largest shift and the median paint of its loads."""
 
     name: str
     width: int
