@@ -275,10 +275,11 @@ def _draw_early(sounds: Sounds, classifier: BaseClassifier) -> _Drawn:
     found: _Drawn = {}
     for row, sound in sounds:
         if row.lane == Lane.INTERACTIVE and sound.duration_s >= EARLY_PICTURES_S:
+            started = time.monotonic()
             drawn = draw(classifier, sound)
             pictures = early_pictures(classifier, drawn)
             stored = save_early_pictures(row, drawn.contents, pictures, _facts(row, sound))
-            found[row.pk] = replace(drawn, stored=stored)
+            found[row.pk] = replace(drawn, stored=stored, took_s=_per_clip(started, 1))
     return found
 
 
@@ -326,13 +327,14 @@ def _analysis_result(
 ) -> AnalysisResult:
     started = time.monotonic()
     contents, metadata = render(classifier, sound, result, drawn)
+    rendering_s = _per_clip(started, 1) + (drawn.took_s if drawn else 0)
     values = {
         "checkpoint": classifier.identity,
         "predictions": [one.to_json() for one in classifier.predictions(result.probabilities)],
         "not_sure": sound.silent or classifier.not_sure(result),
         "embedding": result.embedding.astype("<f2").tobytes(),
         "render_metadata": metadata.to_json(),
-        "timings": {**timings, "rendering_s": _per_clip(started, 1)},
+        "timings": {**timings, "rendering_s": round(rendering_s, 4)},
     }
     # The network finds snoring in the noise of a quiet recorder.
     events = () if sound.silent else classifier.events(result, sound.duration_s)

@@ -26,12 +26,15 @@ class Drawn:
         JSON of the waveform's peaks.
     stored : bool
         Whether the spectrogram and the peaks are already in the folder of the analysis.
+    took_s : float
+        Time to draw and store them early.
     """
 
     frames: int
     spectrogram: spectrogram.SpectrogramPictures
     peaks: bytes
     stored: bool = False
+    took_s: float = 0.0
 
     @property
     def contents(self) -> dict[str, storage.Content]:
