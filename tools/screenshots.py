@@ -98,7 +98,7 @@ def _weak_password(page: Page) -> None:
 
 def _make_token(page: Page) -> None:
     page.locator("[name=name]").fill("night recorder")
-    page.locator("main form button").last.click()
+    page.get_by_role("button", name="Create token").click()
     expect(page.locator("[data-secret]")).to_be_visible()
 
 
