@@ -1,7 +1,7 @@
 """Paths of stored files. Folders are sharded by the first two characters of a name.
 
 clips/ab/<file_key>            the uploaded bytes
-analyses/ab/<id>-<token>/      files of one claim of one analysis
+analyses/ab/<id>-<token>/      files of one claim of one analysis, some of them early
 inspections/ab/<id>-<token>/   files of one claim of one inspection
 incoming/                      uploads still arriving, and a worker's unnamed temporary files
 """
@@ -75,41 +75,39 @@ def is_full(error: OSError) -> bool:
 
 
 def write_all(folder: Path, contents: Mapping[str, Content]) -> None:
-    """Write every file into a new folder, as `write_folders` does for several."""
+    """Write every file into one folder, as `write_folders` does for several."""
     write_folders({folder: contents})
 
 
 def write_folders(folders: Mapping[Path, Mapping[str, Content]]) -> None:
-    """Write every file into its new folder and sync it to the disk.
+    """Write every file into its folder and sync it to the disk.
 
     In parallel, because the disk syncs many files at once in the time of a few.
 
     Parameters
     ----------
     folders : mapping of Path to mapping of str to bytes or open file
-        For each folder, which must not exist yet, the content of each file by name. Open files
-        are read from their beginning and closed.
+        For each folder, the content of each new file by name. A folder may have other files of
+        the same claim. Open files are read from their beginning and closed.
 
     Raises
     ------
     OSError
-        A file cannot be written, or a folder exists; the new folders are removed then.
+        A file cannot be written, or exists; the folders are removed then.
     """
-    made: list[Path] = []
     files = [(folder / name, data) for folder in folders for name, data in folders[folder].items()]
     try:
         for folder in folders:
-            folder.mkdir(parents=True)
-            made.append(folder)
+            folder.mkdir(parents=True, exist_ok=True)
         with ThreadPoolExecutor(FILES_AT_ONCE) as threads:
             list(threads.map(_write, *zip(*files, strict=True)))
     except OSError:
-        remove_folders(made)
+        remove_folders(folders)
         raise
 
 
 def _write(path: Path, content: Content) -> None:
-    with path.open("wb") as file:
+    with path.open("xb") as file:
         if isinstance(content, bytes):
             file.write(content)
         else:

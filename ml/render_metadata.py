@@ -147,6 +147,35 @@ class WindowPrediction:
 
 
 @dataclass(frozen=True, slots=True)
+class EarlyPictures:
+    """The axes of the pictures that are stored before a long clip is classified.
+
+    Attributes
+    ----------
+    low_db, high_db : float
+        The range of the spectrogram's picture.
+    columns, mels : int
+        Its size.
+    window_s : float
+        Length of a window of the checkpoint.
+    """
+
+    low_db: float
+    high_db: float
+    columns: int
+    mels: int
+    ticks: tuple[FrequencyTick, ...]
+    window_s: float
+
+    @classmethod
+    def from_json(cls, payload: dict[str, Any]) -> "EarlyPictures":
+        return from_json(cls, payload)
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+@dataclass(frozen=True, slots=True)
 class RenderMetadata:
     """The axes and value ranges of an analysis' pictures.
 

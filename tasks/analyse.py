@@ -1,15 +1,14 @@
 """The Celery task that analyses a chunk: claim, decode, classify, render, save."""
 
-import json
 import logging
 import time
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
 from functools import lru_cache, partial
 from pathlib import Path
-from tempfile import TemporaryFile
-from typing import IO, Any
+from typing import Any
 
 import torch
 from django.conf import settings
@@ -21,10 +20,8 @@ from classifier.models import Analysis, Inspection, Lane, Step
 from classifier.monitoring import precision
 from classifier.services import batches
 from classifier.services.dispatch import dispatch_analysis
-from classifier.services.results import AnalysisResult, save_analyses
-from ml import map_archive
+from classifier.services.results import AnalysisResult, save_analyses, save_early_pictures
 from ml.audio.decode import Sound
-from ml.audio.encode import write_flac
 from ml.audio.waveform import Waveform
 from ml.base_classifier import BaseClassifier
 from ml.checkpoint_info import CheckpointError
@@ -33,12 +30,11 @@ from ml.errors import AudioError, Problem
 from ml.inference import Classifier
 from ml.predictions import Result
 from ml.recording_names import from_name
-from ml.render_metadata import RenderMetadata, WindowPrediction
-from ml.rendering import spectrogram
 from tasks import decoding
 from tasks.celery import app
 from tasks.lease import lease
 from tasks.remote import RemoteClassifier, RemoteError
+from tasks.rendering import Drawn, draw, early_pictures, render
 
 logger = logging.getLogger(__name__)
 
@@ -50,6 +46,9 @@ CHUNK_CLIPS, PART_CLIPS = 64, 16
 PART_S = 960.0
 # Long recordings are given back after this time, well before the time limit of a task.
 LONGEST_CHUNK_S = 60.0
+# From this length on, the pictures of a single clip are stored before it is classified: that takes
+# about ten times as long as drawing them.
+EARLY_PICTURES_S = 30.0
 # A minute of compressed sound is about a megabyte: bounds a chunk's time.
 CHUNK_BYTES = 50_000_000
 UNAVAILABLE = Problem(
@@ -61,6 +60,8 @@ UNAVAILABLE = Problem(
 MAX_LOADED = 2
 
 Sounds = list[tuple[Analysis, Sound[Waveform]]]
+# By the key of an analysis.
+_Drawn = dict[Any, Drawn]
 # The rows of a part, and its results once they are rendered.
 _Rendered = tuple[Any, Future[list[AnalysisResult]]]
 
@@ -208,14 +209,15 @@ def _classify(chunk: list[Analysis], classifier: BaseClassifier) -> None:
             timings = {"decoding_s": _per_clip(started, len(rows))}
             if sounds:
                 part = held.filter(pk__in=[row.pk for row, _ in sounds])
-                part.set_step(Step.CLASSIFYING)
                 try:
+                    drawn = _draw_early(sounds, classifier)
+                    part.set_step(Step.CLASSIFYING)
                     results = _classify_part(sounds, classifier, timings)
                 finally:  # what is rendered is saved, whatever happens to this part
                     _save(rendered)
                     rendered = None
                 part.set_step(Step.RENDERING)
-                work = renderer.submit(_render_part, sounds, results, classifier, timings)
+                work = renderer.submit(_render_part, sounds, results, classifier, timings, drawn)
                 rendered = (part, work)
             finished += len(rows)
             late = time.monotonic() - begun > LONGEST_CHUNK_S
@@ -268,6 +270,19 @@ def _should_give_way(lane: int) -> bool:
     return lane == Lane.BULK and (single.exists() or Inspection.objects.waiting().exists())
 
 
+def _draw_early(sounds: Sounds, classifier: BaseClassifier) -> _Drawn:
+    """Draw and store the pictures of long clips that somebody waits for."""
+    found: _Drawn = {}
+    for row, sound in sounds:
+        if row.lane == Lane.INTERACTIVE and sound.duration_s >= EARLY_PICTURES_S:
+            started = time.monotonic()
+            drawn = draw(classifier, sound)
+            pictures = early_pictures(classifier, drawn)
+            stored = save_early_pictures(row, drawn.contents, pictures, _facts(row, sound))
+            found[row.pk] = replace(drawn, stored=stored, took_s=_per_clip(started, 1))
+    return found
+
+
 def _classify_part(
     sounds: Sounds, classifier: BaseClassifier, timings: dict[str, float]
 ) -> list[Result]:
@@ -279,10 +294,14 @@ def _classify_part(
 
 
 def _render_part(
-    sounds: Sounds, results: list[Result], classifier: BaseClassifier, timings: dict[str, float]
+    sounds: Sounds,
+    results: list[Result],
+    classifier: BaseClassifier,
+    timings: dict[str, float],
+    drawn: _Drawn,
 ) -> list[AnalysisResult]:
     return [
-        _analysis_result(row, sound, result, classifier, timings)
+        _analysis_result(row, sound, result, classifier, timings, drawn.get(row.pk))
         for (row, sound), result in zip(sounds, results, strict=True)
     ]
 
@@ -304,73 +323,28 @@ def _analysis_result(
     result: Result,
     classifier: BaseClassifier,
     timings: dict[str, float],
+    drawn: Drawn | None,
 ) -> AnalysisResult:
     started = time.monotonic()
-    contents, metadata = render(classifier, sound, result)
+    contents, metadata = render(classifier, sound, result, drawn)
+    rendering_s = _per_clip(started, 1) + (drawn.took_s if drawn else 0)
     values = {
         "checkpoint": classifier.identity,
         "predictions": [one.to_json() for one in classifier.predictions(result.probabilities)],
         "not_sure": sound.silent or classifier.not_sure(result),
         "embedding": result.embedding.astype("<f2").tobytes(),
         "render_metadata": metadata.to_json(),
-        "timings": {**timings, "rendering_s": _per_clip(started, 1)},
+        "timings": {**timings, "rendering_s": round(rendering_s, 4)},
     }
-    recorded = sound.recorded or from_name(row.clip.name, settings.RECORDING_NAME_PATTERN)
-    facts = sound.source | to_columns(recorded) | {"duration_s": round(sound.duration_s, 3)}
     # The network finds snoring in the noise of a quiet recorder.
     events = () if sound.silent else classifier.events(result, sound.duration_s)
-    return AnalysisResult(row, contents, values, facts, events)
+    return AnalysisResult(row, contents, values, _facts(row, sound), events)
 
 
-def render(
-    classifier: BaseClassifier, sound: Sound[Waveform], result: Result
-) -> tuple[dict[str, storage.Content], RenderMetadata]:
-    """Render the files of one analysis.
-
-    Returns
-    -------
-    contents : the content of the files by name
-    metadata : what the page needs to show them
-    """
-    features, classes = classifier.info.features, classifier.info.classes
-    frames = features.frames(len(sound.waveform))
-    drawn = spectrogram.draw(classifier.spectrogram_parts(sound.waveform), frames)
-    of_shown = result.window_probabilities[result.shown_window]
-    archive = map_archive.pack(result.activations, of_shown, classes)
-    peaks = json.dumps(spectrogram.peaks(sound.waveform), separators=(",", ":"))
-    contents: dict[str, storage.Content] = {
-        storage.SPECTROGRAM: drawn.picture,
-        storage.STRIP: drawn.strip,
-        storage.MAPS: archive.data,
-        storage.PEAKS: peaks.encode(),
-    }
-    if not sound.playable:  # by browsers
-        contents[storage.PLAYABLE] = _playable(sound)
-    centres_hz = classifier.log_mel.band_centres_hz()
-    windows = zip(result.window_starts_s, result.window_probabilities, strict=True)
-    predictions = tuple(
-        WindowPrediction(round(start_s, 3), classes[row.argmax()], round(float(row.max()), 4))
-        for start_s, row in windows
-    )
-    return contents, RenderMetadata(
-        low_db=drawn.low_db,
-        high_db=drawn.high_db,
-        frames=frames,
-        shown_columns=drawn.columns,
-        ticks=spectrogram.frequency_ticks(centres_hz, features.f_max_hz),
-        band_centres_hz=tuple(map(round, centres_hz)),
-        window_s=features.window_s,
-        shown_window=result.shown_window,
-        window_predictions=predictions if len(predictions) > 1 else (),
-        index=archive.index,
-    )
-
-
-def _playable(sound: Sound[Waveform]) -> IO[bytes]:
-    """Return an open temporary file with the sound as FLAC, which may be too large for memory."""
-    file = TemporaryFile(dir=storage.incoming_folder())  # noqa: SIM115 - its reader closes it
-    write_flac(file, sound.waveform, sound.sample_rate)
-    return file
+def _facts(row: Analysis, sound: Sound[Waveform]) -> dict[str, Any]:
+    """Return what the file says about the clip, as columns."""
+    recorded = sound.recorded or from_name(row.clip.name, settings.RECORDING_NAME_PATTERN)
+    return sound.source | to_columns(recorded) | {"duration_s": round(sound.duration_s, 3)}
 
 
 def _per_clip(started: float, clips: int) -> float:

@@ -16,6 +16,17 @@ AXE = ROOT / "node_modules" / "axe-core" / "axe.min.js"
 CHECKED = "{exclude: ['#swagger-ui']}"
 # The admin's links change their colour in 0.15 s.
 COLOURED = "Promise.allSettled(document.getAnimations().map(animation => animation.finished))"
+# Targets that are smaller than 24 px in a direction, without links in a text and without links that
+# are stretched over a row.
+SMALL_TARGETS = """() => {
+  const stretched = (one) => getComputedStyle(one, '::after').position === 'absolute';
+  const small = ({width, height}) => Math.round(width) < 24 || Math.round(height) < 24;
+  return [...document.querySelectorAll('a[href], button, input, select, textarea, summary')]
+    .filter((one) => one.checkVisibility({opacityProperty: true, visibilityProperty: true}))
+    .filter((one) => getComputedStyle(one).display !== 'inline' && !stretched(one))
+    .filter((one) => !one.closest('#swagger-ui, .skip') && small(one.getBoundingClientRect()))
+    .map((one) => one.outerHTML.slice(0, 120));
+}"""
 # A page is loaded in the light theme. In the dark one, only its colours are different, and those
 # are the same at every width.
 RULES: dict[Scheme, str] = {
@@ -44,7 +55,7 @@ def test_every_page_is_accessible_in_both_themes_and_widths(
     watches: dict[object, Watch] = {}
     faults: list[str] = []
     seen: set[str] = set()
-    for page, view, width in visit_views(browser, demo, "light", reload=False):
+    for page, view, width in visit_views(browser, demo, "light"):
         watch = watches.setdefault(page, Watch(page, urlsplit(demo.server.url).netloc))
         page.evaluate(axe)
         for scheme, rules in RULES.items():
@@ -60,6 +71,8 @@ def test_every_page_is_accessible_in_both_themes_and_widths(
             ]
         if page.evaluate("document.documentElement.scrollWidth") > width:
             faults.append(f"{view.name}, {width} px: wider than the window")
+        small = page.evaluate(SMALL_TARGETS)
+        faults += [f"{view.name}, {width} px: smaller than 24 px: {one}" for one in small]
         faults += [f"{view.name}, {width} px: {fault}" for fault in watch.faults]
         watch.faults.clear()
         seen.add(view.name)

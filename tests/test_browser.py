@@ -75,7 +75,7 @@ def test_two_files_are_uploaded_and_classified_and_one_is_played(
     assert watch.faults == []
 
 
-def test_a_result_page_updates_without_reload(
+def test_a_single_sound_opens_its_page_which_updates_without_reload(
     server: Server, context: BrowserContext, sounds: list[Path]
 ) -> None:
     page = context.new_page()
@@ -83,17 +83,29 @@ def test_a_result_page_updates_without_reload(
     signed_in(page, server)
     with server.paused("worker"):
         page.set_input_files("#file", sounds[:1])
-        page.locator(".row.queued a.what").click()
         expect(page.get_by_role("heading", level=1)).to_have_text("Waiting")
-        page.evaluate("window.untouched = true")
+        page.evaluate(
+            "window.untouched = true; window.shifted = 0;"
+            "new PerformanceObserver((list) => list.getEntries().forEach((entry) =>"
+            " window.shifted += entry.value)).observe({ type: 'layout-shift' })"
+        )
+        page.get_by_role("button", name="Play", exact=True).click()
+        expect(page.get_by_role("button", name="Pause")).to_be_focused()
+        page.evaluate("current.media.loop = true")  # the worker may be slow
     expect(page.locator("#result")).to_have_attribute("data-state", "done", timeout=60_000)
-    expect(page.get_by_role("button", name="Play", exact=True)).to_be_enabled()
+    # The sound goes on, and the button that was used keeps the focus.
+    expect(page.get_by_role("button", name="Pause")).to_be_focused()
+    assert page.evaluate("current.playing && !current.media.paused")
     assert page.evaluate("window.untouched") is True
+    assert page.evaluate("window.shifted") <= 0.05
     heading = page.get_by_role("heading", level=1).inner_text()
     expect(page).to_have_title(f"{heading} · {Path(sounds[0]).name} · Sonoscope")
     expect(page.locator("[data-announce]")).to_have_text(heading)
-    page.goto(f"{server.url}/history/")
     page.go_back()
+    expect(page.locator(".row.done a.what")).to_contain_text(heading)
+    page.set_input_files("#file", sounds)
+    expect(page.locator(".row")).to_have_count(3)
+    page.go_forward()
     expect(page.get_by_role("heading", level=1)).to_have_text(heading)
     expect(page.locator("header.bar")).to_be_visible()
     page.reload()
@@ -107,8 +119,8 @@ def test_signing_out_elsewhere_leads_to_the_sign_in_page(
     page = context.new_page()
     signed_in(page, server)
     with server.paused("worker"):
-        page.set_input_files("#file", sounds[:1])
-        expect(page.locator(".row.queued")).to_have_count(1)
+        page.set_input_files("#file", sounds)
+        expect(page.locator(".row.queued")).to_have_count(2)
         context.clear_cookies()
         expect(page.get_by_role("heading", level=1)).to_have_text("Sign in")
         expect(page.locator("header.bar")).to_have_count(1)
@@ -125,7 +137,8 @@ def test_a_file_chosen_before_the_script_has_loaded_is_sent(
     page.set_input_files("#file", sounds[:1])
     expect(page.locator(".row")).to_have_count(0)
     held[0].continue_()
-    expect(page.locator(".row")).to_have_count(1)
+    expect(page.get_by_text("rising.wav")).to_be_visible()
+    expect(page.locator("#result")).to_be_visible()
 
 
 def test_refusals_and_failures_are_shown_next_to_the_file(
@@ -135,12 +148,15 @@ def test_refusals_and_failures_are_shown_next_to_the_file(
     signed_in(page, server)
     for name, data in (("nothing.wav", b""), ("notes.wav", b"buy milk\n" * 99)):
         (tmp_path / name).write_bytes(data)
-        page.set_input_files("#file", tmp_path / name)
+    page.set_input_files("#file", tmp_path / "nothing.wav")
     expect(page.locator(".row", has_text="nothing.wav")).to_contain_text("The file is empty.")
+    page.set_input_files("#file", tmp_path / "notes.wav")
+    problem = page.get_by_role("alert")
+    expect(problem).to_contain_text("contains no audio", timeout=60_000)
+    expect(problem).to_contain_text("Choose a WAV")
+    page.go_back()
     failed = page.locator(".row.failed", has_text="notes.wav")
-    expect(failed).to_contain_text("contains no audio", timeout=60_000)
-    failed.locator("a.what").click()
-    expect(page.get_by_role("alert")).to_contain_text("Choose a WAV")
+    expect(failed).to_contain_text("contains no audio")
 
 
 def test_the_theme_is_remembered_and_pages_fit_a_phone(

@@ -102,7 +102,7 @@ def test_a_user_chooses_a_checkpoint_on_the_page(
     page.get_by_text("Advanced").click()
     page.get_by_label("Checkpoint").select_option("modest")
     page.get_by_role("button", name="Siren").click()
-    page.locator(".row.done a.what").click(timeout=60_000)
+    expect(page.locator("#result")).to_have_attribute("data-state", "done", timeout=60_000)
     page.get_by_role("link", name="(modest)").click()
     expect(page.locator("#modest")).to_be_in_viewport()
     page.goto(f"{two.url}/batches/new/")

@@ -62,9 +62,7 @@ def test_a_file_is_chosen_opened_and_played(server: Server, page: Page, tmp_path
 
     wait_for(opened, 30, "the file chooser")
     chosen[0].set_files(sound)
-    expect(page.locator(".row.done")).to_have_count(1, timeout=60_000)
-    tab_to(page, page.locator(".row a.what"))
-    page.keyboard.press("Enter")
+    expect(page.locator("#result")).to_have_attribute("data-state", "done", timeout=60_000)
     play = page.get_by_role("button", name="Play", exact=True)
     expect(play).to_be_enabled()
     tab_to(page, play)
@@ -78,7 +76,7 @@ def test_a_sample_is_analysed_with_one_key(server: Server, page: Page) -> None:
     sign_in(page, server.person())
     tab_to(page, page.get_by_role("button", name="Siren"))
     page.keyboard.press("Space")
-    expect(page.locator(".row.done")).to_have_count(1, timeout=60_000)
+    expect(page.locator("#result")).to_have_attribute("data-state", "done", timeout=60_000)
 
 
 def test_j_and_k_move_through_the_history_and_enter_opens_a_result(

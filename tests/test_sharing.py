@@ -14,6 +14,7 @@ def test_a_link_is_made_opened_and_played_without_an_account_and_revoked(
     page: Page, browser: Browser, server: Server, short: dict
 ) -> None:
     show_parts(page, server, short)
+    page.get_by_text("Actions", exact=True).click()
     page.get_by_text("Share", exact=True).click()
     page.get_by_role("button", name="Make a link").click()
     address = page.locator("[data-share-url]").inner_text()

@@ -68,7 +68,7 @@ def main() -> None:
         try:
             server.open()
             person = server.person()
-            page = new_page(browser, "light", person)
+            page = new_page(browser, "light", person, WIDTH)
             page.set_viewport_size({"width": WIDTH, "height": HEIGHT})
             for label, path, checkpoint in sounds():
                 target = options.to / f"explanation-{label}{'' if checkpoint else '-sample'}.png"

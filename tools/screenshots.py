@@ -31,7 +31,8 @@ BROWSER_ARGS = [
 ]
 Scheme = Literal["light", "dark"]
 SCHEMES: tuple[Scheme, ...] = ("light", "dark")
-SIZES = {1440: 900, 360: 780}
+SIZES = {1440: 900, 360: 740}
+MIN_DESKTOP_PX = 640
 MAX_COLOURS = 128
 # All pictures and fonts are loaded.
 LOADED = """[...document.images].every(i => i.complete)
@@ -81,6 +82,7 @@ def _try_too_often(page: Page) -> None:
 def _open_stage(page: Page) -> None:
     page.get_by_role("button", name="4 blocks").click()
     channel = page.locator("#stage-layer2 figure").nth(9)
+    channel.scroll_into_view_if_needed()
     expect(channel.locator("img")).to_have_js_property("naturalWidth", 40)
     channel.get_by_role("button", name="Enlarge").click()
     expect(page.locator("[data-lane]")).to_be_visible()
@@ -176,6 +178,7 @@ def _choose_folder(page: Page) -> None:
 
 
 def _share(page: Page) -> None:
+    page.locator("#actions > summary").click()
     page.locator("#share > summary").click()
     expect(page.get_by_role("button", name="Revoke the link")).to_be_visible()
 
@@ -287,38 +290,32 @@ def launched_browser() -> Iterator[Browser]:
 
 
 def visit_views(
-    browser: Browser,
-    demo: DemoData,
-    scheme: Scheme,
-    views: tuple[View, ...] = VIEWS,
-    *,
-    reload: bool = True,
+    browser: Browser, demo: DemoData, scheme: Scheme, views: tuple[View, ...] = VIEWS
 ) -> Iterator[tuple[Page, View, int]]:
-    """Yield the page, view and width of each view, once it is loaded.
-
-    Parameters
-    ----------
-    reload : bool
-        Load each view anew at every width; otherwise load it once, and resize the window.
-    """
+    """Yield the page, view and width of each view, once it is loaded."""
     people = {"user": demo.user, "new_user": demo.new_user, "admin": demo.admin}
     for who in ("", *people):
-        page = new_page(browser, scheme, people.get(who))
+        person = people.get(who)
+        pages = {width: new_page(browser, scheme, person, width) for width in SIZES}
         for view in views:
             if view.who != who:
                 continue
-            for n, (width, height) in enumerate(SIZES.items()):
-                page.set_viewport_size({"width": width, "height": height})
-                if n == 0 or reload:
-                    show(page, demo, view)
+            for width, page in pages.items():
+                show(page, demo, view)
                 yield page, view, width
-        page.context.close()
+        for page in pages.values():
+            page.context.close()
 
 
-def new_page(browser: Browser, scheme: Scheme, person: Person | None) -> Page:
-    """Return an empty page, signed in as a person if there is one."""
+def new_page(browser: Browser, scheme: Scheme, person: Person | None, width: int) -> Page:
+    """Return an empty page, signed in as a person if there is one; a phone is used by touch."""
     context = browser.new_context(
-        color_scheme=scheme, reduced_motion="reduce", locale="en-GB", timezone_id="UTC"
+        viewport={"width": width, "height": SIZES[width]},
+        has_touch=width < MIN_DESKTOP_PX,
+        color_scheme=scheme,
+        reduced_motion="reduce",
+        locale="en-GB",
+        timezone_id="UTC",
     )
     if person:
         person.sign_in(context)

@@ -76,7 +76,7 @@ class AnalysisAdmin(SearchedByClip):
     list_select_related = ("clip", "owner")
     search_fields = ("clip__name",)
     actions = ("analyse_again", "mark_as_failed", "export_csv")
-    exclude = ("token", "predictions", "render_metadata")
+    exclude = ("token", "predictions", "render_metadata", "early_pictures")
     readonly_fields = ("strip", "best_five")
     heavy_columns = HEAVY_COLUMNS
     delete_row = staticmethod(deletion.delete_analysis)

@@ -24,7 +24,7 @@ from classifier.models.clips import (
 from classifier.models.distinct import distinct_values
 from classifier.models.judgements import Judged, Judgement, judgement_of
 from classifier.models.leasing import UNFINISHED, LeasedJob, LeasedJobQuerySet, State
-from ml.render_metadata import RenderMetadata
+from ml.render_metadata import EarlyPictures, RenderMetadata
 
 if TYPE_CHECKING:
     from classifier.models.batches import Batch
@@ -59,7 +59,11 @@ MAX_FOLDERS, MAX_FOLDERS_NAMED = 1000, 100
 
 
 class AnalysisQuerySet(LeasedJobQuerySet["Analysis"]):
-    released_columns: ClassVar[dict[str, Any]] = {"leased_until": None, "step": Step.NONE}
+    released_columns: ClassVar[dict[str, Any]] = {
+        "leased_until": None,
+        "step": Step.NONE,
+        "early_pictures": {},
+    }
     interrupted_columns: ClassVar[dict[str, Any]] = {"alone": True}
 
     def for_owner(self, user: Owner, batch: "Batch | None" = None, *, few: bool = False) -> Self:
@@ -335,6 +339,12 @@ class Analysis(LeasedJob):
     render_metadata = models.JSONField(
         default=dict, help_text="Axes and ranges of the images; empty until the analysis is done."
     )
+    early_pictures = models.JSONField(
+        default=dict,
+        blank=True,
+        help_text="Axes of the pictures that were stored before the classification; empty unless "
+        "the analysis is running.",
+    )
     embedding = models.BinaryField(
         default=b"",
         help_text="The mean of the windows' embeddings: 512 little-endian float16 numbers; empty "
@@ -448,6 +458,11 @@ class Analysis(LeasedJob):
     def metadata(self) -> RenderMetadata | None:
         """`render_metadata`, parsed; None until the analysis is done."""
         return RenderMetadata.from_json(self.render_metadata) if self.render_metadata else None
+
+    @property
+    def early(self) -> EarlyPictures | None:
+        """`early_pictures`, parsed; None if there are none, or the final ones."""
+        return EarlyPictures.from_json(self.early_pictures) if self.early_pictures else None
 
     @property
     def steps(self) -> list[tuple[str, str]]:

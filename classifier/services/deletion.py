@@ -307,7 +307,11 @@ def _known_clips(names: list[str]) -> Iterable[str]:
 
 
 def _known_folders(model: type[LeasedJob], names: list[str]) -> Iterable[str]:
-    """Return the names that belong to a row. A name is `<id>-<token>`; rows are found by token."""
+    """Return the names that belong to a row that is done, or that a worker holds.
+
+    A name is `<id>-<token>`; rows are found by token.
+    """
     tokens = {name.rpartition("-")[2] for name in names}
-    found = model.objects.filter(token__in=tokens).values_list("pk", "token")
+    rows = model.objects.filter(token__in=tokens, state__in=(State.RUNNING, State.DONE))
+    found = rows.values_list("pk", "token")
     return (f"{pk}-{token}" for pk, token in found)

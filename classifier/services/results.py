@@ -11,6 +11,7 @@ from classifier import storage
 from classifier.models import Analysis, Clip, Event, LeasedJob, State
 from ml.clock_time import USER
 from ml.events import Event as FoundEvent
+from ml.render_metadata import EarlyPictures
 
 EVENTS_AT_ONCE = 500
 
@@ -64,6 +65,44 @@ def save(job: LeasedJob, contents: Mapping[str, storage.Content], values: dict[s
     if not won:
         storage.remove_folder(job.folder)
     return won
+
+
+def save_early_pictures(
+    analysis: Analysis,
+    contents: Mapping[str, storage.Content],
+    pictures: EarlyPictures,
+    facts: dict[str, Any],
+) -> bool:
+    """Store pictures of a running analysis before its result, if its token still holds it.
+
+    `save_analyses` adds the other files to the same folder. If the claim is lost before, the sweep
+    removes the folder.
+
+    Parameters
+    ----------
+    contents : mapping of str to bytes or open file
+        Content of each file by name.
+    facts : dict
+        Columns of its clip.
+
+    Returns
+    -------
+    bool
+        Whether the analysis was still held; if not, no file is kept.
+
+    Raises
+    ------
+    OSError
+        The files cannot be written.
+    """
+    storage.write_all(analysis.folder, contents)
+    with transaction.atomic():
+        held = bool(analysis.held().update(early_pictures=pictures.to_json()))
+        if held:
+            Clip.objects.filter(pk=analysis.clip_id).update(**_facts(facts))
+    if not held:
+        storage.remove_folder(analysis.folder)
+    return held
 
 
 def save_analyses(results: Sequence[AnalysisResult]) -> list[Analysis]:

@@ -85,7 +85,7 @@ def test_pages_show_the_notice_once_and_remove_it(anna: User, no_worker: Pinged)
         model._default_manager.update(created_at=timezone.now() - timedelta(minutes=1))
     for address, seen in (
         (f"/batches/{batch.pk}/", "1.0.0.1.0.0.0.0.1.0"),
-        (f"/analyses/{file.analysis_id}/", "queued."),
+        (f"/analyses/{file.analysis_id}/", "queued..3s"),
     ):
         no_worker.answers = []
         dispatch._worker_answers.cache_clear()

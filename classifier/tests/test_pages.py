@@ -1,21 +1,24 @@
 """Pages: their content and the number of their database queries."""
 
 import re
+from datetime import timedelta
 
 import pytest
 from django.contrib.auth.models import User
 from django.test import Client
+from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries, Settings
 from pytest_django.asserts import assertContains, assertNotContains
 
+from classifier import storage
 from classifier.checkpoints import inventory
 from classifier.checkpoints.class_names import DISPLAY_NAMES, display_name
-from classifier.models import Analysis, State, Step
+from classifier.models import Analysis, Clip, State, Step
 from classifier.models.analyses import STEPS
 from classifier.templatetags.sound import channels, percent, seconds
 from classifier.tests.conftest import done, queued
 from classifier.views.result_layout import frequency_ticks, time_ticks
-from ml.render_metadata import FrequencyTick
+from ml.render_metadata import EarlyPictures, FrequencyTick
 
 
 @pytest.fixture
@@ -70,13 +73,35 @@ def test_polling_a_result_returns_204_until_it_changes(
     visitor: Client, anna: User, ben: User
 ) -> None:
     row = queued(anna)
-    assert visitor.get(f"/analyses/{row.pk}/part/?seen=queued.").status_code == 204
+    assert visitor.get(f"/analyses/{row.pk}/part/?seen=queued..150ms").status_code == 204
+    Analysis.objects.filter(pk=row.pk).update(created_at=timezone.now() - timedelta(seconds=4))
+    later = visitor.get(f"/analyses/{row.pk}/part/?seen=queued..150ms")
+    assertContains(later, 'hx-trigger="every 1s"')
     part = visitor.get(f"/analyses/{row.pk}/part/?seen=running.saving")
     assertContains(part, "Waiting")
     assertNotContains(part, "<html")
     assert part["Cache-Control"] == "no-store"
     assert visitor.get(f"/analyses/{queued(ben).pk}/part/")["HX-Redirect"] == "/history/"
     assert Client().get(f"/analyses/{row.pk}/part/")["HX-Redirect"] == "/account/sign-in/"
+
+
+def test_a_running_analysis_shows_the_pictures_that_are_stored_early(
+    visitor: Client, anna: User
+) -> None:
+    early = EarlyPictures(-40.0, 40.0, 900, 128, (FrequencyTick(1000, 0.5),), 5.0)
+    row = queued(anna, token="t" * 32, state=State.RUNNING, step=Step.CLASSIFYING)
+    Clip.objects.update(duration_s=40.0)
+    picture = f"/media/analyses/{row.pk}/spectrogram.png"
+    storage.write_all(row.folder, {storage.SPECTROGRAM: b"png"})
+    assert visitor.get(picture).status_code == 404
+    assertNotContains(visitor.get(f"/analyses/{row.pk}/"), picture)
+    Analysis.objects.update(early_pictures=early.to_json())
+    assert visitor.get(picture).status_code == 200
+    assertContains(visitor.get(f"/analyses/{row.pk}/"), picture)
+    # The claim is lost: another worker may draw something else.
+    Analysis.objects.all().requeue_or_fail()
+    assert visitor.get(picture).status_code == 404
+    assertNotContains(visitor.get(f"/analyses/{row.pk}/"), picture)
 
 
 def test_the_history_shows_only_the_users_own_analyses(visitor: Client, ben: User) -> None:

@@ -89,8 +89,11 @@ def analysis_audio(request: HttpRequest, reader: Reader, pk: UUID) -> HttpRespon
 
 @private
 def analysis_file(request: HttpRequest, reader: Reader, pk: UUID, name: str) -> HttpResponseBase:
-    """Return spectrogram.png, strip.png or peaks.json."""
-    return _file(request, _analysis(reader, pk).folder / name)
+    """Return spectrogram.png, strip.png or peaks.json, also if it was stored early."""
+    analysis = get_object_or_404(reader.analyses, pk=pk)
+    if analysis.state != State.DONE and not analysis.early_pictures:
+        raise Http404
+    return _file(request, analysis.folder / name)
 
 
 @private

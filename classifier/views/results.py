@@ -10,6 +10,7 @@ from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import get_object_or_404, render
 from django.urls import reverse
+from django.utils import timezone
 from django.views.decorators.http import require_GET
 
 from classifier.checkpoints import evaluation, inventory
@@ -25,6 +26,10 @@ from classifier.views.result_layout import Choice
 from ml.errors import Problem
 from ml.evaluation import Bin
 from ml.render_metadata import ArchiveIndex, RenderMetadata
+
+# How often the page of an unfinished analysis asks, by the age of the analysis in seconds.
+PACES = ((3, "150ms"), (60, "1s"))
+SLOWEST_PACE = "3s"
 
 
 @login_required
@@ -74,7 +79,15 @@ def _notice(analysis: Analysis) -> Problem | None:
 
 
 def _seen(analysis: Analysis, notice: Problem | None) -> str:
-    return f"{analysis.stage}.{notice.code}" if notice else analysis.stage
+    """Return what the page shows, also the pace of its polling, which then changes."""
+    pace = _poll_every(analysis) if analysis.unfinished else ""
+    return ".".join(filter(None, (analysis.stage, pace, notice.code if notice else "")))
+
+
+def _poll_every(analysis: Analysis) -> str:
+    """Return how often the page asks: often while the answer is expected at any moment."""
+    age_s = (timezone.now() - (analysis.started_at or analysis.created_at)).total_seconds()
+    return next((pace for limit_s, pace in PACES if age_s < limit_s), SLOWEST_PACE)
 
 
 def _context(
@@ -94,6 +107,8 @@ def _context(
         "shared": None if link else shared_context(analysis),
         "rejection": evaluation.rejection(analysis.checkpoint) if analysis.not_sure else None,
     }
+    if analysis.unfinished:
+        return context | _waiting(analysis)
     metadata = analysis.metadata
     if analysis.state == State.DONE and metadata:
         event, window = None, metadata.shown_window
@@ -119,6 +134,20 @@ def _context(
             ],
             "explained": explained,
             "meaning": _meaning(analysis, explained.confidence),
+        }
+    return context
+
+
+def _waiting(analysis: Analysis) -> dict[str, Any]:
+    """Return what the page of an unfinished analysis shows: pictures that are stored already."""
+    context: dict[str, Any] = {"poll_every": _poll_every(analysis)}
+    duration_s = analysis.clip.duration_s
+    if (early := analysis.early) and duration_s:
+        context |= {
+            "early": early,
+            "early_recording": duration_s >= early.window_s + result_layout.MIN_REST_S,
+            "time_ticks": result_layout.time_ticks(duration_s),
+            "frequency_ticks": result_layout.frequency_ticks(early.ticks),
         }
     return context
 

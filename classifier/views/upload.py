@@ -9,6 +9,7 @@ from django.contrib.auth.decorators import login_required
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.template.loader import render_to_string
+from django.views.decorators.cache import cache_control
 from django.views.decorators.http import require_POST, require_safe
 
 from classifier.checkpoints import inventory
@@ -23,8 +24,10 @@ from classifier.views.visitors import RECORDED_BYTES_PER_S
 LATEST_ROWS = 8
 
 
-# The page plays a recording from a blob: URL before it is sent.
+# The page plays a recording from a blob: URL before it is sent. It is not stored by the browser, so
+# that Back, from the page of a sound that was just sent, lists that sound.
 @csp_update({"media-src": [SELF, "blob:"]})
+@cache_control(no_store=True)
 @require_safe
 def home(request: HttpRequest) -> HttpResponse:
     """Show the Upload page to a signed-in user, and the front page to anybody else."""

@@ -217,12 +217,47 @@ def test_a_lease_lost_in_the_middle_of_a_chunk_loses_only_its_own_clips(
     assert lost.step == Step.NONE
 
 
+@pytest.mark.parametrize("lost", [False, True])
+def test_the_pictures_of_a_long_single_clip_are_stored_before_it_is_classified(
+    anna: User, classifier: Classifier, monkeypatch: pytest.MonkeyPatch, lost: bool
+) -> None:
+    monkeypatch.setattr(task, "EARLY_PICTURES_S", 6.0)
+    for lane, length_s in ((Lane.INTERACTIVE, 6.0), (Lane.INTERACTIVE, 1.0), (Lane.BULK, 6.0)):
+        sound = fixtures.encode(fixtures.noise(length_s, 32_000), 32_000, "WAV")
+        uploads.accept([sound], name="x", owner=anna, lane=lane)
+    found: list[Any] = []
+
+    def look(part: int) -> None:
+        for row in Analysis.objects.filter(state=State.RUNNING):
+            files = {path.name for path in row.folder.glob("*")}
+            found.append((row.clip.duration_s, row.early is not None, files))
+        if lost and part == 0:
+            Analysis.objects.filter(state=State.RUNNING).requeue_or_fail()
+
+    during(monkeypatch, classifier, look)
+    task.analyse("")
+    early = {storage.SPECTROGRAM, storage.PEAKS}
+    assert sorted(found, key=str) == [(6.0, True, early), (None, False, set())]
+    rows = Analysis.objects.filter(lane=Lane.INTERACTIVE)
+    assert [row.early for row in rows] == [None, None]
+    if lost:
+        assert not any(row.folder.exists() for row in rows)
+        return
+    task.analyse("")
+    assert set(Analysis.objects.values_list("state", flat=True)) == {State.DONE}
+    for row in Analysis.objects.all():
+        names = {path.name for path in row.folder.iterdir()}
+        assert names == early | {storage.STRIP, storage.MAPS}
+
+
 def test_an_error_with_one_clip_returns_the_others_of_its_part(
     anna: User, classifier: Classifier, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rows = submit(anna, 5)
 
-    def render(_: Classifier, sound: Sound, result: Result) -> tuple[dict[str, Any], Any]:
+    def render(
+        _: Classifier, sound: Sound, result: Result, drawn: Any
+    ) -> tuple[dict[str, Any], Any]:
         if (sound.waveform == broken.waveform).all():
             raise ValueError("ours")
         return rendered(classifier, sound, result)

@@ -19,8 +19,8 @@ from ml.inference import Classifier
 from ml.render_metadata import RenderMetadata
 from ml.rendering import spectrogram
 from ml.rendering.png import picture
-from tasks.analyse import render
 from tasks.inspect import tile
+from tasks.rendering import render
 from tests import fixtures
 
 SOUND = Sound(fixtures.chirp(300, 5000, 6.0), 32_000, 44_100, 1, "WAV")

@@ -47,7 +47,8 @@ def plain_loop(paths: list[Path]) -> float:
     django.setup()
 
     from ml.audio.decode import read
-    from tasks.analyse import PART_CLIPS, load_classifier, render
+    from tasks.analyse import PART_CLIPS, load_classifier
+    from tasks.rendering import render
 
     classifier = load_classifier("")
     rate = classifier.info.features.sample_rate

@@ -54,7 +54,7 @@ def main() -> None:
         from ml import inference
         from ml.inference import Classifier
         from ml.map_archive import png
-        from tasks import analyse, decoding
+        from tasks import analyse, decoding, rendering
 
         for clip in clips[:WARM_UP]:
             submit(owner, clip)
@@ -68,9 +68,9 @@ def main() -> None:
             ("log-mel of the windows", Classifier, "_pictures"),
             ("network", inference, "forward"),
             ("render", analyse, "render"),
-            ("render: log-mel, spectrogram and strip", analyse.spectrogram, "draw"),
-            ("render: peaks", analyse.spectrogram, "peaks"),
-            ("render: maps", analyse.map_archive, "pack"),
+            ("render: log-mel, spectrogram and strip", rendering.spectrogram, "draw"),
+            ("render: peaks", rendering.spectrogram, "peaks"),
+            ("render: maps", rendering.map_archive, "pack"),
             ("render: all PNGs", png, "encoded"),
             ("save", analyse, "save_analyses"),
             ("save: files", storage, "write_folders"),

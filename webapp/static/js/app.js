@@ -63,6 +63,8 @@ class SonoDrop extends HTMLElement {
     row.querySelector(".name").textContent = name;
     row.querySelector("progress").setAttribute("aria-label", `Sending ${name}`);
     this.rows.prepend(row);
+    // A sound that is sent alone leads to its page.
+    this.alone = this.sending || this.waiting.length ? null : row;
     this.waiting.push({ row, url, body });
     this.next();
   }
@@ -89,6 +91,8 @@ class SonoDrop extends HTMLElement {
       if (fresh && request.status >= 202 && request.status < 500) {
         row.replaceWith(fresh);
         fresh.closest("sono-rows").expect();
+        const page = fresh.querySelector("a.what");
+        if (page && this.alone === row) location.assign(page.href);
       } else if (request.responseURL.includes("/account/")) {
         signIn();
       } else {
@@ -248,6 +252,17 @@ document.addEventListener("htmx:after:swap", () => {
   announce.textContent = announced;
   document.title = `${announced} · ${announce.dataset.title}`;
 });
+
+// A click outside an open menu, or Escape, closes it.
+const closeMenus = (except) => {
+  for (const menu of document.querySelectorAll("details.menu[open]")) {
+    if (menu.contains(except)) continue;
+    if (menu.contains(document.activeElement)) menu.querySelector("summary").focus();
+    menu.open = false;
+  }
+};
+document.addEventListener("click", (event) => closeMenus(event.target));
+document.addEventListener("keydown", (event) => event.key === "Escape" && closeMenus(null));
 
 document.addEventListener("submit", (event) => {
   const question = event.target.dataset.confirm;

@@ -10,10 +10,41 @@ const END_S = 0.02;
 const MIN_PATCH_S = 0.25;
 const UNPLAYABLE = "This browser cannot play the file. Try another browser.";
 
+// The player of the page's sound.
+let current = null;
+
+// Returns the player of a sound: the one that has loaded it already, or a new one of the <audio>.
+function playerOf(sound, media, duration, events) {
+  if (current?.sound === sound && current.media.readyState) {
+    // htmx adds the new scope before it removes the old one: moved at once, the sound plays on.
+    media.replaceWith(current.media);
+    media.removeAttribute("src");
+    current.take(duration, events);
+  } else {
+    current?.destroy();
+    current = new Player(media, duration, events);
+    current.sound = sound;
+  }
+  return current;
+}
+
+// htmx adds the new scope before it removes the old one: the new button takes the focus of the old
+// one. (By an id, htmx would do it, but it would also undo what the script has changed.)
+function keepFocus(button) {
+  const focused = document.activeElement;
+  if (focused !== button && focused?.matches("[data-play]")) button.focus({ preventScroll: true });
+}
+
+function showPlaying(button, playing) {
+  button.classList.toggle("playing", playing);
+  button.setAttribute("aria-label", playing ? "Pause" : "Play");
+}
+
 class Player {
   // media: an <audio>. events: ready(), state(playing), tick(time), failed(sentence).
   constructor(media, duration, events) {
     this.duration = duration;
+    this.known = Boolean(duration);
     this.events = events;
     this.name = "original";
     this.position = 0;
@@ -24,12 +55,38 @@ class Player {
     this.span = null; // [from, to] of the event that plays
     this.window = null; // { from, to, buffers, levels }
     this.media = media;
-    // It began to load with the page.
-    if (media.readyState >= HTMLMediaElement.HAVE_METADATA) events.ready();
-    this.media.addEventListener("loadedmetadata", () => events.ready());
-    this.media.addEventListener("ended", () => this.voice || this.ended());
-    this.media.addEventListener("error", () => events.failed(UNPLAYABLE));
-    if (media.error) events.failed(UNPLAYABLE);
+    // Before the analysis, only the browser knows the duration.
+    media.addEventListener("durationchange", () => this.measure());
+    media.addEventListener("loadedmetadata", () => this.events.ready());
+    media.addEventListener("ended", () => this.voice || this.ended());
+    media.addEventListener("error", () => this.events.failed(UNPLAYABLE));
+    this.measure(); // it began to load with the page
+  }
+
+  measure() {
+    if (!this.known && this.media.readyState) this.duration = this.media.duration;
+  }
+
+  // Plays on under another scope that htmx has put in place of the first.
+  take(duration, events) {
+    this.known ||= Boolean(duration);
+    this.duration = duration || this.duration;
+    this.events = events;
+  }
+
+  // Tells the scope what it missed before it was connected.
+  tell() {
+    if (this.media.readyState) this.events.ready();
+    if (this.media.error) this.events.failed(UNPLAYABLE);
+    this.events.state(this.playing);
+    this.events.tick(this.time);
+  }
+
+  // The scope is removed: stops, unless another scope has taken the player.
+  leave(events) {
+    if (this.events !== events) return;
+    this.destroy();
+    current = null;
   }
 
   destroy() {

@@ -14,12 +14,13 @@ class SonoScope extends HTMLElement {
     this.explained = true;
     this.shown = null; // the explanation of the chosen class: { url, verdict, mask, parts }
     this.known = new Map();
-    this.player = new Player(this.find("media"), this.duration, {
+    this.events = {
       ready: () => (this.find("play").disabled = false),
       state: (playing) => this.showState(playing),
       tick: (time) => this.tick(time),
       failed: (words) => (this.find("clock").textContent = words),
-    });
+    };
+    this.player = playerOf(this.dataset.sound, this.find("media"), this.duration, this.events);
     this.timeline = new Timeline(this, this.duration, {
       seek: (time, event) => this.seek(time, event),
       loop: (range) => this.player.setLoop(range),
@@ -31,6 +32,8 @@ class SonoScope extends HTMLElement {
     if (this.dataset.lanesUrl) this.openRecording();
     this.listen();
     this.choose(Number(this.dataset.chosen));
+    this.player.tell();
+    keepFocus(this.find("play"));
     this.lanes?.load();
     const response = await fetch(this.dataset.peaks).catch(() => null);
     if (!response?.ok) return this.player.events.failed("The waveform could not be loaded. Reload the page to try again.");
@@ -70,7 +73,7 @@ class SonoScope extends HTMLElement {
 
   disconnectedCallback() {
     this.quiet.abort();
-    this.player.destroy();
+    this.player.leave(this.events);
     this.network.destroy();
     this.timeline.destroy();
     this.tiles?.destroy();
@@ -156,9 +159,7 @@ class SonoScope extends HTMLElement {
   // --- playback -------------------------------------------------------------------------------
 
   showState(playing) {
-    const play = this.find("play");
-    play.classList.toggle("playing", playing);
-    play.setAttribute("aria-label", playing ? "Pause" : "Play");
+    showPlaying(this.find("play"), playing);
     // A finger does not point: it shows a patch only while the patch plays.
     if (!playing && this.network.pointer?.pointerType === "touch") this.network.hide();
   }
@@ -311,7 +312,6 @@ class SonoScope extends HTMLElement {
   // --- buttons and keys -----------------------------------------------------------------------
 
   clicked(event) {
-    this.closeMenus(event.target);
     const closest = (selector) => event.target.closest(selector);
     const answer = closest("button[data-class]");
     const frame = closest("[data-map], [data-lane]");
@@ -338,10 +338,6 @@ class SonoScope extends HTMLElement {
       event.preventDefault();
       keepInPlace(summary, () => this.network.toggleStage(summary.parentElement));
     }
-  }
-
-  closeMenus(except) {
-    for (const menu of document.querySelectorAll("details.menu[open]")) menu.open = menu.contains(except);
   }
 
   enlarge(button) {
@@ -371,10 +367,7 @@ class SonoScope extends HTMLElement {
       "-": () => this.zoom(0.5),
       a: () => this.nextSource(1),
       e: () => this.explain(!this.explained),
-      Escape: () => {
-        this.closeMenus(null);
-        this.network.hide();
-      },
+      Escape: () => this.network.hide(),
     }[event.key] ?? (/^[1-5]$/.test(event.key) ? () => { this.explain(true); this.choose(Number(event.key)); } : null);
     if (!react || (event.target.closest("button, summary, a") && event.key === " ")) return;
     event.preventDefault();

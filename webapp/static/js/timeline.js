@@ -151,10 +151,7 @@ class Timeline {
 
   // Sizes a canvas that stays in the view while the course scrolls; returns its pixels per CSS pixel.
   fit(canvas) {
-    canvas.style.width = `${this.find("travel").clientWidth}px`;
-    canvas.width = Math.round(canvas.clientWidth * devicePixelRatio);
-    canvas.height = Math.round(canvas.clientHeight * devicePixelRatio);
-    return devicePixelRatio;
+    return fitCanvas(canvas, this.find("travel").clientWidth);
   }
 
   // The server draws the axis without zoom. Redraw the part around the view, with steps that leave
@@ -181,4 +178,11 @@ class Timeline {
     if (this.duration >= MINUTES_S) return clockText(time, step < 0.1 ? 2 : step < 1 ? 1 : 0);
     return `${Number(time.toFixed(2))}${time ? "" : " s"}`;
   }
+}
+
+function fitCanvas(canvas, width) {
+  canvas.style.width = `${width}px`;
+  canvas.width = Math.round(canvas.clientWidth * devicePixelRatio);
+  canvas.height = Math.round(canvas.clientHeight * devicePixelRatio);
+  return devicePixelRatio;
 }
