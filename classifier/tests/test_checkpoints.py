@@ -204,7 +204,7 @@ def test_a_batch_uses_one_checkpoint_for_all_files(caller: Caller, other: Instal
     assert outcomes == ["accepted", "accepted", "duplicate"]
     rows = Analysis.objects.filter(lane=Lane.BULK)
     assert set(rows.values_list("checkpoint", flat=True)) == {other.identity}
-    rows.update(state=State.FAILED)
+    rows.update(state=State.FAILED, error_code="crashed")
     assert caller.post(f"{address}retry/").json()["retried_now"] == 2
     waiting = Analysis.objects.filter(state=State.QUEUED)
     assert list(waiting.values_list("checkpoint", flat=True)) == [other.identity] * 2
