@@ -24,6 +24,7 @@ HINTS = {
     "throttled": "Wait for the number of seconds given in the Retry-After header.",
     "no_such_page": "Request the first page again, without `cursor`.",
     "no_such_batch": "GET /api/v1/batches/ lists your batches.",
+    "no_such_tag": "The clips of GET /api/v1/clips/ have `tags`.",
     "not_found": "Check the URL, and make sure that the token belongs to the owner.",
 }
 

@@ -198,8 +198,9 @@ class InBatchFilters(Filters):
 class FolderField(Text):
     """A folder as a condition of clips."""
 
-    def to_internal_value(self, data: Any) -> Q:  # type: ignore[override]
-        folder = super().to_internal_value(data).strip("/")
+    # After the validators: they check the text.
+    def run_validation(self, data: Any = fields.empty) -> Q:
+        folder = super().run_validation(data).strip("/")
         return Q(folder__iexact=folder) | Q(folder__istartswith=f"{folder}/")
 
 
@@ -251,9 +252,9 @@ class OfAnalysisFilters(InBatchFilters):
         Raises
         ------
         ValidationError
-            As `of` raises it, or the user has no such tag.
+            As `of` raises it.
         NotFound
-            The user has no such batch.
+            The user has no such tag or batch.
         """
         found = cls.lookups(request)
         values: dict[str, Any] = {
@@ -264,7 +265,7 @@ class OfAnalysisFilters(InBatchFilters):
         if "tag" in values:
             values["tag"] = named(request.user, values["tag"])
             if values["tag"] is None:
-                raise ValidationError({"tag": "You have no tag of that name."})
+                raise NotFound("You have no tag of this name.", "no_such_tag")
         return values | {"batch": cls.batch_of(request)}
 
 

@@ -58,6 +58,7 @@ class SelectionAgainView(ApiView):
         note=NOTE,
         body=serializers.SelectionToQueue,
         parameters=(AnalysisFilters,),
+        errors=(404,),
     )
     def post(self, request: Request) -> Response:
         """Analyse many clips again."""
@@ -74,6 +75,7 @@ class SelectionTagView(ApiView):
         note=NOTE,
         body=serializers.SelectionToTag,
         parameters=(AnalysisFilters,),
+        errors=(404,),
     )
     def post(self, request: Request) -> Response:
         """Add a tag to many clips."""
@@ -89,6 +91,7 @@ class SelectionUntagView(ApiView):
         note=NOTE,
         body=serializers.SelectionToTag,
         parameters=(AnalysisFilters,),
+        errors=(404,),
     )
     def post(self, request: Request) -> Response:
         """Remove a tag from many clips."""
@@ -104,6 +107,7 @@ class SelectionDeleteView(ApiView):
         note=NOTE,
         body=serializers.Selection,
         parameters=(AnalysisFilters,),
+        errors=(404,),
     )
     def post(self, request: Request) -> Response:
         """Delete many clips.
@@ -122,6 +126,7 @@ class SelectionExportView(ExportView):
         note=f"{NOTE} {FORMATS}",
         body=serializers.SelectionToExport,
         parameters=(AnalysisFilters,),
+        errors=(404,),
     )
     def post(self, request: Request) -> HttpResponseBase:
         """Export the events of many analyses.
