@@ -240,8 +240,9 @@ def test_other_people_see_nothing_of_a_visitor(visitor: Client, anna: User) -> N
 
 def refused(answer: Any, status: int, code: str) -> None:
     assertContains(answer, f'data-code="{code}"', status_code=status)
-    # The page offers another try.
+    # The page offers another try, and plays a recording before it is sent.
     assertContains(answer, 'type="file"', status_code=status)
+    assert "media-src 'self' blob:" in answer["Content-Security-Policy"]
 
 
 def test_a_sound_that_is_too_large_is_refused(
