@@ -67,7 +67,11 @@ def create_bulk_data(owner: User, others: Sequence[User], rows: int, batch_files
         Analysis.objects.bulk_create(analyses)
         Inspection.objects.bulk_create(_inspections(analyses, rng))
         Judgement.objects.bulk_create(
-            Judgement(clip=one.clip, label=one.label if rng.random() < 0.7 else "dog")
+            Judgement(
+                clip=one.clip,
+                label=one.label if rng.random() < 0.7 else "dog",
+                checkpoint=one.checkpoint,
+            )
             for one in analyses
             if one.state == State.DONE and rng.random() < 0.02
         )

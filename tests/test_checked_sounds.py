@@ -103,6 +103,22 @@ def test_a_folder_that_was_unpacked_by_hand_is_cut_by_prepare(
     assert len(read_index(folder)) == 4
 
 
+def test_a_part_that_two_analyses_found_is_one_sound_unless_they_disagree(
+    exported: Path, tmp_path: Path, capsys
+) -> None:
+    folder = tmp_path / "unpacked"
+    zipfile.ZipFile(exported).extractall(folder)
+    table = folder / "meta" / "sounds.csv"
+    before = table.read_text()
+    siren = next(line for line in before.splitlines(keepends=True) if "siren" in line)
+    table.write_text(before + siren.replace("siren", "rain"))
+    assert prepare.main([str(folder)]) == 1
+    assert "line 6: this part is 'rain' here, but 'siren'" in capsys.readouterr().err
+    table.write_text(before + siren)
+    assert prepare.main([str(folder)]) == 0
+    assert [example.label for example in read_index(folder)] == ["dog", "rain", "siren", "rain"]
+
+
 def test_an_invalid_part_is_reported(exported: Path, tmp_path: Path, capsys) -> None:
     folder = tmp_path / "unpacked"
     zipfile.ZipFile(exported).extractall(folder)

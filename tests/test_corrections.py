@@ -74,8 +74,14 @@ def test_a_clip_is_corrected_by_keys(
     page.goto(f"{server.url}/checked/")
     expect(page.locator(".precision tbody tr")).to_contain_text("Rooster")
     show(page, server, clip)
+    # Not by a route, which would report an error on the console.
+    page.evaluate("() => { sent = fetch; fetch = async () => new Response(null, {status: 503}); }")
+    page.keyboard.press("y")
+    expect(judgement.get_by_role("alert")).to_contain_text("This could not be saved")
+    page.evaluate("() => { fetch = sent; }")
     page.keyboard.press("y")
     expect(judgement).to_contain_text("You said: Siren")
+    expect(judgement.get_by_role("alert")).to_have_count(0)
     judgement.get_by_role("button", name="Remove").press("Enter")
     expect(judgement.get_by_role("button", name="Yes")).to_be_focused()
 

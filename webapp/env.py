@@ -16,6 +16,7 @@ from email.utils import parseaddr
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from django.contrib.auth.validators import UnicodeUsernameValidator
 from django.core.exceptions import ImproperlyConfigured, ValidationError
 from django.core.validators import validate_email
 
@@ -50,6 +51,24 @@ KNOWN: dict[str, Setting] = {}
 def text(name: str, default: str = "", *, meaning: str = "", shown: str = "") -> str:
     """Return a text."""
     return _note(name, shown or default, meaning) or default
+
+
+def username(name: str, default: str, *, meaning: str = "") -> str:
+    """Return a username that a person can have.
+
+    Raises
+    ------
+    ImproperlyConfigured
+        The value has characters that usernames cannot have.
+    """
+    value = text(name, default, meaning=meaning)
+    try:
+        UnicodeUsernameValidator()(value)
+    except ValidationError as error:
+        raise ImproperlyConfigured(
+            f"{name} may have letters, digits and @ . + - _ only, not {value!r}."
+        ) from error
+    return value
 
 
 def path(name: str, default: Path, *, meaning: str = "", shown: str = "") -> Path:

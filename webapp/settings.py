@@ -37,7 +37,7 @@ MEDIA_ROOT = DATA / "media"
 
 # --- accounts and security ----------------------------------------------------------------
 
-ADMIN_USER = env.text(
+ADMIN_USER = env.username(
     "ADMIN_USER",
     "admin",
     meaning="The username of the first administrator, who is created at the first start.",

@@ -232,8 +232,8 @@ class OfAnalysisFilters(InBatchFilters):
     state = fields.ChoiceField(choices=State.values, help_text="State of the analysis.")
     judged = fields.ChoiceField(
         choices=Judged.values,
-        help_text="Only analyses whose clip was judged: `right`, `wrong`, either (`judged`), or "
-        "not at all (`not_judged`).",
+        help_text="Only analyses whose clip was judged: finished ones that were `right` or "
+        "`wrong`, any (`judged`), or those not judged (`not_judged`).",
     )
     checkpoint = Text(
         max_length=120,

@@ -259,7 +259,7 @@ class AnalysisQuerySet(LeasedJobQuerySet["Analysis"]):
         # With the owner, which decides how long a clip may be.
         rows = rows.select_related("clip__owner")
         single = rows.filter(lane=Lane.INTERACTIVE)
-        of_visitors = Q(owner__username=VISITORS, owner__is_active=False)
+        of_visitors = Q(owner__username=VISITORS)
         for lane, most in (
             (single.exclude(of_visitors), min(limit, MAX_SINGLE_CLIPS)),
             (single.filter(of_visitors), 1),
@@ -438,13 +438,14 @@ class Analysis(LeasedJob):
 
     @property
     def judgement(self) -> Judgement | None:
-        """The judgement of the clip as a whole."""
-        return judgement_of(self.clip)
+        """The judgement of the clip as a whole, if it applies to the checkpoint. As in `judged`."""
+        said = judgement_of(self.clip)
+        return said if said and (said.label or said.checkpoint == self.checkpoint) else None
 
     @property
     def right(self) -> bool | None:
-        """Whether the answer agrees with the judgement; None without one. As in `judged`."""
-        if self.judgement is None:
+        """Whether the answer agrees with the judgement; None without either. As in `judged`."""
+        if self.judgement is None or self.state != State.DONE:
             return None
         said = self.judgement.label
         return said == self.label or (self.not_sure and not said)

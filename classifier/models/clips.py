@@ -20,13 +20,14 @@ MAX_NOTE_CHARACTERS = 2000
 MAX_FOLDER_CHARACTERS = 255
 # The user whose rows are requested; an anonymous user has none.
 Owner = User | AnonymousUser
-# The username of the built-in account that owns the sounds of people without an account.
-VISITORS = "visitors"
+# The username of the built-in account that owns the sounds of people without an account. No person
+# can have it: Django's validator of usernames does not allow these brackets.
+VISITORS = "<visitors>"
 
 
 def is_visitors_account(user: User) -> bool:
     """Whether it is the built-in account, to which nobody can sign in."""
-    return user.username == VISITORS and not user.is_active
+    return user.username == VISITORS
 
 
 def folder_prefix(path: str) -> str | None:
@@ -54,7 +55,7 @@ class ClipQuerySet(models.QuerySet["Clip"]):
 
     def of_visitors(self) -> Self:
         """Return the clips of the built-in account, to which nobody can sign in."""
-        return self.filter(owner__username=VISITORS, owner__is_active=False)
+        return self.filter(owner__username=VISITORS)
 
 
 class Clip(models.Model):

@@ -8,7 +8,8 @@ from django.db import models
 from django.db.models import Exists, OuterRef, Q
 from django.utils import timezone
 
-from classifier.models.clips import Clip
+from classifier.models.clips import Clip, beside
+from classifier.models.leasing import State
 
 if TYPE_CHECKING:
     from classifier.models.events import Event
@@ -27,8 +28,9 @@ class Judgement(models.Model):
     """What a person says that a clip as a whole, or an event of a recording, is.
 
     Whether an answer was right is not stored but compared, so that a judgement of a clip also
-    applies to its later analyses. Each clip and each event has at most one; judging again replaces
-    it.
+    applies to its other analyses; one without a class only to those of the same checkpoint, because
+    another checkpoint may have the class. Each clip and each event has at most one; judging again
+    replaces it.
     """
 
     clip = models.OneToOneField(Clip, models.CASCADE, null=True, related_name="judgement")
@@ -40,13 +42,15 @@ class Judgement(models.Model):
         blank=True,
         help_text="The right class; empty if it is none of the checkpoint's classes.",
     )
+    checkpoint = models.CharField(
+        max_length=120, help_text="The checkpoint whose answer was judged, as name@sha256."
+    )
     user = models.ForeignKey(
         settings.AUTH_USER_MODEL, models.SET_NULL, null=True, related_name="judgements"
     )
     created_at = models.DateTimeField(default=timezone.now)
 
     class Meta:
-        indexes = [models.Index(fields=["-created_at", "-id"], name="judgement_newest")]
         constraints = [
             models.CheckConstraint(
                 condition=Q(clip=None, event__isnull=False) | Q(clip__isnull=False, event=None),
@@ -74,23 +78,27 @@ def judgement_of(judged: "Clip | Event") -> Judgement | None:
 def judged(choice: str) -> Q:
     """Return the condition that selects analyses by the judgement of their clip as a whole.
 
-    An analysis that is not sure is also right if the clip is none of the classes.
+    Only a finished analysis is right or wrong. One that is not sure is also right if the clip is
+    none of the classes.
 
     Parameters
     ----------
     choice : str
         A value of `Judged`; "" for any analysis.
     """
-    # A subquery over the few judgements, not a join: it is evaluated once, not for each analysis.
-    known = Q(clip__in=Judgement.objects.filter(clip__isnull=False).values("clip"))
     said = Judgement.objects.filter(clip=OuterRef("clip"))
-    right = Exists(said.filter(label=OuterRef("label"))) | (
-        Q(not_sure=True) & Exists(said.filter(label=""))
-    )
+    labelled = said.exclude(label="")
+    none = said.filter(label="", checkpoint=OuterRef("checkpoint"))
+    # First a subquery over the few judgements, not a join: it is evaluated once, not for each
+    # analysis.
+    known = Q(clip__in=Judgement.objects.filter(clip__isnull=False).values("clip"))
+    known &= Q(Exists(labelled) | Exists(none))
+    done = known & beside(state=State.DONE)
+    right = Exists(labelled.filter(label=OuterRef("label"))) | (Q(not_sure=True) & Exists(none))
     conditions = {
         "": Q(),
-        Judged.RIGHT: known & right,
-        Judged.WRONG: known & ~right,
+        Judged.RIGHT: done & right,
+        Judged.WRONG: done & ~right,
         Judged.JUDGED: known,
         Judged.NOT_JUDGED: ~known,
     }

@@ -10,7 +10,7 @@ from django.db.models import Q
 from django.utils import timezone
 
 from classifier.models.analyses import Analysis
-from classifier.models.clips import Owner, is_visitors_account
+from classifier.models.clips import VISITORS, Owner, is_visitors_account
 
 TOKEN_BYTES = 16
 
@@ -35,9 +35,12 @@ class ShareLinkQuerySet(models.QuerySet["ShareLink"]):
         return rows.defer(*heavy).order_by("-created_at", "-id")
 
     def open(self, token: str) -> "ShareLink | None":
-        """Return the live link with this token and its analysis, None if there is none."""
-        rows = self.live().select_related("analysis__clip", "owner")
-        return rows.filter(token=token).first()
+        """Return the live link with this token and its analysis, None if there is none.
+
+        The links of a deactivated user do not work; the account of visitors is always inactive.
+        """
+        rows = self.live().filter(Q(owner__is_active=True) | Q(owner__username=VISITORS))
+        return rows.select_related("analysis__clip", "owner").filter(token=token).first()
 
 
 class ShareLink(models.Model):
@@ -65,12 +68,12 @@ class ShareLink(models.Model):
     @property
     def of_visitor(self) -> bool:
         """Whether somebody without an account uploaded the sound, or it is the example."""
-        return is_visitors_account(self.analysis.owner)
+        return is_visitors_account(self.owner)
 
     @property
     def may_explain(self) -> bool:
         """Whether viewers may request inspections; otherwise they see those that exist."""
-        return self.of_visitor
+        return settings.VISITORS and self.of_visitor
 
     @property
     def kept_until(self) -> datetime | None:

@@ -93,6 +93,12 @@ def ask(analysis: Analysis, question: Question) -> Inspection:
     return inspection
 
 
+def find(analysis: Analysis, question: Question) -> Inspection | None:
+    """Return the inspection of this question, if there is one that is not outdated."""
+    made = Inspection.objects.filter(analysis=analysis, **asdict(question)).first()
+    return made if made and not _outdated(made, _decoder_of(analysis)) else None
+
+
 def current(analysis: Analysis, window: int) -> list[Inspection]:
     """Return the inspections of a window, except outdated ones."""
     decoder = _decoder_of(analysis)

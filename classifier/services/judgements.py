@@ -9,7 +9,17 @@ from django.db import transaction
 from django.db.models import Count
 from django.utils import timezone
 
-from classifier.models import Analysis, Clip, Event, Judgement, Owner, State, beside
+from classifier.models import (
+    Analysis,
+    Clip,
+    Event,
+    Judged,
+    Judgement,
+    Owner,
+    State,
+    beside,
+    judged,
+)
 from classifier.services.problems import refusal
 
 # Of the normal distribution, for a 95 % confidence interval.
@@ -51,7 +61,12 @@ def remove(judged: Clip | Event) -> None:
 
 def _save(analysis: Analysis, judged: dict[str, Any], label: str, user: Owner) -> Judgement:
     _check(analysis, label)
-    values = {"label": label, "user": user, "created_at": timezone.now()}
+    values = {
+        "label": label,
+        "checkpoint": analysis.checkpoint,
+        "user": user,
+        "created_at": timezone.now(),
+    }
     with transaction.atomic():
         # Locked, so that it is not deleted before the judgement is saved.
         if not Analysis.objects.select_for_update().filter(pk=analysis.pk).first():
@@ -127,10 +142,9 @@ def precision(user: Owner) -> list[Precision]:
     Analyses that are not sure give no answer and are left out. A clip that one checkpoint analysed
     several times counts once.
     """
-    judged = Judgement.objects.filter(clip__isnull=False).values("clip")
     # The few judged clips lead to the analyses, not the owner.
     mine = beside(owner=user.pk, state=State.DONE)
-    clips = Analysis.objects.filter(mine, clip__in=judged, not_sure=False).values_list(
+    clips = Analysis.objects.filter(mine, judged(Judged.JUDGED), not_sure=False).values_list(
         "checkpoint", "label", "clip__judgement__label"
     )
     events = Judgement.objects.filter(event__analysis__owner=user.pk).values_list(

@@ -1,5 +1,6 @@
 """Limits on requests per minute or hour, for fairness between users, not for security."""
 
+import ipaddress
 import logging
 import math
 import time
@@ -33,17 +34,24 @@ class Counted(SimpleRateThrottle):
     num_requests: int
     left = 0
     count: int | None = None
+    counted_as: str | None = None
 
     def get_rate(self) -> str:
         return settings.THROTTLE_RATES[self.scope]
 
     def allow_request(self, request: Request, view: APIView) -> bool:
         key, window = self.get_cache_key(request, view), int(time.time() // self.duration)
-        self.count = _count(f"{key}:{window}", self.duration) if key else None
+        self.counted_as = f"{key}:{window}" if key else None
+        self.count = _count(self.counted_as, self.duration) if self.counted_as else None
         if self.count is None:
             return True
         self.left = max(0, self.num_requests - self.count)
         return self.count <= self.num_requests
+
+    def give_back(self) -> None:
+        """Do not count the allowed request after all."""
+        if self.count is not None and self.counted_as:
+            _uncount(self.counted_as)
 
     def wait(self) -> float:
         """Return the whole seconds until the time window ends."""
@@ -63,7 +71,23 @@ class UploadThrottle(Counted, UserRateThrottle):
 
 
 class AddressThrottle(Counted, AnonRateThrottle):
-    """Limit requests from one address, also those of signed-in users."""
+    """Limit requests from one address, also those of signed-in users.
+
+    An IPv6 address counts as its /64, because one connection usually has all addresses of it.
+    """
+
+    def get_ident(self, request: Request) -> str:
+        """Return the caller's address; of IPv6, the first one of the /64."""
+        found = super().get_ident(request)
+        try:
+            address = ipaddress.ip_address(found)
+        except ValueError:  # a proxy may send anything
+            return found
+        if isinstance(address, ipaddress.IPv4Address):
+            return found
+        if address.ipv4_mapped:
+            return str(address.ipv4_mapped)
+        return str(ipaddress.ip_network((address.packed, 64), strict=False).network_address)
 
     def get_cache_key(self, request: Request, view: APIView) -> str:
         return self.cache_format % {"scope": self.scope, "ident": self.get_ident(request)}
@@ -88,7 +112,10 @@ class VisitorInspectionThrottle(AddressThrottle):
 
 
 def client_address(request: HttpRequest) -> str:
-    """Return the address that the proxy saw, if there is one, else the caller's; for axes too."""
+    """Return the address that the proxy saw, if there is one, else the caller's; for axes too.
+
+    Of IPv6, it is the first one of the /64.
+    """
     asked = request if isinstance(request, Request) else Request(request)
     return SignInThrottle().get_ident(asked)
 
@@ -101,7 +128,6 @@ def may_send_reset(user_id: int) -> bool:
 
 def _count(key: str, keep_s: int) -> int | None:
     """Return how often `key` was counted, including now; None if the cache is not responding."""
-    global _asked_again_at
     if time.monotonic() < _asked_again_at:
         return None
     try:
@@ -111,6 +137,21 @@ def _count(key: str, keep_s: int) -> int | None:
     except ValueError:  # the key expired between the two calls
         return 1
     except RedisError as error:
-        _asked_again_at = time.monotonic() + CACHE_REST_S
-        logger.warning("requests are not counted because the cache is not responding: %s", error)
+        _rest(error)
         return None
+
+
+def _uncount(key: str) -> None:
+    try:
+        cache.decr(key)
+    except ValueError:  # the key expired
+        return
+    except RedisError as error:
+        _rest(error)
+
+
+def _rest(error: RedisError) -> None:
+    """Do not try the cache for a while."""
+    global _asked_again_at
+    _asked_again_at = time.monotonic() + CACHE_REST_S
+    logger.warning("requests are not counted because the cache is not responding: %s", error)

@@ -1,8 +1,8 @@
 """The card of a result: a picture of 1200×630 pixels, as sites show it for a link."""
 
 import io
-from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 from django.contrib.staticfiles import finders
@@ -19,6 +19,8 @@ PICTURE = (MARGIN, 232, WIDTH - MARGIN, 466)
 BARS_TOP, BAR_GAP = 506, 36
 # The line of the icon, in units of its 32×32 square.
 WAVE = ((5, 16), (9, 16), (12, 8), (16, 25), (20, 12), (23, 16), (27, 16))
+# Cards and fonts that a process keeps. Not in Redis, whose memory is for the messages to workers.
+MAX_CARDS, MAX_FONTS = 64, 16
 # Pictures are drawn larger and reduced where edges must be smooth.
 SMOOTH = 4
 
@@ -50,23 +52,24 @@ class Card:
         Beside the answer; "" if there is none.
     length : str
         The duration of the sound.
-    rows : sequence of Row
+    rows : tuple of Row
         At most three.
     """
 
     title: str
     confidence: str
     length: str
-    rows: Sequence[Row]
+    rows: tuple[Row, ...]
 
 
+@lru_cache(MAX_CARDS)
 def draw(card: Card, spectrogram: Path) -> bytes:
-    """Return the card as a PNG.
+    """Return the card as a PNG; sites request the same one again and again.
 
     Parameters
     ----------
     spectrogram : Path
-        A picture with low frequencies at the bottom.
+        A picture with low frequencies at the bottom. A file of this name never changes.
 
     Raises
     ------
@@ -88,6 +91,7 @@ def draw(card: Card, spectrogram: Path) -> bytes:
     return buffer.getvalue()
 
 
+@lru_cache(MAX_FONTS)
 def _font(name: str, size: int) -> ImageFont.FreeTypeFont:
     path = finders.find(f"vendor/{name}.woff2")
     assert isinstance(path, str), f"{name} is missing: run make"

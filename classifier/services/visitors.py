@@ -11,7 +11,6 @@ from django.conf import settings
 from django.contrib.auth import get_user_model
 from django.contrib.auth.hashers import make_password
 from django.contrib.auth.models import User
-from django.core.exceptions import ImproperlyConfigured
 from django.db import transaction
 from django.db.models import QuerySet
 from django.utils import timezone
@@ -37,8 +36,11 @@ from classifier.services.samples import EXAMPLE, sample_path
 MAX_WAITING = 20
 # Those of users wait among them.
 MAX_WAITING_INSPECTIONS = 8
-# The space on the disk is bounded by this number times the largest file.
+# These two and VISITOR_MAX_MB bound the space on the disk: a sound has its file, its result and the
+# files of its inspections.
 MAX_KEPT = 500
+# Enough for each class and each map of a short sound.
+MAX_INSPECTIONS = 80
 # What takes a worker seconds, or is made for exports, needs an account.
 ALLOWED_KINDS = (
     InspectionKind.EXPLANATION,
@@ -49,21 +51,9 @@ ALLOWED_KINDS = (
 
 
 def account() -> User:
-    """Return the account that owns the sounds of visitors; create it if it does not exist.
-
-    Raises
-    ------
-    ImproperlyConfigured
-        Somebody can sign in to the account of this name.
-    """
+    """Return the account that owns the sounds of visitors; create it if it does not exist."""
     facts = {"is_active": False, "password": make_password(None)}
-    user, _ = get_user_model().objects.get_or_create(username=VISITORS, defaults=facts)
-    if user.is_active:
-        raise ImproperlyConfigured(
-            f"The username {VISITORS!r} is reserved for the sounds of people without an account, "
-            "but an active user has it. Rename or deactivate that user in the admin."
-        )
-    return user
+    return get_user_model().objects.get_or_create(username=VISITORS, defaults=facts)[0]
 
 
 def accept(chunks: Iterable[bytes], *, name: str, size_bytes: int) -> ShareLink:
@@ -87,22 +77,29 @@ def accept(chunks: Iterable[bytes], *, name: str, size_bytes: int) -> ShareLink:
     if size_bytes > settings.VISITOR_MAX_BYTES:
         raise too_large(settings.VISITOR_MAX_BYTES)
     owner = account()
-    if crowded(owner):
+    _check_room(owner)
+    analysis = uploads.accept(chunks, name=name, owner=owner)
+    link, _ = sharing.share(analysis, expires_at=analysis.created_at + _keep())
+    return link
+
+
+def _check_room(owner: User) -> None:
+    """Raise RequestRefused if as many sounds of visitors wait, or are kept, as is allowed."""
+    if Analysis.objects.filter(owner=owner, state__in=UNFINISHED).count() >= MAX_WAITING:
         raise refusal(
             "too_many_visitors",
             "Many people are trying sounds at the moment.",
             "Try again in a minute, or sign in.",
             status=429,
         )
-    analysis = uploads.accept(chunks, name=name, owner=owner)
-    link, _ = sharing.share(analysis, expires_at=analysis.created_at + _keep())
-    return link
-
-
-def crowded(owner: User) -> bool:
-    """Whether as many sounds of visitors wait, or are kept, as the server allows."""
-    waiting = Analysis.objects.filter(owner=owner, state__in=UNFINISHED).count()
-    return waiting >= MAX_WAITING or Clip.objects.for_owner(owner).count() >= MAX_KEPT
+    if Clip.objects.for_owner(owner).count() >= MAX_KEPT:
+        raise refusal(
+            "visitors_full",
+            "There is no room for another sound of people without an account.",
+            f"Each is deleted after {settings.VISITOR_KEEP_MINUTES} min. Try again later, or sign "
+            "in.",
+            status=429,
+        )
 
 
 def explain(analysis: Analysis, question: Question) -> Inspection:
@@ -111,12 +108,18 @@ def explain(analysis: Analysis, question: Question) -> Inspection:
     Raises
     ------
     RequestRefused
-        Visitors cannot request this kind (403), too many inspections of visitors wait (429), or as
-        `inspections.ask` raises it.
+        Visitors cannot request this kind (403). Or the inspection is not finished yet, and too many
+        of visitors wait, or the analysis has too many (429). Or as `inspections.ask` raises it.
     """
+    hint = "Create an account and upload the sound there."
     if question.kind not in ALLOWED_KINDS:
-        hint = "Create an account and upload the sound there."
         raise refusal("account_required", "This needs an account.", hint, status=403)
+    known = inspections.find(analysis, question)
+    if known and known.state != State.FAILED:
+        return known
+    if Inspection.objects.filter(analysis=analysis).count() >= MAX_INSPECTIONS:
+        detail = f"This result has {MAX_INSPECTIONS} inspections, the most without an account."
+        raise refusal("too_many_inspections", detail, hint, status=429)
     waiting = Inspection.objects.for_owner(account()).filter(state__in=UNFINISHED)
     if waiting.count() >= MAX_WAITING_INSPECTIONS:
         hint = "Try again in a few seconds."
@@ -158,18 +161,14 @@ def example_explanation(analysis: Analysis) -> Inspection | None:
         return None
     window = analysis.metadata.shown_window
     question = Question(InspectionKind.EXPLANATION, window, analysis.label)
-    made = inspections.current(analysis, window)
-    known = (one for one in made if (one.kind, one.label) == (question.kind, question.label))
-    return next(known, None) or inspections.ask(analysis, question)
+    return inspections.find(analysis, question) or inspections.ask(analysis, question)
 
 
 def _examples(checkpoint: Installed) -> QuerySet[ShareLink]:
     rows = ShareLink.objects.filter(
-        analysis__owner__username=VISITORS,
-        analysis__checkpoint=checkpoint.identity,
-        expires_at=None,
+        owner__username=VISITORS, analysis__checkpoint=checkpoint.identity, expires_at=None
     )
-    return rows.select_related("analysis__clip", "analysis__owner").order_by("pk")
+    return rows.select_related("analysis__clip", "owner").order_by("pk")
 
 
 # --- removed by the sweep -----------------------------------------------------------------

@@ -95,6 +95,38 @@ def test_a_judgement_applies_to_a_later_analysis_of_the_clip(anna: User, caller:
     assert judged(caller, "wrong") == {str(first.pk)}
 
 
+def test_none_of_the_classes_applies_to_the_judged_checkpoint_only(
+    anna: User, caller: Caller
+) -> None:
+    first = done(anna, label="dog")
+    later, unsure = analyse_again(first.clip), done(anna, label="dog")
+    values = {"state": "done", "label": "dog", "confidence": 0.7}
+    Analysis.objects.filter(pk=later.pk).update(checkpoint="more@1", **values)
+    Analysis.objects.filter(pk=unsure.pk).update(clip=first.clip, not_sure=True)
+    judgements.judge_clip(first, "", anna)
+    said = {pk: caller.get(f"analyses/{pk}/").json()["judgement"] for pk in (first.pk, later.pk)}
+    assert (said[first.pk]["label"], said[first.pk]["right"]) == (None, False)
+    assert said[later.pk] is None
+    assert judged(caller, "right") == {str(unsure.pk)}
+    assert judged(caller, "wrong") == {str(first.pk)}
+    assert judged(caller, "judged") == {str(first.pk), str(unsure.pk)}
+    assert judged(caller, "not_judged") == {str(later.pk)}
+    (row,) = caller.get("judgements/precision/").json()["results"]
+    assert (row["checkpoint"], row["judged"]) == (first.checkpoint, 1)
+
+
+def test_only_a_finished_analysis_is_right_or_wrong(anna: User, caller: Caller) -> None:
+    first = done(anna)
+    judgements.judge_clip(first, "dog", anna)
+    later = analyse_again(first.clip)
+    for state in ("queued", "failed", "cancelled"):
+        Analysis.objects.filter(pk=later.pk).update(state=state)
+        said = caller.get(f"analyses/{later.pk}/").json()["judgement"]
+        assert (said["label"], said["right"]) == ("dog", None), state
+        assert judged(caller, "right") == {str(first.pk)}
+        assert judged(caller, "wrong") == set()
+
+
 def test_analyses_are_filtered_by_judgement(anna: User, ben: User, caller: Caller) -> None:
     right, wrong, none, unsure = (done(anna) for _ in range(4))
     theirs = done(ben)

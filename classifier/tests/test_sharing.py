@@ -14,7 +14,7 @@ from PIL import Image
 
 from classifier import storage
 from classifier.models import Analysis, Inspection, InspectionKind, ShareLink, State
-from classifier.services import deletion, sharing
+from classifier.services import deletion, judgements, notes, result_card, sharing
 from classifier.tests.conftest import PICTURE, Caller, done, refused
 from tests.bulk_data import METADATA
 
@@ -71,6 +71,35 @@ def test_a_holder_sees_the_result_and_nothing_else_of_its_owner(
     assert f"/s/{link.token}/media/inspections/{inspection.pk}/kept.flac" in body
     # No form, so nothing can be requested or changed.
     assert 'method="post"' not in body and "csrf" not in body
+
+
+def test_what_its_owner_says_of_a_sound_is_not_shared(
+    link: ShareLink, analysis: Analysis, anna: User
+) -> None:
+    notes.set_tags(analysis.clip, ["kitchen"])
+    notes.set_note(analysis.clip, "the neighbour's dog")
+    judgements.judge_clip(analysis, "cat", anna)
+    owner = Client()
+    owner.force_login(anna)
+    private = ("kitchen", "the neighbour", "said", 'class="judgement"')
+    page = owner.get(f"/analyses/{analysis.pk}/").content.decode()
+    assert all(words in page for words in private)
+    for path in ("", f"analyses/{analysis.pk}/part/"):
+        for client in (Client(), owner):
+            answer = client.get(f"/s/{link.token}/{path}")
+            assert answer.status_code == 200
+            shown = answer.content.decode()
+            assert not [words for words in private if words in shown], path
+
+
+def test_links_of_a_deactivated_owner_do_not_work(
+    link: ShareLink, analysis: Analysis, anna: User
+) -> None:
+    User.objects.filter(pk=anna.pk).update(is_active=False)
+    for path in (f"/s/{link.token}/", audio_of(link)):
+        assert Client().get(path).status_code == 404
+    User.objects.filter(pk=anna.pk).update(is_active=True)
+    assert Client().get(audio_of(link)).status_code == 200
 
 
 def test_media_of_a_link_are_served_in_ranges(link: ShareLink, analysis: Analysis) -> None:
@@ -203,6 +232,9 @@ def test_the_preview_names_the_answer_and_a_picture_that_exists(link: ShareLink)
     card = Image.open(io.BytesIO(answer.content))
     assert (answer["Content-Type"], card.format, card.size) == ("image/png", "PNG", (1200, 630))
     assert answer["Cache-Control"].startswith("private")
+    again = Client().get(address.removeprefix(settings.ORIGIN))
+    assert again.content == answer.content
+    assert result_card.draw.cache_info().hits
 
 
 def test_the_part_and_the_rest_have_names_that_tell_them_apart(

@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
-from django.core.exceptions import ImproperlyConfigured
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 from django.utils import timezone
@@ -17,6 +16,7 @@ from pytest_django.asserts import assertContains, assertNotContains
 from classifier import storage
 from classifier.checkpoints.inventory import Installed
 from classifier.models import (
+    VISITORS,
     Analysis,
     Clip,
     Inspection,
@@ -77,27 +77,28 @@ def age(clip: Clip, minutes: int = 61) -> None:
 def test_nobody_can_sign_in_to_the_account_of_visitors(visitor: Client) -> None:
     owner = tried(visitor).analysis.owner
     assert not owner.is_active and not owner.has_usable_password() and not owner.email
-    answer = visitor.post("/account/sign-in/", {"username": "visitors", "password": "!"})
+    answer = visitor.post("/account/sign-in/", {"username": VISITORS, "password": "!"})
     assert answer.status_code == 200
 
 
-@pytest.mark.parametrize("name", ["visitors", "Visitors", "anna"])
-def test_the_name_of_the_account_is_reserved_before_it_exists(
-    visitor: Client, anna: User, name: str
-) -> None:
-    form = {"username": name, "password1": "gr4nular-ear", "password2": "gr4nular-ear"}
-    assertContains(visitor.post("/account/sign-up/", form), "already exists")
-    assert User.objects.get() == anna
+def test_nobody_can_sign_up_with_the_name_of_the_account(visitor: Client) -> None:
+    for name, accepted in ((VISITORS, False), ("visitors", True)):
+        form = {"username": name, "password1": "gr4nular-ear", "password2": "gr4nular-ear"}
+        answer = visitor.post("/account/sign-up/", form)
+        assert (answer.status_code == 302) is accepted, name
+    assert User.objects.get().username == "visitors"
 
 
-def test_a_person_of_that_name_keeps_their_clips(visitor: Client) -> None:
-    person = User.objects.create_user("visitors")
+@pytest.mark.parametrize("active", [True, False])
+def test_a_person_called_visitors_keeps_their_clips(visitor: Client, active: bool) -> None:
+    person = User.objects.create_user("visitors", is_active=active)
     clip = queued(person).clip
     age(clip)
+    assertContains(visitor.get("/"), "Try your own sound")
+    age(tried(visitor).analysis.clip)
     visitors.remove_old(100)
-    assert Clip.objects.get() == clip
-    with pytest.raises(ImproperlyConfigured, match="reserved"):
-        visitors.account()
+    assert Clip.objects.filter(owner=person).get() == clip and not clip.of_visitor
+    assert not Clip.objects.filter(owner=visitors.account(), name="my dog.wav").exists()
 
 
 # --- the front page -----------------------------------------------------------------------
@@ -162,11 +163,16 @@ def test_a_failed_example_is_made_again_after_an_hour(visitor: Client) -> None:
     assertContains(visitor.get("/"), 'data-state="waiting"')
 
 
-def test_signed_in_users_have_the_upload_page_and_upload_there(anna: User, client: Client) -> None:
+def test_a_sound_of_somebody_who_signed_in_meanwhile_is_an_upload(
+    anna: User, client: Client
+) -> None:
     client.force_login(anna)
     assertContains(client.get("/"), "Recent sounds")
-    assert send(client)["Location"] == "/"
-    assert not Clip.objects.exists()
+    answer = send(client)
+    analysis = Analysis.objects.for_owner(anna).get()
+    assert answer["Location"] == f"/analyses/{analysis.pk}/"
+    assert not ShareLink.objects.exists()
+    assert "url" in send(client, headers={"X-Requested-With": "fetch"}).json()
 
 
 def test_search_engines_may_read_the_front_page_only(visitor: Client) -> None:
@@ -184,7 +190,7 @@ def test_a_visitor_gets_a_page_that_says_how_long_it_is_kept(visitor: Client) ->
     assertContains(page, "my dog.wav")
     assertContains(page, "are deleted in")
     assertContains(page, "Create an account")
-    assertNotContains(page, "visitors")
+    assertNotContains(page, "visitors&gt;")
     finish(link.analysis)
     page = visitor.get(f"/s/{link.token}/")
     # The explanation of the answer is requested by the page, but not the refined one.
@@ -234,8 +240,9 @@ def test_other_people_see_nothing_of_a_visitor(visitor: Client, anna: User) -> N
 
 def refused(answer: Any, status: int, code: str) -> None:
     assertContains(answer, f'data-code="{code}"', status_code=status)
-    # The page offers another try.
+    # The page offers another try, and plays a recording before it is sent.
     assertContains(answer, 'type="file"', status_code=status)
+    assert "media-src 'self' blob:" in answer["Content-Security-Policy"]
 
 
 def test_a_sound_that_is_too_large_is_refused(
@@ -255,6 +262,38 @@ def test_an_address_can_try_a_few_sounds_an_hour(visitor: Client, settings: Sett
     refused(send(visitor), 429, "too_many_tries")
     assert send(visitor, REMOTE_ADDR="192.0.2.7").status_code == 302
     assert Clip.objects.count() == 3
+
+
+def test_a_refused_sound_does_not_count(
+    visitor: Client, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.THROTTLE_RATES = settings.THROTTLE_RATES | {"tries": "1/hour"}
+    refused(visitor.post("/try/"), 400, "no_file")
+    refused(send(visitor, b""), 400, "empty")
+    refused(send(visitor, b"x" * (settings.VISITOR_MAX_BYTES + 1)), 413, "too_large")
+    assert visitor.post("/try/", {"sample": "nothing"}).status_code == 404
+    monkeypatch.setattr(visitors, "MAX_WAITING", 0)
+    refused(send(visitor), 429, "too_many_visitors")
+    monkeypatch.setattr(visitors, "MAX_WAITING", 20)
+    tried(visitor)
+    refused(send(visitor), 429, "too_many_tries")
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        ("2001:db8:1:2::1", "2001:db8:1:2:ffff::9", True),
+        ("2001:db8:1:2::1", "2001:db8:1:3::1", False),
+        ("::ffff:192.0.2.1", "192.0.2.1", True),
+        ("::ffff:192.0.2.1", "::ffff:192.0.2.2", False),
+    ],
+)
+def test_an_ipv6_network_counts_as_one_address(
+    visitor: Client, settings: Settings, one: str, other: str, same: bool
+) -> None:
+    settings.THROTTLE_RATES = settings.THROTTLE_RATES | {"tries": "1/hour"}
+    assert send(visitor, REMOTE_ADDR=one).status_code == 302
+    assert send(visitor, REMOTE_ADDR=other).status_code == (429 if same else 302)
 
 
 def test_few_sounds_of_visitors_wait(visitor: Client, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -281,7 +320,18 @@ def test_the_disk_space_of_visitors_is_bounded(
 ) -> None:
     monkeypatch.setattr(visitors, "MAX_KEPT", 1)
     finish(tried(visitor).analysis)
-    refused(send(visitor), 429, "too_many_visitors")
+    refused(send(visitor), 429, "visitors_full")
+
+
+def test_a_sound_has_a_limited_number_of_inspections(
+    visitor: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(visitors, "MAX_INSPECTIONS", 1)
+    link = tried(visitor)
+    finish(link.analysis)
+    assert explain(visitor, link).status_code == 202
+    assertContains(explain(visitor, link, label="cat"), "too_many_inspections", status_code=429)
+    assert explain(visitor, link).status_code == 202
 
 
 def test_a_visitor_may_request_explanations_but_not_what_takes_long(
@@ -293,7 +343,7 @@ def test_a_visitor_may_request_explanations_but_not_what_takes_long(
     assert explain(visitor, link, label="cat").status_code == 202
     assertContains(explain(visitor, link, "refined"), "account_required", status_code=403)
     assertContains(explain(visitor, link, "sounds"), "account_required", status_code=403)
-    assertContains(explain(visitor, link), "too_many_requests", status_code=429)
+    assertContains(explain(visitor, link), "more than 3 inspections in one minute", status_code=429)
     assert Inspection.objects.get().label == "cat"
     # A user's link stays read only.
     theirs, _ = sharing.share(done(anna))
@@ -306,6 +356,12 @@ def test_few_inspections_of_visitors_wait(visitor: Client, monkeypatch: pytest.M
     finish(link.analysis)
     assert explain(visitor, link).status_code == 202
     assertContains(explain(visitor, link, label="cat"), "too_many_visitors", status_code=429)
+    # What exists is shown again, and what failed must wait.
+    assert explain(visitor, link).status_code == 202
+    waiting = Inspection.objects.get()
+    Inspection.objects.update(state=State.FAILED, error_code="x")
+    Inspection.objects.create(analysis=link.analysis, kind=waiting.kind, label="cat", window=0)
+    assert explain(visitor, link).status_code == 429
 
 
 def test_without_visitors_there_is_the_example_only(visitor: Client, settings: Settings) -> None:
@@ -316,6 +372,11 @@ def test_without_visitors_there_is_the_example_only(visitor: Client, settings: S
     assertNotContains(page, 'type="file"')
     assert send(visitor).status_code == 404
     assert Clip.objects.count() == 1
+    # Nobody requests more of the example, nor of a sound that was sent before.
+    example = ShareLink.objects.get()
+    finish(example.analysis)
+    assert explain(visitor, example).status_code == 404
+    assertNotContains(visitor.get(f"/s/{example.token}/"), 'method="post"')
 
 
 # --- deletion -----------------------------------------------------------------------------

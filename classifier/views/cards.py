@@ -44,20 +44,20 @@ def card_of(analysis: Analysis) -> Card:
         title = recording.title(analysis.event_count or 0, duration_s, clip.silent)
         return Card(title, "", length, _label_rows(analysis))
     confidence = "" if analysis.not_sure else percent(analysis.confidence)
-    rows = [] if clip.silent else _prediction_rows(analysis)
+    rows = () if clip.silent else _prediction_rows(analysis)
     return Card(predicted(analysis), confidence, length, rows)
 
 
-def _prediction_rows(analysis: Analysis) -> list[Row]:
-    return [
+def _prediction_rows(analysis: Analysis) -> tuple[Row, ...]:
+    return tuple(
         Row(display_name(one["class"]), percent(one["confidence"]), one["confidence"])
         for one in analysis.predictions[:SHOWN_ROWS]
-    ]
+    )
 
 
-def _label_rows(analysis: Analysis) -> list[Row]:
+def _label_rows(analysis: Analysis) -> tuple[Row, ...]:
     found = sorted(analysis.events.labels(), key=lambda row: -row["events"])[:SHOWN_ROWS]
-    return [
+    return tuple(
         Row(display_name(row["label"]), f"{row['events']} ×", row["events"] / found[0]["events"])
         for row in found
-    ]
+    )

@@ -10,7 +10,6 @@ from django.contrib.auth.forms import UserCreationForm
 from django.contrib.auth.models import User
 
 from classifier.checkpoints.class_names import display_name
-from classifier.models import VISITORS
 
 # By what a recording's events can be sorted, and the columns for it.
 EVENT_ORDERS = {
@@ -35,12 +34,6 @@ class SignUpForm(UserCreationForm):
         super().__init__(*args, **kwargs)
         if not settings.EMAIL_HOST:
             del self.fields["email"]
-
-    def clean_username(self) -> str:
-        """Refuse the name of the account that owns the sounds of visitors, as if it existed."""
-        if self.cleaned_data["username"].lower() == VISITORS:
-            raise self.instance.unique_error_message(User, ["username"])
-        return super().clean_username()
 
 
 class EventsForm(forms.Form):

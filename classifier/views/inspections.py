@@ -52,8 +52,10 @@ def _ask(request: HttpRequest, reader: Reader, analysis: Analysis) -> Inspection
         return inspections.ask(analysis, question)
     throttle = VisitorInspectionThrottle()
     if not throttle.allow_request(Request(request), APIView()):
+        limit = throttle.num_requests
+        detail = f"You have requested more than {limit} inspections in one minute."
         hint = f"Try again in {throttle.wait():.0f} s, or sign in."
-        raise refusal("too_many_requests", "That was too much in one minute.", hint, status=429)
+        raise refusal("too_many_requests", detail, hint, status=429)
     return visitors.explain(analysis, question)
 
 

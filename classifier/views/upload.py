@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable
 
-from csp.constants import SELF
 from csp.decorators import csp_update
 from django.conf import settings
 from django.contrib.auth.decorators import login_required
@@ -19,14 +18,14 @@ from classifier.services.problems import RequestRefused, refusal
 from classifier.services.samples import sample_names, sample_path
 from classifier.views import visitors
 from classifier.views.parts import from_script
-from classifier.views.visitors import RECORDED_BYTES_PER_S
+from classifier.views.visitors import PLAYS_RECORDINGS, RECORDED_BYTES_PER_S
 
 LATEST_ROWS = 8
 
 
-# The page plays a recording from a blob: URL before it is sent. It is not stored by the browser, so
-# that Back, from the page of a sound that was just sent, lists that sound.
-@csp_update({"media-src": [SELF, "blob:"]})
+# The page is not stored by the browser, so that Back, from the page of a sound that was just sent,
+# lists that sound.
+@csp_update(PLAYS_RECORDINGS)
 @cache_control(no_store=True)
 @require_safe
 def home(request: HttpRequest) -> HttpResponse:

@@ -1,7 +1,11 @@
 """The front page for people without an account: an example, and one sound of their own to try."""
 
+from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Any
 
+from csp.constants import SELF
+from csp.decorators import csp_update
 from django.conf import settings
 from django.http import (
     Http404,
@@ -18,7 +22,7 @@ from django.views.decorators.http import require_GET, require_POST, require_safe
 from rest_framework.request import Request
 from rest_framework.views import APIView
 
-from classifier.models import ShareLink, State
+from classifier.models import State
 from classifier.services import deletion, uploads, visitors
 from classifier.services.file_responses import ranged
 from classifier.services.problems import RequestRefused, refusal
@@ -28,6 +32,8 @@ from classifier.views import results
 from classifier.views.parts import from_script, render_part
 from classifier.views.readers import Reader, holder_of
 
+# For pages that play a recording from a blob: URL before it is sent.
+PLAYS_RECORDINGS = {"media-src": [SELF, "blob:"]}
 # Slightly above the bit rate that record.js requests.
 RECORDED_BYTES_PER_S = 20_000
 
@@ -42,7 +48,7 @@ def front(request: HttpRequest) -> HttpResponse:
 def example_part(request: HttpRequest) -> HttpResponse:
     """Return the example for htmx; 204 if it is as in `seen`."""
     shown = _example()
-    return render_part(request, "classifier/_example.html", shown["example_seen"], lambda: shown)
+    return render_part(request, "classifier/_example.html", shown["example_state"], lambda: shown)
 
 
 @require_safe
@@ -55,22 +61,20 @@ def sample_sound(request: HttpRequest, name: str) -> HttpResponseBase:
     return response
 
 
+@csp_update(PLAYS_RECORDINGS)
 @require_POST
 def try_sound(request: HttpRequest) -> HttpResponse:
     """Accept one sound and go to its result, whose link expires with it.
 
-    The page's script gets the URL of the result, or the problem, as JSON.
+    The page's script gets the URL of the result, or the problem, as JSON. It is an ordinary upload
+    of somebody who has signed in since the front page was opened.
     """
     if not settings.VISITORS:
         raise Http404
-    if request.user.is_authenticated:
-        return redirect("home")
     try:
-        _count(request)
-        link = _accept(request)
+        address = _uploaded(request) if request.user.is_authenticated else _tried(request)
     except RequestRefused as refused:
         return _refused(request, refused)
-    address = reverse("share", args=[link.token])
     return JsonResponse({"url": address}, status=202) if from_script(request) else redirect(address)
 
 
@@ -84,9 +88,40 @@ def delete(request: HttpRequest, token: str) -> HttpResponse:
     return render(request, "classifier/visitor_deleted.html", _limits())
 
 
-def _count(request: HttpRequest) -> None:
-    """Count a sound of this address. Raises RequestRefused."""
+@dataclass(frozen=True, slots=True)
+class _Sent:
+    """The file of the form, or the sample that it names."""
+
+    chunks: Iterable[bytes]
+    name: str
+    size_bytes: int
+
+
+def _uploaded(request: HttpRequest) -> str:
+    """Accept a sound of a signed-in user; return the URL of its result. Raises RequestRefused."""
+    sent = _sent(request)
+    analysis = uploads.accept(sent.chunks, name=sent.name, owner=request.user)
+    return reverse("result", args=[analysis.pk])
+
+
+def _tried(request: HttpRequest) -> str:
+    """Accept a sound of a visitor; return the URL of its result. Raises RequestRefused.
+
+    A refused sound does not count towards the limit of the address.
+    """
     throttle = TryThrottle()
+    _count(request, throttle)
+    try:
+        sent = _sent(request)
+        link = visitors.accept(sent.chunks, name=sent.name, size_bytes=sent.size_bytes)
+    except (RequestRefused, Http404):
+        throttle.give_back()
+        raise
+    return reverse("share", args=[link.token])
+
+
+def _count(request: HttpRequest, throttle: TryThrottle) -> None:
+    """Count a sound of this address. Raises RequestRefused."""
     if not throttle.allow_request(Request(request), APIView()):
         minutes = -(-int(throttle.wait()) // 60)
         raise refusal(
@@ -98,17 +133,17 @@ def _count(request: HttpRequest) -> None:
         )
 
 
-def _accept(request: HttpRequest) -> ShareLink:
-    """Accept the file of the form, or the sample that it names. Raises RequestRefused."""
+def _sent(request: HttpRequest) -> _Sent:
+    """Return the sound of the form. Raises RequestRefused."""
     if name := request.POST.get("sample"):
         if name not in sample_names():
             raise Http404
         path = sample_path(name)
-        return visitors.accept([path.read_bytes()], name=path.name, size_bytes=path.stat().st_size)
+        return _Sent([path.read_bytes()], path.name, path.stat().st_size)
     file = uploads.one_file(request.FILES)
     if file is None:
         raise refusal("no_file", "No file was sent.", "Choose a sound file.")
-    return visitors.accept(file.chunks(), name=file.name or "", size_bytes=file.size)
+    return _Sent(file.chunks(), file.name or "", file.size)
 
 
 def _refused(request: HttpRequest, refused: RequestRefused) -> HttpResponse:
@@ -153,5 +188,4 @@ def _example() -> dict[str, Any]:
             reader = Reader(analysis.owner, link)
             context |= results.page_context(reader, analysis, QueryDict())
             context["example_state"] = "done"
-    context["example_seen"] = context["example_state"]
     return context

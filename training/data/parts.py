@@ -30,8 +30,8 @@ class _Part(NamedTuple):
 def cut(table: Path) -> None:
     """Write each part as a file beside the recording, and the table again with these files.
 
-    The recordings stay. If it is interrupted, a second call begins anew; afterwards it does
-    nothing.
+    The recordings stay. A part that several rows name is written once. If it is interrupted, a
+    second call begins anew; afterwards it does nothing.
 
     Parameters
     ----------
@@ -41,17 +41,23 @@ def cut(table: Path) -> None:
     Raises
     ------
     DataError
-        A row is invalid, or a recording is missing or cannot be decoded.
+        A row is invalid, a part has two categories, or a recording is missing or cannot be
+        decoded.
     """
     parts: defaultdict[str, list[_Part]] = defaultdict(list)
+    categories: dict[str, str] = {}
     rows = []
     for row in read_rows(table, *COLUMNS):
-        name = row.cells["filename"]
+        name, category = row.cells["filename"], row.cells["category"]
         if row.cells.get("start_s"):
             part = _part(row)
+            if part.name in categories:
+                _check_category(row, categories[part.name])
+                continue
+            categories[part.name] = category
             parts[name].append(part)
             name = part.name
-        rows.append([name, row.cells["category"], row.cells["source"]])
+        rows.append([name, category, row.cells["source"]])
     if not parts:
         return
     for name, wanted in tqdm(parts.items(), "cutting", unit="recording", disable=None):
@@ -73,6 +79,16 @@ def _part(row: Row) -> _Part:
         raise DataError(f"{row.where}: start_s must be at least 0 and less than end_s.")
     stem = Path(row.cells["filename"]).stem
     return _Part(f"{stem}_{start_s:.3f}-{end_s:.3f}.flac", start_s, end_s)
+
+
+def _check_category(row: Row, earlier: str) -> None:
+    """Raise DataError if the row gives a part another category than an earlier row."""
+    category = row.cells["category"]
+    if category != earlier:
+        raise DataError(
+            f"{row.where}: this part is {category!r} here, but {earlier!r} in an earlier row. "
+            "Remove one of them."
+        )
 
 
 def _write(path: Path, parts: Sequence[_Part]) -> None:

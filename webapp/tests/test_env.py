@@ -30,6 +30,17 @@ def test_a_flag_must_be_yes_or_no(monkeypatch: pytest.MonkeyPatch) -> None:
         env.flag("SOME_FLAG", default=True)
 
 
+def test_a_username_has_only_what_a_person_can_sign_up_with(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert env.username("SOME_USER", "admin") == "admin"
+    monkeypatch.setenv("SOME_USER", "jörg+1@sono.example")
+    assert env.username("SOME_USER", "admin") == "jörg+1@sono.example"
+    monkeypatch.setenv("SOME_USER", "<visitors>")
+    with pytest.raises(ImproperlyConfigured, match="SOME_USER may have letters"):
+        env.username("SOME_USER", "admin")
+
+
 def test_a_name_pattern_has_the_day_and_the_hour(monkeypatch: pytest.MonkeyPatch) -> None:
     assert env.name_pattern("SOME_PATTERN") == ""
     monkeypatch.setenv("SOME_PATTERN", "%d-%m-%Y_%Hh")

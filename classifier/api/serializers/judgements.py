@@ -36,8 +36,9 @@ class Judgement(Serializer):
         help_text="The right class; null if it is none of the checkpoint's classes.",
     )
     right = fields.BooleanField(
+        allow_null=True,
         help_text="Whether the answer agrees: it has this class, or it is not sure and this is "
-        "none of the classes."
+        "none of the classes; null if the analysis is not done.",
     )
     by = fields.CharField(
         allow_null=True, help_text="Username of who said it; null if the account was deleted."

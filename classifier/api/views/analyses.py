@@ -51,7 +51,8 @@ class AnalysisView(ApiView):
     def delete(self, request: Request, pk: UUID) -> Response:
         """Delete an analysis.
 
-        Permanently deletes the analysis and its images. The clip stays.
+        Permanently deletes the analysis, its images, its events and their judgements. The clip
+        and its judgement stay.
         """
         deletion.delete_analysis(one_analysis(request, pk))
         return Response(status=204)

@@ -59,20 +59,20 @@ COLUMNS = {
     ),
     "judged_label": Column(
         str,
-        "analysis.clip.judgement.label",
+        "analysis.judgement.label",
         "The right class, as a person says; null if nobody has said it, or if it is none of the "
         "checkpoint's classes.",
         None,
     ),
     "judged_by": Column(
         str,
-        "analysis.clip.judgement.by",
+        "analysis.judgement.by",
         "Username of who said it; null if nobody has, or the account was deleted.",
         None,
     ),
     "judged_at": Column(
         datetime,
-        "analysis.clip.judgement.created_at",
+        "analysis.judgement.created_at",
         "Time of the judgement, UTC; null if nobody has said it.",
         None,
     ),
@@ -210,8 +210,7 @@ def _value(row: Any, source: str) -> Any:
     for name in source.split("."):
         if row is None:
             return None
-        # A clip without a judgement has no attribute of this name.
-        row = row[name] if isinstance(row, dict) else getattr(row, name, None)
+        row = row[name] if isinstance(row, dict) else getattr(row, name)
     return None if row == "" else row
 
 

@@ -91,12 +91,13 @@ const choose = (asked) => {
   dialog().querySelector("sono-choice").open();
 };
 
-// Sends a judgement, and replaces the parts of the page that it changes.
-const judge = async (url, body) => {
+// Sends a judgement, and replaces the parts of the page that it changes. `asked` is the part of the
+// page that it was asked in; null for the dialog.
+const judge = async (url, body, asked) => {
   const response = await fetch(url, { method: "POST", body, headers: { "X-Requested-With": "fetch" } }).catch(() => null);
   if (response?.redirected) return location.reload(); // to sign in
-  if (!response?.ok) return report("This could not be saved. Reload the page and try again.");
-  if (dialog().open) dialog().close();
+  if (!response?.ok) return refuse("This could not be saved. Reload the page and try again.", asked);
+  if (dialog()?.open) dialog().close();
   const fresh = document.createElement("template");
   fresh.innerHTML = await response.text();
   report(fresh.content.querySelector("[data-said]")?.textContent ?? "Removed.");
@@ -108,24 +109,38 @@ const judge = async (url, body) => {
   }
 };
 
-// For screen readers; a problem is also shown in the dialog if that is open.
+// For screen readers.
 const report = (words) => {
-  if (dialog().open) dialog().querySelector("[data-judge-problem]").textContent = words;
   document.querySelector("[data-announce]").textContent = words;
 };
 
-const agree = ({ dataset }) => {
+// Shows a problem in the dialog, or in the part of the page, which a saved judgement replaces.
+const refuse = (words, asked) => {
+  const place = asked ?? dialog();
+  let shown = place.querySelector("[data-judge-problem]");
+  if (!shown) {
+    shown = document.createElement("span");
+    shown.className = "bad small";
+    shown.role = "alert";
+    shown.dataset.judgeProblem = "";
+    (place.querySelector(".checked") ?? place).append(shown);
+  }
+  shown.textContent = words;
+};
+
+const agree = (asked) => {
+  const { dataset } = asked;
   const body = new FormData();
   body.set("csrfmiddlewaretoken", document.querySelector("[name=csrfmiddlewaretoken]").value);
   if (dataset.answer) body.set("label", dataset.answer);
   else body.set("none", "yes");
-  judge(dataset.judging, body);
+  judge(dataset.judging, body, asked);
 };
 
 document.addEventListener("submit", (event) => {
   if (!event.target.matches("[data-judge]")) return;
   event.preventDefault();
-  judge(event.target.action, new FormData(event.target, event.submitter));
+  judge(event.target.action, new FormData(event.target, event.submitter), event.target.closest(".judgement"));
 });
 
 document.addEventListener("click", (event) => {

@@ -73,11 +73,11 @@ class SonoTry extends HTMLElement {
     request.send(body);
   }
 
-  answered({ status, responseText, responseURL }) {
+  answered({ status, responseText }) {
     const answer = parsed(responseText);
     if (status === 202) location.assign(answer.url);
     else if (answer?.detail) this.refuse(`${answer.detail} ${answer.hint}`, status === 429 || status >= 500);
-    else if (status === 200) location.assign(responseURL); // signed in in another tab
+    else if (status === 403) this.refuse("You signed in or out in another tab. Reload the page and send the sound again.");
     else this.refuse(status ? `The server responded with status ${status}.` : "The connection was lost.", true);
   }
 }
