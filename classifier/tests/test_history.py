@@ -2,6 +2,7 @@
 
 import csv
 import io
+import json
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import urlencode
@@ -13,7 +14,8 @@ from pytest_django import Settings
 from pytest_django.asserts import assertContains, assertNotContains
 
 from classifier.models import Analysis, Clip, Event, SavedFilter, State, Tag
-from classifier.services import batches, notes
+from classifier.services import batches, judgements, notes
+from classifier.services.exports import analysis_rows
 from classifier.tests.conftest import Caller, change_clip, done, queued, refused
 from tests.bulk_data import METADATA
 
@@ -219,6 +221,52 @@ def test_the_export_has_exactly_the_selected_rows(
     assert exported(caller.post("analyses/export/", {"all": True, "format": "csv"})) == {
         str(row.pk) for row in (dawn, noon, dusk)
     }
+
+
+def table(answer: Any) -> list[dict[str, str]]:
+    return list(csv.DictReader(io.StringIO(b"".join(answer).decode())))
+
+
+def test_the_table_has_the_selected_rows_in_the_order_of_the_page(
+    visitor: Client, caller: Caller, rows: dict[str, Analysis], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(analysis_rows, "ROWS_AT_ONCE", 2)
+    names = {str(row.pk): name for name, row in rows.items()}
+    for page, api, _ in FILTERS:
+        shown = [str(row.pk) for row in visitor.get("/history/", page).context["page"].rows]
+        found = table(act(visitor, "export", urlencode(page), format="rows.csv"))
+        assert [row["analysis"] for row in found] == shown, page
+        answer = caller.post(
+            f"analyses/export/?{urlencode(api)}", {"all": True, "format": "rows.csv"}
+        )
+        assert [row["analysis"] for row in table(answer)] == shown, api
+    form = {"analysis": list(names), "query": "sort=length", "format": "rows.csv"}
+    ticked = table(visitor.post("/history/export/", form))
+    assert [names[row["analysis"]] for row in ticked] == ["dusk", "noon", "dawn"]
+
+
+def test_a_row_of_the_table_says_what_the_page_says(
+    visitor: Client, caller: Caller, rows: dict[str, Analysis]
+) -> None:
+    dusk = rows["dusk"]
+    change_clip(dusk, name="=dusk.wav", note="+1 owl", recorded_at="2026-05-01T05:30:00")
+    judgements.judge_clip(dusk, "cat", caller.user)
+    found = {row["analysis"]: row for row in table(act(visitor, "export", "", format="rows.csv"))}
+    row = found[str(dusk.pk)]
+    assert row.pop("judged_at").endswith("Z")
+    assert row == {
+        "analysis": str(dusk.pk), "clip": str(dusk.clip_id), "file": "'=dusk.wav",
+        "folder": "site 2/cam", "state": "done", "label": "dog", "confidence": "0.2",
+        "second_label": "", "not_sure": "False", "duration_s": "6.0", "event_count": "",
+        "created_at": "2026-11-05T00:00:00Z", "recorded_at": "2026-05-01T05:30:00",
+        "tags": "Garden", "note": "'+1 owl", "judged_label": "cat", "judged_by": "anna",
+        "notices": "", "checkpoint": "c2@1", "error_code": "",
+    }  # fmt: skip
+    assert found[str(rows["noon"].pk)]["notices"] == "silent"
+    assert found[str(rows["waiting"].pk)]["state"] == "queued"
+    lines = b"".join(act(visitor, "export", [dusk], format="rows.jsonl")).decode().splitlines()
+    (read,) = map(json.loads, lines)
+    assert (read["file"], read["tags"], read["error_code"]) == ("=dusk.wav", ["Garden"], None)
 
 
 def test_what_is_uploaded_later_is_not_among_all(

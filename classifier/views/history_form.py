@@ -188,6 +188,11 @@ class HistoryForm(forms.Form):
         return found
 
     @property
+    def order(self) -> str:
+        """The order, a name in `models.history.SORTS`; the default one if the form is not valid."""
+        return (self.is_valid() and self.cleaned_data["sort"]) or DEFAULT_SORT
+
+    @property
     def query(self) -> str:
         """The query string of the filters and the order, without the page."""
         return self._query("page")
