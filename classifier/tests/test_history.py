@@ -14,6 +14,7 @@ from pytest_django import Settings
 from pytest_django.asserts import assertContains, assertNotContains
 
 from classifier.models import Analysis, Clip, Event, SavedFilter, State, Tag
+from classifier.models.history import SORTS
 from classifier.services import batches, judgements, notes
 from classifier.services.exports import analysis_rows
 from classifier.tests.conftest import Caller, change_clip, done, queued, refused
@@ -70,6 +71,7 @@ FILTERS: list[tuple[dict[str, Any], dict[str, Any], str]] = [
     ({"sort": "oldest"}, {"sort": "oldest"}, "dawn noon dusk waiting"),
     ({"sort": "name"}, {"sort": "name"}, "dawn dusk noon waiting"),
     ({"sort": "confidence"}, {"sort": "confidence"}, "dawn noon dusk"),
+    ({"sort": "least_confident"}, {"sort": "least_confident"}, "dusk noon dawn"),
     ({"sort": "length"}, {"sort": "length"}, "dusk noon dawn"),
 ]
 
@@ -110,6 +112,8 @@ def test_a_wrong_filter_is_reported_and_shows_no_rows(
 ) -> None:
     answer = visitor.get(f"/history/?{query}")
     assertContains(answer, 'role="alert"', status_code=400)
+    if "max_confidence" in query:
+        assertContains(answer, "The range ends before it starts.", 1, status_code=400)
     assertNotContains(answer, "data-analysis=", status_code=400)
     statuses = dict.fromkeys(("state", "lable", "sort", "notice", "min_length"), 400) | {"tag": 404}
     if status := statuses.get(query.partition("=")[0]):
@@ -136,7 +140,7 @@ def test_more_than_a_thousand_rows_are_not_counted(visitor: Client, caller: Call
 
 def test_pages_of_every_order_have_each_row_once(caller: Caller) -> None:
     expected = {str(done(caller.user, "dog", 0.5).pk) for _ in range(7)}  # all values are equal
-    for sort in ("newest", "oldest", "name", "confidence", "length"):
+    for sort in SORTS:
         page, seen = caller.get("analyses/", sort=sort, limit=2).json(), []
         while True:
             seen += [row["id"] for row in page["results"]]
@@ -161,7 +165,9 @@ def test_a_folder_with_a_batch_is_that_of_the_batch(visitor: Client, caller: Cal
     assert found(folder="evening") == []
     assert found(folder="evening", batch=second.pk) == [twin.analysis]
     assert found(folder="morning", batch=second.pk) == []
-    assertContains(visitor.get("/history/"), "morning/pond/")
+    page = visitor.get("/history/")
+    assertContains(page, "morning/pond/")
+    assertContains(page, '<option value="morning/pond">')
 
 
 def test_filters_are_saved_overwritten_and_deleted(
@@ -366,4 +372,5 @@ def test_a_link_of_the_page_survives_odd_values(visitor: Client, rows: dict[str,
     query = urlencode({"name": 'a"&<b>+%'})
     page = visitor.get(f"/history/?{query}")
     assertContains(page, "No sounds in your history match")
+    assertContains(page, "To find a class, use the Class filter.")
     assertNotContains(page, "<b>")
