@@ -8,6 +8,9 @@ from typing import Any
 
 from ml.from_json import from_json
 
+# A clip that exceeds one window by less than this is shown as one window.
+MIN_REST_S = 0.25
+
 
 @dataclass(frozen=True, slots=True)
 class MapInfo:
@@ -220,6 +223,10 @@ class RenderMetadata:
     @property
     def window_count(self) -> int:
         return max(1, len(self.window_predictions))
+
+    def is_long(self, duration_s: float) -> bool:
+        """Return whether the clip is shown as a recording: events, and one window of several."""
+        return bool(self.window_predictions) and duration_s >= self.window_s + MIN_REST_S
 
     @property
     def shown_from_s(self) -> float:

@@ -332,6 +332,7 @@ def _analysis_result(
         "checkpoint": classifier.identity,
         "predictions": [one.to_json() for one in classifier.predictions(result.probabilities)],
         "not_sure": sound.silent or classifier.not_sure(result),
+        "long": metadata.is_long(sound.duration_s),
         "embedding": result.embedding.astype("<f2").tobytes(),
         "render_metadata": metadata.to_json(),
         "timings": {**timings, "rendering_s": round(rendering_s, 4)},

@@ -32,6 +32,7 @@ def test_filtered_and_selected_rows_are_the_rows_of_the_export(
     expect(rows.first.get_by_role("button", name="Play pond 2.wav")).to_have_attribute(
         "aria-pressed", "true"
     )
+    expect(rows.first.locator(".strip[data-playing]")).to_have_count(1)
     page.keyboard.press("x")
     page.keyboard.press("j")
     page.keyboard.press("x")
@@ -40,14 +41,23 @@ def test_filtered_and_selected_rows_are_the_rows_of_the_export(
     selected = {tick.input_value() for tick in ticked.all()}
     assert selected == {made["pond 2.wav"]["id"], made["pond 1.wav"]["id"]}
 
-    def exported() -> set[str]:
-        actions.get_by_text("Export", exact=True).click()
+    def exported(form: str) -> list[str]:
+        if not actions.get_by_label("Format").is_visible():
+            actions.get_by_text("Export", exact=True).click()
+        actions.get_by_label("Format").select_option(label=form)
         with page.expect_download() as download:
             actions.get_by_role("button", name="Download").click()
         with download.value.path().open(newline="") as file:
-            return {line["analysis"] for line in csv.DictReader(file)}
+            return [line["analysis"] for line in csv.DictReader(file)]
 
+    shown = [row.get_attribute("data-analysis") for row in rows.all()]
+    assert exported("Sounds (table): CSV") == shown[:2]
     with_events = {one["id"] for one in made.values() if one["event_count"]}
-    assert exported() == selected & with_events
+    assert set(exported("Events: CSV")) == selected & with_events
     page.get_by_label("All 3 that match").check()
-    assert exported() == with_events
+    assert exported("Sounds (table): CSV") == shown
+    page.get_by_label("All 3 that match").press("Enter")  # presses no button
+    actions.locator("summary", has_text="Tag").click()
+    actions.get_by_label("Tag").fill("lake")
+    page.keyboard.press("Enter")
+    expect(page.locator(".message")).to_have_text("The tag “lake” was added to 3 sounds.")

@@ -287,7 +287,8 @@ class AnalysisFilters(OfAnalysisFilters):
     sort = fields.ChoiceField(
         choices=list(SORTS),
         help_text=f"Order of the rows; default {DEFAULT_SORT}. confidence and length start with "
-        "the largest value, and leave out analyses that have none yet.",
+        "the largest value, least_confident with the smallest confidence; they leave out analyses "
+        "that have none yet.",
     )
 
 

@@ -335,6 +335,9 @@ class Analysis(LeasedJob):
     event_count = models.PositiveIntegerField(
         null=True, help_text="How many events it has; empty until the analysis is done."
     )
+    long = models.BooleanField(
+        default=False, help_text="Longer than one window, so shown as a recording with its events."
+    )
     predictions = models.JSONField(default=list, help_text="All classes, most probable first.")
     render_metadata = models.JSONField(
         default=dict, help_text="Axes and ranges of the images; empty until the analysis is done."

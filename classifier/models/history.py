@@ -55,6 +55,9 @@ SORTS = {
     "oldest": Sort("oldest first", ("created_at", "id")),
     "name": Sort("name", ("clip_name", "id")),
     "confidence": Sort("most confident first", ("-confidence", "-id"), Q(confidence__isnull=False)),
+    "least_confident": Sort(
+        "least confident first", ("confidence", "id"), Q(confidence__isnull=False)
+    ),
     "length": Sort("longest first", ("-clip_duration_s", "-id"), Q(clip_duration_s__isnull=False)),
 }
 DEFAULT_SORT = "newest"

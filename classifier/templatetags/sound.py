@@ -28,11 +28,21 @@ register.filter("display_name", display_name)
 register.filter("checkpoint_title", title_of)
 
 
+def sounds(count: int, silent: bool) -> str:
+    """Return what a recording contains: 39 sounds, “Silence”, or “Nothing clear”."""
+    if count and not silent:
+        return f"{count:,} sound{'' if count == 1 else 's'}"
+    return "Silence" if silent else "Nothing clear"
+
+
 @register.filter
 def predicted(analysis: Analysis) -> str:
-    """Return the predicted class, “Silence”, or “Not sure: rain or crackling fire?”."""
-    if analysis.clip.silent:
-        return "Silence"
+    """Return the predicted class, or “Not sure: rain or crackling fire?”; see also `sounds`.
+
+    A long recording has no class as a whole, but a number of sounds.
+    """
+    if analysis.long or analysis.clip.silent:
+        return sounds(analysis.event_count or 0, analysis.clip.silent)
     if not analysis.not_sure:
         return display_name(analysis.label)
     first, second = (display_name(name) for name in (analysis.label, analysis.second_label))

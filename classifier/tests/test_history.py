@@ -2,6 +2,7 @@
 
 import csv
 import io
+import json
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import urlencode
@@ -13,7 +14,9 @@ from pytest_django import Settings
 from pytest_django.asserts import assertContains, assertNotContains
 
 from classifier.models import Analysis, Clip, Event, SavedFilter, State, Tag
-from classifier.services import batches, notes
+from classifier.models.history import SORTS
+from classifier.services import batches, judgements, notes
+from classifier.services.exports import analysis_rows
 from classifier.tests.conftest import Caller, change_clip, done, queued, refused
 from tests.bulk_data import METADATA
 
@@ -68,6 +71,7 @@ FILTERS: list[tuple[dict[str, Any], dict[str, Any], str]] = [
     ({"sort": "oldest"}, {"sort": "oldest"}, "dawn noon dusk waiting"),
     ({"sort": "name"}, {"sort": "name"}, "dawn dusk noon waiting"),
     ({"sort": "confidence"}, {"sort": "confidence"}, "dawn noon dusk"),
+    ({"sort": "least_confident"}, {"sort": "least_confident"}, "dusk noon dawn"),
     ({"sort": "length"}, {"sort": "length"}, "dusk noon dawn"),
 ]
 
@@ -108,6 +112,8 @@ def test_a_wrong_filter_is_reported_and_shows_no_rows(
 ) -> None:
     answer = visitor.get(f"/history/?{query}")
     assertContains(answer, 'role="alert"', status_code=400)
+    if "max_confidence" in query:
+        assertContains(answer, "The range ends before it starts.", 1, status_code=400)
     assertNotContains(answer, "data-analysis=", status_code=400)
     statuses = dict.fromkeys(("state", "lable", "sort", "notice", "min_length"), 400) | {"tag": 404}
     if status := statuses.get(query.partition("=")[0]):
@@ -134,7 +140,7 @@ def test_more_than_a_thousand_rows_are_not_counted(visitor: Client, caller: Call
 
 def test_pages_of_every_order_have_each_row_once(caller: Caller) -> None:
     expected = {str(done(caller.user, "dog", 0.5).pk) for _ in range(7)}  # all values are equal
-    for sort in ("newest", "oldest", "name", "confidence", "length"):
+    for sort in SORTS:
         page, seen = caller.get("analyses/", sort=sort, limit=2).json(), []
         while True:
             seen += [row["id"] for row in page["results"]]
@@ -159,7 +165,9 @@ def test_a_folder_with_a_batch_is_that_of_the_batch(visitor: Client, caller: Cal
     assert found(folder="evening") == []
     assert found(folder="evening", batch=second.pk) == [twin.analysis]
     assert found(folder="morning", batch=second.pk) == []
-    assertContains(visitor.get("/history/"), "morning/pond/")
+    page = visitor.get("/history/")
+    assertContains(page, "morning/pond/")
+    assertContains(page, '<option value="morning/pond">')
 
 
 def test_filters_are_saved_overwritten_and_deleted(
@@ -219,6 +227,52 @@ def test_the_export_has_exactly_the_selected_rows(
     assert exported(caller.post("analyses/export/", {"all": True, "format": "csv"})) == {
         str(row.pk) for row in (dawn, noon, dusk)
     }
+
+
+def table(answer: Any) -> list[dict[str, str]]:
+    return list(csv.DictReader(io.StringIO(b"".join(answer).decode())))
+
+
+def test_the_table_has_the_selected_rows_in_the_order_of_the_page(
+    visitor: Client, caller: Caller, rows: dict[str, Analysis], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(analysis_rows, "ROWS_AT_ONCE", 2)
+    names = {str(row.pk): name for name, row in rows.items()}
+    for page, api, _ in FILTERS:
+        shown = [str(row.pk) for row in visitor.get("/history/", page).context["page"].rows]
+        found = table(act(visitor, "export", urlencode(page), format="rows.csv"))
+        assert [row["analysis"] for row in found] == shown, page
+        answer = caller.post(
+            f"analyses/export/?{urlencode(api)}", {"all": True, "format": "rows.csv"}
+        )
+        assert [row["analysis"] for row in table(answer)] == shown, api
+    form = {"analysis": list(names), "query": "sort=length", "format": "rows.csv"}
+    ticked = table(visitor.post("/history/export/", form))
+    assert [names[row["analysis"]] for row in ticked] == ["dusk", "noon", "dawn"]
+
+
+def test_a_row_of_the_table_says_what_the_page_says(
+    visitor: Client, caller: Caller, rows: dict[str, Analysis]
+) -> None:
+    dusk = rows["dusk"]
+    change_clip(dusk, name="=dusk.wav", note="+1 owl", recorded_at="2026-05-01T05:30:00")
+    judgements.judge_clip(dusk, "cat", caller.user)
+    found = {row["analysis"]: row for row in table(act(visitor, "export", "", format="rows.csv"))}
+    row = found[str(dusk.pk)]
+    assert row.pop("judged_at").endswith("Z")
+    assert row == {
+        "analysis": str(dusk.pk), "clip": str(dusk.clip_id), "file": "'=dusk.wav",
+        "folder": "site 2/cam", "state": "done", "label": "dog", "confidence": "0.2",
+        "second_label": "", "not_sure": "False", "duration_s": "6.0", "event_count": "",
+        "created_at": "2026-11-05T00:00:00Z", "recorded_at": "2026-05-01T05:30:00",
+        "tags": "Garden", "note": "'+1 owl", "judged_label": "cat", "judged_by": "anna",
+        "notices": "", "checkpoint": "c2@1", "error_code": "",
+    }  # fmt: skip
+    assert found[str(rows["noon"].pk)]["notices"] == "silent"
+    assert found[str(rows["waiting"].pk)]["state"] == "queued"
+    lines = b"".join(act(visitor, "export", [dusk], format="rows.jsonl")).decode().splitlines()
+    (read,) = map(json.loads, lines)
+    assert (read["file"], read["tags"], read["error_code"]) == ("=dusk.wav", ["Garden"], None)
 
 
 def test_what_is_uploaded_later_is_not_among_all(
@@ -318,4 +372,5 @@ def test_a_link_of_the_page_survives_odd_values(visitor: Client, rows: dict[str,
     query = urlencode({"name": 'a"&<b>+%'})
     page = visitor.get(f"/history/?{query}")
     assertContains(page, "No sounds in your history match")
+    assertContains(page, "To find a class, use the Class filter.")
     assertNotContains(page, "<b>")

@@ -29,6 +29,7 @@ def recorded(anna: User) -> Analysis:
     metadata = replace(METADATA, window_predictions=WINDOWS, index=index)
     analysis.render_metadata = metadata.to_json()
     analysis.event_count = 0
+    analysis.long = True
     analysis.save()
     Clip.objects.filter(pk=analysis.clip_id).update(duration_s=542.0)
     return Analysis.objects.get(pk=analysis.pk)
@@ -70,6 +71,16 @@ def test_the_title_counts_the_sounds(recorded: Analysis) -> None:
     assert recording.title(1, 12.0, silent=False) == "1 sound in 0:12"
     add(recorded, *NIGHT)
     assert "<h1>4 sounds in 9:02</h1>" in page(recorded)
+
+
+def test_lists_count_the_sounds_and_name_no_class(recorded: Analysis) -> None:
+    client = Client()
+    client.force_login(recorded.owner)
+    add(recorded, *NIGHT)
+    for path in ("/history/", "/"):
+        html = client.get(path).content.decode()
+        assert "<strong>4 sounds</strong>" in html
+        assert "90.0 %" not in html
 
 
 def test_the_table_filters_and_sorts(recorded: Analysis) -> None:

@@ -19,8 +19,8 @@ def metadata(*labels: str, **more: Any) -> RenderMetadata:
 
 
 def test_a_clip_barely_longer_than_a_window_is_no_recording() -> None:
-    assert not result_layout.is_long(metadata("dog", "dog"), 5.02)
-    assert result_layout.is_long(metadata("dog", "dog"), 7.5)
+    assert not metadata("dog", "dog").is_long(5.02)
+    assert metadata("dog", "dog").is_long(7.5)
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from classifier.models import Analysis, State
 from classifier.services import result_card
 from classifier.services.result_card import Card, Row
 from classifier.templatetags.sound import percent, predicted, seconds
-from classifier.views import recording, result_layout
+from classifier.views import recording
 from classifier.views.media import private
 from classifier.views.readers import Reader
 
@@ -40,7 +40,7 @@ def card_of(analysis: Analysis) -> Card:
     clip, metadata = analysis.clip, analysis.metadata
     duration_s = clip.duration_s or 0.0
     length = seconds(duration_s)
-    if metadata and result_layout.is_long(metadata, duration_s):
+    if metadata and metadata.is_long(duration_s):
         title = recording.title(analysis.event_count or 0, duration_s, clip.silent)
         return Card(title, "", length, _label_rows(analysis))
     confidence = "" if analysis.not_sure else percent(analysis.confidence)

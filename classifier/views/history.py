@@ -14,7 +14,7 @@ from django.views.decorators.http import require_GET, require_POST
 from classifier.checkpoints import inventory
 from classifier.models import Analysis, Clip, Owner, SavedFilter
 from classifier.services import deletion, uploads
-from classifier.services.exports import formats
+from classifier.services.exports import analysis_rows, formats
 from classifier.services.problems import RequestRefused
 from classifier.views.history_form import HistoryForm
 from classifier.views.parts import for_script, render_rows
@@ -70,6 +70,7 @@ def history(request: HttpRequest) -> HttpResponse:
         "now": timezone.now().isoformat(),
         "batch": form.cleaned_data.get("batch"),
         "saved": SavedFilter.objects.filter(owner=request.user.pk),
+        "table_exports": analysis_rows.NAMES.items(),
         "exports": formats.NAMES.items(),
         "checkpoints": inventory.offered(),
     }

@@ -49,8 +49,9 @@ CHIPS = {
     "judged": "Checked: {}",
 }
 RANGES = (("min_confidence", "max_confidence"), ("since", "until"), ("min_length", "max_length"))
-# The batches that are offered; a link may name any other.
+# The batches and folders that are offered; a link may name any other.
 MAX_BATCHES = 50
+MAX_FOLDERS = 200
 MAX_PAGE = 100_000
 
 
@@ -93,7 +94,12 @@ class HistoryForm(forms.Form):
     min_length = _seconds("Length from (s)")
     max_length = _seconds("to (s)")
     batch = _choice("Batch", 36)
-    folder = forms.CharField(required=False, max_length=MAX_FOLDER_CHARACTERS - 1, label="Folder")
+    folder = forms.CharField(
+        required=False,
+        max_length=MAX_FOLDER_CHARACTERS - 1,
+        label="Folder",
+        widget=forms.TextInput(attrs={"list": "known-folders", "autocomplete": "off"}),
+    )
     state = forms.ChoiceField(
         required=False, choices=[("", "any"), *((one.value, one.label) for one in State)]
     )
@@ -129,6 +135,9 @@ class HistoryForm(forms.Form):
         self._offer("checkpoint", ((one, title_of(one)) for one in checkpoints))
         self._offer("tag", ((tag.name, tag.name) for tag in tags))
         self.tags = tags
+        self.folders = [
+            one.rstrip("/") for one in Analysis.objects.values_of(user, "clip_folder", MAX_FOLDERS)
+        ]
 
     def _offer(self, name: str, choices: Iterable[tuple[str, str]]) -> None:
         """Set the choices of a field, with its present value among them."""
@@ -168,7 +177,7 @@ class HistoryForm(forms.Form):
         for low, high in RANGES:
             first, last = self.cleaned_data.get(low), self.cleaned_data.get(high)
             if first is not None and last is not None and first > last:
-                self.add_error(high, "This is less than where the range starts.")
+                self.add_error(high, "The range ends before it starts.")
 
     @property
     def filters(self) -> dict[str, Any]:
@@ -186,6 +195,11 @@ class HistoryForm(forms.Form):
         if until := self.cleaned_data["until"]:
             found["created_before"] = _start_of(until + timedelta(days=1))
         return found
+
+    @property
+    def order(self) -> str:
+        """The order, a name in `models.history.SORTS`; the default one if the form is not valid."""
+        return (self.is_valid() and self.cleaned_data["sort"]) or DEFAULT_SORT
 
     @property
     def query(self) -> str:

@@ -18,7 +18,7 @@ from django.views.decorators.http import require_GET
 from classifier.checkpoints.class_names import display_name
 from classifier.models import Analysis, Event, State
 from classifier.services.exports import formats
-from classifier.templatetags.sound import clock
+from classifier.templatetags.sound import clock, sounds
 from classifier.views.forms import EVENT_ORDERS, EventsForm
 from classifier.views.parts import for_script
 from classifier.views.readers import reader_of
@@ -143,10 +143,7 @@ def recording_context(
 
 def title(count: int, duration_s: float, silent: bool) -> str:
     """Return the heading: 39 sounds in 9:02."""
-    length = clock(duration_s)
-    if count:
-        return f"{count} sound{'' if count == 1 else 's'} in {length}"
-    return f"Silence for {length}" if silent else f"Nothing clear in {length}"
+    return f"{sounds(count, silent)} {'for' if silent else 'in'} {clock(duration_s)}"
 
 
 def chart(starts_s: Sequence[float], duration_s: float) -> Chart | None:

@@ -23,8 +23,6 @@ MINUTES_S = 60
 MAX_TICKS = 10
 BEST_CLASSES = 5
 CLOSEST_TICKS = 0.06
-# A clip that exceeds one window by less than this is shown as one window.
-MIN_REST_S = 0.25
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,11 +231,6 @@ def choices(
     if label and label not in (name for name, _ in best):
         best = [*best[: BEST_CLASSES - 1], (label, None)]
     return [Choice(number, *one) for number, one in enumerate(best, 1)]
-
-
-def is_long(metadata: RenderMetadata, duration_s: float) -> bool:
-    """Return whether the clip is shown as a recording: events, and one window of several."""
-    return bool(metadata.window_predictions) and duration_s >= metadata.window_s + MIN_REST_S
 
 
 def _title(name: str) -> str:

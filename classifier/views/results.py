@@ -25,7 +25,7 @@ from classifier.views.readers import Reader, reader_of
 from classifier.views.result_layout import Choice
 from ml.errors import Problem
 from ml.evaluation import Bin
-from ml.render_metadata import ArchiveIndex, RenderMetadata
+from ml.render_metadata import MIN_REST_S, ArchiveIndex, RenderMetadata
 
 # How often the page of an unfinished analysis asks, by the age of the analysis in seconds.
 PACES = ((3, "150ms"), (60, "1s"))
@@ -112,7 +112,7 @@ def _context(
     metadata = analysis.metadata
     if analysis.state == State.DONE and metadata:
         event, window = None, metadata.shown_window
-        if result_layout.is_long(metadata, analysis.clip.duration_s or 0.0):
+        if metadata.is_long(analysis.clip.duration_s or 0.0):
             if event := recording.opened_event(analysis, asked):
                 window = recording.window_of(metadata, event)
             else:
@@ -145,7 +145,7 @@ def _waiting(analysis: Analysis) -> dict[str, Any]:
     if (early := analysis.early) and duration_s:
         context |= {
             "early": early,
-            "early_recording": duration_s >= early.window_s + result_layout.MIN_REST_S,
+            "early_recording": duration_s >= early.window_s + MIN_REST_S,
             "time_ticks": result_layout.time_ticks(duration_s),
             "frequency_ticks": result_layout.frequency_ticks(early.ticks),
         }

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
-from django.db.models import Q, QuerySet
+from django.db.models import Q
 from django.http import HttpRequest, HttpResponse, QueryDict
 from django.http.response import HttpResponseBase
 from django.shortcuts import redirect, render
@@ -18,8 +18,10 @@ from django.utils.dateparse import parse_datetime
 from django.views.decorators.http import require_POST
 
 from classifier.models import Analysis, Owner
+from classifier.models.analyses import AnalysisQuerySet
 from classifier.services import selection
-from classifier.services.exports import formats, recordings
+from classifier.services.exports import analysis_rows, formats, recordings
+from classifier.services.exports.analysis_rows import RowFormat
 from classifier.services.file_responses import download
 from classifier.services.problems import RequestRefused, refusal
 from classifier.views.history_form import HistoryForm
@@ -41,7 +43,7 @@ class Ticked:
 
     user: Owner
     form: HistoryForm
-    rows: QuerySet[Analysis]
+    rows: AnalysisQuerySet
 
 
 View = Callable[[HttpRequest, Ticked], HttpResponseBase]
@@ -68,7 +70,7 @@ def with_selection(view: View) -> Callable[[HttpRequest], HttpResponseBase]:
     return answer
 
 
-def _rows(request: HttpRequest, form: HistoryForm) -> QuerySet[Analysis]:
+def _rows(request: HttpRequest, form: HistoryForm) -> AnalysisQuerySet:
     if "all" in request.POST:
         now = parse_datetime(request.POST.get("now", ""))
         if not form.is_valid() or now is None:
@@ -91,9 +93,12 @@ def _back(form: HistoryForm) -> HttpResponse:
 
 @with_selection
 def export(request: HttpRequest, ticked: Ticked) -> HttpResponseBase:
-    """Download the events of the finished rows."""
+    """Download the rows as a table in the order of the page, or the events of the finished ones."""
+    asked = request.POST.get("format", "")
+    if asked in list(RowFormat):
+        return analysis_rows.download_of(ticked.rows, ticked.form.order, RowFormat(asked))
     try:
-        form = formats.Format(request.POST.get("format", ""))
+        form = formats.Format(asked)
     except ValueError as error:
         raise refusal("invalid", "There is no such format.", "Choose one of the list.") from error
     file = formats.file_of(form, "history", several=True)

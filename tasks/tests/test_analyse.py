@@ -87,6 +87,7 @@ def test_a_chunk_of_several_parts_is_analysed(anna: User) -> None:
     assert states(rows) == [State.DONE] * 7
     for row in Analysis.objects.all():
         assert row.step == Step.NONE
+        assert not row.long
         files = [path.stat().st_size for path in row.folder.iterdir()]
         assert len(files) <= MAX_FILES
         assert sum(files) <= MAX_BYTES
@@ -101,6 +102,7 @@ def test_a_silent_clip_is_no_class_and_has_no_events(anna: User) -> None:
     row = Analysis.objects.get()
     assert row.clip.silent
     assert row.not_sure
+    assert row.long
     assert (row.event_count, row.events.count()) == (0, 0)
     assert predicted(row) == "Silence"
 

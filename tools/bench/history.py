@@ -19,10 +19,11 @@ from tests.server import create_database, drop_database
 
 ROWS = (2_000, 200_000)
 RARE_ROWS = 10
+SORTS = ("oldest", "name", "confidence", "least_confident", "length")
 CASES = {
     "no filter": "",
     "page 20": "page=20",
-    **{f"sort by {name}": f"sort={name}" for name in ("oldest", "name", "confidence", "length")},
+    **{f"sort by {name}": f"sort={name}" for name in SORTS},
     "name, many": "name=recording",
     "name, rare": "name=rare",
     "name, none": "name=nothing-like-it",

@@ -6,6 +6,7 @@ from rest_framework.serializers import Serializer
 from classifier.api.serializers.analyses import ANALYSIS_ID
 from classifier.api.serializers.base import CheckpointChoice, Text, example
 from classifier.models import MAX_TAG_CHARACTERS
+from classifier.services.exports.analysis_rows import RowFormat
 from classifier.services.exports.formats import Format
 from classifier.services.selection import MAX_CLIPS
 
@@ -40,7 +41,10 @@ class SelectionToTag(Selection):
 
 class SelectionToExport(Selection):
     format = fields.ChoiceField(
-        choices=[one.value for one in Format], default=Format.JSON.value, help_text="The format."
+        choices=[one.value for one in (*RowFormat, *Format)],
+        default=Format.JSON.value,
+        help_text="The format: rows.csv and rows.jsonl are tables of the analyses, the others of "
+        "their events.",
     )
 
 

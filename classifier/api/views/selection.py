@@ -2,8 +2,9 @@
 
 from typing import Any
 
-from django.db.models import Q, QuerySet
+from django.db.models import Q
 from django.http.response import HttpResponseBase
+from drf_spectacular.types import OpenApiTypes
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.serializers import Serializer
@@ -14,10 +15,13 @@ from classifier.api.serializers import selection as serializers
 from classifier.api.serializers.base import validated
 from classifier.api.serializers.events import EventExport
 from classifier.api.views.base import ApiView
-from classifier.api.views.events import FORMATS, TABLES, ExportView, export
+from classifier.api.views.events import TABLES, ExportView, export
 from classifier.models import Analysis
+from classifier.models.analyses import AnalysisQuerySet
+from classifier.models.history import DEFAULT_SORT
 from classifier.services import selection
-from classifier.services.exports import formats, recordings
+from classifier.services.exports import analysis_rows, formats, recordings
+from classifier.services.exports.analysis_rows import RowFormat
 from classifier.services.problems import refusal
 
 NOTE = (
@@ -26,9 +30,7 @@ NOTE = (
 )
 
 
-def _selected(
-    request: Request, form: type[Serializer]
-) -> tuple[dict[str, Any], QuerySet[Analysis]]:
+def _selected(request: Request, form: type[Serializer]) -> tuple[dict[str, Any], AnalysisQuerySet]:
     """Return the values of the body, and the rows.
 
     Raises
@@ -121,18 +123,26 @@ class SelectionDeleteView(ApiView):
 class SelectionExportView(ExportView):
     @operation(
         "export_selection",
-        {(200, "application/json"): EventExport, **TABLES},
+        {
+            (200, "application/json"): EventExport,
+            (200, "application/x-ndjson"): OpenApiTypes.STR,
+            **TABLES,
+        },
         tag="analyses",
-        note=f"{NOTE} {FORMATS}",
+        note=f"{NOTE} Formats: {', '.join((*RowFormat, *formats.Format))}; see docs/exports.md.",
         body=serializers.SelectionToExport,
         parameters=(AnalysisFilters,),
         errors=(404,),
     )
     def post(self, request: Request) -> HttpResponseBase:
-        """Export the events of many analyses.
+        """Export many analyses, or their events.
 
-        Of every finished one, newest first.
+        The formats `rows.csv` and `rows.jsonl` are tables with one row for each analysis, in the
+        order of `sort`. The others have the events of every finished one, newest first.
         """
         body, rows = _selected(request, serializers.SelectionToExport)
+        if body["format"] in list(RowFormat):
+            sort = AnalysisFilters.lookups(request).get("sort", DEFAULT_SORT)
+            return analysis_rows.download_of(rows, sort, RowFormat(body["format"]))
         found = recordings.of_analyses(rows, Q())
         return export(found, formats.Format(body["format"]), "history", several=True)

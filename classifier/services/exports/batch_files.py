@@ -15,7 +15,7 @@ from django.http import StreamingHttpResponse
 from classifier.models import Batch, BatchFile, FileOutcome, State
 from classifier.services import batch_summary, batches
 from classifier.services.dispatch import missing_worker
-from classifier.services.exports.cells import utc_text
+from classifier.services.exports.cells import utc_text, value_of
 from classifier.services.exports.csv_lines import csv_lines
 from classifier.services.file_responses import download
 
@@ -189,7 +189,7 @@ def sent_file(file: BatchFile, *, known: bool) -> dict[str, Any]:
 
 def file_json(file: BatchFile) -> dict[str, Any]:
     """Return one file as a row. A duplicate has the values of the earlier analysis it links to."""
-    row = {name: _value(file, column.source) for name, column in COLUMNS.items()}
+    row = {name: value_of(file, column.source) for name, column in COLUMNS.items()}
     lists = {name: row[name] or [] for name in ("top_five", "notices", "tags")}
     lists["top_five"] = lists["top_five"][:5]
     return row | lists | {"judged_at": utc_text(row["judged_at"])}
@@ -203,15 +203,6 @@ def csv_of(rows: Iterable[dict[str, Any]]) -> Iterator[str]:
         return list((row | {"top_five": five, "notices": codes, "tags": tags}).values())
 
     return csv_lines(list(COLUMNS), map(cells, rows))
-
-
-def _value(row: Any, source: str) -> Any:
-    """Follow the path `source` through attributes and keys; return None if any part is empty."""
-    for name in source.split("."):
-        if row is None:
-            return None
-        row = row[name] if isinstance(row, dict) else getattr(row, name)
-    return None if row == "" else row
 
 
 def _rows(batch: Batch) -> Iterator[dict[str, Any]]:

@@ -1,10 +1,11 @@
-"""Cells of tables that programs read. None of them evaluates formulas."""
+"""The values of rows, and cells of tables that programs read. None evaluates formulas."""
 
 import csv
 import io
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
+from typing import Any
 
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
@@ -24,6 +25,15 @@ def decimal(value: float) -> str:
 def utc_text(moment: datetime | None) -> str | None:
     """Format a time like the API: 2026-11-22T09:05:00Z."""
     return moment.isoformat().replace("+00:00", "Z") if moment else None
+
+
+def value_of(row: Any, source: str) -> Any:
+    """Follow the path `source` through attributes and keys; return None if any part is empty."""
+    for name in source.split("."):
+        if row is None:
+            return None
+        row = row[name] if isinstance(row, dict) else getattr(row, name)
+    return None if row == "" else row
 
 
 def table(

@@ -10,9 +10,24 @@ document.body.classList.add("history-page");
 let playing = "";
 const show = () => {
   for (const button of list.querySelectorAll("[data-play]")) {
-    const on = button.dataset.play === playing && !player.paused;
-    button.setAttribute("aria-pressed", on);
+    const mine = button.dataset.play === playing;
+    button.setAttribute("aria-pressed", mine && !player.paused);
+    button.closest(".row").querySelector(".strip").toggleAttribute("data-playing", mine && !player.ended);
   }
+};
+
+// Moves the line over the strip of the sound that plays.
+const follow = () => {
+  const strip = list.querySelector(".strip[data-playing]");
+  if (player.duration > 0) strip?.style.setProperty("--played", `${(100 * player.currentTime) / player.duration}%`);
+  if (!player.paused) requestAnimationFrame(follow);
+};
+
+const seek = (strip, event) => {
+  const place = strip.getBoundingClientRect();
+  const share = (event.clientX - place.left) / place.width;
+  if (Number.isFinite(player.duration)) player.currentTime = Math.max(0, Math.min(1, share)) * player.duration;
+  follow();
 };
 
 const play = async (url) => {
@@ -59,11 +74,18 @@ if (list) {
     if (event.target.matches("[data-select-page]")) for (const tick of ticks()) choose(tick, event.target.checked);
     if (event.target.matches("[data-select-page], [name=all]")) count();
   });
+  // Enter on a tick would press the first button of the form.
+  document.addEventListener("keydown", (event) => {
+    if (event.key === "Enter" && event.target.form === bulk && event.target.matches("[type=checkbox]")) event.preventDefault();
+  });
   list.addEventListener("click", (event) => {
     const button = event.target.closest("[data-play]");
     if (button) play(button.dataset.play);
+    const strip = event.target.closest(".strip[data-playing]");
+    if (strip) seek(strip, event);
   });
   for (const type of ["play", "pause", "ended"]) player.addEventListener(type, show);
+  player.addEventListener("play", follow);
   // Rows are replaced while analyses run.
   new MutationObserver(() => {
     const here = new Set(ticks().map((tick) => tick.value));
