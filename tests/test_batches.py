@@ -380,6 +380,15 @@ def test_the_page_of_a_zip_updates_itself_and_failed_files_can_be_retried(
     check_numbers(server, person, batch)
     expect(page.locator(".row.done")).to_have_count(GOOD + 2)
 
+    page.locator(".row.done a.what").nth(1).click()
+    first, list_of_sounds = page.url, page.get_by_role("navigation", name="The list of sounds")
+    expect(list_of_sounds).to_contain_text("of 37")
+    page.keyboard.press("j")
+    expect(page).not_to_have_url(first)
+    list_of_sounds.get_by_role("link", name="Previous").click()
+    expect(page).to_have_url(first)
+    list_of_sounds.get_by_role("link", name="Back to the list").click()
+
     expect(page.get_by_text("3 other files left out")).to_be_visible()
     page.get_by_role("link", name="evening/", exact=True).click()
     expect(page.locator("#folders-title + .trail")).to_contain_text("evening")
