@@ -29,8 +29,8 @@ EXPECTED = {
     "total": 40, "done": GOOD, "running": 0, "waiting": 0, "failed": 3, "cancelled": 0,
     "refused": 1, "duplicate": 2,
 }  # fmt: skip
-LEFT_OUT = "3 other files are left out"
-PLAN = re.compile(f"^field trip: 39 sounds to send.*; {LEFT_OUT}; 1 refused$")
+LEFT_OUT = "3 other files are left out (hidden, or no audio by their names)"
+PLAN = re.compile(r"^40 files in field trip: 39 sounds \(.* MB\) and 1 refused$")
 # A slow connection, so that the upload can be interrupted halfway.
 SLOW = {"latency": 60, "downloadThroughput": -1, "uploadThroughput": 600_000}
 
@@ -269,9 +269,7 @@ def test_a_folder_chosen_before_the_script_has_loaded_is_listed(
         page.goto(f"{server.url}/batches/new/", wait_until="commit")
     page.set_input_files("#folder", folder)
     waiting[0].continue_()
-    expect(page.locator("[data-summary]")).to_have_text(
-        re.compile(f"39 sounds to send.*{LEFT_OUT}; 1 refused")
-    )
+    expect(page.locator("[data-summary]")).to_have_text(PLAN)
 
 
 def test_the_page_continues_an_upload_after_a_lost_connection_and_a_reload(
@@ -284,12 +282,16 @@ def test_the_page_continues_an_upload_after_a_lost_connection_and_a_reload(
     page.goto(f"{server.url}/batches/new/")
     line.send("Network.emulateNetworkConditions", {"offline": False, **SLOW})
     page.set_input_files("#folder", folder)
-    expect(page.locator("[data-summary]")).to_have_text(
-        re.compile(f"39 sounds to send.*{LEFT_OUT}; 1 refused")
-    )
+    expect(page.locator("[data-summary]")).to_have_text(PLAN)
+    expect(page.locator("[data-left-out] summary")).to_have_text(LEFT_OUT)
     page.locator("[data-left-out] summary").click()
-    for name in (".DS_Store", "evening/map.JPG", "notes.txt"):
-        expect(page.locator("[data-left-out] li", has_text=name)).to_be_visible()
+    for shown in (
+        ".DS_Store · hidden",
+        "evening/map.JPG · no audio by its name",
+        "notes.txt · no audio by its name",
+    ):
+        expect(page.locator("[data-left-out] li", has_text=shown)).to_be_visible()
+    expect(page.locator("[data-send]")).to_have_text("Send 40 files")
     page.locator("[data-send]").click()
 
     wait_for(lambda: sent_files(page) >= 5, 30, "the first files")
@@ -346,7 +348,7 @@ def test_the_page_keeps_names_and_reports_those_that_are_not_unicode(
         (folder / name).write_bytes(fixtures.encode(fixtures.noise(1.0, seed=970 + number)))
     page.goto(f"{server.url}/batches/new/")
     drop(page, folder)
-    expect(page.locator("[data-summary]")).to_have_text(re.compile("5 sounds to send.*2 refused"))
+    expect(page.locator("[data-summary]")).to_have_text(re.compile("7 files in .*: 5 sounds .* and 2 refused"))
     expect(page.locator("[data-refused] li", has_text="it is not Unicode")).to_have_count(2)
     page.locator("[data-send]").click()
     expect(page.locator("#batch")).to_have_count(1, timeout=30_000)
@@ -377,6 +379,15 @@ def test_the_page_of_a_zip_updates_itself_and_failed_files_can_be_retried(
     batch = page.url.rstrip("/").rsplit("/", 1)[1]
     check_numbers(server, person, batch)
     expect(page.locator(".row.done")).to_have_count(GOOD + 2)
+
+    page.locator(".row.done a.what").nth(1).click()
+    first, list_of_sounds = page.url, page.get_by_role("navigation", name="The list of sounds")
+    expect(list_of_sounds).to_contain_text("of 37")
+    page.keyboard.press("j")
+    expect(page).not_to_have_url(first)
+    list_of_sounds.get_by_role("link", name="Previous").click()
+    expect(page).to_have_url(first)
+    list_of_sounds.get_by_role("link", name="Back to the list").click()
 
     expect(page.get_by_text("3 other files left out")).to_be_visible()
     page.get_by_role("link", name="evening/", exact=True).click()

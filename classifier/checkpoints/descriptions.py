@@ -48,23 +48,31 @@ def title_of(identity: str) -> str:
     return title if is_unique else f"{title} ({identity.partition('@')[0]})"
 
 
-def expectation(found: Installed) -> str:
-    """Say how many clips that it was not trained on a checkpoint names right.
+def held_out_sentence(found: Installed) -> str:
+    """Say how many clips that it was not trained on a checkpoint names right, or why it is unknown.
 
-    If that was not measured, say it of a checkpoint trained in the same way on fewer folds.
+    A person reads this, for whom a checkpoint is a model.
     """
     trained = folds_text(found.info.folds_seen)
     if own := held_out(found):
         return f"Names {own} (fold {own.fold}{trained and f', trained on {trained}'})."
     if _on_all_folds(found):
-        sentence = f"Trained on all {trained}, so no unheard clips are left to measure it on."
-    else:
-        sentence = f"Not measured on unheard clips yet{trained and f' (trained on {trained})'}."
+        return "There is no held-out figure: it was trained on all folds."
+    return f"Not measured on unheard clips yet{trained and f' (trained on {trained})'}."
+
+
+def expectation(found: Installed) -> str:
+    """Return `held_out_sentence`, and if it has no figure, that of a similar checkpoint.
+
+    Similar is a checkpoint trained in the same way on fewer folds.
+    """
+    sentence = held_out_sentence(found)
+    if held_out(found):
+        return sentence
     for other in inventory.installed():
         if _is_smaller_twin(other, found) and (its := held_out(other)):
-            fewer = folds_text(other.info.folds_seen)
-            twin = f"A checkpoint trained in the same way on {fewer} names {its} (fold {its.fold})."
-            return f"{sentence} {twin}"
+            name = title_of(other.identity)
+            return f"{sentence} The model {name}, with the same training, names {its}."
     return sentence
 
 

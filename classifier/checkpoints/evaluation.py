@@ -11,7 +11,6 @@ from ml.evaluation import FORMAT, Bin, Evaluation
 
 PICTURES = ("confusion", "reliability")
 MIN_ANSWERS = 10
-NO_REPORT = "This checkpoint has not been evaluated yet."
 OTHER_FORMAT = "The evaluation report was written by another version of Sonoscope."
 OTHER_WEIGHTS = "The evaluation report is for other weights or another temperature."
 DAMAGED = "The evaluation report cannot be read."
@@ -38,7 +37,7 @@ class Report:
     Attributes
     ----------
     trouble : str
-        Why `evaluation` is None, in a sentence; "" otherwise.
+        What is wrong with the report, in a sentence; "" if it is valid, or if there is none.
     pictures : dict of str to Picture
         The diagrams that exist, by name.
     """
@@ -57,7 +56,7 @@ def report_of(found: Installed) -> Report:
             return Report(None, OTHER_FORMAT, {})
         evaluation = Evaluation.from_json(payload)
     except FileNotFoundError:
-        return Report(None, NO_REPORT, {})
+        return Report(None, "", {})
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return Report(None, DAMAGED, {})
     measured = (evaluation.weights, evaluation.temperature)

@@ -23,12 +23,12 @@ class EventQuerySet(models.QuerySet["Event"]):
         return self.order_by("-confidence", "start_s", "pk").first()
 
     def labels(self) -> models.QuerySet[Any, Any]:
-        """Return the labels of these events, those with the highest confidence first.
+        """Return the labels of these events, the most frequent first, then by confidence.
 
         Each row has label, events (their number) and best (their highest confidence).
         """
         rows = self.values("label").annotate(events=Count("pk"), best=Max("confidence"))
-        return rows.order_by("-best", "label")
+        return rows.order_by("-events", "-best", "label")
 
 
 class Event(models.Model):

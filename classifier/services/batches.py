@@ -63,6 +63,11 @@ class Totals:
         return self.total - self.unfinished
 
     @property
+    def sounds(self) -> int:
+        """The clips that were uploaded through the batch."""
+        return self.total - self.refused - self.duplicate
+
+    @property
     def shown(self) -> dict[str, int]:
         """The counts by state that are not 0, without the total."""
         return {name: count for name, count in asdict(self).items() if count and name != "total"}

@@ -298,7 +298,7 @@ def test_the_page_asks_before_it_deletes(anna: User) -> None:
     client.force_login(anna)
     batch = filled(anna, "trip", b"one")
     page = client.get(f"/batches/{batch.pk}/")
-    assertContains(page, 'data-confirm="Delete this batch and all its sounds')
+    assertContains(page, 'data-confirm="Delete this batch, its 1 sound and ')
     assert client.get(f"/batches/{batch.pk}/delete/").status_code == 405
     assert client.post(f"/batches/{batch.pk}/delete/")["Location"] == "/batches/"
     assert not Clip.objects.exists()

@@ -61,8 +61,8 @@ def test_models_are_named_after_their_data_and_folds(visitor: Client) -> None:
     assertContains(page, ">ESC-50, folds 1–3</h2>")
     own = "Names 86 of 100 unheard clips right (fold 4, trained on folds 1–3)."
     of_a_twin = (
-        "Trained on all folds 1–4, so no unheard clips are left to measure it on. A checkpoint "
-        "trained in the same way on folds 1–3 names 86 of 100 unheard clips right (fold 4)."
+        "There is no held-out figure: it was trained on all folds. The model ESC-50, folds 1–3, "
+        "with the same training, names 86 of 100 unheard clips right."
     )
     for sentence in (own, of_a_twin):
         assertContains(page, sentence, count=1)
@@ -127,10 +127,13 @@ def test_the_shipped_report_matches_the_shipped_weights() -> None:
     assert set(report.pictures) == set(evaluation.PICTURES)
 
 
-def test_without_a_report_it_says_how_to_make_one(visitor: Client, other: Installed) -> None:
+def test_without_a_report_the_table_and_the_model_say_the_same(
+    visitor: Client, other: Installed
+) -> None:
+    header_only(other.path, accuracy={}, folds_seen=[3], notes=["A second opinion."])
     page = visitor.get("/models/")
-    assertContains(page, "This checkpoint has not been evaluated yet.")
-    assertContains(page, "training.evaluate …/other.safetensors")
+    assertContains(page, "Not measured on unheard clips yet (trained on fold 3).", count=2)
+    assertNotContains(page, "training.evaluate")
     assertContains(page, "A second opinion.")
     assertContains(page, "Comparison")
     assertNotContains(page, str(other.path.parent))

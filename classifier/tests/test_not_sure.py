@@ -111,7 +111,7 @@ def test_silence_is_called_silence(visitor: Client, unsure: Analysis) -> None:
     assertContains(page, "<h1>Silence</h1>")
     assertContains(page, "<title>Silence · ")
     assertContains(page, "never louder than −80 dB")
-    assertNotContains(page, "unlike those that this checkpoint was trained on")
+    assertNotContains(page, "unlike those that this model was trained on")
     assertContains(visitor.get("/history/"), "<strong>Silence</strong>")
 
 

@@ -138,15 +138,26 @@ def test_a_thousand_events_are_paged_with_few_queries(recorded: Analysis) -> Non
     assert "Page 16 of 20" in opened, "the page with the event"
 
 
-def test_the_lanes_have_the_events_of_each_label_the_surest_first(recorded: Analysis) -> None:
+def test_the_lanes_have_the_events_of_each_label_the_most_frequent_first(recorded: Analysis) -> None:
     add(recorded, *NIGHT)
     client = Client()
     client.force_login(recorded.owner)
     lanes = client.get(f"/analyses/{recorded.pk}/lanes/").json()["lanes"]
     assert [(lane["label"], len(lane["events"])) for lane in lanes] == [
-        ("siren", 1), ("church_bells", 1), ("rain", 2),
+        ("rain", 2), ("siren", 1), ("church_bells", 1),
     ]  # fmt: skip
-    assert lanes[0]["events"][0][1:] == [191.0, 199.5, 0.977]
+    assert lanes[1]["events"][0][1:] == [191.0, 199.5, 0.977]
+
+
+@pytest.mark.parametrize(("lanes", "hidden"), [(8, 0), (9, 0), (10, 0), (11, 3)])
+def test_at_least_three_lanes_are_hidden_or_none(
+    recorded: Analysis, lanes: int, hidden: int
+) -> None:
+    add(recorded, *((f"sound {number}", 10.0, 12.0, 0.9) for number in range(lanes)))
+    text = page(recorded)
+    names = re.findall(r'<li data-label="sound \d+"( hidden)?>', text)
+    assert (len(names), names.count(" hidden")) == (lanes, hidden)
+    assert (f"Show all {lanes} lanes" in text) == bool(hidden)
 
 
 @pytest.mark.parametrize(

@@ -56,7 +56,7 @@ def _prediction_rows(analysis: Analysis) -> tuple[Row, ...]:
 
 
 def _label_rows(analysis: Analysis) -> tuple[Row, ...]:
-    found = sorted(analysis.events.labels(), key=lambda row: -row["events"])[:SHOWN_ROWS]
+    found = list(analysis.events.labels()[:SHOWN_ROWS])
     return tuple(
         Row(display_name(row["label"]), f"{row['events']} ×", row["events"] / found[0]["events"])
         for row in found

@@ -62,6 +62,7 @@ def _model(found: Installed) -> dict[str, Any]:
         "installed": found,
         "title": descriptions.title_of(found.identity),
         "expectation": descriptions.expectation(found),
+        "held_out": descriptions.held_out_sentence(found),
         "report": report,
         "classes": sorted(map(display_name, found.info.classes)),
         "recipe": _recipe(found.info.recipe),

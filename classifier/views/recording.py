@@ -26,8 +26,9 @@ from ml import tiles
 from ml.render_metadata import RenderMetadata
 
 PAGE_EVENTS = 50
-# Lanes that are shown before "more" is pressed.
+# Lanes that are shown before "more" is pressed. It is not offered for fewer than MIN_HIDDEN more.
 SHOWN_LANES = 8
+MIN_HIDDEN = 3
 MINUTE_S, HOUR_S = 60, 3600
 # Longer recordings are counted by the hour.
 MAX_MINUTES = 180
@@ -121,7 +122,7 @@ def recording_context(
         "opened": opened,
         "asked": bool(asked.get("event") or asked.get("window")),
         "lanes": [row | {"url": _query(asked, label=row["label"], page="")} for row in labels],
-        "shown_lanes": SHOWN_LANES,
+        "shown_lanes": shown_lanes(len(labels)),
         "levels": json.dumps(_levels(metadata)),
         "form": form,
         # What a change of the filters keeps.
@@ -139,6 +140,11 @@ def recording_context(
         "query": _query(asked, event="", window=""),
         "chart": chart(list(found.values_list("start_s", flat=True)), duration_s),
     }
+
+
+def shown_lanes(count: int) -> int:
+    """Return how many of so many lanes are shown at first."""
+    return count if count < SHOWN_LANES + MIN_HIDDEN else SHOWN_LANES
 
 
 def title(count: int, duration_s: float, silent: bool) -> str:

@@ -10,7 +10,7 @@ const NOT_UNICODE = "The browser cannot use this name, because it is not Unicode
 // Chromium gives such a file an empty name; other browsers replace its bytes by one character.
 const notUnicode = (path) => path === "" || path.endsWith("/") || path.includes("\ufffd");
 const counted = (count, word) => `${count.toLocaleString("en-GB")} ${word}${count === 1 ? "" : "s"}`;
-const notSent = (files) => `${counted(files.length, "other file")} ${files.length === 1 ? "is" : "are"} left out`;
+const notSent = (files) => `${counted(files.length, "other file")} ${files.length === 1 ? "is" : "are"} left out (hidden, or no audio by their names)`;
 const megabytes = (bytes) => `${(bytes / 1e6).toFixed(1)} MB`;
 const seconds = (ms) => new Promise((done) => setTimeout(done, ms * 1000));
 const remaining = (s) => {
@@ -74,6 +74,10 @@ class SonoFolder extends HTMLElement {
     return dot > 0 && this.otherExtensions.has(name.slice(dot + 1).toLowerCase());
   }
 
+  whyLeftOut(path) {
+    return this.hidden(path) ? "hidden" : "no audio by its name";
+  }
+
   // --- choosing ---------------------------------------------------------------------------
 
   async dropped(transfer) {
@@ -117,14 +121,14 @@ class SonoFolder extends HTMLElement {
     const tooMany = seen.length > Number(this.dataset.mostFiles);
     if (tooMany) news.push(`A batch holds at most ${counted(Number(this.dataset.mostFiles), "file")}. Send its subfolders as separate batches.`);
     this.show({
-      summary: `${name}: ${counted(ready.length, "sound")} to send, ${megabytes(ready.reduce((sum, { file }) => sum + file.size, 0))}` +
-        (leftOut.length ? `; ${notSent(leftOut)}` : "") +
-        (refused.length ? `; ${refused.length} refused` : ""),
+      summary: `${counted(ready.length + refused.length, "file")} in ${name}: ${counted(ready.length, "sound")}` +
+        ` (${megabytes(ready.reduce((sum, { file }) => sum + file.size, 0))})` +
+        (refused.length ? ` and ${refused.length.toLocaleString("en-GB")} refused` : ""),
       news: news.join(" "),
       ready,
       refused,
       leftOut,
-      send: tooMany ? "" : this.queue.length ? `Send ${counted(ready.length, "sound")}` : this.url ? "Finish (all files sent)" : "",
+      send: tooMany ? "" : this.queue.length ? `Send ${counted(this.queue.length, "file")}` : this.url ? "Finish (all files sent)" : "",
     });
   }
 
@@ -151,7 +155,7 @@ class SonoFolder extends HTMLElement {
     this.part("skipped").hidden = !news;
     this.part("skipped").textContent = news;
     fill(this.part("refused"), `${counted(refused.length, "file")} refused`, refused, ({ path, why }) => [path || "(no name)", why]);
-    fill(this.part("left-out"), notSent(leftOut), leftOut, ({ path }) => [path]);
+    fill(this.part("left-out"), notSent(leftOut), leftOut, ({ path }) => [`${path} · ${this.whyLeftOut(path)}`]);
     fill(this.part("ready"), `${counted(ready.length, "sound")} to send`, ready, ({ path, file }) => [`${path} · ${megabytes(file.size)}`]);
     this.part("refused").open = refused.length > 0;
     this.part("send").hidden = !send;

@@ -20,9 +20,11 @@ class SonoChoice extends HTMLElement {
     this.list = document.createElement("ul");
     Object.assign(this.list, { id: `${select.id}-list`, role: "listbox", ariaLabel: "Classes" });
     this.list.append(...this.options);
+    this.nothing = document.createElement("p");
+    Object.assign(this.nothing, { className: "no-class quiet", role: "status" });
     select.hidden = true;
     this.select = select;
-    select.after(this.input, this.list);
+    select.after(this.input, this.list, this.nothing);
     this.input.addEventListener("input", () => this.filter());
     this.input.addEventListener("keydown", (event) => this.key(event));
     this.list.addEventListener("click", ({ target }) => target.dataset.value && this.take(target));
@@ -46,6 +48,10 @@ class SonoChoice extends HTMLElement {
       const texts = [item.textContent, item.dataset.value.replaceAll("_", " ")];
       item.hidden = !texts.some((text) => text.toLowerCase().includes(sought));
     }
+    const none = !this.shown.length;
+    this.list.hidden = none;
+    this.input.ariaExpanded = !none;
+    this.nothing.textContent = none ? "No such class. Choose “None of these” if the sound is none of them." : "";
     const starting = this.shown.find((item) => item.textContent.toLowerCase().startsWith(sought));
     // Nothing is chosen before the first letter, so that Enter alone saves nothing.
     this.mark(sought ? (starting ?? this.shown[0]) : null);

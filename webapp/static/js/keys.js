@@ -1,10 +1,11 @@
-// Keyboard shortcuts of every page: ? lists them, j and k move through rows, / focuses the filter.
+// Keyboard shortcuts of every page: ? lists them, j and k move through rows or to the next sound of a list, / focuses the filter.
 // The result page handles its own keys in scope.js; `_keys.html` lists all shortcuts.
 
 const keys = document.querySelector("[data-keys]");
 
 const step = (by) => {
   const rows = [...document.querySelectorAll(":is(.row, .event) a.what")];
+  if (!rows.length) document.querySelector(`[data-neighbours] ${by > 0 ? "[data-next]" : "[data-previous]"}[href]`)?.click();
   const at = (one) => rows.findIndex((row) => row.closest(".row, .event").contains(one));
   const here = at(document.activeElement) >= 0 ? at(document.activeElement) : at(document.querySelector(".event[aria-current]"));
   const next = here < 0 ? (by > 0 ? 0 : rows.length - 1) : here + by;

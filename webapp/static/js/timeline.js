@@ -5,6 +5,7 @@ const MAX_PX = 8e6;
 const SHORTEST_VIEW_S = 0.15;
 const TICK_STEPS = [0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 1800, 3600, 7200, 14400];
 const TICK_PX = 70;
+const TICK_CHARACTER_PX = 6.6;
 // From this duration on, times are minutes and seconds.
 const MINUTES_S = 60;
 // An event that is opened fills this share of the view.
@@ -155,21 +156,24 @@ class Timeline {
   }
 
   // The server draws the axis without zoom. Redraw the part around the view, with steps that leave
-  // room for the labels.
+  // room for the labels. A label that an edge of the view would cut is left out.
   drawAxis() {
     const axis = this.find("time-axis");
     const [from, to] = this.visible();
     const step = TICK_STEPS.find((s) => (s / this.duration) * this.width >= TICK_PX) ?? TICK_STEPS.at(-1);
     const last = Math.floor(Math.min(this.duration, 2 * to - from) / step + 1e-6);
+    const edges = [from, to].map((time) => (time / this.duration) * this.width);
     const ticks = [];
     for (let number = Math.max(0, Math.floor((2 * from - to) / step)); number <= last; number += 1) {
       const text = document.createElementNS("http://www.w3.org/2000/svg", "text");
-      const place = (100 * number * step) / this.duration;
-      text.setAttribute("x", `${place}%`);
+      const share = (number * step) / this.duration;
+      text.setAttribute("x", `${100 * share}%`);
       text.setAttribute("y", "14");
-      text.style.textAnchor = number === 0 ? "start" : (1 - place / 100) * this.width < TICK_PX / 3 ? "end" : "middle";
+      text.style.textAnchor = number === 0 ? "start" : (1 - share) * this.width < TICK_PX / 3 ? "end" : "middle";
       text.textContent = this.tickText(number * step, step);
-      ticks.push(text);
+      const width = text.textContent.length * TICK_CHARACTER_PX;
+      const left = share * this.width - width * { start: 0, middle: 0.5, end: 1 }[text.style.textAnchor];
+      if (!edges.some((edge) => left < edge && edge < left + width)) ticks.push(text);
     }
     axis.replaceChildren(...ticks);
   }
