@@ -116,7 +116,11 @@ def test_the_history_shows_both_classes_without_a_confidence(
 
 def test_silence_is_called_silence(visitor: Client, unsure: Analysis) -> None:
     Clip.objects.update(notices=["silent"])
+    Analysis.objects.update(render_metadata=METADATA.to_json())
     page = visitor.get(f"/analyses/{unsure.pk}/")
+    assertContains(page, "What the network would say")
+    for explaining in ("data-explain=", "Inside the network", 'value="explanation"'):
+        assertNotContains(page, explaining)
     assertContains(page, "<h1>Silence</h1>")
     assertContains(page, "<title>Silence · ")
     assertContains(page, "never louder than −80 dB")

@@ -276,7 +276,9 @@ class SonoScope extends HTMLElement {
   draw() {
     const { name } = this.player;
     const { mask, parts, verdict } = this.shown ?? {};
-    this.explanation.draw(mask, name, this.explained, document.querySelector(`[data-explain="${this.chosen}"]`).dataset.name);
+    // Of silence, nothing is explained.
+    const chosen = document.querySelector(`[data-explain="${this.chosen}"]`)?.dataset.name;
+    this.explanation.draw(mask, name, this.explained, chosen);
     this.find("explanation-switch").setAttribute("aria-pressed", this.explained);
     this.find("key").classList.toggle("off", !(this.explained && mask));
     this.find("key").dataset.shown = name;
