@@ -9,7 +9,7 @@ import requests
 import soundfile
 import torch
 from PIL import Image
-from playwright.sync_api import Page, Route, expect
+from playwright.sync_api import Page, Position, Route, expect
 
 from classifier.templatetags.sound import clock as clock_text
 from ml.checkpoint_info import FeatureConfig
@@ -332,6 +332,26 @@ def test_a_part_plays_only_within_its_window(page: Page, server: Server, long: d
     page.keyboard.press("Space")
 
 
+def test_after_the_end_a_chosen_part_is_played_from_its_start(
+    page: Page, server: Server, short: dict
+) -> None:
+    show_parts(page, server, short)
+    page.locator("[data-picture]").click(position=place_of(page, 0.96))
+    page.keyboard.press("Space")
+    play = page.get_by_role("button", name="Play", exact=True)
+    expect(play).to_be_hidden()
+    expect(play).to_be_visible()
+    page.get_by_role("radio", name="Marked part").click()
+    wait_for(lambda: 0 < clock(page) < 3, 20, "the part to play")
+    expect(page.get_by_role("button", name="Pause", exact=True)).to_be_visible()
+
+
+def place_of(page: Page, share: float) -> Position:
+    box = page.locator("[data-picture]").bounding_box()
+    assert box
+    return {"x": box["width"] * share, "y": 60}
+
+
 def test_refining_shows_a_new_contour_with_its_own_verdict(
     page: Page, server: Server, short: dict
 ) -> None:
@@ -356,7 +376,7 @@ def select_loop(page: Page, start_s: float, end_s: float) -> None:
     page.mouse.down()
     page.mouse.move(box["x"] + box["width"] * end_s / LONG_S, box["y"] + 60, steps=4)
     page.mouse.up()
-    expect(page.locator("[data-loop]")).to_contain_text("–")
+    expect(page.locator("[data-loop-words]")).to_contain_text("–")
 
 
 def test_a_loop_plays_as_far_as_the_source_reaches(page: Page, server: Server, long: dict) -> None:

@@ -3,10 +3,10 @@
 import re
 
 import pytest
-from playwright.sync_api import Locator, Page, Position, expect
+from playwright.sync_api import Browser, Locator, Page, Position, expect
 
 from tests.result_page import clock, show, shown_explanation
-from tests.server import Server, wait_for
+from tests.server import Person, Server, wait_for
 
 
 def top_of(element: Locator) -> float:
@@ -108,11 +108,31 @@ def test_the_page_stays_where_it_is_when_parts_open_and_close(
         before = top_of(button)
         button.click()
         assert top_of(button) == pytest.approx(before, abs=1)
-    enlarge = page.locator(".station [data-enlarge]").nth(1)
-    before = top_of(enlarge)
-    enlarge.click()
-    expect(page.locator("[data-lane]")).to_be_visible()
-    assert top_of(enlarge) == pytest.approx(before, abs=1)
+
+
+def test_an_enlarged_map_is_brought_into_view_and_leads_back(
+    browser: Browser, listener: Person, short: dict
+) -> None:
+    phone = browser.new_context(viewport={"width": 360, "height": 640}, has_touch=True)
+    listener.sign_in(phone)
+    page = phone.new_page()
+    show(page, listener.server, short)
+    shown_explanation(page)
+    enlarge = page.locator(".station [data-enlarge]").nth(4)
+    layer4 = page.locator(".station [data-map]").nth(4)
+    lane, patch = page.locator("[data-lane]"), page.locator(".picture [data-patch]")
+    for pressed in (enlarge, layer4):
+        pressed.scroll_into_view_if_needed()
+        pressed.tap()
+        expect(lane).to_be_in_viewport(ratio=1)
+        expect(page.locator("[data-lane-caption]")).to_be_in_viewport(ratio=1)
+        expect(page.locator("[data-lane-title]")).to_have_text("layer4")
+        if pressed is layer4:
+            expect(patch).to_be_visible()
+        page.get_by_role("button", name="Back to the maps").tap()
+        expect(pressed).to_be_in_viewport()
+        expect(pressed).to_be_focused()
+    phone.close()
 
 
 def test_a_stage_opens_and_a_channel_is_enlarged_below_the_spectrogram(

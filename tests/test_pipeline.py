@@ -14,7 +14,7 @@ import pytest
 import requests
 from PIL import Image
 
-from classifier.checkpoints.class_names import display_name
+from classifier.templatetags.sound import answer
 from ml import checkpoint_info
 from ml.audio.decode import read
 from ml.checkpoint_info import map_names
@@ -136,7 +136,7 @@ def test_command_line_page_and_rest_show_the_same_result(
         assert one["confidence"] == pytest.approx(other["confidence"], abs=2e-3)
     best = analysed["predictions"][0]
     page = anna.page(f"/analyses/{analysed['id']}/").text
-    assert f"<h1>{display_name(best['class'])}</h1>" in page
+    assert f"<h1>{answer(best['class'], best['confidence'])}</h1>" in page
     assert f"{best['confidence'] * 100:.1f} %" in page
 
 

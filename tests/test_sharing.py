@@ -18,6 +18,9 @@ def test_a_link_is_made_opened_and_played_without_an_account_and_revoked(
     page.get_by_text("Share", exact=True).click()
     page.get_by_role("button", name="Make a link").click()
     address = page.locator("[data-share-url]").inner_text()
+    page.keyboard.press("Escape")
+    page.get_by_role("link", name="Shared", exact=True).click()
+    expect(page.locator("[data-share-url]")).to_be_visible()
     elsewhere = browser.new_context()
     visitor = elsewhere.new_page()
     watch = Watch(visitor, urlsplit(server.url).netloc)
@@ -40,6 +43,7 @@ def test_a_link_is_made_opened_and_played_without_an_account_and_revoked(
     sounds = [path for path in asked if path.endswith("/audio")]
     page.get_by_role("button", name="Revoke the link").click()
     expect(page.get_by_role("button", name="Make a link")).to_be_visible()
+    expect(page.get_by_role("link", name="Shared", exact=True)).to_be_hidden()
     gone = visitor.goto(address)
     assert gone and gone.status == 404
     assert sounds and requests.get(server.url + sounds[0], timeout=30).status_code == 404

@@ -10,6 +10,9 @@ from classifier.models import Analysis, Clip
 
 register = template.Library()
 
+# Below this confidence, an answer is called a guess.
+MIN_SURE = 0.5
+
 # Where the start of a recording was found, by `Clip.recorded_from`.
 RECORDED_FROM = {
     "guano": "from its GUANO metadata",
@@ -37,16 +40,23 @@ def sounds(count: int, silent: bool) -> str:
 
 @register.filter
 def predicted(analysis: Analysis) -> str:
-    """Return the predicted class, or “Not sure: rain or crackling fire?”; see also `sounds`.
+    """Return the answer: “Rain”, “Perhaps rain”, or “Not sure: rain or wind?”; see also `sounds`.
 
     A long recording has no class as a whole, but a number of sounds.
     """
     if analysis.long or analysis.clip.silent:
         return sounds(analysis.event_count or 0, analysis.clip.silent)
     if not analysis.not_sure:
-        return display_name(analysis.label)
+        return answer(analysis.label, analysis.confidence)
     first, second = (display_name(name) for name in (analysis.label, analysis.second_label))
     return f"Not sure: {first.lower()} or {second.lower()}?"
+
+
+@register.filter
+def answer(label: str, confidence: float | None) -> str:
+    """Return the display name of a class, “Perhaps rain” if the confidence is below one half."""
+    name = display_name(label)
+    return name if confidence is None or confidence >= MIN_SURE else f"Perhaps {name.lower()}"
 
 
 @register.filter

@@ -24,7 +24,7 @@ from classifier.models import (
     InspectionKind,
     State,
 )
-from classifier.services import deletion, inspections, results
+from classifier.services import deletion, inspections, results, sharing
 from classifier.services.inspections import Question
 from classifier.services.problems import NO_WORKER, RequestRefused
 from classifier.tests.conftest import Caller, done, queued, refused
@@ -501,7 +501,7 @@ def test_the_page_of_a_long_clip_shows_the_predictions_of_the_open_window(anna: 
     ("verdict", "said"),
     [
         ("convincing", "Convincing"),
-        ("spread", "Spread over the whole sound"),
+        ("spread", "Not convincing"),
         ("not_reliable", "Not reliable"),
         ("not_predicted", "Not predicted here"),
     ],
@@ -512,6 +512,12 @@ def test_each_verdict_is_put_into_words(anna: User, verdict: str, said: str) -> 
     shown = result_page(inspection.analysis)
     assert f'data-verdict="{verdict}"' in shown
     assert f"<h3>{said}</h3>" in shown
+    # Where the mark does not explain the answer, the next step is offered in the same sentence.
+    offered = 'form="refine-dog">Refine it<' in shown
+    assert offered == (verdict in ("spread", "not_reliable"))
+    assert ("This quick mark does not explain “Dog”" in shown) == offered
+    link, _ = sharing.share(inspection.analysis)
+    assert "Refine it" not in Client().get(f"/s/{link.token}/").content.decode()
 
 
 def test_a_refined_explanation_is_shown_with_its_own_verdict(anna: User) -> None:

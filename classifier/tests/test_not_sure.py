@@ -93,8 +93,17 @@ def test_the_rates_are_left_out_when_the_checkpoint_is_no_longer_installed(
 
 def test_a_sure_result_shows_the_class_alone(visitor: Client, anna: User) -> None:
     page = visitor.get(f"/analyses/{done(anna, 'rain').pk}/")
-    assertContains(page, "<h1>Rain</h1>")
+    assertContains(page, '<h1>Rain</h1> <p class="number">90.0 %</p>')
     assertNotContains(page, "ot sure")
+
+
+def test_a_class_with_less_than_half_of_the_confidence_is_called_a_guess(
+    visitor: Client, anna: User
+) -> None:
+    page = visitor.get(f"/analyses/{done(anna, 'crackling_fire', 0.286).pk}/")
+    assertContains(page, '<h1>Perhaps crackling fire</h1> <p class="number">28.6 %</p>')
+    assertContains(page, "<title>Perhaps crackling fire · ")
+    assertContains(visitor.get("/history/"), "<strong>Perhaps crackling fire</strong>")
 
 
 def test_the_history_shows_both_classes_without_a_confidence(
@@ -107,7 +116,11 @@ def test_the_history_shows_both_classes_without_a_confidence(
 
 def test_silence_is_called_silence(visitor: Client, unsure: Analysis) -> None:
     Clip.objects.update(notices=["silent"])
+    Analysis.objects.update(render_metadata=METADATA.to_json())
     page = visitor.get(f"/analyses/{unsure.pk}/")
+    assertContains(page, "What the network would say")
+    for explaining in ("data-explain=", "Inside the network", 'value="explanation"'):
+        assertNotContains(page, explaining)
     assertContains(page, "<h1>Silence</h1>")
     assertContains(page, "<title>Silence · ")
     assertContains(page, "never louder than −80 dB")

@@ -42,6 +42,11 @@ def test_history_filters_by_name_label_and_state(visitor: Client, anna: User) ->
     assertContains(visitor.get("/history/?name=nothing-like-it"), "No sounds in your history match")
 
 
+def test_deleting_a_sound_is_confirmed_by_its_name(visitor: Client, anna: User) -> None:
+    page = visitor.post(f"/clips/{done(anna).clip_id}/delete/", follow=True)
+    assertContains(page, "Deleted x.wav.")
+
+
 def test_history_comes_in_pages_of_fifty(visitor: Client, anna: User) -> None:
     for _ in range(60):
         done(anna)

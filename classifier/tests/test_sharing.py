@@ -64,6 +64,7 @@ def test_a_holder_sees_the_result_and_nothing_else_of_its_owner(
     body = Client().get(f"/s/{link.token}/").content.decode()
     assert "<h1>Dog</h1>" in body and "90.0 %" in body and "x.wav" in body
     assert "anna" not in body
+    assert "What Sonoscope heard in this sound, and why." in body and "Try your own sound" in body
     # Every URL of the result is below the link.
     for pk in (analysis.pk, analysis.clip_id, inspection.pk):
         found = re.findall(rf'[\w/.-]*{pk}[^"\s]*', body)
@@ -150,6 +151,7 @@ def test_unknown_revoked_expired_and_malformed_links_get_the_same_404(
     answers = [Client().get(f"/s/{token}/") for token in tokens]
     assert {answer.status_code for answer in answers} == {404}
     assert len({answer.content for answer in answers}) == 1
+    assert "This link does not exist, has expired or was revoked." in answers[0].content.decode()
     for gone in (link, expired):
         assert Client().get(audio_of(gone)).status_code == 404
         lanes = f"/s/{gone.token}/analyses/{gone.analysis_id}/lanes/"

@@ -40,5 +40,6 @@ def _fault(request: HttpRequest, status: int, problem: Problem) -> HttpResponse:
     if request.path.startswith("/api/"):
         return JsonResponse(problem.as_dict(), status=status)
     if status == 404:
-        return render(request, "404.html", status=404)
+        shared = request.path.startswith("/s/")
+        return render(request, "404.html", {"shared": shared}, status=404)
     return HttpResponse(render_to_string("fault.html", problem.as_dict()), status=status)

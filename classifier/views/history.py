@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
+from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
@@ -124,5 +125,7 @@ def again(request: HttpRequest, pk: UUID) -> HttpResponse:
 @login_required
 @require_POST
 def delete(request: HttpRequest, clip_id: UUID) -> HttpResponse:
-    deletion.delete_clip(get_object_or_404(Clip.objects.for_owner(request.user), pk=clip_id))
+    clip = get_object_or_404(Clip.objects.for_owner(request.user), pk=clip_id)
+    deletion.delete_clip(clip)
+    messages.success(request, f"Deleted {clip.name}.")
     return redirect("history")

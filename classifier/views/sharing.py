@@ -29,7 +29,7 @@ def page(request: HttpRequest, token: str) -> HttpResponse:
     assert reader.link is not None
     analysis = reader.link.analysis
     context = results.page_context(reader, analysis, request.GET)
-    context["sign_up_open"] = settings.SIGN_UP_OPEN
+    context |= {"sign_up_open": settings.SIGN_UP_OPEN, "visitors_open": settings.VISITORS}
     if analysis.state == State.DONE:
         context["preview"] = {
             "card": card_of(analysis),
@@ -65,7 +65,7 @@ def _part(request: HttpRequest, analysis: Analysis) -> HttpResponse:
     if "HX-Request" not in request.headers:
         return redirect("result", pk=analysis.pk)
     context = {"analysis": analysis, "shared": results.shared_context(analysis), "opened": True}
-    return render(request, "classifier/_share.html", context)
+    return render(request, "classifier/_shared_parts.html", context)
 
 
 @login_required

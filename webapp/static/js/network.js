@@ -104,7 +104,7 @@ class NetworkView {
 
   // What is under the pointer changes when the page scrolls.
   scrolled(readable) {
-    if (!this.pointer) return;
+    if (!this.pointer || this.pointer.pointerType === "touch") return;
     const { clientX, clientY, pointerType } = this.pointer;
     const event = { clientX, clientY, pointerType, target: document.elementFromPoint(clientX, clientY) };
     this.point(event, readable(event));
@@ -203,8 +203,7 @@ class NetworkView {
   }
 
   closeLane() {
-    this.find("lane").hidden = true;
-    this.find("lane-caption").hidden = true;
+    for (const name of ["lane", "lane-caption", "lane-back"]) this.find(name).hidden = true;
   }
 
   toggleStage(details) {
@@ -215,6 +214,16 @@ class NetworkView {
     }
     this.sweep(this.player.time);
   }
+}
+
+function inView(element) {
+  const { top, bottom } = element.getBoundingClientRect();
+  return top >= 0 && bottom <= innerHeight;
+}
+
+function scrollToElement(element, block) {
+  const still = matchMedia("(prefers-reduced-motion: reduce)").matches;
+  element.scrollIntoView({ block, behavior: still ? "instant" : "smooth" });
 }
 
 // Makes a change that opens or closes parts of the page, and keeps an element where it is on the

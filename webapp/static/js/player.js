@@ -49,6 +49,7 @@ class Player {
     this.name = "original";
     this.position = 0;
     this.playing = false;
+    this.finished = false; // whether it played to the end
     this.loop = null; // [from, to] in seconds
     this.until = null; // the end of the patch or span that plays
     this.filtered = false; // whether a patch plays, through a filter
@@ -143,6 +144,8 @@ class Player {
     if (name === this.name || (name !== "original" && !this.window)) return;
     const { time } = this;
     this.name = name;
+    // After the end, a part is played at once.
+    if (this.finished && name !== "original") return this.start(this.window.from);
     if (!this.playing) return;
     if (!this.voice) return this.restart(time);
     const now = this.context.currentTime;
@@ -197,6 +200,7 @@ class Player {
     const wanted = Math.max(0, Math.min(this.duration, time));
     if (this.playing) return this.start(wanted);
     this.position = wanted;
+    this.finished = false;
     this.events.tick(wanted);
   }
 
@@ -238,7 +242,7 @@ class Player {
     this.open();
     this.context.resume();
     this.hush();
-    Object.assign(this, { until, filtered, span: null });
+    Object.assign(this, { until, filtered, span: null, finished: false });
     const now = this.context.currentTime;
     ramp(this.direct.gain, filtered ? 0 : 1, now);
     ramp(this.patch.gain, filtered ? 1 : 0, now);
@@ -313,6 +317,7 @@ class Player {
     if (repeated) return this.start(repeated[0]);
     this.position = time;
     this.playing = false;
+    this.finished = true;
     this.until = this.span = null;
     this.hush();
     this.events.state(false);

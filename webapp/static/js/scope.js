@@ -130,6 +130,10 @@ class SonoScope extends HTMLElement {
 
   listenToMaps() {
     const hide = () => this.network.hide();
+    // A finger does not point: the patch of a tapped cell stays until the next touch.
+    this.on(document, "pointerdown", (event) => {
+      if (event.pointerType === "touch") this.network.point(event);
+    });
     this.on(document, "pointermove", (event) => {
       this.network.point(event, this.readable(event));
       if (this.lanes && event.target.closest?.("[data-lanes]")) this.lanes.point(event);
@@ -160,8 +164,6 @@ class SonoScope extends HTMLElement {
 
   showState(playing) {
     showPlaying(this.find("play"), playing);
-    // A finger does not point: it shows a patch only while the patch plays.
-    if (!playing && this.network.pointer?.pointerType === "touch") this.network.hide();
   }
 
   tick(time) {
@@ -274,7 +276,9 @@ class SonoScope extends HTMLElement {
   draw() {
     const { name } = this.player;
     const { mask, parts, verdict } = this.shown ?? {};
-    this.explanation.draw(mask, name, this.explained, document.querySelector(`[data-explain="${this.chosen}"]`).dataset.name);
+    // Of silence, nothing is explained.
+    const chosen = document.querySelector(`[data-explain="${this.chosen}"]`)?.dataset.name;
+    this.explanation.draw(mask, name, this.explained, chosen);
     this.find("explanation-switch").setAttribute("aria-pressed", this.explained);
     this.find("key").classList.toggle("off", !(this.explained && mask));
     this.find("key").dataset.shown = name;
@@ -329,10 +333,11 @@ class SonoScope extends HTMLElement {
     else if (lane) {
       event.preventDefault();
       this.lanes.filter(lane.parentElement.dataset.label);
-    } else if (frame) this.network.press(event, frame);
+    } else if (frame) this.pressCell(event, frame);
     else if (larger) this.enlarge(larger);
+    else if (closest("[data-lane-back]")) this.backToMaps();
     else if (closest("[data-lane-close]")) keepInPlace(this.find("key"), () => this.network.closeLane());
-    else if (event.target.matches("img[data-sheet]")) keepInPlace(event.target, () => this.network.enlargeTileAt(event.target, event));
+    else if (event.target.matches("img[data-sheet]")) this.showLane(event.target, () => this.network.enlargeTileAt(event.target, event));
     else if (open) keepInPlace(open, () => this.network.toggleStage(document.getElementById(open.dataset.open)));
     else if (summary) {
       event.preventDefault();
@@ -341,11 +346,39 @@ class SonoScope extends HTMLElement {
   }
 
   enlarge(button) {
-    const frame = button.closest(".station, figure").querySelector("[data-map]");
+    this.enlargeFrame(button.closest(".station, figure").querySelector("[data-map]"), button);
+  }
+
+  enlargeFrame(frame, pressed) {
     const image = frame.querySelector("img");
-    if (image.complete && image.naturalWidth) {
-      keepInPlace(button, () => this.network.enlarge(image, frame.dataset.title, image.dataset));
-    }
+    if (!image.complete || !image.naturalWidth) return;
+    this.showLane(pressed, () => this.network.enlarge(image, frame.dataset.title, image.dataset));
+  }
+
+  // Enlarges a map under the spectrogram. If that is not in view, shows it and remembers what was
+  // pressed for the way back.
+  showLane(pressed, enlarge) {
+    keepInPlace(pressed, enlarge);
+    const [lane, caption] = [this.find("lane"), this.find("lane-caption")];
+    if (inView(lane) && inView(caption)) return;
+    this.cameFrom = pressed;
+    this.find("lane-back").hidden = false;
+    caption.focus({ preventScroll: true });
+    scrollToElement(caption, "end");
+  }
+
+  // Back to where a map was enlarged, or to all maps if that place is no longer on the page.
+  backToMaps() {
+    const place = this.cameFrom?.checkVisibility() ? this.cameFrom : document.querySelector("#inside");
+    place.focus({ preventScroll: true });
+    scrollToElement(place, "center");
+  }
+
+  // Plays the patch of a cell. A tap also shows it, because a finger cannot point at the cell first.
+  pressCell(event, frame) {
+    const away = frame.matches("[data-map]") && this.network.pointer?.pointerType === "touch" && !inView(this.find("picture"));
+    if (away) this.enlargeFrame(frame, frame);
+    this.network.press(event, frame);
   }
 
   key(event) {

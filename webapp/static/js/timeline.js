@@ -75,9 +75,22 @@ class Timeline {
     this.loop = range && range[1] - range[0] >= SHORTEST_LOOP_S ? range : null;
     this.find("loop-range").hidden = !this.loop;
     this.find("loop").setAttribute("aria-pressed", Boolean(this.loop));
-    this.find("loop").textContent = this.loop ? `Loop ${this.text(this.loop[0]).replace(" s", "")}–${this.text(this.loop[1])}` : "Loop";
+    this.writeLoop();
     if (this.loop) this.place(this.find("loop-range"), ...this.loop);
     this.events.loop(this.loop);
+  }
+
+  // The times of the loop, at the end of it that leaves more room for them.
+  writeLoop() {
+    const words = this.find("loop-words");
+    words.hidden = !this.loop;
+    if (!this.loop) return;
+    const [from, to] = this.loop;
+    words.textContent = `${this.text(from).replace(" s", "")}–${this.text(to)}`;
+    const share = (time) => `${(100 * time) / this.duration}%`;
+    const early = from < this.duration / 2;
+    words.style.left = early ? share(from) : "auto";
+    words.style.right = early ? "auto" : share(this.duration - to);
   }
 
   toggleLoop() {
@@ -120,6 +133,8 @@ class Timeline {
     const before = (around / this.duration) * course.clientWidth - travel.scrollLeft;
     this.zoom = zoom;
     course.style.width = `${100 * zoom}%`;
+    // A finger scrolls sideways when zoomed in, and otherwise selects a loop.
+    course.classList.toggle("zoomed", zoom > 1);
     travel.scrollLeft = (around / this.duration) * course.clientWidth - before;
     this.find("zoom-level").textContent = `${zoom}×`;
     this.scope.querySelector("[data-zoom=out]").disabled = zoom === 1;
