@@ -348,7 +348,9 @@ def test_the_page_keeps_names_and_reports_those_that_are_not_unicode(
         (folder / name).write_bytes(fixtures.encode(fixtures.noise(1.0, seed=970 + number)))
     page.goto(f"{server.url}/batches/new/")
     drop(page, folder)
-    expect(page.locator("[data-summary]")).to_have_text(re.compile("7 files in .*: 5 sounds .* and 2 refused"))
+    expect(page.locator("[data-summary]")).to_have_text(
+        re.compile("7 files in .*: 5 sounds .* and 2 refused")
+    )
     expect(page.locator("[data-refused] li", has_text="it is not Unicode")).to_have_count(2)
     page.locator("[data-send]").click()
     expect(page.locator("#batch")).to_have_count(1, timeout=30_000)

@@ -127,7 +127,9 @@ def test_a_thousand_events_are_paged_with_few_queries(recorded: Analysis) -> Non
     assert "Page 16 of 20" in opened, "the page with the event"
 
 
-def test_the_lanes_have_the_events_of_each_label_the_most_frequent_first(recorded: Analysis) -> None:
+def test_the_lanes_have_the_events_of_each_label_the_most_frequent_first(
+    recorded: Analysis,
+) -> None:
     add(recorded, *NIGHT)
     client = Client()
     client.force_login(recorded.owner)
