@@ -318,7 +318,7 @@ class SonoScope extends HTMLElement {
   clicked(event) {
     const closest = (selector) => event.target.closest(selector);
     const answer = closest("button[data-class]");
-    const frame = closest("[data-map], [data-lane]");
+    const frame = closest("button[data-map], [data-lane]");
     const row = closest("[data-play-event]")?.closest(".event");
     const lanes = closest("[data-more-lanes]");
     const lane = event.ctrlKey || event.metaKey || event.shiftKey ? null : closest("[data-lane-names] a");
