@@ -195,6 +195,7 @@ class SonoTime extends HTMLElement {
     let style = { day: "numeric", month: "short", hour: "2-digit", minute: "2-digit" };
     if (this.dataset.long !== undefined) style = { dateStyle: "long", timeStyle: "short" };
     if (this.dataset.day !== undefined) style = { day: "numeric", month: "short", year: "numeric" };
+    if (this.dataset.time !== undefined) style = { hour: "2-digit", minute: "2-digit" };
     time.textContent = new Intl.DateTimeFormat("en-GB", style).format(new Date(time.dateTime));
   }
 }
