@@ -29,7 +29,7 @@ from classifier.services.problems import RequestRefused, refusal
 from classifier.services.rate_limits import TryThrottle
 from classifier.services.samples import EXAMPLE, sample_names, sample_path
 from classifier.views import results, sent_sounds
-from classifier.views.parts import from_script, render_part
+from classifier.views.parts import from_script, other_extensions, render_part
 from classifier.views.readers import Reader, reader_of
 
 # For pages that play a recording from a blob: URL before it is sent.
@@ -166,6 +166,8 @@ def _limits() -> dict[str, Any]:
         "sign_up_open": settings.SIGN_UP_OPEN,
         "samples": sample_names(),
         "most_mb": most_bytes // 10**6,
+        "most_bytes": most_bytes,
+        "other_extensions": other_extensions(),
         "most_s": settings.VISITOR_MAX_DURATION_S,
         "record_most_s": min(settings.VISITOR_MAX_DURATION_S, most_bytes // RECORDED_BYTES_PER_S),
         "keep_minutes": settings.VISITOR_KEEP_MINUTES,
