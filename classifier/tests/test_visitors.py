@@ -112,6 +112,7 @@ def test_the_front_page_plays_and_takes_a_sound_without_scripts(visitor: Client)
     assert re.search(r'<form method="post" action="/try/"[^>]*multipart', body)
     assert re.search(r'<input [^>]*type="file" name="file"', body)
     assert "/account/sign-in/" in body and "/account/sign-up/" in body
+    assert "The 50 sounds it knows" in body and "<li>Knocking on a door</li>" in body
     assert 'property="og:image" content="http://localhost:8000/static/img/preview.png"' in body
     answer = visitor.get("/samples/crow.flac", headers={"Range": "bytes=0-3"})
     assert (answer.status_code, answer.getvalue()) == (206, b"fLaC")

@@ -22,6 +22,8 @@ from django.views.decorators.http import require_GET, require_POST, require_safe
 from rest_framework.request import Request
 from rest_framework.views import APIView
 
+from classifier.checkpoints import inventory
+from classifier.checkpoints.class_names import display_name
 from classifier.models import ShareLink, State
 from classifier.services import uploads, visitors
 from classifier.services.file_responses import ranged
@@ -40,7 +42,13 @@ RECORDED_BYTES_PER_S = 20_000
 
 def front(request: HttpRequest) -> HttpResponse:
     """Show the front page to somebody who is not signed in."""
-    context = {**_limits(), **_example(), "origin": settings.ORIGIN}
+    default = inventory.find("")
+    context = {
+        **_limits(),
+        **_example(),
+        "known": sorted(default.info.classes, key=display_name) if default else [],
+        "origin": settings.ORIGIN,
+    }
     return render(request, "classifier/front.html", context)
 
 
