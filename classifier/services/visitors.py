@@ -111,7 +111,7 @@ def explain(analysis: Analysis, question: Question) -> Inspection:
         Visitors cannot request this kind (403). Or the inspection is not finished yet, and too many
         of visitors wait, or the analysis has too many (429). Or as `inspections.ask` raises it.
     """
-    hint = "Create an account and upload the sound there."
+    hint = "Create an account, which keeps this sound, and request it there."
     if question.kind not in ALLOWED_KINDS:
         raise refusal("account_required", "This needs an account.", hint, status=403)
     known = inspections.find(analysis, question)
