@@ -430,6 +430,8 @@ def test_signing_in_from_elsewhere_leads_to_the_last_sound(visitor: Client) -> N
 
 def test_signing_up_leads_to_no_other_site(visitor: Client) -> None:
     assert signed_up(visitor, "?next=https://example.com/")["Location"] == "/"
+    User.objects.all().delete()
+    assert signed_up(Client(), "?next=nowhere")["Location"] == "nowhere"
 
 
 def test_a_sound_is_handed_over_while_it_is_analysed(visitor: Client, anna: User) -> None:

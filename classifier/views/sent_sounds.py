@@ -6,8 +6,8 @@ session, and whoever only has a link cannot claim to have sent the sound.
 
 from django.conf import settings
 from django.contrib.auth.models import User
-from django.http import HttpRequest, HttpResponse
-from django.shortcuts import redirect
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.urls import reverse
 
 from classifier.models import ShareLink
 from classifier.services import visitors
@@ -45,10 +45,10 @@ def go_on(request: HttpRequest, user: User, address: str) -> HttpResponse:
         Where to go; "" for the page of the last of these sounds, or without one the Upload page.
     """
     last = visitors.hand_over(_tokens(request), user)
-    if not address and last:
-        response = redirect("result", pk=last.pk)
-    else:
-        response = redirect(address or "home")
+    if not address:
+        address = reverse("result", args=[last.pk]) if last else reverse("home")
+    # Not `redirect`, which would take an address without a slash for the name of a URL.
+    response = HttpResponseRedirect(address)
     response.delete_cookie(COOKIE, samesite="Lax")
     return response
 
