@@ -148,8 +148,12 @@ def test_refusals_and_failures_are_shown_next_to_the_file(
     signed_in(page, server)
     for name, data in (("nothing.wav", b""), ("notes.wav", b"buy milk\n" * 99)):
         (tmp_path / name).write_bytes(data)
+    # On a phone, the rows are below the fold until there is something to read.
+    page.set_viewport_size({"width": 360, "height": 640})
     page.set_input_files("#file", tmp_path / "nothing.wav")
-    expect(page.locator(".row", has_text="nothing.wav")).to_contain_text("The file is empty.")
+    empty = page.locator(".row", has_text="nothing.wav")
+    expect(empty).to_contain_text("The file is empty.")
+    expect(empty).to_be_in_viewport()
     page.set_input_files("#file", tmp_path / "notes.wav")
     problem = page.get_by_role("alert")
     expect(problem).to_contain_text("contains no audio", timeout=60_000)

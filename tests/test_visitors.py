@@ -9,7 +9,7 @@ from playwright.sync_api import Browser, FilePayload, Page, expect
 
 from tests import fixtures
 from tests.result_page import clock, shown_explanation
-from tests.server import ROOT, Server, wait_for
+from tests.server import PASSWORD, ROOT, Server, wait_for
 from tests.watch import Watch
 
 SIREN = ROOT / "webapp" / "samples" / "siren.flac"
@@ -30,6 +30,13 @@ def choose(page: Page, name: str, data: bytes) -> None:
     page.set_input_files("#file", {"name": name, "mimeType": "audio/wav", "buffer": data})
 
 
+def sign_up(page: Page, name: str) -> None:
+    page.get_by_label("Username").fill(name)
+    page.get_by_label("Password", exact=False).first.fill(PASSWORD)
+    page.get_by_label("Password confirmation").fill(PASSWORD)
+    page.get_by_role("button", name="Create account").click()
+
+
 def test_a_visitor_hears_the_example_and_gets_an_answer_for_a_sound(
     visitor: Page, server: Server
 ) -> None:
@@ -42,7 +49,7 @@ def test_a_visitor_hears_the_example_and_gets_an_answer_for_a_sound(
     expect(visitor.get_by_role("heading", level=1)).to_have_text("Siren", timeout=60_000)
     address = visitor.url
     assert urlsplit(address).path.startswith("/s/")
-    expect(visitor.get_by_text("This page and its sound are deleted in")).to_be_visible()
+    expect(visitor.get_by_text("to keep it")).to_be_visible()
     # The explanation of the answer is there, and that of another class if it is chosen.
     shown_explanation(visitor)
     visitor.locator("[data-class='2']").click()
@@ -50,9 +57,12 @@ def test_a_visitor_hears_the_example_and_gets_an_answer_for_a_sound(
     expect(other).to_be_visible(timeout=60_000)
     assert watch.faults == []
 
-    visitor.once("dialog", lambda dialog: dialog.accept())
-    visitor.get_by_role("button", name="Delete now").click()
-    expect(visitor.get_by_role("heading", name="Your sound was deleted")).to_be_visible()
+    visitor.get_by_role("link", name="Create an account").click()
+    sign_up(visitor, f"visitor{server.port}")
+    expect(visitor.get_by_role("heading", level=1)).to_have_text("Siren")
+    assert urlsplit(visitor.url).path.startswith("/analyses/")
+    expect(visitor.get_by_text("to keep it")).to_have_count(0)
+    shown_explanation(visitor)
     gone = visitor.goto(address)
     assert gone and gone.status == 404
 
@@ -60,7 +70,9 @@ def test_a_visitor_hears_the_example_and_gets_an_answer_for_a_sound(
 def test_a_visitor_meets_the_limits_and_loses_nothing(visitor: Page, server: Server) -> None:
     alert = visitor.get_by_role("alert")
     choose(visitor, "long.wav", bytes(settings.VISITOR_MAX_BYTES + 1))
-    expect(alert).to_contain_text("long.wav is larger than 10 MB")
+    expect(alert).to_contain_text("long.wav was not sent. The file is larger than 10 MB")
+    choose(visitor, "notes.TXT", b"buy milk")
+    expect(alert).to_contain_text("notes.TXT was not sent. Files with this extension")
     choose(visitor, "hour.wav", fixtures.encode(fixtures.noise(15.5), rate_hz=8000))
     expect(visitor.get_by_role("alert")).to_contain_text("the limit is 60 s", timeout=60_000)
     visitor.goto(server.url)

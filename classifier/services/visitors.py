@@ -4,7 +4,7 @@ A built-in account owns them, so that every row has an owner. Nobody can sign in
 sees a result through its share link and nothing else.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import timedelta
 
 from django.conf import settings
@@ -111,7 +111,7 @@ def explain(analysis: Analysis, question: Question) -> Inspection:
         Visitors cannot request this kind (403). Or the inspection is not finished yet, and too many
         of visitors wait, or the analysis has too many (429). Or as `inspections.ask` raises it.
     """
-    hint = "Create an account and upload the sound there."
+    hint = "Create an account, which keeps this sound, and request it there."
     if question.kind not in ALLOWED_KINDS:
         raise refusal("account_required", "This needs an account.", hint, status=403)
     known = inspections.find(analysis, question)
@@ -125,6 +125,46 @@ def explain(analysis: Analysis, question: Question) -> Inspection:
         hint = "Try again in a few seconds."
         raise refusal("too_many_visitors", "Many people are trying sounds.", hint, status=429)
     return inspections.ask(analysis, question)
+
+
+# --- into an account, or deleted at once --------------------------------------------------
+
+
+def hand_over(tokens: Sequence[str], user: User) -> Analysis | None:
+    """Give sounds of visitors, with all their results, to a user; their share links end.
+
+    A running analysis continues. The sounds count towards the user's quotas, but none is refused.
+
+    Parameters
+    ----------
+    tokens : sequence of str
+        Tokens of the share links; those of sounds that are gone are ignored.
+
+    Returns
+    -------
+    Analysis or None
+        The newest analysis of these sounds, if there is one.
+    """
+    if not tokens:
+        return None
+    theirs = Clip.objects.of_visitors()
+    with transaction.atomic():
+        asked = list(theirs.filter(analyses__shares__token__in=tokens).values_list("pk", flat=True))
+        # Analyses before clips, as in a deletion.
+        runs = Analysis.objects.filter(clip__in=asked).order_by("pk").select_for_update()
+        list(runs.values_list("pk"))
+        rows = theirs.filter(pk__in=asked).order_by("pk").select_for_update(of=("self",))
+        kept = list(rows.values_list("pk", flat=True))
+        Clip.objects.filter(pk__in=kept).update(owner=user)
+        analyses = Analysis.objects.filter(clip__in=kept)
+        analyses.update(owner=user)
+        ShareLink.objects.filter(analysis__clip__in=kept).delete()
+        return analyses.order_by("-created_at").first()
+
+
+def delete_sound(link: ShareLink) -> None:
+    """Delete the sound of a visitor's link at once, unless it was handed over."""
+    deletion.delete_clips(Clip.objects.of_visitors().filter(pk=link.analysis.clip_id))
 
 
 # --- the example of the front page --------------------------------------------------------
@@ -195,7 +235,8 @@ def remove_old(limit: int) -> int:
         old = old.exclude(pk__in=current.values("analysis__clip"))
     some = list(old.order_by("created_at").values_list("pk", flat=True)[:limit])
     if some:
-        deletion.delete_clips(Clip.objects.filter(pk__in=some))
+        # Under all conditions: a clip may have been handed over meanwhile.
+        deletion.delete_clips(old.filter(pk__in=some))
     return len(some)
 
 

@@ -100,6 +100,14 @@ def seconds(duration_s: float | None) -> str:
 
 
 @register.filter
+def limit_words(limit_s: int) -> str:
+    """Format a limit of a duration: 600 → 10 minutes, 90 → 90 seconds."""
+    minutes, rest = divmod(limit_s, 60)
+    count, unit = (limit_s, "second") if rest else (minutes, "minute")
+    return f"{count} {unit}{'' if count == 1 else 's'}"
+
+
+@register.filter
 def clock(time_s: float, decimals: int = 0) -> str:
     """Format a time in a recording: 542 → 9:02, 3725 → 1:02:05; with a decimal, 192.5 → 3:12.5."""
     scale = 10**decimals

@@ -143,6 +143,7 @@ def test_recordings_are_limited_to_the_accepted_length_and_size(
     visitor: Client, settings: Settings
 ) -> None:
     assertContains(visitor.get("/"), 'data-most-s="600"')
+    assertContains(visitor.get("/"), '100 MB</span> and <span class="number">10 minutes</span>')
     settings.MAX_DURATION_S = 90
     assertContains(visitor.get("/"), 'stops automatically after <span class="number">1:30 min')
     settings.MAX_UPLOAD_BYTES = 1_000_000

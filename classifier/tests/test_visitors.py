@@ -25,9 +25,11 @@ from classifier.models import (
     ShareLink,
     State,
 )
-from classifier.services import sharing, visitors
+from classifier.services import deletion, results, sharing, visitors
 from classifier.services.problems import RequestRefused
+from classifier.services.results import AnalysisResult
 from classifier.tests.conftest import done, queued
+from classifier.views import sent_sounds
 from tests.bulk_data import METADATA
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("fresh_counters")]
@@ -110,6 +112,7 @@ def test_the_front_page_plays_and_takes_a_sound_without_scripts(visitor: Client)
     assert re.search(r'<form method="post" action="/try/"[^>]*multipart', body)
     assert re.search(r'<input [^>]*type="file" name="file"', body)
     assert "/account/sign-in/" in body and "/account/sign-up/" in body
+    assert "The 50 sounds it knows" in body and "<li>Knocking on a door</li>" in body
     assert 'property="og:image" content="http://localhost:8000/static/img/preview.png"' in body
     answer = visitor.get("/samples/crow.flac", headers={"Range": "bytes=0-3"})
     assert (answer.status_code, answer.getvalue()) == (206, b"fLaC")
@@ -186,10 +189,10 @@ def test_search_engines_may_read_the_front_page_only(visitor: Client) -> None:
 def test_a_visitor_gets_a_page_that_says_how_long_it_is_kept(visitor: Client) -> None:
     link = tried(visitor)
     assert link.expires_at == link.analysis.created_at + timedelta(hours=1)
-    page = Client().get(f"/s/{link.token}/")
+    page = visitor.get(f"/s/{link.token}/")
     assertContains(page, "my dog.wav")
-    assertContains(page, "are deleted in")
-    assertContains(page, "Create an account")
+    assertContains(page, f"{link.expires_at:%H:%M} UTC")
+    assertContains(page, f"/account/sign-up/?next=/analyses/{link.analysis_id}/")
     assertNotContains(page, "visitors&gt;")
     finish(link.analysis)
     page = visitor.get(f"/s/{link.token}/")
@@ -379,6 +382,94 @@ def test_without_visitors_there_is_the_example_only(visitor: Client, settings: S
     assertNotContains(visitor.get(f"/s/{example.token}/"), 'method="post"')
 
 
+# --- into an account ----------------------------------------------------------------------
+
+
+def signed_up(client: Client, query: str = "") -> Any:
+    form = {"username": "carl", "password1": "gr4nular-ear", "password2": "gr4nular-ear"}
+    return client.post(f"/account/sign-up/{query}", form)
+
+
+def test_sounds_move_into_the_account_that_is_created_in_the_same_browser(
+    visitor: Client, own_media: Path
+) -> None:
+    one, two = tried(visitor), tried(visitor, b"another sound")
+    tried(Client(), b"of somebody else")
+    finish(one.analysis)
+    assert explain(visitor, one).status_code == 202
+    answer = signed_up(visitor, f"?next=/analyses/{one.analysis_id}/")
+    assert answer["Location"] == f"/analyses/{one.analysis_id}/"
+    carl = User.objects.get(username="carl")
+    mine = {one.analysis, two.analysis}
+    assert set(Analysis.objects.for_owner(carl)) == mine
+    assert {clip.pk for clip in Clip.objects.for_owner(carl)} == {row.clip_id for row in mine}
+    assert Inspection.objects.for_owner(carl).count() == 1
+    page = visitor.get(answer["Location"])
+    assertContains(page, "<h1>Dog</h1>")
+    assertNotContains(page, "Kept until")
+    assert Client().get(f"/s/{one.token}/").status_code == 404
+    # An hour later the sweep removes the sound of somebody else only.
+    for clip in Clip.objects.all():
+        age(clip)
+    visitors.remove_old(100)
+    assert set(Analysis.objects.all()) == mine
+    assert visitor.get(f"/media/analyses/{one.analysis_id}/audio").status_code == 200
+
+
+def test_signing_in_from_elsewhere_leads_to_the_last_sound(visitor: Client) -> None:
+    User.objects.create_user("carl", password="gr4nular-ear")
+    tried(visitor)
+    last = tried(visitor, b"another sound").analysis
+    account = {"username": "carl", "password": "gr4nular-ear"}
+    answer = visitor.post("/account/sign-in/", account)
+    assert answer["Location"] == f"/analyses/{last.pk}/"
+    # The next person who signs in gets nothing.
+    visitor.post("/account/sign-out/")
+    assert visitor.post("/account/sign-in/", account)["Location"] == "/"
+
+
+def test_signing_up_leads_to_no_other_site(visitor: Client) -> None:
+    assert signed_up(visitor, "?next=https://example.com/")["Location"] == "/"
+    User.objects.all().delete()
+    assert signed_up(Client(), "?next=nowhere")["Location"] == "nowhere"
+
+
+def test_a_sound_is_handed_over_while_it_is_analysed(visitor: Client, anna: User) -> None:
+    link = tried(visitor)
+    (running,) = Analysis.objects.claim(1, 10**9)
+    assert visitors.hand_over([link.token], anna) == running
+    result = AnalysisResult(
+        running,
+        {},
+        {"predictions": [{"class": "dog", "confidence": 0.9}, {"class": "cat", "confidence": 0.1}]},
+        {"duration_s": 5.0},
+    )
+    assert results.save_analyses([result]) == []
+    saved = Analysis.objects.for_owner(anna).get()
+    assert (saved.state, saved.label, saved.clip.owner) == (State.DONE, "dog", anna)
+
+
+def test_a_sound_that_is_handed_over_during_a_deletion_stays(
+    visitor: Client, anna: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, two = tried(visitor), tried(visitor, b"another sound")
+    tokens = [one.token]
+    delete_clips = deletion.delete_clips
+
+    def meanwhile(clips: Any) -> None:
+        visitors.hand_over(tokens, anna)
+        delete_clips(clips)
+
+    monkeypatch.setattr(deletion, "delete_clips", meanwhile)
+    age(one.analysis.clip)
+    visitors.remove_old(100)
+    tokens = [two.token]
+    visitors.delete_sound(two)
+    assert Clip.objects.for_owner(anna).count() == 2
+    # What was deleted before is not handed over.
+    assert visitors.hand_over([one.token], anna) is None
+
+
 # --- deletion -----------------------------------------------------------------------------
 
 
@@ -401,8 +492,22 @@ def test_a_sound_and_all_its_files_are_deleted_after_an_hour(
     assert visitor.get(f"/s/{new.token}/").status_code == 200
 
 
-def test_a_visitor_can_delete_a_sound_at_once(visitor: Client, own_media: Path) -> None:
+def test_only_the_browser_that_sent_a_sound_can_delete_it_at_once(
+    visitor: Client, anna: User, own_media: Path
+) -> None:
     link = tried(visitor)
+    other, member, forger = Client(), Client(), Client()
+    tried(other, b"another sound")
+    member.force_login(anna)
+    forger.cookies[sent_sounds.COOKIE] = link.token
+    for client in (other, member, forger):
+        page = client.get(f"/s/{link.token}/")
+        assertContains(page, "Kept until")
+        assertNotContains(page, "Delete now")
+        assertNotContains(page, "Create an account")
+        assert client.post(f"/s/{link.token}/delete/").status_code == 404
+    deletion.delete_clips(Clip.objects.exclude(pk=link.analysis.clip_id))
+    assertContains(visitor.get(f"/s/{link.token}/"), "Delete now")
     assertContains(visitor.post(f"/s/{link.token}/delete/"), "was deleted")
     assert visitor.get(f"/s/{link.token}/").status_code == 404
     assert not [path for path in own_media.rglob("*") if path.is_file()]

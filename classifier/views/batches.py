@@ -30,9 +30,9 @@ from classifier.services.exports import formats
 from classifier.services.exports.batch_files import sent_file
 from classifier.services.problems import RequestRefused, refusal, too_large
 from classifier.services.uploads import one_file
-from classifier.views.parts import for_htmx, for_script, render_part, render_rows
+from classifier.views.parts import for_htmx, for_script, other_extensions, render_part, render_rows
 from ml.errors import Problem
-from ml.file_names import OTHER_EXTENSIONS, SYSTEM_NAMES, label_of, original_of
+from ml.file_names import SYSTEM_NAMES, label_of, original_of
 
 PAGE_BATCHES = 30
 PAGE_ROWS = 50
@@ -210,7 +210,7 @@ def _limits() -> dict[str, int | str]:
         "most_zip_bytes": settings.MAX_ZIP_BYTES,
         # A name cannot contain a slash.
         "system_names": "/".join(sorted(SYSTEM_NAMES)),
-        "other_extensions": "/".join(sorted(OTHER_EXTENSIONS)),
+        "other_extensions": other_extensions(),
     }
 
 

@@ -13,6 +13,7 @@ from django.template.loader import render_to_string
 from django.urls import reverse
 
 from classifier.services.problems import RequestRefused
+from ml.file_names import OTHER_EXTENSIONS
 
 # A page may ask for at most this many rows in one request.
 MAX_ROWS = 60
@@ -71,6 +72,11 @@ def for_script(view: View) -> View:
 def from_script(request: HttpRequest) -> bool:
     """Whether the page's script sent the request, not a plain form."""
     return request.headers.get("X-Requested-With") == "fetch"
+
+
+def other_extensions() -> str:
+    """Return the extensions of files that contain no audio, separated by slashes."""
+    return "/".join(sorted(OTHER_EXTENSIONS))
 
 
 def render_part(

@@ -1,12 +1,14 @@
 """Whose results a request may see: those of its user, or the single one of a share link."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
+from django.conf import settings
 from django.db.models import QuerySet
 from django.http import Http404, HttpRequest
 
 from classifier.models import Analysis, Clip, Inspection, Owner, ShareLink
+from classifier.views import sent_sounds
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,10 +21,13 @@ class Reader:
         The owner of the results.
     link : ShareLink or None
         With it, only the analysis of the link and its inspections may be seen.
+    is_sender : bool
+        Whether the request comes from the browser that sent the sound without an account.
     """
 
     owner: Owner
     link: ShareLink | None = None
+    is_sender: bool = False
 
     @property
     def analyses(self) -> QuerySet[Analysis]:
@@ -46,8 +51,13 @@ class Reader:
 
     @property
     def context(self) -> dict[str, Any]:
-        """What the templates of a result need: `link` and `can_ask`."""
-        return {"link": self.link, "can_ask": self.may_ask}
+        """What the templates of a result need about the reader."""
+        return {
+            "link": self.link,
+            "can_ask": self.may_ask,
+            "is_sender": self.is_sender,
+            "sign_up_open": settings.SIGN_UP_OPEN,
+        }
 
 
 def holder_of(token: str) -> Reader:
@@ -66,4 +76,8 @@ def holder_of(token: str) -> Reader:
 
 def reader_of(request: HttpRequest, token: str) -> Reader:
     """Return the holder of the share link, or without a token the user of the request."""
-    return holder_of(token) if token else Reader(request.user)
+    if not token:
+        return Reader(request.user)
+    reader = holder_of(token)
+    assert reader.link is not None
+    return replace(reader, is_sender=sent_sounds.was_sent_here(request, reader.link))

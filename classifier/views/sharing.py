@@ -16,7 +16,7 @@ from classifier.services.problems import RequestRefused
 from classifier.views import results
 from classifier.views.cards import card_of
 from classifier.views.parts import for_htmx
-from classifier.views.readers import holder_of
+from classifier.views.readers import reader_of
 
 
 @require_safe
@@ -25,11 +25,11 @@ def page(request: HttpRequest, token: str) -> HttpResponse:
 
     Unknown, revoked and expired links get the same 404.
     """
-    reader = holder_of(token)
+    reader = reader_of(request, token)
     assert reader.link is not None
     analysis = reader.link.analysis
     context = results.page_context(reader, analysis, request.GET)
-    context |= {"sign_up_open": settings.SIGN_UP_OPEN, "visitors_open": settings.VISITORS}
+    context["visitors_open"] = settings.VISITORS
     if analysis.state == State.DONE:
         context["preview"] = {
             "card": card_of(analysis),

@@ -11,16 +11,19 @@ from typing import Any
 
 from django.conf import settings
 from django.contrib.auth import login
+from django.contrib.auth.forms import AuthenticationForm
 from django.contrib.auth.views import LoginView
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
-from django.shortcuts import redirect, render
+from django.shortcuts import render
 from django.template.defaultfilters import pluralize
 from django.template.loader import render_to_string
 from django.utils.decorators import method_decorator
+from django.utils.http import url_has_allowed_host_and_scheme
 from rest_framework.request import Request
 from rest_framework.views import APIView
 
 from classifier.services.rate_limits import SignInThrottle
+from classifier.views import sent_sounds
 from classifier.views.forms import SignUpForm
 
 BACKEND = "django.contrib.auth.backends.ModelBackend"
@@ -62,6 +65,11 @@ class SignIn(LoginView):
             sign_up_open=settings.SIGN_UP_OPEN, email_enabled=bool(settings.EMAIL_HOST), **kwargs
         )
 
+    def form_valid(self, form: AuthenticationForm) -> HttpResponse:
+        user = form.get_user()
+        login(self.request, user)
+        return sent_sounds.go_on(self.request, user, self.get_redirect_url())
+
 
 @rate_limited
 def sign_up(request: HttpRequest) -> HttpResponse:
@@ -69,9 +77,19 @@ def sign_up(request: HttpRequest) -> HttpResponse:
         raise Http404
     form = SignUpForm(request.POST or None)
     if request.method == "POST" and form.is_valid():
-        login(request, form.save(), backend=BACKEND)
-        return redirect("home")
-    return render(request, "registration/sign_up.html", {"form": form})
+        user = form.save()
+        login(request, user, backend=BACKEND)
+        return sent_sounds.go_on(request, user, _next(request))
+    context = {"form": form, "next": _next(request)}
+    return render(request, "registration/sign_up.html", context)
+
+
+def _next(request: HttpRequest) -> str:
+    """Return the address in `?next=` if it is on this site, otherwise ""."""
+    address = request.GET.get("next", "")
+    here = {request.get_host()}
+    safe = url_has_allowed_host_and_scheme(address, here, require_https=request.is_secure())
+    return address if safe else ""
 
 
 def _wait(request: HttpRequest, seconds: int, detail: str, hint: str) -> HttpResponse:

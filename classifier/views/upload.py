@@ -17,7 +17,7 @@ from classifier.services import uploads
 from classifier.services.problems import RequestRefused, refusal
 from classifier.services.samples import sample_names, sample_path
 from classifier.views import visitors
-from classifier.views.parts import from_script
+from classifier.views.parts import from_script, other_extensions
 from classifier.views.visitors import PLAYS_RECORDINGS, RECORDED_BYTES_PER_S
 
 LATEST_ROWS = 8
@@ -37,6 +37,9 @@ def home(request: HttpRequest) -> HttpResponse:
         "latest": Analysis.objects.for_history(request.user)[:LATEST_ROWS],
         "samples": sample_names(),
         "most_mb": most_bytes // 10**6,
+        "most_bytes": most_bytes,
+        "most_s": settings.MAX_DURATION_S,
+        "other_extensions": other_extensions(),
         "record_most_s": min(settings.MAX_DURATION_S, most_bytes // RECORDED_BYTES_PER_S),
         "checkpoints": inventory.offered(),
     }

@@ -22,15 +22,17 @@ from django.views.decorators.http import require_GET, require_POST, require_safe
 from rest_framework.request import Request
 from rest_framework.views import APIView
 
-from classifier.models import State
-from classifier.services import deletion, uploads, visitors
+from classifier.checkpoints import inventory
+from classifier.checkpoints.class_names import display_name
+from classifier.models import ShareLink, State
+from classifier.services import uploads, visitors
 from classifier.services.file_responses import ranged
 from classifier.services.problems import RequestRefused, refusal
 from classifier.services.rate_limits import TryThrottle
 from classifier.services.samples import EXAMPLE, sample_names, sample_path
-from classifier.views import results
-from classifier.views.parts import from_script, render_part
-from classifier.views.readers import Reader, holder_of
+from classifier.views import results, sent_sounds
+from classifier.views.parts import from_script, other_extensions, render_part
+from classifier.views.readers import Reader, reader_of
 
 # For pages that play a recording from a blob: URL before it is sent.
 PLAYS_RECORDINGS = {"media-src": [SELF, "blob:"]}
@@ -40,7 +42,13 @@ RECORDED_BYTES_PER_S = 20_000
 
 def front(request: HttpRequest) -> HttpResponse:
     """Show the front page to somebody who is not signed in."""
-    context = {**_limits(), **_example(), "origin": settings.ORIGIN}
+    default = inventory.find("")
+    context = {
+        **_limits(),
+        **_example(),
+        "known": sorted(default.info.classes, key=display_name) if default else [],
+        "origin": settings.ORIGIN,
+    }
     return render(request, "classifier/front.html", context)
 
 
@@ -72,19 +80,25 @@ def try_sound(request: HttpRequest) -> HttpResponse:
     if not settings.VISITORS:
         raise Http404
     try:
-        address = _uploaded(request) if request.user.is_authenticated else _tried(request)
+        link = None if request.user.is_authenticated else _tried(request)
+        address = reverse("share", args=[link.token]) if link else _uploaded(request)
     except RequestRefused as refused:
         return _refused(request, refused)
-    return JsonResponse({"url": address}, status=202) if from_script(request) else redirect(address)
+    response: HttpResponse = redirect(address)
+    if from_script(request):
+        response = JsonResponse({"url": address}, status=202)
+    if link:
+        sent_sounds.remember(request, response, link)
+    return response
 
 
 @require_POST
 def delete(request: HttpRequest, token: str) -> HttpResponse:
-    """Delete a visitor's sound and its result at once. Whoever has the link may do it."""
-    link = holder_of(token).link
-    if link is None or link.kept_until is None:
+    """Delete a visitor's sound and its result at once. Only the browser that sent it may do it."""
+    reader = reader_of(request, token)
+    if reader.link is None or not reader.is_sender:
         raise Http404
-    deletion.delete_clip(link.analysis.clip)
+    visitors.delete_sound(reader.link)
     return render(request, "classifier/visitor_deleted.html", _limits())
 
 
@@ -104,8 +118,8 @@ def _uploaded(request: HttpRequest) -> str:
     return reverse("result", args=[analysis.pk])
 
 
-def _tried(request: HttpRequest) -> str:
-    """Accept a sound of a visitor; return the URL of its result. Raises RequestRefused.
+def _tried(request: HttpRequest) -> ShareLink:
+    """Accept a sound of a visitor; return the link to its result. Raises RequestRefused.
 
     A refused sound does not count towards the limit of the address.
     """
@@ -113,11 +127,10 @@ def _tried(request: HttpRequest) -> str:
     _count(request, throttle)
     try:
         sent = _sent(request)
-        link = visitors.accept(sent.chunks, name=sent.name, size_bytes=sent.size_bytes)
+        return visitors.accept(sent.chunks, name=sent.name, size_bytes=sent.size_bytes)
     except (RequestRefused, Http404):
         throttle.give_back()
         raise
-    return reverse("share", args=[link.token])
 
 
 def _count(request: HttpRequest, throttle: TryThrottle) -> None:
@@ -161,6 +174,8 @@ def _limits() -> dict[str, Any]:
         "sign_up_open": settings.SIGN_UP_OPEN,
         "samples": sample_names(),
         "most_mb": most_bytes // 10**6,
+        "most_bytes": most_bytes,
+        "other_extensions": other_extensions(),
         "most_s": settings.VISITOR_MAX_DURATION_S,
         "record_most_s": min(settings.VISITOR_MAX_DURATION_S, most_bytes // RECORDED_BYTES_PER_S),
         "keep_minutes": settings.VISITOR_KEEP_MINUTES,

@@ -46,23 +46,61 @@ class SonoDrop extends HTMLElement {
   }
 
   add(files) {
+    const several = files.length > 1;
     for (const file of files) {
+      const problem = problemOf(file, this.dataset);
+      if (problem) {
+        this.refuse(file.name, problem);
+        continue;
+      }
       const body = new FormData(this.form);
       body.set("file", file);
       this.enqueue(file.name, this.form.action, body);
     }
     this.input.value = "";
+    if (several) {
+      this.alone = null; // the others may have been refused
+      this.reveal();
+    }
+  }
+
+  // Shows the first row, which is below the fold on a phone. The focus stays where it is.
+  reveal() {
+    if (this.rows.firstElementChild.getBoundingClientRect().bottom <= innerHeight) return;
+    const calm = matchMedia("(prefers-reduced-motion: reduce)").matches;
+    this.rows.closest("section").scrollIntoView({ behavior: calm ? "auto" : "smooth" });
+  }
+
+  addRow(className, content, name) {
+    this.querySelector("[data-empty]")?.remove();
+    const row = document.createElement("li");
+    row.className = `row ${className}`;
+    row.innerHTML = `<span class="strip"></span>${content}`;
+    row.querySelector(".name").textContent = name;
+    this.rows.prepend(row);
+    return row;
+  }
+
+  // A file that is not sent, as in _refused.html.
+  refuse(name, { detail, hint }) {
+    const row = this.addRow("failed refused", `<span class="what"><span><strong class="bad">Refused</strong>
+      <span data-detail></span> <span class="quiet" data-hint></span></span></span>
+      <span class="name"></span><span class="length"></span><span class="when quiet small">not sent</span>`, name);
+    row.querySelector("[data-detail]").textContent = detail;
+    row.querySelector("[data-hint]").textContent = hint;
+    this.failed(row);
+  }
+
+  failed(row) {
+    const [name, what] = [".name", ".what"].map((part) => row.querySelector(part).textContent.replace(/\s+/g, " ").trim());
+    this.querySelector("sono-rows [role=status]").textContent = `${name}: ${what}`;
+    this.reveal();
   }
 
   enqueue(name, url, body) {
-    this.querySelector("[data-empty]")?.remove();
-    const row = document.createElement("li");
-    row.className = "row sending";
-    row.innerHTML = `<span class="strip"></span><span class="what"><strong>Sending</strong></span>
-      <span class="name"></span><progress max="1" value="0"></progress>`;
-    row.querySelector(".name").textContent = name;
+    const row = this.addRow("sending", `<span class="what"><strong>Sending</strong></span>
+      <span class="name"></span><progress max="1" value="0"></progress>`, name);
     row.querySelector("progress").setAttribute("aria-label", `Sending ${name}`);
-    this.rows.prepend(row);
     // A sound that is sent alone leads to its page.
     this.alone = this.sending || this.waiting.length ? null : row;
     this.waiting.push({ row, url, body });
@@ -92,7 +130,8 @@ class SonoDrop extends HTMLElement {
         row.replaceWith(fresh);
         fresh.closest("sono-rows").expect();
         const page = fresh.querySelector("a.what");
-        if (page && this.alone === row) location.assign(page.href);
+        if (!page) this.failed(fresh);
+        else if (this.alone === row) location.assign(page.href);
       } else if (request.responseURL.includes("/account/")) {
         signIn();
       } else {
@@ -110,6 +149,7 @@ class SonoDrop extends HTMLElement {
     row.querySelector("[data-why]").textContent = status
       ? `The server responded with status ${status}.`
       : "The connection was lost.";
+    this.failed(row);
     row.querySelector(".what button").addEventListener("click", () => {
       row.remove();
       this.enqueue(name, url, body);
@@ -195,6 +235,7 @@ class SonoTime extends HTMLElement {
     let style = { day: "numeric", month: "short", hour: "2-digit", minute: "2-digit" };
     if (this.dataset.long !== undefined) style = { dateStyle: "long", timeStyle: "short" };
     if (this.dataset.day !== undefined) style = { day: "numeric", month: "short", year: "numeric" };
+    if (this.dataset.time !== undefined) style = { hour: "2-digit", minute: "2-digit" };
     time.textContent = new Intl.DateTimeFormat("en-GB", style).format(new Date(time.dateTime));
   }
 }

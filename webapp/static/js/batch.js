@@ -22,7 +22,6 @@ class SonoFolder extends HTMLElement {
   connectedCallback() {
     this.url = this.dataset.batch;
     this.systemNames = new Set(this.dataset.systemNames.split("/"));
-    this.otherExtensions = new Set(this.dataset.otherExtensions.split("/"));
     this.drop = this.querySelector("[data-drop]");
     this.plan = this.querySelector("[data-plan]");
     this.sending = this.querySelector("[data-sending]");
@@ -67,13 +66,6 @@ class SonoFolder extends HTMLElement {
     return path.split("/").some((part) => part.startsWith(".") || this.systemNames.has(part.toLowerCase()));
   }
 
-  // As `is_other` in ml/file_names.py: whether the extension says that the file contains no audio.
-  other(path) {
-    const name = path.slice(path.lastIndexOf("/") + 1);
-    const dot = name.lastIndexOf(".");
-    return dot > 0 && this.otherExtensions.has(name.slice(dot + 1).toLowerCase());
-  }
-
   whyLeftOut(path) {
     return this.hidden(path) ? "hidden" : "no audio by its name";
   }
@@ -92,7 +84,7 @@ class SonoFolder extends HTMLElement {
   }
 
   async consider({ name, files }) {
-    const leftOut = files.filter(({ path, file }) => this.hidden(path) || (file && this.other(path)));
+    const leftOut = files.filter(({ path, file }) => this.hidden(path) || (file && isOther(path, this.dataset.otherExtensions)));
     const skipped = new Set(leftOut);
     const seen = files.filter((item) => !skipped.has(item));
     const most = Number(this.dataset.mostBytes);

@@ -32,10 +32,10 @@ class SonoTry extends HTMLElement {
     if (!files.length || this.sending) return;
     this.file = files[0];
     this.input.value = "";
+    const problem = problemOf(this.file, this.dataset);
     if (files.length > 1) this.refuse("Send one sound at a time. Folders need an account.");
-    else if (this.file.size > Number(this.dataset.mostBytes)) {
-      this.refuse(`${this.file.name} is larger than ${this.dataset.mostMb} MB. Send a shorter or compressed one.`);
-    } else this.send();
+    else if (problem) this.refuse(`${this.file.name} was not sent. ${problem.detail} ${problem.hint}`);
+    else this.send();
   }
 
   rest() {
