@@ -14,6 +14,8 @@ from ml.events import Event as FoundEvent
 from ml.render_metadata import EarlyPictures
 
 EVENTS_AT_ONCE = 500
+# What a worker finds in the file and each analysis has of its clip, see `Clip.copied`.
+COPIED = ("clip_duration_s", "clip_notices")
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,8 +99,11 @@ def save_early_pictures(
     """
     storage.write_all(analysis.folder, contents)
     with transaction.atomic():
-        held = bool(analysis.held().update(early_pictures=pictures.to_json()))
+        runs = _locked([analysis.clip_id])
+        values = {"early_pictures": pictures.to_json(), **_copies(facts)}
+        held = bool(analysis.held().update(**values))
         if held:
+            _copy_to_others(runs, {analysis.pk}, {analysis.clip_id: facts})
             Clip.objects.filter(pk=analysis.clip_id).update(**_facts(facts))
     if not held:
         storage.remove_folder(analysis.folder)
@@ -122,7 +127,9 @@ def save_analyses(results: Sequence[AnalysisResult]) -> list[Analysis]:
     """
     storage.write_folders({one.analysis.folder: one.contents for one in results})
     with transaction.atomic():
-        held = _locked([one.analysis for one in results])
+        runs = _locked([one.analysis.clip_id for one in results])
+        token = results[0].analysis.token
+        held = {row.pk for row in runs if row.token == token and row.state == State.RUNNING}
         saved = [one for one in results if one.analysis.pk in held]
         for one in saved:
             rows = Analysis.objects.filter(pk=one.analysis.pk)
@@ -131,6 +138,7 @@ def save_analyses(results: Sequence[AnalysisResult]) -> list[Analysis]:
             rows.finish(State.DONE, **one.values, **best, **_copies(one.facts), **counted)
         rows_of_events = (Event.of(one.analysis, event) for one in saved for event in one.events)
         Event.objects.bulk_create(rows_of_events, batch_size=EVENTS_AT_ONCE)
+        _copy_to_others(runs, held, {one.analysis.clip_id: one.facts for one in saved})
         for one in sorted(saved, key=lambda one: one.analysis.clip_id):
             Clip.objects.filter(pk=one.analysis.clip_id).update(**_facts(one.facts))
     lost = [one.analysis for one in results if one.analysis.pk not in held]
@@ -138,10 +146,26 @@ def save_analyses(results: Sequence[AnalysisResult]) -> list[Analysis]:
     return lost
 
 
-def _locked(rows: Sequence[Analysis]) -> set[Any]:
-    """Lock the rows that are still held, in the order of deletions; return their keys."""
-    held = Analysis.objects.held(rows[0].token).filter(pk__in=[row.pk for row in rows])
-    return set(held.order_by("pk").select_for_update().values_list("pk", flat=True))
+def _locked(clips: Sequence[Any]) -> list[Analysis]:
+    """Lock and return all analyses of the clips, given by their keys, in the order of deletions."""
+    rows = Analysis.objects.filter(clip__in=clips).order_by("pk")
+    columns = ("pk", "clip_id", "token", "state", *COPIED)
+    return list(rows.only(*columns).select_for_update(of=("self",)))
+
+
+def _copy_to_others(
+    runs: Sequence[Analysis], saved: set[Any], facts: Mapping[Any, dict[str, Any]]
+) -> None:
+    """Copy the new facts of clips, by their keys, to the locked rows that are not saved anyway."""
+    changed = []
+    for row in runs:
+        if row.pk in saved or row.clip_id not in facts:
+            continue
+        for name, value in _copies(facts[row.clip_id]).items():
+            setattr(row, name, value)
+        changed.append(row)
+    if changed:
+        Analysis.objects.bulk_update(changed, COPIED)
 
 
 def _facts(found: dict[str, Any]) -> dict[str, Any]:
@@ -158,7 +182,7 @@ def _facts(found: dict[str, Any]) -> dict[str, Any]:
 def _copies(found: dict[str, Any]) -> dict[str, Any]:
     """Return the columns of the analysis that are copies of the clip's, as `Clip.copied`."""
     facts = Clip(duration_s=found.get("duration_s"), notices=found.get("notices", []))
-    return {name: facts.copied()[name] for name in ("clip_duration_s", "clip_notices")}
+    return {name: facts.copied()[name] for name in COPIED}
 
 
 def _best_two(predictions: Sequence[dict[str, Any]]) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from django.contrib.auth.models import User
 from django.test import Client
 from django.utils import timezone
 from PIL import Image
+from pytest_django.asserts import assertContains, assertNotContains
 
 from classifier import storage
 from classifier.models import Analysis, Inspection, InspectionKind, ShareLink, State
@@ -55,6 +56,17 @@ def inspected(analysis: Analysis) -> Inspection:
     files = {"kept.flac": b"the marked part"}
     storage.write_all(storage.inspection_folder(inspection.pk, inspection.token), files)
     return inspection
+
+
+def test_the_page_starts_a_new_player_only_where_the_worker_made_other_audio(
+    analysis: Analysis, anna: User
+) -> None:
+    visitor = Client()
+    visitor.force_login(anna)
+    upload, page = f'data-sound="{analysis.clip_id}"', f"/analyses/{analysis.pk}/"
+    assertNotContains(visitor.get(page), upload)
+    (analysis.folder / storage.PLAYABLE).unlink()
+    assertContains(visitor.get(page), upload)
 
 
 def test_a_holder_sees_the_result_and_nothing_else_of_its_owner(

@@ -43,7 +43,7 @@ CHIPS = {
     "folder": "Folder: {}",
     "batch": "Batch: {}",
     "state": "State: {}",
-    "checkpoint": "Checkpoint: {}",
+    "checkpoint": "Model: {}",
     "notice": "Notice: {}",
     "tag": "Tag: {}",
     "judged": "Checked: {}",
@@ -103,7 +103,7 @@ class HistoryForm(forms.Form):
     state = forms.ChoiceField(
         required=False, choices=[("", "any"), *((one.value, one.label) for one in State)]
     )
-    checkpoint = _choice("Checkpoint", 120)
+    checkpoint = _choice("Model", 120)
     notice = forms.ChoiceField(required=False, choices=[("", "any"), *NOTICES.items()])
     tag = _choice("Tag", 60)
     judged = forms.ChoiceField(

@@ -81,10 +81,15 @@ def clip_audio(request: HttpRequest, reader: Reader, clip_id: UUID) -> HttpRespo
 def analysis_audio(request: HttpRequest, reader: Reader, pk: UUID) -> HttpResponseBase:
     """Return audio that a browser can play: the upload, or the worker's FLAC of it."""
     analysis = _analysis(reader, pk)
-    playable = analysis.folder / storage.PLAYABLE
-    if playable.exists():
+    if playable := playable_copy(analysis):
         return _file(request, playable)
     return audio(request, analysis.clip)
+
+
+def playable_copy(analysis: Analysis) -> Path | None:
+    """Return the worker's FLAC of an upload that browsers cannot play, or play differently."""
+    path = analysis.folder / storage.PLAYABLE
+    return path if path.exists() else None
 
 
 @private

@@ -20,6 +20,7 @@ from classifier.services import inspections, sharing
 from classifier.services.dispatch import missing_worker
 from classifier.views import judgements, recording, result_layout
 from classifier.views.inspections import inspection_context
+from classifier.views.media import playable_copy
 from classifier.views.parts import for_htmx, render_part
 from classifier.views.readers import Reader, reader_of
 from classifier.views.result_layout import Choice
@@ -134,6 +135,7 @@ def _context(
             ],
             "explained": explained,
             "meaning": _meaning(analysis, explained.confidence),
+            "audio_key": _audio_key(analysis),
         }
     return context
 
@@ -175,6 +177,14 @@ def _axes(analysis: Analysis, metadata: RenderMetadata, window: int) -> dict[str
         "shown_to_s": shown_from_s + metadata.window_s,
         "input": result_layout.input_place(metadata, shown_from_s, duration_s),
     }
+
+
+def _audio_key(analysis: Analysis) -> str:
+    """Return what names the audio of the page: the player plays on while it is the same.
+
+    While the analysis runs, it is the upload, which has the key of the clip.
+    """
+    return str(analysis.pk if playable_copy(analysis) else analysis.clip_id)
 
 
 def _meaning(analysis: Analysis, confidence: float | None) -> Bin | None:

@@ -78,9 +78,14 @@ class Player {
   // Tells the scope what it missed before it was connected.
   tell() {
     if (this.media.readyState) this.events.ready();
-    if (this.media.error) this.events.failed(UNPLAYABLE);
     this.events.state(this.playing);
-    this.events.tick(this.time);
+    this.tick(this.time);
+    if (this.media.error) this.events.failed(UNPLAYABLE);
+  }
+
+  // Where the time is shown, a failure is shown too: it stays until something can be heard.
+  tick(time) {
+    if (this.voice || !this.media.error) this.events.tick(time);
   }
 
   // The scope is removed: stops, unless another scope has taken the player.
@@ -193,7 +198,7 @@ class Player {
     this.until = this.span = null;
     this.hush();
     this.events.state(false);
-    this.events.tick(this.position);
+    this.tick(this.position);
   }
 
   seek(time) {
@@ -201,7 +206,7 @@ class Player {
     if (this.playing) return this.start(wanted);
     this.position = wanted;
     this.finished = false;
-    this.events.tick(wanted);
+    this.tick(wanted);
   }
 
   // Plays one patch of the spectrogram: its time, through a filter for its frequencies. There is
@@ -221,7 +226,7 @@ class Player {
     this.choose("original");
     this.start(from, Math.min(to, this.duration));
     this.span = [from, to];
-    this.events.tick(this.time);
+    this.tick(this.time);
   }
 
   // Plays on from a time of the clip; a part only within its window.
@@ -321,12 +326,12 @@ class Player {
     this.until = this.span = null;
     this.hush();
     this.events.state(false);
-    this.events.tick(time);
+    this.tick(time);
   }
 
   // Reports the time, and again in each frame while the sound plays.
   report() {
-    this.events.tick(this.time);
+    this.tick(this.time);
     cancelAnimationFrame(this.frame);
     this.frame = requestAnimationFrame(() => this.follow());
   }
