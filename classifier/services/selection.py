@@ -1,5 +1,6 @@
 """What users do with many rows of their history at once."""
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -31,6 +32,11 @@ class Selected:
 
     clips: Sequence[Any]
     more: bool
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the keys: a confirmation is valid only for the clips that it was asked for."""
+        return hashlib.sha256(" ".join(sorted(map(str, self.clips))).encode()).hexdigest()
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,9 +128,8 @@ def untag(user: Owner, rows: QuerySet[Analysis], name: str) -> Changed:
     return Changed(notes.remove_tag(user, found.clips, name), found.more)
 
 
-def delete(user: Owner, rows: QuerySet[Analysis]) -> Changed:
+def delete(user: Owner, found: Selected) -> Changed:
     """Delete the clips with all their analyses and files, some hundred in each transaction."""
-    found = selected(rows)
     for at in range(0, len(found.clips), deletion.CLIPS_AT_ONCE):
         some = found.clips[at : at + deletion.CLIPS_AT_ONCE]
         deletion.delete_clips(Clip.objects.for_owner(user).filter(pk__in=some))

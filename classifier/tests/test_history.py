@@ -329,7 +329,8 @@ def test_rows_are_deleted_after_a_confirmation_with_their_number(
     page = act(visitor, "delete", [*list(rows.values())[:2], theirs])
     assertContains(page, "Delete 2 sounds?")
     assert Clip.objects.count() == 5
-    page = act(visitor, "delete", [*list(rows.values())[:2], theirs], confirmed="1")
+    confirmed = page.context["digest"]
+    page = act(visitor, "delete", [*list(rows.values())[:2], theirs], confirmed=confirmed)
     assertContains(page, "2 sounds were deleted.")
     assert set(Clip.objects.values_list("pk", flat=True)) == {
         row.clip_id for row in (rows["dusk"], rows["waiting"], theirs)
@@ -339,6 +340,19 @@ def test_rows_are_deleted_after_a_confirmation_with_their_number(
     assert set(Clip.objects.values_list("pk", flat=True)) == {
         rows["waiting"].clip_id, theirs.clip_id,
     }  # fmt: skip
+
+
+def test_sounds_that_match_after_the_confirmation_are_not_deleted(
+    visitor: Client, rows: dict[str, Analysis]
+) -> None:
+    page = act(visitor, "delete", "state=done")
+    assertContains(page, "Delete 3 sounds?")
+    Analysis.objects.filter(pk=rows["waiting"].pk).update(state=State.DONE)
+    page = act(visitor, "delete", "state=done", confirmed=page.context["digest"])
+    assertContains(page, "Delete 4 sounds?")
+    assert Clip.objects.count() == 4
+    act(visitor, "delete", "state=done", confirmed=page.context["digest"])
+    assert not Clip.objects.exists()
 
 
 # --- tags and a note of one clip ------------------------------------------------------------

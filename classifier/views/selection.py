@@ -142,16 +142,20 @@ def tag(request: HttpRequest, ticked: Ticked) -> HttpResponse:
 
 @with_selection
 def delete(request: HttpRequest, ticked: Ticked) -> HttpResponse:
-    """Ask for confirmation, then delete."""
-    if "confirmed" not in request.POST:
-        found = selection.selected(ticked.rows)
+    """Ask for confirmation, also if other sounds match than the user confirmed; then delete."""
+    found = selection.selected(ticked.rows)
+    confirmed = request.POST.get("confirmed")
+    if confirmed != found.digest:
+        if confirmed:
+            messages.warning(request, "Other sounds match now. Check their number.")
         kept = [(name, value) for name in ("query", "now", "all", "analysis")
                 for value in request.POST.getlist(name)]  # fmt: skip
         context = {
-            "count": len(found.clips), "more": found.more, "fields": kept, "form": ticked.form,
+            "count": len(found.clips), "more": found.more, "digest": found.digest,
+            "fields": kept, "form": ticked.form,
         }  # fmt: skip
         return render(request, "classifier/history_delete.html", context)
-    done = selection.delete(ticked.user, ticked.rows)
+    done = selection.delete(ticked.user, found)
     more = " There are more: repeat this to delete them too." if done.more else ""
     messages.success(request, f"{_sounds(done.clips)} {_were(done.clips)} deleted.{more}")
     return _back(ticked.form)

@@ -117,7 +117,8 @@ class SelectionDeleteView(ApiView):
         Permanently deletes the clips with all their analyses and files.
         """
         _, rows = _selected(request, serializers.Selection)
-        return Response(serializers.Changed(selection.delete(request.user, rows)).data)
+        found = selection.selected(rows)
+        return Response(serializers.Changed(selection.delete(request.user, found)).data)
 
 
 class SelectionExportView(ExportView):
