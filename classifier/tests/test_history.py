@@ -182,6 +182,7 @@ def test_filters_are_saved_overwritten_and_deleted(
     saved = SavedFilter.objects.get(owner=caller.user)
     assert (saved.name, saved.query) == ("sure DOGS", "label=dog&min_confidence=90")
     assertContains(save("Wrong", "state=nonsense"), "no valid filters")
+    assertContains(save("Long", f"name={'%C3%A9' * 350}"), "too long to be saved")
     SavedFilter.objects.create(owner=ben, name="Sure dogs", query="label=cat")
     visitor.post(f"/history/filters/{saved.pk}/delete/")
     assert SavedFilter.objects.get().owner == ben
@@ -301,6 +302,20 @@ def test_tags_are_added_to_many_rows_and_removed(
     assert caller.post("analyses/tag/?label=dog", chosen | {"tag": "x"}).json()["clips"] == 2
     assert caller.post("analyses/untag/", chosen | {"tag": "X"}).json()["clips"] == 2
     refused(caller.post("analyses/tag/", {"tag": "x"}), 400, "nothing_selected")
+
+
+def test_tags_that_only_look_alike_are_different(
+    visitor: Client, caller: Caller, rows: dict[str, Analysis]
+) -> None:
+    clip = rows["dawn"].clip
+    notes.set_tags(clip, ["strasse"])
+    page = visitor.get("/history/", {"tag": "straße"})
+    assertContains(page, "You have no tag “straße”.", status_code=400)
+    notes.set_tags(clip, ["strasse", "straße"])
+    assert sorted(clip.tag_names) == ["strasse", "straße"]
+    page = act(visitor, "delete", [rows["dawn"]])
+    act(visitor, "delete", [rows["dawn"]], confirmed=page.context["digest"])
+    assert [tag.name for tag in Tag.objects.filter(owner=caller.user)] == ["Garden"]
 
 
 def test_analysing_again_stops_at_the_quota_and_says_so(
