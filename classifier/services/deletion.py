@@ -154,6 +154,7 @@ def _hand_over(batch: Batch) -> None:
     theirs = BatchFile.objects.filter(analysis__clip__in=own).exclude(batch=batch)
     first = theirs.values("analysis__clip").annotate(first=Min("pk")).values("first")
     BatchFile.objects.filter(pk__in=first).update(outcome=FileOutcome.ACCEPTED)
+    Batch.objects.resume(theirs.filter(analysis__state__in=UNFINISHED).values("analysis"))
 
 
 # --- accounts -----------------------------------------------------------------------------
