@@ -9,7 +9,9 @@ from urllib.parse import urlencode
 
 import pytest
 from django.contrib.auth.models import User
+from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 from pytest_django import Settings
 from pytest_django.asserts import assertContains, assertNotContains
 
@@ -327,9 +329,31 @@ def test_analysing_again_stops_at_the_quota_and_says_so(
     assert Analysis.objects.filter(state=State.QUEUED).count() == 3
     answer = caller.post("analyses/again/", {"analyses": [str(rows["waiting"].pk)]})
     assert (answer.status_code, answer.json()["left"]) == (202, 1)
+    # Repeated, it continues with the sounds that were left out.
+    Analysis.objects.filter(state=State.QUEUED).update(state=State.DONE)
+    settings.MAX_WAITING_CLIPS = 1
+    caller.post("analyses/again/?checkpoint=c2@1", {"all": True})
+    again = Analysis.objects.get(state=State.QUEUED)
+    assert again.clip == rows["dusk"].clip
+    assert caller.post("analyses/again/?checkpoint=c2@1", {"all": True}).json()["left"] == 0
+    Analysis.objects.filter(clip=rows["waiting"].clip).update(state=State.QUEUED)
     settings.MAX_WAITING_CLIPS = 10
     assertContains(act(visitor, "again", [rows["waiting"]]), "1 sound was already waiting")
     refused(caller.post("analyses/again/", {"all": True, "checkpoint": "none"}), 400)
+
+
+def test_analysing_many_again_takes_as_many_queries_as_few(
+    caller: Caller, rows: dict[str, Analysis]
+) -> None:
+    def queries(name: str) -> int:
+        with CaptureQueriesContext(connection) as found:
+            assert caller.post(f"analyses/again/?label={name}", {"all": True}).json()["queued"]
+        return len(found)
+
+    for _ in range(9):
+        done(caller.user, "many")
+    caller.get("analyses/")  # stores that the token is used
+    assert queries("many") == queries("rain")
 
 
 def test_a_new_analysis_keeps_the_tags(caller: Caller, rows: dict[str, Analysis]) -> None:
