@@ -21,12 +21,13 @@ def send_due() -> None:
     if not settings.EMAIL_HOST:
         return
     for batch in batch_notices.due_mails(MAX_MAILS):
+        # Counted before the claim: a claimed e-mail is lost if the database fails.
+        counts = batches.totals(batch).words
         if batch_notices.claim_mail(batch):
-            _send(batch)
+            _send(batch, counts)
 
 
-def _send(batch: Batch) -> None:
-    counts = batches.totals(batch).words
+def _send(batch: Batch, counts: str) -> None:
     subject = f"Batch “{batch.name}” has finished: {counts}"
     body = f"Your batch “{batch.name}” has finished: {counts}.\n\n{links.batch_page(batch)}\n"
     try:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from django.conf import settings
 from django.db import models, transaction
-from django.db.models import Count, Max, Min, Q
+from django.db.models import Count, Exists, Max, Min, OuterRef, Q
 from django.utils import timezone
 
 from classifier import storage
@@ -109,6 +109,13 @@ class AnalysisQuerySet(LeasedJobQuerySet["Analysis"]):
             else:
                 rows = rows.filter(history.CONDITIONS[name](value))
         return rows.filter(sort.condition).order_by(*sort.columns)
+
+    def latest_of_clips(self) -> Self:
+        """Return the analyses whose clip has no newer one."""
+        newer = Analysis.objects.filter(
+            clip=OuterRef("clip"), created_at__gt=OuterRef("created_at")
+        )
+        return self.filter(~Exists(newer))
 
     def _in_folder(self, user: Owner, prefix: str) -> Q:
         """Return the condition of a folder, after looking up which folders the user has in it."""

@@ -2,7 +2,7 @@
 
 import uuid
 from collections.abc import Collection
-from typing import Self
+from typing import Any, Self
 
 from django.conf import settings
 from django.db import models
@@ -28,9 +28,27 @@ class BatchQuerySet(models.QuerySet["Batch"]):
     def for_owner(self, user: Owner) -> Self:
         return self.filter(owner=user.pk).order_by("-created_at", "-id")
 
+    def resume(self, analyses: Any) -> None:
+        """Mark the finished batches of these unfinished analyses as not finished.
+
+        Call it in the transaction that gives them the analyses.
+
+        Parameters
+        ----------
+        analyses : collection of UUID, or a queryset of them
+        """
+        files = BatchFile.objects.filter(analysis__in=analyses, outcome=FileOutcome.ACCEPTED)
+        ended = self.filter(pk__in=files.values("batch"), finished_at__isnull=False)
+        # Locked in this order, so that two calls do not deadlock.
+        keys = list(ended.order_by("pk").select_for_update().values_list("pk", flat=True))
+        self.filter(pk__in=keys).update(finished_at=None, notice=False)
+
 
 class BatchMail(models.TextChoices):
-    """The e-mail about a finished batch: NONE, or WANTED → SENT | FAILED."""
+    """The e-mail about a finished batch: NONE, or WANTED → SENT | FAILED.
+
+    SENT | FAILED → WANTED when its failed files are retried.
+    """
 
     NONE = "", "none"
     WANTED = "wanted", "wanted"
@@ -114,8 +132,8 @@ class BatchFileQuerySet(models.QuerySet["BatchFile"]):
         """Return the files whose analysis failed with one of these error codes."""
         return self.in_state(State.FAILED).filter(analysis__error_code__in=codes)
 
-    def without_result(self, clip: Clip, checkpoint: str) -> Self:
-        """Return the rows of the clip that a new analysis by this checkpoint should replace.
+    def without_result(self, clips: Collection[Clip], checkpoint: str) -> Self:
+        """Return the rows of the clips that need a new analysis by this checkpoint.
 
         Their analysis failed or was cancelled, and their batch uses the default or this checkpoint.
 
@@ -124,7 +142,9 @@ class BatchFileQuerySet(models.QuerySet["BatchFile"]):
         checkpoint : str
             Identity, or "" for the default.
         """
-        ended = clip.analyses.filter(state__in=(State.FAILED, State.CANCELLED))
+        ended = Analysis.objects.filter(
+            clip__in=clips, state__in=(State.FAILED, State.CANCELLED)
+        )
         default = inventory.find("")
         meant = checkpoint or (default.identity if default else "")
         return self.filter(analysis__in=ended.values("pk"), batch__checkpoint__in=("", meant))

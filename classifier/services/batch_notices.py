@@ -42,15 +42,7 @@ def mark_finished() -> int:
 
     The owner is told, unless the batch was cancelled or is empty.
     """
-    unfinished = Analysis.objects.filter(
-        # Fewer analyses are unfinished than a batch has files, so SQLite should begin with those.
-        # The owner follows from the batch, but the index begins with it.
-        beside(batch_files__batch=OuterRef("pk")),
-        owner=OuterRef("owner"),
-        state__in=UNFINISHED,
-        batch_files__outcome=FileOutcome.ACCEPTED,
-    )
-    ended = Batch.objects.filter(~Exists(unfinished), finished_at=None, closed_at__isnull=False)
+    ended = _ended().filter(finished_at=None)
     found = list(ended.values_list("pk", flat=True)[:MAX_BATCHES])
     if not found:
         return 0
@@ -61,6 +53,19 @@ def mark_finished() -> int:
         notice=Case(When(told, then=Value(True)), default=Value(False)),
         mail=Case(When(told, then=F("mail")), default=Value(BatchMail.NONE)),
     )
+
+
+def _ended() -> QuerySet[Batch]:
+    """Return the closed batches without unfinished files."""
+    unfinished = Analysis.objects.filter(
+        # Fewer analyses are unfinished than a batch has files, so SQLite should begin with those.
+        # The owner follows from the batch, but the index begins with it.
+        beside(batch_files__batch=OuterRef("pk")),
+        owner=OuterRef("owner"),
+        state__in=UNFINISHED,
+        batch_files__outcome=FileOutcome.ACCEPTED,
+    )
+    return Batch.objects.filter(~Exists(unfinished), closed_at__isnull=False)
 
 
 # --- on the pages -------------------------------------------------------------------------
@@ -81,8 +86,12 @@ def mark_seen(batch: Batch, totals: batches.Totals) -> None:
     """Mark a batch as seen if it has finished, even if the sweep has not found that yet."""
     if batch.open or totals.unfinished or (batch.finished_at and not batch.notice):
         return
+    # An empty batch is left to the sweep, which tells nobody of it.
+    if not totals.total:
+        return
+    # With all conditions again: files may have been retried since they were counted.
     now = Coalesce("finished_at", timezone.now())
-    Batch.objects.filter(pk=batch.pk).update(finished_at=now, notice=False)
+    _ended().filter(pk=batch.pk).update(finished_at=now, notice=False)
 
 
 def _unseen(user: Owner) -> QuerySet[Batch]:
@@ -107,7 +116,10 @@ def claim_mail(batch: Batch) -> bool:
     Of several callers one sends it. If that one ends meanwhile, the e-mail is lost, not doubled.
     """
     rows = Batch.objects.filter(
-        pk=batch.pk, mail=BatchMail.WANTED, mail_attempts=batch.mail_attempts
+        pk=batch.pk,
+        mail=BatchMail.WANTED,
+        mail_attempts=batch.mail_attempts,
+        finished_at=batch.finished_at,
     )
     return bool(rows.update(mail=BatchMail.SENT, mail_attempts=F("mail_attempts") + 1))
 

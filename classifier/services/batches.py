@@ -346,7 +346,8 @@ def _cancel_queued(batch: Batch) -> int:
 def retry_failed(batch: Batch) -> int:
     """Queue a new analysis, with the batch's checkpoint, of the files that may not fail again.
 
-    These are the files that failed with a code in `RETRYABLE`.
+    These are the files that failed with a code in `RETRYABLE`. The owner is told again when the
+    batch has finished.
 
     Returns
     -------
@@ -360,14 +361,14 @@ def retry_failed(batch: Batch) -> int:
     """
     if batch.cancelled_at:
         _check_open(batch)
-    files = list(batch.files.retryable(RETRYABLE).select_related("analysis__clip"))
-    for file in files:
-        assert file.analysis
-        uploads.queue_analysis(file.analysis.clip, Lane.BULK, batch.checkpoint)
-    if files:
-        # After the analyses are queued, or the sweep could find the batch finished meanwhile.
-        Batch.objects.filter(pk=batch.pk).update(finished_at=None, notice=False)
-    return len(files)
+    clips = list(batch.files.retryable(RETRYABLE).values_list("analysis__clip", flat=True))
+    for at in range(0, len(clips), uploads.QUEUED_AT_ONCE):
+        some = clips[at : at + uploads.QUEUED_AT_ONCE]
+        uploads.queue_analyses(some, Lane.BULK, batch.checkpoint)
+    if clips:
+        asked = Batch.objects.filter(pk=batch.pk).exclude(mail=BatchMail.NONE)
+        asked.update(mail=BatchMail.WANTED, mail_attempts=0)
+    return len(clips)
 
 
 # --- summarise ----------------------------------------------------------------------------

@@ -36,6 +36,7 @@ from classifier.models import (
     State,
     Tag,
 )
+from classifier.services import notes
 from classifier.services.batches import locked
 from classifier.services.inspections import DAYS_KEPT
 
@@ -55,7 +56,7 @@ def delete_clip(clip: Clip) -> None:
 
 
 def delete_clips(clips: QuerySet[Clip]) -> None:
-    """Delete several clips like `delete_clip`, in one transaction.
+    """Delete several clips like `delete_clip`, in one transaction, then tags without clips.
 
     Only clips that are still in `clips` once they are locked are deleted.
     """
@@ -74,11 +75,15 @@ def delete_clips(clips: QuerySet[Clip]) -> None:
         analysed = analysed.exclude(state=State.RUNNING)
         folders = [storage.analysis_folder(*row) for row in analysed.values_list("pk", "token")]
         folders += _locked_folders(Inspection.objects.filter(analysis__clip__in=list(going)))
+        tagged = set(Tag.objects.filter(clips__in=list(going)).values_list("owner", flat=True))
         Clip.objects.filter(pk__in=list(going)).delete()
         unused = set(going.values()) - set(twins.values_list("file_key", flat=True))
     storage.remove_folders(folders)
     for file_key in unused:
         storage.clip_path(file_key).unlink(missing_ok=True)
+    # In transactions of their own: notes are locked in another order.
+    for owner in tagged:
+        notes.delete_unused(owner)
 
 
 def delete_analysis(analysis: Analysis) -> None:
@@ -149,6 +154,7 @@ def _hand_over(batch: Batch) -> None:
     theirs = BatchFile.objects.filter(analysis__clip__in=own).exclude(batch=batch)
     first = theirs.values("analysis__clip").annotate(first=Min("pk")).values("first")
     BatchFile.objects.filter(pk__in=first).update(outcome=FileOutcome.ACCEPTED)
+    Batch.objects.resume(theirs.filter(analysis__state__in=UNFINISHED).values("analysis"))
 
 
 # --- accounts -----------------------------------------------------------------------------

@@ -53,18 +53,18 @@ def set_tags(clip: Clip, names: Sequence[str]) -> None:
     RequestRefused
         A name is not one, or there are too many (400).
     """
-    wanted = {name.casefold(): name for name in map(tag_name, names)}
+    wanted = dict.fromkeys(map(tag_name, names))
     if len(wanted) > MAX_TAGS:
         raise refusal("too_many_tags", f"A clip has at most {MAX_TAGS} tags.", "Leave some out.")
     with transaction.atomic():
         _lock(clip.owner_id, [clip.pk])
-        tags = {_tag(clip.owner_id, name).pk for name in wanted.values()}
+        tags = {_tag(clip.owner_id, name).pk for name in wanted}
         links = ClipTag.objects.filter(clip=clip)
         links.exclude(tag__in=tags).delete()
         missing = tags - set(links.values_list("tag", flat=True))
         ClipTag.objects.bulk_create(ClipTag(clip_id=clip.pk, tag_id=pk) for pk in sorted(missing))
         _copy([clip.pk])
-        _delete_unused(clip.owner_id)
+        delete_unused(clip.owner_id)
 
 
 def add_tag(user: Owner, clips: Sequence[Any], name: str) -> int:
@@ -102,8 +102,15 @@ def remove_tag(user: Owner, clips: Sequence[Any], name: str) -> int:
             links.delete()
             _copy(had)
         removed += len(had)
-    _delete_unused(user.pk)
+    delete_unused(user.pk)
     return removed
+
+
+def delete_unused(owner_id: Any) -> None:
+    """Delete the tags of an owner that no clip has any more."""
+    with transaction.atomic():
+        _lock_owner(owner_id)
+        Tag.objects.filter(owner=owner_id, clips=None).delete()
 
 
 def named(user: Owner, name: str) -> Tag | None:
@@ -138,9 +145,13 @@ def _lock(owner_id: Any, clips: Sequence[Any]) -> None:
 
     Analyses before clips, and in this order, like every transaction that locks several rows.
     """
-    get_user_model().objects.select_for_update(no_key=True).get(pk=owner_id)
+    _lock_owner(owner_id)
     analyses = Analysis.objects.filter(clip__in=clips).order_by("pk")
     list(analyses.select_for_update(of=("self",)).values_list("pk"))
+
+
+def _lock_owner(owner_id: Any) -> None:
+    get_user_model().objects.select_for_update(no_key=True).filter(pk=owner_id).first()
 
 
 def _named(owner_id: Any, name: str) -> QuerySet[Tag]:
@@ -175,7 +186,3 @@ def _copy(clips: Sequence[Any]) -> None:
         same[tag_words(tags)].append(pk)
     for text, some in same.items():
         Analysis.objects.filter(clip__in=some).update(clip_tags=text)
-
-
-def _delete_unused(owner_id: Any) -> None:
-    Tag.objects.filter(owner=owner_id, clips=None).delete()

@@ -1,10 +1,10 @@
 """What users do with many rows of their history at once."""
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from django.db import transaction
 from django.db.models import QuerySet
 from django.utils import timezone
 
@@ -14,7 +14,8 @@ from classifier.services import deletion, notes, quotas, uploads
 
 # Clips that one request changes.
 MAX_CLIPS = 10_000
-QUEUED_AT_ONCE = 100
+# Clips that one request analyses again, which takes longer.
+MAX_AGAIN = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +32,11 @@ class Selected:
 
     clips: Sequence[Any]
     more: bool
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the keys: a confirmation is valid only for the clips that it was asked for."""
+        return hashlib.sha256(" ".join(sorted(map(str, self.clips))).encode()).hexdigest()
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,13 +77,15 @@ class Queued:
     more: bool
 
 
-def selected(rows: QuerySet[Analysis]) -> Selected:
-    keys = list(rows.values_list("clip", flat=True)[: MAX_CLIPS + 1])
-    return Selected(list(dict.fromkeys(keys[:MAX_CLIPS])), len(keys) > MAX_CLIPS)
+def selected(rows: QuerySet[Analysis], most: int = MAX_CLIPS) -> Selected:
+    keys = list(rows.values_list("clip", flat=True)[: most + 1])
+    return Selected(list(dict.fromkeys(keys[:most])), len(keys) > most)
 
 
 def analyse_again(user: Owner, rows: QuerySet[Analysis], checkpoint: str = "") -> Queued:
-    """Queue a new analysis of each clip, as far as the user's quota allows.
+    """Queue a new analysis of at most MAX_AGAIN clips, as far as the user's quota allows.
+
+    The clips of the oldest analyses come first, so that the same request, repeated, continues.
 
     Parameters
     ----------
@@ -90,21 +98,19 @@ def analyse_again(user: Owner, rows: QuerySet[Analysis], checkpoint: str = "") -
         No such checkpoint is offered (400).
     """
     identity = uploads.checkpoint_asked(checkpoint)
-    found = selected(rows)
+    found = selected(rows.order_by("created_at", "id"), MAX_AGAIN)
     lane = Lane.BULK if len(found.clips) > 1 else Lane.INTERACTIVE
     room = quotas.room(user)
-    started, queued, seen = timezone.now(), 0, 0
-    for at in range(0, len(found.clips), QUEUED_AT_ONCE):
-        some = found.clips[at : at + QUEUED_AT_ONCE]
-        with transaction.atomic():
-            for clip in Clip.objects.for_owner(user).filter(pk__in=some).order_by("pk"):
-                if room is not None and queued >= room:
-                    break
-                new = uploads.queue_analysis(clip, lane, identity).created_at >= started
-                queued, seen = queued + new, seen + 1
-        if room is not None and queued >= room:
-            break
-    return Queued(queued, seen - queued, len(found.clips) - seen, found.more)
+    started, queued, seen, left = timezone.now(), 0, 0, found.clips
+    while left and (room is None or queued < room):
+        most = uploads.QUEUED_AT_ONCE
+        if room is not None:
+            most = min(most, room - queued)
+        some, left = left[:most], left[most:]
+        done = uploads.queue_analyses(some, lane, identity)
+        queued += sum(analysis.created_at >= started for analysis in done)
+        seen += len(done)
+    return Queued(queued, seen - queued, len(left), found.more)
 
 
 def tag(user: Owner, rows: QuerySet[Analysis], name: str) -> Changed:
@@ -122,9 +128,8 @@ def untag(user: Owner, rows: QuerySet[Analysis], name: str) -> Changed:
     return Changed(notes.remove_tag(user, found.clips, name), found.more)
 
 
-def delete(user: Owner, rows: QuerySet[Analysis]) -> Changed:
+def delete(user: Owner, found: Selected) -> Changed:
     """Delete the clips with all their analyses and files, some hundred in each transaction."""
-    found = selected(rows)
     for at in range(0, len(found.clips), deletion.CLIPS_AT_ONCE):
         some = found.clips[at : at + deletion.CLIPS_AT_ONCE]
         deletion.delete_clips(Clip.objects.for_owner(user).filter(pk__in=some))

@@ -3,7 +3,7 @@
 import hashlib
 import os
 import secrets
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +13,7 @@ from django.conf import settings
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import User
 from django.db import transaction
+from django.db.models import QuerySet
 from django.utils.datastructures import MultiValueDict
 
 from classifier import storage
@@ -20,6 +21,7 @@ from classifier.checkpoints import inventory
 from classifier.models import (
     UNFINISHED,
     Analysis,
+    Batch,
     BatchFile,
     Clip,
     IdempotencyKey,
@@ -32,6 +34,10 @@ from classifier.services.dispatch import dispatch_analysis
 from classifier.services.problems import EMPTY, NO_ROOM, RequestRefused, refusal, too_large
 
 MAX_NAME_CHARACTERS = 255
+# Of many clips at once; a message starts up to 64, and then the next message.
+CLIPS_PER_MESSAGE = 16
+# Clips that callers queue in one transaction.
+QUEUED_AT_ONCE = 100
 
 
 @dataclass(slots=True)
@@ -247,7 +253,9 @@ def enter(
         size_bytes=stored.size_bytes,
         sha256=stored.sha256,
     )
-    return _queue(clip, lane, checkpoint)
+    analysis = Analysis.of(clip, lane=lane, checkpoint=checkpoint)
+    _queue([analysis])
+    return analysis
 
 
 def _answered(stored: Stored, owner: Owner, key: str, checkpoint: str) -> Accepted | None:
@@ -274,7 +282,7 @@ def analyse_again(clip: Clip, lane: Lane = Lane.INTERACTIVE, checkpoint: str = "
     """Return a new analysis of a known clip, or its unfinished one by the same checkpoint.
 
     Batches that contain the clip, have no result for it and did not request another checkpoint
-    get the new analysis; a result that a batch already has stays.
+    get the new analysis, and are not finished until it is; a result that a batch already has stays.
 
     Parameters
     ----------
@@ -286,36 +294,69 @@ def analyse_again(clip: Clip, lane: Lane = Lane.INTERACTIVE, checkpoint: str = "
     RequestRefused
         No such checkpoint is offered.
     """
-    return queue_analysis(clip, lane, checkpoint_asked(checkpoint))
+    identity = checkpoint_asked(checkpoint)
+    with transaction.atomic():
+        clip = Clip.objects.select_for_update().get(pk=clip.pk)
+        return queue_analyses([clip.pk], lane, identity)[0]
 
 
-def queue_analysis(clip: Clip, lane: Lane, checkpoint: str) -> Analysis:
-    """Do the same as `analyse_again`, without checking that the checkpoint is installed.
+def queue_analyses(clips: Sequence[Any], lane: Lane, checkpoint: str) -> list[Analysis]:
+    """Do the same as `analyse_again` for clips that still exist, given by their keys.
 
     Parameters
     ----------
     checkpoint : str
         Identity, or "" for the default; it may have been removed since.
+
+    Returns
+    -------
+    list of Analysis
+        One for each clip that still exists.
     """
     with transaction.atomic():
-        # One at a time per clip, so that a second request finds the first one's analysis.
-        Clip.objects.select_for_update().get(pk=clip.pk)
-        active = Analysis.objects.filter(clip=clip, state__in=UNFINISHED)
-        analysis = active.answering(checkpoint).first()
-        if analysis is None:
-            tags = tag_words(clip.tags.values_list("pk", flat=True))
-            analysis = _queue(clip, lane, checkpoint, clip_tags=tags)
-        BatchFile.objects.without_result(clip, checkpoint).update(analysis=analysis)
-        return analysis
+        # Locked, so that a second request finds the first one's analyses. All clips before the
+        # batches, and in this order, like every transaction that locks several rows.
+        rows = Clip.objects.filter(pk__in=clips).order_by("pk")
+        found = list(rows.select_for_update().prefetch_related("tags"))
+        active = Analysis.objects.filter(clip__in=found, state__in=UNFINISHED)
+        queued = {analysis.clip_id: analysis for analysis in active.answering(checkpoint)}
+        new = [
+            Analysis.of(
+                clip,
+                lane=lane,
+                checkpoint=checkpoint,
+                clip_tags=tag_words(tag.pk for tag in clip.tags.all()),
+            )
+            for clip in found
+            if clip.pk not in queued
+        ]
+        _queue(new)
+        queued |= {analysis.clip_id: analysis for analysis in new}
+        _replace(BatchFile.objects.without_result(found, checkpoint), queued)
+    return list(queued.values())
 
 
-def _queue(clip: Clip, lane: Lane, checkpoint: str, **copies: str | None) -> Analysis:
-    analysis = Analysis.of(clip, lane=lane, checkpoint=checkpoint, **copies)
-    analysis.save(force_insert=True)
+def _replace(files: QuerySet[BatchFile], queued: Mapping[Any, Analysis]) -> None:
+    """Give files in batches the analyses of their clips."""
+    changed = list(files.select_related("analysis").only("pk", "analysis__clip"))
+    for file in changed:
+        assert file.analysis
+        file.analysis = queued[file.analysis.clip_id]
+    BatchFile.objects.bulk_update(changed, ["analysis"])
+    Batch.objects.resume([file.analysis_id for file in changed])
+
+
+def _queue(analyses: Sequence[Analysis]) -> None:
+    """Save new analyses, and wake workers for them after the commit."""
+    Analysis.objects.bulk_create(analyses)
+    for analysis in analyses[::CLIPS_PER_MESSAGE]:
+        _wake_for(analysis)
+
+
+def _wake_for(analysis: Analysis) -> None:
     # Robust: without the broker the upload is still accepted; the sweep sends the message later.
     # (A lambda, because Django names the failed hook in its log, and a partial has no name.)
-    transaction.on_commit(lambda: dispatch_analysis(analysis.pk, lane), robust=True)
-    return analysis
+    transaction.on_commit(lambda: dispatch_analysis(analysis.pk, analysis.lane), robust=True)
 
 
 def _store(chunks: Iterable[bytes]) -> Stored:

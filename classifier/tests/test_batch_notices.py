@@ -9,7 +9,7 @@ from pytest_django import Settings
 from pytest_django.asserts import assertContains, assertNotContains
 
 from classifier.models import Analysis, Batch, BatchMail, State
-from classifier.services import batch_notices, batches
+from classifier.services import batch_notices, batches, deletion, uploads
 
 HEADER = 'class="finished"'
 
@@ -103,6 +103,32 @@ def test_a_retried_batch_is_announced_again(visitor: Client, anna: User) -> None
     settle()
     batch_notices.mark_finished()
     assertContains(visitor.get("/history/"), "1 done, 1 refused")
+
+
+def test_a_finished_batch_is_announced_again_after_a_clip_is_analysed_again(
+    visitor: Client, anna: User
+) -> None:
+    batch = closed(anna)
+    settle(State.FAILED)
+    batch_notices.mark_finished()
+    file = batch.files.get(path="1.wav")
+    assert file.analysis is not None
+    uploads.analyse_again(file.analysis.clip)
+    batch_notices.mark_finished()
+    assertNotContains(visitor.get("/history/"), HEADER)
+    settle()
+    batch_notices.mark_finished()
+    assertContains(visitor.get("/history/"), "1 done, 1 refused")
+
+
+def test_a_batch_that_takes_over_an_unfinished_clip_is_not_finished(anna: User) -> None:
+    first, second = closed(anna), batches.create(anna, "second")
+    batches.add_file(second, "1.wav", [b"Field trip"])
+    batches.close(second)
+    batch_notices.mark_finished()
+    deletion.delete_batch(first)
+    second.refresh_from_db()
+    assert second.finished_at is None
 
 
 def test_an_email_is_offered_only_where_it_can_be_sent(

@@ -9,7 +9,9 @@ from urllib.parse import urlencode
 
 import pytest
 from django.contrib.auth.models import User
+from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 from pytest_django import Settings
 from pytest_django.asserts import assertContains, assertNotContains
 
@@ -182,6 +184,7 @@ def test_filters_are_saved_overwritten_and_deleted(
     saved = SavedFilter.objects.get(owner=caller.user)
     assert (saved.name, saved.query) == ("sure DOGS", "label=dog&min_confidence=90")
     assertContains(save("Wrong", "state=nonsense"), "no valid filters")
+    assertContains(save("Long", f"name={'%C3%A9' * 350}"), "too long to be saved")
     SavedFilter.objects.create(owner=ben, name="Sure dogs", query="label=cat")
     visitor.post(f"/history/filters/{saved.pk}/delete/")
     assert SavedFilter.objects.get().owner == ben
@@ -303,6 +306,20 @@ def test_tags_are_added_to_many_rows_and_removed(
     refused(caller.post("analyses/tag/", {"tag": "x"}), 400, "nothing_selected")
 
 
+def test_tags_that_only_look_alike_are_different(
+    visitor: Client, caller: Caller, rows: dict[str, Analysis]
+) -> None:
+    clip = rows["dawn"].clip
+    notes.set_tags(clip, ["strasse"])
+    page = visitor.get("/history/", {"tag": "straße"})
+    assertContains(page, "You have no tag “straße”.", status_code=400)
+    notes.set_tags(clip, ["strasse", "straße"])
+    assert sorted(clip.tag_names) == ["strasse", "straße"]
+    page = act(visitor, "delete", [rows["dawn"]])
+    act(visitor, "delete", [rows["dawn"]], confirmed=page.context["digest"])
+    assert [tag.name for tag in Tag.objects.filter(owner=caller.user)] == ["Garden"]
+
+
 def test_analysing_again_stops_at_the_quota_and_says_so(
     visitor: Client, caller: Caller, rows: dict[str, Analysis], settings: Settings
 ) -> None:
@@ -312,9 +329,31 @@ def test_analysing_again_stops_at_the_quota_and_says_so(
     assert Analysis.objects.filter(state=State.QUEUED).count() == 3
     answer = caller.post("analyses/again/", {"analyses": [str(rows["waiting"].pk)]})
     assert (answer.status_code, answer.json()["left"]) == (202, 1)
+    # Repeated, it continues with the sounds that were left out.
+    Analysis.objects.filter(state=State.QUEUED).update(state=State.DONE)
+    settings.MAX_WAITING_CLIPS = 1
+    caller.post("analyses/again/?checkpoint=c2@1", {"all": True})
+    again = Analysis.objects.get(state=State.QUEUED)
+    assert again.clip == rows["dusk"].clip
+    assert caller.post("analyses/again/?checkpoint=c2@1", {"all": True}).json()["left"] == 0
+    Analysis.objects.filter(clip=rows["waiting"].clip).update(state=State.QUEUED)
     settings.MAX_WAITING_CLIPS = 10
     assertContains(act(visitor, "again", [rows["waiting"]]), "1 sound was already waiting")
     refused(caller.post("analyses/again/", {"all": True, "checkpoint": "none"}), 400)
+
+
+def test_analysing_many_again_takes_as_many_queries_as_few(
+    caller: Caller, rows: dict[str, Analysis]
+) -> None:
+    def queries(name: str) -> int:
+        with CaptureQueriesContext(connection) as found:
+            assert caller.post(f"analyses/again/?label={name}", {"all": True}).json()["queued"]
+        return len(found)
+
+    for _ in range(9):
+        done(caller.user, "many")
+    caller.get("analyses/")  # stores that the token is used
+    assert queries("many") == queries("rain")
 
 
 def test_a_new_analysis_keeps_the_tags(caller: Caller, rows: dict[str, Analysis]) -> None:
@@ -329,7 +368,8 @@ def test_rows_are_deleted_after_a_confirmation_with_their_number(
     page = act(visitor, "delete", [*list(rows.values())[:2], theirs])
     assertContains(page, "Delete 2 sounds?")
     assert Clip.objects.count() == 5
-    page = act(visitor, "delete", [*list(rows.values())[:2], theirs], confirmed="1")
+    confirmed = page.context["digest"]
+    page = act(visitor, "delete", [*list(rows.values())[:2], theirs], confirmed=confirmed)
     assertContains(page, "2 sounds were deleted.")
     assert set(Clip.objects.values_list("pk", flat=True)) == {
         row.clip_id for row in (rows["dusk"], rows["waiting"], theirs)
@@ -339,6 +379,19 @@ def test_rows_are_deleted_after_a_confirmation_with_their_number(
     assert set(Clip.objects.values_list("pk", flat=True)) == {
         rows["waiting"].clip_id, theirs.clip_id,
     }  # fmt: skip
+
+
+def test_sounds_that_match_after_the_confirmation_are_not_deleted(
+    visitor: Client, rows: dict[str, Analysis]
+) -> None:
+    page = act(visitor, "delete", "state=done")
+    assertContains(page, "Delete 3 sounds?")
+    Analysis.objects.filter(pk=rows["waiting"].pk).update(state=State.DONE)
+    page = act(visitor, "delete", "state=done", confirmed=page.context["digest"])
+    assertContains(page, "Delete 4 sounds?")
+    assert Clip.objects.count() == 4
+    act(visitor, "delete", "state=done", confirmed=page.context["digest"])
+    assert not Clip.objects.exists()
 
 
 # --- tags and a note of one clip ------------------------------------------------------------

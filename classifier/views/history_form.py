@@ -17,6 +17,8 @@ from classifier.checkpoints.class_names import display_name
 from classifier.checkpoints.descriptions import title_of
 from classifier.models import MAX_FOLDER_CHARACTERS, Analysis, Batch, Judged, Owner, State, Tag
 from classifier.models.history import DEFAULT_SORT, SORTS
+from classifier.services import notes
+from classifier.services.problems import RequestRefused
 from ml import notices
 
 NOTICES = {
@@ -163,8 +165,10 @@ class HistoryForm(forms.Form):
     def clean_tag(self) -> Tag | None:
         if not (asked := self.cleaned_data["tag"]):
             return None
-        folded = asked.casefold()
-        found = next((tag for tag in self.tags if tag.name.casefold() == folded), None)
+        try:
+            found = notes.named(self.user, asked)
+        except RequestRefused:  # the text is not the name of a tag
+            found = None
         if found is None:
             raise ValidationError(f"You have no tag “{asked}”.")
         return found

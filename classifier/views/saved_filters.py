@@ -33,7 +33,9 @@ def save(request: HttpRequest) -> HttpResponse:
     form = SaveForm(request.POST)
     query = form.data.get("query", "")
     page = HistoryForm(QueryDict(query), user=request.user)
-    if not form.is_valid():
+    if "query" in form.errors:
+        messages.error(request, "These filters are too long to be saved.")
+    elif not form.is_valid():
         messages.error(request, "Enter a name of at most 60 characters.")
     elif not page.is_valid() or not page.query:
         messages.error(request, "There are no valid filters to save.")

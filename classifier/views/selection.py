@@ -108,7 +108,9 @@ def export(request: HttpRequest, ticked: Ticked) -> HttpResponseBase:
 
 @with_selection
 def again(request: HttpRequest, ticked: Ticked) -> HttpResponse:
-    done = selection.analyse_again(ticked.user, ticked.rows, request.POST.get("checkpoint", ""))
+    # A ticked sound is meant even if it was analysed again since.
+    rows = ticked.rows.latest_of_clips() if "all" in request.POST else ticked.rows
+    done = selection.analyse_again(ticked.user, rows, request.POST.get("checkpoint", ""))
     said = [f"{_sounds(done.queued)} will be analysed again."]
     if done.waiting:
         said.append(f"{_sounds(done.waiting)} {_were(done.waiting)} already waiting.")
@@ -117,8 +119,12 @@ def again(request: HttpRequest, ticked: Ticked) -> HttpResponse:
             f"{_sounds(done.left)} {_were(done.left)} left out: you have reached the limit for "
             "unfinished sounds. Try again when some are finished."
         )
+    if not (done.queued or done.waiting or done.left):
+        said = ["Nothing was queued: the selected sounds were analysed again since."]
     if done.more:
-        said.append(f"Only the first {selection.MAX_CLIPS:,} were used.")
+        said.append(
+            f"At most {selection.MAX_AGAIN:,} are analysed again at once: repeat this for the others."
+        )
     (messages.warning if done.left else messages.success)(request, " ".join(said))
     return _back(ticked.form)
 
@@ -142,16 +148,20 @@ def tag(request: HttpRequest, ticked: Ticked) -> HttpResponse:
 
 @with_selection
 def delete(request: HttpRequest, ticked: Ticked) -> HttpResponse:
-    """Ask for confirmation, then delete."""
-    if "confirmed" not in request.POST:
-        found = selection.selected(ticked.rows)
+    """Ask for confirmation, also if other sounds match than the user confirmed; then delete."""
+    found = selection.selected(ticked.rows)
+    confirmed = request.POST.get("confirmed")
+    if confirmed != found.digest:
+        if confirmed:
+            messages.warning(request, "Other sounds match now. Check their number.")
         kept = [(name, value) for name in ("query", "now", "all", "analysis")
                 for value in request.POST.getlist(name)]  # fmt: skip
         context = {
-            "count": len(found.clips), "more": found.more, "fields": kept, "form": ticked.form,
+            "count": len(found.clips), "more": found.more, "digest": found.digest,
+            "fields": kept, "form": ticked.form,
         }  # fmt: skip
         return render(request, "classifier/history_delete.html", context)
-    done = selection.delete(ticked.user, ticked.rows)
+    done = selection.delete(ticked.user, found)
     more = " There are more: repeat this to delete them too." if done.more else ""
     messages.success(request, f"{_sounds(done.clips)} {_were(done.clips)} deleted.{more}")
     return _back(ticked.form)

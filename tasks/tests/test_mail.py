@@ -4,10 +4,12 @@ import smtplib
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 from django.contrib.auth.models import User
 from django.core import mail
+from django.db import OperationalError
 from django.test import Client
 from django.utils import timezone
 from pytest_django import Settings
@@ -82,6 +84,45 @@ def test_a_failed_email_is_tried_again_a_few_times(
     batch.refresh_from_db()
     assert batch.mail == BatchMail.FAILED
     assert "no connection" in caplog.text
+
+
+def test_a_second_email_is_sent_after_a_retry(anna: User) -> None:
+    batch = closed(anna, mail=True)
+    Analysis.objects.update(state=State.FAILED, error_code="crashed")
+    batch_notices.mark_finished()
+    send_due()
+    batches.retry_failed(batch)
+    send_due()
+    assert len(mail.outbox) == 1
+    settle()
+    batch_notices.mark_finished()
+    send_due()
+    assert [sent.subject.partition(": ")[2] for sent in mail.outbox] == ["1 failed", "1 done"]
+
+
+def test_no_email_is_lost_if_the_database_fails(
+    anna: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    closed(anna, mail=True)
+    settle()
+    batch_notices.mark_finished()
+    with monkeypatch.context() as patch:
+        patch.setattr("classifier.services.batches.totals", Mock(side_effect=OperationalError))
+        with pytest.raises(OperationalError):
+            send_due()
+    send_due()
+    assert len(mail.outbox) == 1
+
+
+def test_no_email_is_sent_about_an_empty_batch(anna: User) -> None:
+    batch = batches.create(anna, "empty", mail=True)
+    batches.close(batch)
+    visitor = Client()
+    visitor.force_login(anna)
+    visitor.get(f"/batches/{batch.pk}/")
+    batch_notices.mark_finished()
+    send_due()
+    assert not mail.outbox
 
 
 def test_of_two_sweeps_one_sends_the_email(anna: User) -> None:

@@ -8,7 +8,7 @@ from classifier.api.serializers.base import CheckpointChoice, Text, example
 from classifier.models import MAX_TAG_CHARACTERS
 from classifier.services.exports.analysis_rows import RowFormat
 from classifier.services.exports.formats import Format
-from classifier.services.selection import MAX_CLIPS
+from classifier.services.selection import MAX_AGAIN, MAX_CLIPS
 
 MAX_IDS = 1000
 MORE = f"Whether there are further ones: one request changes at most {MAX_CLIPS:,} clips."
@@ -64,4 +64,7 @@ class Queued(Serializer):
         help_text="Number of clips that were left out, because you have reached the limit for "
         "unfinished clips."
     )
-    more = fields.BooleanField(help_text=MORE)
+    more = fields.BooleanField(
+        help_text="Whether there are further ones: one request analyses at most "
+        f"{MAX_AGAIN:,} clips again. Repeat the request for them."
+    )

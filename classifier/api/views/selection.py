@@ -63,8 +63,14 @@ class SelectionAgainView(ApiView):
         errors=(404,),
     )
     def post(self, request: Request) -> Response:
-        """Analyse many clips again."""
+        """Analyse many clips again.
+
+        With `all`, analyses whose clip has a newer one are left out. The oldest analyses come
+        first, so that the same request, repeated, continues.
+        """
         body, rows = _selected(request, serializers.SelectionToQueue)
+        if body["all"]:
+            rows = rows.latest_of_clips()
         done = selection.analyse_again(request.user, rows, body.get("checkpoint", ""))
         return Response(serializers.Queued(done).data, status=202)
 
@@ -117,7 +123,8 @@ class SelectionDeleteView(ApiView):
         Permanently deletes the clips with all their analyses and files.
         """
         _, rows = _selected(request, serializers.Selection)
-        return Response(serializers.Changed(selection.delete(request.user, rows)).data)
+        found = selection.selected(rows)
+        return Response(serializers.Changed(selection.delete(request.user, found)).data)
 
 
 class SelectionExportView(ExportView):
