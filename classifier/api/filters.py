@@ -28,7 +28,7 @@ from classifier.services.notes import named
 from ml.notices import SENTENCES
 
 # Handled by pagination or by the view.
-NO_LOOKUPS = {"cursor", "limit", "batch", "export"}
+NO_LOOKUPS = {"cursor", "limit", "batch", "in_folder", "export"}
 # The lookups of an analysis's events start with this.
 EVENTS = "events__"
 MAX_LENGTH_S = 1_000_000
@@ -195,15 +195,6 @@ class InBatchFilters(Filters):
         return batch
 
 
-class FolderField(Text):
-    """A folder as a condition of clips."""
-
-    # After the validators: they check the text.
-    def run_validation(self, data: Any = fields.empty) -> Q:
-        folder = super().run_validation(data).strip("/")
-        return Q(folder__iexact=folder) | Q(folder__istartswith=f"{folder}/")
-
-
 class LengthFilters(Filters):
     min_length = fields.FloatField(
         source="duration_s__gte", min_value=0, max_value=MAX_LENGTH_S, help_text=MIN_LENGTH
@@ -215,7 +206,7 @@ class LengthFilters(Filters):
 
 class ClipFilters(CreatedFilters, InBatchFilters, LengthFilters):
     format = fields.ChoiceField(choices=sorted(AUDIO_TYPES), help_text="Detected audio format.")
-    folder = FolderField(max_length=MAX_FOLDER_CHARACTERS - 1, help_text=FOLDER)
+    folder = Text(source="in_folder", max_length=MAX_FOLDER_CHARACTERS - 1, help_text=FOLDER)
     tag = Text(source="tags__name__iexact", max_length=MAX_TAG_CHARACTERS, help_text=TAG)
 
 

@@ -131,6 +131,7 @@ def _position(model: type[Model], order: tuple[str, ...], text: str) -> SimpleNa
 def _value(model: type[Model], name: str, value: Any) -> Any:
     if not isinstance(value, str | int | float) or "\0" in str(value):
         raise ValueError(value)
+    str(value).encode()  # raises UnicodeEncodeError for half a surrogate pair
     field = model._meta.get_field(name)
     assert isinstance(field, Field)
     found = field.to_python(value)

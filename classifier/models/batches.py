@@ -142,9 +142,7 @@ class BatchFileQuerySet(models.QuerySet["BatchFile"]):
         checkpoint : str
             Identity, or "" for the default.
         """
-        ended = Analysis.objects.filter(
-            clip__in=clips, state__in=(State.FAILED, State.CANCELLED)
-        )
+        ended = Analysis.objects.filter(clip__in=clips, state__in=(State.FAILED, State.CANCELLED))
         default = inventory.find("")
         meant = checkpoint or (default.identity if default else "")
         return self.filter(analysis__in=ended.values("pk"), batch__checkpoint__in=("", meant))

@@ -53,6 +53,20 @@ class ClipQuerySet(models.QuerySet["Clip"]):
             return self.filter(owner=user.pk)
         return self.filter(beside(owner=user.pk), pk__in=batch.files.values("analysis__clip"))
 
+    def in_folder(self, folder: str, batch: "Batch | None" = None) -> Self:
+        """Return the clips in a folder and in the folders in it; upper and lower case are the same.
+
+        With `batch`, the folder is that of the batch; otherwise the one that the clip was first
+        uploaded in.
+        """
+        inside = folder_prefix(folder)
+        if inside is None:
+            return self
+        if batch:
+            files = batch.files.filter(path__istartswith=inside)
+            return self.filter(pk__in=files.values("analysis__clip"))
+        return self.filter(Q(folder__iexact=inside[:-1]) | Q(folder__istartswith=inside))
+
     def of_visitors(self) -> Self:
         """Return the clips of the built-in account, to which nobody can sign in."""
         return self.filter(owner__username=VISITORS)

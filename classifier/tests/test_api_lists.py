@@ -1,8 +1,12 @@
 """Lists in the API: filters, pages and the number of database queries."""
 
 import hashlib
+import json
+from base64 import b64encode
 from datetime import timedelta
 from pathlib import Path
+from urllib.parse import urlencode
+from uuid import uuid4
 
 import pytest
 from django.contrib.auth.models import User
@@ -92,6 +96,12 @@ def test_an_invalid_filter_is_refused(caller: Caller, path: str, query: str) -> 
 )
 def test_an_invalid_cursor_is_refused(caller: Caller, cursor: str) -> None:
     refused(caller.get("analyses/", cursor=cursor), 404, "no_such_page")
+
+
+def test_a_cursor_with_half_a_character_is_refused(caller: Caller) -> None:
+    position = json.dumps(["\ud800", str(uuid4())])
+    cursor = b64encode(urlencode({"p": position}).encode()).decode()
+    refused(caller.get("analyses/", cursor=cursor, sort="name"), 404, "no_such_page")
 
 
 def test_cursors_lead_to_the_last_page_and_back(caller: Caller) -> None:

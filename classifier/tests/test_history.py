@@ -167,6 +167,10 @@ def test_a_folder_with_a_batch_is_that_of_the_batch(visitor: Client, caller: Cal
     assert found(folder="evening") == []
     assert found(folder="evening", batch=second.pk) == [twin.analysis]
     assert found(folder="morning", batch=second.pk) == []
+    clip = str(twin.analysis.clip_id)
+    assert caller.ids("clips/", folder="Morning/") == [clip]
+    assert caller.ids("clips/", folder="evening", batch=second.pk) == [clip]
+    assert caller.ids("clips/", folder="morning", batch=second.pk) == []
     page = visitor.get("/history/")
     assertContains(page, "morning/pond/")
     assertContains(page, '<option value="morning/pond">')
@@ -287,6 +291,16 @@ def test_what_is_uploaded_later_is_not_among_all(
     visitor.post("/history/tag/", form)
     assert later.clip.tag_names == []
     assert rows["waiting"].clip.tag_names == ["old"]
+
+
+@pytest.mark.parametrize(
+    "now", ["", "2026-99-99T00:00:00Z", "0001-01-01T00:00:00+23:00", "2026-11-22T09:00:00"]
+)
+def test_an_invalid_time_is_refused(visitor: Client, rows: dict[str, Analysis], now: str) -> None:
+    form = {"all": "on", "query": "", "now": now, "tag": "old"}
+    page = visitor.post("/history/tag/", form, follow=True)
+    assertContains(page, "The filters are not valid.")
+    assert visitor.post("/batches/seen/", {"until": now}).status_code == 400
 
 
 def test_tags_are_added_to_many_rows_and_removed(

@@ -16,8 +16,6 @@ from django.core.paginator import Paginator
 from django.http import HttpRequest, HttpResponse, HttpResponseBadRequest, JsonResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
-from django.utils.dateparse import parse_datetime
-from django.utils.timezone import is_naive
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from classifier import storage
@@ -31,6 +29,7 @@ from classifier.services.exports.batch_files import sent_file
 from classifier.services.problems import RequestRefused, refusal, too_large
 from classifier.services.uploads import one_file
 from classifier.views.parts import for_htmx, for_script, other_extensions, render_part, render_rows
+from classifier.views.times import time_of
 from ml.errors import Problem
 from ml.file_names import SYSTEM_NAMES, label_of, original_of
 
@@ -190,8 +189,8 @@ def batch_action(request: HttpRequest, pk: UUID, name: str) -> HttpResponse:
 @require_POST
 def batches_seen(request: HttpRequest) -> HttpResponse:
     """Dismiss the notice about finished batches that a page shows."""
-    until = parse_datetime(request.POST.get("until", ""))
-    if until is None or is_naive(until):
+    until = time_of(request.POST.get("until", ""))
+    if until is None:
         return HttpResponseBadRequest()
     batch_notices.dismiss(request.user, until)
     return HttpResponse() if request.headers.get("HX-Request") else redirect("batches")

@@ -14,7 +14,6 @@ from django.http.response import HttpResponseBase
 from django.shortcuts import redirect, render
 from django.template.defaultfilters import pluralize
 from django.urls import reverse
-from django.utils.dateparse import parse_datetime
 from django.views.decorators.http import require_POST
 
 from classifier.models import Analysis, Owner
@@ -25,6 +24,7 @@ from classifier.services.exports.analysis_rows import RowFormat
 from classifier.services.file_responses import download
 from classifier.services.problems import RequestRefused, refusal
 from classifier.views.history_form import HistoryForm
+from classifier.views.times import time_of
 
 # Rows that can be ticked one by one; a page has fewer.
 MAX_TICKED = 500
@@ -72,7 +72,7 @@ def with_selection(view: View) -> Callable[[HttpRequest], HttpResponseBase]:
 
 def _rows(request: HttpRequest, form: HistoryForm) -> AnalysisQuerySet:
     if "all" in request.POST:
-        now = parse_datetime(request.POST.get("now", ""))
+        now = time_of(request.POST.get("now", ""))
         if not form.is_valid() or now is None:
             raise refusal("invalid", "The filters are not valid.", "Load the history again.")
         rows = Analysis.objects.matching(request.user, form.filters)
@@ -123,7 +123,8 @@ def again(request: HttpRequest, ticked: Ticked) -> HttpResponse:
         said = ["Nothing was queued: the selected sounds were analysed again since."]
     if done.more:
         said.append(
-            f"At most {selection.MAX_AGAIN:,} are analysed again at once: repeat this for the others."
+            f"At most {selection.MAX_AGAIN:,} are analysed again at once: repeat this for the "
+            "others."
         )
     (messages.warning if done.left else messages.success)(request, " ".join(said))
     return _back(ticked.form)

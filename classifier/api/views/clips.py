@@ -41,8 +41,9 @@ class ClipsView(ApiView):
         Newest first. Filters are combined; unknown filters are rejected.
         """
         condition, batch = ClipFilters.of(request), ClipFilters.batch_of(request)
-        rows = Clip.objects.for_owner(request.user, batch).filter(condition)
-        rows = rows.prefetch_related("tags")
+        folder = ClipFilters.lookups(request).get("in_folder", "")
+        rows = Clip.objects.for_owner(request.user, batch).in_folder(folder, batch)
+        rows = rows.filter(condition).prefetch_related("tags")
         return self.page(rows, lambda page: serializers.ClipSummary(page, many=True))
 
     @operation(
