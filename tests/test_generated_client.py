@@ -23,8 +23,11 @@ LIMIT_S = 90
 @pytest.fixture(scope="module")
 def client(server: Server, tmp_path_factory: pytest.TempPathFactory) -> ModuleType:
     folder = tmp_path_factory.mktemp("client")
-    # By default it formats the code with Ruff, and waits for five seconds only.
-    (folder / "config.yml").write_text("post_hooks: []\nhttp_timeout: 60\n")
+    # By default it formats the code with Ruff, waits for five seconds only, and knows no ZIP files.
+    (folder / "config.yml").write_text(
+        "post_hooks: []\nhttp_timeout: 60\n"
+        "content_type_overrides: {application/zip: application/octet-stream}\n"
+    )
     done = subprocess.run(
         [
             str(Path(sys.executable).with_name("openapi-python-client")),

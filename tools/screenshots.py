@@ -226,7 +226,7 @@ VIEWS = (
         act=_save_filter,
         whole=False,
     ),
-    View("history-wrong-filter", "/history/?state=nonsense&min_length=x"),
+    View("history-wrong-filter", "/history/?state=nonsense&min_confidence=101"),
     View("history-delete", "/history/", act=_delete_rows),
     View("history-nothing-fits", "/history/?name=thunder&state=done"),
     View("history-empty", "/history/", "new_user"),

@@ -89,6 +89,8 @@ const dialog = () => document.querySelector("[data-judge-dialog]");
 
 // Opens the list for what `asked` is about: an element with data-judging and data-about.
 const choose = (asked) => {
+  const template = document.querySelector("[data-judge-template]");
+  if (!dialog()) template.after(document.importNode(template.content, true));
   const form = dialog().querySelector("form");
   form.action = asked.dataset.judging;
   dialog().querySelector("[data-judge-about]").textContent = asked.dataset.about;

@@ -1,7 +1,18 @@
 // Keyboard shortcuts of every page: ? lists them, j and k move through rows or to the next sound of a list, / focuses the filter.
 // The result page handles its own keys in scope.js; `_keys.html` lists all shortcuts.
 
-const keys = document.querySelector("[data-keys]");
+let keys = null; // the dialog, once it was opened
+
+const showKeys = () => {
+  if (!keys) {
+    const template = document.querySelector("[data-keys]");
+    keys = document.importNode(template.content, true).firstElementChild;
+    template.after(keys);
+    // A click outside the dialog closes it.
+    keys.addEventListener("click", (event) => event.target === keys && keys.close());
+  }
+  keys.showModal();
+};
 
 const step = (by) => {
   const rows = [...document.querySelectorAll(":is(.row, .event) a.what")];
@@ -19,14 +30,12 @@ const filter = () => {
   return field;
 };
 
-document.querySelector("[data-show-keys]").addEventListener("click", () => keys.showModal());
-// A click outside the dialog closes it.
-keys.addEventListener("click", (event) => event.target === keys && keys.close());
+document.querySelector("[data-show-keys]").addEventListener("click", showKeys);
 
 document.addEventListener("keydown", (event) => {
   if (event.ctrlKey || event.metaKey || event.altKey || event.target.closest("input, select, textarea")) return;
-  if (event.key === "?") keys.open ? keys.close() : keys.showModal();
-  else if (keys.open) return;
+  if (event.key === "?") keys?.open ? keys.close() : showKeys();
+  else if (keys?.open) return;
   else if (event.key === "j") step(1);
   else if (event.key === "k") step(-1);
   else if (event.key !== "/" || !filter()) return;
