@@ -18,6 +18,7 @@ from classifier.models import (
     BatchState,
     Judged,
     State,
+    Tag,
     beside,
 )
 from classifier.models.history import DEFAULT_SORT, SORTS
@@ -28,7 +29,7 @@ from classifier.services.notes import named
 from ml.notices import SENTENCES
 
 # Handled by pagination or by the view.
-NO_LOOKUPS = {"cursor", "limit", "batch", "in_folder", "export"}
+NO_LOOKUPS = {"cursor", "limit", "batch", "in_folder", "of_tag", "export"}
 # The lookups of an analysis's events start with this.
 EVENTS = "events__"
 MAX_LENGTH_S = 1_000_000
@@ -207,7 +208,21 @@ class LengthFilters(Filters):
 class ClipFilters(CreatedFilters, InBatchFilters, LengthFilters):
     format = fields.ChoiceField(choices=sorted(AUDIO_TYPES), help_text="Detected audio format.")
     folder = Text(source="in_folder", max_length=MAX_FOLDER_CHARACTERS - 1, help_text=FOLDER)
-    tag = Text(source="tags__name__iexact", max_length=MAX_TAG_CHARACTERS, help_text=TAG)
+    tag = Text(source="of_tag", max_length=MAX_TAG_CHARACTERS, help_text=TAG)
+
+    @classmethod
+    def tag_of(cls, request: Request) -> Tag | None:
+        """Return the tag that the request names; None if it names none; raises as `_tag_of`."""
+        asked = cls.lookups(request).get("of_tag")
+        return _tag_of(request, asked) if asked else None
+
+
+def _tag_of(request: Request, name: str) -> Tag:
+    """Return the user's tag of this name. Raises NotFound: an empty list would hide the mistake."""
+    tag = named(request.user, name)
+    if tag is None:
+        raise NotFound("You have no tag of this name.", "no_such_tag")
+    return tag
 
 
 class OfAnalysisFilters(InBatchFilters):
@@ -254,9 +269,7 @@ class OfAnalysisFilters(InBatchFilters):
             if name not in NO_LOOKUPS and not name.startswith(EVENTS)
         }
         if "tag" in values:
-            values["tag"] = named(request.user, values["tag"])
-            if values["tag"] is None:
-                raise NotFound("You have no tag of this name.", "no_such_tag")
+            values["tag"] = _tag_of(request, values["tag"])
         return values | {"batch": cls.batch_of(request)}
 
 

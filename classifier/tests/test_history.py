@@ -119,7 +119,10 @@ def test_a_wrong_filter_is_reported_and_shows_no_rows(
     assertNotContains(answer, "data-analysis=", status_code=400)
     statuses = dict.fromkeys(("state", "lable", "sort", "notice", "min_length"), 400) | {"tag": 404}
     if status := statuses.get(query.partition("=")[0]):
-        refused(Caller(rows["dawn"].owner).client.get(f"/api/v1/analyses/?{query}"), status)
+        caller = Caller(rows["dawn"].owner)
+        refused(caller.client.get(f"/api/v1/analyses/?{query}"), status)
+        if query.startswith("tag="):
+            refused(caller.client.get(f"/api/v1/clips/?{query}"), status)
 
 
 def test_active_filters_can_be_removed_one_by_one(

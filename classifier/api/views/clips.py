@@ -43,6 +43,8 @@ class ClipsView(ApiView):
         condition, batch = ClipFilters.of(request), ClipFilters.batch_of(request)
         folder = ClipFilters.lookups(request).get("in_folder", "")
         rows = Clip.objects.for_owner(request.user, batch).in_folder(folder, batch)
+        if tag := ClipFilters.tag_of(request):
+            rows = rows.filter(tags=tag)
         rows = rows.filter(condition).prefetch_related("tags")
         return self.page(rows, lambda page: serializers.ClipSummary(page, many=True))
 
