@@ -6,6 +6,10 @@ const POLL_MS = 1000;
 const FAST_POLL_MS = 120;
 const FAST_POLLING_MS = 3000;
 
+// Whether an element uses keys itself: a field, or a dialog. A field of a dialog that was just closed
+// keeps the focus until the next frame, although it is not shown.
+const usesKeys = (element) => element.checkVisibility() && Boolean(element.closest("input, select, textarea, dialog"));
+
 class SonoDrop extends HTMLElement {
   connectedCallback() {
     this.form = this.querySelector("form.drop");

@@ -160,7 +160,7 @@ document.addEventListener("click", (event) => {
 });
 
 document.addEventListener("keydown", (event) => {
-  if (event.ctrlKey || event.metaKey || event.altKey || event.target.closest("input, select, textarea, dialog")) return;
+  if (event.ctrlKey || event.metaKey || event.altKey || usesKeys(event.target)) return;
   const react = { y: agree, n: choose }[event.key];
   const asked = event.target.closest(".event[data-judging]") ?? document.querySelector(".judgement");
   if (!react || !asked) return;

@@ -33,7 +33,7 @@ const filter = () => {
 document.querySelector("[data-show-keys]").addEventListener("click", showKeys);
 
 document.addEventListener("keydown", (event) => {
-  if (event.ctrlKey || event.metaKey || event.altKey || event.target.closest("input, select, textarea")) return;
+  if (event.ctrlKey || event.metaKey || event.altKey || (usesKeys(event.target) && !keys?.open)) return;
   if (event.key === "?") keys?.open ? keys.close() : showKeys();
   else if (keys?.open) return;
   else if (event.key === "j") step(1);

@@ -384,7 +384,7 @@ class SonoScope extends HTMLElement {
   key(event) {
     if (event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented) return;
     this.rows?.key(event);
-    if (event.defaultPrevented || event.target.closest("input, select, textarea, dialog")) return;
+    if (event.defaultPrevented || usesKeys(event.target)) return;
     const { player, timeline } = this;
     const map = event.target.closest("[data-map]");
     const cell = map && { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] }[event.key];

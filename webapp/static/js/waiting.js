@@ -65,7 +65,7 @@ class SonoWaiting extends HTMLElement {
 
   key(event) {
     if (event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented) return;
-    if (event.target.closest("input, select, textarea, dialog") || this.find("play").disabled) return;
+    if (usesKeys(event.target) || this.find("play").disabled) return;
     const step = Math.min(this.player.duration, MINUTES_S) * SKIP_SHARE;
     const react = {
       " ": () => this.player.toggle(),
