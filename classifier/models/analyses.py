@@ -1,33 +1,28 @@
 """Analyses and their queue."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from django.conf import settings
 from django.db import models, transaction
-from django.db.models import Count, Exists, Max, Min, OuterRef, Q
+from django.db.models import Q
 from django.utils import timezone
 
 from classifier import storage
-from classifier.checkpoints import inventory
 from classifier.checkpoints.class_names import display_name
-from classifier.models import history
+from classifier.models.analysis_lists import AnalysisLists
 from classifier.models.clips import (
     MAX_FOLDER_CHARACTERS,
     VISITORS,
     Clip,
-    Owner,
-    beside,
-    folder_prefix,
 )
-from classifier.models.distinct import distinct_values
-from classifier.models.judgements import Judged, Judgement, judgement_of
-from classifier.models.leasing import UNFINISHED, LeasedJob, LeasedJobQuerySet, State
+from classifier.models.judgements import Judgement, judgement_of
+from classifier.models.leasing import LeasedJob, State
 from ml.render_metadata import EarlyPictures, RenderMetadata
 
 if TYPE_CHECKING:
-    from classifier.models.batches import Batch
+    pass
 
 
 class Lane(models.IntegerChoices):
@@ -47,18 +42,15 @@ class Step(models.TextChoices):
     SAVING = "saving", "saving"
 
 
-# What a list joins to show the judgement of each clip.
-JUDGEMENT = ("clip__judgement__user",)
 STEPS = (Step.DECODING, Step.CLASSIFYING, Step.RENDERING, Step.SAVING)
-
 
 # Single clips in one claim: nothing interrupts it, so others must not wait long.
 MAX_SINGLE_CLIPS = 16
-# Folders of a user that are looked up for a filter, and those that are named in its query.
-MAX_FOLDERS, MAX_FOLDERS_NAMED = 1000, 100
 
 
-class AnalysisQuerySet(LeasedJobQuerySet["Analysis"]):
+class AnalysisQuerySet(AnalysisLists):
+    """The queue of analyses; lists of them are in `analysis_lists`."""
+
     released_columns: ClassVar[dict[str, Any]] = {
         "leased_until": None,
         "step": Step.NONE,
@@ -66,159 +58,13 @@ class AnalysisQuerySet(LeasedJobQuerySet["Analysis"]):
     }
     interrupted_columns: ClassVar[dict[str, Any]] = {"alone": True}
 
-    def for_owner(self, user: Owner, batch: "Batch | None" = None, *, few: bool = False) -> Self:
-        """Return a user's analyses with their clips, newest first.
-
-        With `batch`, return only the analyses of that batch, each once.
-
-        Parameters
-        ----------
-        few : bool
-            Whether the caller adds a condition that leaves only few rows and has an index.
-        """
-        mine = self.filter(beside(owner=user.pk) if few else Q(owner=user.pk))
-        if batch:
-            mine = self.filter(beside(owner=user.pk), pk__in=batch.files.values("analysis"))
-        return mine.select_related("clip").order_by("-created_at", "-id")
-
-    def matching(self, user: Owner, filters: Mapping[str, Any]) -> Self:
-        """Return a user's analyses that match all filters, in the order of the filter `sort`.
-
-        Parameters
-        ----------
-        filters : mapping
-            Values by the names in `models.history`, and a Batch as `batch`; None or "" for any. A
-            `folder` is that of the batch, if there is one; otherwise the one that the clip was
-            first uploaded in.
-        """
-        values = history.asked(filters)
-        sort = history.SORTS[values.pop("sort", history.DEFAULT_SORT)]
-        batch: Batch | None = values.pop("batch", None)
-        # Few clips are judged, so those are read first.
-        few = values.get("judged", Judged.NOT_JUDGED) != Judged.NOT_JUDGED
-        rows = self.for_owner(user, batch, few=few)
-        if inside := folder_prefix(values.pop("folder", "")):
-            if batch:
-                paths = batch.files.filter(path__istartswith=inside)
-                rows = rows.filter(pk__in=paths.values("analysis"))
-            else:
-                rows = rows.filter(self._in_folder(user, inside))
-        for name, value in values.items():
-            if column := history.COLUMNS.get(name):
-                rows = rows.filter((beside if batch or few else Q)(**{column: value}))
-            else:
-                rows = rows.filter(history.CONDITIONS[name](value))
-        return rows.filter(sort.condition).order_by(*sort.columns)
-
-    def latest_of_clips(self) -> Self:
-        """Return the analyses whose clip has no newer one."""
-        newer = Analysis.objects.filter(
-            clip=OuterRef("clip"), created_at__gt=OuterRef("created_at")
-        )
-        return self.filter(~Exists(newer))
-
-    def _in_folder(self, user: Owner, prefix: str) -> Q:
-        """Return the condition of a folder, after looking up which folders the user has in it."""
-        folders = self.values_of(user, "clip_folder", MAX_FOLDERS + 1)
-        inside = [one for one in folders if one.lower().startswith(prefix.lower())]
-        if len(folders) <= MAX_FOLDERS and len(inside) <= MAX_FOLDERS_NAMED:
-            # "is not null" as in the condition of the index: SQLite does not conclude it.
-            return Q(clip_folder__isnull=False, clip_folder__in=inside)
-        return Q(clip_folder__istartswith=prefix)
-
-    def first_keys(self, user: Owner, filters: Mapping[str, Any], most: int) -> list[Any]:
-        """Return the keys of the first rows that match all filters, at most `most`; see `matching`.
-
-        If the only filter has an index by its column, that tells quickly that few rows match.
-        """
-        rows = self.matching(user, filters)
-        if order := history.order_of_only(filters):
-            found = list(rows.order_by(*order).values_list("created_at", "pk")[:most])
-            if len(found) < most:
-                return [pk for _, pk in sorted(found, reverse=True)]
-        return list(rows.values_list("pk", flat=True)[:most])
-
-    def for_history(self, user: Owner, **filters: Any) -> Self:
-        """Return the rows of the history page, without the large columns; see `matching`."""
-        return self.matching(user, filters).light()
-
-    def light(self) -> Self:
-        """Return the rows with clips, tags and judgements, without the large columns."""
-        rows = self.select_related("clip", *JUDGEMENT).prefetch_related("clip__tags")
-        return rows.defer("predictions", "render_metadata", "embedding")
-
-    def for_list(self, user: Owner, batch: "Batch | None" = None, **filters: Any) -> Self:
-        """Return the rows of a list of the API, without the large columns; see `matching`."""
-        rows = self.for_history(user, batch=batch, **filters)
-        return rows.defer("predictions", "render_metadata", "embedding", "timings")
-
-    def checkpoints_of(self, user: Owner) -> models.QuerySet[Any, Any]:
-        """Return the checkpoints of a user's analyses, the last used first.
-
-        Each row has checkpoint, analyses (their number), first_used_at and last_used_at.
-        """
-        return (
-            self.filter(owner=user.pk)
-            .exclude(checkpoint="")
-            .values("checkpoint")
-            .annotate(analyses=Count("id"))
-            .annotate(first_used_at=Min("created_at"), last_used_at=Max("created_at"))
-            .order_by("-last_used_at", "checkpoint")
-        )
-
-    def answering(self, checkpoint: str) -> Self:
-        """Return the analyses that answer a request for this checkpoint.
-
-        An analysis that names no checkpoint belongs to the default. For a request that names none,
-        an analysis by a checkpoint that is no longer installed counts as the default's; one by
-        another installed checkpoint does not.
-
-        Parameters
-        ----------
-        checkpoint : str
-            Identity; "" if the request names none.
-        """
-        others = [one.identity for one in inventory.installed() if not one.default]
-        if not checkpoint:
-            return self.exclude(checkpoint__in=others)
-        if checkpoint in others:
-            return self.filter(checkpoint=checkpoint)
-        return self.filter(checkpoint__in=("", checkpoint))
-
-    def known(self, user: Owner, sha256: str, checkpoint: str) -> "Analysis | None":
-        """Return a finished or unfinished analysis of the same bytes of this user, if there is one.
-
-        A finished analysis is preferred to an unfinished one, then the newest. The row is locked
-        until the transaction ends, so that it cannot be deleted before the request is answered.
-
-        Parameters
-        ----------
-        sha256 : str
-            Hex digest of the bytes.
-        checkpoint : str
-            Identity; "" if the request names none.
-        """
-        # Most bytes are new, and this is answered from an index.
-        if not Clip.objects.filter(owner=user.pk, sha256=sha256).exists():
-            return None
-        rows = self.for_owner(user).filter(clip__sha256=sha256, clip__owner=user.pk)
-        rows = rows.answering(checkpoint).filter(state__in=(State.DONE, *UNFINISHED))
-        # "done" sorts before the others.
-        return rows.select_for_update(of=("self",)).order_by("state", "-created_at").first()
-
     def cancel(self) -> int:
         """Move queued analyses to CANCELLED and return how many; running ones continue."""
         return self.filter(state=State.QUEUED).finish(State.CANCELLED)
 
-    def values_of(self, user: Owner, column: str, most: int = 1000) -> list[str]:
-        """Return the values of a text column in this user's analyses, see `distinct_values`."""
-        return distinct_values(self.model, user.pk, column, most)
-
     def waiting(self) -> Self:
         """Return the queued analyses by lane, then by age."""
         return super().waiting().order_by("lane", "created_at")
-
-    # --- the queue ------------------------------------------------------------------------
 
     def claim(self, limit: int, max_bytes: int) -> list["Analysis"]:
         """Take the next chunk: QUEUED → RUNNING, with one lease and one new token.
