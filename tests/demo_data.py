@@ -56,7 +56,7 @@ def create_demo_data(server: Server) -> DemoData:
     for name in (*SAMPLES, "dawn-at-the-lake"):
         _open(user, ids[name])
     ids["shared"] = user.post_json(f"/api/v1/analyses/{ids['siren']}/share/")["token"]
-    for name, label in (("siren", "siren"), ("church_bells", "rooster")):
+    for name, label in (("siren", "siren"), ("door_wood_knock", "footsteps")):
         user.post_page(f"/analyses/{ids[name]}/judgement/", label=label)
     events = user.get(f"/api/v1/analyses/{ids['dawn-at-the-lake']}/events/").json()["results"]
     for event, label in zip(events, ("rain", "rooster"), strict=False):
