@@ -10,13 +10,17 @@ LOCK := $(BIN)/uv pip compile -c constraints.txt --universal --python-version 3.
 	--generate-hashes --quiet --custom-compile-command "make lock"
 NPM := npm_config_update_notifier=false PATH="$(CURDIR)/.venv/bin:$$PATH" npm
 
-.PHONY: run test chaos lint format bench hostile formats fuzz screenshots tensorboard audit lock clean
+.PHONY: run test proofs chaos lint format bench hostile formats fuzz screenshots tensorboard audit lock clean
 
 run: .venv/.installed webapp/static/vendor/.copied
 	@$(BIN)/python -m webapp.serve
 
 test: .venv/.installed-dev webapp/static/vendor/.copied
 	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
+
+# The tests that `make test` leaves out because they take long.
+proofs: .venv/.installed-dev webapp/static/vendor/.copied
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m proof $(ARGS)
 
 chaos: .venv/.installed-dev webapp/static/vendor/.copied
 	$(BIN)/python -m tools.chaos $(ARGS)

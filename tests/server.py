@@ -12,9 +12,11 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 from urllib.parse import urlsplit, urlunsplit
@@ -61,10 +63,10 @@ class Server:
 
     def open(self) -> None:
         self.data.mkdir(parents=True, exist_ok=True)
-        subprocess.run(
-            [sys.executable, "-m", "webapp.prepare"],
-            cwd=ROOT, env=self.env, check=True, capture_output=True,
-        )  # fmt: skip
+        if self.database_url or (self.data / "sonoscope.sqlite3").exists():
+            prepare(self.env)
+        else:
+            shutil.copytree(prepared_data().name, self.data, dirs_exist_ok=True)
         if not self.redis_url:
             self.start("broker")
             wait_for(self._broker_answers, 10, "the broker")
@@ -289,6 +291,22 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return probe.getsockname()[1]
+
+
+def prepare(env: dict[str, str]) -> None:
+    subprocess.run(
+        [sys.executable, "-m", "webapp.prepare"],
+        cwd=ROOT, env=env, check=True, capture_output=True,
+    )  # fmt: skip
+
+
+@cache
+def prepared_data() -> "tempfile.TemporaryDirectory[str]":
+    """Return a new data folder with SQLite, which is made once and copied for each server."""
+    folder = tempfile.TemporaryDirectory(prefix="sonoscope-prepared-")
+    own = {"SONOSCOPE_DATA": folder.name, "DATABASE_URL": ""}
+    prepare(os.environ | {"DJANGO_SETTINGS_MODULE": "tests.settings"} | own)
+    return folder
 
 
 def create_database(server_url: str) -> str:

@@ -12,6 +12,7 @@ from training.config import esc50_dir
 from training.data.index import read_index
 
 
+@pytest.mark.proof
 def test_the_accuracy_on_the_model_card_is_reproduced() -> None:
     folder = esc50_dir()
     if folder is None:

@@ -62,6 +62,7 @@ def test_a_full_disk_refuses_uploads_and_fails_no_clip(harness: Harness) -> None
     assert harness.client.refused
 
 
+@pytest.mark.proof
 def test_a_clip_that_crashes_its_worker_fails_alone_and_before_its_lease_ends(
     tmp_path: Path,
 ) -> None:
