@@ -1,15 +1,15 @@
-"""Accessibility of every page in tools.screenshots, in both themes, on a desktop and a phone."""
+"""Accessibility of the pages, in both themes, on a desktop and a phone."""
 
 from collections.abc import Iterator
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import Browser
+from playwright.sync_api import Browser, Page
 
 from tests.demo_data import SETTINGS, DemoData, create_demo_data
-from tests.server import ROOT, Server
+from tests.server import ROOT, Person, Server
 from tests.watch import Watch
-from tools.screenshots import SIZES, VIEWS, Scheme, visit_views
+from tools.screenshots import VIEWS, Scheme, load_pictures, new_page, visit_views
 
 AXE = ROOT / "node_modules" / "axe-core" / "axe.min.js"
 # Swagger UI builds its own markup, which our style sheet cannot correct.
@@ -45,46 +45,55 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DemoData]:
     server.close()
 
 
-def test_every_page_is_accessible_on_a_phone(browser: Browser, demo: DemoData) -> None:
-    """In the light theme; a proof covers the rest."""
-    check_views(browser, demo, (360,), ("light",))
+def test_the_main_pages_are_accessible_on_a_phone(
+    browser: Browser, server: Server, listener: Person, short: dict, long: dict
+) -> None:
+    page = new_page(browser, "light", listener, 360)
+    watch = Watch(page, urlsplit(server.url).netloc)
+    results = [f"/analyses/{one['id']}/" for one in (short, long)]
+    faults: list[str] = []
+    for path in ("/", "/history/", "/batches/", "/models/", "/account/", *results):
+        page.goto(server.url + path)
+        load_pictures(page)
+        faults += faults_of(page, path, 360, ("light",))
+    assert faults + watch.faults == [], "\n".join(faults)
+    page.context.close()
 
 
 @pytest.mark.proof
 def test_every_page_is_accessible_in_both_themes_and_widths(
     browser: Browser, demo: DemoData
 ) -> None:
-    check_views(browser, demo, tuple(SIZES), ("dark", "light"))
-
-
-def check_views(
-    browser: Browser, demo: DemoData, widths: tuple[int, ...], schemes: tuple[Scheme, ...]
-) -> None:
-    """Check for axe violations, horizontal scrolling, small targets and faults in the console."""
-    if not AXE.exists():
-        pytest.skip("axe-core is not installed: run npm ci")
-    axe = AXE.read_text()
+    """Every view of tools.screenshots, also without violations of the content security policy."""
     watches: dict[object, Watch] = {}
     faults: list[str] = []
     seen: set[str] = set()
-    for page, view, width in visit_views(browser, demo, "light", widths=widths):
+    for page, view, width in visit_views(browser, demo, "light"):
         watch = watches.setdefault(page, Watch(page, urlsplit(demo.server.url).netloc))
-        page.evaluate(axe)
-        for scheme in schemes:
-            page.emulate_media(color_scheme=scheme)
-            page.evaluate(COLOURED)
-            found = page.evaluate(f"axe.run({CHECKED}, {RULES[scheme]}{OPTIONS})")
-            faults += [
-                f"{view.name}, {scheme}, {width} px: {fault['id']}: {node['target']}"
-                for fault in found["violations"]
-                for node in fault["nodes"]
-            ]
-        if page.evaluate("document.documentElement.scrollWidth") > width:
-            faults.append(f"{view.name}, {width} px: wider than the window")
-        small = page.evaluate(SMALL_TARGETS)
-        faults += [f"{view.name}, {width} px: smaller than 24 px: {one}" for one in small]
+        faults += faults_of(page, view.name, width, ("dark", "light"))
         faults += [f"{view.name}, {width} px: {fault}" for fault in watch.faults]
         watch.faults.clear()
         seen.add(view.name)
     assert faults == [], "\n".join(faults)
     assert seen == {view.name for view in VIEWS}
+
+
+def faults_of(page: Page, name: str, width: int, schemes: tuple[Scheme, ...]) -> list[str]:
+    """Return the axe violations, whether the page is too wide, and targets that are too small."""
+    if not AXE.exists():
+        pytest.skip("axe-core is not installed: run npm ci")
+    page.evaluate(AXE.read_text())
+    faults: list[str] = []
+    for scheme in schemes:
+        page.emulate_media(color_scheme=scheme)
+        page.evaluate(COLOURED)
+        found = page.evaluate(f"axe.run({CHECKED}, {RULES[scheme]}{OPTIONS})")
+        faults += [
+            f"{name}, {scheme}, {width} px: {fault['id']}: {node['target']}"
+            for fault in found["violations"]
+            for node in fault["nodes"]
+        ]
+    if page.evaluate("document.documentElement.scrollWidth") > width:
+        faults.append(f"{name}, {width} px: wider than the window")
+    small = page.evaluate(SMALL_TARGETS)
+    return faults + [f"{name}, {width} px: smaller than 24 px: {one}" for one in small]

@@ -39,6 +39,7 @@ def test_a_killed_worker_loses_nothing(harness: Harness) -> None:
     expect_nothing_lost(harness, workers.kills, times=4, clips=60)
 
 
+@pytest.mark.proof
 def test_a_deploy_interrupts_no_clip(harness: Harness) -> None:
     expect_nothing_lost(harness, workers.deploys, times=1)
 
@@ -51,6 +52,7 @@ def test_uploads_are_accepted_while_the_broker_is_down(harness: Harness) -> None
     expect_nothing_lost(harness, brokers.stopped, times=1)
 
 
+@pytest.mark.proof
 def test_a_paused_worker_does_not_save_a_second_result(harness: Harness) -> None:
     expect_nothing_lost(harness, workers.paused, times=1)
 

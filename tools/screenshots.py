@@ -290,17 +290,13 @@ def launched_browser() -> Iterator[Browser]:
 
 
 def visit_views(
-    browser: Browser,
-    demo: DemoData,
-    scheme: Scheme,
-    views: tuple[View, ...] = VIEWS,
-    widths: tuple[int, ...] = tuple(SIZES),
+    browser: Browser, demo: DemoData, scheme: Scheme, views: tuple[View, ...] = VIEWS
 ) -> Iterator[tuple[Page, View, int]]:
     """Yield the page, view and width of each view, once it is loaded."""
     people = {"user": demo.user, "new_user": demo.new_user, "admin": demo.admin}
     for who in ("", *people):
         person = people.get(who)
-        pages = {width: new_page(browser, scheme, person, width) for width in widths}
+        pages = {width: new_page(browser, scheme, person, width) for width in SIZES}
         for view in views:
             if view.who != who:
                 continue
