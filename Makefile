@@ -15,8 +15,9 @@ NPM := npm_config_update_notifier=false PATH="$(CURDIR)/.venv/bin:$$PATH" npm
 run: .venv/.installed webapp/static/vendor/.copied
 	@$(BIN)/python -m webapp.serve
 
+# Three at a time also on two cores: the tests of the pipeline wait a third of the time.
 test: .venv/.installed-dev webapp/static/vendor/.copied
-	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
+	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 # The tests that `make test` leaves out because they take long.
 proofs: .venv/.installed-dev webapp/static/vendor/.copied

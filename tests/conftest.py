@@ -4,7 +4,7 @@ from urllib.parse import urlsplit
 
 import numpy as np
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from tests import fixtures
 from tests.server import Person, Server, chromium
@@ -18,6 +18,9 @@ BROWSER_ARGS = [
     "--autoplay-policy=no-user-gesture-required",
     "--use-fake-device-for-media-stream",  # a microphone that beeps, once it is permitted
 ]
+
+# Other tests run at the same time.
+expect.set_options(timeout=15_000)
 
 
 @pytest.fixture(scope="session")

@@ -1,7 +1,7 @@
 """Loaded before Django's settings, so that tests ignore a developer's own `.env`.
 
-pytest-xdist runs two halves of the tests at the same time. Each half has its own database on a
-Redis server, as on PostgreSQL.
+pytest-xdist runs several parts of the tests at the same time. Each has its own database on a Redis
+server, as on PostgreSQL.
 """
 
 import os
@@ -10,8 +10,8 @@ from urllib.parse import urlsplit, urlunsplit
 
 os.environ["ENV_FILE"] = os.devnull
 os.environ["SONOSCOPE_DATA"] = tempfile.mkdtemp(prefix="sonoscope-tests-")
-half = os.environ.get("PYTEST_XDIST_WORKER", "").removeprefix("gw")
-if half and os.environ.get("REDIS_URL"):
+part = os.environ.get("PYTEST_XDIST_WORKER", "").removeprefix("gw")
+if part and os.environ.get("REDIS_URL"):
     server = urlsplit(os.environ["REDIS_URL"])
-    number = int(server.path.strip("/") or 0) + int(half)
+    number = int(server.path.strip("/") or 0) + int(part)
     os.environ["REDIS_URL"] = urlunsplit(server._replace(path=f"/{number}"))

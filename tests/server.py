@@ -47,7 +47,7 @@ class Server:
             "ORIGIN": self.url,
             "DATABASE_URL": self.database_url,
             "REMAP_SIGTERM": "SIGQUIT",
-            # Two servers may run on one machine; each worker uses one thread.
+            # Several servers run on one machine; each worker uses one thread.
             "WORKER_THREADS": "1",
             "LEASE_S": "4",
             "SWEEP_EVERY_S": "1",

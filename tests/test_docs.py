@@ -274,7 +274,7 @@ def test_a_restored_backup_of_postgresql_answers_as_before(
 
     shutil.rmtree(tmp_path / "secrets")
     # Another broker database, because the first server still uses its own.
-    again = Server(tmp_path / "data", REDIS_URL=server.redis_url.rpartition("/")[0] + "/1")
+    again = Server(tmp_path / "data", REDIS_URL=server.redis_url.rpartition("/")[0] + "/8")
     again.data.mkdir()
     run(BASH, without_containers(restore, again), again, anna, tmp_path)
     shutil.copy(tmp_path / "secrets" / "secret_key", again.data)
