@@ -14,6 +14,7 @@ from classifier.checkpoints.class_names import display_name
 from classifier.models.analysis_lists import AnalysisLists
 from classifier.models.clips import (
     MAX_FOLDER_CHARACTERS,
+    MAX_NAME_CHARACTERS,
     VISITORS,
     Clip,
 )
@@ -172,7 +173,9 @@ class Analysis(LeasedJob):
         default=False, help_text="The sound is probably none of the checkpoint's classes."
     )
     # Copies of the clip's columns, so that one index answers the filters of the history.
-    clip_name = models.CharField(max_length=255, blank=True)
+    clip_folded_name = models.CharField(
+        max_length=MAX_NAME_CHARACTERS, blank=True, help_text="In lower case, to be compared."
+    )
     clip_folder = models.CharField(
         max_length=MAX_FOLDER_CHARACTERS,
         null=True,
@@ -222,7 +225,7 @@ class Analysis(LeasedJob):
             # without reading them. The longest entry must fit in PostgreSQL's limit of 2,704 bytes.
             models.Index(
                 fields=[
-                    *("owner", "-created_at", "-id", "confidence", "clip_name"),
+                    *("owner", "-created_at", "-id", "confidence", "clip_folded_name"),
                     *("clip_duration_s", "clip_folder"),
                 ],
                 name="analysis_of_owner",
@@ -257,7 +260,7 @@ class Analysis(LeasedJob):
                 models.Index(fields=["owner", what, "id"], name=f"analysis_sorted_{name}")
                 for name, what in (
                     ("confidence", "confidence"),
-                    ("name", "clip_name"),
+                    ("name", "clip_folded_name"),
                     ("length", "clip_duration_s"),
                 )
             ),

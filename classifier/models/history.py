@@ -10,6 +10,7 @@ from typing import Any
 
 from django.db.models import Q
 
+from classifier.models.clips import folded
 from classifier.models.judgements import judged
 from classifier.models.tags import tag_words, words
 
@@ -17,7 +18,7 @@ from classifier.models.tags import tag_words, words
 # index answers them; `judged` uses a table of few rows. Of `batch` and `folder` see
 # `AnalysisQuerySet.matching`.
 CONDITIONS: dict[str, Callable[[Any], Q]] = {
-    "name": lambda text: Q(clip_name__icontains=text),
+    "name": lambda text: Q(clip_folded_name__contains=folded(text)),
     "min_confidence": lambda share: Q(confidence__gte=share),
     "max_confidence": lambda share: Q(confidence__lte=share),
     "min_length": lambda seconds: Q(clip_duration_s__gte=seconds),
@@ -53,7 +54,7 @@ class Sort:
 SORTS = {
     "newest": Sort("newest first", ("-created_at", "-id")),
     "oldest": Sort("oldest first", ("created_at", "id")),
-    "name": Sort("name", ("clip_name", "id")),
+    "name": Sort("name", ("clip_folded_name", "id")),
     "confidence": Sort("most confident first", ("-confidence", "-id"), Q(confidence__isnull=False)),
     "least_confident": Sort(
         "least confident first", ("confidence", "id"), Q(confidence__isnull=False)

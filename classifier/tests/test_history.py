@@ -42,7 +42,8 @@ def rows(caller: Caller) -> dict[str, Analysis]:
         change_clip(row, name=f"{name}.wav", duration_s=4.0 + number, folder=f"site {number}/cam")
         times = {"created_at": DAYS[number], "checkpoint": f"c{number}@1"}
         Analysis.objects.filter(pk=row.pk).update(**times, render_metadata=METADATA.to_json())
-    change_clip(found["noon"], notices=["silent"])
+    # With a decomposed accent, as from macOS.
+    change_clip(found["noon"], notices=["silent"], name="Noon, E\u0301COLE.wav")
     notes.set_tags(found["dusk"].clip, ["Garden"])
     found["waiting"] = queued(caller.user)
     return found
@@ -52,6 +53,7 @@ def rows(caller: Caller) -> dict[str, Analysis]:
 FILTERS: list[tuple[dict[str, Any], dict[str, Any], str]] = [
     ({}, {}, "waiting dusk noon dawn"),
     ({"name": "DU"}, {"name": "DU"}, "dusk"),
+    ({"name": "école"}, {"name": "école"}, "noon"),
     ({"label": "dog"}, {"label": "dog"}, "dusk dawn"),
     ({"label": "never_heard"}, {"label": "never_heard"}, ""),
     ({"min_confidence": "50"}, {"min_confidence": 0.5}, "noon dawn"),

@@ -81,8 +81,8 @@ def fill(rows: int) -> Any:
     few = Analysis.objects.filter(pk__in=oldest)
     tag = Tag.objects.create(owner=user, name="rare")
     few.update(
-        clip_name="rare.wav", label="rare", confidence=0.0, clip_folder="rare/", state="done",
-        clip_duration_s=2000.0, checkpoint="rare", clip_notices=" cut_short ",
+        clip_folded_name="rare.wav", label="rare", confidence=0.0, clip_folder="rare/",
+        state="done", clip_duration_s=2000.0, checkpoint="rare", clip_notices=" cut_short ",
         clip_tags=tag_words([tag.pk]),
     )  # fmt: skip
     link = Clip.tags.through
