@@ -3,8 +3,9 @@
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Self
 
-from django.db import models
-from django.db.models import Count, Exists, Max, Min, OuterRef, Q
+from django.contrib.postgres.expressions import ArraySubquery
+from django.db import connection, models
+from django.db.models import Count, Exists, F, Func, Max, Min, OuterRef, Q
 
 from classifier.checkpoints import inventory
 from classifier.models import history
@@ -36,7 +37,7 @@ class AnalysisLists(LeasedJobQuerySet["Analysis"]):
         """
         mine = self.filter(beside(owner=user.pk) if few else Q(owner=user.pk))
         if batch:
-            mine = self.filter(beside(owner=user.pk), pk__in=batch.files.values("analysis"))
+            mine = self.filter(beside(owner=user.pk), _analysed_for(batch.files.all()))
         return mine.select_related("clip").order_by("-created_at", "-id")
 
     def matching(self, user: Owner, filters: Mapping[str, Any]) -> Self:
@@ -57,8 +58,7 @@ class AnalysisLists(LeasedJobQuerySet["Analysis"]):
         rows = self.for_owner(user, batch, few=few)
         if inside := folder_prefix(values.pop("folder", "")):
             if batch:
-                paths = batch.files.filter(path__istartswith=inside)
-                rows = rows.filter(pk__in=paths.values("analysis"))
+                rows = rows.filter(_analysed_for(batch.files.filter(path__istartswith=inside)))
             else:
                 rows = rows.filter(self._in_folder(user, inside))
         for name, value in values.items():
@@ -167,3 +167,21 @@ class AnalysisLists(LeasedJobQuerySet["Analysis"]):
     def values_of(self, user: Owner, column: str, most: int = 1000) -> list[str]:
         """Return the values of a text column in this user's analyses, see `distinct_values`."""
         return distinct_values(self.model, user.pk, column, most)
+
+
+class _EqualsAny(Func):
+    """The operator of PostgreSQL that compares a value with the elements of an array."""
+
+    arg_joiner = " = ANY("
+    template = "%(expressions)s)"
+    output_field = models.BooleanField()
+
+
+def _analysed_for(files: models.QuerySet[Any]) -> Q:
+    """Return the condition of the analyses that files of a batch have, each once."""
+    keys = files.values("analysis")
+    if connection.vendor == "postgresql":
+        # As an array, which is read first. For a subquery, PostgreSQL expects these rows everywhere
+        # in the history, and reads all of it in the order of the list.
+        return Q(_EqualsAny(F("pk"), ArraySubquery(keys)))
+    return Q(pk__in=keys)
