@@ -59,7 +59,7 @@ def create_demo_data(server: Server) -> DemoData:
     for name, label in (("siren", "siren"), ("door_wood_knock", "footsteps")):
         user.post_page(f"/analyses/{ids[name]}/judgement/", label=label)
     events = user.get(f"/api/v1/analyses/{ids['dawn-at-the-lake']}/events/").json()["results"]
-    for event, label in zip(events, ("rain", "rooster"), strict=False):
+    for event, label in zip(events, ("rain", "chirping_birds"), strict=False):
         user.post_page(f"/events/{event['id']}/judgement/", label=label)
     ids["visitor"] = _visit(server)
     for name in ("garden box", "laptop"):

@@ -338,7 +338,14 @@ def load_pictures(page: Page) -> None:
 
 def take_screenshot(page: Page, whole: bool = True) -> bytes:
     """Return a PNG with few colours, of the full page or only of the viewport."""
-    taken = page.screenshot(full_page=whole, animations="disabled", caret="hide")
+    window = page.viewport_size
+    assert window
+    if whole:
+        # Chromium's own picture of a full page forgets that the page is used by touch.
+        height = page.evaluate("document.documentElement.scrollHeight")
+        page.set_viewport_size({"width": window["width"], "height": height})
+    taken = page.screenshot(animations="disabled", caret="hide")
+    page.set_viewport_size(window)
     small = io.BytesIO()
     reduce_colours(Image.open(io.BytesIO(taken)).convert("RGB")).save(small, "PNG", optimize=True)
     return small.getvalue()
