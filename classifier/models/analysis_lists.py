@@ -91,9 +91,11 @@ class AnalysisLists(LeasedJobQuerySet["Analysis"]):
         """
         rows = self.matching(user, filters)
         if order := history.order_of_only(filters):
-            found = list(rows.order_by(*order).values_list("created_at", "pk")[:most])
+            # Only the keys, so that the index alone answers this.
+            found = list(rows.order_by(*order).values_list("pk", flat=True)[:most])
             if len(found) < most:
-                return [pk for _, pk in sorted(found, reverse=True)]
+                times = self.filter(pk__in=found).values_list("created_at", "pk")
+                return [pk for _, pk in sorted(times, reverse=True)]
         return list(rows.values_list("pk", flat=True)[:most])
 
     def for_history(self, user: Owner, **filters: Any) -> Self:
