@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, TypeGuard
 from uuid import UUID
 
 from django.conf import settings
@@ -167,9 +167,9 @@ def add_file(batch: Batch, path: str, chunks: Iterable[bytes]) -> BatchFile:
         owner's quota is exceeded (429) or the disk is full (507).
     """
     _check_path(path)
-    if known := _accepted_at(batch, path):
-        _check_same(known, _sha256(chunks))
-        return known
+    if _accepted(row := _row_at(batch, path)):
+        _check_same(row, _sha256(chunks))
+        return row
     _check_open(batch)
     if is_hidden(path):
         return refuse(batch, path, HIDDEN)
@@ -194,15 +194,15 @@ def refuse(batch: Batch, path: str, problem: Problem) -> BatchFile:
     _check_path(path)
     texts = {name: text[:300] for name, text in problem.as_dict().items()}
     with transaction.atomic():
-        if _known_or_room(batch, path):
+        if _accepted(row := _row_or_room(batch, path)):
             raise RequestRefused(PATH_USED)
-        return _set_row(batch, path, outcome=FileOutcome.REFUSED, **texts)
+        return _set_row(batch, path, row, outcome=FileOutcome.REFUSED, **texts)
 
 
 def _enter(batch: Batch, path: str, stored: uploads.Stored) -> BatchFile:
-    if known := _known_or_room(batch, path):
-        _check_same(known, stored.sha256)
-        return known
+    if _accepted(row := _row_or_room(batch, path)):
+        _check_same(row, stored.sha256)
+        return row
     earlier = Analysis.objects.known(batch.owner, stored.sha256, batch.checkpoint)
     analysis = earlier or uploads.enter(
         stored,
@@ -213,23 +213,32 @@ def _enter(batch: Batch, path: str, stored: uploads.Stored) -> BatchFile:
         checkpoint=batch.checkpoint,
     )
     outcome = FileOutcome.DUPLICATE if earlier else FileOutcome.ACCEPTED
-    return _set_row(batch, path, outcome=outcome, analysis=analysis, code="", detail="", hint="")
+    values = {"outcome": outcome, "analysis": analysis, "code": "", "detail": "", "hint": ""}
+    return _set_row(batch, path, row, **values)
 
 
-def _set_row(batch: Batch, path: str, **values: Any) -> BatchFile:
-    values["folder"] = folder_of(path)
-    return batch.files.update_or_create(path=path, defaults=values)[0]
+def _set_row(batch: Batch, path: str, row: BatchFile | None, **values: Any) -> BatchFile:
+    """Change the row of the path, which is locked with its batch, or create it if there is none."""
+    row = row or BatchFile(batch=batch, path=path, folder=folder_of(path))
+    for name, value in values.items():
+        setattr(row, name, value)
+    row.save()
+    return row
 
 
-def _accepted_at(batch: Batch, path: str) -> BatchFile | None:
-    """Return the row of the path unless its file was refused."""
-    rows = batch.files.exclude(outcome=FileOutcome.REFUSED).select_related("analysis__clip")
-    return rows.filter(path=path).first()
+def _row_at(batch: Batch, path: str) -> BatchFile | None:
+    return batch.files.filter(path=path).first()
 
 
-def _check_same(known: BatchFile, sha256: str) -> None:
+def _accepted(row: BatchFile | None) -> TypeGuard[BatchFile]:
+    """Whether there is a row, and its file was not refused."""
+    return row is not None and row.outcome != FileOutcome.REFUSED
+
+
+def _check_same(row: BatchFile, sha256: str) -> None:
     """Raise RequestRefused (400) if the row's file has other bytes."""
-    if known.analysis and known.analysis.clip.sha256 != sha256:
+    analyses = Analysis.objects.filter(batch_files=row)
+    if analyses.exclude(clip__sha256=sha256).exists():
         raise RequestRefused(PATH_USED)
 
 
@@ -240,14 +249,14 @@ def _sha256(chunks: Iterable[bytes]) -> str:
     return digest.hexdigest()
 
 
-def _known_or_room(batch: Batch, path: str) -> BatchFile | None:
-    """Return the accepted row of the path; raise RequestRefused unless a file may be added there.
+def _row_or_room(batch: Batch, path: str) -> BatchFile | None:
+    """Return the row of the path; raise RequestRefused unless it is accepted or may be.
 
     Locks the batch: of two requests with the same path the second finds the row of the first.
     """
     batch = locked(batch)
-    if known := _accepted_at(batch, path):
-        return known
+    if _accepted(row := _row_at(batch, path)):
+        return row
     _check_open(batch)
     if batch.files.exclude(path=path).count() >= MAX_FILES:
         raise refusal(
@@ -256,7 +265,7 @@ def _known_or_room(batch: Batch, path: str) -> BatchFile | None:
             "Submit the rest as another batch.",
             status=409,
         )
-    return None
+    return row
 
 
 def locked(batch: Batch) -> Batch:
