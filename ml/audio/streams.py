@@ -338,16 +338,19 @@ def _to_array(frame: AudioFrame) -> Samples:
     # Not `to_ndarray`, which takes whatever follows the eighth plane in memory for another one.
     channels, is_planar = frame.layout.nb_channels, frame.format.is_planar
     planes, count = (channels, frame.samples) if is_planar else (1, frame.samples * channels)
-    buffers = [memoryview(AudioPlane(frame, number)) for number in range(planes)]
     dtype = format_dtypes[frame.format.name]
-    values = np.stack([np.frombuffer(one, dtype, count) for one in buffers])
-    samples = values.T if is_planar else values.reshape(-1, channels)
+    buffers = [memoryview(AudioPlane(frame, number)) for number in range(planes)]
+    values = [np.frombuffer(one, dtype, count) for one in buffers]
+    # A sound has hundreds of frames, most of one plane: stacking is slow.
+    samples = np.stack(values, axis=1) if planes > 1 else values[0].reshape(-1, channels).copy()
+    if samples.dtype == np.float32:
+        return samples
     if samples.dtype == np.uint8:
         return (samples.astype(np.float32) - np.float32(128)) / np.float32(128)
     if samples.dtype.kind == "i":
         return samples.astype(np.float32) / np.float32(2 ** (8 * samples.dtype.itemsize - 1))
     with np.errstate(over="ignore"):  # infinity is refused later
-        return samples.astype(np.float32, copy=False)
+        return samples.astype(np.float32)
 
 
 def _container_s(
