@@ -40,6 +40,7 @@ def schemathesis(
     )  # fmt: skip
 
 
+@pytest.mark.proof
 def test_schemathesis_finds_no_fault(server: Server, tmp_path: Path) -> None:
     """Run all default checks as a new, authenticated user; print the number of tests."""
     before = len(server.log("web"))
