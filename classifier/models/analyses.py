@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import Any, ClassVar, Self
 
 from django.conf import settings
 from django.db import models, transaction
@@ -21,9 +21,6 @@ from classifier.models.clips import (
 from classifier.models.judgements import Judgement, judgement_of
 from classifier.models.leasing import LeasedJob, State
 from ml.render_metadata import EarlyPictures, RenderMetadata
-
-if TYPE_CHECKING:
-    pass
 
 
 class Lane(models.IntegerChoices):

@@ -13,6 +13,7 @@ from django.db.models import Count
 from django.utils import timezone
 
 from classifier.models import Analysis, Batch, BatchFile, BatchMail, FileOutcome, Lane, Owner, State
+from classifier.models.clips import MAX_NAME_CHARACTERS
 from classifier.services import uploads
 from classifier.services.problems import RETRYABLE, RequestRefused, refusal
 from ml.errors import Problem
@@ -131,7 +132,7 @@ def note_left_out(batch: Batch, count: int) -> None:
 
 def name_of(text: str) -> str:
     """Return the name of a batch that is called `text`, for example the name of its folder."""
-    return escaped(text)[: uploads.MAX_NAME_CHARACTERS] if text.strip() else "Untitled folder"
+    return escaped(text)[:MAX_NAME_CHARACTERS] if text.strip() else "Untitled folder"
 
 
 def _check_path(path: str) -> None:
@@ -250,9 +251,15 @@ def _sha256(chunks: Iterable[bytes]) -> str:
 
 
 def _row_or_room(batch: Batch, path: str) -> BatchFile | None:
-    """Return the row of the path; raise RequestRefused unless it is accepted or may be.
+    """Return the row of the path, None if there is none.
 
     Locks the batch: of two requests with the same path the second finds the row of the first.
+
+    Raises
+    ------
+    RequestRefused
+        The row is not an accepted one, and no file may be added: the batch is full, closed,
+        cancelled or deleted (409).
     """
     batch = locked(batch)
     if _accepted(row := _row_at(batch, path)):

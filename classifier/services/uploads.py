@@ -29,11 +29,11 @@ from classifier.models import (
     Owner,
     tag_words,
 )
+from classifier.models.clips import MAX_NAME_CHARACTERS
 from classifier.services import quotas
 from classifier.services.dispatch import dispatch_analysis
 from classifier.services.problems import EMPTY, NO_ROOM, RequestRefused, refusal, too_large
 
-MAX_NAME_CHARACTERS = 255
 # Of many clips at once; a message starts up to 64, and then the next message.
 CLIPS_PER_MESSAGE = 16
 # Clips that callers queue in one transaction.
