@@ -117,8 +117,10 @@ def _reset_link(person: Person) -> str:
 
 
 def _open(person: Person, analysis_id: str) -> None:
-    """Request the inspections that a result page requests when it is opened, and wait for them."""
+    """Open a result page, request the inspections that its scripts request, wait for them all."""
     html = person.page(f"/analyses/{analysis_id}/").text
+    for inspection in re.findall(r'hx-get="/inspections/([\w-]+)/part/', html):
+        person.wait(f"/api/v1/inspections/{inspection}/", limit_s=300)
     for form in re.findall(r'hx-trigger="load, submit">(.*?)</form>', html, re.DOTALL):
         asked = dict(re.findall(r'name="(kind|window|label)" value="([^"]*)"', form))
         response = requests.post(

@@ -107,7 +107,7 @@ def inspection_context(inspection: Inspection, link: ShareLink | None = None) ->
         "inspection": inspection,
         # The part is rendered again when the pace of its polling changes.
         "seen": ".".join(filter(None, (inspection.state, pace, code))),
-        "poll_every": "1s" if pace else "150ms",
+        "poll_every": "1s" if pace else "60ms",
         "notice": notice,
         # For data attributes: kept.flac → data-kept.
         "files": [

@@ -18,6 +18,8 @@ from classifier.links import checkpoint_page, result_url, shared_page
 from classifier.models import EXPLANATIONS, Analysis, Inspection, InspectionKind, ShareLink, State
 from classifier.services import inspections, sharing
 from classifier.services.dispatch import missing_worker
+from classifier.services.inspections import Question
+from classifier.services.problems import RequestRefused
 from classifier.views import judgements, recording, result_layout
 from classifier.views.inspections import inspection_context
 from classifier.views.media import playable_copy
@@ -129,6 +131,8 @@ def _context(
         label = event.label if event else ""
         choices = result_layout.choices(analysis, metadata, window, found.index, label)
         explained = next((one for one in choices if one.label == label), choices[0])
+        if link is None:
+            made += _first_explanation(analysis, window, explained.label, made)
         context |= {
             "choices": [
                 _choice(one, made, link) | {"explained": one is explained} for one in choices
@@ -210,6 +214,23 @@ def _choice(choice: Choice, made: list[Inspection], link: ShareLink | None) -> d
     shown = [found[kind]["explanation"] for kind in reversed(EXPLANATIONS) if kind in found]
     urls = [one["url"] for one in shown if one]
     return found | {"choice": choice, "picture_url": urls[0] if urls else ""}
+
+
+def _first_explanation(
+    analysis: Analysis, window: int, label: str, made: list[Inspection]
+) -> list[Inspection]:
+    """Request the explanation that the page shows, if it was never requested; return it.
+
+    It is requested here and not by the page, so that it is computed while the page loads.
+    """
+    question = Question(InspectionKind.EXPLANATION, window, label)
+    if any(one.kind == question.kind and one.label == label for one in made):
+        return []
+    try:
+        return [inspections.ask(analysis, question)]
+    except RequestRefused:
+        # The page requests what it lacks, and then shows why it is refused.
+        return []
 
 
 @dataclass(frozen=True, slots=True)
