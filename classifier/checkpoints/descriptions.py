@@ -113,8 +113,11 @@ def _title(found: Installed) -> str:
 
 
 def _data(found: Installed) -> str:
-    """Return the name of the training data without its author: ESC-50."""
-    return found.info.data.partition(" (")[0]
+    """Return the name of the training data without its author and teacher: ESC-50."""
+    data = found.info.data
+    if data.startswith("distilled from "):
+        data = data.partition(" on ")[2]
+    return re.split(r", folds | \(", data)[0]
 
 
 def _on_all_folds(found: Installed) -> bool:
@@ -134,4 +137,6 @@ def _training(found: Installed) -> tuple[Any, ...]:
     info = found.info
     # The mean and the deviation are measured on the folds.
     features = replace(info.features, mean_db=0.0, deviation_db=1.0)
-    return info.data, info.classes, info.recipe, features
+    # A training may start from an earlier one on the same folds.
+    recipe = {name: value for name, value in info.recipe.items() if name != "init"}
+    return _data(found), info.classes, recipe, features

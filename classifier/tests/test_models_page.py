@@ -76,6 +76,21 @@ def test_models_are_named_after_their_data_and_folds(visitor: Client) -> None:
             "My garden, fold 2",
             "Names 51 of 100 unheard clips right (fold 5, trained on fold 2).",
         ),
+        (
+            {"data": "distilled from mine on My garden, folds 1, 2, 3 (CC0)", "accuracy": {}},
+            "My garden, folds 1–3",
+            "Not measured on unheard clips yet (trained on folds 1–3).",
+        ),
+        (
+            {
+                "folds_seen": [1, 2, 3, 4],
+                "accuracy": {},
+                "data": "distilled from EfficientAT mn04_as (AudioSet, MIT) on ESC-50 (K. J. "
+                "Piczak, 2015), folds 1, 2, 3, 4 (CC BY-NC 3.0)",
+            },
+            "ESC-50, all folds (other)",
+            "There is no held-out figure: it was trained on all folds.",
+        ),
         # The fold was used in training, and nothing else was trained in this way.
         (
             {"folds_seen": [1, 3, 4], "accuracy": {"fold 4": 0.99}, "recipe": {"epochs": 3}},
