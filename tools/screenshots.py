@@ -35,7 +35,8 @@ SIZES = {1440: 900, 360: 740}
 MIN_DESKTOP_PX = 640
 MAX_COLOURS = 128
 # All pictures and fonts are loaded.
-LOADED = """[...document.images].every(i => i.complete)
+# Pictures outside the viewport are loaded too, also those that the page inserts later.
+LOADED = """[...document.images].map(i => (i.loading = 'eager', i.complete)).every(Boolean)
   && document.fonts.status == 'loaded'"""
 
 
@@ -332,7 +333,6 @@ def show(page: Page, demo: DemoData, view: View) -> None:
 
 def load_pictures(page: Page) -> None:
     """Wait until all pictures and fonts are loaded, also those outside the viewport."""
-    page.evaluate("for (const image of document.images) image.loading = 'eager'")
     wait_for(lambda: page.evaluate(LOADED), 20, f"the pictures of {page.url}", every_s=0.05)
 
 

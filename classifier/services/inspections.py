@@ -83,14 +83,20 @@ def ask(analysis: Analysis, question: Question) -> Inspection:
             raise refusal("not_found", "The analysis was deleted.", hint, status=404)
         rows = Inspection.objects.select_for_update(of=("self",))
         inspection, made = rows.get_or_create(analysis=analysis, **asdict(question))
-        mine = Inspection.objects.filter(pk=inspection.pk)
-        mine.update(used_at=timezone.now())
-        again = inspection.state == State.FAILED or _outdated(inspection, _decoder_of(analysis))
-        if made or (again and mine.queue_again()):
+        if made or _use(inspection, analysis):
             # As for an upload: without the broker the sweep sends the message later.
             transaction.on_commit(lambda: dispatch_inspection(inspection.pk), robust=True)
-        inspection.refresh_from_db()
     return inspection
+
+
+def _use(inspection: Inspection, analysis: Analysis) -> bool:
+    """Note that an inspection was requested again; return whether it was queued again."""
+    mine = Inspection.objects.filter(pk=inspection.pk)
+    mine.update(used_at=timezone.now())
+    again = inspection.state == State.FAILED or _outdated(inspection, _decoder_of(analysis))
+    queued = again and bool(mine.queue_again())
+    inspection.refresh_from_db()
+    return queued
 
 
 def find(analysis: Analysis, question: Question) -> Inspection | None:
