@@ -34,8 +34,8 @@ SCHEMES: tuple[Scheme, ...] = ("light", "dark")
 SIZES = {1440: 900, 360: 740}
 MIN_DESKTOP_PX = 640
 MAX_COLOURS = 128
-# All pictures and fonts are loaded.
-# Pictures outside the viewport are loaded too, also those that the page inserts later.
+# All pictures and fonts are loaded, also pictures outside the viewport and those that the page
+# inserts later.
 LOADED = """[...document.images].map(i => (i.loading = 'eager', i.complete)).every(Boolean)
   && document.fonts.status == 'loaded'"""
 

@@ -83,14 +83,14 @@ def ask(analysis: Analysis, question: Question) -> Inspection:
             raise refusal("not_found", "The analysis was deleted.", hint, status=404)
         rows = Inspection.objects.select_for_update(of=("self",))
         inspection, made = rows.get_or_create(analysis=analysis, **asdict(question))
-        if made or _use(inspection, analysis):
+        if made or _request_again(inspection, analysis):
             # As for an upload: without the broker the sweep sends the message later.
             transaction.on_commit(lambda: dispatch_inspection(inspection.pk), robust=True)
     return inspection
 
 
-def _use(inspection: Inspection, analysis: Analysis) -> bool:
-    """Note that an inspection was requested again; return whether it was queued again."""
+def _request_again(inspection: Inspection, analysis: Analysis) -> bool:
+    """Queue an inspection again if it failed or is outdated; return whether it was queued."""
     mine = Inspection.objects.filter(pk=inspection.pk)
     mine.update(used_at=timezone.now())
     again = inspection.state == State.FAILED or _outdated(inspection, _decoder_of(analysis))

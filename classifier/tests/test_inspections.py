@@ -443,6 +443,13 @@ def test_opening_the_page_requests_the_explanation_of_the_first_class_once(anna:
         assert said in second, said
 
 
+def test_opening_the_page_of_a_silent_sound_requests_nothing(anna: User) -> None:
+    analysis = analysed(anna)
+    Clip.objects.update(notices=["silent"])
+    result_page(analysis)
+    assert not Inspection.objects.exists()
+
+
 def long_clip(owner: User) -> Analysis:
     """Create a clip of 10 s: two windows of a dog, the second of them shown, then one of rain."""
     analysis = analysed(owner)
@@ -483,9 +490,10 @@ def test_the_page_of_a_long_clip_shows_the_predictions_of_the_open_window(anna: 
     assert 'Window from <span class="number">0:05.0' in other
     assert re.findall(r'data-explain="\d" data-name="(\w+)"', other) == ["Rain"]
     assert "The other classes of this window are being computed." in other
-    Inspection.objects.all().delete()
     # For the maps of that window.
     assert other.count('hx-trigger="load, submit"') == 1
+    # The explanations that opening the page requested, before the request that is claimed below.
+    Inspection.objects.all().delete()
 
     inspection = inspections.ask(analysis, Question(InspectionKind.WINDOW, 2))
     assert claim().pk == inspection.pk

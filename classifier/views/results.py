@@ -131,7 +131,7 @@ def _context(
         label = event.label if event else ""
         choices = result_layout.choices(analysis, metadata, window, found.index, label)
         explained = next((one for one in choices if one.label == label), choices[0])
-        if link is None:
+        if link is None and not analysis.clip.silent:
             made += _first_explanation(analysis, window, explained.label, made)
         context |= {
             "choices": [
